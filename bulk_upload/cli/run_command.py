@@ -1,0 +1,104 @@
+"""`bulk-upload run`: the main job."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+import anyio
+import click
+
+from bulk_upload.cli.job_options import api_key_of, job_of, job_options, retry_of
+from bulk_upload.cli.running import RunRequest, run_and_report
+from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION
+from bulk_upload.core.profile import PROFILES
+from bulk_upload.core.retry import RetryPolicy
+from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+
+
+@click.command("run")
+@click.argument("manifest")
+@job_options
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1024), default=8, show_default=True, help="Uploads in flight."
+)
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1, 1000),
+    default=6,
+    show_default=True,
+    help="Attempts for one entry; throttled ones do not count.",
+)
+@click.option(
+    "--patience",
+    type=DURATION,
+    default="15m",
+    show_default=True,
+    help="How long to be throttled without getting anywhere.",
+)
+@click.option("--deadline", type=DURATION, help="Start nothing new after this long.")
+@click.option(
+    "--max-errors", type=COUNT_OR_SHARE, help="Stop when so many entries, or such a share of them, failed."
+)
+@click.option(
+    "--in-doubt",
+    type=click.Choice([one.value for one in InDoubtPolicy]),
+    default="reconcile",
+    show_default=True,
+    help="What to do when an answer is lost.",
+)
+@click.option(
+    "--settle",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="How long the server's list must stay silent before a lost file counts as absent.",
+)
+@click.option(
+    "--stall",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="Give a request up when nothing moved for so long.",
+)
+@click.option(
+    "--results",
+    metavar="FILE|-|none",
+    help="Also stream a JSON line for every settled entry; none: write no results file at all.",
+)
+@click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def run(manifest: str, **options: Any) -> int:
+    """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
+
+    The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
+    up in <manifest stem>.results.csv beside the ledger; docs/exit-codes.md lists the exit codes.
+    """
+    errors_max, errors_share = options["max_errors"] or (None, None)
+    settings = RunSettings(
+        concurrency=options["concurrency"],
+        retry_policy=RetryPolicy(attempts_max=options["max_attempts"]),
+        patience_s=options["patience"],
+        deadline_s=options["deadline"],
+        errors_max=errors_max,
+        errors_share=errors_share,
+        in_doubt=InDoubtPolicy(options["in_doubt"]),
+        settle_s=options["settle"],
+        retry=retry_of(options["retry"]),
+    )
+    request = RunRequest(
+        job=job_of(manifest, options),
+        api_key=api_key_of(options),
+        base_url=options["base_url"],
+        profile=PROFILES[options["profile"]],
+        team=options["team"],
+        allow_plain_http=options["allow_plain_http"],
+        settings=settings,
+        stall_s=options["stall"],
+        results=options["results"],
+        live=not options["no_progress"],
+        quiet=options["quiet"],
+        command=shlex.join(["bulk-upload", *sys.argv[1:]]),
+    )
+    return anyio.run(run_and_report, request)

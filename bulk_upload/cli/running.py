@@ -1,0 +1,218 @@
+"""Runs a job for a person: progress while it goes on, signals in stages, a report and the mapping at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+from bulk_upload.core.display import printable
+from bulk_upload.core.events import Snapshot
+from bulk_upload.core.summary import Tally
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.edge.signals import staged_signals
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.closing import closing_lines
+from bulk_upload.report.lines import LineProgress
+from bulk_upload.report.results import ResultStream
+from bulk_upload.report.rows import RowFormat, save_rows
+from bulk_upload.uploader import Uploader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.uploader import Job, JobRun, Result
+
+_NOTHING_YET = Snapshot(
+    in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
+)
+_SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What the command line asks for. `command` is what a person types to run the same job again."""
+
+    job: Job
+    api_key: str
+    base_url: str | None
+    profile: Profile
+    team: str | None
+    allow_plain_http: bool
+    settings: RunSettings
+    stall_s: float
+    results: str | None
+    live: bool
+    quiet: bool
+    command: str
+
+    def __repr__(self) -> str:
+        return f"RunRequest({printable(self.job.manifest)})"
+
+
+async def run_and_report(request: RunRequest) -> int:
+    """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
+    tally = Tally()
+    listeners: list[Callable[[Event], None]] = [tally.add]
+    running: list[JobRun] = []
+    started = time.monotonic()
+    with ExitStack() as displays:
+        _add_results(request, listeners, displays)
+        tick = _add_progress(request, listeners, displays, lambda: _snapshot(running))
+        async with Uploader(
+            api_key=request.api_key,
+            base_url=request.base_url,
+            profile=request.profile,
+            team=request.team,
+            settings=request.settings,
+            stall_s=request.stall_s,
+            allow_plain_http=request.allow_plain_http,
+            on_event=partial(_tell, listeners),
+        ) as uploader:
+            run = uploader.run(request.job)
+            running.append(run)
+            with staged_signals(_stages(run)):
+                result = await _with_ticks(run, tick)
+    results_path = _save_mapping(request, result)
+    if not request.quiet:
+        _say_goodbye(request, tally, result, time.monotonic() - started, results_path)
+    return int(result.status)
+
+
+def _add_results(request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack) -> None:
+    if request.results in (None, "none"):
+        return
+    if request.results == "-":
+        results = ResultStream(sys.stdout.buffer, _utc_now)
+    else:
+        try:
+            results = ResultStream.append_to(str(request.results), _utc_now)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write results to {printable(str(request.results))}: {error.strerror}",
+                hint="choose another file with --results, or - for standard output",
+            ) from None
+    listeners.append(displays.enter_context(results).on_event)
+
+
+def _add_progress(
+    request: RunRequest,
+    listeners: list[Callable[[Event], None]],
+    displays: ExitStack,
+    snapshot: Callable[[], Snapshot],
+) -> Callable[[], None]:
+    """Add the display that fits where stderr goes; return what must be called about once a second."""
+    if request.quiet:
+        return lambda: None
+    if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
+
+        from bulk_upload.report.terminal import LiveProgress  # noqa: PLC0415
+
+        live = displays.enter_context(LiveProgress(Console(stderr=True), snapshot, time.monotonic))
+        listeners.append(live.on_event)
+        return lambda: None
+    lines = LineProgress(lambda line: click.echo(line, err=True), snapshot, time.monotonic)
+    listeners.append(lines.on_event)
+    return lines.tick
+
+
+def _tell(listeners: list[Callable[[Event], None]], event: Event) -> None:
+    for hear in listeners:
+        hear(event)
+
+
+async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
+    async def ticking() -> None:
+        while True:
+            await anyio.sleep(1.0)
+            tick()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ticking)
+            result = await run
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # The task group wraps what the run raised; a person is shown the error itself.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return result
+
+
+def _stages(run: JobRun) -> tuple[Callable[[signal.Signals], None], ...]:
+    def status_of(number: signal.Signals) -> ExitStatus:
+        return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
+
+    def drain(number: signal.Signals) -> None:
+        click.echo(
+            f"\n{number.name}: finishing what is in flight; once more to stop at once, a third time to leave now",
+            err=True,
+        )
+        run.drain(status=status_of(number), reason=f"stopped by {number.name}")
+
+    def cancel(number: signal.Signals) -> None:
+        click.echo(f"\n{number.name}: giving up what is in flight and recording it", err=True)
+        run.cancel(status=status_of(number), reason=f"stopped by {number.name}")
+
+    def leave(number: signal.Signals) -> None:
+        os._exit(status_of(number))
+
+    return drain, cancel, leave
+
+
+def _save_mapping(request: RunRequest, result: Result) -> str | None:
+    if request.results == "none":
+        return None
+    path = result.ledger.removesuffix(".ledger.db").removesuffix(".db") + ".results.csv"
+    try:
+        with LedgerReader(result.ledger) as reader:
+            save_rows(reader.rows(), path, RowFormat.CSV)
+    except OSError as error:
+        click.echo(
+            f"bulk-upload: cannot write {printable(path)}: {error.strerror}; `bulk-upload ledger export` makes it later",
+            err=True,
+        )
+        return None
+    return path
+
+
+def _say_goodbye(
+    request: RunRequest, tally: Tally, result: Result, elapsed_s: float, results_path: str | None
+) -> None:
+    lines = closing_lines(
+        tally,
+        result.states,
+        stop=result.stop,
+        status=result.status,
+        elapsed_s=elapsed_s,
+        ledger_path=result.ledger,
+        results_path=results_path,
+        rerun_command=request.command,
+    )
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def _snapshot(running: list[JobRun]) -> Snapshot:
+    snapshot = running[0].snapshot if running else None
+    return snapshot or _NOTHING_YET
+
+
+def _utc_now() -> str:
+    return utc_text(time.time())

@@ -1,0 +1,157 @@
+"""`bulk-upload scan`: make a manifest of a folder."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.core.display import printable
+from bulk_upload.core.globs import Glob, PurposeMap
+from bulk_upload.core.manifest_jsonl import jsonl_line
+from bulk_upload.core.model import Entry
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.manifest_file import write_manifest
+from bulk_upload.edge.scan import Chosen, Sighting, Skipped, scan
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STANDARD_OUTPUT = "-"
+
+_EXAMPLES_MAX = 5
+
+
+@click.command("scan")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--map",
+    "mappings",
+    metavar="PATTERN=PURPOSE",
+    multiple=True,
+    required=True,
+    help="Give matching files a purpose; may be repeated, the first pattern that matches counts. "
+    f"Purposes: {', '.join(PURPOSES)}.",
+)
+@click.option(
+    "--exclude",
+    "exclusions",
+    metavar="PATTERN",
+    multiple=True,
+    help="Pass over matching files and folders; may be repeated.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default=STANDARD_OUTPUT,
+    help="Write the manifest there (default: stdout).",
+)
+def scan_command(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:
+    """Make a manifest of the files in DIR and its folders.
+
+    \b
+    A pattern without "/" is for the base name in any folder, one with "/" for the path within DIR:
+      --map '*.jsonl=PURPOSE'      every .jsonl file
+      --map 'corpus/**=PURPOSE'    everything in corpus, folders in it included
+
+    Hidden files, ledgers and results are passed over. The end of the output shows the command that uploads.
+    """
+    purposes = PurposeMap.parse(mappings)
+    exclude = [Glob(pattern) for pattern in exclusions]
+    to_stdout = output == STANDARD_OUTPUT
+    sightings = scan(folder, purposes, exclude=exclude, output=None if to_stdout else output)
+    tally = _Tally()
+    lines = tally.manifest_lines(sightings, folder)
+    if to_stdout:
+        stdout = sys.stdout.buffer
+        for line in lines:
+            stdout.write(line)
+        stdout.flush()
+    else:
+        write_manifest(output, lines)
+    tally.show()
+    click.echo(f"Next: {_run_command(folder, None if to_stdout else output)}", err=True)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a scan came across, in numbers and a few examples."""
+
+    chosen: Counter[str] = field(default_factory=Counter)
+    unmatched_count: int = 0
+    unmatched_examples: list[str] = field(default_factory=list)
+    skipped_count: int = 0
+    skipped_examples: list[str] = field(default_factory=list)
+
+    def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
+        """Yield the line of every chosen file and count all others.
+
+        Raises:
+            UsageError: no file was chosen.
+        """
+        for sighting in sightings:
+            if isinstance(sighting, Chosen):
+                self.chosen[sighting.purpose] += 1
+                yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
+            else:
+                self._count_other(sighting)
+        if not self.chosen:
+            self.show()
+            raise UsageError(
+                f"no file in {printable(folder)} matches a --map pattern",
+                hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are passed over",
+            )
+
+    def show(self) -> None:
+        """Print the numbers and the examples for people."""
+        counts = ", ".join(f"{purpose} {count:,}" for purpose, count in sorted(self.chosen.items()))
+        click.echo(f"Entries: {self.chosen.total():,}{f' ({counts})' if counts else ''}", err=True)
+        _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
+        _show_others("Skipped", self.skipped_count, self.skipped_examples)
+
+    def _count_other(self, sighting: Sighting) -> None:
+        path = printable(sighting.path)
+        if isinstance(sighting, Skipped):
+            self.skipped_count += 1
+            if self.skipped_count <= _EXAMPLES_MAX:
+                self.skipped_examples.append(f"{path} {sighting.reason}")
+        else:
+            self.unmatched_count += 1
+            if self.unmatched_count <= _EXAMPLES_MAX:
+                self.unmatched_examples.append(path)
+
+
+def _show_others(title: str, count: int, examples: list[str]) -> None:
+    if not count:
+        return
+    click.echo(f"{title}: {count:,}", err=True)
+    for example in examples:
+        click.echo(f"  {example}", err=True)
+    if count > len(examples):
+        click.echo(f"  and {count - len(examples):,} more", err=True)
+
+
+def _run_command(folder: str, output: str | None) -> str:
+    manifest = "MANIFEST" if output is None else _shell_word(output)
+    if output is not None and os.path.realpath(os.path.dirname(output) or ".") == os.path.realpath(folder):
+        return f"bulk-upload run {manifest}"
+    return f"bulk-upload run {manifest} --root {_shell_word(folder)}"
+
+
+def _shell_word(path: str) -> str:
+    """Return a path as one word for bash and zsh, whatever bytes it has; never as an option."""
+    path = f"./{path}" if path.startswith("-") else path
+    if path.isprintable():
+        return shlex.quote(path)
+    spelled = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
+        for byte in os.fsencode(path)
+    )
+    return f"$'{spelled}'"

@@ -1,0 +1,110 @@
+"""What a run tells its listeners, as typed values. Terminal, logs, reports and hooks all feed on these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import EntryState, Outcome, Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    """The manifest was read and compared with the ledger; nothing has been sent yet.
+
+    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first.
+    """
+
+    entry_count: int
+    total_bytes: int
+    settled_count: int
+    settled_bytes: int
+    send_count: int
+    send_bytes: int
+    doubt_count: int
+    blocked_count: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """An entry got a slot and its body is about to be sent; the intent is already durable."""
+
+    path: str
+    attempt_no: int
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """One request is over. `retry_in_s` is set when the entry will be tried again after that wait."""
+
+    path: str
+    attempt_no: int
+    outcome: Outcome
+    duration_s: float
+    retry_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySettled:
+    """The ledger durably holds what became of an entry in this run; `receipt` is set when it is accepted."""
+
+    path: str
+    purpose: str
+    state: EntryState
+    file_bytes: int
+    reason: str | None = None
+    http_status: int | None = None
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """No upload starts for `pause_s` seconds, for everybody, because the server asked so."""
+
+    pause_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciling:
+    """`waiting_count` entries in doubt are being looked for in the server's list."""
+
+    waiting_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """The run starts nothing new; `reason` says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Something a person should know that changes nothing in the run."""
+
+    message: str
+    path: str | None = None
+
+
+Event = PlanMade | AttemptStarted | AttemptEnded | EntrySettled | Paused | Reconciling | Draining | Noticed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How a run stands at one moment; cheap to take, for displays that refresh by themselves.
+
+    `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
+    bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is what is left of a pause.
+    """
+
+    in_flight: int
+    limit: int
+    limit_reason: str
+    pause_s: float
+    parked_count: int
+    wire_bytes: int
+    partial_bytes: int

@@ -1,0 +1,64 @@
+"""The mapping people came for, one row an entry, in columns that stay."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from operator import attrgetter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRow:
+    """One line of an export. Column names and their order are a contract; columns may be added at the end.
+
+    `status` is an `EntryState` value, or `superseded` for a receipt that a newer version of the file replaced.
+    `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests.
+    """
+
+    path: str
+    purpose: str
+    status: str
+    file_id: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    sent_name: str | None = None
+    attempts: int = 0
+    http_status: int | None = None
+    reason: str | None = None
+    first_seen_utc: str | None = None
+    settled_utc: str | None = None
+
+
+COLUMNS = tuple(one.name for one in fields(ExportRow))
+
+_values = attrgetter(*COLUMNS)
+
+# The full-width forms start a formula in spreadsheets with an East Asian locale.
+_FORMULA_STARTS = frozenset("=+-@|\uff1d\uff0b\uff0d\uff20")
+# Controls, line and paragraph separators, direction overrides, and the surrogates that stand for no byte.
+_STEERING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]"
+)
+
+
+def csv_cells(row: ExportRow) -> list[str]:
+    """Return a row as CSV cells that a spreadsheet shows as text.
+
+    A cell that would start a formula gets a leading apostrophe; control characters are spelled out. Surrogate
+    escapes stay: encoded with `surrogateescape` they become the bytes of the file name again.
+    """
+    return [
+        "" if value is None else str(value) if isinstance(value, int) else _safe(value)
+        for value in _values(row)
+    ]
+
+
+def _safe(value: str) -> str:
+    # Nothing printable steers; the quick look pays where a million rows are written.
+    text = value if value.isprintable() else _STEERING.sub(_spelled, value)
+    return f"'{text}" if text[:1] in _FORMULA_STARTS else text
+
+
+def _spelled(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,118 @@
+"""How many uploads may be in flight, behind an interface that any controller can fill.
+
+A controller is pure: it never reads a clock or draws a random number, so that a simulator can drive it.
+Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bulk_upload.core.pacing import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to one request: when it started and how many were in flight, itself included."""
+
+    number: int
+    started_at: float
+    level: int
+
+
+class Controller(Protocol):
+    """Decides when the next upload may start. Every ticket ends in exactly one of the four `on_*` calls."""
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be unanswered."""
+
+    def next_delay(self, now: float) -> float:
+        """Return 0 when an upload may start now, else the seconds after which to ask again."""
+
+    def on_start(self, now: float) -> Ticket:
+        """Take a slot."""
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Hear that `count` bytes left for the server; negative when a refused body is taken back."""
+
+    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
+        """Hear that the server accepted a file."""
+
+    def on_reject(
+        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+    ) -> None:
+        """Hear a 429 (`quota`) or a 503."""
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request was lost or ended in a 5xx."""
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request ended in a way that says nothing about the server's load."""
+
+    def tick(self, now: float) -> None:
+        """Hear that time passed; called a few times a second."""
+
+    def explain(self) -> str:
+        """Return the present limit and the reason of its last change, in words."""
+
+
+class FixedLimit:
+    """A controller that keeps the limit it was given and obeys the server's pauses."""
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        self._limit = limit
+        self._gate = Gate()
+        self._in_flight = 0
+        self._started_count = 0
+
+    @property
+    def limit(self) -> int:
+        """The number this controller was made with."""
+        return self._limit
+
+    def next_delay(self, now: float) -> float:
+        """Return how long the server's pause still lasts."""
+        return self._gate.wait_s(now)
+
+    def on_start(self, now: float) -> Ticket:
+        """Take a slot."""
+        self._in_flight += 1
+        self._started_count += 1
+        return Ticket(self._started_count, now, self._in_flight)
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Bytes do not move a fixed limit."""
+
+    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:  # noqa: ARG002
+        """Give the slot back and let the next pause start small again."""
+        self._in_flight -= 1
+        self._gate.on_success()
+
+    def on_reject(
+        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+    ) -> None:
+        """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
+        self._in_flight -= 1
+        if quota or retry_after_s is not None:
+            self._gate.on_reject(
+                now, started_at=ticket.started_at, retry_after_s=retry_after_s, jitter=jitter
+            )
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
+        """Give the slot back."""
+        self._in_flight -= 1
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
+        """Give the slot back."""
+        self._in_flight -= 1
+
+    def tick(self, now: float) -> None:
+        """Time does not move a fixed limit."""
+
+    def explain(self) -> str:
+        """Return the limit and that it was set by hand."""
+        return f"{self._limit} in flight, as asked for"

@@ -1,0 +1,206 @@
+"""The values everything else speaks in: entry, fingerprint, attempt, outcome, receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One manifest line: a file and what the server is to make of it.
+
+    `path` is relative to the job's root, `/`-separated and free of `.` and `..`; bytes that are not UTF-8 are
+    kept as surrogate escapes (`os.fsdecode`). `fields` are further form fields, sorted by name.
+    """
+
+    path: str
+    purpose: str
+    remote_name: str | None = None
+    vector_database_id: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    line_no: int = 0
+
+    @property
+    def key(self) -> bytes:
+        """The entry's identity within a job: 16 bytes over path, purpose, vector database and fields."""
+        identity = json.dumps([self.path, self.purpose, self.vector_database_id, self.fields])
+        return hashlib.blake2b(identity.encode("ascii"), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What tells one version of a file from another without reading it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class EntryState(StrEnum):
+    """Where an entry stands. The values are the `status` column of every export."""
+
+    PENDING = "pending"
+    IN_DOUBT = "in_doubt"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FAILED_LOCAL = "failed_local"
+    INVALID = "invalid"
+
+    @property
+    def settled(self) -> bool:
+        """Whether running again leaves the entry alone unless the person asks otherwise."""
+        return self not in (EntryState.PENDING, EntryState.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBody:
+    """What one attempt put on the wire.
+
+    `complete` is True from the moment before the last piece was handed over: False proves that the server
+    cannot have the file, True only that it may. `sha256` is of the file's bytes, known once all were read.
+    """
+
+    sent_name: str
+    purpose: str
+    file_bytes: int
+    complete: bool
+    sha256: str | None = None
+    fingerprint: Fingerprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The server has the file. `size_confirmed` says whether it reported the size we sent."""
+
+    file_id: str
+    http_status: int
+    size_confirmed: bool
+    created_at: str | None = None
+    request_id: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A 4xx about this file: sending it again will not help."""
+
+    http_status: int
+    reason: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """401 or 403: the credentials are in question, not the file."""
+
+    http_status: int
+    reason: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misdirected:
+    """Any 3xx: uploads are never redirected. `location_host` is where the server pointed."""
+
+    http_status: int
+    location_host: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled:
+    """429, or 503 with Retry-After: the server asks everybody to wait. None means it did not say how long."""
+
+    http_status: int
+    retry_after_s: float | None
+    reason: str = ""
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """The attempt failed before the body was complete: the server cannot have the file.
+
+    `answered` tells a server that said no (5xx, 408) from one that could not be reached.
+    """
+
+    reason: str
+    http_status: int | None = None
+    request_id: str | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether there was an HTTP answer at all."""
+        return self.http_status is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """The body was complete and the answer is lost, unusable or a 5xx: the server may have the file.
+
+    `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id that came with an
+    answer that could not be believed.
+    """
+
+    reason: str
+    answered: bool
+    http_status: int | None = None
+    candidate_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFailed:
+    """The file changed while it was sent, or cannot be read. Nothing of it is at the server."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """The attempt ended before the body was complete for a reason of our own: drain, cancel, local limits."""
+
+    reason: str
+    local_limit: bool = False
+
+
+Outcome = (
+    Accepted | Rejected | Refused | Misdirected | Throttled | Unavailable | InDoubt | SourceFailed | NotSent
+)
+"""What one attempt ended with."""
+
+
+class Obtained(StrEnum):
+    """How the file id of a receipt was obtained."""
+
+    ANSWERED = "answered"
+    RECONCILED = "reconciled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The durable binding of a path and its content to the id the server gave it."""
+
+    path: str
+    purpose: str
+    file_id: str
+    file_bytes: int
+    sha256: str | None
+    sent_name: str
+    obtained: Obtained
+    size_confirmed: bool
+    settled_utc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFile:
+    """One file as the server's list shows it. Only `file_id` is always there."""
+
+    file_id: str
+    filename: str | None = None
+    bytes: int | None = None
+    purpose: str | None = None
+    created_at: str | None = None

@@ -1,0 +1,47 @@
+"""The name a file is sent under: what every server keeps unchanged, and nothing that steers anything."""
+
+from __future__ import annotations
+
+import unicodedata
+
+SENT_NAME_BYTES_MAX = 200
+"""Well under the 255 bytes most file systems and object stores allow, so that a server may add a prefix."""
+
+_EXTENSION_BYTES_MAX = 20
+_REPLACED = frozenset('"\\/')
+# Categories: controls, format characters (direction overrides), line and paragraph separators, unassigned.
+_REPLACED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cn"})
+
+
+def sent_name(path: str, remote_name: str | None = None) -> str:
+    """Return the file name that is sent for an entry: its `remote_name`, else the base name of its path.
+
+    The result is NFC, one line, free of quotes, slashes and backslashes (which servers cut or decode in
+    different ways), never empty, and at most `SENT_NAME_BYTES_MAX` bytes of UTF-8 with its extension kept.
+    Undecodable bytes are spelled `_xNN`. The ledger keeps the original path beside it.
+    """
+    wanted = remote_name if remote_name is not None else path.rsplit("/", 1)[-1]
+    clean = "".join(_clean(character) for character in unicodedata.normalize("NFC", wanted))
+    if not clean.strip(" ."):
+        clean = "_" * max(1, len(clean))
+    return _shortened(clean)
+
+
+def _clean(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"_x{code - 0xDC00:02x}"
+    if 0xD800 <= code <= 0xDFFF or character in _REPLACED:
+        return "_"
+    return "_" if unicodedata.category(character) in _REPLACED_CATEGORIES else character
+
+
+def _shortened(name: str) -> str:
+    if len(name.encode()) <= SENT_NAME_BYTES_MAX:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    tail = dot + extension
+    if not stem or len(tail.encode()) > _EXTENSION_BYTES_MAX:
+        stem, tail = name, ""
+    room = SENT_NAME_BYTES_MAX - len(tail.encode())
+    return stem.encode()[:room].decode("utf-8", "ignore") + tail

@@ -1,0 +1,74 @@
+"""The gate that all uploads of a run share: one throttled request pauses every start."""
+
+from __future__ import annotations
+
+from bulk_upload.core.display import human_seconds
+
+
+class Gate:
+    """When the next upload may start, from what the server said and how often it said no.
+
+    Times are monotonic seconds; `jitter` is a fresh random number in [0, 1).
+    """
+
+    _UNNAMED_S_FIRST = 1.0
+    _UNNAMED_S_MAX = 60.0
+
+    def __init__(self) -> None:
+        self._open_at = float("-inf")
+        self._closed_at = float("-inf")
+        self._unnamed_s = self._UNNAMED_S_FIRST
+
+    def on_reject(
+        self, now: float, *, started_at: float, retry_after_s: float | None, jitter: float
+    ) -> float:
+        """Close the gate after a refusal and return for how many seconds from `now`.
+
+        A named wait is obeyed in full, with up to 5 % on top so that many clients do not return together.
+        Without one the wait doubles with each burst of refusals; requests that started before the gate was
+        last closed belong to the same burst and change nothing.
+        """
+        if retry_after_s is not None:
+            self._close(now, now + retry_after_s * (1 + 0.05 * jitter))
+        elif started_at > self._closed_at:
+            self._close(now, now + self._unnamed_s * (0.5 + 0.5 * jitter))
+            self._unnamed_s = min(self._UNNAMED_S_MAX, self._unnamed_s * 2)
+        return self.wait_s(now)
+
+    def on_success(self) -> None:
+        """Forget the doubling: the server accepts again."""
+        self._unnamed_s = self._UNNAMED_S_FIRST
+
+    def wait_s(self, now: float) -> float:
+        """Return how long the gate stays closed; 0 means open."""
+        return max(0.0, self._open_at - now)
+
+    def _close(self, now: float, open_at: float) -> None:
+        self._closed_at = now
+        self._open_at = max(self._open_at, open_at)
+
+
+class Patience:
+    """How long a run lets itself be throttled without getting anywhere.
+
+    Args:
+        limit_s: seconds from the first throttled answer after the latest accepted file.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: float | None = None
+
+    def on_success(self) -> None:
+        """Start anew: the run gets somewhere."""
+        self._since = None
+
+    def on_throttled(self, now: float, *, retry_after_s: float | None) -> str | None:
+        """Return why the run should stop instead of waiting on, None while it should not."""
+        if self._since is None:
+            self._since = now
+        if retry_after_s is not None and retry_after_s > self._limit_s:
+            return f"the server asks to wait {human_seconds(retry_after_s)}, longer than --patience allows"
+        if now - self._since > self._limit_s:
+            return f"the server throttled every upload for {human_seconds(now - self._since)}"
+        return None

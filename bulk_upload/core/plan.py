@@ -1,0 +1,108 @@
+"""What a run will do with each entry, decided before a byte moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import EntryState
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Fingerprint
+
+
+class Step(StrEnum):
+    """What a run does with an entry."""
+
+    SEND = "send"
+    COMPARE = "compare"
+    RECONCILE = "reconcile"
+    SETTLED = "settled"
+    BLOCKED = "blocked"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownEntry:
+    """What the ledger knows of an entry.
+
+    `fingerprint` is the file's when the ledger last recorded an attempt or a receipt; `sha256` is the
+    receipt's, where there is one.
+    """
+
+    entry_id: int
+    state: EntryState
+    fingerprint: Fingerprint | None = None
+    sha256: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """The decision for one entry, with the reason a person is shown."""
+
+    step: Step
+    reason: str
+
+
+_RETRY_WORD = {
+    EntryState.REJECTED: "rejected",
+    EntryState.FAILED_LOCAL: "failed",
+    EntryState.INVALID: "invalid",
+}
+
+
+def plan_entry(
+    known: KnownEntry | None, source: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
+) -> PlannedStep:
+    """Return what a run does with one entry.
+
+    Args:
+        known: the ledger's view, None for an entry it has never seen.
+        source: the file's fingerprint now, None when it cannot be used.
+        retry: settled states that the person asked to try again.
+    """
+    if known is not None and known.state is EntryState.IN_DOUBT:
+        return PlannedStep(step=Step.RECONCILE, reason=known.reason or "the server may have it")
+    if known is not None and known.state is EntryState.ACCEPTED:
+        return _accepted(known, source)
+    if source is None:
+        return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
+    if known is None:
+        return PlannedStep(step=Step.SEND, reason="new")
+    if known.state is EntryState.PENDING:
+        return PlannedStep(step=Step.SEND, reason=known.reason or "not sent yet")
+    return _failed(known, source, retry)
+
+
+def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
+    if source is None:
+        return PlannedStep(step=Step.SETTLED, reason="accepted; the file is no longer there")
+    if source == known.fingerprint:
+        return PlannedStep(step=Step.SETTLED, reason="accepted")
+    if known.fingerprint is None or source.size != known.fingerprint.size:
+        return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
+    if known.sha256 is None:
+        return PlannedStep(
+            step=Step.SEND, reason="touched since it was accepted, and no sha256 to compare with"
+        )
+    return PlannedStep(step=Step.COMPARE, reason="touched since it was accepted; same size")
+
+
+def _failed(known: KnownEntry, source: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
+    if known.state in retry:
+        return PlannedStep(step=Step.SEND, reason=f"was {known.state}, tried again as asked")
+    if known.fingerprint is not None and source != known.fingerprint:
+        return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
+    word = _RETRY_WORD[known.state]
+    return PlannedStep(
+        step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} tries it again"
+    )
+
+
+def same_content(known: KnownEntry, sha256: str) -> PlannedStep:
+    """Return what a `COMPARE` becomes once the file's hash is known."""
+    if sha256 == known.sha256:
+        return PlannedStep(step=Step.SETTLED, reason="accepted; touched, same content")
+    return PlannedStep(step=Step.SEND, reason="changed since it was accepted")

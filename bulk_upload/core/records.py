@@ -1,0 +1,96 @@
+"""What a run tells the ledger: each record is one durable step in the life of an entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import (
+    Accepted,
+    EntryState,
+    InDoubt,
+    Misdirected,
+    NotSent,
+    Outcome,
+    Refused,
+    Rejected,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Fingerprint, SentBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """An attempt is about to be made: recorded before its first byte leaves."""
+
+    entry_id: int
+    attempt_no: int
+    sent_name: str
+    fingerprint: Fingerprint
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptOver:
+    """An attempt ended; `sent` is what it put on the wire."""
+
+    attempt_id: int
+    entry_id: int
+    outcome: Outcome
+    sent: SentBody
+    at_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concluded:
+    """What the ledger made of an attempt: the entry's state, and the outcome it recorded.
+
+    The outcome differs from the one that was offered when an id turned out to be another entry's.
+    """
+
+    state: EntryState
+    outcome: Outcome
+
+
+OUTCOME_NAMES: dict[type[Outcome], str] = {
+    Accepted: "accepted",
+    Rejected: "rejected",
+    Refused: "refused",
+    Misdirected: "misdirected",
+    Throttled: "throttled",
+    Unavailable: "unavailable",
+    InDoubt: "in_doubt",
+    SourceFailed: "source_failed",
+    NotSent: "not_sent",
+}
+"""The `outcome` column of the ledger's attempts."""
+
+_STATES: dict[type[Outcome], EntryState] = {
+    Accepted: EntryState.ACCEPTED,
+    Rejected: EntryState.REJECTED,
+    InDoubt: EntryState.IN_DOUBT,
+    SourceFailed: EntryState.FAILED_LOCAL,
+}
+
+
+def state_after(outcome: Outcome) -> EntryState:
+    """Return the state an entry has once `outcome` is recorded."""
+    return _STATES.get(type(outcome), EntryState.PENDING)
+
+
+def reason_in(outcome: Outcome) -> str | None:
+    """Return the words of an outcome that say why, None for an accepted one without warnings."""
+    if isinstance(outcome, Accepted):
+        return "; ".join(outcome.warnings) or None
+    if isinstance(outcome, Misdirected):
+        return f"redirected to {outcome.location_host}"
+    return outcome.reason
+
+
+def status_in(outcome: Outcome) -> int | None:
+    """Return the HTTP status of an outcome, where there was one."""
+    return None if isinstance(outcome, SourceFailed | NotSent) else outcome.http_status

@@ -1,0 +1,136 @@
+"""Whether to try again, and when: a decision over outcomes, with chance as an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bulk_upload.core.model import (
+    Accepted,
+    InDoubt,
+    Misdirected,
+    NotSent,
+    Outcome,
+    Refused,
+    Rejected,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Send the entry again after `delay_s`. `uses_attempt` is False for throttling and local limits."""
+
+    delay_s: float
+    uses_attempt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The outcome is final for this entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Look for the file in the server's list before anything else happens to the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave the entry pending: this run does no more for it."""
+
+    reason: str
+    exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopRun:
+    """The outcome is about the whole run (credentials, a redirect): keep all entries and stop."""
+
+
+RetryDecision = TryAgain | Settle | Reconcile | Leave | StopRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """Which share of a run may be retries: successes earn tokens, retries spend them.
+
+    An empty budget never ends a run, it slows retries to `slow_s`. The figures are those of botocore's retry
+    quota in spirit, with values found by simulation.
+    """
+
+    tokens: float = 20.0
+    tokens_max: float = 50.0
+    earned_per_success: float = 0.2
+
+    def earn(self) -> RetryBudget:
+        """Return the budget after one accepted entry."""
+        return replace(self, tokens=min(self.tokens_max, self.tokens + self.earned_per_success))
+
+    def spend(self) -> RetryBudget:
+        """Return the budget after one retry; it never goes below zero."""
+        return replace(self, tokens=max(0.0, self.tokens - 1.0))
+
+    @property
+    def empty(self) -> bool:
+        """Whether the next retry has no token left."""
+        return self.tokens < 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter, at most `attempts_max` attempts that count."""
+
+    attempts_max: int = 6
+    backoff_s_initial: float = 0.5
+    backoff_s_max: float = 30.0
+    slow_s: tuple[float, float] = (5.0, 15.0)
+    local_limit_s: float = 1.0
+
+    def decide(
+        self, outcome: Outcome, *, attempts_used: int, budget_empty: bool, jitter: float
+    ) -> RetryDecision:
+        """Return what happens after `outcome`.
+
+        Args:
+            outcome: what the latest attempt ended with.
+            attempts_used: attempts that count, the latest included.
+            budget_empty: whether the run's retry budget has no token left.
+            jitter: a fresh random number in [0, 1).
+        """
+        match outcome:
+            case Accepted() | Rejected() | SourceFailed():
+                return Settle()
+            case Refused() | Misdirected():
+                return StopRun()
+            case Throttled():
+                # The gate that all uploads share does the waiting; the entry adds nothing of its own.
+                return TryAgain(delay_s=0.0, uses_attempt=False)
+            case InDoubt():
+                return Reconcile()
+            case NotSent(local_limit=True):
+                return TryAgain(delay_s=self.local_limit_s * (0.5 + jitter), uses_attempt=False)
+            case NotSent(reason=reason):
+                return Leave(reason=reason)
+            case Unavailable(reason=reason):
+                return self.again(
+                    reason, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter
+                )
+        assert_never(outcome)
+
+    def again(
+        self, reason: str, *, attempts_used: int, budget_empty: bool, jitter: float
+    ) -> TryAgain | Leave:
+        """Return the wait before the next attempt, or `Leave` when `attempts_used` reached the limit."""
+        if attempts_used >= self.attempts_max:
+            plural = "attempt" if attempts_used == 1 else "attempts"
+            return Leave(reason=f"{reason} (after {attempts_used} {plural})", exhausted=True)
+        # The exponent is bounded so that a very large --max-attempts cannot overflow a float.
+        ceiling_s = min(self.backoff_s_max, self.backoff_s_initial * 2.0 ** min(attempts_used - 1, 30))
+        delay_s = ceiling_s * jitter
+        if budget_empty:
+            low_s, high_s = self.slow_s
+            delay_s = max(delay_s, low_s + (high_s - low_s) * jitter)
+        return TryAgain(delay_s=delay_s)

@@ -1,0 +1,68 @@
+"""How a run behaves: what the person decided, in units the name says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import EntryState
+
+
+class InDoubtPolicy(StrEnum):
+    """What happens to an entry whose answer was lost.
+
+    `reconcile` asks the server's list and leaves undecided what it cannot tell; `hold` leaves everything in
+    doubt; `resend` reconciles too, and sends again what stays undecided, accepting duplicates.
+    """
+
+    RECONCILE = "reconcile"
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Settings of one run. `None` means no limit.
+
+    Args:
+        concurrency: uploads in flight.
+        retry_policy: backoff and attempts.
+        patience_s: how long the run may be throttled without getting anywhere.
+        deadline_s: when the run drains, counted from its start.
+        errors_max: how many entries may be rejected or fail before the run drains; `errors_share` the same
+            as a share of the entries to send.
+        in_doubt: see InDoubtPolicy.
+        settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
+            `settle_answered_s` the same for an answered 5xx.
+        retry: settled states to try again.
+        parked_max: how many entries may wait without a slot before no new one starts.
+    """
+
+    concurrency: int = 8
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    patience_s: float = 900.0
+    deadline_s: float | None = None
+    errors_max: int | None = None
+    errors_share: float | None = None
+    in_doubt: InDoubtPolicy = InDoubtPolicy.RECONCILE
+    settle_s: float = 30.0
+    settle_answered_s: float = 2.0
+    retry: frozenset[EntryState] = frozenset()
+    parked_max: int = 1000
+
+    def settles_after_s(self, *, answered: bool) -> float:
+        """Return how long after the end of an attempt absence may be believed."""
+        return min(self.settle_answered_s, self.settle_s) if answered else self.settle_s
+
+    def errors_limit(self, to_send_count: int) -> float:
+        """Return how many failed entries end the run."""
+        limits = [float("inf")]
+        if self.errors_max is not None:
+            limits.append(self.errors_max)
+        if self.errors_share is not None:
+            limits.append(self.errors_share * to_send_count)
+        return min(limits)

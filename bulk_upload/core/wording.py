@@ -1,0 +1,35 @@
+"""Words for complaints: quoting what was found, and the right word that is nearest to a wrong one."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import lru_cache
+
+_SHOWN_CHARACTERS_MAX = 120
+# Comparing costs time in the square of the length, and no name of ours is near a long word.
+_COMPARED_CHARACTERS_MAX = 64
+
+
+def quoted(text: str) -> str:
+    """Return `text` in double quotes, its middle left out when it is long."""
+    if len(text) > _SHOWN_CHARACTERS_MAX:
+        half = _SHOWN_CHARACTERS_MAX // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    return f'"{text}"'
+
+
+def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
+    """Return `Did you mean "..."? ` with the nearest of `choices`, or nothing where none is near."""
+    near = nearest(word, choices)
+    return "" if near is None else f"Did you mean {quoted(near)}? "
+
+
+@lru_cache(maxsize=256)
+def nearest(word: str, choices: tuple[str, ...]) -> str | None:
+    """Return the one of `choices` (lower case) that `word` most probably stands for."""
+    if len(word) > _COMPARED_CHARACTERS_MAX:
+        return None
+    folded = word.strip().lower().replace("_", "-")
+    by_spelling = {choice.replace("_", "-"): choice for choice in choices}
+    matches = get_close_matches(folded, by_spelling, n=1, cutoff=0.6)
+    return by_spelling[matches[0]] if matches else None

@@ -1,0 +1,1 @@
+"""The world, one resource a module: disk, network, ledger, clock, signals. Decisions live in `core`."""

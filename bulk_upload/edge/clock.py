@@ -1,0 +1,47 @@
+"""The only reader of time and chance, and the only sleeper."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time and chance as a run sees them; tests put a virtual one in its place."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+    def utc_s(self) -> float:
+        """Return wall-clock seconds since 1970."""
+
+    def jitter(self) -> float:
+        """Return a fresh random number in [0, 1)."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait without holding anything up."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
+
+    def monotonic(self) -> float:
+        """Return the event loop's kind of seconds."""
+        return time.monotonic()
+
+    def utc_s(self) -> float:
+        """Return wall-clock seconds since 1970."""
+        return time.time()
+
+    def jitter(self) -> float:
+        """Return a fresh random number in [0, 1)."""
+        return self._random.random()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait without holding anything up."""
+        await asyncio.sleep(seconds)

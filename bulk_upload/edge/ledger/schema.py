@@ -1,0 +1,116 @@
+"""The ledger's tables. docs/ledger.md describes them for readers who come with their own tools."""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x62756C6B
+"""SQLite's application_id of a ledger: "bulk" in ASCII."""
+
+SCHEMA_VERSION = 1
+
+CREATE = """
+CREATE TABLE job (
+    job_id          INTEGER PRIMARY KEY CHECK (job_id = 1),
+    profile         TEXT NOT NULL,
+    endpoint        TEXT NOT NULL,
+    team            TEXT,
+    root            BLOB NOT NULL,
+    created_utc     TEXT NOT NULL,
+    last_alive_utc  TEXT NOT NULL
+);
+CREATE TABLE runs (
+    run_id          INTEGER PRIMARY KEY,
+    version         TEXT NOT NULL,
+    pid             INTEGER NOT NULL,
+    started_utc     TEXT NOT NULL,
+    ended_utc       TEXT,
+    exit_status     INTEGER
+);
+CREATE TABLE entries (
+    entry_id            INTEGER PRIMARY KEY,
+    key                 BLOB NOT NULL UNIQUE,
+    path                BLOB NOT NULL,
+    purpose             TEXT NOT NULL,
+    remote_name         BLOB,
+    vector_database_id  TEXT,
+    fields              TEXT NOT NULL,
+    state               TEXT NOT NULL,
+    size                INTEGER,
+    mtime_ns            INTEGER,
+    inode               INTEGER,
+    receipt_id          INTEGER REFERENCES receipts,
+    attempt_count       INTEGER NOT NULL DEFAULT 0,
+    http_status         INTEGER,
+    reason              TEXT,
+    first_seen_utc      TEXT NOT NULL,
+    settled_utc         TEXT
+);
+CREATE INDEX entries_in_doubt ON entries (entry_id) WHERE state = 'in_doubt';
+CREATE TABLE attempts (
+    attempt_id      INTEGER PRIMARY KEY,
+    entry_id        INTEGER NOT NULL REFERENCES entries,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    attempt_no      INTEGER NOT NULL,
+    sent_name       TEXT NOT NULL,
+    size            INTEGER NOT NULL,
+    mtime_ns        INTEGER NOT NULL,
+    inode           INTEGER NOT NULL,
+    intent_utc      TEXT NOT NULL,
+    ended_utc       TEXT,
+    outcome         TEXT,
+    http_status     INTEGER,
+    answered        INTEGER,
+    reason          TEXT,
+    request_id      TEXT,
+    candidate_id    TEXT,
+    sha256          TEXT,
+    resolution      TEXT
+);
+CREATE INDEX attempts_open ON attempts (entry_id) WHERE outcome IS NULL;
+CREATE INDEX attempts_in_doubt ON attempts (entry_id) WHERE outcome = 'in_doubt' AND resolution IS NULL;
+CREATE TABLE receipts (
+    receipt_id        INTEGER PRIMARY KEY,
+    entry_id          INTEGER NOT NULL REFERENCES entries,
+    attempt_id        INTEGER NOT NULL REFERENCES attempts,
+    file_id           TEXT NOT NULL UNIQUE,
+    sent_name         TEXT NOT NULL,
+    purpose           TEXT NOT NULL,
+    bytes             INTEGER NOT NULL,
+    sha256            TEXT,
+    mtime_ns          INTEGER NOT NULL,
+    inode             INTEGER NOT NULL,
+    obtained          TEXT NOT NULL,
+    size_confirmed    INTEGER NOT NULL,
+    server_created_at TEXT,
+    settled_utc       TEXT NOT NULL,
+    superseded_utc    TEXT
+);
+CREATE TABLE decisions (
+    decision_id     INTEGER PRIMARY KEY,
+    entry_id        INTEGER REFERENCES entries,
+    run_id          INTEGER REFERENCES runs,
+    decided_utc     TEXT NOT NULL,
+    decided_by      TEXT NOT NULL,
+    decision        TEXT NOT NULL,
+    detail          TEXT
+);
+CREATE TABLE controller_events (
+    event_id        INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    at_utc          TEXT NOT NULL,
+    in_flight_limit INTEGER NOT NULL,
+    reason          TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: dict[int, str] = {}
+"""Script that takes a ledger from version N to N + 1, by N."""
+
+
+def signed(inode: int) -> int:
+    """Return an unsigned 64-bit inode as the signed integer SQLite can hold."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
+
+
+def unsigned(stored: int) -> int:
+    """Return the inode that `signed` stored."""
+    return stored + (1 << 64) if stored < 0 else stored

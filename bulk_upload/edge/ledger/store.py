@@ -1,0 +1,384 @@
+"""The ledger's steps as SQL. Every method runs inside the caller's transaction, on the caller's thread."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.display import printable
+from bulk_upload.core.model import Accepted, EntryState, Fingerprint, InDoubt, Obtained, Receipt
+from bulk_upload.core.reconcile import Doubt
+from bulk_upload.core.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
+from bulk_upload.core.timestamps import utc_seconds, utc_text
+from bulk_upload.edge.ledger.schema import signed, unsigned
+from bulk_upload.errors import LedgerMismatch
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Sequence
+
+    from bulk_upload.core.model import Entry, ListedFile, Outcome
+    from bulk_upload.core.records import AttemptOver, Intent
+
+ALIVE_EVERY_S = 5.0
+"""How often a run says that it lives; after a crash, absence is believed only from that much later on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobIdentity:
+    """Whose ledger it is. `root` is the absolute path that entries are relative to."""
+
+    profile: str
+    endpoint: str
+    team: str | None
+    root: str
+
+
+class LedgerStore:
+    """One open ledger. Not safe for several threads at once."""
+
+    def __init__(self, connection: sqlite3.Connection, *, run_id: int = 0) -> None:
+        self.connection = connection
+        self._run_id = run_id
+
+    def claim(self, job: JobIdentity, *, moved_root: bool, utc_s: float) -> None:
+        """Make the ledger this job's, or check that it is. Raises LedgerMismatch."""
+        found = self.connection.execute("SELECT profile, endpoint, team, root FROM job").fetchone()
+        now = utc_text(utc_s)
+        if found is None:
+            self.connection.execute(
+                "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?, ?)",
+                (job.profile, job.endpoint, job.team, os.fsencode(job.root), now, now),
+            )
+            return
+        profile, endpoint, team, root = found
+        for what, ours, theirs in (
+            ("profile", job.profile, profile),
+            ("endpoint", job.endpoint, endpoint),
+            ("team", job.team, team),
+        ):
+            if ours != theirs:
+                raise LedgerMismatch(
+                    f"the ledger belongs to {what} {printable(str(theirs))}, this run is for {printable(str(ours))}",
+                    hint="one ledger serves one endpoint, team and profile: choose another with --ledger FILE",
+                )
+        if os.fsdecode(root) == job.root:
+            return
+        if not moved_root:
+            raise LedgerMismatch(
+                f"the ledger's paths are relative to {printable(os.fsdecode(root))}, this run's to {printable(job.root)}",
+                hint="if the same tree moved there, run again with --moved-root; else choose another --ledger FILE",
+            )
+        self.connection.execute("UPDATE job SET root = ?", (os.fsencode(job.root),))
+
+    def begin_run(self, *, version: str, utc_s: float) -> int:
+        """Record a new run, put what a dead one left open in doubt, and return how many entries that is."""
+        crashed_utc = self._last_alive(utc_s)
+        orphans = self.connection.execute(
+            "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1,"
+            " reason = 'a run ended before the answer was recorded'"
+            " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
+        ).rowcount
+        self.connection.execute(
+            "UPDATE attempts SET outcome = 'in_doubt', answered = 0, ended_utc = ?,"
+            " reason = 'the run ended before the answer was recorded' WHERE outcome IS NULL",
+            (crashed_utc,),
+        )
+        cursor = self.connection.execute(
+            "INSERT INTO runs (version, pid, started_utc) VALUES (?, ?, ?)",
+            (version, os.getpid(), utc_text(utc_s)),
+        )
+        self._run_id = cursor.lastrowid or 0
+        self.stay_alive(utc_s=utc_s)
+        return orphans
+
+    def end_run(self, *, exit_status: int, utc_s: float) -> None:
+        """Record how the run ended."""
+        self.connection.execute(
+            "UPDATE runs SET ended_utc = ?, exit_status = ? WHERE run_id = ?",
+            (utc_text(utc_s), exit_status, self._run_id),
+        )
+        self.stay_alive(utc_s=utc_s)
+
+    def stay_alive(self, *, utc_s: float) -> None:
+        """Record that the run lives at this moment."""
+        self.connection.execute("UPDATE job SET last_alive_utc = ?", (utc_text(utc_s),))
+
+    def register(self, entries: Sequence[Entry], *, utc_s: float) -> None:
+        """Make new entries known as pending; known ones stay as they are."""
+        now = utc_text(utc_s)
+        self.connection.executemany(
+            "INSERT INTO entries (key, path, purpose, remote_name, vector_database_id, fields, state, first_seen_utc)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT (key) DO NOTHING",
+            [
+                (
+                    entry.key,
+                    os.fsencode(entry.path),
+                    entry.purpose,
+                    None if entry.remote_name is None else os.fsencode(entry.remote_name),
+                    entry.vector_database_id,
+                    json.dumps(dict(entry.fields)),
+                    now,
+                )
+                for entry in entries
+            ],
+        )
+
+    def intend(self, intents: Sequence[Intent]) -> list[int]:
+        """Record attempts that are about to be made and return their ids, in order."""
+        return [self._intend(intent) for intent in intents]
+
+    def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
+        """Record that intended attempts were never begun."""
+        self.connection.executemany(
+            "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ? WHERE attempt_id = ?",
+            [(utc_text(utc_s), reason, attempt_id) for attempt_id in attempt_ids],
+        )
+
+    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Concluded:
+        """Record how an attempt ended. An id that some entry already owns makes the attempt doubtful instead.
+
+        `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
+        """
+        outcome = over.outcome
+        if isinstance(outcome, Accepted) and self.claimed([outcome.file_id]):
+            outcome = InDoubt(
+                reason=f"the server answered with {outcome.file_id}, which is another entry's file",
+                answered=False,
+                http_status=outcome.http_status,
+                request_id=outcome.request_id,
+            )
+        self._close_attempt(over, outcome)
+        for entry_id in reopen:
+            self.settle(entry_id, EntryState.PENDING, reason=reason_in(outcome), utc_s=over.at_utc_s)
+        state = state_after(outcome)
+        receipt_id = None
+        if isinstance(outcome, Accepted):
+            receipt_id = self._file_receipt(
+                entry_id=over.entry_id,
+                attempt_id=over.attempt_id,
+                file=ListedId(outcome.file_id, outcome.created_at),
+                obtained=Obtained.ANSWERED,
+                size_confirmed=outcome.size_confirmed,
+                utc_s=over.at_utc_s,
+            )
+        settled = utc_text(over.at_utc_s) if state.settled else None
+        self.connection.execute(
+            "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
+            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), size = ?, mtime_ns = ?, inode = ?"
+            " WHERE entry_id = ?",
+            (
+                state.value,
+                status_in(outcome),
+                reason_in(outcome),
+                settled,
+                receipt_id,
+                *_stored(over.sent.fingerprint),
+                over.entry_id,
+            ),
+        )
+        return Concluded(state=state, outcome=outcome)
+
+    def settle(self, entry_id: int, state: EntryState, *, reason: str | None, utc_s: float) -> None:
+        """Record a state that no attempt of this run led to."""
+        self.connection.execute(
+            "UPDATE entries SET state = ?, reason = ?, settled_utc = ? WHERE entry_id = ?",
+            (state.value, reason, utc_text(utc_s) if state.settled else None, entry_id),
+        )
+
+    def explain(self, entry_id: int, reason: str) -> None:
+        """Record why an entry is still where it is."""
+        self.connection.execute("UPDATE entries SET reason = ? WHERE entry_id = ?", (reason, entry_id))
+
+    def refresh(self, entry_id: int, fingerprint: Fingerprint) -> None:
+        """Record that a touched file still has the content its receipt is for."""
+        self.connection.execute(
+            "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
+            (*_stored(fingerprint), entry_id),
+        )
+
+    def adopt(self, doubt: Doubt, file: ListedFile, *, sha256: str | None, utc_s: float) -> bool:
+        """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
+        if self.claimed([file.file_id]):
+            return False
+        if sha256 is not None:
+            self.connection.execute(
+                "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
+                (sha256, doubt.attempt_id),
+            )
+        receipt_id = self._file_receipt(
+            entry_id=doubt.entry_id,
+            attempt_id=doubt.attempt_id,
+            file=ListedId(file.file_id, file.created_at),
+            obtained=Obtained.RECONCILED,
+            size_confirmed=True,
+            utc_s=utc_s,
+        )
+        self.connection.execute(
+            "UPDATE entries SET (state, reason, settled_utc, receipt_id, size, mtime_ns, inode) ="
+            " (SELECT 'accepted', NULL, ?, ?, size, mtime_ns, inode FROM attempts WHERE attempt_id = ?)"
+            " WHERE entry_id = ?",
+            (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
+        )
+        self._resolve(doubt, f"adopted {file.file_id}", utc_s)
+        return True
+
+    def release(self, doubt: Doubt, resolution: str, *, utc_s: float) -> None:
+        """Record that a doubtful attempt left nothing (or that the person accepts a duplicate): pending again."""
+        self._resolve(doubt, resolution, utc_s)
+        self.connection.execute(
+            "UPDATE entries SET state = 'pending', reason = ? WHERE entry_id = ?",
+            (resolution, doubt.entry_id),
+        )
+
+    def claimed(self, file_ids: Collection[str]) -> set[str]:
+        """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
+        marks = ",".join("?" * len(file_ids))
+        found = self.connection.execute(
+            f"SELECT file_id FROM receipts WHERE file_id IN ({marks})",
+            tuple(file_ids),
+        )
+        return {file_id for (file_id,) in found}
+
+    def receipt(self, entry_id: int) -> Receipt:
+        """Return the current receipt of an accepted entry."""
+        row = self.connection.execute(
+            "SELECT e.path, r.purpose, r.file_id, r.bytes, r.sha256, r.sent_name, r.obtained, r.size_confirmed,"
+            " r.settled_utc FROM entries e JOIN receipts r USING (receipt_id) WHERE e.entry_id = ?",
+            (entry_id,),
+        ).fetchone()
+        return Receipt(
+            path=os.fsdecode(row[0]),
+            purpose=row[1],
+            file_id=row[2],
+            file_bytes=row[3],
+            sha256=row[4],
+            sent_name=row[5],
+            obtained=Obtained(row[6]),
+            size_confirmed=bool(row[7]),
+            settled_utc=row[8],
+        )
+
+    def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
+        """Return every attempt that is still in doubt, oldest first."""
+        rows = self.connection.execute(
+            "SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, a.intent_utc, a.ended_utc, a.answered,"
+            " a.candidate_id FROM attempts a JOIN entries e USING (entry_id)"
+            " WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id"
+        )
+        return [
+            Doubt(
+                entry_id=row[0],
+                attempt_id=row[1],
+                sent_name=row[2],
+                file_bytes=row[3],
+                purpose=row[4],
+                sent_at_utc_s=utc_seconds(row[5]) or 0.0,
+                settles_at_utc_s=(utc_seconds(row[6]) or 0.0)
+                + (settle_answered_s if row[7] else settle_lost_s),
+                candidate_id=row[8],
+            )
+            for row in rows
+        ]
+
+    def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
+        """Return the fingerprint of the file that an attempt sent."""
+        size, mtime_ns, inode = self.connection.execute(
+            "SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?", (attempt_id,)
+        ).fetchone()
+        return Fingerprint(size=size, mtime_ns=mtime_ns, inode=unsigned(inode))
+
+    def note_limit(self, limit: int, reason: str, *, utc_s: float) -> None:
+        """Record a change of the in-flight limit."""
+        self.connection.execute(
+            "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason) VALUES (?, ?, ?, ?)",
+            (self._run_id, utc_text(utc_s), limit, reason),
+        )
+
+    def _last_alive(self, utc_s: float) -> str:
+        (text,) = self.connection.execute("SELECT last_alive_utc FROM job").fetchone()
+        last_alive_s = utc_seconds(text)
+        # A clock that was set back must not make a fresh crash look old.
+        return utc_text(utc_s if last_alive_s is None else min(utc_s, last_alive_s + ALIVE_EVERY_S))
+
+    def _intend(self, intent: Intent) -> int:
+        cursor = self.connection.execute(
+            "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                intent.entry_id,
+                self._run_id,
+                intent.attempt_no,
+                intent.sent_name,
+                *_stored(intent.fingerprint),
+                utc_text(intent.at_utc_s),
+            ),
+        )
+        return cursor.lastrowid or 0
+
+    def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
+        self.connection.execute(
+            "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
+            " candidate_id = ?, sha256 = ? WHERE attempt_id = ?",
+            (
+                OUTCOME_NAMES[type(outcome)],
+                utc_text(over.at_utc_s),
+                status_in(outcome),
+                outcome.answered if isinstance(outcome, InDoubt) else None,
+                reason_in(outcome),
+                getattr(outcome, "request_id", None),
+                outcome.candidate_id if isinstance(outcome, InDoubt) else None,
+                over.sent.sha256,
+                over.attempt_id,
+            ),
+        )
+
+    def _file_receipt(
+        self,
+        *,
+        entry_id: int,
+        attempt_id: int,
+        file: ListedId,
+        obtained: Obtained,
+        size_confirmed: bool,
+        utc_s: float,
+    ) -> int:
+        now = utc_text(utc_s)
+        self.connection.execute(
+            "UPDATE receipts SET superseded_utc = ? WHERE receipt_id ="
+            " (SELECT receipt_id FROM entries WHERE entry_id = ?)",
+            (now, entry_id),
+        )
+        cursor = self.connection.execute(
+            "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
+            " obtained, size_confirmed, server_created_at, settled_utc)"
+            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, ?, ?, ?, ?"
+            " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
+            (file.file_id, obtained.value, size_confirmed, file.created_at, now, attempt_id),
+        )
+        return cursor.lastrowid or 0
+
+    def _resolve(self, doubt: Doubt, resolution: str, utc_s: float) -> None:
+        self.connection.execute(
+            "UPDATE attempts SET resolution = ? WHERE attempt_id = ?", (resolution, doubt.attempt_id)
+        )
+        self.connection.execute(
+            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
+            (doubt.entry_id, self._run_id, utc_text(utc_s), "reconciliation", resolution),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedId:
+    """The server's name for a file, and when it says it made it."""
+
+    file_id: str
+    created_at: str | None
+
+
+def _stored(fingerprint: Fingerprint | None) -> tuple[int | None, int | None, int | None]:
+    if fingerprint is None:
+        return (None, None, None)
+    return (fingerprint.size, fingerprint.mtime_ns, signed(fingerprint.inode))

@@ -1,0 +1,225 @@
+"""Manifests on disk or on standard input: opened once and read again as often as needed; written whole or not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from typing import IO, TYPE_CHECKING, Self
+
+from bulk_upload.core.manifest import read_manifest
+from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
+from bulk_upload.core.model import Entry
+from bulk_upload.core.wording import quoted
+from bulk_upload.errors import ManifestInvalid, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from _typeshed import WriteableBuffer
+
+STANDARD_INPUT = "-"
+
+_COPY_BYTES = 1024 * 1024
+_HINTS = {
+    errno.ENOENT: "Check the name; `bulk-upload scan FOLDER` makes a manifest of a folder",
+    errno.EACCES: "Allow this user to read it",
+    errno.EISDIR: "Name a file; `bulk-upload scan FOLDER` makes a manifest of a folder",
+    errno.ENOSPC: "Make room where temporary files go, or set TMPDIR to a folder that has room",
+}
+
+
+class ManifestFile:
+    """An open manifest. `lines` reads the same file each time, also when another one got its name meanwhile.
+
+    Attributes:
+        name: what to call the manifest in findings.
+        is_stream: it came from standard input or a pipe.
+        base_folder: the absolute folder it lies in, symbolic links as they are; of a stream, the current folder.
+
+    Raises:
+        UsageError: there is no such file, it is a folder or a device, or it cannot be read.
+        ManifestInvalid: it is empty.
+    """
+
+    def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
+        """Open a file, or standard input where `name` is `-`.
+
+        What cannot be read twice is first copied to its end into a temporary file that has no name. `stdin`
+        stands in for the standard input of the process.
+        """
+        self.name = "<stdin>" if name == STANDARD_INPUT else name
+        try:
+            self._file, self.is_stream = _rereadable(name, stdin)
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+        except ValueError as error:
+            raise UsageError(f"no manifest can have the name {quoted(name)}") from error
+        self.base_folder = os.path.join(os.getcwd(), "" if self.is_stream else os.path.dirname(name))
+        if not os.fstat(self._file.fileno()).st_size:
+            self.close()
+            raise ManifestInvalid(
+                f"the manifest {quoted(self.name)} is empty",
+                hint='Write one line for each file: {"path": "train.jsonl", "purpose": "..."}',
+            )
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines from the first one on, with their ends.
+
+        Of a line that is longer than any entry only the beginning is kept, one byte more than is allowed.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        with io.BufferedReader(_FromStart(self._file.fileno()), _COPY_BYTES) as reader:
+            while line := reader.readline(LINE_BYTES_MAX + 1):
+                yield line
+                if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
+                    _skip_line(reader)
+
+    def close(self) -> None:
+        """Let go of the file; a temporary copy is gone with it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _FromStart(io.RawIOBase):
+    """Reads an open file from its start by position, so that several readers do not disturb each other."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        piece = os.pread(self._descriptor, len(view), self._position)
+        view[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+
+def write_manifest(name: str, lines: Iterable[bytes]) -> None:
+    """Write a manifest whole or not at all: what had the name before keeps it until the new one is on disk.
+
+    When `lines` raises, nothing is left behind.
+
+    Raises:
+        UsageError: the name belongs to something that is not a manifest, or cannot be written.
+    """
+    target = os.path.realpath(name)
+    partial = os.path.join(os.path.dirname(target), f".bulk-upload-{secrets.token_hex(8)}.tmp")
+    try:
+        _refuse_to_replace(target, name)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _unwritable(name, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for line in lines:
+                file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(partial, target)
+        _sync_folder(os.path.dirname(target))
+    except OSError as error:
+        raise _unwritable(name, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+
+
+def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:
+    """Return a file that can be read again and again, and whether it is a copy of a stream."""
+    if name == STANDARD_INPUT:
+        return _spooled(stdin or sys.stdin.buffer), True
+    opened = _opened(name)
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened, False
+    with opened:
+        return _spooled(opened), True
+
+
+def _opened(name: str) -> IO[bytes]:
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        return os.fdopen(descriptor, "rb", buffering=0)
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    raise OSError(errno.EINVAL, "it is a device")
+
+
+def _spooled(source: IO[bytes]) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the ManifestFile closes it)
+    try:
+        shutil.copyfileobj(source, copy, _COPY_BYTES)
+        copy.flush()
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _skip_line(reader: io.BufferedReader[_FromStart]) -> None:
+    while (piece := reader.readline(_COPY_BYTES)) and not piece.endswith(b"\n"):
+        pass
+
+
+def _refuse_to_replace(target: str, name: str) -> None:
+    """Keep a slip in `-o` from destroying training data: only an empty file or a manifest is replaced."""
+    try:
+        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            first_line = file.readline(LINE_BYTES_MAX)
+            if not first_line or _is_entry(first_line):
+                return
+    raise UsageError(
+        f"{quoted(name)} exists and is not a manifest",
+        hint="Choose another name for the manifest, or remove what has this name",
+    )
+
+
+def _is_entry(line: bytes) -> bool:
+    rules = ManifestRules(where="", root="/", allow_outside=True, allow_unknown_purpose=True)
+    return any(isinstance(result, Entry) for result in read_manifest([line], rules))
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(name: str, error: OSError) -> UsageError:
+    reason = error.strerror or type(error).__name__
+    message = f"cannot read the manifest {quoted(name)}: {reason}"
+    return UsageError(message, hint=_HINTS.get(error.errno or 0))
+
+
+def _unwritable(name: str, error: OSError) -> UsageError:
+    reason = error.strerror or type(error).__name__
+    hint = "Choose a place for the manifest with -o where this user may write and the disk has room"
+    return UsageError(f"cannot write the manifest {quoted(name)}: {reason}", hint=hint)

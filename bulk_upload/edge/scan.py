@@ -1,0 +1,137 @@
+"""Walking a folder: which files a manifest of it would name, in the order of their paths.
+
+One folder's names are in memory at a time, and those of the folders above it; never the whole tree.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.globs import Glob
+from bulk_upload.core.paths import is_beneath
+from bulk_upload.core.wording import quoted
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bulk_upload.core.globs import PurposeMap
+
+_OWN_FILES = (Glob("*.ledger.db*"), Glob("*.results.csv"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A file that a pattern gives a purpose; `path` is relative to the folder that is scanned."""
+
+    path: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """A file that no pattern stands for."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Something that cannot be uploaded from here, or is not entered; `reason` says why."""
+
+    path: str
+    reason: str
+
+
+Sighting = Chosen | Unmatched | Skipped
+
+
+def scan(
+    folder: str, purposes: PurposeMap, *, exclude: Sequence[Glob] = (), output: str | None = None
+) -> Iterator[Sighting]:
+    """Yield the files of a folder and of the folders in it, sorted by the bytes of their paths.
+
+    Hidden files and folders, ledgers and results, `output` and whatever `exclude` matches are passed over
+    without a word; a folder that is passed over is not entered. Symbolic links to folders are not entered either,
+    and links to files count only if these lie in `folder`.
+
+    Raises:
+        UsageError: `folder` is not a folder or cannot be read.
+    """
+    root = os.path.realpath(folder)
+    try:
+        waiting = [_sorted_paths(root, "")]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no folder can have this name"
+        raise UsageError(
+            f"cannot scan {quoted(folder)}: {reason}", hint="Name a folder that this user may read"
+        ) from error
+    output_path = os.path.realpath(output) if output is not None else None
+    while waiting:
+        if not waiting[-1]:
+            waiting.pop()
+            continue
+        path = waiting[-1].pop()
+        is_folder = path.endswith("/")
+        path = path.removesuffix("/")
+        if _is_passed_over(path, exclude) or os.path.join(root, path) == output_path:
+            continue
+        if not is_folder:
+            yield _sighting(root, path, purposes)
+            continue
+        try:
+            waiting.append(_sorted_paths(root, path))
+        except OSError as error:
+            yield Skipped(path=path, reason=f"cannot be read: {error.strerror}")
+
+
+def _sorted_paths(root: str, folder: str) -> list[str]:
+    """Return the paths in a folder, last one first, those of folders with a `/` at the end.
+
+    With it they sort to where the paths of their files belong: `a-b` comes before `a/x`.
+    """
+    prefix = f"{folder}/" if folder else ""
+    with os.scandir(os.path.join(root, folder)) as entries:
+        paths = [
+            f"{prefix}{entry.name}/" if entry.is_dir(follow_symlinks=False) else f"{prefix}{entry.name}"
+            for entry in entries
+        ]
+    paths.sort(key=os.fsencode, reverse=True)
+    return paths
+
+
+def _is_passed_over(path: str, exclude: Sequence[Glob]) -> bool:
+    name = path.rpartition("/")[2]
+    return (
+        name.startswith(".")
+        or any(glob.matches(name) for glob in _OWN_FILES)
+        or any(glob.matches(path) for glob in exclude)
+    )
+
+
+def _sighting(root: str, path: str, purposes: PurposeMap) -> Sighting:
+    reason = _reason_to_skip(root, os.path.join(root, path))
+    if reason is not None:
+        return Skipped(path=path, reason=reason)
+    purpose = purposes.purpose_of(path)
+    return Unmatched(path=path) if purpose is None else Chosen(path=path, purpose=purpose)
+
+
+def _reason_to_skip(root: str, full: str) -> str | None:
+    try:
+        mode = os.lstat(full).st_mode
+        is_link = stat.S_ISLNK(mode)
+        if is_link:
+            mode = os.stat(full).st_mode
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if is_link and stat.S_ISDIR(mode):
+        return "is a symbolic link to a folder"
+    if not stat.S_ISREG(mode):
+        return "is not a regular file"
+    if is_link and not is_beneath(os.path.realpath(full), root):
+        return "is a symbolic link that leads outside the folder"
+    return None

@@ -1,0 +1,336 @@
+"""The aiohttp edge: a shipment goes out, an outcome comes back; nothing of aiohttp leaves this module."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import secrets
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.multipart import frame
+from bulk_upload.core.protocol import (
+    ANSWER_BYTES_MAX,
+    decipher,
+    listed_files,
+    looked_up_file,
+    lost_answer,
+    reason_of,
+)
+from bulk_upload.core.retry_after import http_date_s
+from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.edge.transport.watchdog import Sending, Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from bulk_upload.core.model import ListedFile, Outcome
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.secret import Secret
+    from bulk_upload.core.source import Source
+    from bulk_upload.edge.clock import Clock
+
+LIST_BYTES_MAX = 4 * 1024 * 1024
+"""A page of 100 FileResponses is about 40 KiB."""
+
+_LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSettings:
+    """How to reach one endpoint. Times are seconds.
+
+    `keepalive_s` is below what usual servers use (nginx 75, uvicorn 5), so that a request rarely meets a
+    connection that the server is just closing.
+    """
+
+    endpoint: str
+    profile: Profile
+    api_key: Secret
+    team: str | None = None
+    connection_limit: int = 32
+    connect_s: float = 10.0
+    stall_s: float = 60.0
+    answer_s: float = 300.0
+    keepalive_s: float = 4.0
+    user_agent: str = "bulk-upload"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """One file with what goes around it."""
+
+    sent_name: str
+    purpose: str
+    fields: tuple[tuple[str, str], ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendReport:
+    """What became of one shipment."""
+
+    outcome: Outcome
+    sent: SentBody
+
+
+class ListFailed(Exception):
+    """The server's list or a look-up in it gave no usable answer; the message says why."""
+
+
+class Transport:
+    """A session with one endpoint. Use as an async context manager; safe for many tasks at once."""
+
+    def __init__(self, settings: TransportSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._files_url = URL(settings.endpoint + settings.profile.files_path, encoded=True)
+        self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
+        self._watchdog = Watchdog(stall_s=settings.stall_s, answer_s=settings.answer_s)
+        self._session: aiohttp.ClientSession | None = None
+        self._over_bytes = 0
+        self.clock_offset_s = 0.0
+        """The server's clock minus ours, from the latest `Date` header; 0 until one was seen."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Transport]:
+        """Hold the session open and watch over its requests."""
+        connector = aiohttp.TCPConnector(
+            # One more than uploads may use, so that a listing never waits behind them.
+            limit=self._settings.connection_limit + 1,
+            keepalive_timeout=self._settings.keepalive_s,
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers=self._headers(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
+            ) as session,
+            anyio.create_task_group() as tasks,
+        ):
+            self._session = session
+            tasks.start_soon(self._watchdog.watch)
+            try:
+                yield self
+            finally:
+                self._session = None
+                tasks.cancel_scope.cancel()
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that have left this process."""
+        return sum(one.body.left_bytes for one in self._watchdog.sending)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that have left this process, also of attempts that failed."""
+        return self._over_bytes + self.partial_bytes
+
+    def end_all(self, reason: str) -> None:
+        """Give up every request in flight; each `send` returns with what is known of its body."""
+        for one in self._watchdog.sending:
+            one.end(reason)
+
+    async def send(
+        self,
+        shipment: Shipment,
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[SendReport], None],
+    ) -> SendReport:
+        """Send one file in one request and return what became of it; failures are outcomes, not exceptions.
+
+        `on_handed` hears of every piece handed over, in bytes. When the calling task is cancelled the request
+        is dropped, and `on_cancelled` hears what is known of it before the cancellation goes on.
+        """
+        body = UploadBody(
+            frame(
+                fields=shipment.fields,
+                file_field=self._settings.profile.file_field,
+                filename=shipment.sent_name,
+                boundary=self._boundary,
+            ),
+            shipment.source,
+            on_handed=on_handed,
+        )
+        sending = Sending(body, moved_at=asyncio.get_running_loop().time())
+        self._watchdog.add(sending)
+        outcome: Outcome | None = None
+        try:
+            with sending.scope:
+                outcome = await self._request(shipment, body)
+        except asyncio.CancelledError:
+            on_cancelled(_report(shipment, body, _ended(shipment, body, "the run was cancelled")))
+            raise
+        finally:
+            self._watchdog.remove(sending)
+            self._over_bytes += body.left_bytes
+        if outcome is None:
+            outcome = _ended(shipment, body, sending.ended_because or "the request was given up")
+        return _report(shipment, body, outcome)
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return one page of the server's list, newest first. Raises ListFailed."""
+        query: dict[str, str | int] = {
+            "limit": limit,
+            "offset": offset,
+            "sort_by": "created_at",
+            "sort_order": "desc",
+        }
+        status, body = await self._get(self._files_url.with_query(query), LIST_BYTES_MAX)
+        files = listed_files(body) if status == 200 else None
+        if files is None:
+            raise ListFailed(f"the server's list gave no usable answer ({reason_of(status, body)})")
+        return files
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return one file by its id, None where the server does not know it. Raises ListFailed."""
+        status, body = await self._get(URL(f"{self._files_url}/{file_id}", encoded=True), ANSWER_BYTES_MAX)
+        if status == 404:
+            return None
+        file = looked_up_file(body) if status == 200 else None
+        if file is None or file.file_id != file_id:
+            raise ListFailed(f"looking up {file_id} gave no usable answer ({reason_of(status, body)})")
+        return file
+
+    async def _request(self, shipment: Shipment, body: UploadBody) -> Outcome:
+        headers = {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
+        try:
+            response = await self._open_session().request(
+                self._settings.profile.method,
+                self._files_url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+            )
+            try:
+                answer = await _read_at_most(response, ANSWER_BYTES_MAX)
+                complete = body.complete
+            finally:
+                # A connection is used again only after a whole exchange.
+                if body.complete and response.content.at_eof():
+                    response.release()
+                else:
+                    response.close()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return self._lost(error, shipment, body)
+        if body.failure is not None and not complete:
+            return _source_failed(body)
+        response_headers = {name.lower(): value for name, value in response.headers.items()}
+        self._note_clock(response_headers)
+        return decipher(
+            status=response.status,
+            headers=response_headers,
+            body=self._settings.api_key.redact_bytes(answer),
+            sent=sent_body(shipment, body),
+            now_utc_s=self._clock.utc_s(),
+        )
+
+    def _lost(self, error: Exception, shipment: Shipment, body: UploadBody) -> Outcome:
+        if body.failure is not None:
+            return _source_failed(body)
+        if getattr(error, "errno", None) in _LOCAL_LIMITS:
+            return NotSent(reason=f"this machine is short of resources: {_words(error)}", local_limit=True)
+        if isinstance(error, aiohttp.ClientResponseError):
+            # aiohttp reports a malformed answer as status 400; it is no answer at all.
+            return lost_answer(sent_body(shipment, body), "the answer was malformed")
+        return lost_answer(sent_body(shipment, body), self._settings.api_key.redact(_words(error)))
+
+    async def _get(self, url: URL, bytes_max: int) -> tuple[int, bytes]:
+        try:
+            with anyio.fail_after(self._settings.stall_s):
+                async with self._open_session().get(url, allow_redirects=False) as response:
+                    body = await _read_at_most(response, bytes_max)
+                    if not response.content.at_eof():
+                        response.close()
+                    self._note_clock({name.lower(): value for name, value in response.headers.items()})
+                    return response.status, self._settings.api_key.redact_bytes(body)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ListFailed(f"the server's list cannot be read: {_words(error)}") from None
+
+    def _note_clock(self, headers: Mapping[str, str]) -> None:
+        server_s = http_date_s(headers.get("date", ""))
+        if server_s is not None:
+            self.clock_offset_s = server_s - self._clock.utc_s()
+
+    def _headers(self) -> dict[str, str]:
+        profile = self._settings.profile
+        headers = {
+            profile.auth_header: profile.auth_prefix + self._settings.api_key.reveal(),
+            "User-Agent": self._settings.user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        if self._settings.team is not None and profile.team_header is not None:
+            headers[profile.team_header] = self._settings.team
+        return headers
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the transport is not running")
+        return self._session
+
+
+def sent_body(shipment: Shipment, body: UploadBody) -> SentBody:
+    """Return what a body has put on the wire so far."""
+    return SentBody(
+        sent_name=shipment.sent_name,
+        purpose=shipment.purpose,
+        file_bytes=shipment.source.fingerprint.size,
+        complete=body.complete,
+        sha256=body.sha256,
+        fingerprint=shipment.source.fingerprint,
+    )
+
+
+def _report(shipment: Shipment, body: UploadBody, outcome: Outcome) -> SendReport:
+    return SendReport(outcome=outcome, sent=sent_body(shipment, body))
+
+
+async def _read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Return the answer's body, or its first `bytes_max` + 1 bytes where it is longer."""
+    pieces: list[bytes] = []
+    missing = bytes_max + 1
+    while missing > 0:
+        piece = await response.content.read(missing)
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+def _source_failed(body: UploadBody) -> SourceFailed | NotSent:
+    failure = body.failure
+    if failure is None:
+        raise AssertionError("no failure to report")
+    if failure.local_limit:
+        return NotSent(reason=failure.reason, local_limit=True)
+    return SourceFailed(reason=failure.reason)
+
+
+def _ended(shipment: Shipment, body: UploadBody, reason: str) -> Outcome:
+    return lost_answer(sent_body(shipment, body), reason)
+
+
+def _words(error: Exception) -> str:
+    """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "the server took too long to accept a connection"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the connection was lost: {error.strerror}"
+    return f"the connection was lost: {type(error).__name__}"

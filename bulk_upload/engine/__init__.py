@@ -1,0 +1,1 @@
+"""Wires decisions to the world: feeds entries, holds slots, retries, reconciles, drains."""

@@ -1,0 +1,102 @@
+"""What single outcomes mean for the run as a whole: credentials, patience, errors, the retry budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import Paused
+from bulk_upload.core.model import Accepted, EntryState, NotSent, SourceFailed, Throttled, Unavailable
+from bulk_upload.core.pacing import Patience
+from bulk_upload.core.retry import RetryBudget
+from bulk_upload.core.standing import Standing, Stop
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.core.standing import Judgement
+    from bulk_upload.edge.clock import Clock
+    from bulk_upload.engine.drain import Drain
+
+
+class Oversight:
+    """Hears every outcome and every settled entry, and begins the drain when the run should not go on."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        to_send_count: int,
+        clock: Clock,
+        drain: Drain,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._clock = clock
+        self._drain = drain
+        self._emit = emit
+        self._standing = Standing()
+        self._patience = Patience(settings.patience_s)
+        self._errors_limit = settings.errors_limit(to_send_count)
+        self._failed_count = 0
+        self._announced_until = float("-inf")
+        self.budget = RetryBudget()
+
+    def review(self, outcome: Outcome, entry_id: int) -> Judgement:
+        """Return what to record for an outcome, in the light of the whole run."""
+        judgement = self._standing.judge(outcome, entry_id)
+        if (
+            not isinstance(outcome, NotSent | SourceFailed)
+            and getattr(outcome, "http_status", None) is not None
+        ):
+            self._standing.on_answered()
+        if isinstance(outcome, Accepted):
+            self._standing.on_accepted()
+            self._patience.on_success()
+            self.budget = self.budget.earn()
+        elif isinstance(outcome, Throttled):
+            self._on_throttled(outcome)
+        if judgement.stop is not None:
+            self._drain.begin(judgement.stop)
+        return judgement
+
+    def on_retry(self) -> None:
+        """Hear that an attempt that counts is made again."""
+        self.budget = self.budget.spend()
+
+    def on_exhausted(self, outcome: Outcome) -> None:
+        """Hear that an entry used up its attempts with `outcome`."""
+        if isinstance(outcome, Unavailable) and not outcome.answered:
+            stop = self._standing.on_unreachable(outcome.reason)
+            if stop is not None:
+                self._drain.begin(stop)
+
+    def on_settled(self, state: EntryState) -> None:
+        """Hear that an entry reached a settled state."""
+        if state is EntryState.ACCEPTED:
+            return
+        self._failed_count += 1
+        if self._failed_count >= self._errors_limit:
+            self._drain.begin(
+                Stop(
+                    status=ExitStatus.UNFINISHED,
+                    reason=f"{self._failed_count} entries failed, as many as --max-errors allows",
+                    hint="look at the reasons above, mend what they name and run again",
+                )
+            )
+
+    def _on_throttled(self, outcome: Throttled) -> None:
+        now = self._clock.monotonic()
+        wait_s = outcome.retry_after_s
+        reason = self._patience.on_throttled(now, retry_after_s=wait_s)
+        if reason is not None:
+            when = "" if wait_s is None else f" after {utc_text(min(self._clock.utc_s() + wait_s, 2**33))}"
+            self._drain.begin(
+                Stop(status=ExitStatus.UNFINISHED, reason=reason, hint=f"run the same command again{when}")
+            )
+        elif wait_s is not None and now + wait_s > self._announced_until + 1.0:
+            self._announced_until = now + wait_s
+            self._emit(Paused(pause_s=wait_s, reason=f"HTTP {outcome.http_status} from the server"))

@@ -1,0 +1,148 @@
+"""Slots for uploads: the controller decides, this waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import Accepted, InDoubt, Throttled, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.limit import Controller, Ticket
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.edge.clock import Clock
+
+
+class Permits:
+    """Hands out tickets in order, never more than the controller allows.
+
+    Answers that the ledger has not recorded yet are bounded by the same limit: with a stuck disk nothing starts.
+    """
+
+    def __init__(self, controller: Controller, clock: Clock, *, on_change: Callable[[], None]) -> None:
+        self._controller = controller
+        self._clock = clock
+        self._on_change = on_change
+        self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.in_flight = 0
+        self._unrecorded = 0
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be unanswered now."""
+        return self._controller.limit
+
+    @property
+    def pause_s(self) -> float:
+        """How long the controller lets nobody start, 0 when it does."""
+        return self._controller.next_delay(self._clock.monotonic())
+
+    @property
+    def reason(self) -> str:
+        """The controller's words for its present limit."""
+        return self._controller.explain()
+
+    async def acquire(self) -> Ticket | None:
+        """Wait for a slot; None when the run drains."""
+        if self._closed:
+            return None
+        if not self._waiting and (ticket := self._try_start()) is not None:
+            return ticket
+        future: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._pump()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and (ticket := future.result()) is not None:
+                self.cancel(ticket)
+            raise
+
+    def answered(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
+        """Give the slot back and tell the controller what it cost. `recorded` must follow."""
+        self._unrecorded += 1
+        self.in_flight -= 1
+        self._sample(ticket, outcome, file_bytes)
+        self._pump()
+
+    def recorded(self) -> None:
+        """The ledger durably holds one more answer."""
+        self._unrecorded -= 1
+        self._pump()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Give a slot back that no request used."""
+        self.in_flight -= 1
+        self._controller.on_cancel(self._clock.monotonic(), ticket)
+        self._pump()
+
+    def handed(self, count: int) -> None:
+        """Tell the controller that bytes left."""
+        self._controller.on_bytes(self._clock.monotonic(), count)
+
+    def tick(self) -> None:
+        """Let time pass for the controller, which may raise the limit."""
+        self._controller.tick(self._clock.monotonic())
+        self._pump()
+
+    def close(self) -> None:
+        """Start nobody any more; everyone who waits hears None."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+    def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
+        now = self._clock.monotonic()
+        match outcome:
+            case Accepted():
+                self._controller.on_success(now, ticket, file_bytes)
+            case Throttled(http_status=status, retry_after_s=wait_s):
+                self._controller.on_reject(
+                    now, ticket, retry_after_s=wait_s, quota=status == 429, jitter=self._clock.jitter()
+                )
+            case InDoubt(http_status=503) | Unavailable(http_status=503):
+                self._controller.on_reject(
+                    now, ticket, retry_after_s=None, quota=False, jitter=self._clock.jitter()
+                )
+            case InDoubt() | Unavailable():
+                self._controller.on_failure(now, ticket)
+            case _:
+                self._controller.on_cancel(now, ticket)
+
+    def _try_start(self) -> Ticket | None:
+        if self.in_flight >= self._controller.limit or self._unrecorded >= self._controller.limit:
+            return None
+        now = self._clock.monotonic()
+        if self._controller.next_delay(now) > 0:
+            return None
+        self.in_flight += 1
+        return self._controller.on_start(now)
+
+    def _pump(self) -> None:
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            ticket = self._try_start()
+            if ticket is None:
+                self._wake_after_pause()
+                break
+            self._waiting.popleft().set_result(ticket)
+        self._on_change()
+
+    def _wake_after_pause(self) -> None:
+        delay_s = self.pause_s
+        if delay_s <= 0 or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)

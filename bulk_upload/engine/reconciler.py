@@ -1,0 +1,198 @@
+"""Asks the server's list what became of attempts in doubt: one listing serves all that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import Reconciling
+from bulk_upload.core.reconcile import (
+    Absent,
+    Found,
+    NotYet,
+    Undecided,
+    judge,
+    matches,
+    suspects,
+    window_start_utc_s,
+)
+from bulk_upload.core.timestamps import utc_seconds
+from bulk_upload.edge.transport import ListFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.reconcile import Doubt, Verdict
+    from bulk_upload.edge.clock import Clock
+    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.transport import Transport
+    from bulk_upload.engine.drain import Drain
+
+LIST_PAGES_MAX = 1000
+LIST_TRIES_MAX = 4
+PAGE_OVERLAP = 10
+"""Pages overlap: offsets shift when somebody deletes a file between two of them."""
+
+
+@dataclass(slots=True)
+class _Question:
+    doubt: Doubt
+    poll_s: float
+    answer: asyncio.Future[Verdict]
+    due_utc_s: float = field(default=0.0)
+
+
+class Reconciler:
+    """Resolves doubts while a run goes on. It holds no slot."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        ledger: LedgerWriter,
+        profile: Profile,
+        clock: Clock,
+        drain: Drain,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._transport = transport
+        self._ledger = ledger
+        self._profile = profile
+        self._clock = clock
+        self._drain = drain
+        self._emit = emit
+        self._questions: list[_Question] = []
+        self._asked = asyncio.Event()
+
+    async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
+        """Return what the server's list says about a doubt, once it can be believed."""
+        if not (self._profile.can_list and self._profile.keeps_names):
+            return Undecided(f"a {self._profile.name} server's list cannot tell")
+        if self._drain.begun:
+            return Undecided("the run ended before the server's list could tell")
+        # Several looks before absence is believed: the list may lag.
+        poll_s = min(10.0, max(0.5, (doubt.settles_at_utc_s - self._clock.utc_s()) / 4))
+        question = _Question(doubt, poll_s, asyncio.get_running_loop().create_future())
+        self._questions.append(question)
+        self._asked.set()
+        verdict = await question.answer
+        if isinstance(verdict, Found):
+            return await self._confirmed(doubt, verdict)
+        if isinstance(verdict, NotYet):
+            raise AssertionError("a listing never ends in `not yet`")
+        return verdict
+
+    async def serve(self) -> None:
+        """Answer questions for ever; cancel it when the run is over."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._serve_all()
+
+    async def _serve_all(self) -> None:
+        failures = 0
+        while self._questions:
+            wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
+            await self._drain.sleep(max(0.0, wait_s))
+            if self._drain.begun:
+                self._give_up("the run ended before the server's list could tell")
+                return
+            self._emit(Reconciling(waiting_count=len(self._questions)))
+            try:
+                await self._look(list(self._questions))
+                failures = 0
+            except ListFailed as error:
+                failures += 1
+                if failures >= LIST_TRIES_MAX:
+                    self._give_up(str(error))
+                    return
+                await self._drain.sleep(2.0**failures * (0.5 + 0.5 * self._clock.jitter()))
+
+    async def _look(self, questions: list[_Question]) -> None:
+        listed_at_utc_s = self._clock.utc_s()
+        listing = await self._listing([one.doubt for one in questions])
+        offset_s = self._transport.clock_offset_s
+        suspected = {
+            one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
+        }
+        ids = {file.file_id for files in suspected.values() for file in files}
+        claimed = await self._claimed(ids)
+        for question in questions:
+            verdict: Verdict
+            if _has_twin(question, questions):
+                verdict = Undecided("another entry with the same name, size and purpose is in doubt too")
+            else:
+                verdict = judge(
+                    question.doubt,
+                    suspected[question.doubt.attempt_id],
+                    claimed_ids=claimed,
+                    listed_at_utc_s=listed_at_utc_s,
+                )
+            if isinstance(verdict, NotYet):
+                settles_s = max(question.doubt.settles_at_utc_s, listed_at_utc_s + 0.05)
+                question.due_utc_s = min(settles_s, self._clock.utc_s() + question.poll_s)
+            else:
+                self._answer(question, verdict)
+
+    async def _claimed(self, file_ids: Collection[str]) -> set[str]:
+        if not file_ids:
+            return set()
+        wanted = sorted(file_ids)
+        return await self._ledger.run(lambda store: store.claimed(wanted))
+
+    async def _listing(self, doubts: list[Doubt]) -> list[ListedFile]:
+        """Return the listed files that could matter, from the newest back to before the oldest doubt."""
+        not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
+        names = {one.sent_name for one in doubts} | {None}
+        candidates = {one.candidate_id for one in doubts}
+        kept: list[ListedFile] = []
+        seen: set[str] = set()
+        offset = 0
+        for _ in range(LIST_PAGES_MAX):
+            page = await self._transport.list_page(limit=self._profile.list_page, offset=offset)
+            fresh = [one for one in page if one.file_id not in seen]
+            seen.update(one.file_id for one in fresh)
+            kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
+            # A short page is no proof of the end: a server may cap pages below what was asked for.
+            if not fresh or min(utc_seconds(one.created_at) or float("inf") for one in page) < not_before_s:
+                return kept
+            offset += max(1, len(page) - PAGE_OVERLAP)
+        raise ListFailed(f"the server's list did not end after {LIST_PAGES_MAX} pages")
+
+    async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
+        """A listed file is looked up before it is believed: lists may be stale."""
+        reason = ""
+        for attempt_no in range(LIST_TRIES_MAX):
+            try:
+                file = await self._transport.look_up(found.file.file_id)
+            except ListFailed as error:
+                reason = str(error)
+                await self._drain.sleep(2.0**attempt_no * (0.5 + 0.5 * self._clock.jitter()))
+                continue
+            if file is not None and matches(doubt, file):
+                return Found(file)
+            return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
+        return Undecided(reason)
+
+    def _answer(self, question: _Question, verdict: Verdict) -> None:
+        self._questions.remove(question)
+        if not question.answer.done():
+            question.answer.set_result(verdict)
+
+    def _give_up(self, reason: str) -> None:
+        for question in list(self._questions):
+            self._answer(question, Undecided(reason))
+
+
+def _has_twin(question: _Question, questions: list[_Question]) -> bool:
+    doubt = question.doubt
+    alike = (doubt.sent_name, doubt.file_bytes, doubt.purpose)
+    return any(
+        (one.doubt.sent_name, one.doubt.file_bytes, one.doubt.purpose) == alike
+        and one.doubt.attempt_id != doubt.attempt_id
+        for one in questions
+    )

@@ -1,0 +1,283 @@
+"""One run: feeds the plan's entries, resolves old doubts, watches the clock, and ends with a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from bulk_upload.core.display import human_seconds
+from bulk_upload.core.events import Draining, PlanMade, Snapshot
+from bulk_upload.core.limit import FixedLimit
+from bulk_upload.core.plan import Step
+from bulk_upload.core.standing import Stop
+from bulk_upload.core.summary import exit_status
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
+from bulk_upload.engine.attempt import Attempter
+from bulk_upload.engine.carrier import Carrier
+from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.feeder import Feeder
+from bulk_upload.engine.oversight import Oversight
+from bulk_upload.engine.parking import Parking
+from bulk_upload.engine.parts import Parts
+from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.twins import TwinGate, TwinKey
+from bulk_upload.errors import LedgerUnusable
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.limit import Controller
+    from bulk_upload.core.model import EntryState
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.reconcile import Doubt
+    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.edge.clock import Clock
+    from bulk_upload.edge.files import FileReader
+    from bulk_upload.edge.ledger import LedgerWriter, Staging
+    from bulk_upload.edge.transport import Transport
+    from bulk_upload.engine.attempt import Passage
+    from bulk_upload.engine.prepare import Plan
+
+T = TypeVar("T")
+
+TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended. `states` counts all entries of the manifest, as the ledger has them now."""
+
+    status: ExitStatus
+    states: dict[EntryState, int]
+    stop: Stop | None
+
+
+class Run:
+    """Works through one plan. Make one, await `execute` once; `drain` and `cancel` may come at any time."""
+
+    def __init__(
+        self,
+        *,
+        settings: RunSettings,
+        profile: Profile,
+        clock: Clock,
+        reader: FileReader,
+        transport: Transport,
+        ledger: LedgerWriter,
+        staging: Staging,
+        plan: Plan,
+        emit: Callable[[Event], None],
+        controller: Controller | None = None,
+    ) -> None:
+        self._staging = staging
+        self._staging_pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
+        self._plan = plan
+        self._emit = emit
+        self._drain = Drain(self._on_drain)
+        self._parking = Parking(self._on_change)
+        permits = Permits(controller or FixedLimit(settings.concurrency), clock, on_change=self._on_change)
+        self._parts = Parts(
+            settings=settings,
+            profile=profile,
+            clock=clock,
+            reader=reader,
+            transport=transport,
+            ledger=ledger,
+            permits=permits,
+            twins=TwinGate(),
+            reconciler=Reconciler(
+                transport=transport, ledger=ledger, profile=profile, clock=clock, drain=self._drain, emit=emit
+            ),
+            drain=self._drain,
+            oversight=Oversight(
+                settings,
+                to_send_count=plan.total(Step.SEND).entry_count,
+                clock=clock,
+                drain=self._drain,
+                emit=emit,
+            ),
+            emit=emit,
+        )
+        self._carrier = Carrier(self._parts, self._parking)
+        self._feeder = Feeder(self._parts, self._parking, Attempter(self._parts), self._carry)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the run starts nothing new."""
+        return self._drain.begun
+
+    def drain(self, stop: Stop) -> None:
+        """Start nothing new and finish what is in flight."""
+        self._drain.begin(stop)
+
+    def cancel(self, stop: Stop) -> None:
+        """Drain, and give up what is in flight; each entry is recorded as what is known of it."""
+        self._drain.begin(stop)
+        self._parts.transport.end_all("the run was told to stop at once")
+
+    def snapshot(self) -> Snapshot:
+        """Return how the run stands now."""
+        permits = self._parts.permits
+        return Snapshot(
+            in_flight=permits.in_flight,
+            limit=permits.limit,
+            limit_reason=permits.reason,
+            pause_s=permits.pause_s,
+            parked_count=self._parking.parked_count,
+            wire_bytes=self._parts.transport.wire_bytes,
+            partial_bytes=self._parts.transport.partial_bytes,
+        )
+
+    async def execute(self) -> RunResult:
+        """Do what the plan says and return the verdict.
+
+        Raises whatever is not the fault of a file, the server or the ledger: a bug, or a cancellation.
+        """
+        try:
+            self._emit(_plan_made(self._plan))
+            await self._register()
+            async with anyio.create_task_group() as watchers:
+                watchers.start_soon(self._parts.reconciler.serve)
+                watchers.start_soon(self._tick)
+                watchers.start_soon(self._stay_alive)
+                watchers.start_soon(self._watch_deadline)
+                await self._carry_all()
+                watchers.cancel_scope.cancel()
+        except* LedgerUnusable as group:
+            self._on_ledger_failure(group)
+        finally:
+            self._parts.permits.close()
+        return await self._verdict()
+
+    async def _register(self) -> None:
+        """Make every entry known to the ledger before the first one is sent, so that `status` shows them all."""
+        async for page in self._pages((Step.SEND,)):
+            fresh = [one.entry for one in page if one.known is None]
+            if fresh:
+                step = partial(LedgerStore.register, entries=fresh, utc_s=self._parts.clock.utc_s())
+                await self._parts.ledger.run(step)
+
+    async def _carry_all(self) -> None:
+        parts = self._parts
+        settings = parts.settings
+        doubts = await parts.ledger.run(
+            lambda store: store.doubts(
+                settle_answered_s=settings.settles_after_s(answered=True),
+                settle_lost_s=settings.settles_after_s(answered=False),
+            )
+        )
+        async with anyio.create_task_group() as tasks:
+            for doubt in doubts:
+                # Taken before anything is fed: no look-alike may start while a doubt is open.
+                holds = parts.twins.try_hold(TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose))
+                tasks.start_soon(self._carry_doubt, doubt, holds)
+            await self._guarded(self._feeder.feed(self._pages((Step.SEND, Step.COMPARE)), tasks))
+
+    async def _carry(self, passage: Passage, holds_twin_key: bool) -> None:
+        with self._parking.life():
+            await self._guarded(self._carrier.carry(passage, holds_twin_key=holds_twin_key))
+
+    async def _carry_doubt(self, doubt: Doubt, holds_twin_key: bool) -> None:
+        with self._parking.life():
+            work = await self._on_staging_thread(lambda: self._staging.find_by_entry_id(doubt.entry_id))
+            await self._guarded(self._carrier.carry_doubt(doubt, work, holds_twin_key=holds_twin_key))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """A ledger that cannot record ends the run, but not what is in flight."""
+        try:
+            await work
+        except* LedgerUnusable as group:
+            self._on_ledger_failure(group)
+
+    def _on_ledger_failure(self, group: ExceptionGroup[LedgerUnusable]) -> None:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        hint = error.hint if isinstance(error, LedgerUnusable) else None
+        self._drain.begin(
+            Stop(
+                status=ExitStatus.LEDGER_UNUSABLE,
+                reason=str(error),
+                hint=hint or "run the same command again",
+            )
+        )
+
+    def _on_drain(self, stop: Stop) -> None:
+        self._parts.permits.close()
+        self._on_change()
+        self._emit(Draining(reason=stop.reason))
+
+    def _on_change(self) -> None:
+        self._feeder.on_change()
+
+    async def _pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+        pages = self._staging.pages(steps)
+        while True:
+            page = await self._on_staging_thread(lambda: next(pages, None))
+            if page is None:
+                return
+            yield page
+
+    async def _on_staging_thread(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._staging_pool, act)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._parts.permits.tick()
+
+    async def _stay_alive(self) -> None:
+        """Say that the run lives: after a crash, absence is judged from the last such word."""
+        while True:
+            await asyncio.sleep(ALIVE_EVERY_S)
+            step = partial(LedgerStore.stay_alive, utc_s=self._parts.clock.utc_s())
+            await self._guarded(self._parts.ledger.run(step))
+
+    async def _watch_deadline(self) -> None:
+        deadline_s = self._parts.settings.deadline_s
+        if deadline_s is None:
+            return
+        await self._drain.sleep(deadline_s)
+        self._drain.begin(
+            Stop(
+                status=ExitStatus.UNFINISHED,
+                reason=f"the deadline of {human_seconds(deadline_s)} has passed",
+                hint="run the same command again to go on",
+            )
+        )
+
+    async def _verdict(self) -> RunResult:
+        stop = self._drain.stop
+        states = await self._on_staging_thread(self._staging.states)
+        status = exit_status(states, stop)
+        if self._parts.ledger.failure is None:
+            now = self._parts.clock.utc_s()
+            await self._guarded(
+                self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
+            )
+        self._staging_pool.shutdown(wait=False)
+        return RunResult(status=status, states=states, stop=stop)
+
+
+def _plan_made(plan: Plan) -> PlanMade:
+    settled, send, compare = plan.total(Step.SETTLED), plan.total(Step.SEND), plan.total(Step.COMPARE)
+    return PlanMade(
+        entry_count=plan.entry_count,
+        total_bytes=plan.file_bytes,
+        settled_count=settled.entry_count,
+        settled_bytes=settled.file_bytes,
+        send_count=send.entry_count + compare.entry_count,
+        send_bytes=send.file_bytes + compare.file_bytes,
+        doubt_count=plan.total(Step.RECONCILE).entry_count,
+        blocked_count=plan.total(Step.BLOCKED).entry_count,
+        warnings=plan.warnings,
+    )

@@ -1,0 +1,62 @@
+"""Entries that look alike to the server go one at a time, so that no id can reach the wrong file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+
+class TwinKey(NamedTuple):
+    """What a listing can tell files apart by."""
+
+    sent_name: str
+    file_bytes: int
+    purpose: str
+
+
+class TwinGate:
+    """Lets one entry of each key through; the others wait in order."""
+
+    def __init__(self) -> None:
+        self._held: dict[TwinKey, deque[asyncio.Future[bool]]] = {}
+        self._barred: set[TwinKey] = set()
+
+    def try_hold(self, key: TwinKey) -> bool:
+        """Take the key if nobody has it."""
+        if key in self._held or key in self._barred:
+            return False
+        self._held[key] = deque()
+        return True
+
+    async def hold(self, key: TwinKey) -> bool:
+        """Wait for the key; False when a twin is in doubt and stays so in this run."""
+        if self.try_hold(key):
+            return True
+        if key in self._barred:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._held[key].append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.result():
+                self.release(key)
+            raise
+
+    def release(self, key: TwinKey) -> None:
+        """Let the next one in."""
+        waiting = self._held[key]
+        while waiting:
+            future = waiting.popleft()
+            if not future.done():
+                future.set_result(True)
+                return
+        del self._held[key]
+
+    def bar(self, key: TwinKey) -> None:
+        """Let nobody of this key through any more: the one who holds it stays in doubt."""
+        self._barred.add(key)
+        for future in self._held.pop(key, ()):
+            if not future.done():
+                future.set_result(False)

@@ -1,0 +1,82 @@
+"""One tree of exceptions, split by who can put things right.
+
+A file that fails is never an exception: it is an outcome in the ledger. An exception ends the run, and its
+`hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.finding import Finding
+
+
+class BulkUploadError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Args:
+        message: what happened, and to what.
+        hint: what the person should do next.
+    """
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNEXPECTED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(BulkUploadError):
+    """The caller asked for something that cannot be: fix the command, the configuration or the call."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class ManifestInvalid(BulkUploadError):
+    """The manifest, or a file it names, is not usable: fix the lines that `findings` names.
+
+    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`.
+    """
+
+    exit_status = ExitStatus.INVALID_INPUT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        findings: Sequence[Finding] = (),
+        finding_count: int = 0,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.findings = tuple(findings)
+        self.finding_count = max(finding_count, len(self.findings))
+
+
+class LedgerUnusable(BulkUploadError):
+    """The ledger cannot be opened or written: the operator of this machine can fix it."""
+
+    exit_status = ExitStatus.LEDGER_UNUSABLE
+
+
+class LedgerLocked(LedgerUnusable):
+    """Another process works on this ledger; the message names it."""
+
+
+class LedgerMismatch(LedgerUnusable):
+    """The ledger belongs to another job: other endpoint, team, profile or root."""
+
+
+class LedgerNewer(LedgerUnusable):
+    """The ledger was written by a newer version of bulk-upload and was left untouched."""
+
+
+class CredentialsRefused(BulkUploadError):
+    """The server does not accept the API key: get a valid one and run again."""
+
+    exit_status = ExitStatus.CREDENTIALS_REFUSED

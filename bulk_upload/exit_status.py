@@ -1,0 +1,50 @@
+"""The verdict of a command, as the shell sees it: the one place that defines exit codes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class ExitStatus(IntEnum):
+    """Exit codes of every command; `meaning` is the text the documentation shows."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "every entry of the job is accepted"
+    UNEXPECTED = 1, "a bug in bulk-upload; the message asks for a report"
+    USAGE = 2, "the command line or the configuration is wrong"
+    SOME_FAILED = (
+        3,
+        "finished; some entries were rejected, invalid or failed, and running again will not help",
+    )
+    IN_DOUBT = 4, "some entries are in doubt: the server may have them"
+    UNFINISHED = (
+        5,
+        "not finished (deadline, --max-errors, attempts or patience used up, server unreachable): run again",
+    )
+    DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
+    INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
+    LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
+    CREDENTIALS_REFUSED = 12, "the server refused the API key"
+    INTERRUPTED = 130, "stopped by SIGINT; run again to go on"
+    TERMINATED = 143, "stopped by SIGTERM or SIGHUP; run again to go on"
+
+
+PRECEDENCE = (
+    ExitStatus.UNEXPECTED,
+    ExitStatus.LEDGER_UNUSABLE,
+    ExitStatus.CREDENTIALS_REFUSED,
+    ExitStatus.INTERRUPTED,
+    ExitStatus.TERMINATED,
+    ExitStatus.IN_DOUBT,
+    ExitStatus.UNFINISHED,
+    ExitStatus.SOME_FAILED,
+)
+"""Where several apply to one run, the earliest wins."""

@@ -1,0 +1,49 @@
+"""What a sandbox is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.faults import Faults
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+PURPOSES = ("reinforcement-fine-tune", "fine-tune", "preference-fine-tune", "pre-train", "alignment")
+"""docs.seekr.com/flow/reference/file_upload_v1_flow_files_put"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """What a sandbox is started with.
+
+    Args:
+        host: 127.0.0.1 or ::1; a sandbox takes files from anybody who can reach it, so nothing else is allowed.
+        port: 0 takes a free one.
+        directory: where the bytes of uploaded files go, named by file id; None keeps only size and SHA-256, so
+            that memory and disk stay flat however large the files are.
+        journal_path: a file that gets every journal record as one line of JSON, appended.
+        keys: the accepted API keys; empty accepts any key that is not empty.
+        purposes: the accepted values of the form field `purpose`.
+        faults: what goes wrong on purpose.
+
+    Raises:
+        UsageError: a host that is not loopback, or a port that cannot be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    directory: str | None = None
+    journal_path: str | None = None
+    # Keys stay out of `repr`: a rehearsal may well be run with the real one.
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    purposes: tuple[str, ...] = PURPOSES
+    faults: Faults = field(default_factory=Faults)
+
+    def __post_init__(self) -> None:
+        if self.host not in LOOPBACK:
+            raise UsageError(
+                f"the sandbox serves this machine only, not {self.host!r}", hint="use 127.0.0.1 or ::1"
+            )
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"{self.port} is not a port", hint="use 1 to 65535, or 0 for a free one")

@@ -1,0 +1,169 @@
+"""The compact text form of faults, for command lines: `ok,429:1,drop-stored@5%,budget=2`."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS, Chance, FaultKind, Faults, Moment, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRESETS = {
+    "storm": "429:1@15%,503:1@10%,500@5%,408@5%,budget=2",
+    "ambiguous": "stored-500@10%,stored-504@5%,drop-stored@10%,drop-mid@5%,budget=2",
+    "liar": "no-id@6%,html@6%,wrong-bytes@6%,duplicate-id@6%,truncated@6%,garbage@6%,budget=1",
+    "harsh": "429:1@8%,early-503:1@5%,500@5%,stored-502@5%,drop-head@3%,drop-mid@8%,drop-stored@8%,"
+    "no-id@3%,truncated@3%,delay:1@5%,list-lag=1,budget=2",
+}
+"""Named mixtures of faults; each always ends because it has a budget per file."""
+
+SCRIPT_STEPS_MAX = 100_000
+_STATUS = re.compile(r"(early-|stored-)?([0-9]{3})(?::(.+))?", re.ASCII)
+_REPEAT = re.compile(r"(.+)\*([0-9]{1,6})", re.ASCII)
+
+
+def parse_faults(text: str) -> Faults:
+    """Read the text form of faults.
+
+    Items stand between commas or spaces. An item is a preset (`storm`), a step of the script (`429:1`, repeated
+    with `429:1*5`), a step with a chance (`drop-stored@5%`, `drop-stored@0.05`), or a setting (`budget=2`).
+
+    Raises:
+        UsageError: an item that is none of these; the message names it.
+    """
+    script: list[Step] = []
+    chances: list[Chance] = []
+    settings: dict[str, Any] = {}
+    for item in _items(text):
+        if "=" in item:
+            field, value = _setting(item)
+            settings[field] = value
+        elif "@" in item:
+            chances.append(_chance(item))
+        else:
+            script.extend(_repeated(item))
+            if len(script) > SCRIPT_STEPS_MAX:
+                raise UsageError(
+                    f"sandbox faults: more than {SCRIPT_STEPS_MAX} steps", hint="use chances instead"
+                )
+    return replace(Faults(script=tuple(script), chances=tuple(chances)), **settings)
+
+
+def parse_step(text: str) -> Step:
+    """Read one step: `ok`, `429:1`, `early-413`, `stored-503`, `503:date+2`, `307:http://127.0.0.1:9/`, `drop-mid:0.25`, `no-id`.
+
+    Raises:
+        UsageError: not a step.
+    """
+    match = _STATUS.fullmatch(text)
+    if match is not None:
+        return _status_step(*match.groups(), text=text)
+    word, colon, amount = text.partition(":")
+    if word == FaultKind.STATUS or word not in set(FaultKind):
+        raise _unknown(text)
+    kind = FaultKind(word)
+    if not colon:
+        return Step(kind=kind)
+    if kind not in DEFAULT_AMOUNTS:
+        raise UsageError(f"sandbox faults: '{word}' takes no number", hint=f"write '{word}'")
+    return Step(kind=kind, amount=_number(amount, text))
+
+
+def _status_step(moment: str | None, status: str, header: str | None, *, text: str) -> Step:
+    if header is not None and not (header.isascii() and header.isprintable()):
+        raise _unknown(text)
+    redirects = status.startswith("3")
+    return Step(
+        kind=FaultKind.STATUS,
+        status=int(status),
+        moment=Moment(moment or ""),
+        retry_after=None if redirects else header,
+        location=header if redirects else None,
+    )
+
+
+def _items(text: str) -> list[str]:
+    items: list[str] = []
+    for item in re.split(r"[,\s]+", text.strip()):
+        if item in PRESETS:
+            items.extend(PRESETS[item].split(","))
+        elif item:
+            items.append(item)
+    return items
+
+
+def _chance(item: str) -> Chance:
+    step, _, probability = item.rpartition("@")
+    if probability.endswith("%"):
+        return Chance(step=parse_step(step), probability=_number(probability[:-1], item) / 100)
+    return Chance(step=parse_step(step), probability=_number(probability, item))
+
+
+def _repeated(item: str) -> list[Step]:
+    match = _REPEAT.fullmatch(item)
+    return [parse_step(item)] if match is None else [parse_step(match[1])] * int(match[2])
+
+
+def _number(text: str, item: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(
+            f"sandbox faults: '{text}' in '{item}' is not a number", hint="write it like 0.5 or 20"
+        )
+    return number
+
+
+def _whole(text: str, item: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII):
+        raise UsageError(
+            f"sandbox faults: '{text}' in '{item}' is not a whole number", hint="write it like 3"
+        )
+    return int(text)
+
+
+def _yes(text: str, item: str) -> bool:
+    if text not in ("yes", "no"):
+        raise UsageError(
+            f"sandbox faults: '{text}' in '{item}' is neither yes nor no", hint="write yes or no"
+        )
+    return text == "yes"
+
+
+_SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "seed": ("seed", _whole),
+    "budget": ("fault_budget", _whole),
+    "answer-delay": ("answer_delay_s", _number),
+    "read-rate": ("read_bytes_per_s", _number),
+    "list-lag": ("list_lag_s", _number),
+    "max-in-flight": ("max_in_flight", _whole),
+    "rate": ("rate_per_s", _number),
+    "burst": ("burst", _whole),
+    "linger": ("linger_s", _number),
+    "ignore-expect": ("ignore_expect", _yes),
+}
+
+
+def _setting(item: str) -> tuple[str, Any]:
+    key, _, value = item.partition("=")
+    if key not in _SETTINGS:
+        raise UsageError(
+            f"sandbox faults: '{key}' is not a setting", hint="settings: " + ", ".join(sorted(_SETTINGS))
+        )
+    field, convert = _SETTINGS[key]
+    return field, convert(value, item)
+
+
+def _unknown(text: str) -> UsageError:
+    steps = ", ".join(kind for kind in FaultKind if kind is not FaultKind.STATUS)
+    return UsageError(
+        f"sandbox faults: '{text}' is not a fault",
+        hint=f"steps: {steps}, or a status like 429:1, early-413, stored-503; presets: {', '.join(PRESETS)}",
+    )

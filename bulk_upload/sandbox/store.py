@@ -1,0 +1,240 @@
+"""The files the sandbox has taken: their metadata in memory, their bytes on disk or only their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+import uuid
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.journal import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_TRAINING = ("jsonl", "parquet", "pt")
+_DOCUMENTS = ("html", "md", "rst", "rtf", "txt", "xml", "json", "csv", "doc", "docx", "pdf", "ppt", "pptx")
+FILE_TYPES = frozenset(_TRAINING + _DOCUMENTS)
+"""The suffixes the API knows as a file's `type`: the first three by its reference, the others by the SDK."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file as the server has it. `path` is None when only the digest was kept; `number` is the journal's."""
+
+    file_id: str
+    created_at: str
+    filename: str
+    purpose: str
+    bytes: int
+    sha256: str
+    team_id: str | None = None
+    vector_database_id: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    number: int = 0
+    path: str | None = None
+    listed_from_s: float = 0.0
+
+    @property
+    def type(self) -> str | None:
+        """The suffix of the file name, where the API knows it."""
+        suffix = self.filename.rpartition(".")[2].lower()
+        return suffix if suffix in FILE_TYPES else None
+
+    def as_answer(self) -> dict[str, Any]:
+        """Return the API's FileResponse."""
+        return {
+            "id": self.file_id,
+            "object": "file",
+            "created_at": self.created_at,
+            "type": self.type,
+            "purpose": self.purpose,
+            "filename": self.filename,
+            "bytes": self.bytes,
+            "created_by": "sandbox",
+            "original_file_id": None,
+            "deleted": False,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """Which files to list. A `limit` of 100 is the default of the sibling call `GET /v1/flow/tools`."""
+
+    limit: int = 100
+    offset: int = 0
+    sort_by: str = "created_at"
+    descending: bool = True
+    purpose: str | None = None
+
+
+class StagedFile:
+    """A file part on its way in: hashed, counted and, where bytes are kept, written to a temporary name."""
+
+    def __init__(self, filename: str, path: str | None) -> None:
+        self.filename = filename
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._file = open(path, "xb") if path is not None else None  # noqa: SIM115 - open across many calls
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.size += len(data)
+        self._hash.update(data)
+        if self._file is not None:
+            self._file.write(data)
+
+    def close(self) -> str:
+        """Close the part and return its SHA-256."""
+        if self._file is not None:
+            self._file.close()
+        return self._hash.hexdigest()
+
+    def discard(self) -> None:
+        """Forget the part and its temporary file."""
+        self.close()
+        if self.path is not None and os.path.exists(self.path):
+            os.unlink(self.path)
+
+
+_SORT_KEYS: dict[str, Callable[[StoredFile], Any]] = {
+    "created_at": lambda file: file.created_at,
+    "filename": lambda file: file.filename,
+    "type": lambda file: file.type or "",
+    "size": lambda file: file.bytes,
+}
+SORT_FIELDS = tuple(_SORT_KEYS)
+
+
+class FileStore:
+    """The stored files by id, oldest first. Safe to read from any thread.
+
+    Raises:
+        UsageError: the directory cannot be made or written.
+    """
+
+    def __init__(
+        self,
+        directory: str | None,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._now = now
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._files: dict[str, StoredFile] = {}
+        self._last: datetime | None = None
+        if directory is not None:
+            _make_writable(directory)
+
+    def stage(self, filename: str) -> StagedFile:
+        """Start to take a file part."""
+        if self._directory is None:
+            return StagedFile(filename, None)
+        return StagedFile(filename, os.path.join(self._directory, f".staged-{uuid.uuid4()}"))
+
+    def store(
+        self,
+        staged: StagedFile,
+        *,
+        purpose: str,
+        team_id: str | None,
+        fields: tuple[tuple[str, str], ...],
+        number: int,
+        list_lag_s: float,
+    ) -> StoredFile:
+        """Make a staged part a file of its own, with a new id: the API never refuses a duplicate."""
+        file_id = f"file-{uuid.uuid4()}"
+        path = None
+        sha256 = staged.close()
+        if self._directory is not None and staged.path is not None:
+            path = os.path.join(self._directory, file_id)
+            os.rename(staged.path, path)
+        with self._lock:
+            file = StoredFile(
+                file_id=file_id,
+                created_at=self._next_moment().isoformat(timespec="microseconds"),
+                filename=staged.filename,
+                purpose=purpose,
+                bytes=staged.size,
+                sha256=sha256,
+                team_id=team_id,
+                vector_database_id=dict(fields).get("vector_database_id"),
+                fields=fields,
+                number=number,
+                path=path,
+                listed_from_s=self._monotonic() + list_lag_s,
+            )
+            self._files[file_id] = file
+        return file
+
+    def get(self, file_id: str, team_id: str | None) -> StoredFile | None:
+        """Return a file of that team, or None."""
+        with self._lock:
+            file = self._files.get(file_id)
+        return file if file is not None and file.team_id == team_id else None
+
+    def first(self) -> StoredFile | None:
+        """Return the oldest file of all, or None."""
+        with self._lock:
+            return next(iter(self._files.values()), None)
+
+    def page(self, query: ListQuery, team_id: str | None) -> list[StoredFile]:
+        """Return one page of that team's files, without those whose list lag is not over."""
+        now_s = self._monotonic()
+        found = [
+            file
+            for file in self.files
+            if file.team_id == team_id
+            and file.listed_from_s <= now_s
+            and query.purpose in (None, file.purpose)
+        ]
+        found.sort(key=_SORT_KEYS[query.sort_by], reverse=query.descending)
+        return found[query.offset : query.offset + query.limit]
+
+    def rename(self, file: StoredFile, filename: str) -> StoredFile:
+        """Give a file another name."""
+        renamed = replace(file, filename=filename)
+        with self._lock:
+            self._files[file.file_id] = renamed
+        return renamed
+
+    def delete(self, file: StoredFile) -> None:
+        """Forget a file and its bytes."""
+        with self._lock:
+            self._files.pop(file.file_id, None)
+        if file.path is not None and os.path.exists(file.path):
+            os.unlink(file.path)
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """All files, oldest first."""
+        with self._lock:
+            return tuple(self._files.values())
+
+    def _next_moment(self) -> datetime:
+        moment = self._now()
+        if self._last is not None and moment <= self._last:
+            moment = self._last + timedelta(microseconds=1)
+        self._last = moment
+        return moment
+
+
+def _make_writable(directory: str) -> None:
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the sandbox folder {directory} cannot be made: {error.strerror}", hint="name another folder"
+        ) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"the sandbox folder {directory} cannot be written", hint="name another folder")

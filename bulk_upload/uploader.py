@@ -1,0 +1,396 @@
+"""The library's front door: what the command line does, in a few lines of Python."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Required, TypedDict, Unpack
+
+from bulk_upload import __version__
+from bulk_upload.core.endpoint import endpoint_of, ledger_stem
+from bulk_upload.core.events import EntrySettled
+from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.profile import FLOW
+from bulk_upload.core.secret import Secret
+from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.standing import Stop
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
+from bulk_upload.edge.manifest_file import ManifestFile
+from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.edge.transport import Transport, TransportSettings
+from bulk_upload.engine.prepare import Preparation
+from bulk_upload.engine.run import Run
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+    from typing import Any, Self
+
+    from bulk_upload.core.events import Event, Snapshot
+    from bulk_upload.core.model import EntryState, Receipt
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.edge.clock import Clock
+    from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.engine.prepare import Plan
+
+READING_THREADS_EXTRA = 4
+"""Beyond one thread an upload: room for read-ahead, hashing and a few reads that hang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to upload and where its ledger lies.
+
+    Args:
+        manifest: path of a JSONL or CSV manifest, `-` for standard input.
+        ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        root: folder that relative paths start from; by default the manifest's folder.
+        purpose: for entries that name none.
+        follow_symlinks: symbolic links may lead out of the root.
+        allow_outside: absolute paths and leading `..` may name files outside the root.
+        force: send entries whose purpose is unknown.
+        moved_root: the tree moved to another root since the ledger was made.
+    """
+
+    manifest: str
+    ledger: str | None = None
+    root: str | None = None
+    purpose: str | None = None
+    follow_symlinks: bool = False
+    allow_outside: bool = False
+    force: bool = False
+    moved_root: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a run ended.
+
+    `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.
+    """
+
+    status: ExitStatus
+    states: dict[EntryState, int]
+    stop: Stop | None
+    ledger: str
+
+
+class Uploader:
+    """Uploads to one endpoint with one key.
+
+    Args:
+        api_key: sent as it is, in the profile's header.
+        base_url: by default the profile's own.
+        team: for the profile's team header.
+        settings: of every run.
+        on_event: hears every event of every run, on the event loop; must be quick and must not raise.
+        clock: time and chance.
+
+    Raises UsageError when the key or the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        profile: Profile = FLOW,
+        team: str | None = None,
+        settings: RunSettings | None = None,
+        stall_s: float = 60.0,
+        allow_plain_http: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._profile = profile
+        self._endpoint = endpoint_of(base_url or profile.base_url, allow_plain_http=allow_plain_http)
+        self._api_key = _usable_key(api_key)
+        self._team = team
+        self._settings = settings or RunSettings()
+        self._stall_s = stall_s
+        self._on_event = on_event
+        self._clock = clock or SystemClock()
+        self._runs: set[JobRun] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in list(self._runs):
+            await one.aclose()
+
+    def run(self, job: Job | str | os.PathLike[str]) -> JobRun:
+        """Return a run of a job, or of a manifest with defaults.
+
+        `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
+        recorded; the iteration ends with the run, and `result` is set then.
+        """
+        if not isinstance(job, Job):
+            job = Job(manifest=os.fspath(job))
+        return JobRun(self, job)
+
+    def ledger_path(self, job: Job) -> str:
+        """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
+        if job.ledger is not None:
+            return job.ledger
+        if job.manifest == "-":
+            raise UsageError(
+                "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
+            )
+        folder, name = os.path.split(os.path.abspath(job.manifest))
+        stem = ledger_stem(
+            os.path.splitext(name)[0], endpoint=self._endpoint, home_endpoint=self._profile.base_url
+        )
+        return os.path.join(folder, f"{stem}.ledger.db")
+
+    def plan(self, job: Job, *, on_entry: Callable[[StagedEntry], None] | None = None) -> Plan:
+        """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
+
+        `on_entry` hears of every entry with its step and the reason for it, in manifest order. Raises
+        ManifestInvalid, LedgerUnusable, UsageError.
+        """
+        ledger_path = self.ledger_path(job)
+        known = os.path.exists(ledger_path)
+        if known:
+            with LedgerReader(ledger_path):
+                pass
+        with ManifestFile(job.manifest) as manifest:
+            staging = Staging(ledger_path if known else None)
+            try:
+                plan = self._preparation(job, manifest, staging).plan(manifest.lines())
+                if on_entry is not None:
+                    for page in staging.pages():
+                        for one in page:
+                            on_entry(one)
+                return plan
+            finally:
+                staging.close()
+
+    def _preparation(self, job: Job, manifest: ManifestFile, staging: Staging) -> Preparation:
+        tree = SourceTree(
+            job.root if job.root is not None else manifest.base_folder,
+            follow_symlinks=job.follow_symlinks,
+            allow_outside=job.allow_outside,
+        )
+        rules = ManifestRules(
+            where=manifest.name,
+            root=tree.root,
+            root_as_typed=tree.root_as_typed,
+            allow_outside=job.allow_outside,
+            default_purpose=job.purpose,
+            purposes=self._profile.purposes,
+            allow_unknown_purpose=job.force,
+            file_field=self._profile.file_field,
+        )
+        return Preparation(
+            rules=rules, tree=tree, staging=staging, profile=self._profile, retry=self._settings.retry
+        )
+
+    async def _execute(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+        ledger_path = self.ledger_path(job)
+        manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
+        ledger = None
+        staging = None
+        try:
+            existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
+            staging = Staging(None)
+            preparation = self._preparation(job, manifest, staging)
+            if existed:
+                # Locked before anything is planned: what the plan saw must still hold when it is carried out.
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                staging.attach(ledger_path)
+            plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
+            if ledger is None:
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                staging.attach(ledger_path)
+            reader = FileReader(
+                preparation.tree, thread_count=self._settings.concurrency + READING_THREADS_EXTRA
+            )
+            transport = Transport(self._transport_settings(), self._clock)
+            async with transport.running():
+                run = Run(
+                    settings=self._settings,
+                    profile=self._profile,
+                    clock=self._clock,
+                    reader=reader,
+                    transport=transport,
+                    ledger=ledger.writer,
+                    staging=staging,
+                    plan=plan,
+                    emit=emit,
+                )
+                started(run)
+                try:
+                    result = await run.execute()
+                finally:
+                    reader.close()
+            return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
+        finally:
+            if ledger is not None:
+                await ledger.close()
+            if staging is not None:
+                staging.close()
+            manifest.close()
+            pool.shutdown(wait=False)
+
+    def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
+        return open_ledger(
+            path,
+            JobIdentity(profile=self._profile.name, endpoint=self._endpoint, team=self._team, root=root),
+            version=__version__,
+            moved_root=job.moved_root,
+            utc_s=self._clock.utc_s(),
+        )
+
+    def _transport_settings(self) -> TransportSettings:
+        return TransportSettings(
+            endpoint=self._endpoint,
+            profile=self._profile,
+            api_key=self._api_key,
+            team=self._team,
+            connection_limit=self._settings.concurrency,
+            stall_s=self._stall_s,
+            user_agent=f"bulk-upload/{__version__}",
+        )
+
+
+class JobRun:
+    """A run in progress. Await it for the Result, or iterate its receipts."""
+
+    def __init__(self, uploader: Uploader, job: Job) -> None:
+        self._uploader = uploader
+        self._job = job
+        self._task: asyncio.Task[Result] | None = None
+        self._run: Run | None = None
+        self._stop: Stop | None = None
+        self._receipts: deque[Receipt] = deque()
+        self._news = asyncio.Event()
+        self._collects = False
+        self.result: Result | None = None
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._finish().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Receipt]:
+        self._collects = True
+        task = self._start()
+        task.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                while self._receipts:
+                    yield self._receipts.popleft()
+                if task.done():
+                    break
+                self._news.clear()
+                await self._news.wait()
+            await self._finish()
+        finally:
+            await self.aclose()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """How the run stands now; None until its plan is made."""
+        return None if self._run is None else self._run.snapshot()
+
+    def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
+        """Start nothing new and finish what is in flight."""
+        self._stop = Stop(status=status, reason=reason, hint="run the same command again to go on")
+        if self._run is not None:
+            self._run.drain(self._stop)
+
+    def cancel(
+        self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop at once"
+    ) -> None:
+        """Give up what is in flight as well; each entry is recorded as what is known of it."""
+        stop = Stop(status=status, reason=reason, hint="run the same command again to go on")
+        self._stop = self._stop or stop
+        if self._run is not None:
+            self._run.cancel(stop)
+
+    async def aclose(self) -> None:
+        """End the run if it still goes on, and wait until the ledger is closed."""
+        if self._task is None or self._task.done():
+            return
+        self.cancel(reason="the caller left")
+        await asyncio.wait([self._task])
+
+    def _start(self) -> asyncio.Task[Result]:
+        if self._task is None:
+            self._uploader._runs.add(self)  # noqa: SLF001 - two halves of one thing
+            self._task = asyncio.get_running_loop().create_task(
+                self._uploader._execute(self._job, self._hear, self._on_started)  # noqa: SLF001
+            )
+            self._task.add_done_callback(lambda _: self._uploader._runs.discard(self))  # noqa: SLF001
+        return self._task
+
+    async def _finish(self) -> Result:
+        self.result = await self._start()
+        return self.result
+
+    def _on_started(self, run: Run) -> None:
+        self._run = run
+        if self._stop is not None:
+            run.drain(self._stop)
+
+    def _hear(self, event: Event) -> None:
+        if self._collects and isinstance(event, EntrySettled) and event.receipt is not None:
+            self._receipts.append(event.receipt)
+            self._news.set()
+        if self._uploader._on_event is not None:  # noqa: SLF001
+            self._uploader._on_event(event)  # noqa: SLF001
+
+
+class UploaderOptions(TypedDict, total=False):
+    """The arguments of `Uploader`, for `upload`."""
+
+    api_key: Required[str]
+    base_url: str | None
+    profile: Profile
+    team: str | None
+    settings: RunSettings | None
+    stall_s: float
+    allow_plain_http: bool
+    on_event: Callable[[Event], None] | None
+    clock: Clock | None
+
+
+def upload(job: Job | str | os.PathLike[str], **options: Unpack[UploaderOptions]) -> Result:
+    """Run a job to its end and return the Result: the synchronous one-call form of `Uploader`.
+
+    Keyword arguments are those of `Uploader`. Also works where an event loop is already running (a notebook):
+    the run then has a thread of its own.
+    """
+
+    async def whole() -> Result:
+        async with Uploader(**options) as up:
+            return await up.run(job)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(whole())
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(whole())).result()
+
+
+def _usable_key(api_key: str) -> Secret:
+    key = api_key.strip()
+    if not key:
+        raise UsageError("the API key is empty", hint="set SEEKR_API_KEY, or pass --api-key-file FILE")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(
+            "the API key contains characters no key has",
+            hint="copy it anew: one line, no quotes, no spaces, no `Bearer` in front",
+        )
+    return Secret(key)

@@ -1,0 +1,178 @@
+"""Walking a folder into what a manifest of it would name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bulk_upload.core.globs import Glob, PurposeMap
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.scan import Chosen, Skipped, Unmatched, scan
+from bulk_upload.errors import UsageError
+
+FIRST, SECOND, *_ = PURPOSES
+ALL = PurposeMap.parse([f"*={FIRST}"])
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def paths(root: Path, *exclude: str, output: Path | None = None) -> list[str]:
+    globs = [Glob(pattern) for pattern in exclude]
+    sightings = scan(str(root), ALL, exclude=globs, output=str(output) if output else None)
+    return [sighting.path for sighting in sightings if isinstance(sighting, Chosen)]
+
+
+def test_purposes(tmp_path: Path) -> None:
+    """Each file gets the purpose of the first pattern that matches; others are reported as unmatched."""
+    make(tmp_path, "a.jsonl", "corpus/b.jsonl", "readme.md")
+    purposes = PurposeMap.parse([f"corpus/**={SECOND}", f"*.jsonl={FIRST}"])
+    assert list(scan(str(tmp_path), purposes)) == [
+        Chosen(path="a.jsonl", purpose=FIRST),
+        Chosen(path="corpus/b.jsonl", purpose=SECOND),
+        Unmatched(path="readme.md"),
+    ]
+
+
+def test_order_is_that_of_path_bytes(tmp_path: Path) -> None:
+    """Files come sorted by the bytes of their whole paths, folders where their files belong."""
+    make(tmp_path, "a-b", "a/z", "a/b/c", "a/b.c", "a0", "B", "\u00e9", "\udcff", "z")
+    found = paths(tmp_path)
+    assert len(found) == 9
+    assert found == sorted(found, key=os.fsencode)
+    assert found[:3] == ["B", "a-b", "a/b.c"]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sets(
+        st.lists(st.text("a-0", min_size=1, max_size=2), min_size=1, max_size=3).map("/".join), max_size=8
+    )
+)
+def test_any_tree_is_sorted_and_complete(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> None:
+    """Every file of any tree is named once, in order."""
+    root = tmp_path_factory.mktemp("tree")
+    files = sorted(name for name in names if not any(other.startswith(f"{name}/") for other in names))
+    make(root, *files)
+    assert paths(root) == files
+
+
+def test_passed_over(tmp_path: Path) -> None:
+    """Hidden names, ledgers, results and the manifest to be written are not even mentioned."""
+    make(
+        tmp_path,
+        "data.jsonl",
+        ".hidden",
+        ".git/config",
+        "x/.hidden/y",
+        "m.ledger.db",
+        "m.ledger.db-wal",
+        "m@127.0.0.1-8099.ledger.db.lock",
+        "m.results.csv",
+        "manifest.jsonl",
+        "x/manifest.jsonl",
+    )
+    assert paths(tmp_path, output=tmp_path / "manifest.jsonl") == ["data.jsonl", "x/manifest.jsonl"]
+    assert len(list(scan(str(tmp_path), ALL))) == 3
+
+
+def test_exclude(tmp_path: Path) -> None:
+    """Excluded files are passed over, and excluded folders with everything in them."""
+    make(tmp_path, "a.jsonl", "a.tmp", "old/a.jsonl", "x/old/a.jsonl", "x/keep/a.jsonl", "x/keep/b.jsonl")
+    assert paths(tmp_path, "*.tmp", "old", "x/*/b.jsonl") == ["a.jsonl", "x/keep/a.jsonl"]
+    assert paths(tmp_path, "x/") == ["a.jsonl", "a.tmp", "old/a.jsonl"]
+
+
+def test_excluded_folder_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is excluded or hidden costs nothing, however large it is."""
+    make(tmp_path, "a", "old/b", ".git/c")
+    read = []
+    original = os.scandir
+
+    def scandir(path: str) -> object:
+        read.append(os.path.basename(path.rstrip("/")))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert paths(tmp_path, "old") == ["a"]
+    assert read == [tmp_path.name]
+
+
+def test_symbolic_links(tmp_path: Path) -> None:
+    """Links to files within the folder count; links to folders, out of it or to nothing are skipped and said."""
+    root = tmp_path / "root"
+    make(root, "folder/file")
+    make(tmp_path, "outside/secret")
+    for name, target in {
+        "inside": "folder/file",
+        "escape": "../outside/secret",
+        "to-folder": "folder",
+        "to-outside": "../outside",
+        "dangling": "nothing",
+        "loop": "loop",
+        "up": "..",
+    }.items():
+        (root / name).symlink_to(target)
+    sightings = list(scan(str(root), ALL))
+    assert [sighting.path for sighting in sightings if isinstance(sighting, Chosen)] == [
+        "folder/file",
+        "inside",
+    ]
+    skipped = {sighting.path: sighting.reason for sighting in sightings if isinstance(sighting, Skipped)}
+    assert set(skipped) == {"escape", "to-folder", "to-outside", "dangling", "loop", "up"}
+    assert "outside" in skipped["escape"]
+
+
+def test_special_files(tmp_path: Path) -> None:
+    """A named pipe is skipped and never opened."""
+    os.mkfifo(tmp_path / "pipe")
+    assert list(scan(str(tmp_path), ALL)) == [Skipped(path="pipe", reason="is not a regular file")]
+
+
+def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be read is skipped and said; the rest is scanned."""
+    make(tmp_path, "a", "closed/b", "z")
+    original = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = list(scan(str(tmp_path), ALL))
+    assert [sighting.path for sighting in found] == ["a", "closed", "z"]
+    assert isinstance(found[1], Skipped)
+
+
+def test_deep_tree(tmp_path: Path) -> None:
+    """Depth is bounded by the system, not by recursion."""
+    deep = "/".join(["d"] * 1500)
+    (tmp_path / deep).mkdir(parents=True)
+    (tmp_path / deep / "file").touch()
+    assert paths(tmp_path) == [f"{deep}/file"]
+
+
+def test_scanning_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are read when their turn comes."""
+    make(tmp_path, "a/1", "b/2")
+    sightings = scan(str(tmp_path), ALL)
+    assert next(sightings) == Chosen(path="a/1", purpose=FIRST)
+    make(tmp_path, "b/3")
+    assert [sighting.path for sighting in sightings] == ["b/2", "b/3"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "file", "a\0b"])
+def test_unusable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What is missing, a file or no name at all is a usage error that names it."""
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "file")
+    with pytest.raises(UsageError, match="scan"):
+        list(scan(name, ALL))

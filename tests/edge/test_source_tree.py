@@ -1,0 +1,304 @@
+"""Files beneath a root: what is refused when they are looked at, and when they are opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bulk_upload.core.paths import PathComplaint
+from bulk_upload.edge import source_tree
+from bulk_upload.edge.source_tree import NotRegular, OutsideRoot, SourceFile, SourceTree
+from bulk_upload.errors import UsageError
+
+SECRET = b"not yours"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root with one of everything, and a foreign file beside it."""
+    root = tmp_path / "root"
+    (root / "folder" / "deep").mkdir(parents=True)
+    (root / "file").write_bytes(b"mine")
+    (root / "folder" / "deep" / "file").write_bytes(b"deep")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(SECRET)
+    (root / "link").symlink_to("../outside/secret")
+    (root / "absolute-link").symlink_to(outside / "secret")
+    (root / "chain").symlink_to("link")
+    (root / "folder-link").symlink_to("../outside")
+    (root / "back").symlink_to("../root/file")
+    (root / "inner-folder").symlink_to("folder/deep")
+    (root / "dangling").symlink_to("nothing")
+    (root / "loop").symlink_to("loop")
+    (root / "device-link").symlink_to("/dev/zero")
+    (root / "folder" / "up").symlink_to("../..")
+    os.mkfifo(root / "pipe")
+    return root
+
+
+def read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+ATTACKS = [
+    ("/etc/passwd", "outside-root", OutsideRoot),
+    ("/dev/null", "outside-root", OutsideRoot),
+    ("../outside/secret", "outside-root", OutsideRoot),
+    ("folder/../../outside/secret", "outside-root", OutsideRoot),
+    ("folder/up/outside/secret", "symlink-outside-root", OutsideRoot),
+    ("link", "symlink-outside-root", OutsideRoot),
+    ("absolute-link", "symlink-outside-root", OutsideRoot),
+    ("chain", "symlink-outside-root", OutsideRoot),
+    ("folder-link/secret", "symlink-outside-root", OutsideRoot),
+    ("folder-link/nothing", "symlink-outside-root", FileNotFoundError),
+    ("folder-link", "symlink-outside-root", NotRegular),
+    ("device-link", "symlink-outside-root", NotRegular),
+    ("pipe", "not-a-file", NotRegular),
+    ("folder", "not-a-file", NotRegular),
+    ("inner-folder", "not-a-file", NotRegular),
+    ("", "not-a-file", NotRegular),
+    ("file\0.jsonl", "nul-in-path", OSError),
+    ("file\0/../../outside/secret", "nul-in-path", OSError),
+    ("\ud800", "unencodable-path", OSError),
+    ("nothing", "missing-file", FileNotFoundError),
+    ("file/below", "missing-file", NotADirectoryError),
+    ("dangling", "missing-file", FileNotFoundError),
+    ("loop", "unreadable-file", OSError),
+    ("x" * 300, "unreadable-file", OSError),
+]
+
+
+@pytest.mark.parametrize(("path", "rule", "error"), ATTACKS)
+def test_refused(root: Path, path: str, rule: str, error: type[OSError]) -> None:
+    """Whatever is not a regular file beneath the root is refused by name, and cannot be opened either."""
+    tree = SourceTree(str(root))
+    complaint = tree.inspect(path)
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.rule == rule
+    assert complaint.remedy
+    with pytest.raises(error) as caught:
+        tree.open_regular(path)
+    assert caught.value.strerror
+
+
+@pytest.mark.parametrize(("path", "_rule", "_error"), ATTACKS)
+def test_refusal_leaks_no_descriptor(root: Path, path: str, _rule: str, _error: type[OSError]) -> None:
+    """A refused file is closed again."""
+    tree = SourceTree(str(root))
+    lowest = os.dup(0)
+    os.close(lowest)
+    with pytest.raises(OSError):
+        tree.open_regular(path)
+    again = os.dup(0)
+    os.close(again)
+    assert again == lowest
+
+
+@pytest.mark.parametrize("kind", ["socket", "device"])
+def test_sockets_and_devices(kind: str) -> None:
+    """A socket is refused, and so is a device, where the root holds one."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.join(folder, "socket"))
+        tree, name = (SourceTree("/dev"), "null") if kind == "device" else (SourceTree(folder), "socket")
+        complaint = tree.inspect(name)
+        assert isinstance(complaint, PathComplaint)
+        assert kind in complaint.found
+        with pytest.raises(OSError):
+            tree.open_regular(name)
+
+
+@pytest.mark.parametrize("path", ["file", "back", "folder/deep/file", "inner-folder/file"])
+def test_files_beneath_the_root(root: Path, path: str) -> None:
+    """Regular files are accepted, through symbolic links too as long as these stay beneath the root."""
+    tree = SourceTree(str(root))
+    found = tree.inspect(path)
+    assert isinstance(found, SourceFile)
+    status = os.stat(root / path)
+    assert (found.path, found.device) == (path, status.st_dev)
+    fingerprint = found.fingerprint
+    assert (fingerprint.size, fingerprint.mtime_ns, fingerprint.inode) == (
+        4,
+        status.st_mtime_ns,
+        status.st_ino,
+    )
+    assert read(tree.open_regular(path)) == (root / path).read_bytes()
+
+
+def test_following_links(root: Path) -> None:
+    """With leave to follow, links may lead out, but names still may not."""
+    tree = SourceTree(str(root), follow_symlinks=True)
+    for path in ("link", "folder-link/secret"):
+        assert isinstance(tree.inspect(path), SourceFile)
+        assert read(tree.open_regular(path)) == SECRET
+    for path in ("../outside/secret", "/etc/passwd"):
+        assert isinstance(tree.inspect(path), PathComplaint)
+        with pytest.raises(OutsideRoot):
+            tree.open_regular(path)
+
+
+def test_names_outside(root: Path) -> None:
+    """With leave to name files elsewhere, absolute paths work, but links out of the root still do not."""
+    tree = SourceTree(str(root), allow_outside=True)
+    outside = str(root.parent / "outside" / "secret")
+    assert isinstance(tree.inspect(outside), SourceFile)
+    assert read(tree.open_regular(outside)) == SECRET
+    assert isinstance(tree.inspect("link"), PathComplaint)
+    with pytest.raises(OutsideRoot):
+        tree.open_regular("link")
+
+
+def swap_file(root: Path) -> None:
+    (root / "file").unlink()
+    (root / "file").symlink_to("../outside/secret")
+
+
+def swap_folder(root: Path) -> None:
+    (root / "folder").rename(root / "old")
+    (root.parent / "outside" / "file").write_bytes(SECRET)
+    (root / "folder").symlink_to("../outside")
+
+
+def swap_pipe(root: Path) -> None:
+    (root / "file").unlink()
+    os.mkfifo(root / "file")
+
+
+@pytest.mark.parametrize(
+    ("path", "swap", "error"),
+    [
+        ("file", swap_file, OutsideRoot),
+        ("folder/file", swap_folder, OutsideRoot),
+        ("file", swap_pipe, NotRegular),
+    ],
+)
+def test_swapped_after_inspection(
+    root: Path, path: str, swap: Callable[[Path], None], error: type[OSError]
+) -> None:
+    """What took a file's place after the plan is caught on the open descriptor, in no time."""
+    (root / "folder" / "file").write_bytes(b"mine")
+    tree = SourceTree(str(root))
+    assert isinstance(tree.inspect(path), SourceFile)
+    swap(root)
+    with pytest.raises(error):
+        tree.open_regular(path)
+
+
+def test_proof_without_proc(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system cannot tell the path of an open file, its real path must still name it."""
+    tree = SourceTree(str(root))
+
+    def refuse(path: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "no /proc", path)
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    assert read(tree.open_regular("file")) == b"mine"
+    moved = os.open(root / "folder" / "deep" / "file", os.O_RDONLY)
+    try:
+        assert source_tree._path_by_name(moved, str(root / "file")) == ""
+    finally:
+        os.close(moved)
+
+
+def test_renamed_while_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is moved out of the root between open and proof is refused: the proof is on the file."""
+    tree = SourceTree(str(root))
+    original = os.fstat
+
+    def move_first(descriptor: int) -> os.stat_result:
+        if (root / "file").exists():
+            (root / "file").rename(root.parent / "outside" / "moved")
+        return original(descriptor)
+
+    monkeypatch.setattr(os, "fstat", move_first)
+    with pytest.raises(OutsideRoot):
+        tree.open_regular("file")
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe.jsonl", "caf\u00e9 \u202e.jsonl".encode(), b"new\nline", b"\\", b" "]
+)
+def test_names_of_any_bytes(root: Path, name: bytes) -> None:
+    """Names that are not UTF-8, or odd, work like any other."""
+    with open(os.path.join(os.fsencode(root), name), "wb") as file:
+        file.write(name)
+    tree = SourceTree(str(root))
+    path = os.fsdecode(name)
+    assert isinstance(tree.inspect(path), SourceFile)
+    assert read(tree.open_regular(path)) == name
+
+
+def test_backslashes_get_a_hint(root: Path) -> None:
+    """A missing path with backslashes is met with the slash."""
+    complaint = SourceTree(str(root)).inspect("folder\\file")
+    assert isinstance(complaint, PathComplaint)
+    assert '"/"' in complaint.remedy
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Let permissions count where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_unreadable(as_nobody: None, closed: str) -> None:
+    """A file this user may not read is refused before anything is sent, as is one in a closed folder."""
+    with tempfile.TemporaryDirectory() as root:
+        os.mkdir(os.path.join(root, "folder"))
+        path = "folder/file" if closed == "folder" else "file"
+        full = os.path.join(root, path)
+        Path(full).write_bytes(b"x")
+        os.chmod(os.path.join(root, closed), 0)
+        try:
+            complaint = SourceTree(root).inspect(path)
+        finally:
+            os.chmod(os.path.join(root, closed), 0o700)
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.rule == "unreadable-file"
+
+
+def test_root_through_a_link(root: Path) -> None:
+    """The root may be named through a symbolic link; both spellings of it are known."""
+    (root.parent / "alias").symlink_to("root")
+    tree = SourceTree(str(root.parent / "alias"))
+    assert tree.root == os.path.realpath(root)
+    assert tree.root_as_typed == str(root.parent / "alias")
+    assert tree.absolute("file") == f"{tree.root}/file"
+    assert isinstance(tree.inspect("file"), SourceFile)
+    assert read(tree.open_regular("file")) == b"mine"
+
+
+def test_misleading_spelling_of_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`link/..` is not where it looks to be, so its short spelling is not taken for the root."""
+    monkeypatch.chdir(root)
+    tree = SourceTree("folder-link/..")
+    assert tree.root == os.path.realpath(root.parent)
+    assert tree.root_as_typed is None
+
+
+@pytest.mark.parametrize("name", ["nothing", "file", "a\0b"])
+def test_unusable_root(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A root that is missing, a file or no name at all is a usage error that names it."""
+    monkeypatch.chdir(root)
+    with pytest.raises(UsageError, match="root"):
+        SourceTree(name)
+
+
+def test_root_of_the_system() -> None:
+    """The root may be `/`, in which everything lies."""
+    tree = SourceTree("/")
+    assert isinstance(tree.inspect("etc/passwd"), SourceFile)
+    os.close(tree.open_regular("etc/passwd"))

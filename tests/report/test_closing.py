@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import pytest
+from scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
+
+from bulk_upload.core.events import Event
+from bulk_upload.core.model import EntryState, Obtained, Throttled
+from bulk_upload.core.standing import Stop
+from bulk_upload.core.summary import Tally, exit_status
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.closing import COLUMNS_MAX, closing_lines
+
+COMMAND = "bulk-upload run m.jsonl"
+INTERRUPT = Stop(status=ExitStatus.INTERRUPTED, reason="Ctrl-C", hint="nothing was lost")
+
+
+def _tally(*events: Event) -> Tally:
+    tally = Tally()
+    for event in events:
+        tally.add(event)
+    return tally
+
+
+def _closing(
+    tally: Tally,
+    states: dict[EntryState, int],
+    *,
+    stop: Stop | None = None,
+    elapsed_s: float = 10.0,
+    ledger_path: str = "m.ledger.db",
+    results_path: str | None = "m.results.csv",
+    columns: int = COLUMNS_MAX,
+) -> list[str]:
+    return closing_lines(
+        tally,
+        states,
+        stop=stop,
+        status=exit_status(states, stop),
+        elapsed_s=elapsed_s,
+        ledger_path=ledger_path,
+        results_path=results_path,
+        rerun_command=COMMAND,
+        columns=columns,
+    )
+
+
+def test_a_good_run_is_told_in_a_few_lines() -> None:
+    """What was accepted, how fast, where it is recorded, and the verdict."""
+    tally = _tally(plan(3, settled_count=1), started("a"), started("b"), settled("a"), settled("b"))
+    assert _closing(tally, {EntryState.ACCEPTED: 3}) == [
+        "Accepted 2 of 3 entries in 10 s: 2.0 MB, 200.0 kB/s on average.",
+        "Accepted before: 1 entry.",
+        "",
+        "Results: m.results.csv",
+        "Ledger: m.ledger.db",
+        "Exit code 0: every entry of the job is accepted.",
+    ]
+
+
+def test_a_job_that_was_done_before_has_nothing_to_do() -> None:
+    """The same command after full success says so."""
+    lines = _closing(_tally(plan(2, settled_count=2)), {EntryState.ACCEPTED: 2}, results_path=None)
+    assert lines == [
+        "Nothing to do: all 2 entries were accepted before.",
+        "",
+        "Ledger: m.ledger.db",
+        "Exit code 0: every entry of the job is accepted.",
+    ]
+    assert _closing(_tally(plan(1, settled_count=1)), {EntryState.ACCEPTED: 1})[0] == (
+        "Nothing to do: the only entry was accepted before."
+    )
+
+
+def test_an_empty_manifest_has_nothing_to_do() -> None:
+    """No entries is a fact worth a sentence."""
+    assert _closing(_tally(plan(0)), {})[0] == "Nothing to do: the manifest has no entries."
+
+
+def test_failures_are_clustered_with_examples_and_the_command_that_retries_them() -> None:
+    """A thousand files with one cause are one paragraph: count, cause, three names, remedy, command."""
+    tally = _tally(
+        *(
+            settled(f"d/{n}.jsonl", EntryState.REJECTED, reason=f"HTTP 400: line {n} is bad")
+            for n in range(1000)
+        ),
+        settled("big", EntryState.REJECTED, reason="HTTP 413: too large"),
+    )
+    lines = _closing(tally, {EntryState.REJECTED: 1001})
+    begin = lines.index("1,001 entries rejected by the server:")
+    assert lines[begin + 1 : begin + 10] == [
+        "  1,000 x HTTP 400: line 0 is bad (and the like)",
+        "      d/0.jsonl",
+        "      d/1.jsonl",
+        "      d/2.jsonl",
+        "      and 997 more",
+        "  1 x HTTP 413: too large",
+        "      big",
+        "  A file that you change is sent by the next run. To send the others again as they are:",
+        f"    {COMMAND} --retry rejected",
+    ]
+    assert lines[-1].startswith("Exit code 3: ")
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [(EntryState.REJECTED, "rejected"), (EntryState.INVALID, "invalid"), (EntryState.FAILED_LOCAL, "failed")],
+)
+def test_each_kind_of_failure_has_its_own_retry(state: EntryState, word: str) -> None:
+    """The command shown tries again exactly what failed in that way, in this run or an earlier one."""
+    now = _closing(_tally(settled("a", state, reason="why")), {state: 1})
+    earlier = _closing(_tally(plan(5)), {state: 1, EntryState.ACCEPTED: 4})
+    assert f"    {COMMAND} --retry {word}" in now
+    assert f"    {COMMAND} --retry {word}" in earlier
+    assert earlier[0] == "Nothing was sent. 4 of 5 entries were accepted before."
+
+
+def test_many_reasons_are_summed_up() -> None:
+    """After five causes the rest is one line, so that the closing fits a screen."""
+    words = ("one", "two", "three", "four", "five", "six", "seven")
+    tally = _tally(*(settled(word, EntryState.REJECTED, reason=word) for word in words))
+    assert "  2 for 2 other reasons" in _closing(tally, {EntryState.REJECTED: 7})
+
+
+def test_failures_of_earlier_runs_are_told_apart() -> None:
+    """The counts of the ledger add up even where this run saw only a part."""
+    tally = _tally(settled("a", EntryState.INVALID, reason="why"))
+    assert "  4 in earlier runs" in _closing(tally, {EntryState.INVALID: 5})
+
+
+def test_in_doubt_names_both_ways_out() -> None:
+    """The next run looks at the server; what it cannot decide is resolved by hand; the ledger is quoted."""
+    tally = _tally(
+        started("a"), ended("a", LOST), settled("a", EntryState.IN_DOUBT, reason="the answer was lost")
+    )
+    lines = _closing(tally, {EntryState.IN_DOUBT: 1}, ledger_path="my job.ledger.db")
+    assert "1 entry in doubt:" in lines
+    assert f"    {COMMAND}" in lines
+    assert "    bulk-upload resolve 'my job.ledger.db'" in lines
+    assert lines[-1].startswith("Exit code 4: ")
+
+
+def test_a_stop_says_why_and_what_next() -> None:
+    """The reason and the hint stand before the details, and the same command goes on."""
+    tally = _tally(started("a"), settled("a"))
+    lines = _closing(tally, {EntryState.ACCEPTED: 1, EntryState.PENDING: 9}, stop=INTERRUPT)
+    begin = lines.index("Stopped: Ctrl-C.")
+    assert lines[begin + 1] == "  nothing was lost"
+    assert "9 entries not finished." in lines
+    assert f"    {COMMAND}" in lines
+    assert lines[-1].startswith("Exit code 130: ")
+
+
+def test_a_stop_that_came_too_late_is_not_mentioned() -> None:
+    """A run that settled everything before it was stopped is a run that finished."""
+    lines = _closing(_tally(settled("a")), {EntryState.ACCEPTED: 1}, stop=INTERRUPT)
+    assert not any(line.startswith("Stopped") for line in lines)
+
+
+def test_causes_that_the_ledger_no_longer_holds_are_not_shown() -> None:
+    """An entry that was rejected and then reopened is judged by where it stands at the end."""
+    tally = _tally(settled("a", EntryState.REJECTED, reason="HTTP 403"))
+    lines = _closing(tally, {EntryState.PENDING: 1})
+    assert not any("rejected" in line for line in lines)
+
+
+def test_effort_is_told_only_where_there_was_some() -> None:
+    """Retries, throttling, adopted files and unconfirmed sizes are worth a sentence each."""
+    tally = _tally(
+        started("a"),
+        ended("a", Throttled(http_status=429, retry_after_s=1.0), retry_in_s=0.0),
+        settled("a", receipt=receipt("a", obtained=Obtained.RECONCILED)),
+        settled("b", receipt=receipt("b", size_confirmed=False)),
+    )
+    assert _closing(tally, {EntryState.ACCEPTED: 2})[1:3] == [
+        "1 retry. The server throttled 1 attempt. 1 entry accepted by way of the server's list. 1 entry",
+        "accepted without the server confirming the size.",
+    ]
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_sentences_fit_and_paths_and_commands_stay_whole(columns: int) -> None:
+    """Only what a person may want to copy is longer than the terminal is wide."""
+    path = "folder with spaces/" * 12 + "a.jsonl"
+    tally = _tally(
+        settled(path, EntryState.REJECTED, reason="HTTP 422: " + "words " * 40),
+        settled("b", EntryState.IN_DOUBT, reason="lost " * 40),
+    )
+    states = {EntryState.REJECTED: 1, EntryState.IN_DOUBT: 1, EntryState.PENDING: 1}
+    lines = _closing(tally, states, stop=INTERRUPT, ledger_path=path, results_path=path, columns=columns)
+    assert f"      {path}" in lines
+    assert f"Ledger: {path}" in lines
+    assert all(len(line) <= columns for line in lines if path not in line)
+
+
+def test_names_and_reasons_cannot_steer_a_terminal() -> None:
+    """Every line is printable, whatever files and servers are called."""
+    evil = "a\x1b[2J\udcff\u202e\n"
+    tally = _tally(settled(evil, EntryState.REJECTED, reason=evil))
+    stop = Stop(status=ExitStatus.UNFINISHED, reason=evil, hint=evil)
+    lines = _closing(
+        tally,
+        {EntryState.REJECTED: 1, EntryState.PENDING: 1, EntryState.IN_DOUBT: 1},
+        stop=stop,
+        ledger_path=evil,
+        results_path=evil,
+    )
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_run_of_no_time_has_no_rate() -> None:
+    """A rate over an instant would be a made-up number."""
+    assert _closing(_tally(settled("a")), {EntryState.ACCEPTED: 1}, elapsed_s=0.0)[0] == (
+        f"Accepted 1 of 1 entry in 0.0 s: {FILE_BYTES / 1e6} MB."
+    )

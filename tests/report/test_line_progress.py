@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
+
+from bulk_upload.core.events import Draining, Noticed, Paused, Reconciling
+from bulk_upload.core.model import EntryState, Unavailable
+from bulk_upload.report.lines import LineProgress
+
+
+def _display(run: ScriptedRun) -> tuple[LineProgress, list[str]]:
+    lines: list[str] = []
+    return LineProgress(lines.append, run.snapshot, run.now), lines
+
+
+def test_the_numbers_are_written_every_thirty_seconds() -> None:
+    """A tick a second makes one line in thirty."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    display.on_event(plan(10))
+    lines.clear()
+    for _ in range(95):
+        run.moves(seconds=1.0)
+        display.tick()
+    assert len(lines) == 3
+
+
+def test_a_line_has_all_the_numbers() -> None:
+    """Share, files, bytes, rate, ETA, slots, failures, doubts, retries and the reason stand in one line."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    display.on_event(plan(4))
+    display.tick()
+    display.on_event(started("a"))
+    display.on_event(ended("a", Unavailable(reason="reset"), retry_in_s=1.0))
+    display.on_event(settled("a"))
+    display.on_event(settled("b", EntryState.REJECTED, reason="HTTP 400"))
+    display.on_event(settled("c", EntryState.IN_DOUBT, reason="lost"))
+    run.moves(seconds=30.0, in_flight=3, wire_bytes=3 * FILE_BYTES)
+    display.tick()
+    assert lines[-1] == (
+        "progress: 50 %, 2 of 4 files, 2.0 MB of 4.0 MB, 100.0 kB/s, ETA 30 s; "
+        "in flight 3 of 8, 1 failed, 1 in doubt, 1 retry; 8 in flight, as asked for"
+    )
+
+
+def test_before_the_plan_there_are_no_numbers() -> None:
+    """While the manifest is read, the line says only that."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    run.moves(seconds=31.0)
+    display.tick()
+    assert lines == ["progress: reading the manifest"]
+
+
+def test_what_matters_is_written_at_once() -> None:
+    """The plan, a long pause, a look at the list, a notice and a drain do not wait for the next line."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    display.on_event(plan(2))
+    display.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
+    display.on_event(Reconciling(waiting_count=2))
+    display.on_event(Noticed(message="the server named it 'b'", path="a"))
+    display.on_event(Draining(reason="Ctrl-C"))
+    assert lines[1:] == [
+        "paused: HTTP 429 from the server: waiting 12 s",
+        "reconciling: looking for 2 in doubt in the server's list",
+        "note: a: the server named it 'b'",
+        "draining: Ctrl-C; what is in flight finishes, nothing new starts",
+    ]
+
+
+def test_short_pauses_and_repeated_ones_are_not_written() -> None:
+    """Only a pause of more than five seconds has a line, and only one until it is over."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    display.on_event(Paused(pause_s=5.0, reason="HTTP 429"))
+    for _ in range(100):
+        display.on_event(Paused(pause_s=20.0, reason="HTTP 429"))
+    assert len(lines) == 1
+    run.moves(seconds=20.0)
+    display.on_event(Paused(pause_s=6.0, reason="HTTP 429"))
+    assert len(lines) == 2
+
+
+def test_repeated_looks_at_the_list_share_the_rhythm() -> None:
+    """Reconciling looks every few seconds; a line every thirty is enough."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    for _ in range(20):
+        run.moves(seconds=2.0)
+        display.on_event(Reconciling(waiting_count=1))
+    assert len(lines) == 2
+
+
+def test_a_reader_that_is_gone_does_not_end_the_run() -> None:
+    """After a write fails, events are still counted and nothing more is written."""
+    run = ScriptedRun()
+    calls = []
+
+    def write(line: str) -> None:
+        calls.append(line)
+        raise BrokenPipeError
+
+    display = LineProgress(write, run.snapshot, run.now)
+    display.on_event(plan(2))
+    display.on_event(Draining(reason="Ctrl-C"))
+    assert len(calls) == 1

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import io
+import sys
+import time
+from typing import cast
+
+import pytest
+from rich.console import Console
+from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
+
+from bulk_upload.core.events import Draining, Noticed, Paused
+from bulk_upload.core.model import EntryState, Unavailable
+from bulk_upload.report.terminal import LiveProgress
+
+
+def _console(*, width: int = 80, **environ: str) -> Console:
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        height=25,
+        _environ={"TERM": "xterm-256color", **environ},
+    )
+
+
+def _written(console: Console) -> str:
+    return cast("io.StringIO", console.file).getvalue()
+
+
+def _frame(console: Console, display: LiveProgress) -> list[str]:
+    """The three lines as they stand, without styles."""
+    with console.capture() as capture:
+        console.print(display._draw(), no_wrap=True)
+    return Console(file=io.StringIO()).render_str(capture.get(), markup=False).plain.splitlines()
+
+
+def _plain(run: ScriptedRun, width: int) -> tuple[Console, LiveProgress]:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    return console, LiveProgress(console, run.snapshot, run.now)
+
+
+def _busy(run: ScriptedRun, display: LiveProgress) -> None:
+    display.on_event(plan(10_000, settled_count=2_000))
+    display._draw()
+    for number in range(4_200):
+        display.on_event(settled(f"f{number}"))
+    display.on_event(started("x"))
+    display.on_event(ended("x", Unavailable(reason="reset"), retry_in_s=1.0))
+    display.on_event(settled("y", EntryState.REJECTED, reason="HTTP 400"))
+    display.on_event(settled("z", EntryState.IN_DOUBT, reason="lost"))
+    run.moves(seconds=60.0, in_flight=12, wire_bytes=4_200 * FILE_BYTES)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_display_is_three_lines_that_fit(width: int) -> None:
+    """At common widths all numbers are seen, in three lines that never wrap."""
+    run = ScriptedRun()
+    console, display = _plain(run, width)
+    _busy(run, display)
+    bar, counts, why = _frame(console, display)
+    assert all(len(line) <= width for line in (bar, counts, why))
+    for number in ("62 %", "6.2 GB of 10.0 GB", "70.0 MB/s"):
+        assert number in bar
+    if width >= 80:
+        assert "ETA 55 s" in bar
+        assert counts == "6,201 of 10,000 files  1 failed  1 in doubt  in flight 12/8  1 retry"
+    assert why == "8 in flight, as asked for"
+
+
+def test_before_the_plan_the_display_says_so() -> None:
+    """While the manifest is read there is a moving bar, the reason, and no made-up number."""
+    console, display = _plain(ScriptedRun(), 80)
+    _, counts, why = _frame(console, display)
+    assert (counts, why) == ("", "reading the manifest")
+
+
+def test_the_pause_stands_in_the_reason_line() -> None:
+    """A person sees who asked for the pause and how long it still lasts."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(1))
+    display.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
+    run.moves(pause_s=11.5)
+    assert _frame(console, display)[2] == "HTTP 429 from the server: waiting 12 s"
+
+
+def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
+    """The first failures are printed in full words, the rest is only counted."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(plan(1000))
+        for number in range(500):
+            display.on_event(settled(f"f{number}", EntryState.REJECTED, reason="HTTP 400: " + "long " * 50))
+        display.refresh()
+        text = _written(console)
+    assert text.count("rejected: f") == 10
+    assert text.count("more failures") == 1
+    assert "500 failed" in text
+
+
+def test_events_write_nothing_themselves() -> None:
+    """Only the display's thread writes, so a terminal that stands still cannot hold up the run."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        before = _written(console)
+        display.on_event(plan(3))
+        display.on_event(settled("a", EntryState.REJECTED, reason="HTTP 400"))
+        assert _written(console) == before
+
+
+def test_what_was_told_last_is_printed_before_the_display_goes() -> None:
+    """Nothing told between two refreshes is lost at the end, and the cursor comes back."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(Noticed(message="the last word"))
+    text = _written(console)
+    assert "note: the last word" in text
+    assert text.rstrip().rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
+
+
+def test_a_block_that_raises_still_gives_the_terminal_back() -> None:
+    """The cursor and the console's file are restored whatever happens inside."""
+    run = ScriptedRun()
+    console = _console()
+    stream = console.file
+    with pytest.raises(ZeroDivisionError), LiveProgress(console, run.snapshot, run.now):
+        raise ZeroDivisionError
+    assert console.file is stream
+    assert "\x1b[?25h" in _written(console)
+
+
+def test_names_are_never_markup_and_never_steer_the_terminal() -> None:
+    """A file called like markup or holding an escape is shown as it is spelled."""
+    run = ScriptedRun()
+    console = _console(NO_COLOR="1")
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(settled("[red]a[/oops]\x1b[2J:smile:", EntryState.REJECTED, reason="[b]no"))
+        display.on_event(Draining(reason="[/]\x1b]0;title"))
+        display.refresh()
+        text = _written(console)
+    assert r"rejected: [red]a[/oops]\x1b[2J:smile:: [b]no" in text
+    assert "\x1b[2J" not in text
+    assert "\x1b]0" not in text
+
+
+def test_no_color_means_no_color() -> None:
+    """With NO_COLOR set, no colour code is written."""
+    run = ScriptedRun()
+    console = _console(NO_COLOR="1")
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        _busy(run, display)
+        display.refresh()
+        text = _written(console)
+    assert not any(f"\x1b[{code}m" in text for code in (31, 33, "38;5;197", "38;5;237"))
+
+
+def test_a_dumb_terminal_gets_no_control_sequences() -> None:
+    """Where the cursor cannot move, nothing tries to move it."""
+    run = ScriptedRun()
+    console = _console(TERM="dumb")
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(plan(2))
+        display.refresh()
+    assert "\x1b" not in _written(console)
+
+
+def test_stdout_stays_what_it_is() -> None:
+    """Data on stdout is never taken for text to draw."""
+    run = ScriptedRun()
+    stdout = sys.stdout
+    with LiveProgress(_console(), run.snapshot, run.now):
+        assert sys.stdout is stdout
+
+
+class _HungUp(io.StringIO):
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+        self.calls = 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.calls += 1
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "Input/output error")])
+def test_a_terminal_that_goes_away_ends_the_display_and_not_the_run(error: OSError) -> None:
+    """After the first failed write nothing more is written, and nothing is raised, not even at the end."""
+    run = ScriptedRun()
+    stream = _HungUp(error)
+    console = Console(file=stream, force_terminal=True, width=80, height=25)
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(plan(2))
+        display.refresh()
+        display.on_event(settled("a", EntryState.REJECTED, reason="no"))
+        display.refresh()
+    assert stream.calls == 1
+
+
+def test_events_cost_next_to_nothing() -> None:
+    """Ten thousand files at full speed are folded in well under a second, whatever the display does."""
+    run = ScriptedRun()
+    events = [
+        event
+        for number in range(10_000)
+        for event in (started(str(number)), ended(str(number)), settled(str(number)))
+    ]
+    with LiveProgress(_console(), run.snapshot, run.now) as display:
+        display.on_event(plan(10_000))
+        begun = time.process_time()
+        for event in events:
+            display.on_event(event)
+        assert time.process_time() - begun < 1.0

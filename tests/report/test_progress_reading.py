@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
+
+from bulk_upload.core.events import Draining, Paused, PlanMade, Reconciling, Snapshot
+from bulk_upload.core.model import EntryState, Unavailable
+from bulk_upload.report.progress import Progress, whole_seconds
+
+
+def _progress(run: ScriptedRun) -> Progress:
+    return Progress(run.snapshot, run.now)
+
+
+def test_bodies_that_are_sent_again_never_move_the_bar_back_or_past_the_end() -> None:
+    """The bytes of a failed attempt stay on the screen until a later attempt has caught up with them."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    progress.on_event(started("a"))
+    run.moves(wire_bytes=900_000, partial_bytes=900_000)
+    assert progress.read().done_bytes == 900_000
+    progress.on_event(ended("a", Unavailable(reason="reset"), retry_in_s=1.0))
+    run.moves(partial_bytes=0)
+    assert progress.read().done_bytes == 900_000
+    run.moves(wire_bytes=1_900_000, partial_bytes=FILE_BYTES)
+    assert progress.read().done_bytes == FILE_BYTES
+    progress.on_event(settled("a"))
+    progress.on_event(settled("b"))
+    reading = progress.read()
+    assert (reading.done_bytes, reading.share, reading.percent) == (2 * FILE_BYTES, 1.0, "100 %")
+
+
+@given(st.lists(st.tuples(st.integers(0, 5 * FILE_BYTES), st.integers(0, 3)), max_size=30))
+def test_the_bar_only_grows_and_stays_within_the_total(steps: list[tuple[int, int]]) -> None:
+    """Whatever snapshots say, the share grows from 0 to at most 1."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(4, settled_count=1))
+    shares = []
+    for partial_bytes, accepted in steps:
+        for number in range(accepted):
+            progress.on_event(settled(f"f{number}"))
+        run.moves(seconds=0.25, partial_bytes=partial_bytes)
+        shares.append(progress.read().share)
+    assert shares == sorted(shares)
+    assert all(0.25 <= share <= 1.0 for share in shares)
+
+
+def test_what_was_settled_before_counts_as_done_but_not_as_speed() -> None:
+    """A resumed run starts where the job stands, and its ETA comes from this run alone."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.read()
+    progress.on_event(plan(10, settled_count=5))
+    run.moves(seconds=1.0)
+    reading = progress.read()
+    assert (reading.done_count, reading.done_bytes) == (5, 5 * FILE_BYTES)
+    assert (reading.rate, reading.eta_s) == (0.0, None)
+
+
+def test_the_eta_is_what_is_left_at_the_useful_rate_plus_the_pause() -> None:
+    """Half done in ten seconds is ten seconds to go, and a pause is waited out first."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    progress.read()
+    progress.on_event(settled("a"))
+    run.moves(seconds=10.0, wire_bytes=3 * FILE_BYTES, pause_s=4.0)
+    reading = progress.read()
+    assert reading.eta_s == pytest.approx(14.0)
+    assert reading.eta == "ETA 14 s"
+    assert reading.rate == pytest.approx(3 * FILE_BYTES / 10)
+
+
+def test_failures_are_done_and_in_doubt_is_not() -> None:
+    """An entry that failed is over, so the bar can reach its end; one in doubt is not over."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    progress.on_event(settled("a", EntryState.REJECTED, reason="HTTP 400"))
+    progress.on_event(settled("b", EntryState.IN_DOUBT, reason="lost"))
+    reading = progress.read()
+    assert (reading.done_count, reading.failed_count, reading.in_doubt_count) == (1, 1, 1)
+    assert reading.percent == "50 %"
+
+
+def test_in_doubt_counts_entries_that_are_in_doubt_now() -> None:
+    """A lost answer is in doubt until the entry is settled or sent again."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    for path in ("a", "b"):
+        progress.on_event(started(path))
+        progress.on_event(ended(path, LOST))
+    assert progress.read().in_doubt_count == 2
+    progress.on_event(settled("a"))
+    progress.on_event(started("b", attempt_no=2))
+    assert progress.read().in_doubt_count == 0
+
+
+def test_empty_files_are_counted_by_number() -> None:
+    """Where there are no bytes to count, the share is that of the files."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(
+        PlanMade(entry_count=4, total_bytes=0, settled_count=0, settled_bytes=0, send_count=4, send_bytes=0,
+                 doubt_count=0, blocked_count=0)
+    )  # fmt: skip
+    progress.on_event(settled("a"))
+    assert progress.read().percent == "25 %"
+
+
+def test_percent_is_rounded_down() -> None:
+    """100 % is said only when nothing is left."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(1))
+    run.moves(partial_bytes=FILE_BYTES - 1)
+    assert progress.read().percent == "99 %"
+
+
+def test_the_reason_line_tells_what_holds_the_run_back() -> None:
+    """A drain outranks a pause, a pause the list, and the limit's reason is what is left."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    assert progress.read().why == "reading the manifest"
+    progress.on_event(plan(2))
+    assert progress.read().why == "8 in flight, as asked for"
+    run.moves(parked_count=3)
+    assert progress.read().why == "8 in flight, as asked for; 3 parked"
+    progress.on_event(Reconciling(waiting_count=2))
+    assert progress.read().why == "looking for 2 in doubt in the server's list"
+    progress.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
+    run.moves(pause_s=11.2)
+    assert progress.read().why == "HTTP 429 from the server: waiting 12 s"
+    progress.on_event(Draining(reason="Ctrl-C"))
+    run.moves(in_flight=5)
+    assert progress.read().why == "draining, Ctrl-C: 5 in flight will finish"
+
+
+def test_the_list_is_mentioned_for_a_short_while_only() -> None:
+    """A look at the server's list does not hide the limit's reason for ever."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    progress.on_event(Reconciling(waiting_count=2))
+    run.moves(seconds=11.0)
+    assert progress.read().why == "8 in flight, as asked for"
+
+
+def test_a_snapshot_that_raced_with_the_run_shows_the_picture_before() -> None:
+    """A snapshot taken from another thread may fail now and then; the display goes on."""
+    run = ScriptedRun()
+    answers: list[Snapshot | None] = [run.state, None]
+
+    def snapshot() -> Snapshot:
+        answer = answers.pop(0)
+        if answer is None:
+            raise RuntimeError("dictionary changed size during iteration")
+        return answer
+
+    progress = Progress(snapshot, run.now)
+    assert progress.read().limit == progress.read().limit == 8
+
+
+def test_a_snapshot_that_never_worked_is_an_error() -> None:
+    """Without any picture there is nothing to show."""
+
+    def snapshot() -> Snapshot:
+        raise RuntimeError("no run")
+
+    with pytest.raises(RuntimeError, match="no run"):
+        Progress(snapshot, ScriptedRun().now).read()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0 s"), (0.2, "1 s"), (12.0, "12 s"), (59.5, "1 min 00 s"), (3700, "1 h 01 min")],
+)
+def test_waits_are_whole_seconds_rounded_up(seconds: float, text: str) -> None:
+    """A countdown reads like a clock and ends at zero."""
+    assert whole_seconds(seconds) == text

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from scripted_run import ended, plan, settled, started
+
+from bulk_upload.core.events import Draining, Event, Noticed
+from bulk_upload.core.model import EntryState
+from bulk_upload.report.telling import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
+
+
+def _told(teller: Teller, *events: Event) -> list[str]:
+    return [str(told) for event in events for told in teller.tell(event)]
+
+
+def test_the_plan_is_told_with_its_warnings() -> None:
+    """One line says what will happen, and each warning has its own."""
+    lines = _told(
+        Teller(), plan(1200, settled_count=200, doubt_count=2, warnings=("3 entries share a name",))
+    )
+    assert lines == [
+        "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked for first",
+        "warning: 3 entries share a name",
+    ]
+
+
+def test_what_goes_well_is_not_told() -> None:
+    """Attempts and accepted entries make no lines."""
+    assert _told(Teller(), started("a"), ended("a"), settled("a")) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "head"),
+    [
+        (EntryState.REJECTED, "rejected"),
+        (EntryState.FAILED_LOCAL, "failed"),
+        (EntryState.INVALID, "invalid"),
+        (EntryState.IN_DOUBT, "in doubt"),
+        (EntryState.PENDING, "not finished"),
+    ],
+)
+def test_each_way_to_fail_has_its_word(state: EntryState, head: str) -> None:
+    """A line names how the entry ended, the path and the reason."""
+    assert _told(Teller(), settled("a/b.jsonl", state, reason="because")) == [f"{head}: a/b.jsonl: because"]
+
+
+def test_failures_are_told_up_to_a_number_and_then_announced_as_counted() -> None:
+    """A thousand failures make eleven lines, the last of which says why there are no more."""
+    lines = _told(Teller(), *(settled(f"f{n}", EntryState.REJECTED, reason="no") for n in range(1000)))
+    assert len(lines) == FAILURES_TOLD_MAX + 1
+    assert lines[-1].startswith("more failures: ")
+
+
+def test_notices_are_told_up_to_a_number() -> None:
+    """Notices have their own bound, so that they cannot push failures aside."""
+    teller = Teller()
+    lines = _told(teller, *(Noticed(message="renamed", path=f"f{n}") for n in range(1000)))
+    assert len(lines) == NOTICES_TOLD_MAX + 1
+    assert lines[0] == "note: f0: renamed"
+    assert _told(teller, settled("a", EntryState.REJECTED)) == ["rejected: a: no reason recorded"]
+
+
+def test_a_drain_is_told_once_and_what_it_leaves_pending_is_not() -> None:
+    """A drain leaves thousands of entries pending: one line says so."""
+    lines = _told(
+        Teller(),
+        Draining(reason="Ctrl-C"),
+        Draining(reason="Ctrl-C"),
+        settled("a", EntryState.PENDING, reason="drained"),
+        settled("b", EntryState.REJECTED, reason="HTTP 400"),
+    )
+    assert lines == [
+        "draining: Ctrl-C; what is in flight finishes, nothing new starts",
+        "rejected: b: HTTP 400",
+    ]
+
+
+def test_names_and_reasons_cannot_steer_a_terminal() -> None:
+    """Escapes, direction overrides and undecodable bytes are spelled out wherever they came from."""
+    lines = _told(
+        Teller(),
+        settled("a\x1b[31m\udcff\u202e", EntryState.REJECTED, reason="no\nway\x07"),
+        Noticed(message="odd\x9b", path="p\r"),
+        Draining(reason="stop\x1b]0;x"),
+        plan(1, warnings=("w\u2028",)),
+    )
+    assert lines[0] == r"rejected: a\x1b[31m\xff\u202e: no\nway\x07"
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_long_path_is_cut_at_its_head_to_leave_room_for_the_reason() -> None:
+    """The end of a path tells files apart, and the reason must still be seen."""
+    told = Told(head="rejected", path="folder/" * 30 + "end.jsonl", text="HTTP 400")
+    line = told.fitted(80)
+    assert len(line) < 60
+    assert line.startswith("rejected: ...")
+    assert line.endswith("/end.jsonl: HTTP 400")
+    assert told.fitted(1000) == str(told)
