@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
+from weakref import WeakSet
 
 from bulk_upload import __version__
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
-from bulk_upload.core.events import EntrySettled
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import Secret
 from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.standing import Stop
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
@@ -26,14 +25,13 @@ from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.prepare import Preparation
 from bulk_upload.engine.run import Run
 from bulk_upload.errors import UsageError
-from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_run import JobRun, Result
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
-    from typing import Any, Self
+    from collections.abc import Callable
+    from typing import Self
 
-    from bulk_upload.core.events import Event, Snapshot
-    from bulk_upload.core.model import EntryState, Receipt
+    from bulk_upload.core.events import Event
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.clock import Clock
@@ -67,19 +65,6 @@ class Job:
     allow_outside: bool = False
     force: bool = False
     moved_root: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a run ended.
-
-    `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.
-    """
-
-    status: ExitStatus
-    states: dict[EntryState, int]
-    stop: Stop | None
-    ledger: str
 
 
 class Uploader:
@@ -117,7 +102,7 @@ class Uploader:
         self._stall_s = stall_s
         self._on_event = on_event
         self._clock = clock or SystemClock()
-        self._runs: set[JobRun] = set()
+        self._runs: WeakSet[JobRun] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +119,9 @@ class Uploader:
         """
         if not isinstance(job, Job):
             job = Job(manifest=os.fspath(job))
-        return JobRun(self, job)
+        run = JobRun(partial(self._execute, job), self._on_event)
+        self._runs.add(run)
+        return run
 
     def ledger_path(self, job: Job) -> str:
         """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
@@ -263,92 +250,6 @@ class Uploader:
             stall_s=self._stall_s,
             user_agent=f"bulk-upload/{__version__}",
         )
-
-
-class JobRun:
-    """A run in progress. Await it for the Result, or iterate its receipts."""
-
-    def __init__(self, uploader: Uploader, job: Job) -> None:
-        self._uploader = uploader
-        self._job = job
-        self._task: asyncio.Task[Result] | None = None
-        self._run: Run | None = None
-        self._stop: Stop | None = None
-        self._receipts: deque[Receipt] = deque()
-        self._news = asyncio.Event()
-        self._collects = False
-        self.result: Result | None = None
-
-    def __await__(self) -> Generator[Any, None, Result]:
-        return self._finish().__await__()
-
-    async def __aiter__(self) -> AsyncIterator[Receipt]:
-        self._collects = True
-        task = self._start()
-        task.add_done_callback(lambda _: self._news.set())
-        try:
-            while True:
-                while self._receipts:
-                    yield self._receipts.popleft()
-                if task.done():
-                    break
-                self._news.clear()
-                await self._news.wait()
-            await self._finish()
-        finally:
-            await self.aclose()
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """How the run stands now; None until its plan is made."""
-        return None if self._run is None else self._run.snapshot()
-
-    def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
-        """Start nothing new and finish what is in flight."""
-        self._stop = Stop(status=status, reason=reason, hint="run the same command again to go on")
-        if self._run is not None:
-            self._run.drain(self._stop)
-
-    def cancel(
-        self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop at once"
-    ) -> None:
-        """Give up what is in flight as well; each entry is recorded as what is known of it."""
-        stop = Stop(status=status, reason=reason, hint="run the same command again to go on")
-        self._stop = self._stop or stop
-        if self._run is not None:
-            self._run.cancel(stop)
-
-    async def aclose(self) -> None:
-        """End the run if it still goes on, and wait until the ledger is closed."""
-        if self._task is None or self._task.done():
-            return
-        self.cancel(reason="the caller left")
-        await asyncio.wait([self._task])
-
-    def _start(self) -> asyncio.Task[Result]:
-        if self._task is None:
-            self._uploader._runs.add(self)  # noqa: SLF001 - two halves of one thing
-            self._task = asyncio.get_running_loop().create_task(
-                self._uploader._execute(self._job, self._hear, self._on_started)  # noqa: SLF001
-            )
-            self._task.add_done_callback(lambda _: self._uploader._runs.discard(self))  # noqa: SLF001
-        return self._task
-
-    async def _finish(self) -> Result:
-        self.result = await self._start()
-        return self.result
-
-    def _on_started(self, run: Run) -> None:
-        self._run = run
-        if self._stop is not None:
-            run.drain(self._stop)
-
-    def _hear(self, event: Event) -> None:
-        if self._collects and isinstance(event, EntrySettled) and event.receipt is not None:
-            self._receipts.append(event.receipt)
-            self._news.set()
-        if self._uploader._on_event is not None:  # noqa: SLF001
-            self._uploader._on_event(event)  # noqa: SLF001
 
 
 class UploaderOptions(TypedDict, total=False):

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Event
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.uploader import Job, JobRun, Result
+    from bulk_upload.job_run import JobRun, Result
+    from bulk_upload.uploader import Job
 
 _NOTHING_YET = Snapshot(
     in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0

@@ -57,7 +57,7 @@ def relative_path(
     if not up_count:
         return "/".join(parts)
     if not allow_outside:
-        return _outside(path, root)
+        return outside_root(path, root)
     return _from_absolute(_climbed(root, parts, up_count), (root,), allow_outside=True)
 
 
@@ -126,7 +126,7 @@ def _from_absolute(path: str, roots: tuple[str | None, ...], *, allow_outside: b
     for root in roots:
         if root is not None and is_beneath(path, root):
             return path[len(root.rstrip("/")) + 1 :]
-    return path if allow_outside else _outside(path, roots[0] or "/")
+    return path if allow_outside else outside_root(path, roots[0] or "/")
 
 
 def is_beneath(path: str, folder: str) -> bool:
@@ -142,7 +142,8 @@ def _ambiguous(path: str) -> PathComplaint:
     )
 
 
-def _outside(path: str, root: str) -> PathComplaint:
+def outside_root(path: str, root: str) -> PathComplaint:
+    """Return the complaint about a path that names something outside the root."""
     return PathComplaint(
         rule="outside-root",
         found=f"{quoted(path)} is not beneath the root {quoted(root)}",

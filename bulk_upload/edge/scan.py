@@ -61,8 +61,9 @@ def scan(
     Raises:
         UsageError: `folder` is not a folder or cannot be read.
     """
-    root = os.path.realpath(folder)
     try:
+        # realpath takes an empty name for the current folder, which nobody asked for.
+        root = os.path.realpath(folder) if folder else ""
         waiting = [_sorted_paths(root, "")]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no folder can have this name"

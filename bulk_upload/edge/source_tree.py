@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.paths import PathComplaint, is_beneath, nul_in_path, unencodable_path
+from bulk_upload.core.paths import PathComplaint, is_beneath, nul_in_path, outside_root, unencodable_path
 from bulk_upload.core.wording import quoted
 from bulk_upload.errors import UsageError
 
@@ -68,15 +68,14 @@ class SourceTree:
 
     def __init__(self, root: str, *, follow_symlinks: bool = False, allow_outside: bool = False) -> None:
         try:
-            self.root = os.path.realpath(root, strict=True)
-            if not os.path.isdir(self.root):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            self.root = _real_folder(root)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no folder can have this name"
             raise UsageError(
                 f"the root {quoted(root)} cannot be used: {reason}",
                 hint="--root names the folder that the paths in the manifest start from",
             ) from error
+        self._prefix = self.root.rstrip("/") + "/"
         typed = os.path.abspath(root)
         # abspath drops `name/..` blindly, which is another folder where `name` is a symbolic link.
         self.root_as_typed = typed if typed != self.root and os.path.realpath(typed) == self.root else None
@@ -87,7 +86,7 @@ class SourceTree:
 
     def absolute(self, relative_path: str) -> str:
         """Return the absolute path of a file, symbolic links not followed."""
-        return os.path.join(self.root, relative_path)
+        return relative_path if relative_path.startswith("/") else self._prefix + relative_path
 
     def inspect(self, relative_path: str) -> SourceFile | PathComplaint:
         """Return what a path names, or why it cannot be sent. Nothing is opened."""
@@ -95,7 +94,7 @@ class SourceTree:
             return nul_in_path(relative_path)
         full = self.absolute(relative_path)
         if self._is_named_outside(relative_path):
-            return self._outside(relative_path)
+            return outside_root(relative_path, self.root)
         try:
             return self._inspected(relative_path, full)
         except OSError as error:
@@ -131,7 +130,7 @@ class SourceTree:
 
     def _inspected(self, path: str, full: str) -> SourceFile | PathComplaint:
         contained = self._is_contained(path)
-        if contained and self._folder_leaves(os.path.dirname(full)):
+        if contained and self._folder_leaves(full.rpartition("/")[0] or "/"):
             return self._led_outside(path, full)
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
@@ -162,13 +161,6 @@ class SourceTree:
             return False
         return not is_beneath(os.path.normpath(self.absolute(path)), self.root)
 
-    def _outside(self, path: str) -> PathComplaint:
-        return PathComplaint(
-            rule="outside-root",
-            found=f"{quoted(path)} is not beneath the root {quoted(self.root)}",
-            remedy="Move the file beneath the root, or choose a root that holds all files with --root",
-        )
-
     def _led_outside(self, path: str, full: str) -> PathComplaint:
         return PathComplaint(
             rule="symlink-outside-root",
@@ -186,6 +178,16 @@ class SourceTree:
         real = _path_of(descriptor, self.absolute(path))
         if not is_beneath(real, self._root_as_opened):
             raise OutsideRoot(errno.EACCES, f"it lies outside the root {self.root}")
+
+
+def _real_folder(name: str) -> str:
+    if not name:
+        # realpath takes it for the current folder, which nobody asked for.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    real = os.path.realpath(name, strict=True)
+    if not os.path.isdir(real):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return real
 
 
 def _path_of(descriptor: int, name: str) -> str:

@@ -272,7 +272,8 @@ def _plan_made(plan: Plan) -> PlanMade:
     settled, send, compare = plan.total(Step.SETTLED), plan.total(Step.SEND), plan.total(Step.COMPARE)
     return PlanMade(
         entry_count=plan.entry_count,
-        total_bytes=plan.file_bytes,
+        # Blocked entries are left alone; counting them would keep a bar from ever being full.
+        total_bytes=plan.file_bytes - plan.total(Step.BLOCKED).file_bytes,
         settled_count=settled.entry_count,
         settled_bytes=settled.file_bytes,
         send_count=send.entry_count + compare.entry_count,

@@ -209,11 +209,14 @@ class _Whole(str):
 def _wrapped(line: str, columns: int) -> list[str]:
     if isinstance(line, _Whole) or not line:
         return [str(line)]
-    indent = " " * (len(line) - len(line.lstrip(" ")))
+    words = line.lstrip(" ")
+    indent = " " * (len(line) - len(words))
+    # A cause begins with its count; what follows hangs under the words.
+    hanging = "    " if indent and words[0].isdigit() else ""
     return textwrap.wrap(
         line,
         columns,
-        subsequent_indent=indent + "  " * bool(indent),
+        subsequent_indent=indent + hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )

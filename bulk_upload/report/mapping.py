@@ -25,7 +25,7 @@ def mapping_table(rows: Iterable[ExportRow], limit: int, row_count: int | None =
     `row_count` is how many rows there are in all; without it, the rest of `rows` is read to be counted. Nothing
     is cut off: what is too wide goes on in the next line, so that paths and ids can be copied.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False, caption_justify="left")
     table.add_column("path", overflow="fold")
     table.add_column("purpose", overflow="fold")
     table.add_column("status", no_wrap=True)

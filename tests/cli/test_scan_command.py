@@ -164,4 +164,4 @@ def test_help_lists_every_purpose() -> None:
     result = scan("--help")
     words = " ".join(result.stdout.replace("-\n", "-").split())
     assert all(purpose in words.replace("- ", "-") for purpose in PURPOSES)
-    assert "      --map '*.jsonl=PURPOSE'" in result.stdout
+    assert "\n    --map '*.jsonl=PURPOSE'" in result.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -237,3 +239,34 @@ def test_any_bytes(head: bytes, pieces: list[bytes], keepends: bool) -> None:
     numbers = [result.line_no for result in results if result.line_no is not None]
     assert numbers == sorted(numbers)
     assert all(1 <= number <= len(lines) for number in numbers)
+
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENT = (PROJECT / "docs" / "manifest.md").read_text()
+SOURCES = [
+    "core/paths.py",
+    "edge/source_tree.py",
+    *(f"core/manifest{part}.py" for part in ("", "_rules", "_jsonl", "_csv")),
+]
+
+
+def test_examples_of_the_document() -> None:
+    """Every example in the document is a valid manifest."""
+    examples = re.findall(r"```(jsonl|csv)\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert [suffix for suffix, _ in examples] == ["jsonl", "csv"]
+    for suffix, text in examples:
+        results = read(text.encode(), f"m.{suffix}")
+        assert len(results) == 3
+        assert all(isinstance(result, Entry) for result in results)
+
+
+def test_document_names_every_rule_and_purpose() -> None:
+    """The document lists exactly the rules that findings can have, and every purpose."""
+    code = "".join((PROJECT / "bulk_upload" / source).read_text() for source in SOURCES)
+    pattern = r'(?:rule=|finding\(\s*|_finding\(rules, )"([a-z-]+)"'
+    table = DOCUMENT.partition("| rule | meaning |")[2].partition("\n\n")[0]
+    documented = {
+        rule for row in table.splitlines() for rule in re.findall(r"`([a-z-]+)`", row[: row.find("|", 1)])
+    }
+    assert set(re.findall(pattern, code)) == documented
+    assert all(f"`{purpose}`" in DOCUMENT for purpose in PURPOSES)

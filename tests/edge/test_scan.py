@@ -154,10 +154,17 @@ def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_deep_tree(tmp_path: Path) -> None:
     """Depth is bounded by the system, not by recursion."""
-    deep = "/".join(["d"] * 1500)
-    (tmp_path / deep).mkdir(parents=True)
-    (tmp_path / deep / "file").touch()
-    assert paths(tmp_path) == [f"{deep}/file"]
+    folders = [f"{tmp_path}/d{'/d' * depth}" for depth in range(1200)]
+    for folder in folders:
+        os.mkdir(folder)
+    file = f"{folders[-1]}/file"
+    Path(file).touch()
+    found = paths(tmp_path)
+    os.unlink(file)
+    # Not left to the clean-up of pytest, which does recurse.
+    for folder in reversed(folders):
+        os.rmdir(folder)
+    assert found == [os.path.relpath(file, tmp_path)]
 
 
 def test_scanning_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,9 +176,9 @@ def test_scanning_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [sighting.path for sighting in sightings] == ["b/2", "b/3"]
 
 
-@pytest.mark.parametrize("name", ["nothing", "file", "a\0b"])
+@pytest.mark.parametrize("name", ["", "nothing", "file", "a\0b"])
 def test_unusable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What is missing, a file or no name at all is a usage error that names it."""
+    """What is missing, a file or no name is a usage error that names it."""
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "file")
     with pytest.raises(UsageError, match="scan"):

@@ -289,9 +289,9 @@ def test_misleading_spelling_of_the_root(root: Path, monkeypatch: pytest.MonkeyP
     assert tree.root_as_typed is None
 
 
-@pytest.mark.parametrize("name", ["nothing", "file", "a\0b"])
+@pytest.mark.parametrize("name", ["", "nothing", "file", "a\0b"])
 def test_unusable_root(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A root that is missing, a file or no name at all is a usage error that names it."""
+    """A root that is missing, a file or no name is a usage error that names it."""
     monkeypatch.chdir(root)
     with pytest.raises(UsageError, match="root"):
         SourceTree(name)

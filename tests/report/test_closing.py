@@ -98,7 +98,7 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
         "  A file that you change is sent by the next run. To send the others again as they are:",
         f"    {COMMAND} --retry rejected",
     ]
-    assert lines[-1].startswith("Exit code 3: ")
+    assert lines[-2].startswith("Exit code 3: finished; some entries were rejected")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import BinaryIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -142,43 +143,37 @@ def test_rows_are_streamed(row_format: RowFormat) -> None:
     stream = io.BytesIO()
     seen = []
 
-    def rows() -> object:
+    def rows() -> Iterator[ExportRow]:
         for number in range(3):
             seen.append(stream.tell())
             yield _row(str(number))
 
-    write_rows(rows(), stream, row_format)  # type: ignore[arg-type]
+    write_rows(rows(), stream, row_format)
     assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize("row_format", RowFormat)
-def test_saved_rows_are_the_written_rows(tmp_path: object, row_format: RowFormat) -> None:
+def test_saved_rows_are_the_written_rows(tmp_path: Path, row_format: RowFormat) -> None:
     """The file has the same bytes as the stream, and the number of rows is told."""
-    path = os.path.join(str(tmp_path), "out")
+    path = str(tmp_path / "out")
     rows = [_row(str(number)) for number in range(10)]
     assert save_rows(iter(rows), path, row_format) == 10
     stream = io.BytesIO()
     write_rows(rows, stream, row_format)
-    assert _content(path) == stream.getvalue()
+    assert Path(path).read_bytes() == stream.getvalue()
 
 
-def test_rows_that_fail_midway_leave_the_old_file(tmp_path: object) -> None:
+def test_rows_that_fail_midway_leave_the_old_file(tmp_path: Path) -> None:
     """When the ledger cannot be read to its end, the older export stays whole."""
-    path = os.path.join(str(tmp_path), "out.csv")
+    path = str(tmp_path / "out.csv")
     save_rows([_row()], path, RowFormat.CSV)
-    old = _content(path)
+    old = Path(path).read_bytes()
 
-    def rows() -> object:
+    def rows() -> Iterator[ExportRow]:
         yield _row("new")
         raise OSError("the ledger went away")
 
     with pytest.raises(OSError, match="went away"):
-        save_rows(rows(), path, RowFormat.CSV)  # type: ignore[arg-type]
-    assert _content(path) == old
-    assert os.listdir(str(tmp_path)) == ["out.csv"]
-
-
-def _content(path: str) -> bytes:
-    stream: BinaryIO
-    with open(path, "rb") as stream:
-        return stream.read()
+        save_rows(rows(), path, RowFormat.CSV)
+    assert Path(path).read_bytes() == old
+    assert os.listdir(tmp_path) == ["out.csv"]

@@ -53,9 +53,14 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(
     """Neither a half-written file nor a temporary one is left, whatever the block raised."""
     path = tmp_path / "out"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), replaced(str(path)) as stream:
-        stream.write(b"half")
-        raise error
+
+    def write_half() -> None:
+        with replaced(str(path)) as stream:
+            stream.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["out"]
 

@@ -1,0 +1,130 @@
+"""A run that goes on: to be awaited, iterated, drained or cancelled by whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.core.events import EntrySettled
+from bulk_upload.core.standing import Stop
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+
+    from bulk_upload.core.events import Event, Snapshot
+    from bulk_upload.core.model import EntryState, Receipt
+    from bulk_upload.engine.run import Run
+
+    Hear = Callable[[Event], None]
+    Execute = Callable[[Hear, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
+
+_HINT = "run the same command again to go on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a run ended.
+
+    `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.
+    """
+
+    status: ExitStatus
+    states: dict[EntryState, int]
+    stop: Stop | None
+    ledger: str
+
+
+class JobRun:
+    """A run of one job. It starts when it is first awaited or iterated.
+
+    `await run` gives the Result. `async for receipt in run` gives each receipt as soon as it is recorded and
+    ends with the run; `result` is set then. Leaving the iteration early cancels the run.
+    """
+
+    def __init__(self, execute: Execute, on_event: Hear | None) -> None:
+        self._execute = execute
+        self._on_event = on_event
+        self._task: asyncio.Task[Result] | None = None
+        self._run: Run | None = None
+        self._asked: list[Callable[[Run], None]] = []
+        self._receipts: deque[Receipt] = deque()
+        self._news = asyncio.Event()
+        self._collects = False
+        self.result: Result | None = None
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._finish().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Receipt]:
+        self._collects = True
+        task = self._start()
+        task.add_done_callback(lambda _: self._news.set())
+        try:
+            while self._receipts or not task.done():
+                if self._receipts:
+                    yield self._receipts.popleft()
+                else:
+                    self._news.clear()
+                    await self._news.wait()
+            await self._finish()
+        finally:
+            await self.aclose()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """How the run stands now; None until its plan is made."""
+        return None if self._run is None else self._run.snapshot()
+
+    def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
+        """Start nothing new and finish what is in flight. `status` is the verdict when entries are left."""
+        self._ask(lambda run: run.drain(Stop(status=status, reason=reason, hint=_HINT)))
+
+    def cancel(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop") -> None:
+        """Give up what is in flight as well; each entry is recorded as what is known of it."""
+        self._ask(lambda run: run.cancel(Stop(status=status, reason=reason, hint=_HINT)))
+
+    async def aclose(self) -> None:
+        """Cancel the run if it still goes on, and wait until its ledger is closed."""
+        if self._task is None or self._task.done():
+            return
+        self.cancel(reason="the caller left")
+        await asyncio.wait([self._task])
+
+    def _start(self) -> asyncio.Task[Result]:
+        if self._task is None:
+            work = self._execute(self._hear, self._on_started)
+            self._task = asyncio.get_running_loop().create_task(work)
+        return self._task
+
+    async def _finish(self) -> Result:
+        task = self._start()
+        try:
+            self.result = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # The caller was cancelled: the run must not outlive it, and its requests must be recorded.
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        return self.result
+
+    def _ask(self, request: Callable[[Run], None]) -> None:
+        """Ask the run now, or as soon as its plan is made."""
+        if self._run is None:
+            self._asked.append(request)
+        else:
+            request(self._run)
+
+    def _on_started(self, run: Run) -> None:
+        self._run = run
+        for request in self._asked:
+            request(run)
+
+    def _hear(self, event: Event) -> None:
+        if self._collects and isinstance(event, EntrySettled) and event.receipt is not None:
+            self._receipts.append(event.receipt)
+            self._news.set()
+        if self._on_event is not None:
+            self._on_event(event)
