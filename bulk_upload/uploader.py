@@ -24,6 +24,7 @@ from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.prepare import Preparation
 from bulk_upload.engine.run import Run
+from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.errors import UsageError
 from bulk_upload.job_run import JobRun, Result
 
@@ -204,6 +205,7 @@ class Uploader:
             reader = FileReader(
                 preparation.tree, thread_count=self._settings.concurrency + READING_THREADS_EXTRA
             )
+            entries = StagedEntries(staging)
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
                 run = Run(
@@ -213,7 +215,7 @@ class Uploader:
                     reader=reader,
                     transport=transport,
                     ledger=ledger.writer,
-                    staging=staging,
+                    entries=entries,
                     plan=plan,
                     emit=emit,
                 )
@@ -222,6 +224,7 @@ class Uploader:
                     result = await run.execute()
                 finally:
                     reader.close()
+                    entries.close()
             return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
         finally:
             if ledger is not None:

@@ -17,7 +17,7 @@ from bulk_upload.core.manifest_jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.manifest_file import write_manifest
-from bulk_upload.edge.scan import Chosen, Sighting, Skipped, scan
+from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _EXAMPLES_MAX = 5
     default=STANDARD_OUTPUT,
     help="Write the manifest there (default: stdout).",
 )
-def scan_command(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:
+def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:
     """Make a manifest of the files in DIR and its folders.
 
     \b
@@ -66,7 +66,7 @@ def scan_command(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, 
     purposes = PurposeMap.parse(mappings)
     exclude = [Glob(pattern) for pattern in exclusions]
     to_stdout = output == STANDARD_OUTPUT
-    sightings = scan(folder, purposes, exclude=exclude, output=None if to_stdout else output)
+    sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
     tally = _Tally()
     lines = tally.manifest_lines(sightings, folder)
     if to_stdout:

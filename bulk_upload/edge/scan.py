@@ -49,7 +49,7 @@ class Skipped:
 Sighting = Chosen | Unmatched | Skipped
 
 
-def scan(
+def walk(
     folder: str, purposes: PurposeMap, *, exclude: Sequence[Glob] = (), output: str | None = None
 ) -> Iterator[Sighting]:
     """Yield the files of a folder and of the folders in it, sorted by the bytes of their paths.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -31,7 +30,7 @@ from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Controller
@@ -39,15 +38,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.clock import Clock
     from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.ledger import LedgerWriter, Staging
+    from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
     from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.prepare import Plan
-
-T = TypeVar("T")
+    from bulk_upload.engine.staged import PlannedEntries
 
 TICK_S = 0.25
 
@@ -73,13 +70,12 @@ class Run:
         reader: FileReader,
         transport: Transport,
         ledger: LedgerWriter,
-        staging: Staging,
+        entries: PlannedEntries,
         plan: Plan,
         emit: Callable[[Event], None],
         controller: Controller | None = None,
     ) -> None:
-        self._staging = staging
-        self._staging_pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
+        self._entries = entries
         self._plan = plan
         self._emit = emit
         self._drain = Drain(self._on_drain)
@@ -160,7 +156,7 @@ class Run:
 
     async def _register(self) -> None:
         """Make every entry known to the ledger before the first one is sent, so that `status` shows them all."""
-        async for page in self._pages((Step.SEND,)):
+        async for page in self._entries.pages((Step.SEND,)):
             fresh = [one.entry for one in page if one.known is None]
             if fresh:
                 step = partial(LedgerStore.register, entries=fresh, utc_s=self._parts.clock.utc_s())
@@ -180,7 +176,7 @@ class Run:
                 # Taken before anything is fed: no look-alike may start while a doubt is open.
                 holds = parts.twins.try_hold(TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose))
                 tasks.start_soon(self._carry_doubt, doubt, holds)
-            await self._guarded(self._feeder.feed(self._pages((Step.SEND, Step.COMPARE)), tasks))
+            await self._guarded(self._feeder.feed(self._entries.pages((Step.SEND, Step.COMPARE)), tasks))
 
     async def _carry(self, passage: Passage, holds_twin_key: bool) -> None:
         with self._parking.life():
@@ -188,7 +184,7 @@ class Run:
 
     async def _carry_doubt(self, doubt: Doubt, holds_twin_key: bool) -> None:
         with self._parking.life():
-            work = await self._on_staging_thread(lambda: self._staging.find_by_entry_id(doubt.entry_id))
+            work = await self._entries.find(doubt.entry_id)
             await self._guarded(self._carrier.carry_doubt(doubt, work, holds_twin_key=holds_twin_key))
 
     async def _guarded(self, work: Awaitable[None]) -> None:
@@ -219,17 +215,6 @@ class Run:
     def _on_change(self) -> None:
         self._feeder.on_change()
 
-    async def _pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
-        pages = self._staging.pages(steps)
-        while True:
-            page = await self._on_staging_thread(lambda: next(pages, None))
-            if page is None:
-                return
-            yield page
-
-    async def _on_staging_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._staging_pool, act)
-
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
@@ -257,14 +242,13 @@ class Run:
 
     async def _verdict(self) -> RunResult:
         stop = self._drain.stop
-        states = await self._on_staging_thread(self._staging.states)
+        states = await self._entries.states()
         status = exit_status(states, stop)
         if self._parts.ledger.failure is None:
             now = self._parts.clock.utc_s()
             await self._guarded(
                 self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
-        self._staging_pool.shutdown(wait=False)
         return RunResult(status=status, states=states, stop=stop)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bulk_upload.cli.scan_command import scan_command
+from bulk_upload.cli import scan_command
 from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import Entry
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def scan(*arguments: str) -> Result:
-    return CliRunner().invoke(scan_command, arguments)
+    return CliRunner().invoke(scan_command.scan, arguments)
 
 
 def manifest_paths(content: bytes) -> list[str]:

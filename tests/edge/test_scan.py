@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.globs import Glob, PurposeMap
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.edge.scan import Chosen, Skipped, Unmatched, scan
+from bulk_upload.edge.scan import Chosen, Skipped, Unmatched, walk
 from bulk_upload.errors import UsageError
 
 FIRST, SECOND, *_ = PURPOSES
@@ -26,7 +26,7 @@ def make(root: Path, *names: str) -> None:
 
 def paths(root: Path, *exclude: str, output: Path | None = None) -> list[str]:
     globs = [Glob(pattern) for pattern in exclude]
-    sightings = scan(str(root), ALL, exclude=globs, output=str(output) if output else None)
+    sightings = walk(str(root), ALL, exclude=globs, output=str(output) if output else None)
     return [sighting.path for sighting in sightings if isinstance(sighting, Chosen)]
 
 
@@ -34,7 +34,7 @@ def test_purposes(tmp_path: Path) -> None:
     """Each file gets the purpose of the first pattern that matches; others are reported as unmatched."""
     make(tmp_path, "a.jsonl", "corpus/b.jsonl", "readme.md")
     purposes = PurposeMap.parse([f"corpus/**={SECOND}", f"*.jsonl={FIRST}"])
-    assert list(scan(str(tmp_path), purposes)) == [
+    assert list(walk(str(tmp_path), purposes)) == [
         Chosen(path="a.jsonl", purpose=FIRST),
         Chosen(path="corpus/b.jsonl", purpose=SECOND),
         Unmatched(path="readme.md"),
@@ -80,7 +80,7 @@ def test_passed_over(tmp_path: Path) -> None:
         "x/manifest.jsonl",
     )
     assert paths(tmp_path, output=tmp_path / "manifest.jsonl") == ["data.jsonl", "x/manifest.jsonl"]
-    assert len(list(scan(str(tmp_path), ALL))) == 3
+    assert len(list(walk(str(tmp_path), ALL))) == 3
 
 
 def test_exclude(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_symbolic_links(tmp_path: Path) -> None:
         "up": "..",
     }.items():
         (root / name).symlink_to(target)
-    sightings = list(scan(str(root), ALL))
+    sightings = list(walk(str(root), ALL))
     assert [sighting.path for sighting in sightings if isinstance(sighting, Chosen)] == [
         "folder/file",
         "inside",
@@ -133,7 +133,7 @@ def test_symbolic_links(tmp_path: Path) -> None:
 def test_special_files(tmp_path: Path) -> None:
     """A named pipe is skipped and never opened."""
     os.mkfifo(tmp_path / "pipe")
-    assert list(scan(str(tmp_path), ALL)) == [Skipped(path="pipe", reason="is not a regular file")]
+    assert list(walk(str(tmp_path), ALL)) == [Skipped(path="pipe", reason="is not a regular file")]
 
 
 def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return original(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found = list(scan(str(tmp_path), ALL))
+    found = list(walk(str(tmp_path), ALL))
     assert [sighting.path for sighting in found] == ["a", "closed", "z"]
     assert isinstance(found[1], Skipped)
 
@@ -170,7 +170,7 @@ def test_deep_tree(tmp_path: Path) -> None:
 def test_scanning_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders are read when their turn comes."""
     make(tmp_path, "a/1", "b/2")
-    sightings = scan(str(tmp_path), ALL)
+    sightings = walk(str(tmp_path), ALL)
     assert next(sightings) == Chosen(path="a/1", purpose=FIRST)
     make(tmp_path, "b/3")
     assert [sighting.path for sighting in sightings] == ["b/2", "b/3"]
@@ -182,4 +182,4 @@ def test_unusable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "file")
     with pytest.raises(UsageError, match="scan"):
-        list(scan(name, ALL))
+        list(walk(name, ALL))
