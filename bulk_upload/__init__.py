@@ -10,7 +10,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     from bulk_upload.core.events import (

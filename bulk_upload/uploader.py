@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
-from bulk_upload import __version__
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.profile import FLOW
@@ -27,6 +26,7 @@ from bulk_upload.engine.run import Run
 from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.errors import UsageError
 from bulk_upload.job_run import JobRun, Result
+from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

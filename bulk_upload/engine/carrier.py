@@ -92,7 +92,14 @@ class Carrier:
             await self._endings.settle(work, known.entry_id, EntryState.FAILED_LOCAL, error.reason)
             return True
         passage.source = fingerprint
-        if same_content(known, sha256).step is not Step.SETTLED:
+        planned = same_content(known, sha256)
+        if planned.step is not Step.SETTLED:
+            now = self._parts.clock.utc_s()
+            await self._parts.ledger.run(
+                lambda store: store.settle(
+                    known.entry_id, EntryState.PENDING, reason=planned.reason, utc_s=now
+                )
+            )
             return False
         await self._parts.ledger.run(lambda store: store.refresh(known.entry_id, fingerprint))
         await self._endings.tell_accepted(work, known.entry_id)

@@ -12,6 +12,7 @@ import anyio
 from bulk_upload.core.display import human_seconds
 from bulk_upload.core.events import Draining, PlanMade, Snapshot
 from bulk_upload.core.limit import FixedLimit
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import Step
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Controller
-    from bulk_upload.core.model import EntryState
+    from bulk_upload.core.model import Entry
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.settings import RunSettings
@@ -155,12 +156,20 @@ class Run:
         return await self._verdict()
 
     async def _register(self) -> None:
-        """Make every entry known to the ledger before the first one is sent, so that `status` shows them all."""
+        """Record every entry to send as pending before the first one is sent.
+
+        `status` then shows them all, and a run that ends early leaves no changed file looking accepted.
+        """
         async for page in self._entries.pages((Step.SEND,)):
+            now = self._parts.clock.utc_s()
             fresh = [one.entry for one in page if one.known is None]
-            if fresh:
-                step = partial(LedgerStore.register, entries=fresh, utc_s=self._parts.clock.utc_s())
-                await self._parts.ledger.run(step)
+            again = [
+                (one.known.entry_id, one.note)
+                for one in page
+                if one.known is not None and one.known.state is not EntryState.PENDING
+            ]
+            if fresh or again:
+                await self._parts.ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
 
     async def _carry_all(self) -> None:
         parts = self._parts
@@ -250,6 +259,14 @@ class Run:
                 self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
         return RunResult(status=status, states=states, stop=stop)
+
+
+def _register_page(
+    store: LedgerStore, *, fresh: list[Entry], again: list[tuple[int, str]], utc_s: float
+) -> None:
+    store.register(fresh, utc_s=utc_s)
+    for entry_id, reason in again:
+        store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=utc_s)
 
 
 def _plan_made(plan: Plan) -> PlanMade:
