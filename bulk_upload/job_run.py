@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,12 @@ class JobRun:
         try:
             self.result = await asyncio.shield(task)
         except asyncio.CancelledError:
-            # The caller was cancelled: the run must not outlive it, and its requests must be recorded.
-            task.cancel()
-            await asyncio.wait([task])
+            # The caller was cancelled: the run must not outlive it, and its requests must be recorded. Whoever
+            # cancels again while we wait means the run as well.
+            while not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
             raise
         return self.result
 

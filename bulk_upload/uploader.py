@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.clock import Clock
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.prepare import Plan
 
@@ -96,7 +96,9 @@ class Uploader:
         clock: Clock | None = None,
     ) -> None:
         self._profile = profile
-        self._endpoint = endpoint_of(base_url or profile.base_url, allow_plain_http=allow_plain_http)
+        self._endpoint = endpoint_of(
+            profile.base_url if base_url is None else base_url, allow_plain_http=allow_plain_http
+        )
         self._api_key = _usable_key(api_key)
         self._team = team
         self._settings = settings or RunSettings()

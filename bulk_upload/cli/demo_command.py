@@ -1,4 +1,4 @@
-"""`bulk-upload demo`: the whole story in half a minute, on this machine only."""
+"""`bulk-upload demo`: the whole story in a few seconds, on this machine only."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ import os
 import shutil
 from contextlib import suppress
 from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
 import anyio
 import click
-from rich.console import Console
 
+from bulk_upload.cli.ledger_commands import show_mapping
+from bulk_upload.cli.output import tell
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.core.display import printable
+from bulk_upload.core.events import AttemptEnded, EntrySettled
+from bulk_upload.core.model import EntryState, Throttled
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.mapping import mapping_table
+from bulk_upload.report.progress import whole_seconds
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
-from bulk_upload.uploader import Job, Uploader
+from bulk_upload.uploader import Job
+
+if TYPE_CHECKING:
+    from bulk_upload.core.events import Event
 
 FOLDER = "bulk-upload-demo"
+MANIFEST = os.path.join(FOLDER, "quickstart.jsonl")
+LEDGER = os.path.join(FOLDER, "demo.ledger.db")
 # The second upload meets a 429 and a later one a 503, each with Retry-After, so that the pause is seen.
 FAULTS = "ok,429:1,ok,ok,503:1"
 KEY = "demo-key"
@@ -32,36 +41,32 @@ KEY = "demo-key"
 def demo() -> int:
     """Upload a small sample to a local sandbox and show the ledger.
 
-    Everything happens on this machine, in ./bulk-upload-demo/. The server refuses two uploads on the way; the
-    same command is then run again to show that nothing is sent twice.
+    Everything happens on this machine, in ./bulk-upload-demo/, which is laid out anew each time. The server
+    refuses two uploads on the way; the same command is then run again to show that nothing is sent twice.
     """
-    manifest = _lay_out_samples()
+    _lay_out_samples()
     with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=parse_faults(FAULTS))) as sandbox:
-        request = _request(manifest, sandbox.url)
-        _say(f"A sandbox of the Flow Files API listens on {sandbox.url}; it will refuse two uploads.")
-        _say(f"\n$ bulk-upload run {manifest} --base-url {sandbox.url}\n")
-        first = anyio.run(run_and_report, request)
+        tell(f"1. A sandbox of the Flow Files API listens on {sandbox.url}.")
+        tell("   It refuses two uploads, with 429 and 503, and asks for a pause each time.")
+        request = _request(sandbox.url)
+        tell("\n2. Six files are uploaded, one at a time:\n")
+        tell(f"$ bulk-upload run {MANIFEST} \\\n    --ledger {LEDGER} --base-url {sandbox.url}\n")
+        status = anyio.run(run_and_report, request)
+        if status != ExitStatus.DONE:
+            return status
         sent_count = sandbox.request_count
-        _say("\nThe same command again:\n")
-        second = anyio.run(run_and_report, request)
+        tell("\n3. The same command again has nothing left to do:\n")
+        status = anyio.run(run_and_report, request)
         again_count = sandbox.request_count - sent_count
         stored_count = len(sandbox.files)
-    ledger = Uploader(api_key=KEY, base_url=request.base_url).ledger_path(request.job)
-    with LedgerReader(ledger) as reader:
-        rows = list(reader.rows())
-    _say("")
-    Console().print(mapping_table(rows, len(rows)))
-    _say(
-        f"\nThe server holds {stored_count} files for {len(rows)} entries; the second run sent {again_count}."
-    )
-    _say(f"The ledger is {printable(os.path.relpath(ledger))}. Look at it any time:")
-    _say(f"  bulk-upload status {printable(os.path.relpath(ledger))}")
-    return max(first, second) if stored_count == len(rows) and not again_count else ExitStatus.UNEXPECTED
+    tell("\n4. The ledger knows which file became which file id:\n")
+    show_mapping(LEDGER, limit=100, states=frozenset(EntryState))
+    return _conclude(status, stored_count, again_count)
 
 
-def _request(manifest: str, url: str) -> RunRequest:
+def _request(url: str) -> RunRequest:
     return RunRequest(
-        job=Job(manifest=manifest),
+        job=Job(manifest=MANIFEST, ledger=LEDGER),
         api_key=KEY,
         base_url=url,
         profile=FLOW,
@@ -73,12 +78,43 @@ def _request(manifest: str, url: str) -> RunRequest:
         results=None,
         live=False,
         quiet=False,
-        command=f"bulk-upload run {manifest} --base-url {url}",
+        command=f"bulk-upload run {MANIFEST} --ledger {LEDGER} --base-url {url}",
+        listeners=(_narrate,),
     )
 
 
-def _lay_out_samples() -> str:
-    """Copy the packaged samples into the demo folder, without ledgers of earlier demos; return the manifest."""
+def _narrate(event: Event) -> None:
+    """Tell of each upload as it happens: the demo is too short for a progress display to show the pauses."""
+    match event:
+        case AttemptEnded(outcome=Throttled() as throttled):
+            wait = whole_seconds(throttled.retry_after_s or 0.0)
+            path = printable(event.path)
+            tell(f"  HTTP {throttled.http_status}  {path}: all wait {wait}, as the server asks")
+        case EntrySettled(state=EntryState.ACCEPTED):
+            tell(f"  accepted  {printable(event.path)}")
+        case _:
+            pass
+
+
+def _conclude(status: int, stored_count: int, again_count: int) -> int:
+    with LedgerReader(LEDGER) as reader:
+        entry_count = sum(reader.states().values())
+    tell(
+        f"\nThe server holds {stored_count} files for {entry_count} entries; the second run sent {again_count}."
+    )
+    if status == ExitStatus.DONE and (stored_count != entry_count or again_count):
+        tell("bulk-upload: the demo did not end as it should; please report it with the lines above.")
+        return ExitStatus.UNEXPECTED
+    tell("\nLook at the ledger any time:")
+    tell(f"  bulk-upload status {LEDGER}")
+    tell("With files of your own:")
+    tell("  bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl")
+    tell("  bulk-upload run FOLDER/manifest.jsonl")
+    return status
+
+
+def _lay_out_samples() -> None:
+    """Copy the packaged samples into the demo folder and remove the ledger of an earlier demo."""
     try:
         with as_file(files("bulk_upload")) as package:
             samples = package / "samples"
@@ -90,11 +126,6 @@ def _lay_out_samples() -> str:
             hint="change to a folder you may write to",
         ) from None
     for name in os.listdir(FOLDER):
-        if name.startswith("quickstart@127.0.0.1-"):
+        if name.startswith(os.path.basename(LEDGER)):
             with suppress(OSError):
                 os.unlink(os.path.join(FOLDER, name))
-    return os.path.join(FOLDER, "quickstart.jsonl")
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.output import put, tell, writing_stdout
+from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.report.rows import RowFormat, save_rows, write_rows
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
-@click.group("ledger")
+_SPARED_COLUMNS = ("purpose", "size")
+"""What a terminal that is too narrow goes without, in this order."""
+
+_PATH_COLUMNS_MIN = 28
+"""Longer paths go on in the next line sooner than a column is left out."""
+
+
+@click.group("ledger", cls=SuggestingGroup)
 def ledger() -> None:
     """Show or export what a ledger knows."""
 
 
-@ledger.command("show")
+@ledger.command("show", short_help="Show a table of path and file id.")
 @click.argument("ledger_path", metavar="LEDGER")
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="Rows to show.")
+@click.option(
+    "--limit", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Rows to show."
+)
 @click.option(
     "--status",
     "states",
@@ -30,19 +45,63 @@ def ledger() -> None:
     help="Only entries in this state; may be repeated.",
 )
 def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
-    """Show path, purpose, status, file id and size of every entry as a table."""
-    from rich.console import Console  # noqa: PLC0415 - only this command draws
+    """Show path, purpose, status, file id and size of every entry as a table.
+
+    A narrow terminal goes without purpose and size; file ids stay whole, so that they can be copied.
+    """
+    show_mapping(ledger_path, limit=limit, states=frozenset(map(EntryState, states)) or frozenset(EntryState))
+
+
+def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState]) -> None:
+    """Print the first `limit` entries that are in one of `states`, as a table that fits where it goes."""
+    from rich.console import Console  # noqa: PLC0415 - only a table needs it
 
     from bulk_upload.report.mapping import mapping_table  # noqa: PLC0415
 
-    wanted = frozenset(map(EntryState, states)) or frozenset(EntryState)
     with LedgerReader(ledger_path) as reader:
-        count = sum(count for state, count in reader.states().items() if state in wanted)
-        table = mapping_table(reader.rows(states=wanted), limit, count)
-    Console().print(table)
+        count = sum(count for state, count in reader.states().items() if state in states)
+        table = mapping_table(reader.rows(states=states), limit, count)
+    if not count:
+        tell(
+            "No entry is in such a state." if states < frozenset(EntryState) else "The ledger has no entries."
+        )
+        return
+    screen = Console()
+    paper = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, "backslashreplace", write_through=True)
+    console = Console(file=paper, width=screen.width, force_terminal=screen.is_terminal)
+    _fit(table, console)
+    console.print(table)
+    paper.seek(0)
+    put("".join(f"{line.rstrip()}\n" for line in paper))
 
 
-@ledger.command("export")
+def _fit(table: Table, console: Console) -> None:
+    """Keep ids whole: widen what is no terminal, and on a terminal leave out columns that matter less."""
+    from rich.measure import Measurement  # noqa: PLC0415 - only a table needs it
+
+    table.show_edge = False
+    columns = {str(column.header): column for column in table.columns}
+    for name, column in columns.items():
+        column.no_wrap = name != "path"
+
+    def needed() -> int:
+        return Measurement.get(console, console.options.update(width=sys.maxsize), table).maximum
+
+    if not console.is_terminal:
+        console.width = needed()
+        return
+    columns["path"].max_width = _PATH_COLUMNS_MIN
+    for name in _SPARED_COLUMNS:
+        if needed() > console.width:
+            table.columns.remove(columns[name])
+    columns["path"].max_width = None
+    statuses = {str(cell) for cell in columns["status"].cells}
+    if needed() > console.width and len(statuses) == 1:
+        table.columns.remove(columns["status"])
+        columns["file id"].header = f"file id ({statuses.pop()})"
+
+
+@ledger.command("export", short_help="Write one row an entry as CSV or JSON Lines.")
 @click.argument("ledger_path", metavar="LEDGER")
 @click.option(
     "--format",
@@ -53,7 +112,12 @@ def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
     help="Form of the rows.",
 )
 @click.option(
-    "-o", "--output", default="-", metavar="FILE", help="Where to; - is standard output.  [default: -]"
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    metavar="FILE",
+    help="Where to; - is standard output.",
 )
 @click.option(
     "--all-receipts", is_flag=True, help="Also receipts that a newer version of the file superseded."
@@ -64,8 +128,8 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_receipts=all_receipts)
         if output == "-":
-            write_rows(rows, sys.stdout.buffer, form)
-            with suppress(BrokenPipeError):
+            with writing_stdout():
+                write_rows(rows, sys.stdout.buffer, form)
                 sys.stdout.buffer.flush()
             return
         try:
@@ -74,4 +138,4 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
             raise UsageError(
                 f"cannot write {printable(output)}: {error.strerror}", hint="choose another file with -o"
             ) from None
-    click.echo(f"{count:,} rows written to {printable(output)}", err=True)
+    tell(f"{count:,} {'row' if count == 1 else 'rows'} written to {printable(output)}")

@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
 from bulk_upload import __version__
+from bulk_upload.cli.output import tell
+from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
-from bulk_upload.errors import BulkUploadError, ManifestInvalid
+from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 
 COMMANDS = {
@@ -28,7 +31,7 @@ COMMANDS = {
 
 _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
-    "scan": "Walk a folder into a manifest.",
+    "scan": "Make a manifest of the files in a folder.",
     "plan": "Show what `run` would do, and why; touch nothing.",
     "run": "Upload a manifest; run again to go on.",
     "status": "Show where a job stands.",
@@ -36,8 +39,13 @@ _SUMMARIES = {
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
 }
 
+READER_LEFT = 128 + signal.SIGPIPE
+"""The exit code when whoever read standard output has left (`| head`), as a shell shows it for any tool."""
 
-class _Commands(click.Group):
+_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
+
+
+class _Commands(SuggestingGroup):
     """Sub-commands that are imported when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -58,43 +66,83 @@ class _Commands(click.Group):
 
 
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "BULK_UPLOAD",
+    },
 )
-@click.version_option(__version__, prog_name="bulk-upload")
+# A pipeline may pin a version in BULK_UPLOAD_VERSION; that must not end every command.
+@click.version_option(__version__, prog_name="bulk-upload", allow_from_autoenv=False)
 def bulk_upload() -> None:
-    """Upload training data in bulk, and keep a ledger that never lies."""
+    """Upload training data in bulk, and keep a ledger that never lies.
+
+    \b
+    New here? This shows all of it in a few seconds, on this machine only:
+      bulk-upload demo
+
+    \b
+    With files of your own:
+      bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl
+      bulk-upload plan FOLDER/manifest.jsonl
+      bulk-upload run FOLDER/manifest.jsonl
+    """
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    status = _status_of_command()
-    _flush()
+    _prepare_streams()
+    status = _flushed(status_of(sys.argv[1:]))
     # Not sys.exit: a thread that hangs in a read on a dead mount must not keep the process.
     os._exit(status)
 
 
-def _status_of_command() -> int:
+def _prepare_streams() -> None:
+    """See that both streams are there and take any text: `>&-` and a narrow encoding are no reason to fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def status_of(arguments: list[str]) -> int:
+    """Run the command that `arguments` name, say what is wrong if something is, and return its exit code."""
     try:
-        result = bulk_upload(standalone_mode=False)
+        _require_current_folder()
+        result = bulk_upload(arguments, prog_name="bulk-upload", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.Abort:
-        click.echo("\nStopped.", err=True)
+        tell("\nStopped.")
         return ExitStatus.INTERRUPTED
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return _show_misuse(error)
     except BulkUploadError as error:
         return show_error(error)
     except KeyboardInterrupt:
-        click.echo("\nStopped.", err=True)
+        tell("\nStopped.")
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left (`| head`); there is nobody to tell.
-        return 128 + signal.SIGPIPE
+    except (BrokenPipeError, SystemExit):
+        # click and rich answer a broken pipe with SystemExit; there is nobody left to tell.
+        return READER_LEFT
     except Exception:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
         return _show_bug()
     return result if isinstance(result, int) else ExitStatus.DONE
+
+
+def _require_current_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError(
+            "the current folder no longer exists", hint="change to a folder that does, with cd"
+        ) from None
 
 
 def show_error(error: BulkUploadError) -> ExitStatus:
@@ -102,27 +150,47 @@ def show_error(error: BulkUploadError) -> ExitStatus:
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
-        for line in findings_lines(error.findings, error.finding_count):
-            click.echo(line, err=True)
-    click.echo(f"bulk-upload: {printable(str(error))}", err=True)
+        # The last line is the number of findings, which the message below says too.
+        for line in findings_lines(error.findings, error.finding_count)[:-1]:
+            tell(line)
+    tell(f"bulk-upload: {printable(str(error))}")
     if error.hint:
-        click.echo(f"  hint: {printable(error.hint)}", err=True)
+        tell(f"  hint: {printable(error.hint)}")
     return error.exit_status
 
 
+def _show_misuse(error: click.ClickException) -> int:
+    """Print a complaint about the command line in the same form as every other error."""
+    tell(f"bulk-upload: {printable(error.format_message())}")
+    tell(f"  hint: {_misuse_hint(error)}")
+    return error.exit_code
+
+
+def _misuse_hint(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
+        return "set SEEKR_API_KEY, or pass --api-key-file FILE; others can see what is on a command line"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = "bulk-upload" if context is None else context.command_path
+    what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"
+    return f"`{command} --help` lists the {what}"
+
+
 def _show_bug() -> ExitStatus:
-    click.echo("".join(traceback.format_exc()), err=True)
-    click.echo(
-        "bulk-upload: this is a bug in bulk-upload; please report it with the lines above.\n"
-        "  hint: the ledger is safe; running the same command again goes on where this one stopped",
-        err=True,
-    )
+    tell("".join(traceback.format_exc()))
+    tell("bulk-upload: this is a bug in bulk-upload; please report it with the lines above.")
+    tell("  hint: the ledger is safe; running the same command again goes on where this one stopped")
     return ExitStatus.UNEXPECTED
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            continue
+def _flushed(status: int) -> int:
+    """Write out what is buffered; return the exit code, which is another one when output got lost."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = status or READER_LEFT
+    except OSError as error:
+        tell(f"bulk-upload: cannot write standard output: {error.strerror}")
+        status = status or ExitStatus.USAGE
+    with suppress(OSError):
+        sys.stderr.flush()
+    return status

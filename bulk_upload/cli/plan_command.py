@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulk_upload.cli.job_options import job_of, job_options, retry_of
+from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
+from bulk_upload.cli.output import put, tell
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.plan import Step
 from bulk_upload.core.profile import PROFILES
@@ -16,6 +18,8 @@ from bulk_upload.core.settings import RunSettings
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.prepare import Plan
 
@@ -27,13 +31,18 @@ _TITLES = {
     Step.BLOCKED: "failed before, left alone",
 }
 _REASONS_SHOWN_MAX = 5
+_REASONS_KEPT_MAX = 1000
+_LINES_PER_WRITE = 1000
 
 
-@click.command("plan")
+@click.command("plan", context_settings=JOB_CONTEXT)
 @click.argument("manifest")
 @job_options
 @click.option(
-    "--list", "list_entries", is_flag=True, help="Print a JSON line for every entry on standard output."
+    "--list",
+    "list_entries",
+    is_flag=True,
+    help="Print a JSON line for every entry; the summary then goes to stderr.",
 )
 def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key."""
@@ -44,43 +53,86 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
         profile=PROFILES[options["profile"]],
         team=options["team"],
         settings=RunSettings(retry=retry_of(options["retry"])),
-        allow_plain_http=True,
+        allow_plain_http=options["allow_plain_http"],
     )
     job = job_of(manifest, options)
-    reasons: Counter[tuple[Step, str]] = Counter()
+    listed = _Listed()
+    reasons = _Reasons()
 
     def on_entry(one: StagedEntry) -> None:
-        if one.step is None:
-            return
-        reasons[one.step, one.note] += 1
+        reasons.add(one)
         if list_entries:
-            line = {
-                "path": one.entry.path,
-                "purpose": one.entry.purpose,
-                "step": one.step,
-                "reason": one.note,
-            }
-            click.echo(json.dumps(line))
+            listed.add(one)
 
     made = uploader.plan(job, on_entry=on_entry)
-    _show(made, reasons, uploader.ledger_path(job))
+    listed.flush()
+    for line in _lines(made, reasons, uploader.ledger_path(job)):
+        if list_entries:
+            tell(line)
+        else:
+            put(f"{line}\n")
 
 
-def _show(made: Plan, reasons: Counter[tuple[Step, str]], ledger_path: str) -> None:
-    click.echo(f"{made.entry_count:,} entries, {human_bytes(made.file_bytes)}", err=True)
+class _Listed:
+    """Prints entries as JSON lines, many to a write."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, one: StagedEntry) -> None:
+        """Take one entry in."""
+        line = {"path": one.entry.path, "purpose": one.entry.purpose, "step": one.step, "reason": one.note}
+        self._lines.append(json.dumps(line))
+        if len(self._lines) == _LINES_PER_WRITE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what was taken in."""
+        if self._lines:
+            put("\n".join([*self._lines, ""]))
+            self._lines.clear()
+
+
+class _Reasons:
+    """Counts entries by step and reason; reasons beyond a number that nobody reads are not told apart."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[Step, str]] = Counter()
+
+    def add(self, one: StagedEntry) -> None:
+        """Count one entry."""
+        if one.step is None:
+            return
+        known = (one.step, one.note)
+        if known not in self._counts and len(self._counts) >= _REASONS_KEPT_MAX:
+            known = (one.step, "other reasons")
+        self._counts[known] += 1
+
+    def of(self, step: Step) -> Counter[str]:
+        """Return how many entries have each reason for `step`."""
+        return Counter({reason: count for (one, reason), count in self._counts.items() if one is step})
+
+
+def _lines(made: Plan, reasons: _Reasons, ledger_path: str) -> Iterator[str]:
+    yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)
-        if not total.entry_count:
-            continue
-        click.echo(f"  {total.entry_count:>10,}  {title} ({human_bytes(total.file_bytes)})", err=True)
-        of_step = Counter({reason: count for (one, reason), count in reasons.items() if one is step})
-        for reason, count in of_step.most_common(_REASONS_SHOWN_MAX):
-            click.echo(f"  {'':>10}    {count:,}: {printable(reason)}", err=True)
+        if total.entry_count:
+            yield f"  {total.entry_count:,} {title} ({human_bytes(total.file_bytes)})"
+            yield from _reason_lines(reasons.of(step))
     if made.twin_count:
-        click.echo(
-            f"{made.twin_count:,} entries share name, size and purpose with another: these go one at a time",
-            err=True,
-        )
-    for warning in made.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(f"ledger: {printable(ledger_path)}", err=True)
+        yield f"{made.twin_count:,} entries share name, size and purpose with another: these go one at a time"
+    yield from (f"warning: {printable(warning)}" for warning in made.warnings)
+    yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will make it)'}"
+
+
+def _reason_lines(reasons: Counter[str]) -> Iterator[str]:
+    for reason, count in reasons.most_common(_REASONS_SHOWN_MAX):
+        yield f"      {count:,} x {printable(reason)}"
+    if len(reasons) > _REASONS_SHOWN_MAX:
+        rest = reasons.total() - sum(count for _, count in reasons.most_common(_REASONS_SHOWN_MAX))
+        yield f"      {rest:,} x other reasons"
+
+
+def _total(made: Plan) -> str:
+    return f"{made.entry_count:,} {'entry' if made.entry_count == 1 else 'entries'}, {human_bytes(made.file_bytes)}"

@@ -9,23 +9,57 @@ from typing import Any
 import anyio
 import click
 
-from bulk_upload.cli.job_options import api_key_of, job_of, job_options, retry_of
+from bulk_upload.cli.job_options import (
+    JOB_CONTEXT,
+    KEY_VARIABLE,
+    api_key_of,
+    job_of,
+    job_options,
+    retry_of,
+)
 from bulk_upload.cli.running import RunRequest, run_and_report
-from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION
+from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.exit_status import ExitStatus
 
 
-@click.command("run")
+class _Run(click.Command):
+    """The command whose help ends with what its exit codes mean."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(one)), one.meaning) for one in _EXIT_CODES])
+        with formatter.section("Environment"):
+            formatter.write_dl(_VARIABLES)
+
+
+_EXIT_CODES = tuple(one for one in ExitStatus if one is not ExitStatus.DIFFERENCES)
+_VARIABLES = [
+    (KEY_VARIABLE, "The API key."),
+    (
+        "BULK_UPLOAD_...",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options on the command line win.",
+    ),
+]
+
+
+@click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
 @click.argument("manifest")
 @job_options
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1024), default=8, show_default=True, help="Uploads in flight."
+    "--concurrency",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Uploads in flight.",
 )
 @click.option(
     "--max-attempts",
     type=click.IntRange(1, 1000),
+    metavar="N",
     default=6,
     show_default=True,
     help="Attempts for one entry; throttled ones do not count.",
@@ -37,7 +71,7 @@ from bulk_upload.core.settings import InDoubtPolicy, RunSettings
     show_default=True,
     help="How long to be throttled without getting anywhere.",
 )
-@click.option("--deadline", type=DURATION, help="Start nothing new after this long.")
+@click.option("--deadline", type=DURATION, help="Start nothing new after this long, such as 2h.")
 @click.option(
     "--max-errors", type=COUNT_OR_SHARE, help="Stop when so many entries, or such a share of them, failed."
 )
@@ -46,7 +80,8 @@ from bulk_upload.core.settings import InDoubtPolicy, RunSettings
     type=click.Choice([one.value for one in InDoubtPolicy]),
     default="reconcile",
     show_default=True,
-    help="What to do when an answer is lost.",
+    help="When an answer is lost: ask the server's list; or hold the entry for you; or ask the list, and "
+    "resend what it cannot tell, which may make duplicates.",
 )
 @click.option(
     "--settle",
@@ -57,23 +92,25 @@ from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 )
 @click.option(
     "--stall",
-    type=DURATION,
+    type=POSITIVE_DURATION,
     default="60s",
     show_default=True,
     help="Give a request up when nothing moved for so long.",
 )
 @click.option(
     "--results",
+    type=WORD,
     metavar="FILE|-|none",
-    help="Also stream a JSON line for every settled entry; none: write no results file at all.",
+    help="Also write a JSON line for every entry as it is settled, to FILE or (-) standard output; "
+    "none: write no results file at all.",
 )
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 def run(manifest: str, **options: Any) -> int:
     """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
 
     The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
-    up in <manifest stem>.results.csv beside the ledger; docs/exit-codes.md lists the exit codes.
+    up in <manifest stem>.results.csv beside the ledger.
     """
     errors_max, errors_share = options["max_errors"] or (None, None)
     settings = RunSettings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -12,15 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-import click
 
+from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.core.display import printable
-from bulk_upload.core.events import Snapshot
+from bulk_upload.core.endpoint import endpoint_of
+from bulk_upload.core.events import PlanMade, Snapshot
 from bulk_upload.core.summary import Tally
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.signals import staged_signals
-from bulk_upload.errors import UsageError
+from bulk_upload.errors import LedgerUnusable, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.lines import LineProgress
@@ -45,7 +47,10 @@ _SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What the command line asks for. `command` is what a person types to run the same job again."""
+    """What the command line asks for.
+
+    `command` is what a person types to run the same job again; `listeners` hear every event after the display.
+    """
 
     job: Job
     api_key: str
@@ -59,9 +64,18 @@ class RunRequest:
     live: bool
     quiet: bool
     command: str
+    listeners: tuple[Callable[[Event], None], ...] = ()
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Display:
+    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time."""
+
+    tick: Callable[[], None]
+    say: Callable[[str], None]
 
 
 async def run_and_report(request: RunRequest) -> int:
@@ -71,8 +85,9 @@ async def run_and_report(request: RunRequest) -> int:
     running: list[JobRun] = []
     started = time.monotonic()
     with ExitStack() as displays:
-        _add_results(request, listeners, displays)
-        tick = _add_progress(request, listeners, displays, lambda: _snapshot(running))
+        results = _add_results(request, listeners, displays)
+        display = _add_progress(request, listeners, displays, lambda: _snapshot(running))
+        listeners += request.listeners
         async with Uploader(
             api_key=request.api_key,
             base_url=request.base_url,
@@ -81,21 +96,28 @@ async def run_and_report(request: RunRequest) -> int:
             settings=request.settings,
             stall_s=request.stall_s,
             allow_plain_http=request.allow_plain_http,
-            on_event=partial(_tell, listeners),
+            on_event=partial(_hear, listeners),
         ) as uploader:
             run = uploader.run(request.job)
             running.append(run)
-            with staged_signals(_stages(run)):
-                result = await _with_ticks(run, tick)
+            with staged_signals(_stages(run, display.say)):
+                result = await _with_ticks(run, display.tick)
     results_path = _save_mapping(request, result)
-    if not request.quiet:
+    if results is not None and results.failure is not None:
+        tell(
+            f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
+        )
+        tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them anew")
+    if not request.quiet or result.status is not ExitStatus.DONE:
         _say_goodbye(request, tally, result, time.monotonic() - started, results_path)
     return int(result.status)
 
 
-def _add_results(request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack) -> None:
+def _add_results(
+    request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack
+) -> ResultStream | None:
     if request.results in (None, "none"):
-        return
+        return None
     if request.results == "-":
         results = ResultStream(sys.stdout.buffer, _utc_now)
     else:
@@ -106,7 +128,9 @@ def _add_results(request: RunRequest, listeners: list[Callable[[Event], None]], 
                 f"cannot write results to {printable(str(request.results))}: {error.strerror}",
                 hint="choose another file with --results, or - for standard output",
             ) from None
-    listeners.append(displays.enter_context(results).on_event)
+    displays.enter_context(results)
+    listeners.append(results.on_event)
+    return results
 
 
 def _add_progress(
@@ -114,24 +138,43 @@ def _add_progress(
     listeners: list[Callable[[Event], None]],
     displays: ExitStack,
     snapshot: Callable[[], Snapshot],
-) -> Callable[[], None]:
-    """Add the display that fits where stderr goes; return what must be called about once a second."""
+) -> _Display:
+    """Add the display that fits where stderr goes."""
     if request.quiet:
-        return lambda: None
+        return _Display(tick=lambda: None, say=tell)
     if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
+        from rich.text import Text  # noqa: PLC0415
 
         from bulk_upload.report.terminal import LiveProgress  # noqa: PLC0415
 
-        live = displays.enter_context(LiveProgress(Console(stderr=True), snapshot, time.monotonic))
-        listeners.append(live.on_event)
-        return lambda: None
-    lines = LineProgress(lambda line: click.echo(line, err=True), snapshot, time.monotonic)
-    listeners.append(lines.on_event)
-    return lines.tick
+        console = Console(stderr=True)
+        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic))
+        # Through its console: the display would draw over whatever else is printed.
+        display = _Display(tick=lambda: None, say=lambda line: console.print(Text(line)))
+        listeners += [_heading(request, display.say), live.on_event]
+    else:
+        lines = LineProgress(tell, snapshot, time.monotonic)
+        display = _Display(tick=lines.tick, say=tell)
+        listeners += [_heading(request, display.say), lines.on_event]
+    return display
 
 
-def _tell(listeners: list[Callable[[Event], None]], event: Event) -> None:
+def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event], None]:
+    """Return a listener that names the server before the plan is told."""
+    endpoint = endpoint_of(
+        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
+    )
+    team = "" if request.team is None else f", team {request.team}"
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, PlanMade):
+            say(printable(f"server: {endpoint}{team}"))
+
+    return on_event
+
+
+def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
     for hear in listeners:
         hear(event)
 
@@ -156,20 +199,17 @@ async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
     return result
 
 
-def _stages(run: JobRun) -> tuple[Callable[[signal.Signals], None], ...]:
+def _stages(run: JobRun, say: Callable[[str], None]) -> tuple[Callable[[signal.Signals], None], ...]:
     def status_of(number: signal.Signals) -> ExitStatus:
         return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
 
     def drain(number: signal.Signals) -> None:
-        click.echo(
-            f"\n{number.name}: finishing what is in flight; once more to stop at once, a third time to leave now",
-            err=True,
-        )
-        run.drain(status=status_of(number), reason=f"stopped by {number.name}")
+        say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
+        run.drain(status=status_of(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
-        click.echo(f"\n{number.name}: giving up what is in flight and recording it", err=True)
-        run.cancel(status=status_of(number), reason=f"stopped by {number.name}")
+        say(f"{number.name}: giving up what is in flight and recording it")
+        run.cancel(status=status_of(number), reason=f"received {number.name}")
 
     def leave(number: signal.Signals) -> None:
         os._exit(status_of(number))
@@ -184,10 +224,11 @@ def _save_mapping(request: RunRequest, result: Result) -> str | None:
     try:
         with LedgerReader(result.ledger) as reader:
             save_rows(reader.rows(), path, RowFormat.CSV)
-    except OSError as error:
-        click.echo(
-            f"bulk-upload: cannot write {printable(path)}: {error.strerror}; `bulk-upload ledger export` makes it later",
-            err=True,
+    except (OSError, LedgerUnusable) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        tell(f"bulk-upload: cannot write {printable(path)}: {reason}")
+        tell(
+            f"  hint: `bulk-upload ledger export {printable(shlex.quote(result.ledger))} -o FILE` makes it later"
         )
         return None
     return path
@@ -205,9 +246,10 @@ def _say_goodbye(
         ledger_path=result.ledger,
         results_path=results_path,
         rerun_command=request.command,
+        columns=told_columns(),
     )
     for line in lines:
-        click.echo(line, err=True)
+        tell(line)
 
 
 def _snapshot(running: list[JobRun]) -> Snapshot:

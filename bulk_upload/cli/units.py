@@ -1,4 +1,4 @@
-"""Option types: durations, shares and counts as people write them."""
+"""Option types: words, durations, shares and counts as people write them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,44 @@ from typing import Any
 
 import click
 
-_DURATION = re.compile(r"(?P<value>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m|h|d)?", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_PART = re.compile(r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|m|h|d)", re.ASCII)
+_WHOLE = re.compile(rf"(?:{_PART.pattern.replace('?P<value>', '?:').replace('?P<unit>', '?:')})+", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Word(click.ParamType[str]):
+    """Any text but none: `--base-url "$URL"` with an unset variable must not silently mean the default."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text as it is."""
+        if not str(value).strip():
+            self.fail("it is empty; is a shell variable not set?", param, ctx)
+        return str(value)
 
 
 class Duration(click.ParamType[float]):
-    """`30s`, `15m`, `2h`, `1.5d`; a bare number is seconds."""
+    """`30s`, `15m`, `2h`, `1h30m`, `1.5d`; a bare number is seconds.
+
+    Args:
+        positive: whether no time at all is refused.
+    """
 
     name = "duration"
 
+    def __init__(self, *, positive: bool = False) -> None:
+        self._positive = positive
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
         """Return seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = _DURATION.fullmatch(str(value).strip())
-        if match is None:
+        seconds = float(value) if isinstance(value, int | float) else _seconds(str(value).strip())
+        if seconds is None:
             self.fail(f"{value!r} is not a duration; write 30s, 15m or 2h", param, ctx)
-        return float(match["value"]) * _SECONDS[match["unit"]]
+        if self._positive and seconds <= 0:
+            self.fail(f"{value!r} is no time at all; write 30s or more", param, ctx)
+        return seconds
 
 
 class CountOrShare(click.ParamType[tuple[int | None, float | None]]):
@@ -42,12 +63,24 @@ class CountOrShare(click.ParamType[tuple[int | None, float | None]]):
             return value
         text = str(value).strip()
         number = text.removesuffix("%")
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", number, re.ASCII) or (number == text and "." in number):
+        if not _NUMBER.fullmatch(number) or (number == text and "." in number):
             self.fail(f"{value!r} is neither a number nor a share; write 20 or 5%", param, ctx)
         if number == text:
             return int(number), None
+        if float(number) > 100:
+            self.fail(f"{value!r} is more than all; write 100% or less", param, ctx)
         return None, float(number) / 100
 
 
+def _seconds(text: str) -> float | None:
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if not _WHOLE.fullmatch(text):
+        return None
+    return sum(float(part["value"]) * _SECONDS[part["unit"]] for part in _PART.finditer(text))
+
+
+WORD = Word()
 DURATION = Duration()
+POSITIVE_DURATION = Duration(positive=True)
 COUNT_OR_SHARE = CountOrShare()

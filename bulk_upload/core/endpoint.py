@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from bulk_upload.core.display import printable
 from bulk_upload.errors import UsageError
+
+# Narrower than RFC 3986: what is sent on the wire as it stands, and cannot be read in two ways.
+_ADDRESS = re.compile(
+    r"https?://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]*)?(/[a-z0-9._~/%:+-]*)?[?#]?",
+    re.ASCII | re.IGNORECASE,
+)
+_VERSION = re.compile(r"(/v1|/)+\Z")
+_AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
 def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
@@ -15,26 +24,29 @@ def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
     Raises UsageError for what is not an http(s) address, carries a user name or password, or would send the key
     unencrypted over a network.
     """
-    shown = printable(base_url)
-    try:
-        parts = urlsplit(base_url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise _not_an_address(shown) from None
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise _not_an_address(shown)
-    if parts.username is not None or parts.password is not None:
+    text = base_url.strip()
+    if "@" in text:
+        # Before anything else, and without showing it: every other complaint repeats the address.
         raise UsageError(
             "the base URL carries a user name or password",
             hint="remove it; the API key comes from SEEKR_API_KEY or --api-key-file",
         )
+    shown = printable(_AFTER_PATH.sub("?…", text))
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+        if host is not None and ":" in host:
+            ipaddress.ip_address(host)
+    except ValueError:
+        raise _not_an_address(shown) from None
+    if _ADDRESS.fullmatch(text) is None or not host or port == 0:
+        raise _not_an_address(shown)
     if parts.scheme == "http" and not is_loopback(host) and not allow_plain_http:
         raise UsageError(
             f"the API key would travel unencrypted to {shown}",
             hint="use https, or pass --allow-plain-http if the network in between is yours",
         )
-    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme}://{_authority(parts, host, port)}{path}"
+    return f"{parts.scheme}://{_authority(parts, host, port)}{_VERSION.sub('', parts.path)}"
 
 
 def is_loopback(host: str) -> bool:

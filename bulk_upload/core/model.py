@@ -94,7 +94,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """401 or 403: the credentials are in question, not the file."""
+    """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is."""
 
     http_status: int
     reason: str

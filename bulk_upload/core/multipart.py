@@ -29,8 +29,8 @@ def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, 
 
     Fields come before the file so that a streaming parser knows the purpose in time. Names and values are raw
     UTF-8, not percent-encoded: aiohttp's default (`quote_fields=True`) would rename every file with a space,
-    and Starlette and Django both store what they read literally. Only quotes and line breaks are escaped, as
-    the WHATWG form encoding does.
+    and Starlette and Django both store what they read literally. Quotes and backslashes are escaped with a
+    backslash, which both undo; the `%22` of browsers they would keep. Line breaks become `%0D` and `%0A`.
     """
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
@@ -53,4 +53,5 @@ def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("\r", "%0D").replace("\n", "%0A")

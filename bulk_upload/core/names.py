@@ -21,10 +21,8 @@ def sent_name(path: str, remote_name: str | None = None) -> str:
     Undecodable bytes are spelled `_xNN`. The ledger keeps the original path beside it.
     """
     wanted = remote_name if remote_name is not None else path.rsplit("/", 1)[-1]
-    clean = "".join(_clean(character) for character in unicodedata.normalize("NFC", wanted))
-    if not clean.strip(" ."):
-        clean = "_" * max(1, len(clean))
-    return _shortened(clean)
+    clean = _shortened("".join(_clean(character) for character in unicodedata.normalize("NFC", wanted)))
+    return clean if clean.strip(" .") else "_" * max(1, len(clean))
 
 
 def _clean(character: str) -> str:

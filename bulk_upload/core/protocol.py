@@ -96,7 +96,7 @@ def _success(status: int, body: bytes, sent: SentBody, request_id: str | None) -
         return doubt("the server reported success before the body was complete", file_id)
     listed = listed_file(answer, file_id)
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
-        return doubt(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent", file_id)
+        return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
     return Accepted(
         file_id=file_id,
         http_status=status,
@@ -110,15 +110,17 @@ def _success(status: int, body: bytes, sent: SentBody, request_id: str | None) -
 def _differences(listed: ListedFile, sent: SentBody) -> tuple[str, ...]:
     warnings = []
     if listed.filename is not None and listed.filename != sent.sent_name:
-        warnings.append(f"the server named it {printable(listed.filename)!r}")
+        warnings.append(f"the server named it {_line(listed.filename)!r}")
     if listed.purpose is not None and listed.purpose != sent.purpose:
-        warnings.append(f"the server took it for {printable(listed.purpose)!r}")
+        warnings.append(f"the server took it for {_line(listed.purpose)!r}")
     return tuple(warnings)
 
 
 def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
     """Return a FileResponse, read leniently: only the id is required, fields of a wrong type count as absent."""
-    size = value.get("bytes", value.get("size_bytes"))
+    size = value.get("bytes")
+    if size is None:
+        size = value.get("size_bytes")
     return ListedFile(
         file_id=file_id,
         filename=_text(value.get("filename")),
@@ -153,10 +155,13 @@ def looked_up_file(body: bytes) -> ListedFile | None:
 def reason_of(status: int, body: bytes) -> str:
     """Return the server's own words about a refusal, in one printable line, with the status in front."""
     words = _words(_json_object(body)) or _TAG.sub(" ", body[:4096].decode("utf-8", "replace"))
-    line = printable(" ".join(words.split()))
-    if len(line) > REASON_CHARS_MAX:
-        line = line[: REASON_CHARS_MAX - 1] + "…"
+    line = _line(" ".join(words.split()))
     return f"HTTP {status}: {line}" if line else f"HTTP {status}"
+
+
+def _line(text: str) -> str:
+    line = printable(text)
+    return line if len(line) <= REASON_CHARS_MAX else line[: REASON_CHARS_MAX - 1] + "…"
 
 
 def _words(answer: dict[str, Any] | None) -> str:
@@ -173,8 +178,10 @@ def _words(answer: dict[str, Any] | None) -> str:
 
 def _located(error: dict[str, Any]) -> str:
     location = error.get("loc")
-    place = ".".join(str(step) for step in location) if isinstance(location, list) else ""
-    message = str(error.get("msg", ""))
+    # Only what FastAPI sends: turning anything deeper into text could exhaust the stack.
+    steps = location if isinstance(location, list) else []
+    place = ".".join(str(step) for step in steps if isinstance(step, str | int))
+    message = _text(error.get("msg")) or ""
     return f"{place}: {message}" if place else message
 
 

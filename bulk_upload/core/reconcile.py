@@ -8,14 +8,18 @@ settle time, and anything else is left to a person.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.timestamps import utc_seconds
+from bulk_upload.core.timestamps import has_zone, utc_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from bulk_upload.core.model import ListedFile
+
+LATE_S = 60.0
+"""A file that appears so long after absence could be believed is not taken for the attempt's without asking."""
 
 CLOCK_TOLERANCE_S = 5.0
 """How far the server's `created_at` may lie before our intent once clocks are aligned by the `Date` header,
@@ -69,7 +73,8 @@ Verdict = Found | Absent | NotYet | Undecided
 def suspects(doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: float) -> list[ListedFile]:
     """Return the listed files that could be the doubtful upload.
 
-    A field the server leaves out cannot rule a file out. `clock_offset_s` is the server's clock minus ours.
+    A field the server leaves out cannot rule a file out, nor can a creation time without a zone: it may be hours
+    off. `clock_offset_s` is the server's clock minus ours.
     """
     not_before_s = doubt.sent_at_utc_s + clock_offset_s - CLOCK_TOLERANCE_S
     return [
@@ -80,7 +85,12 @@ def suspects(doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: flo
 
 
 def judge(
-    doubt: Doubt, suspected: list[ListedFile], *, claimed_ids: Collection[str], listed_at_utc_s: float
+    doubt: Doubt,
+    suspected: list[ListedFile],
+    *,
+    claimed_ids: Collection[str],
+    listed_at_utc_s: float,
+    clock_offset_s: float,
 ) -> Verdict:
     """Return what the list says about one doubt.
 
@@ -89,6 +99,7 @@ def judge(
         suspected: what `suspects` returned for a complete listing.
         claimed_ids: ids among them that some row of the ledger already owns.
         listed_at_utc_s: when the listing began, by our clock.
+        clock_offset_s: the server's clock minus ours.
     """
     free = [one for one in suspected if one.file_id not in claimed_ids]
     if not free:
@@ -102,6 +113,10 @@ def judge(
         return Undecided(f"{only.file_id} could be it, but the server does not tell its {missing}")
     if not matches(doubt, only):
         return Undecided(f"{only.file_id} came with the answer, but it differs from what was sent")
+    if not _of_its_time(doubt, only, clock_offset_s):
+        return Undecided(
+            f"{only.file_id} could be it, but it was made at {only.created_at}, which is not the attempt's time"
+        )
     return Found(only)
 
 
@@ -115,6 +130,21 @@ def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float) -> flo
     return min(one.sent_at_utc_s for one in doubts) + clock_offset_s - CLOCK_TOLERANCE_S
 
 
+def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
+    """Whether a page of a list, newest first, reaches back beyond a moment.
+
+    Only a page whose times all have a zone and really descend can say so; any other says nothing.
+    """
+    times = []
+    for one in page:
+        created_s = utc_seconds(one.created_at)
+        if created_s is None or not has_zone(one.created_at):
+            return False
+        times.append(created_s)
+    descending = all(later >= earlier - CLOCK_TOLERANCE_S for later, earlier in pairwise(times))
+    return bool(times) and descending and times[-1] < server_utc_s - CLOCK_TOLERANCE_S
+
+
 def _could_be(doubt: Doubt, file: ListedFile) -> bool:
     return (
         file.filename in (None, doubt.sent_name)
@@ -125,7 +155,16 @@ def _could_be(doubt: Doubt, file: ListedFile) -> bool:
 
 def _older(file: ListedFile, not_before_s: float) -> bool:
     created_s = utc_seconds(file.created_at)
-    return created_s is not None and created_s < not_before_s
+    return created_s is not None and has_zone(file.created_at) and created_s < not_before_s
+
+
+def _of_its_time(doubt: Doubt, file: ListedFile, clock_offset_s: float) -> bool:
+    if file.file_id == doubt.candidate_id:
+        return True
+    ours_s = (utc_seconds(file.created_at) or 0.0) - clock_offset_s
+    # A second of slack: `suspects` has drawn the exact line for times that can be trusted.
+    earliest_s = doubt.sent_at_utc_s - CLOCK_TOLERANCE_S - 1.0
+    return earliest_s <= ours_s <= doubt.settles_at_utc_s + LATE_S
 
 
 def _missing_fields(file: ListedFile) -> str:

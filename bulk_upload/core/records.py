@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import (
@@ -21,6 +21,7 @@ from bulk_upload.core.model import (
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint, SentBody
+    from bulk_upload.core.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +95,19 @@ def reason_in(outcome: Outcome) -> str | None:
 def status_in(outcome: Outcome) -> int | None:
     """Return the HTTP status of an outcome, where there was one."""
     return None if isinstance(outcome, SourceFailed | NotSent) else outcome.http_status
+
+
+def without_secret(outcome: Outcome, secret: Secret) -> Outcome:
+    """Return an outcome whose words do not repeat the secret, whatever the server echoed.
+
+    Only words are changed: an id or a name that merely contains the same letters stays what it is.
+    """
+    match outcome:
+        case Accepted(warnings=warnings) if warnings:
+            return replace(outcome, warnings=tuple(map(secret.redact, warnings)))
+        case Accepted():
+            return outcome
+        case Misdirected(location_host=host):
+            return replace(outcome, location_host=secret.redact(host))
+        case _:
+            return replace(outcome, reason=secret.redact(outcome.reason))

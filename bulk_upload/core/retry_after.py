@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | None:
@@ -19,12 +21,13 @@ def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | No
     A date is measured against the answer's own `Date`, so that a wrong local clock does no harm; a date in
     the past means now. Signs, exponents, NaN and digits of other scripts are not numbers here.
     """
-    milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None and _SECONDS.fullmatch(milliseconds.strip()):
-        return float(milliseconds) / 1000
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
     text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds
     until_s = http_date_s(text)
     if until_s is None:
         return None
@@ -33,10 +36,20 @@ def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | No
 
 
 def http_date_s(text: str) -> float | None:
-    """Return an HTTP-date as seconds since 1970, or None where `text` is not one."""
+    """Return an HTTP-date as seconds since 1970, or None where `text` is not one.
+
+    The oldest of its forms (`Sun Nov  6 08:49:37 1994`) names no zone and is UTC as well.
+    """
     if not text or not text.isascii():
         return None
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _number(text: str) -> float | None:
+    plain = text.strip()
+    value = float(plain) if _SECONDS.fullmatch(plain) else math.inf
+    return value if math.isfinite(value) else None

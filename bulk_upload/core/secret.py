@@ -19,9 +19,5 @@ class Secret:
         """Return `text` with every occurrence of the secret replaced."""
         return text.replace(self._value, "[key]") if self._value else text
 
-    def redact_bytes(self, data: bytes) -> bytes:
-        """Return `data` with every occurrence of the secret replaced."""
-        return data.replace(self._value.encode(), b"[key]") if self._value else data
-
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -21,6 +21,14 @@ class SourceError(Exception):
         self.local_limit = local_limit
 
 
+class SourceGrew(SourceError):
+    """A file that was small when it was planned no longer is: it is to be streamed. `fingerprint` is today's."""
+
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        super().__init__("the file grew since it was planned")
+        self.fingerprint = fingerprint
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
     """A small file, read and hashed whole."""

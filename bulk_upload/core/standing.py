@@ -38,9 +38,14 @@ class Standing:
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
     success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
     accepted and three entries in a row got them: then the address is wrong.
+
+    Args:
+        entry_count: how many entries the run has to send. So few that three in a row cannot be reached are
+            judged by all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, entry_count: int = IN_A_ROW_MAX) -> None:
+        self._unreachable_max = max(1, min(IN_A_ROW_MAX, entry_count))
         self._accepted_any = False
         self._forbidden: list[int] = []
         self._astray: list[int] = []
@@ -59,7 +64,7 @@ class Standing:
     def on_unreachable(self, reason: str) -> Stop | None:
         """Hear that an entry used up its attempts without one answer; return the stop that may mean."""
         self._unreachable_count += 1
-        if self._unreachable_count < IN_A_ROW_MAX:
+        if self._unreachable_count < self._unreachable_max:
             return None
         return Stop(
             status=ExitStatus.UNFINISHED,
@@ -103,7 +108,11 @@ class Standing:
             reason=f"the server answers {outcome.reason} to every upload",
             hint="check --base-url: it is the address without the path, such as https://flow.seekr.com",
         )
-        return Judgement(outcome, stop, self._others(self._astray, entry))
+        # Not the file's fault any more: the entry stays pending, as those that are opened again.
+        refused = Refused(
+            http_status=outcome.http_status, reason=outcome.reason, request_id=outcome.request_id
+        )
+        return Judgement(refused, stop, self._others(self._astray, entry))
 
     @staticmethod
     def _others(streak: list[int], entry: int) -> tuple[int, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+_TO_THE_SECOND = re.compile(r".{8,10}[T ][0-9]{2}:?[0-9]{2}:?[0-9]{2}.*", re.ASCII | re.DOTALL)
 
 
 def utc_text(utc_s: float) -> str:
@@ -13,12 +16,20 @@ def utc_text(utc_s: float) -> str:
 def utc_seconds(text: str | None) -> float | None:
     """Return an ISO 8601 time as seconds since 1970, or None where `text` is not one.
 
-    A time without a zone is taken for UTC: the API's schema says `date-time` and shows a `Z`.
+    A time without a zone is taken for UTC: the API's schema says `date-time` and shows a `Z`. A date, or a time
+    that is cut to the minute, is none: it would seem to lie before what happened within it.
     """
-    if text is None:
+    if text is None or _TO_THE_SECOND.fullmatch(text.upper()) is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def has_zone(text: str | None) -> bool:
+    """Whether a time says which zone it is in; one that does not may be hours off."""
+    if utc_seconds(text) is None or text is None:
+        return False
+    return datetime.fromisoformat(text.upper()).tzinfo is not None

@@ -10,16 +10,18 @@ import errno
 import hashlib
 import io
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, Self
 
 from aiofiles.threadpool import wrap
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
     from types import TracebackType
 
 SMALL_FILE_BYTES_MAX = 256 * 1024
@@ -54,6 +56,8 @@ class HashedFile(io.FileIO):
         self._opened_as = os.fstat(descriptor)
         self._left_bytes = self._opened_as.st_size
         self._hash = hashlib.sha256()
+        self._in_use = threading.Lock()
+        self._abandoned = False
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -68,6 +72,27 @@ class HashedFile(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next block; an empty one at the end. Raises SourceError when the file moved."""
         wanted = self._left_bytes if size is None or size < 0 else min(size, self._left_bytes)
+        try:
+            with self._in_use:
+                return self._read_block(wanted)
+        finally:
+            if self._abandoned:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file, or leave that to the read that is under way.
+
+        A descriptor closed under a read may be another file's by the time the read reaches the system: it would
+        move that file's position.
+        """
+        self._abandoned = True
+        if self._in_use.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._in_use.release()
+
+    def _read_block(self, wanted: int) -> bytes:
         block = self._read_exactly(wanted)
         self._hash.update(block)
         self._left_bytes -= len(block)
@@ -130,7 +155,10 @@ class StreamedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
-        self._pool.submit(self._raw.close)
+        try:
+            self._pool.submit(self._raw.abandon)
+        except RuntimeError:  # the pool was shut down first
+            self._raw.abandon()
 
 
 class FileReader:
@@ -147,13 +175,17 @@ class FileReader:
 
     async def open(self, path: str) -> StreamedFile:
         """Open a file to stream it. Raises SourceError."""
-        loop = asyncio.get_running_loop()
-        return StreamedFile(await loop.run_in_executor(self._pool, self._open, path), self._pool)
+        opening = self._pool.submit(self._open, path)
+        try:
+            return StreamedFile(await asyncio.wrap_future(opening), self._pool)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
 
     async def load(self, paths: Sequence[str]) -> list[LoadedFile | SourceError]:
         """Read small files whole, in one hop; a file that cannot be read has its error in its place.
 
-        A file that is no longer small has an error too: the caller streams it instead.
+        A file that is no longer small has SourceGrew in its place: the caller streams it instead.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: [self._load(path) for path in paths])
@@ -166,8 +198,9 @@ class FileReader:
             return file.sha256, file.fingerprint
 
     def close(self) -> None:
-        """Let idle threads go; one that hangs in a read is abandoned."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let the threads go once what was asked of them is done; one that hangs in a read is abandoned."""
+        # What is queued is not cancelled: files that nobody reads any more are still to be closed.
+        self._pool.shutdown(wait=False)
 
     def _open(self, path: str) -> HashedFile:
         try:
@@ -179,13 +212,19 @@ class FileReader:
         try:
             with self._open(path) as file:
                 if file.fingerprint.size > SMALL_FILE_BYTES_MAX:
-                    return SourceError("the file grew since it was planned")
+                    return SourceGrew(file.fingerprint)
                 content = file.read()
                 return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
         except SourceError as error:
             return error
         except OSError as error:
             return source_error(error)
+
+
+def _close_unwanted(opening: Future[HashedFile]) -> None:
+    """Close a file that was opened after everybody had stopped waiting for it."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:

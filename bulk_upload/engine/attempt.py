@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.transport import SendReport, Shipment
 
@@ -46,7 +47,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """A recorded attempt. `began_utc_s` is when its intent was recorded, `ended_utc_s` when it was over."""
+    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was over."""
 
     attempt_id: int
     concluded: Concluded
@@ -54,6 +55,15 @@ class AttemptResult:
     duration_s: float
     began_utc_s: float
     ended_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A request that began: times are the clock's then."""
+
+    attempt_id: int
+    began_at: float
+    began_utc_s: float
 
 
 class Resized(Exception):
@@ -76,23 +86,51 @@ class Attempter:
         Returns None when the run drains before it began, SourceError when the file cannot be opened. Raises
         Resized, LedgerUnusable.
         """
-        ticket = await self._parts.permits.acquire()
-        if ticket is None:
-            await self.withdraw(passage)
-            return None
+        result: AttemptResult | SourceError | None = None
         try:
-            async with self._opened(passage) as source:
-                return await self._send(passage, ticket, source)
+            ticket = await self._parts.permits.acquire(ahead=passage.attempt_no > 0)
+            if ticket is not None:
+                result = await self._use(ticket, passage)
         except SourceError as error:
-            self._parts.permits.cancel(ticket)
-            await self.withdraw(passage)
-            return error
-        except Resized:
-            self._parts.permits.cancel(ticket)
-            raise
+            result = error
+        finally:
+            # Whatever kept the request from beginning, a cancellation too: the ledger must not expect its end.
+            with anyio.CancelScope(shield=True):
+                await self._withdraw(passage)
+        return result
 
-    async def withdraw(self, passage: Passage) -> None:
-        """Record that an intent that was recorded ahead will not be acted on."""
+    async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
+        """Make a ticket a request, or give it back."""
+        async with AsyncExitStack() as opened:
+            source: Source | None = None
+            try:
+                with self._parts.drain.cut():
+                    source = await opened.enter_async_context(self._opened(passage))
+                if source is not None:
+                    await self._intend(passage, source)
+                    await self._outlast_pause(ticket)
+                if source is None or self._parts.drain.begun:
+                    self._parts.permits.cancel(ticket)
+                    return None
+            except BaseException:
+                self._parts.permits.cancel(ticket)
+                raise
+            request = self._begin(passage, source)
+            report = await self._send(passage, ticket, source, request)
+        # The file is closed by now: its place may be another's as soon as the slot is.
+        duration_s = self._parts.clock.monotonic() - request.began_at
+        concluded = await self._record(passage, ticket, request.attempt_id, report)
+        return AttemptResult(
+            attempt_id=request.attempt_id,
+            concluded=concluded,
+            sent=report.sent,
+            duration_s=duration_s,
+            began_utc_s=request.began_utc_s,
+            ended_utc_s=self._parts.clock.utc_s(),
+        )
+
+    async def _withdraw(self, passage: Passage) -> None:
+        """Record that an intent will not be acted on, where there is one."""
         attempt_id, passage.attempt_id, passage.loaded = passage.attempt_id, None, None
         if attempt_id is not None:
             now = self._parts.clock.utc_s()
@@ -100,12 +138,20 @@ class Attempter:
                 lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
             )
 
+    async def _outlast_pause(self, ticket: Ticket) -> None:
+        """Wait out a pause that the server asked for while the file was opened and its intent recorded."""
+        parts = self._parts
+        while (pause_s := parts.permits.pause_since_s(ticket)) > 0 and not parts.drain.begun:
+            await parts.drain.sleep(pause_s)
+
     @asynccontextmanager
     async def _opened(self, passage: Passage) -> AsyncIterator[Source]:
         loaded, passage.loaded = passage.loaded, None
         path = passage.work.entry.path
         if loaded is None and passage.source.size <= SMALL_FILE_BYTES_MAX:
             (result,) = await self._parts.reader.load([path])
+            if isinstance(result, SourceGrew):
+                raise Resized(result.fingerprint)
             if isinstance(result, SourceError):
                 raise result
             loaded = result
@@ -117,25 +163,41 @@ class Attempter:
             _require_size(stream.fingerprint, passage)
             yield stream
 
-    async def _send(self, passage: Passage, ticket: Ticket, source: Source) -> AttemptResult:
-        parts = self._parts
-        work = passage.work
-        passage.attempt_no += 1
-        began_utc_s = parts.clock.utc_s()
-        attempt_id = passage.attempt_id
+    async def _intend(self, passage: Passage, source: Source) -> None:
+        """Record that an attempt is about to be made, unless that was done ahead."""
+        if passage.attempt_id is not None:
+            return
+        intent = Intent(
+            entry_id=passage.entry_id,
+            attempt_no=passage.attempt_no + 1,
+            sent_name=passage.work.sent_name,
+            fingerprint=source.fingerprint,
+            at_utc_s=self._parts.clock.utc_s(),
+        )
+        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        with anyio.CancelScope(shield=True):
+            (passage.attempt_id,) = await self._parts.ledger.run(lambda store: store.intend([intent]))
+        await anyio.lowlevel.checkpoint_if_cancelled()
+
+    def _begin(self, passage: Passage, source: Source) -> _Request:
+        """Make the intent a request, and tell listeners."""
+        clock = self._parts.clock
+        attempt_id, passage.attempt_id = passage.attempt_id, None
         if attempt_id is None:
-            try:
-                attempt_id = await self._intend(passage, source, began_utc_s)
-            except BaseException:
-                parts.permits.cancel(ticket)
-                raise
-        passage.attempt_id = None
-        parts.emit(
+            raise AssertionError("only an intended attempt is made")
+        passage.attempt_no += 1
+        self._parts.emit(
             AttemptStarted(
-                path=work.entry.path, attempt_no=passage.attempt_no, file_bytes=source.fingerprint.size
+                path=passage.work.entry.path,
+                attempt_no=passage.attempt_no,
+                file_bytes=source.fingerprint.size,
             )
         )
-        started = parts.clock.monotonic()
+        return _Request(attempt_id=attempt_id, began_at=clock.monotonic(), began_utc_s=clock.utc_s())
+
+    async def _send(self, passage: Passage, ticket: Ticket, source: Source, request: _Request) -> SendReport:
+        parts = self._parts
+        work = passage.work
         cancelled: list[SendReport] = []
         shipment = Shipment(
             sent_name=work.sent_name,
@@ -144,44 +206,24 @@ class Attempter:
             source=source,
         )
         try:
-            report = await parts.transport.send(
+            return await parts.transport.send(
                 shipment, on_handed=parts.permits.handed, on_cancelled=cancelled.append
             )
         except BaseException:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
             with anyio.CancelScope(shield=True):
                 if cancelled:
-                    await self._record(passage, ticket, attempt_id, cancelled[0])
+                    await self._record(passage, ticket, request.attempt_id, cancelled[0])
             raise
-        duration_s = parts.clock.monotonic() - started
-        concluded = await self._record(passage, ticket, attempt_id, report)
-        return AttemptResult(
-            attempt_id=attempt_id,
-            concluded=concluded,
-            sent=report.sent,
-            duration_s=duration_s,
-            began_utc_s=began_utc_s,
-            ended_utc_s=parts.clock.utc_s(),
-        )
-
-    async def _intend(self, passage: Passage, source: Source, now_utc_s: float) -> int:
-        intent = Intent(
-            entry_id=passage.entry_id,
-            attempt_no=passage.attempt_no,
-            sent_name=passage.work.sent_name,
-            fingerprint=source.fingerprint,
-            at_utc_s=now_utc_s,
-        )
-        (attempt_id,) = await self._parts.ledger.run(lambda store: store.intend([intent]))
-        return attempt_id
 
     async def _record(
         self, passage: Passage, ticket: Ticket, attempt_id: int, report: SendReport
     ) -> Concluded:
         parts = self._parts
+        # Judged before the slot is given back: an answer that ends the run lets nothing more start.
+        judgement = parts.oversight.review(report.outcome, passage.entry_id)
         parts.permits.answered(ticket, report.outcome, report.sent.file_bytes)
         try:
-            judgement = parts.oversight.review(report.outcome, passage.entry_id)
             over = AttemptOver(
                 attempt_id=attempt_id,
                 entry_id=passage.entry_id,

@@ -19,12 +19,17 @@ from bulk_upload.engine.endings import Endings
 from bulk_upload.engine.twins import TwinKey
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.model import Fingerprint, Outcome
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.attempt import AttemptResult
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+
+RESIZES_MAX = 3
+"""A file found with another size more often than that is being written to, and might be for ever."""
+
+_DRAINED = "not sent: the run was draining"
 
 
 @dataclass(slots=True)
@@ -32,11 +37,14 @@ class _Fate:
     """How an entry would be left if nothing more happened to it."""
 
     state: EntryState = EntryState.PENDING
-    reason: str = "not sent: the run was draining"
+    reason: str = _DRAINED
 
 
 class Carrier:
-    """Takes entries through attempts, retries and reconciliation; each ends in exactly one EntrySettled event."""
+    """Takes entries through attempts, retries and reconciliation.
+
+    Each ends in exactly one EntrySettled event, unless the run drains while it is compared with its receipt.
+    """
 
     def __init__(self, parts: Parts, parking: Parking) -> None:
         self._parts = parts
@@ -71,50 +79,73 @@ class Carrier:
         await self._plan_again(work, known)
 
     async def _plan_again(self, work: StagedEntry, known: KnownEntry) -> None:
-        if plan_entry(known, work.source).step is Step.SETTLED:
+        planned = plan_entry(known, work.source)
+        if planned.step is Step.SETTLED:
             await self._endings.tell_accepted(work, known.entry_id)
         elif work.source is None:
             await self._endings.settle(
                 work, known.entry_id, EntryState.FAILED_LOCAL, "the file is no longer there"
             )
         else:
+            if known.state is not EntryState.PENDING:
+                await self._put_back(known.entry_id, planned.reason)
             passage = Passage(work=work, entry_id=known.entry_id, source=work.source)
             await self._through_the_gate(passage, holds_twin_key=False)
 
     async def _same_as_before(self, passage: Passage) -> bool:
-        """Whether a touched file still has the content its receipt is for; then nothing is sent."""
+        """Whether nothing is sent of a touched file: it has the content its receipt is for, or none to read."""
         work, known = passage.work, passage.work.known
         if known is None:
             raise AssertionError("only a known entry is compared")
         try:
-            sha256, fingerprint = await self._parts.reader.sha256(work.entry.path)
+            hashed = await self._hash(work.entry.path)
         except SourceError as error:
             await self._endings.settle(work, known.entry_id, EntryState.FAILED_LOCAL, error.reason)
             return True
+        if hashed is None:
+            return True
+        sha256, fingerprint = hashed
         passage.source = fingerprint
         planned = same_content(known, sha256)
         if planned.step is not Step.SETTLED:
-            now = self._parts.clock.utc_s()
-            await self._parts.ledger.run(
-                lambda store: store.settle(
-                    known.entry_id, EntryState.PENDING, reason=planned.reason, utc_s=now
-                )
-            )
+            await self._put_back(known.entry_id, planned.reason)
             return False
         await self._parts.ledger.run(lambda store: store.refresh(known.entry_id, fingerprint))
         await self._endings.tell_accepted(work, known.entry_id)
         return True
 
+    async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
+        """Hash a file as it is now; None when the run drains first. Raises SourceError."""
+        while not self._parts.drain.begun:
+            try:
+                with self._parts.drain.cut():
+                    return await self._parts.reader.sha256(path)
+            except SourceError as error:
+                if not error.local_limit:
+                    raise
+                policy = self._parts.settings.retry_policy
+                await self._park(policy.local_limit_s * (0.5 + self._parts.clock.jitter()))
+        return None
+
+    async def _put_back(self, entry_id: int, reason: str) -> None:
+        """Record that an accepted entry is to be sent anew."""
+        now = self._parts.clock.utc_s()
+        await self._parts.ledger.run(
+            lambda store: store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=now)
+        )
+
     async def _through_the_gate(self, passage: Passage, *, holds_twin_key: bool) -> None:
         """Send while no other entry that looks alike is on its way."""
         twins = self._parts.twins
+        resize_count = 0
         while True:
             key = TwinKey(passage.work.sent_name, passage.source.size, passage.work.entry.purpose)
             if not holds_twin_key:
                 with self._parking.space():
                     holds_twin_key = await twins.hold(key)
             if not holds_twin_key:
-                reason = "another entry with the same name, size and purpose is in doubt"
+                alike = "another entry with the same name, size and purpose is in doubt"
+                reason = _DRAINED if self._parts.drain.begun else alike
                 self._endings.tell(passage.work, EntryState.PENDING, reason=reason)
                 return
             try:
@@ -122,7 +153,16 @@ class Carrier:
             except Resized as resized:
                 twins.release(key)
                 passage.source, holds_twin_key = resized.source, False
-                continue
+                resize_count += 1
+                if resize_count <= RESIZES_MAX:
+                    continue
+                await self._endings.settle(
+                    passage.work,
+                    passage.entry_id,
+                    EntryState.FAILED_LOCAL,
+                    "the file keeps changing its size",
+                )
+                return
             except BaseException:
                 twins.bar(key)
                 raise

@@ -57,7 +57,8 @@ class Doubts:
             settles_at_utc_s=result.ended_utc_s + settle_s,
             candidate_id=outcome.candidate_id,
         )
-        if outcome.answered and not self._parts.profile.can_list:
+        held = self._parts.settings.in_doubt is InDoubtPolicy.HOLD
+        if outcome.answered and not self._parts.profile.can_list and not held:
             # The server said that it failed and there is no list to ask: its word is taken.
             return await self._release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
@@ -101,7 +102,9 @@ class Doubts:
         if work.source != sent_as:
             return None
         try:
-            sha256, fingerprint = await self._parts.reader.sha256(work.entry.path)
+            with self._parts.drain.cut():
+                sha256, fingerprint = await self._parts.reader.sha256(work.entry.path)
+                return sha256 if fingerprint == sent_as else None
         except SourceError:
-            return None
-        return sha256 if fingerprint == sent_as else None
+            pass
+        return None

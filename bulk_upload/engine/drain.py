@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import anyio
 
@@ -19,6 +20,7 @@ class Drain:
         self._on_begin = on_begin
         self._begun = anyio.Event()
         self._stop: Stop | None = None
+        self._cut: WeakSet[anyio.CancelScope] = WeakSet()
 
     @property
     def stop(self) -> Stop | None:
@@ -35,12 +37,22 @@ class Drain:
         if self._stop is None:
             self._stop = stop
             self._begun.set()
+            for scope in self._cut:
+                scope.cancel()
             self._on_begin(stop)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the drain begins."""
         with anyio.move_on_after(seconds):
             await self._begun.wait()
+
+    def cut(self) -> anyio.CancelScope:
+        """Return a scope that is left as soon as the drain begins: for waits that are of no use then."""
+        scope = anyio.CancelScope()
+        self._cut.add(scope)
+        if self.begun:
+            scope.cancel()
+        return scope
 
     async def wait(self) -> None:
         """Wait until the drain begins."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 
 from bulk_upload.core.plan import Step
 from bulk_upload.core.records import Intent
@@ -12,19 +14,22 @@ from bulk_upload.core.source import LoadedFile
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.attempt import Passage
 from bulk_upload.engine.twins import TwinKey
+from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from anyio.abc import ObjectSendStream, TaskGroup
 
+    from bulk_upload.core.source import SourceError
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import Attempter
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
 
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+PARKED_MIN = 256
+"""More than two batches: fewer could all be waiting for a look-alike that was read ahead and has no room to start."""
 
 
 class Feeder:
@@ -38,14 +43,14 @@ class Feeder:
         self,
         parts: Parts,
         parking: Parking,
-        attempter: Attempter,
         carry: Callable[[Passage, bool], Coroutine[Any, Any, None]],
     ) -> None:
         self._parts = parts
         self._parking = parking
-        self._attempter = attempter
         self._carry = carry
         self._room = anyio.Event()
+        self._intended: dict[int, Passage] = {}
+        """Passages with an intent that are not started yet, by the intent's attempt."""
 
     def on_change(self) -> None:
         """Look again whether there is room."""
@@ -54,16 +59,27 @@ class Feeder:
 
     async def feed(self, pages: AsyncIterator[list[StagedEntry]], tasks: TaskGroup) -> None:
         """Start a task for every entry; return when all are started or the run drains."""
-        send, receive = anyio.create_memory_object_stream[list[tuple[Passage, bool]]](0)
-        async with anyio.create_task_group() as ahead, receive:
-            ahead.start_soon(self._prepare, pages, send)
-            async for batch in receive:
-                for index, (passage, holds_twin_key) in enumerate(batch):
-                    await self._wait_for_room()
-                    if self._parts.drain.begun:
-                        await self._give_back(batch[index:])
-                        break
-                    tasks.start_soon(self._carry, passage, holds_twin_key)
+        try:
+            send, receive = anyio.create_memory_object_stream[list[tuple[Passage, bool]]](0)
+            async with receive, anyio.create_task_group() as ahead:
+                ahead.start_soon(self._prepare, pages, send)
+                async for batch in receive:
+                    await self._start(batch, tasks)
+        finally:
+            # Cancelled or not: the ledger must not expect the end of what was never begun.
+            with anyio.CancelScope(shield=True):
+                await self._give_back()
+
+    async def _start(self, batch: list[tuple[Passage, bool]], tasks: TaskGroup) -> None:
+        for passage, holds_twin_key in batch:
+            await self._wait_for_room()
+            if self._parts.drain.begun:
+                return
+            if passage.attempt_id is not None:
+                del self._intended[passage.attempt_id]
+            tasks.start_soon(self._carry, passage, holds_twin_key)
+            # It counts as live from its first step on, which comes before our next one.
+            await anyio.lowlevel.checkpoint()
 
     async def _prepare(
         self,
@@ -93,7 +109,11 @@ class Feeder:
         return batch
 
     async def _read_ahead(self, batch: list[tuple[Passage, bool]], ahead: list[tuple[int, TwinKey]]) -> None:
-        loaded = await self._parts.reader.load([batch[index][0].work.entry.path for index, _ in ahead])
+        loaded: list[LoadedFile | SourceError] = []
+        with self._parts.drain.cut():
+            loaded = await self._parts.reader.load([batch[index][0].work.entry.path for index, _ in ahead])
+        if self._parts.drain.begun:
+            return
         intents: list[Intent] = []
         meant: list[Passage] = []
         now = self._parts.clock.utc_s()
@@ -116,26 +136,36 @@ class Feeder:
                 )
             )
         if intents:
-            attempt_ids = await self._parts.ledger.run(lambda store: store.intend(intents))
-            for passage, attempt_id in zip(meant, attempt_ids, strict=True):
-                passage.attempt_id = attempt_id
+            # Shielded: an intent whose id nobody knows could not be withdrawn.
+            with anyio.CancelScope(shield=True):
+                attempt_ids = await self._parts.ledger.run(lambda store: store.intend(intents))
+                for passage, attempt_id in zip(meant, attempt_ids, strict=True):
+                    passage.attempt_id = attempt_id
+                    self._intended[attempt_id] = passage
 
-    async def _give_back(self, batch: list[tuple[Passage, bool]]) -> None:
+    async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""
-        for passage, _ in batch:
-            await self._attempter.withdraw(passage)
+        attempt_ids = list(self._intended)
+        self._intended.clear()
+        if attempt_ids:
+            now = self._parts.clock.utc_s()
+            # A ledger that fails now is noticed by the verdict; raising would hide a cancellation.
+            with suppress(LedgerUnusable):
+                await self._parts.ledger.run(
+                    lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now)
+                )
 
     async def _wait_for_room(self) -> None:
-        if self._has_room():
-            return
-        self._room = anyio.Event()
-        await self._room.wait()
+        # Looked at again after each wake: an entry that is parked for an instant only leaves no room.
+        while not self._has_room():
+            self._room = anyio.Event()
+            await self._room.wait()
 
     def _has_room(self) -> bool:
         if self._parts.drain.begun:
             return True
         busy = self._parking.active_count >= self._parts.permits.limit
-        return not busy and self._parking.parked_count < self._parts.settings.parked_max
+        return not busy and self._parking.parked_count < max(PARKED_MIN, self._parts.settings.parked_max)
 
 
 def _passage(work: StagedEntry) -> Passage:

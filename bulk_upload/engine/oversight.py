@@ -15,11 +15,11 @@ from bulk_upload.exit_status import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.core.standing import Judgement
-    from bulk_upload.edge.clock import Clock
     from bulk_upload.engine.drain import Drain
 
 
@@ -38,7 +38,7 @@ class Oversight:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._standing = Standing()
+        self._standing = Standing(entry_count=to_send_count)
         self._patience = Patience(settings.patience_s)
         self._errors_limit = settings.errors_limit(to_send_count)
         self._failed_count = 0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.edge.clock import Clock
     from bulk_upload.edge.files import FileReader
     from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport

@@ -11,9 +11,9 @@ from bulk_upload.core.model import Accepted, InDoubt, Throttled, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.limit import Controller, Ticket
     from bulk_upload.core.model import Outcome
-    from bulk_upload.edge.clock import Clock
 
 
 class Permits:
@@ -29,6 +29,7 @@ class Permits:
         self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._rejected_at = float("-inf")
         self.in_flight = 0
         self._unrecorded = 0
 
@@ -47,14 +48,17 @@ class Permits:
         """The controller's words for its present limit."""
         return self._controller.explain()
 
-    async def acquire(self) -> Ticket | None:
-        """Wait for a slot; None when the run drains."""
+    async def acquire(self, *, ahead: bool = False) -> Ticket | None:
+        """Wait for a slot; None when the run drains. `ahead` is for entries that have waited before: they go first."""
         if self._closed:
             return None
         if not self._waiting and (ticket := self._try_start()) is not None:
             return ticket
         future: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        if ahead:
+            self._waiting.appendleft(future)
+        else:
+            self._waiting.append(future)
         self._pump()
         try:
             return await future
@@ -81,6 +85,10 @@ class Permits:
         self._controller.on_cancel(self._clock.monotonic(), ticket)
         self._pump()
 
+    def pause_since_s(self, ticket: Ticket) -> float:
+        """How long a pause still lasts that began after the ticket was handed out, 0 where none did."""
+        return self.pause_s if ticket.started_at <= self._rejected_at else 0.0
+
     def handed(self, count: int) -> None:
         """Tell the controller that bytes left."""
         self._controller.on_bytes(self._clock.monotonic(), count)
@@ -106,17 +114,19 @@ class Permits:
             case Accepted():
                 self._controller.on_success(now, ticket, file_bytes)
             case Throttled(http_status=status, retry_after_s=wait_s):
-                self._controller.on_reject(
-                    now, ticket, retry_after_s=wait_s, quota=status == 429, jitter=self._clock.jitter()
-                )
+                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429)
             case InDoubt(http_status=503) | Unavailable(http_status=503):
-                self._controller.on_reject(
-                    now, ticket, retry_after_s=None, quota=False, jitter=self._clock.jitter()
-                )
+                self._reject(now, ticket, retry_after_s=None, quota=False)
             case InDoubt() | Unavailable():
                 self._controller.on_failure(now, ticket)
             case _:
                 self._controller.on_cancel(now, ticket)
+
+    def _reject(self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool) -> None:
+        self._rejected_at = now
+        self._controller.on_reject(
+            now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=self._clock.jitter()
+        )
 
     def _try_start(self) -> Ticket | None:
         if self.in_flight >= self._controller.limit or self._unrecorded >= self._controller.limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,30 +13,36 @@ from bulk_upload.core.reconcile import (
     Found,
     NotYet,
     Undecided,
+    is_before,
     judge,
     matches,
     suspects,
     window_start_utc_s,
 )
-from bulk_upload.core.timestamps import utc_seconds
 from bulk_upload.edge.transport import ListFailed
+from bulk_upload.engine.twins import TwinKey
+from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt, Verdict
-    from bulk_upload.edge.clock import Clock
     from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
     from bulk_upload.engine.drain import Drain
 
 LIST_PAGES_MAX = 1000
 LIST_TRIES_MAX = 4
+STALE_PAGES_MAX = 20
+"""More pages in a row without a new file are no sign of a busy server, but of one that ignores the offset."""
 PAGE_OVERLAP = 10
 """Pages overlap: offsets shift when somebody deletes a file between two of them."""
+
+_ENDED = "the run ended before the server's list could tell"
 
 
 @dataclass(slots=True)
@@ -73,7 +80,7 @@ class Reconciler:
         if not (self._profile.can_list and self._profile.keeps_names):
             return Undecided(f"a {self._profile.name} server's list cannot tell")
         if self._drain.begun:
-            return Undecided("the run ended before the server's list could tell")
+            return Undecided(_ENDED)
         # Several looks before absence is believed: the list may lag.
         poll_s = min(10.0, max(0.5, (doubt.settles_at_utc_s - self._clock.utc_s()) / 4))
         question = _Question(doubt, poll_s, asyncio.get_running_loop().create_future())
@@ -99,12 +106,16 @@ class Reconciler:
             wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
             await self._drain.sleep(max(0.0, wait_s))
             if self._drain.begun:
-                self._give_up("the run ended before the server's list could tell")
+                self._give_up(_ENDED)
                 return
             self._emit(Reconciling(waiting_count=len(self._questions)))
             try:
-                await self._look(list(self._questions))
+                with self._drain.cut():
+                    await self._look(list(self._questions))
                 failures = 0
+            except LedgerUnusable as error:
+                self._give_up(str(error))
+                return
             except ListFailed as error:
                 failures += 1
                 if failures >= LIST_TRIES_MAX:
@@ -121,9 +132,11 @@ class Reconciler:
         }
         ids = {file.file_id for files in suspected.values() for file in files}
         claimed = await self._claimed(ids)
+        # One that was asked while the list was read counts, too.
+        alike = Counter(_looks(one.doubt) for one in self._questions)
         for question in questions:
             verdict: Verdict
-            if _has_twin(question, questions):
+            if alike[_looks(question.doubt)] > 1:
                 verdict = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
                 verdict = judge(
@@ -131,6 +144,7 @@ class Reconciler:
                     suspected[question.doubt.attempt_id],
                     claimed_ids=claimed,
                     listed_at_utc_s=listed_at_utc_s,
+                    clock_offset_s=offset_s,
                 )
             if isinstance(verdict, NotYet):
                 settles_s = max(question.doubt.settles_at_utc_s, listed_at_utc_s + 0.05)
@@ -146,36 +160,43 @@ class Reconciler:
 
     async def _listing(self, doubts: list[Doubt]) -> list[ListedFile]:
         """Return the listed files that could matter, from the newest back to before the oldest doubt."""
-        not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
         names = {one.sent_name for one in doubts} | {None}
         candidates = {one.candidate_id for one in doubts}
         kept: list[ListedFile] = []
         seen: set[str] = set()
         offset = 0
+        stale_count = 0
         for _ in range(LIST_PAGES_MAX):
             page = await self._transport.list_page(limit=self._profile.list_page, offset=offset)
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
-            # A short page is no proof of the end: a server may cap pages below what was asked for.
-            if not fresh or min(utc_seconds(one.created_at) or float("inf") for one in page) < not_before_s:
+            # Anew for each page: the first answer of a run tells how far the clocks are apart.
+            not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
+            # A short page is no proof of the end: a server may cap pages below what was asked for. Nor is one
+            # without news: as many files as it has may have come in before it since the last one was read.
+            if not page or is_before(page, not_before_s):
                 return kept
-            offset += max(1, len(page) - PAGE_OVERLAP)
+            stale_count = 0 if fresh else stale_count + 1
+            if stale_count > STALE_PAGES_MAX:
+                raise ListFailed("the server's list shows the same files on every page")
+            offset += len(page) - (min(PAGE_OVERLAP, len(page) // 2) if fresh else 0)
         raise ListFailed(f"the server's list did not end after {LIST_PAGES_MAX} pages")
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
         """A listed file is looked up before it is believed: lists may be stale."""
-        reason = ""
-        for attempt_no in range(LIST_TRIES_MAX):
-            try:
-                file = await self._transport.look_up(found.file.file_id)
-            except ListFailed as error:
-                reason = str(error)
-                await self._drain.sleep(2.0**attempt_no * (0.5 + 0.5 * self._clock.jitter()))
-                continue
-            if file is not None and matches(doubt, file):
-                return Found(file)
-            return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
+        reason = _ENDED
+        with self._drain.cut():
+            for attempt_no in range(LIST_TRIES_MAX):
+                try:
+                    file = await self._transport.look_up(found.file.file_id)
+                except ListFailed as error:
+                    reason = str(error)
+                    await self._drain.sleep(2.0**attempt_no * (0.5 + 0.5 * self._clock.jitter()))
+                    continue
+                if file is not None and matches(doubt, file):
+                    return Found(file)
+                return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
         return Undecided(reason)
 
     def _answer(self, question: _Question, verdict: Verdict) -> None:
@@ -188,11 +209,5 @@ class Reconciler:
             self._answer(question, Undecided(reason))
 
 
-def _has_twin(question: _Question, questions: list[_Question]) -> bool:
-    doubt = question.doubt
-    alike = (doubt.sent_name, doubt.file_bytes, doubt.purpose)
-    return any(
-        (one.doubt.sent_name, one.doubt.file_bytes, one.doubt.purpose) == alike
-        and one.doubt.attempt_id != doubt.attempt_id
-        for one in questions
-    )
+def _looks(doubt: Doubt) -> TwinKey:
+    return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)

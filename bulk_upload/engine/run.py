@@ -17,7 +17,6 @@ from bulk_upload.core.plan import Step
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
-from bulk_upload.engine.attempt import Attempter
 from bulk_upload.engine.carrier import Carrier
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.feeder import Feeder
@@ -33,13 +32,13 @@ from bulk_upload.exit_status import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Controller
     from bulk_upload.core.model import Entry
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.edge.clock import Clock
     from bulk_upload.edge.files import FileReader
     from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
@@ -105,7 +104,7 @@ class Run:
             emit=emit,
         )
         self._carrier = Carrier(self._parts, self._parking)
-        self._feeder = Feeder(self._parts, self._parking, Attempter(self._parts), self._carry)
+        self._feeder = Feeder(self._parts, self._parking, self._carry)
 
     @property
     def draining(self) -> bool:
@@ -207,17 +206,11 @@ class Run:
         error: Exception = group
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
-        hint = error.hint if isinstance(error, LedgerUnusable) else None
-        self._drain.begin(
-            Stop(
-                status=ExitStatus.LEDGER_UNUSABLE,
-                reason=str(error),
-                hint=hint or "run the same command again",
-            )
-        )
+        self._drain.begin(_ledger_stop(error))
 
     def _on_drain(self, stop: Stop) -> None:
         self._parts.permits.close()
+        self._parts.twins.close()
         self._on_change()
         self._emit(Draining(reason=stop.reason))
 
@@ -250,15 +243,24 @@ class Run:
         )
 
     async def _verdict(self) -> RunResult:
-        stop = self._drain.stop
+        failure = self._parts.ledger.failure
+        # Whatever began the drain: a ledger that failed since is the worse news.
+        stop = self._drain.stop if failure is None else _ledger_stop(failure)
         states = await self._entries.states()
         status = exit_status(states, stop)
-        if self._parts.ledger.failure is None:
+        if failure is None:
             now = self._parts.clock.utc_s()
             await self._guarded(
                 self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
         return RunResult(status=status, states=states, stop=stop)
+
+
+def _ledger_stop(error: Exception) -> Stop:
+    hint = error.hint if isinstance(error, LedgerUnusable) else None
+    return Stop(
+        status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=hint or "run the same command again"
+    )
 
 
 def _register_page(

@@ -21,19 +21,20 @@ class TwinGate:
     def __init__(self) -> None:
         self._held: dict[TwinKey, deque[asyncio.Future[bool]]] = {}
         self._barred: set[TwinKey] = set()
+        self._closed = False
 
     def try_hold(self, key: TwinKey) -> bool:
         """Take the key if nobody has it."""
-        if key in self._held or key in self._barred:
+        if self._closed or key in self._held or key in self._barred:
             return False
         self._held[key] = deque()
         return True
 
     async def hold(self, key: TwinKey) -> bool:
-        """Wait for the key; False when a twin is in doubt and stays so in this run."""
+        """Wait for the key; False when a twin is in doubt and stays so in this run, or the run drains."""
         if self.try_hold(key):
             return True
-        if key in self._barred:
+        if self._closed or key in self._barred:
             return False
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._held[key].append(future)
@@ -45,8 +46,10 @@ class TwinGate:
             raise
 
     def release(self, key: TwinKey) -> None:
-        """Let the next one in."""
-        waiting = self._held[key]
+        """Let the next one in; nobody once the key is barred."""
+        waiting = self._held.get(key)
+        if waiting is None:
+            return
         while waiting:
             future = waiting.popleft()
             if not future.done():
@@ -57,6 +60,17 @@ class TwinGate:
     def bar(self, key: TwinKey) -> None:
         """Let nobody of this key through any more: the one who holds it stays in doubt."""
         self._barred.add(key)
-        for future in self._held.pop(key, ()):
-            if not future.done():
-                future.set_result(False)
+        _turn_away(self._held.pop(key, deque()))
+
+    def close(self) -> None:
+        """Let nobody through any more: the run drains."""
+        self._closed = True
+        for waiting in self._held.values():
+            _turn_away(waiting)
+
+
+def _turn_away(waiting: deque[asyncio.Future[bool]]) -> None:
+    while waiting:
+        future = waiting.popleft()
+        if not future.done():
+            future.set_result(False)

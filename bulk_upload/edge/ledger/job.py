@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.lock import RunLock
-from bulk_upload.edge.ledger.opening import open_for_writing, unusable
+from bulk_upload.edge.ledger.opening import open_for_writing, require_ledger, unusable
 from bulk_upload.edge.ledger.place import require_local_folder
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from bulk_upload.edge.ledger.store import JobIdentity
+    from bulk_upload.edge.ledger.identity import JobIdentity
 
 
 @dataclass(slots=True)
@@ -22,30 +24,30 @@ class Ledger:
 
     path: str
     writer: LedgerWriter
-    lock: RunLock
     orphan_count: int
 
     async def close(self) -> None:
         """Write what is queued and let the next run in."""
-        try:
-            await self.writer.close()
-        finally:
-            self.lock.release()
+        await self.writer.close()
 
 
 def open_ledger(path: str, job: JobIdentity, *, version: str, moved_root: bool, utc_s: float) -> Ledger:
     """Open, lock and claim the ledger of a job. Raises LedgerUnusable and its kin. Call on the event loop."""
+    # Two names of one ledger must not become two locks.
+    path = os.path.realpath(path)
     require_local_folder(path)
+    # Before the lock: a file that is not ours gets no side file either.
+    require_ledger(path, may_be_new=True)
     lock = RunLock.acquire(path)
     try:
         connection = open_for_writing(path)
         try:
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")
-            store.claim(job, moved_root=moved_root, utc_s=utc_s)
+            claim(connection, job, moved_root=moved_root, utc_s=utc_s)
             orphan_count = store.begin_run(version=version, utc_s=utc_s)
             connection.execute("COMMIT")
-            return Ledger(path, LedgerWriter(store, path), lock, orphan_count)
+            return Ledger(path, LedgerWriter(store, path, on_end=lock.release), orphan_count)
         except BaseException:
             connection.close()
             raise

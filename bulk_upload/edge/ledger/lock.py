@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import time
 from contextlib import suppress
 from typing import Self
 
 from bulk_upload.core.display import printable
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
+
+_TRIES_MAX = 4
+_TRY_EVERY_S = 0.05
+"""Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
 
 
 class RunLock:
@@ -23,24 +29,24 @@ class RunLock:
 
     @classmethod
     def acquire(cls, ledger_path: str) -> Self:
-        """Take the lock at once. Raises LedgerLocked, or LedgerUnusable when the side file cannot be made."""
+        """Take the lock at once. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
         path = ledger_path + ".lock"
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(path, flags, 0o600)
         except OSError as error:
-            raise LedgerUnusable(
-                f"cannot create {printable(path)}: {error.strerror}",
-                hint="choose a folder you may write to with --ledger FILE",
-            ) from None
+            raise _unusable(path, error.strerror) from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(descriptor, 64).decode("ascii", "replace").strip()
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unusable(path, "not a regular file")
+            _lock(descriptor, ledger_path)
+        except OSError as error:
             os.close(descriptor)
-            raise LedgerLocked(
-                f"another run works on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
-                hint="wait until it ends; `bulk-upload status` shows how far it is",
-            ) from None
+            raise _unusable(path, error.strerror) from None
+        except LedgerUnusable:
+            os.close(descriptor)
+            raise
         with suppress(OSError):
             # A full disk must not keep us from a lock we already hold; the name is only a courtesy.
             os.ftruncate(descriptor, 0)
@@ -52,3 +58,50 @@ class RunLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def run_is_at_work(ledger_path: str) -> bool:
+    """Whether some process holds a ledger's lock now; False where that cannot be told."""
+    path = os.path.realpath(ledger_path) + ".lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        # Shared: those who only look do not take each other for a run.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int, ledger_path: str) -> None:
+    tries = 1
+    while not _try_to_lock(descriptor):
+        if tries == _TRIES_MAX:
+            holder = os.read(descriptor, 64).decode("ascii", "replace").strip()
+            raise LedgerLocked(
+                f"another run works on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
+                hint="wait until it ends; `bulk-upload status` shows how far it is",
+            )
+        tries += 1
+        time.sleep(_TRY_EVERY_S)
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unusable(path: str, why: str | None) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"cannot lock {printable(path)}: {why}",
+        hint="choose a folder you may write to with --ledger FILE",
+    )

@@ -4,11 +4,62 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
+from contextlib import closing
 from urllib.parse import quote
 
 from bulk_upload.core.display import printable
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
+
+BUSY_S = 10.0
+"""How long to wait for another program that holds the database, before it counts as unusable."""
+
+_BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+_NO_NEW_ONE = "a new ledger would not know what was uploaded"
+_HINTS = {
+    "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
+    "disk I/O error": f"look after the ledger's disk, then run again; {_NO_NEW_ONE}",
+    "not a database": "this file is not a ledger; choose another with --ledger FILE",
+    "malformed": f"the file is damaged: keep it, and put back a whole copy of it; {_NO_NEW_ONE}",
+    "locked": "another program has the database open for writing: close it and run again",
+    "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
+    "unable to open": f"this needs write permission for the ledger and its folder; {_NO_NEW_ONE}",
+}
+
+
+def require_ledger(path: str, *, may_be_new: bool) -> None:
+    """Raise LedgerUnusable or LedgerNewer unless there is a ledger at `path`, or room for one if it may be new.
+
+    Leaves the file as it is, and makes no new ones beside it unless a log lies there.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        status = None
+    except OSError as error:
+        raise LedgerUnusable(
+            f"cannot use the ledger {printable(path)}: {error.strerror}",
+            hint="choose another with --ledger FILE",
+        ) from None
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise LedgerUnusable(
+            f"{printable(path)} is a folder or another thing that cannot be a ledger",
+            hint="choose a file with --ledger FILE",
+        )
+    if status is None or status.st_size == 0:
+        if _has_log(path):
+            raise LedgerUnusable(
+                f"{printable(path)}-wal holds what a run recorded last, but its ledger is gone",
+                hint=f"put {printable(path)} back beside it; to start anew without it, remove the -wal file",
+            )
+        _require_may_be_new(path, may_be_new=may_be_new)
+        return
+    try:
+        with closing(_connect_uri(_unchanging_uri(path))) as connection:
+            _require_ours(connection, path, may_be_new=may_be_new)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
 
 
 def open_for_writing(path: str) -> sqlite3.Connection:
@@ -16,12 +67,15 @@ def open_for_writing(path: str) -> sqlite3.Connection:
 
     The caller holds the run lock.
     """
+    require_ledger(path, may_be_new=True)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        connection = sqlite3.connect(
+            os.path.abspath(path), isolation_level=None, check_same_thread=False, timeout=BUSY_S
+        )
         try:
-            _require_ours(connection, path, may_be_empty=True)
             _make_durable(connection, path)
             _create_or_migrate(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
             raise
@@ -31,22 +85,14 @@ def open_for_writing(path: str) -> sqlite3.Connection:
 
 
 def open_for_reading(path: str) -> sqlite3.Connection:
-    """Open an existing ledger without changing it, also while a run writes. Raises LedgerUnusable."""
-    if not os.path.isfile(path):
-        raise LedgerUnusable(
-            f"there is no ledger at {printable(path)}",
-            hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
-        )
+    """Open an existing ledger as it is at the first look, also while a run writes. Raises LedgerUnusable."""
+    require_ledger(path, may_be_new=False)
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=10.0,
-        )
+        connection = _connect_uri(reading_uri(path))
         try:
-            _require_ours(connection, path, may_be_empty=False)
+            connection.execute("PRAGMA query_only = ON")
+            # One transaction from the first look on: all that is read belongs to one moment.
+            connection.execute("BEGIN")
         except BaseException:
             connection.close()
             raise
@@ -55,26 +101,44 @@ def open_for_reading(path: str) -> sqlite3.Connection:
     return connection
 
 
+def reading_uri(path: str) -> str:
+    """Return the URI under which SQLite reads a ledger, leaves its bytes alone and no new files behind."""
+    if _has_log(path):
+        return _uri(path, "mode=ro")
+    # Nobody writes it now. With `ro` SQLite could not take away the two side files it makes for reading.
+    here = (path, os.path.dirname(os.path.abspath(path)))
+    may_write = all(os.access(one, os.W_OK, effective_ids=True) for one in here)
+    return _uri(path, "mode=rw") if may_write else _unchanging_uri(path)
+
+
 def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
     """Return SQLite's complaint about a ledger with what to do about it."""
     words = str(error)
-    hint = "choose another place with --ledger FILE"
-    if "full" in words:
-        hint = "free some space on the ledger's disk and run again; nothing that was recorded is lost"
-    elif "not a database" in words:
-        hint = "this file is not a ledger; choose another with --ledger FILE"
-    elif "readonly" in words or "unable to open" in words:
-        hint = "check that you may write to the ledger and its folder, or choose another with --ledger FILE"
+    if isinstance(error, _BUGS):
+        hint = "this is a bug in bulk-upload: please report it; nothing that was recorded is lost"
+    else:
+        hint = next(
+            (hint for sign, hint in _HINTS.items() if sign in words), "choose another with --ledger FILE"
+        )
     return LedgerUnusable(f"cannot use the ledger {printable(path)}: {words}", hint=hint)
 
 
-def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_empty: bool) -> None:
+def _require_may_be_new(path: str, *, may_be_new: bool) -> None:
+    if not may_be_new:
+        raise LedgerUnusable(
+            f"there is no ledger at {printable(path)}",
+            hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
+        )
+
+
+def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool) -> None:
     application_id = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
-    (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if may_be_empty and table_count == 0 and application_id == 0:
+    if application_id == version == _pragma(connection, "schema_version") == 0:
+        # What a run leaves that dies while it makes its ledger.
+        _require_may_be_new(path, may_be_new=may_be_new)
         return
-    if application_id != APPLICATION_ID:
+    if application_id != APPLICATION_ID or version < 1:
         raise LedgerUnusable(
             f"{printable(path)} is a database of another program",
             hint="choose another file with --ledger FILE",
@@ -83,6 +147,11 @@ def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_empty: bo
         raise LedgerNewer(
             f"the ledger {printable(path)} has schema version {version}; this bulk-upload knows up to {SCHEMA_VERSION}",
             hint="upgrade bulk-upload; the ledger was left untouched",
+        )
+    if version < SCHEMA_VERSION and not may_be_new:
+        raise LedgerUnusable(
+            f"the ledger {printable(path)} has the older schema version {version}",
+            hint="run its job again: that brings the ledger up to date and keeps a backup",
         )
 
 
@@ -114,17 +183,35 @@ def _create_or_migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _run_script(connection: sqlite3.Connection, script: str, version: int) -> None:
+    """Run a script as one transaction: a crash, or an error in the midst of it, leaves what was before."""
     connection.executescript(
         f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
     )
 
 
 def _back_up(connection: sqlite3.Connection, backup_path: str) -> None:
-    backup = sqlite3.connect(backup_path)
-    try:
+    with closing(sqlite3.connect(os.path.abspath(backup_path))) as backup:
         connection.backup(backup)
-    finally:
-        backup.close()
+
+
+def _unchanging_uri(path: str) -> str:
+    """Return the URI for a look that makes no side files; a log, where there is one, must be looked at too."""
+    return _uri(path, "mode=ro" if _has_log(path) else "mode=ro&immutable=1")
+
+
+def _uri(path: str, query: str) -> str:
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?{query}"
+
+
+def _connect_uri(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+
+
+def _has_log(path: str) -> bool:
+    try:
+        return os.stat(os.path.realpath(path) + "-wal").st_size > 0
+    except OSError:
+        return False
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -1,8 +1,9 @@
-"""Whether a ledger can live where it was asked to."""
+"""Whether a ledger can live where it was asked to, and whether it is still there."""
 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 
 from bulk_upload.core.display import printable
@@ -10,19 +11,27 @@ from bulk_upload.errors import LedgerUnusable
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "fuse.ceph",
+        "fuse.gcsfuse",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gpfs",
+        "lustre",
         "nfs",
         "nfs4",
-        "cifs",
         "smb3",
         "smbfs",
-        "fuse.sshfs",
-        "fuse.s3fs",
-        "fuse.gcsfuse",
-        "9p",
-        "ceph",
-        "lustre",
     }
 )
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def require_local_folder(ledger_path: str, *, mounts: str = "/proc/self/mounts") -> None:
@@ -52,8 +61,40 @@ def _file_system(folder: str, mounts: str) -> str | None:
             fields = line.split(" ")
             if len(fields) < 3:
                 continue
-            path = fields[1].replace("\\040", " ")
+            path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[1])
             inside = folder == path or folder.startswith(path.rstrip("/") + "/")
             if inside and len(path) >= len(best_path):
                 best_path, best_kind = path, fields[2]
     return best_kind
+
+
+class FilesInPlace:
+    """Watches that a ledger's files keep their names.
+
+    A file that is moved, replaced or deleted while it is open takes what is written to it along, without any
+    error: the next run would find a ledger that lacks what was recorded.
+    """
+
+    def __init__(self, ledger_path: str) -> None:
+        self._ledger_path = ledger_path
+        self._identities = self._look()
+
+    def require(self) -> None:
+        """Raise LedgerUnusable when a file is no longer the one that had its name at first."""
+        if self._look() != self._identities:
+            raise LedgerUnusable(
+                f"the ledger {printable(self._ledger_path)} was moved, replaced or deleted during the run",
+                hint="put the ledger and its -wal file back under their names before you run again;"
+                " without them files may be uploaded twice",
+            )
+
+    def _look(self) -> list[tuple[int, int] | None]:
+        return [_identity(self._ledger_path + suffix) for suffix in ("", "-wal")]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)

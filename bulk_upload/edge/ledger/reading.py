@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import EntryState
-from bulk_upload.edge.ledger.opening import open_for_reading
+from bulk_upload.edge.ledger import orphans
+from bulk_upload.edge.ledger.lock import run_is_at_work
+from bulk_upload.edge.ledger.opening import open_for_reading, unusable
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-_ROWS = """
-SELECT e.path, e.purpose, e.state, r.file_id, coalesce(r.bytes, e.size), r.sha256, coalesce(r.sent_name, ''),
-       e.attempt_count, e.http_status, e.reason, e.first_seen_utc, e.settled_utc
-FROM entries e LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND e.state = 'accepted'
+_ROWS = f"""
+SELECT e.path, e.purpose, {orphans.STATE} AS now, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
+       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}
+FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
 """
-_SUPERSEDED_ROWS = """
-SELECT e.path, e.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
+_OTHER_RECEIPTS = f"""
+SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
        0, NULL, NULL, e.first_seen_utc, r.settled_utc
-FROM receipts r JOIN entries e ON e.entry_id = r.entry_id WHERE r.superseded_utc IS NOT NULL
+FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
+WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
 """
 
@@ -40,10 +43,16 @@ class JobFacts:
 
 
 class LedgerReader:
-    """A read-only view of one ledger. Raises LedgerUnusable when there is none."""
+    """A read-only view of one ledger, all of it as it was at the first look.
+
+    A run may write meanwhile; it is not kept waiting. What a dead run left open is in doubt, as the next run will
+    record it. Raises LedgerUnusable when there is no ledger, or when it cannot be read.
+    """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
+        self._attempts = orphans.open_attempts("main", run_at_work=run_is_at_work(path))
 
     def __enter__(self) -> Self:
         return self
@@ -53,43 +62,54 @@ class LedgerReader:
 
     def job(self) -> JobFacts | None:
         """Return the facts of the job, None for a ledger no run has claimed yet."""
-        row = self._connection.execute(
-            "SELECT profile, endpoint, team, root, created_utc, last_alive_utc FROM job"
-        ).fetchone()
-        if row is None:
-            return None
-        return JobFacts(
-            profile=row[0],
-            endpoint=row[1],
-            team=row[2],
-            root=os.fsdecode(row[3]),
-            created_utc=row[4],
-            last_alive_utc=row[5],
-        )
+        for row in self._select("SELECT profile, endpoint, team, root, created_utc, last_alive_utc FROM job"):
+            return JobFacts(
+                profile=row[0],
+                endpoint=row[1],
+                team=row[2],
+                root=os.fsdecode(row[3]),
+                created_utc=row[4],
+                last_alive_utc=row[5],
+            )
+        return None
 
     def states(self) -> dict[EntryState, int]:
         """Return how many entries are in each state."""
-        rows = self._connection.execute("SELECT state, count(*) FROM entries GROUP BY state")
+        rows = self._select(f"SELECT {orphans.STATE}, count(*) FROM entries e {self._attempts} GROUP BY 1")
         return {EntryState(state): count for state, count in rows}
 
     def accepted_bytes(self) -> int:
-        """Return the bytes of all current receipts."""
-        (total,) = self._connection.execute(
-            "SELECT coalesce(sum(bytes), 0) FROM receipts WHERE superseded_utc IS NULL"
-        ).fetchone()
+        """Return the bytes of the files of all accepted entries."""
+        ((total,),) = self._select(
+            f"SELECT coalesce(sum(r.bytes), 0) FROM entries e {self._attempts}"
+            f" JOIN receipts r ON r.receipt_id = e.receipt_id WHERE {orphans.STATE} = 'accepted'"
+        )
         return int(total)
 
     def rows(
         self, *, states: frozenset[EntryState] = frozenset(EntryState), all_receipts: bool = False
     ) -> Iterator[ExportRow]:
-        """Yield one row an entry in the order they became known; with `all_receipts` superseded ones after them."""
+        """Yield one row an entry, in the order they became known.
+
+        With `all_receipts` a row for every other receipt comes after them: each id the server ever gave is then
+        in exactly one row.
+        """
         marks = ",".join("?" * len(states))
-        cursor = self._connection.execute(
-            f"{_ROWS} WHERE e.state IN ({marks}) ORDER BY e.entry_id", tuple(state.value for state in states)
+        yield from map(
+            _export_row,
+            self._select(
+                f"{_ROWS.format(attempts=self._attempts)} WHERE now IN ({marks}) ORDER BY e.entry_id",
+                [one.value for one in states],
+            ),
         )
-        yield from map(_export_row, cursor)
         if all_receipts:
-            yield from map(_export_row, self._connection.execute(_SUPERSEDED_ROWS))
+            yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(attempts=self._attempts)))
+
+    def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
 
 
 def _export_row(row: tuple[str | int | bytes | None, ...]) -> ExportRow:
@@ -103,7 +123,7 @@ def _export_row(row: tuple[str | int | bytes | None, ...]) -> ExportRow:
         file_id=_text(file_id),
         bytes=_number(size),
         sha256=_text(sha256),
-        sent_name=_text(sent_name) or None,
+        sent_name=_text(sent_name),
         attempts=_number(attempts) or 0,
         http_status=_number(http_status),
         reason=_text(reason),

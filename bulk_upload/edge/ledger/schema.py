@@ -33,7 +33,8 @@ CREATE TABLE entries (
     remote_name         BLOB,
     vector_database_id  TEXT,
     fields              TEXT NOT NULL,
-    state               TEXT NOT NULL,
+    state               TEXT NOT NULL
+        CHECK (state IN ('pending', 'in_doubt', 'accepted', 'rejected', 'failed_local', 'invalid')),
     size                INTEGER,
     mtime_ns            INTEGER,
     inode               INTEGER,
@@ -42,7 +43,9 @@ CREATE TABLE entries (
     http_status         INTEGER,
     reason              TEXT,
     first_seen_utc      TEXT NOT NULL,
-    settled_utc         TEXT
+    settled_utc         TEXT,
+    CHECK (state <> 'accepted' OR receipt_id IS NOT NULL),
+    CHECK ((settled_utc IS NULL) = (state IN ('pending', 'in_doubt')))
 );
 CREATE INDEX entries_in_doubt ON entries (entry_id) WHERE state = 'in_doubt';
 CREATE TABLE attempts (
@@ -65,7 +68,7 @@ CREATE TABLE attempts (
     sha256          TEXT,
     resolution      TEXT
 );
-CREATE INDEX attempts_open ON attempts (entry_id) WHERE outcome IS NULL;
+CREATE UNIQUE INDEX attempts_open ON attempts (entry_id) WHERE outcome IS NULL;
 CREATE INDEX attempts_in_doubt ON attempts (entry_id) WHERE outcome = 'in_doubt' AND resolution IS NULL;
 CREATE TABLE receipts (
     receipt_id        INTEGER PRIMARY KEY,
@@ -104,13 +107,3 @@ CREATE TABLE controller_events (
 
 MIGRATIONS: dict[int, str] = {}
 """Script that takes a ledger from version N to N + 1, by N."""
-
-
-def signed(inode: int) -> int:
-    """Return an unsigned 64-bit inode as the signed integer SQLite can hold."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
-
-
-def unsigned(stored: int) -> int:
-    """Return the inode that `signed` stored."""
-    return stored + (1 << 64) if stored < 0 else stored

@@ -7,92 +7,60 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.display import printable
-from bulk_upload.core.model import Accepted, EntryState, Fingerprint, InDoubt, Obtained, Receipt
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, Obtained, Receipt
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
 from bulk_upload.core.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger.schema import signed, unsigned
-from bulk_upload.errors import LedgerMismatch
+from bulk_upload.edge.ledger import orphans
+from bulk_upload.edge.ledger.columns import from_fingerprint, from_path, from_text, to_fingerprint
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
-    from bulk_upload.core.model import Entry, ListedFile, Outcome
+    from bulk_upload.core.model import Entry, Fingerprint, ListedFile, Outcome
     from bulk_upload.core.records import AttemptOver, Intent
 
 ALIVE_EVERY_S = 5.0
 """How often a run says that it lives; after a crash, absence is believed only from that much later on."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobIdentity:
-    """Whose ledger it is. `root` is the absolute path that entries are relative to."""
-
-    profile: str
-    endpoint: str
-    team: str | None
-    root: str
+_ALIVE_APART_S = 1.0
+"""Records this close to the last sign of life are not worth another one."""
 
 
 class LedgerStore:
-    """One open ledger. Not safe for several threads at once."""
+    """One open ledger. Not safe for several threads at once.
 
-    def __init__(self, connection: sqlite3.Connection, *, run_id: int = 0) -> None:
+    A step that finds no row to change raises LookupError: what it would record is not what the ledger knows.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._run_id = run_id
-
-    def claim(self, job: JobIdentity, *, moved_root: bool, utc_s: float) -> None:
-        """Make the ledger this job's, or check that it is. Raises LedgerMismatch."""
-        found = self.connection.execute("SELECT profile, endpoint, team, root FROM job").fetchone()
-        now = utc_text(utc_s)
-        if found is None:
-            self.connection.execute(
-                "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?, ?)",
-                (job.profile, job.endpoint, job.team, os.fsencode(job.root), now, now),
-            )
-            return
-        profile, endpoint, team, root = found
-        for what, ours, theirs in (
-            ("profile", job.profile, profile),
-            ("endpoint", job.endpoint, endpoint),
-            ("team", job.team, team),
-        ):
-            if ours != theirs:
-                raise LedgerMismatch(
-                    f"the ledger belongs to {what} {printable(str(theirs))}, this run is for {printable(str(ours))}",
-                    hint="one ledger serves one endpoint, team and profile: choose another with --ledger FILE",
-                )
-        if os.fsdecode(root) == job.root:
-            return
-        if not moved_root:
-            raise LedgerMismatch(
-                f"the ledger's paths are relative to {printable(os.fsdecode(root))}, this run's to {printable(job.root)}",
-                hint="if the same tree moved there, run again with --moved-root; else choose another --ledger FILE",
-            )
-        self.connection.execute("UPDATE job SET root = ?", (os.fsencode(job.root),))
+        self._run_id: int | None = None
+        self._alive_utc_s = float("-inf")
 
     def begin_run(self, *, version: str, utc_s: float) -> int:
         """Record a new run, put what a dead one left open in doubt, and return how many entries that is."""
         crashed_utc = self._last_alive(utc_s)
-        orphans = self.connection.execute(
-            "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1,"
-            " reason = 'a run ended before the answer was recorded'"
+        orphan_count = self.connection.execute(
+            "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
+            f" settled_utc = NULL, reason = '{orphans.REASON}',"
+            " (size, mtime_ns, inode) = (SELECT a.size, a.mtime_ns, a.inode FROM attempts a"
+            " WHERE a.entry_id = entries.entry_id AND a.outcome IS NULL)"
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
         ).rowcount
         self.connection.execute(
             "UPDATE attempts SET outcome = 'in_doubt', answered = 0, ended_utc = ?,"
-            " reason = 'the run ended before the answer was recorded' WHERE outcome IS NULL",
+            f" reason = '{orphans.REASON}' WHERE outcome IS NULL",
             (crashed_utc,),
         )
         cursor = self.connection.execute(
             "INSERT INTO runs (version, pid, started_utc) VALUES (?, ?, ?)",
             (version, os.getpid(), utc_text(utc_s)),
         )
-        self._run_id = cursor.lastrowid or 0
+        self._run_id = cursor.lastrowid
         self.stay_alive(utc_s=utc_s)
-        return orphans
+        return orphan_count
 
     def end_run(self, *, exit_status: int, utc_s: float) -> None:
         """Record how the run ended."""
@@ -104,6 +72,7 @@ class LedgerStore:
 
     def stay_alive(self, *, utc_s: float) -> None:
         """Record that the run lives at this moment."""
+        self._alive_utc_s = utc_s
         self.connection.execute("UPDATE job SET last_alive_utc = ?", (utc_text(utc_s),))
 
     def register(self, entries: Sequence[Entry], *, utc_s: float) -> None:
@@ -115,10 +84,10 @@ class LedgerStore:
             [
                 (
                     entry.key,
-                    os.fsencode(entry.path),
-                    entry.purpose,
-                    None if entry.remote_name is None else os.fsencode(entry.remote_name),
-                    entry.vector_database_id,
+                    from_path(entry.path),
+                    from_text(entry.purpose),
+                    None if entry.remote_name is None else from_path(entry.remote_name),
+                    _text(entry.vector_database_id),
                     json.dumps(dict(entry.fields)),
                     now,
                 )
@@ -128,14 +97,19 @@ class LedgerStore:
 
     def intend(self, intents: Sequence[Intent]) -> list[int]:
         """Record attempts that are about to be made and return their ids, in order."""
+        if intents:
+            self._seem_alive(intents[-1].at_utc_s)
         return [self._intend(intent) for intent in intents]
 
     def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""
-        self.connection.executemany(
-            "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ? WHERE attempt_id = ?",
-            [(utc_text(utc_s), reason, attempt_id) for attempt_id in attempt_ids],
+        cursor = self.connection.executemany(
+            "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ?"
+            " WHERE attempt_id = ? AND outcome IS NULL",
+            [(utc_text(utc_s), _text(reason), attempt_id) for attempt_id in attempt_ids],
         )
+        if attempt_ids:
+            _require_changed(cursor, len(attempt_ids))
 
     def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Concluded:
         """Record how an attempt ended. An id that some entry already owns makes the attempt doubtful instead.
@@ -145,11 +119,12 @@ class LedgerStore:
         outcome = over.outcome
         if isinstance(outcome, Accepted) and self.claimed([outcome.file_id]):
             outcome = InDoubt(
-                reason=f"the server answered with {outcome.file_id}, which is another entry's file",
+                reason=f"the server answered with {outcome.file_id}, which the ledger has a receipt for already",
                 answered=False,
                 http_status=outcome.http_status,
                 request_id=outcome.request_id,
             )
+        self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
             self.settle(entry_id, EntryState.PENDING, reason=reason_in(outcome), utc_s=over.at_utc_s)
@@ -165,39 +140,46 @@ class LedgerStore:
                 utc_s=over.at_utc_s,
             )
         settled = utc_text(over.at_utc_s) if state.settled else None
-        self.connection.execute(
+        cursor = self.connection.execute(
             "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
-            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), size = ?, mtime_ns = ?, inode = ?"
-            " WHERE entry_id = ?",
+            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode) ="
+            " (SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?) WHERE entry_id = ?",
             (
                 state.value,
                 status_in(outcome),
-                reason_in(outcome),
+                _text(reason_in(outcome)),
                 settled,
                 receipt_id,
-                *_stored(over.sent.fingerprint),
+                over.attempt_id,
                 over.entry_id,
             ),
         )
+        _require_changed(cursor)
         return Concluded(state=state, outcome=outcome)
 
     def settle(self, entry_id: int, state: EntryState, *, reason: str | None, utc_s: float) -> None:
         """Record a state that no attempt of this run led to."""
-        self.connection.execute(
+        cursor = self.connection.execute(
             "UPDATE entries SET state = ?, reason = ?, settled_utc = ? WHERE entry_id = ?",
-            (state.value, reason, utc_text(utc_s) if state.settled else None, entry_id),
+            (state.value, _text(reason), utc_text(utc_s) if state.settled else None, entry_id),
         )
+        _require_changed(cursor)
 
     def explain(self, entry_id: int, reason: str) -> None:
         """Record why an entry is still where it is."""
-        self.connection.execute("UPDATE entries SET reason = ? WHERE entry_id = ?", (reason, entry_id))
+        _require_changed(
+            self.connection.execute(
+                "UPDATE entries SET reason = ? WHERE entry_id = ?", (_text(reason), entry_id)
+            )
+        )
 
     def refresh(self, entry_id: int, fingerprint: Fingerprint) -> None:
         """Record that a touched file still has the content its receipt is for."""
-        self.connection.execute(
+        cursor = self.connection.execute(
             "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
-            (*_stored(fingerprint), entry_id),
+            (*from_fingerprint(fingerprint), entry_id),
         )
+        _require_changed(cursor)
 
     def adopt(self, doubt: Doubt, file: ListedFile, *, sha256: str | None, utc_s: float) -> bool:
         """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
@@ -217,8 +199,8 @@ class LedgerStore:
             utc_s=utc_s,
         )
         self.connection.execute(
-            "UPDATE entries SET (state, reason, settled_utc, receipt_id, size, mtime_ns, inode) ="
-            " (SELECT 'accepted', NULL, ?, ?, size, mtime_ns, inode FROM attempts WHERE attempt_id = ?)"
+            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode) ="
+            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode FROM attempts WHERE attempt_id = ?)"
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
@@ -228,19 +210,16 @@ class LedgerStore:
     def release(self, doubt: Doubt, resolution: str, *, utc_s: float) -> None:
         """Record that a doubtful attempt left nothing (or that the person accepts a duplicate): pending again."""
         self._resolve(doubt, resolution, utc_s)
-        self.connection.execute(
-            "UPDATE entries SET state = 'pending', reason = ? WHERE entry_id = ?",
-            (resolution, doubt.entry_id),
-        )
+        self.settle(doubt.entry_id, EntryState.PENDING, reason=resolution, utc_s=utc_s)
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        marks = ",".join("?" * len(file_ids))
-        found = self.connection.execute(
-            f"SELECT file_id FROM receipts WHERE file_id IN ({marks})",
-            tuple(file_ids),
+        # One look-up an id: a list of all of them could be longer than a statement may be.
+        found = (
+            self.connection.execute("SELECT file_id FROM receipts WHERE file_id = ?", (file_id,)).fetchone()
+            for file_id in file_ids
         )
-        return {file_id for (file_id,) in found}
+        return {row[0] for row in found if row is not None}
 
     def receipt(self, entry_id: int) -> Receipt:
         """Return the current receipt of an accepted entry."""
@@ -285,10 +264,13 @@ class LedgerStore:
 
     def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
         """Return the fingerprint of the file that an attempt sent."""
-        size, mtime_ns, inode = self.connection.execute(
+        columns = self.connection.execute(
             "SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?", (attempt_id,)
         ).fetchone()
-        return Fingerprint(size=size, mtime_ns=mtime_ns, inode=unsigned(inode))
+        fingerprint = None if columns is None else to_fingerprint(columns)
+        if fingerprint is None:
+            raise LookupError(f"no attempt {attempt_id}")
+        return fingerprint
 
     def note_limit(self, limit: int, reason: str, *, utc_s: float) -> None:
         """Record a change of the in-flight limit."""
@@ -296,6 +278,11 @@ class LedgerStore:
             "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason) VALUES (?, ?, ?, ?)",
             (self._run_id, utc_text(utc_s), limit, reason),
         )
+
+    def _seem_alive(self, utc_s: float) -> None:
+        """Take a record for the sign of life it is: a busy event loop may be late with `stay_alive`."""
+        if abs(utc_s - self._alive_utc_s) >= _ALIVE_APART_S:
+            self.stay_alive(utc_s=utc_s)
 
     def _last_alive(self, utc_s: float) -> str:
         (text,) = self.connection.execute("SELECT last_alive_utc FROM job").fetchone()
@@ -312,28 +299,30 @@ class LedgerStore:
                 self._run_id,
                 intent.attempt_no,
                 intent.sent_name,
-                *_stored(intent.fingerprint),
+                *from_fingerprint(intent.fingerprint),
                 utc_text(intent.at_utc_s),
             ),
         )
         return cursor.lastrowid or 0
 
     def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
-        self.connection.execute(
+        cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = ? WHERE attempt_id = ?",
+            " candidate_id = ?, sha256 = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
                 utc_text(over.at_utc_s),
                 status_in(outcome),
                 outcome.answered if isinstance(outcome, InDoubt) else None,
-                reason_in(outcome),
-                getattr(outcome, "request_id", None),
-                outcome.candidate_id if isinstance(outcome, InDoubt) else None,
+                _text(reason_in(outcome)),
+                _text(getattr(outcome, "request_id", None)),
+                _text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
                 over.attempt_id,
+                over.entry_id,
             ),
         )
+        _require_changed(cursor)
 
     def _file_receipt(
         self,
@@ -356,17 +345,20 @@ class LedgerStore:
             " obtained, size_confirmed, server_created_at, settled_utc)"
             " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
-            (file.file_id, obtained.value, size_confirmed, file.created_at, now, attempt_id),
+            (file.file_id, obtained.value, size_confirmed, _text(file.created_at), now, attempt_id),
         )
         return cursor.lastrowid or 0
 
     def _resolve(self, doubt: Doubt, resolution: str, utc_s: float) -> None:
-        self.connection.execute(
-            "UPDATE attempts SET resolution = ? WHERE attempt_id = ?", (resolution, doubt.attempt_id)
+        cursor = self.connection.execute(
+            "UPDATE attempts SET resolution = ?"
+            " WHERE attempt_id = ? AND entry_id = ? AND outcome = 'in_doubt' AND resolution IS NULL",
+            (_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
+        _require_changed(cursor)
         self.connection.execute(
             "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
-            (doubt.entry_id, self._run_id, utc_text(utc_s), "reconciliation", resolution),
+            (doubt.entry_id, self._run_id, utc_text(utc_s), "reconciliation", _text(resolution)),
         )
 
 
@@ -378,7 +370,10 @@ class ListedId:
     created_at: str | None
 
 
-def _stored(fingerprint: Fingerprint | None) -> tuple[int | None, int | None, int | None]:
-    if fingerprint is None:
-        return (None, None, None)
-    return (fingerprint.size, fingerprint.mtime_ns, signed(fingerprint.inode))
+def _text(text: str | None) -> str | None:
+    return None if text is None else from_text(text)
+
+
+def _require_changed(cursor: sqlite3.Cursor, row_count: int = 1) -> None:
+    if cursor.rowcount != row_count:
+        raise LookupError(f"{row_count} rows were to change, {cursor.rowcount} did")

@@ -6,9 +6,11 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulk_upload.edge.ledger.opening import unusable
+from bulk_upload.edge.ledger.place import FilesInPlace
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -48,14 +50,23 @@ class LedgerWriter:
     While one commit reaches the disk the next steps gather, so that the cost of a sync is shared by as many as
     wait for it. The first failure is final: nothing more is written, and every later step raises the same
     error, so that nothing is uploaded that cannot be recorded.
+
+    Args:
+        store: on a connection that is the writer's from now on.
+        path: of the ledger, as the connection has it.
+        on_end: called on the writer's thread when the file is closed.
     """
 
-    def __init__(self, store: LedgerStore, path: str) -> None:
+    def __init__(self, store: LedgerStore, path: str, *, on_end: Callable[[], None]) -> None:
         self._store = store
         self._path = path
+        self._on_end = on_end
+        self._files = FilesInPlace(path)
         self._loop = asyncio.get_running_loop()
         self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
         self._failure: LedgerUnusable | None = None
+        self._closing = False
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="bulk-upload-ledger", daemon=True)
         self._thread.start()
 
@@ -65,18 +76,25 @@ class LedgerWriter:
         return self._failure
 
     async def run(self, act: Callable[[LedgerStore], T]) -> T:
-        """Run one step and return its result once it is durable. Raises LedgerUnusable."""
+        """Run one step and return its result once it is durable. Raises LedgerUnusable.
+
+        A caller that is cancelled meanwhile does not take its step back.
+        """
         if self._failure is not None:
-            raise self._failure
+            raise _again(self._failure)
+        if self._closing:
+            raise LedgerUnusable("the ledger is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._steps.put(_Step(act, future))
         return await future
 
     async def close(self) -> None:
-        """Write what is queued, end the thread and close the file."""
-        self._steps.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._store.connection.close()
+        """Write what is queued, close the file and end the thread, which goes on if this call is cancelled."""
+        if not self._closing:
+            self._closing = True
+            self._steps.put(None)
+        await asyncio.shield(self._ended)
+        self._thread.join()
 
     def _work(self) -> None:
         last = False
@@ -84,7 +102,11 @@ class LedgerWriter:
             group, last = self._gather()
             if group:
                 self._commit(group)
-                self._loop.call_soon_threadsafe(_answer_all, group)
+                if not self._tell(_answer_all, group):
+                    # The event loop is gone: nobody will close us.
+                    self._steps.put(None)
+        self._end()
+        self._tell(_end_waiting, self._ended)
 
     def _gather(self) -> tuple[list[_Step], bool]:
         group: list[_Step] = []
@@ -105,11 +127,16 @@ class LedgerWriter:
                 self._write(group)
             except sqlite3.Error as error:
                 self._failure = unusable(self._path, error)
-            except Exception as error:  # noqa: BLE001 - a bug in one step must not hang its waiters
-                self._failure = LedgerUnusable(f"the ledger cannot record ({type(error).__name__}: {error})")
+            except LedgerUnusable as error:
+                self._failure = error
+            except BaseException as error:  # noqa: BLE001 - a bug in one step must not hang its waiters
+                self._failure = LedgerUnusable(
+                    f"the ledger cannot record ({type(error).__name__}: {error})",
+                    hint="this is a bug in bulk-upload: please report it; nothing that was recorded is lost",
+                )
         if self._failure is not None:
             for step in group:
-                step.error = self._failure
+                step.error = _again(self._failure)
 
     def _write(self, group: list[_Step]) -> None:
         connection = self._store.connection
@@ -122,8 +149,37 @@ class LedgerWriter:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._files.require()
+
+    def _end(self) -> None:
+        connection = self._store.connection
+        with suppress(sqlite3.Error):
+            # Closing moves the log into the ledger only if nobody reads; a copy of the one file should do.
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with suppress(sqlite3.Error):
+            connection.close()
+        self._on_end()
+
+    def _tell(self, act: Callable[[T], None], of: T) -> bool:
+        """Call `act` on the event loop; return False when the loop is closed."""
+        try:
+            self._loop.call_soon_threadsafe(act, of)
+        except RuntimeError:
+            return False
+        return True
 
 
 def _answer_all(group: list[_Step]) -> None:
     for step in group:
         step.answer()
+
+
+def _end_waiting(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _again(failure: LedgerUnusable) -> LedgerUnusable:
+    """Return a copy to raise: each raise adds its traceback to the exception it raises."""
+    return type(failure)(str(failure), hint=failure.hint)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import socket
+import sys
+import termios
 from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp.payload import Payload
@@ -18,23 +24,37 @@ if TYPE_CHECKING:
     from bulk_upload.core.source import FileStream, Source
 
 
+_SO_NWRITE = 0x1024
+"""Bytes in the send buffer of a socket of macOS; Python has no name for it."""
+
+
 class UploadBody(Payload):
     """A form with one file, written straight from disk.
 
     aiohttp counts PUT as idempotent and by itself repeats a request whose connection broke, unless the payload
     says `consumed`; this one always says so. Its size is known, so the request carries a Content-Length, and it
     never writes more or less than that: a file that moved raises before the last block is handed over.
+
+    Attributes:
+        handed_bytes: bytes given to the connection so far.
+        complete: whether the last byte was handed over; False proves that the server cannot have the file.
+        reading: whether the next block is being read from disk.
+        failure: why the file could not be sent.
     """
 
-    def __init__(self, frame: Frame, source: Source, *, on_handed: Callable[[int], None]) -> None:
-        super().__init__(None, content_type="application/octet-stream")
+    def __init__(
+        self, frame: Frame, source: Source, *, content_type: str, on_handed: Callable[[int], None]
+    ) -> None:
+        super().__init__(None, content_type=content_type)
         self._frame = frame
         self._source = source
         self._on_handed = on_handed
-        self._size = frame.body_bytes(source.fingerprint.size)
-        self._transport: asyncio.BaseTransport | None = None
+        self._size = self._body_bytes = frame.body_bytes(source.fingerprint.size)
+        self._transport: asyncio.WriteTransport | None = None
+        self._left_bytes = 0
         self.handed_bytes = 0
         self.complete = False
+        self.reading = False
         self.failure: SourceError | None = None
 
     @property
@@ -50,14 +70,26 @@ class UploadBody(Payload):
     @property
     def left_bytes(self) -> int:
         """Bytes that went to the operating system: handed over and no longer in our own buffer."""
-        if self._transport is None or self._transport.is_closing():
-            return self.handed_bytes
-        buffered: int = self._transport.get_write_buffer_size()  # type: ignore[attr-defined]  # a WriteTransport
-        return max(0, self.handed_bytes - buffered)
+        transport = self._transport
+        # A connection that broke has dropped its buffer: what was seen last is what is known.
+        if transport is not None and not transport.is_closing():
+            self._left_bytes = max(self._left_bytes, self.handed_bytes - transport.get_write_buffer_size())
+        return self._left_bytes
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """What changes while bytes move: those that left, and those the operating system has yet to deliver.
+
+        The second number is for TLS and slow lines: asyncio then counts the outermost of its buffers only, and
+        shows no step for as long as a whole block takes.
+        """
+        left_bytes = self.left_bytes
+        transport = self._transport
+        return left_bytes, 0 if transport is None else _undelivered_bytes(transport)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002
         """Write the form. Raises SourceError with the body incomplete."""
-        self._transport = getattr(writer, "transport", None)
+        self._transport = writer.transport
         try:
             if isinstance(self._source, LoadedFile):
                 await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
@@ -65,6 +97,7 @@ class UploadBody(Payload):
                 await self._stream(writer, self._source)
         except SourceError as error:
             self.failure = error
+            self.abandon()
             raise
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -75,22 +108,68 @@ class UploadBody(Payload):
         """Refuse: the body exists only on its way out."""
         raise TypeError("an upload body is never held in memory")
 
+    def settle(self) -> None:
+        """Forget the connection after a whole exchange: it may be another request's by now."""
+        self._left_bytes = self.handed_bytes
+        self._transport = None
+
+    def abandon(self) -> None:
+        """Drop the connection at once, with what still waits in its buffer.
+
+        A mere close would keep the descriptor and the buffer until the server has read all of it.
+        """
+        self._left_bytes = self.left_bytes
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
     async def _stream(self, writer: AbstractStreamWriter, file: FileStream) -> None:
         piece = self._frame.prefix
-        left_bytes = file.fingerprint.size
+        missing = file.fingerprint.size
         while True:
-            block = await file.read()
-            left_bytes -= len(block)
-            if left_bytes == 0:
+            self.reading = True
+            try:
+                block = await file.read()
+            finally:
+                self.reading = False
+            missing -= len(block)
+            if missing < 0 or (missing and not block):
+                raise SourceError("the file changed while it was sent")
+            if not missing:
                 break
             await self._hand_over(writer, piece + block if piece else block)
             piece = b""
         await self._hand_over(writer, piece + block + self._frame.suffix)
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
+        if not self._may_write(writer):
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         # Marked before the write: "not complete" must be proof that the server cannot have the file.
-        if self.handed_bytes + len(data) == self._size:
+        if self.handed_bytes + len(data) >= self._body_bytes:
             self.complete = True
         self.handed_bytes += len(data)
         self._on_handed(len(data))
         await writer.write(data)
+
+    def _may_write(self, writer: AbstractStreamWriter) -> bool:
+        transport = writer.transport
+        if transport is None or transport.is_closing():
+            return False
+        # An answer that is there before the first byte belongs to no request of ours: some servers say 408 to
+        # an idle connection before they close it.
+        protocol = getattr(writer, "protocol", None)
+        return self.handed_bytes > 0 or protocol is None or not protocol.should_close
+
+
+def _undelivered_bytes(transport: asyncio.WriteTransport) -> int:
+    """Return how many bytes of a connection the peer has not confirmed, 0 where the system does not say."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.is_closing():
+        return 0
+    try:
+        if sys.platform == "darwin":
+            return int(connection.getsockopt(socket.SOL_SOCKET, _SO_NWRITE))
+        answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)

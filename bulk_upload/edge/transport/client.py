@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import secrets
+import socket
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,18 +26,19 @@ from bulk_upload.core.protocol import (
     lost_answer,
     reason_of,
 )
+from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
 from bulk_upload.edge.transport.body import UploadBody
-from bulk_upload.edge.transport.watchdog import Sending, Watchdog
+from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.secret import Secret
-    from bulk_upload.core.source import Source
-    from bulk_upload.edge.clock import Clock
+    from bulk_upload.core.source import Source, SourceError
 
 LIST_BYTES_MAX = 4 * 1024 * 1024
 """A page of 100 FileResponses is about 40 KiB."""
@@ -92,6 +96,10 @@ class Transport:
         self._clock = clock
         self._files_url = URL(settings.endpoint + settings.profile.files_path, encoded=True)
         self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
+        self._content_type = f"multipart/form-data; boundary={self._boundary}"
+        # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
+        self._turns = asyncio.Semaphore(settings.connection_limit)
+        self._question = asyncio.Lock()
         self._watchdog = Watchdog(stall_s=settings.stall_s, answer_s=settings.answer_s)
         self._session: aiohttp.ClientSession | None = None
         self._over_bytes = 0
@@ -106,23 +114,19 @@ class Transport:
             limit=self._settings.connection_limit + 1,
             keepalive_timeout=self._settings.keepalive_s,
         )
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                headers=self._headers(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
-            ) as session,
-            anyio.create_task_group() as tasks,
-        ):
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers=self._headers(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
+        ) as session:
             self._session = session
-            tasks.start_soon(self._watchdog.watch)
             try:
-                yield self
+                with self._watchdog.running():
+                    yield self
             finally:
                 self._session = None
-                tasks.cancel_scope.cancel()
 
     @property
     def partial_bytes(self) -> int:
@@ -137,7 +141,7 @@ class Transport:
     def end_all(self, reason: str) -> None:
         """Give up every request in flight; each `send` returns with what is known of its body."""
         for one in self._watchdog.sending:
-            one.end(reason)
+            one.end(GivenUp(reason))
 
     async def send(
         self,
@@ -159,22 +163,26 @@ class Transport:
                 boundary=self._boundary,
             ),
             shipment.source,
+            content_type=self._content_type,
             on_handed=on_handed,
         )
-        sending = Sending(body, moved_at=asyncio.get_running_loop().time())
+        sending = Sending(body)
         self._watchdog.add(sending)
         outcome: Outcome | None = None
         try:
             with sending.scope:
-                outcome = await self._request(shipment, body)
+                async with self._turns:
+                    sending.moved_at = asyncio.get_running_loop().time()
+                    outcome = await self._request(shipment, body)
         except asyncio.CancelledError:
-            on_cancelled(_report(shipment, body, _ended(shipment, body, "the run was cancelled")))
+            on_cancelled(_report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled"))))
             raise
         finally:
             self._watchdog.remove(sending)
+            body.abandon()
             self._over_bytes += body.left_bytes
         if outcome is None:
-            outcome = _ended(shipment, body, sending.ended_because or "the request was given up")
+            outcome = _ended(shipment, body, sending.given_up or GivenUp("the request was given up"))
         return _report(shipment, body, outcome)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
@@ -188,7 +196,8 @@ class Transport:
         status, body = await self._get(self._files_url.with_query(query), LIST_BYTES_MAX)
         files = listed_files(body) if status == 200 else None
         if files is None:
-            raise ListFailed(f"the server's list gave no usable answer ({reason_of(status, body)})")
+            reason = self._settings.api_key.redact(reason_of(status, body))
+            raise ListFailed(f"the server's list gave no usable answer ({reason})")
         return files
 
     async def look_up(self, file_id: str) -> ListedFile | None:
@@ -198,63 +207,58 @@ class Transport:
             return None
         file = looked_up_file(body) if status == 200 else None
         if file is None or file.file_id != file_id:
-            raise ListFailed(f"looking up {file_id} gave no usable answer ({reason_of(status, body)})")
+            reason = self._settings.api_key.redact(reason_of(status, body))
+            raise ListFailed(f"looking up {file_id} gave no usable answer ({reason})")
         return file
 
     async def _request(self, shipment: Shipment, body: UploadBody) -> Outcome:
-        headers = {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
+        session = self._open_session()
         try:
-            response = await self._open_session().request(
-                self._settings.profile.method,
-                self._files_url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
+            response = await session.request(
+                self._settings.profile.method, self._files_url, data=body, allow_redirects=False
             )
             try:
-                answer = await _read_at_most(response, ANSWER_BYTES_MAX)
-                complete = body.complete
+                answer = await _read_answer(response, body)
             finally:
-                # A connection is used again only after a whole exchange.
-                if body.complete and response.content.at_eof():
-                    response.release()
-                else:
-                    response.close()
+                _let_go(response, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return self._lost(error, shipment, body)
-        if body.failure is not None and not complete:
-            return _source_failed(body)
-        response_headers = {name.lower(): value for name, value in response.headers.items()}
-        self._note_clock(response_headers)
-        return decipher(
+        if body.failure is not None:
+            return _source_failed(body.failure)
+        if not body.handed_bytes:
+            # Nothing of the request has left, its head included: this cannot be the answer to it.
+            return lost_answer(sent_body(shipment, body), "the connection held an answer to another request")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self._note_clock(headers)
+        outcome = decipher(
             status=response.status,
-            headers=response_headers,
-            body=self._settings.api_key.redact_bytes(answer),
+            headers=headers,
+            body=answer,
             sent=sent_body(shipment, body),
             now_utc_s=self._clock.utc_s(),
         )
+        return without_secret(outcome, self._settings.api_key)
 
     def _lost(self, error: Exception, shipment: Shipment, body: UploadBody) -> Outcome:
         if body.failure is not None:
-            return _source_failed(body)
-        if getattr(error, "errno", None) in _LOCAL_LIMITS:
+            return _source_failed(body.failure)
+        if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {_words(error)}", local_limit=True)
-        if isinstance(error, aiohttp.ClientResponseError):
-            # aiohttp reports a malformed answer as status 400; it is no answer at all.
-            return lost_answer(sent_body(shipment, body), "the answer was malformed")
         return lost_answer(sent_body(shipment, body), self._settings.api_key.redact(_words(error)))
 
     async def _get(self, url: URL, bytes_max: int) -> tuple[int, bytes]:
-        try:
-            with anyio.fail_after(self._settings.stall_s):
-                async with self._open_session().get(url, allow_redirects=False) as response:
-                    body = await _read_at_most(response, bytes_max)
-                    if not response.content.at_eof():
-                        response.close()
-                    self._note_clock({name.lower(): value for name, value in response.headers.items()})
-                    return response.status, self._settings.api_key.redact_bytes(body)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ListFailed(f"the server's list cannot be read: {_words(error)}") from None
+        session = self._open_session()
+        async with self._question:
+            try:
+                with anyio.fail_after(self._settings.stall_s):
+                    async with session.get(url, allow_redirects=False) as response:
+                        body = await _read_at_most(response, bytes_max)
+                        if not response.content.at_eof():
+                            response.close()
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                raise ListFailed(f"the server's list cannot be read: {_words(error)}") from None
+        self._note_clock({name.lower(): value for name, value in response.headers.items()})
+        return response.status, body
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         server_s = http_date_s(headers.get("date", ""))
@@ -295,42 +299,75 @@ def _report(shipment: Shipment, body: UploadBody, outcome: Outcome) -> SendRepor
     return SendReport(outcome=outcome, sent=sent_body(shipment, body))
 
 
+async def _read_answer(response: aiohttp.ClientResponse, body: UploadBody) -> bytes:
+    try:
+        return await _read_at_most(response, ANSWER_BYTES_MAX)
+    except aiohttp.ClientError:
+        # An early refusal counts by its status, even where the server's close cut its words off.
+        if body.complete or response.status < 400:
+            raise
+        return b""
+
+
+def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
+    """Leave the connection to the next request after a whole exchange, and only then."""
+    # At the end of an answer aiohttp has closed the response by itself and given its connection back.
+    if body.complete and response.closed:
+        body.settle()
+    else:
+        response.close()
+
+
 async def _read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Return the answer's body, or its first `bytes_max` + 1 bytes where it is longer."""
     pieces: list[bytes] = []
     missing = bytes_max + 1
-    while missing > 0:
+    while missing > 0 and not response.content.at_eof():
         piece = await response.content.read(missing)
-        if not piece:
-            break
         pieces.append(piece)
         missing -= len(piece)
     return b"".join(pieces)
 
 
-def _source_failed(body: UploadBody) -> SourceFailed | NotSent:
-    failure = body.failure
-    if failure is None:
-        raise AssertionError("no failure to report")
+def _source_failed(failure: SourceError) -> SourceFailed | NotSent:
     if failure.local_limit:
         return NotSent(reason=failure.reason, local_limit=True)
     return SourceFailed(reason=failure.reason)
 
 
-def _ended(shipment: Shipment, body: UploadBody, reason: str) -> Outcome:
-    return lost_answer(sent_body(shipment, body), reason)
+def _ended(shipment: Shipment, body: UploadBody, given_up: GivenUp) -> Outcome:
+    """Return the outcome of a request that was ended from our side."""
+    if body.failure is not None:
+        return _source_failed(body.failure)
+    if not (body.complete or given_up.stalled):
+        return NotSent(reason=given_up.reason)
+    return lost_answer(sent_body(shipment, body), given_up.reason)
 
 
 def _words(error: Exception) -> str:
     """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        return f"cannot connect to {error.host}:{error.port}: {_system_words(error.os_error)}"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "the server took too long to accept a connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp reports a malformed answer as status 400; it is no answer at all.
+        return "the answer was malformed"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the connection was lost: {error.strerror}"
+    if isinstance(error, TimeoutError):
+        return "no answer came in time"
+    # Where a write failed, aiohttp's own words name the URL and not what happened.
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError):
+        return f"the connection was lost: {_system_words(cause)}"
     return f"the connection was lost: {type(error).__name__}"
+
+
+def _system_words(error: OSError) -> str:
+    # asyncio puts the address where the reason belongs; resolver and TLS have numbers and words of their own.
+    if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "it is closed"

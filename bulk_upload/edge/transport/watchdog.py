@@ -7,33 +7,48 @@ No time-out of aiohttp fits: nothing of it fires while a server accepts a body a
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
 
 from bulk_upload.core.display import human_seconds
+from bulk_upload.core.source import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bulk_upload.edge.transport.body import UploadBody
 
 TICK_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a request was ended from our side; `stalled` when that was because nothing moved any more."""
+
+    reason: str
+    stalled: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Sending:
-    """One request on its way: what its body has done and when it last moved."""
+    """One request on its way: what its body has done and when it last moved.
+
+    `moved_at` is None while the request waits for its turn, which may take any time.
+    """
 
     body: UploadBody
-    moved_at: float
+    moved_at: float | None = None
+    position: tuple[int, int] = (0, 0)
+    given_up: GivenUp | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    left_bytes: int = 0
-    ended_because: str | None = None
 
-    def end(self, reason: str) -> None:
-        """Give the request up; `reason` becomes part of its outcome."""
-        if self.ended_because is None:
-            self.ended_because = reason
+    def end(self, given_up: GivenUp) -> None:
+        """Give the request up; the first reason becomes part of its outcome."""
+        if self.given_up is None:
+            self.given_up = given_up
             self.scope.cancel()
 
 
@@ -41,14 +56,15 @@ class Watchdog:
     """Watches all requests of a transport.
 
     Args:
-        stall_s: how long a body may go without a byte leaving.
-        answer_s: how long an answer may take after the last byte left.
+        stall_s: how long a request may go without a byte leaving, from the moment it begins to connect.
+        answer_s: how long a whole answer may take after the last byte left.
     """
 
     def __init__(self, *, stall_s: float, answer_s: float) -> None:
         self._stall_s = stall_s
         self._answer_s = answer_s
         self._sending: set[Sending] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def sending(self) -> frozenset[Sending]:
@@ -63,22 +79,37 @@ class Watchdog:
         """Forget a request that is over."""
         self._sending.discard(sending)
 
-    async def watch(self) -> None:
-        """Look at every request once a second, for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.look(loop.time())
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Look at every request once a second."""
+        self._tick()
+        try:
+            yield
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
     def look(self, now: float) -> None:
         """End the requests that have not moved for too long at `now`, in the event loop's time."""
         for one in self._sending:
-            left_bytes = one.body.left_bytes
-            if left_bytes != one.left_bytes:
-                one.left_bytes, one.moved_at = left_bytes, now
+            if one.moved_at is None:
                 continue
-            answering = one.body.complete and left_bytes == one.body.handed_bytes
+            position = one.body.position
+            if position != one.position:
+                one.position, one.moved_at = position, now
+                continue
+            answering = one.body.complete and one.body.left_bytes == one.body.handed_bytes
             allowed_s = self._answer_s if answering else self._stall_s
             if now - one.moved_at >= allowed_s:
-                what = "no answer" if answering else "nothing moved"
-                one.end(f"{what} for {human_seconds(allowed_s)}")
+                _end_stalled(one, human_seconds(allowed_s), answering=answering)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(TICK_S, self._tick)
+        self.look(loop.time())
+
+
+def _end_stalled(one: Sending, waited: str, *, answering: bool) -> None:
+    if one.body.reading:
+        one.body.failure = SourceError(f"the file could not be read for {waited}")
+    one.end(GivenUp(f"{'no answer' if answering else 'nothing moved'} for {waited}", stalled=True))

@@ -1,0 +1,55 @@
+"""Words for people go to stderr and may get lost; data goes to stdout and may not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COLUMNS_MAX = 100
+COLUMNS_MIN = 40
+
+
+def tell(text: str = "") -> None:
+    """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def put(text: str) -> None:
+    """Print text on standard output, as it is.
+
+    Raises UsageError when it cannot be written, and BrokenPipeError when nobody reads it any more.
+    """
+    with writing_stdout():
+        click.echo(text, nl=False)
+
+
+@contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Turn a failure to write standard output, such as a full disk, into a UsageError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"cannot write standard output: {error.strerror}", hint="free some space, or write somewhere else"
+        ) from None
+
+
+def told_columns() -> int:
+    """Return where sentences on stderr are wrapped: at the terminal's edge, but never beyond a readable width."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return COLUMNS_MAX
+    return max(COLUMNS_MIN, min(columns, COLUMNS_MAX))

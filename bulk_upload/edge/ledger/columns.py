@@ -1,0 +1,71 @@
+"""How values become columns and columns values again, odd ones included: no file name may stop a ledger."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import Fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Integer = int | bytes
+"""A whole number: as an INTEGER where 64 bits hold it, else as a BLOB of its decimal digits."""
+
+_INTEGERS = range(-(1 << 63), 1 << 63)
+
+
+def from_integer(number: int) -> Integer:
+    """Return the column of a number. Inodes of network drives and times after 2262 need more than 63 bits."""
+    return number if number in _INTEGERS else str(number).encode("ascii")
+
+
+def to_integer(column: object) -> int:
+    """Return the number in a column."""
+    if not isinstance(column, int | bytes):
+        raise TypeError(f"expected an integer, found {type(column).__name__}")
+    return int(column)
+
+
+def from_fingerprint(fingerprint: Fingerprint) -> tuple[Integer, Integer, Integer]:
+    """Return the columns `size, mtime_ns, inode`."""
+    return (
+        from_integer(fingerprint.size),
+        from_integer(fingerprint.mtime_ns),
+        from_integer(fingerprint.inode),
+    )
+
+
+def to_fingerprint(columns: Sequence[object]) -> Fingerprint | None:
+    """Return the fingerprint in the columns `size, mtime_ns, inode`, None where they are NULL."""
+    size, mtime_ns, inode = columns
+    if size is None:
+        return None
+    return Fingerprint(size=to_integer(size), mtime_ns=to_integer(mtime_ns), inode=to_integer(inode))
+
+
+def from_path(path: str) -> bytes:
+    """Return the bytes of a file name as the disk has them."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        # No file can have this name; the ledger still has to say which entry it was.
+        return from_exact_text(path)
+
+
+def from_text(text: str) -> str:
+    """Return text as SQLite can hold it: surrogates, which UTF-8 has no form for, are spelled out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def from_exact_text(text: str) -> bytes:
+    """Return text as bytes that `to_exact_text` turns into the same text again, whatever it is."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def to_exact_text(column: object) -> str:
+    """Return the text in a column that `from_exact_text` made."""
+    if not isinstance(column, bytes):
+        raise TypeError(f"expected bytes, found {type(column).__name__}")
+    return column.decode("utf-8", "surrogatepass")

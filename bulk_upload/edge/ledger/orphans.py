@@ -1,0 +1,25 @@
+"""Attempts that a dead run left open, for those who look before the next run has put them in doubt.
+
+Queries name the entries `e`, and their open attempts `a`; they then show what `LedgerStore.begin_run` will record.
+"""
+
+from __future__ import annotations
+
+REASON = "the run ended before the answer was recorded"
+
+
+def open_attempts(ledger: str, *, run_at_work: bool) -> str:
+    """Return the join that brings the open attempts: none while a run is at work, which still has their answers."""
+    return f"LEFT JOIN {ledger}.attempts a ON a.entry_id = e.entry_id AND a.outcome IS NULL AND {not run_at_work:d}"
+
+
+def unless_orphaned(column: str, otherwise: str) -> str:
+    """Return the expression for a column of an entry, or something else where it has an open attempt."""
+    return f"CASE WHEN a.attempt_id IS NULL THEN e.{column} ELSE {otherwise} END"
+
+
+STATE = unless_orphaned("state", "'in_doubt'")
+SIZE, MTIME_NS, INODE = (unless_orphaned(one, f"a.{one}") for one in ("size", "mtime_ns", "inode"))
+ATTEMPT_COUNT = unless_orphaned("attempt_count", "e.attempt_count + 1")
+HTTP_STATUS, SETTLED_UTC = (unless_orphaned(one, "NULL") for one in ("http_status", "settled_utc"))
+REASON_TEXT = unless_orphaned("reason", f"'{REASON}'")

@@ -1,0 +1,101 @@
+"""What a person can look up without doing anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from cli_stage import run_here, run_process
+
+from bulk_upload import __version__
+from bulk_upload.cli.main import bulk_upload
+from bulk_upload.exit_status import ExitStatus
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command below a group, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+COMMANDS = dict(commands(bulk_upload))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_of_every_command(path: tuple[str, ...]) -> None:
+    """`--help` and `-h` show the same text on standard output and end with 0."""
+    ended = run_here(*path, "--help")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"Usage: bulk-upload {' '.join(path)} ".encode())
+    assert run_here(*path, "-h") == ended
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    """An option without a help text would be a riddle: each one has a text, and the help lists it."""
+    shown = run_here(*path, "--help").stdout.decode()
+    for option in COMMANDS[path].params:
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+            assert not option.hidden
+            assert max(option.opts, key=len) in shown
+
+
+def test_the_overview_names_every_command() -> None:
+    """`bulk-upload` and `bulk-upload --help` show all commands, each with a sentence that is not cut off."""
+    shown = run_here("--help").stdout.decode()
+    for path in COMMANDS:
+        if len(path) == 1:
+            assert f"\n  {path[0]} " in shown
+    assert "..." not in shown.partition("Commands:")[2]
+    nothing = run_here()
+    assert (nothing.status, nothing.stdout) == (ExitStatus.USAGE, b"")
+    assert nothing.stderr == shown
+
+
+def test_the_overview_of_a_group_is_not_cut_off() -> None:
+    """The commands of a group are summed up in whole sentences, also in a narrow terminal."""
+    assert b"..." not in run_here("ledger", "--help").stdout.replace(b"[ARGS]...", b"")
+
+
+def test_run_explains_its_exit_codes() -> None:
+    """Whoever has only the installed package finds every exit code of a run in its help."""
+    shown = " ".join(run_here("run", "--help").stdout.decode().split())
+    for one in ExitStatus:
+        if one is not ExitStatus.DIFFERENCES:
+            assert f" {int(one)} {one.meaning}" in shown
+
+
+def test_version() -> None:
+    """`python -m bulk_upload --version` and `bulk-upload --version` say the same."""
+    ended = run_process("--version")
+    assert (ended.status, ended.stdout, ended.stderr) == (
+        0,
+        f"bulk-upload, version {__version__}\n".encode(),
+        "",
+    )
+    assert run_here("--version") == ended
+
+
+def test_help_is_quick() -> None:
+    """`--help` loads neither the HTTP client nor what draws: a person who looks something up does not wait."""
+    script = (
+        "import json, sys\n"
+        "from bulk_upload.cli.main import status_of\n"
+        "status = status_of(['--help'])\n"
+        "print(json.dumps([status, sorted(sys.modules)]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0
+    assert "bulk_upload.cli.main" in modules
+    assert not {"aiohttp", "rich", "asyncio", "sqlite3", "anyio", "msgspec", "tenacity"} & set(modules)

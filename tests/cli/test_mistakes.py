@@ -1,0 +1,299 @@
+"""Mistakes people make: each gets one clear message with a remedy, the documented exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cli_stage import KEY, NOWHERE, Ended, run_here, run_process
+
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.ledger.lock import RunLock
+from bulk_upload.exit_status import ExitStatus
+
+USAGE = ExitStatus.USAGE
+INVALID = ExitStatus.INVALID_INPUT
+LEDGER = ExitStatus.LEDGER_UNUSABLE
+
+ENTRY = '{"path": "data/a.jsonl", "purpose": "pre-train"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A command, the code it must end with, and what its message must say; `files` are laid out before."""
+
+    arguments: tuple[str, ...]
+    status: ExitStatus
+    says: tuple[str, ...]
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def manifest(
+    content: str | bytes, *says: str, status: ExitStatus = INVALID, name: str = "m.jsonl"
+) -> Mistake:
+    """A run of a manifest that is wrong: the message names it."""
+    return Mistake(("run", name), status, (name, *says), files={name: content})
+
+
+def run(*arguments: str, status: ExitStatus = USAGE, says: tuple[str, ...], **env: str | None) -> Mistake:
+    """A run of a good manifest with something wrong around it."""
+    return Mistake(("run", "good.jsonl", *arguments), status, says, env=env)
+
+
+MANIFEST_MISTAKES = {
+    "wrong purpose": manifest(
+        ENTRY.replace("pre-train", "pretrain"), ":1", "[purpose]", '"pretrain"', 'Did you mean "pre-train"?'
+    ),
+    "missing file": manifest(ENTRY.replace("a.jsonl", "z.jsonl"), ":1", '"data/z.jsonl"', "--root"),
+    "bad JSON on line 7": manifest(
+        f"{ENTRY}\n" + "\n" * 5 + '{"path": "a", purpose: ', ":7", "not valid JSON"
+    ),
+    "CSV with a wrong header": manifest(
+        "file,purpose\ndata/a.jsonl,pre-train\n", ":1", '"file"', "path,purpose", name="m.csv"
+    ),
+    "CSV without a header": manifest(
+        "data/a.jsonl,pre-train\n", ":1", "not a header", "path,purpose", name="m.csv"
+    ),
+    "unknown field": manifest(
+        ENTRY.replace("}", ', "pourpose": "x"}'), ":1", '"pourpose"', 'Did you mean "purpose"?'
+    ),
+    "duplicate entries": manifest(f"{ENTRY}\n{ENTRY}\n", ":2", "already on line 1", "Remove one"),
+    "/etc/passwd": manifest(ENTRY.replace("data/a.jsonl", "/etc/passwd"), ":1", '"/etc/passwd"', "--root"),
+    "path that climbs": manifest(ENTRY.replace("data/a.jsonl", "../a.jsonl"), ":1", '"../a.jsonl"', "--root"),
+    "symbolic link that leads out": manifest(
+        ENTRY.replace("data/a.jsonl", "link"), ":1", '"link"', "symbolic link", "--follow-symlinks"
+    ),
+    "folder as an entry": manifest(
+        ENTRY.replace("/a.jsonl", ""), ":1", '"data" is a folder', "remove the line"
+    ),
+    "pipe as an entry": manifest(ENTRY.replace("data/a.jsonl", "fifo"), ":1", '"fifo" is a named pipe'),
+    "no purpose": manifest('{"path": "data/a.jsonl"}', ":1", 'no "purpose"', "--purpose"),
+    "empty manifest": manifest("", "is empty", '{"path"'),
+    "blank manifest": manifest("\n\n", "is empty", '{"path"'),
+    "JSON array": manifest(f"[{ENTRY}]", ":1", "JSON array", "jq -c '.[]'"),
+    "parquet as a manifest": manifest(b"PAR1\x15\x04\x15\x00", "a parquet file", "JSON Lines or CSV"),
+    "zip as a manifest": manifest(b"PK\x03\x04\x14\x00\x00", "a zip archive", "JSON Lines or CSV"),
+    "manifest is missing": Mistake(
+        ("run", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file", "bulk-upload scan")
+    ),
+    "manifest is a folder": Mistake(("run", "data"), USAGE, ('"data"', "it is a folder", "bulk-upload scan")),
+    "plan of a missing manifest": Mistake(("plan", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file")),
+}
+
+KEY_MISTAKES = {
+    "no key": run(says=("no API key", "SEEKR_API_KEY", "--api-key-file"), SEEKR_API_KEY=None),
+    "key of spaces": run(says=("no API key", "SEEKR_API_KEY"), SEEKR_API_KEY="  "),
+    "key with Bearer": run(says=("SEEKR_API_KEY", "`Bearer`", "remove"), SEEKR_API_KEY=f"Bearer {KEY}"),
+    "key with a space": run(says=("SEEKR_API_KEY", "characters", "anew"), SEEKR_API_KEY=f"{KEY} {KEY}"),
+    "key of two lines": run(says=("SEEKR_API_KEY", "several lines"), SEEKR_API_KEY=f"{KEY}\n{KEY}"),
+    "key in quotes": run(says=("SEEKR_API_KEY", "in quotes", "remove"), SEEKR_API_KEY=f'"{KEY}"'),
+    "key file that others can read": run(
+        "--api-key-file", "open.key", says=("others can read", "open.key", "chmod 600 open.key")
+    ),
+    "key file that is missing": run(
+        "--api-key-file", "no.key", says=("no.key", "No such file", "--api-key-file")
+    ),
+    "key file that is empty": run("--api-key-file", "empty.key", says=("empty.key", "is empty")),
+    "key file with Bearer": run("--api-key-file", "bearer.key", says=("bearer.key", "`Bearer`", "remove")),
+    "key on the command line": run(f"--api-key={KEY}", says=("--api-key", "SEEKR_API_KEY", "--api-key-file")),
+    "key as a word of its own": run("--api-key", KEY, says=("--api-key", "SEEKR_API_KEY", "--api-key-file")),
+}
+
+ADDRESS_MISTAKES = {
+    "bad URL": run("--base-url", "htp:/x", says=("htp:/x", "--base-url looks like https://")),
+    "URL without a scheme": run("--base-url", "flow.example", says=("flow.example", "https://")),
+    "URL that is empty": run("--base-url", "", says=("--base-url", "empty", "variable")),
+    "http to another machine": run(
+        "--base-url", "http://flow.example", says=("unencrypted", "http://flow.example", "--allow-plain-http")
+    ),
+    "user and password in the URL": run(
+        "--base-url", f"http://me:{KEY}@127.0.0.1", says=("password", "remove it", "SEEKR_API_KEY")
+    ),
+}
+
+LEDGER_MISTAKES = {
+    "folder of the ledger is missing": run(
+        "--ledger", "nope/x.db", status=LEDGER, says=("nope", "does not exist", "--ledger")
+    ),
+    "ledger of another program": run("--ledger", "other.db", status=LEDGER, says=("other.db", "--ledger")),
+    "ledger is the manifest": run(
+        "--ledger", "good.jsonl", status=LEDGER, says=("good.jsonl", "not a", "--ledger")
+    ),
+    "ledger is a folder": run("--ledger", "data", status=LEDGER, says=("data", "--ledger")),
+    "manifest on stdin without a ledger": Mistake(("run", "-"), USAGE, ("standard input", "--ledger FILE")),
+    "status of no ledger": Mistake(("status", "no.db"), LEDGER, ("no ledger at", "no.db", "bulk-upload run")),
+    "show of no ledger": Mistake(("ledger", "show", "no.db"), LEDGER, ("no ledger at", "no.db")),
+    "export of no ledger": Mistake(("ledger", "export", "no.db"), LEDGER, ("no ledger at", "no.db")),
+    "status of a manifest": Mistake(("status", "good.jsonl"), LEDGER, ("good.jsonl", "ledger")),
+    "export into a missing folder": Mistake(
+        ("ledger", "export", "empty.db", "-o", "nope/x.csv"), USAGE, ("nope/x.csv", "No such file", "-o")
+    ),
+}
+
+OPTION_MISTAKES = {
+    "bad duration": run("--deadline", "5x", says=("--deadline", "'5x'", "30s, 15m or 2h")),
+    "no time at all": run("--stall", "0s", says=("--stall", "'0s'", "30s")),
+    "bad count": run("--max-errors", "many", says=("--max-errors", "'many'", "20 or 5%")),
+    "bad share": run("--max-errors", "120%", says=("--max-errors", "'120%'", "100%")),
+    "bad number": run("--concurrency", "0", says=("--concurrency", "1<=x<=1024", "--help")),
+    "bad word for --retry": run(
+        "--retry", "rejcted", says=("--retry", "'rejcted'", "rejected,failed,invalid")
+    ),
+    "bad word for --in-doubt": run("--in-doubt", "maybe", says=("--in-doubt", "'maybe'", "reconcile")),
+    "unknown default purpose": run("--purpose", "fintune", says=('"fintune"', 'Did you mean "fine-tune"?')),
+    "root that does not exist": run("--root", "nope", says=('"nope"', "No such file", "--root")),
+    "root that is a file": run("--root", "good.csv", says=('"good.csv"', "Not a directory", "--root")),
+    "results in a missing folder": run("--results", "nope/r.jsonl", says=("nope/r.jsonl", "--results")),
+    "results onto a folder": run("--results", "data", says=("data", "directory", "--results")),
+    "unknown option": run("--concurency", "4", says=("'--concurency'", "'--concurrency'", "--help")),
+    "two manifests": run("good.csv", says=("good.csv", "bulk-upload run --help")),
+    "no manifest": Mistake(("run",), USAGE, ("MANIFEST", "bulk-upload run --help")),
+    "unknown command": Mistake(("rnu",), USAGE, ('"rnu"', 'Did you mean "run"?', "--help")),
+    "command of other tools": Mistake(("upload", "good.jsonl"), USAGE, ('"upload"', 'Did you mean "run"?')),
+    "unknown command of a group": Mistake(
+        ("ledger", "exprot"), USAGE, ('"exprot"', 'Did you mean "export"?', "ledger --help")
+    ),
+    "unknown format": Mistake(("ledger", "export", "x", "--format", "xls"), USAGE, ("'xls'", "csv", "jsonl")),
+}
+
+MISTAKES = MANIFEST_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
+
+
+@pytest.fixture
+def trouble(desk: Path) -> Path:
+    """The desk, with everything on it that can go wrong."""
+    (desk / "link").symlink_to("/etc/passwd")
+    os.mkfifo(desk / "fifo")
+    for name, content, mode in (
+        ("open.key", KEY, 0o644),
+        ("empty.key", "\n", 0o600),
+        ("bearer.key", f"Bearer {KEY}\n", 0o600),
+    ):
+        (desk / name).write_text(content)
+        (desk / name).chmod(mode)
+    with sqlite3.connect("other.db") as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    return desk
+
+
+def assert_told_well(ended: Ended, status: ExitStatus, says: tuple[str, ...]) -> None:
+    """One message with a remedy, the right code, nothing on stdout, no traceback, and never the key."""
+    assert ended.status == status, ended.text
+    assert KEY not in ended.text
+    assert "Traceback" not in ended.text
+    assert ended.stdout == b""
+    assert ended.stderr.count("bulk-upload: ") == 1
+    assert ended.stderr.count("  hint: ") == 1
+    for words in says:
+        assert words in ended.stderr
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gets_one_clear_message(name: str, trouble: Path, server: str) -> None:
+    """The message names what is wrong, where, and what to do; the exit code is the documented one."""
+    mistake = MISTAKES[name]
+    for file, content in mistake.files.items():
+        (trouble / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    if "empty.db" in mistake.arguments:
+        assert run_here("run", "good.jsonl", "--ledger", "empty.db", SEEKR_BASE_URL=server).status == 0
+    assert_told_well(run_here(*mistake.arguments, **mistake.env), mistake.status, mistake.says)
+
+
+@pytest.mark.parametrize(
+    "name", ["missing file", "key with Bearer", "ledger of another program", "bad duration"]
+)
+def test_a_process_says_the_same(name: str, trouble: Path) -> None:
+    """What a real process prints and returns is what the function does that the other tests call."""
+    mistake = MISTAKES[name]
+    for file, content in mistake.files.items():
+        (trouble / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    here = run_here(*mistake.arguments, **mistake.env)
+    assert run_process(*mistake.arguments, **mistake.env) == here
+    assert_told_well(here, mistake.status, mistake.says)
+
+
+def test_findings_come_all_at_once(desk: Path) -> None:
+    """Every bad line has a line of its own, and the last words say how many there are."""
+    (desk / "m.jsonl").write_text(f"{ENTRY}\n{{}}\n{ENTRY.replace('a.jsonl', 'z.jsonl')}\n")
+    ended = run_here("run", "m.jsonl")
+    lines = ended.stderr.splitlines()
+    assert ended.status == INVALID
+    assert [line.partition(" ")[0] for line in lines[:3]] == ["m.jsonl:2", "m.jsonl:2", "m.jsonl:3"]
+    assert lines[3:] == [
+        "bulk-upload: the manifest has 3 problems; nothing was sent",
+        "  hint: mend the lines named above and run the same command again",
+    ]
+
+
+def test_a_wrong_key_ends_the_run(desk: Path, server: str) -> None:
+    """The server's refusal ends the run with its own code, says what to check, and leaves every entry pending."""
+    wrong = "sk-wrong-key-0815"
+    ended = run_here("run", "good.jsonl", SEEKR_API_KEY=wrong, SEEKR_BASE_URL=server)
+    assert ended.status == ExitStatus.CREDENTIALS_REFUSED
+    assert "refused the API key: HTTP 401" in ended.stderr
+    assert "check SEEKR_API_KEY or --api-key-file" in ended.stderr
+    assert "2 entries not finished" in ended.stderr
+    assert wrong not in ended.text
+
+
+def test_an_unreachable_server_ends_the_run_soon(desk: Path) -> None:
+    """Nobody waits long for a server that is not there; the run ends as unfinished and names the address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    (desk / "m.jsonl").write_text("".join(f"{ENTRY.replace('pre-train', one)}\n" for one in PURPOSES))
+    began = time.monotonic()
+    ended = run_here("run", "m.jsonl", "--base-url", dead, "--max-attempts", "2")
+    assert time.monotonic() - began < 10
+    assert ended.status == ExitStatus.UNFINISHED
+    assert f"cannot connect to {dead.removeprefix('http://')}" in ended.stderr
+    assert "check --base-url and the network" in ended.stderr
+    assert "The same command goes on where this run ended:" in ended.stderr
+
+
+def test_a_folder_that_may_not_be_written(desk: Path, server: str) -> None:
+    """A ledger that cannot be made is told before anything is sent."""
+    folder = "/proc" if os.geteuid() == 0 else "sealed"
+    if folder == "sealed":
+        (desk / folder).mkdir(mode=0o500)
+    ended = run_here("run", "good.jsonl", "--ledger", f"{folder}/x.ledger.db", SEEKR_BASE_URL=server)
+    assert_told_well(ended, LEDGER, (f"{folder}/x.ledger.db", "may write"))
+
+
+def test_the_ledger_of_another_server(desk: Path, server: str) -> None:
+    """A ledger serves one server: a run to another one names both and how to get a ledger of its own."""
+    assert run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server).status == 0
+    ended = run_here("run", "good.jsonl", "--ledger", "l.db")
+    assert_told_well(ended, LEDGER, (server, NOWHERE, "--ledger FILE"))
+
+
+def test_a_second_run_at_once(desk: Path, server: str) -> None:
+    """While one run works on a ledger a second one is told whose it is, and that `status` shows its progress."""
+    lock = RunLock.acquire("l.db")
+    try:
+        ended = run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
+    finally:
+        lock.release()
+    assert_told_well(ended, LEDGER, ("l.db", f"pid {os.getpid()}", "bulk-upload status"))
+
+
+def test_a_port_that_is_taken(server: str) -> None:
+    """A sandbox on a port in use says which one, and how to take another."""
+    port = server.rpartition(":")[2]
+    assert_told_well(run_here("sandbox", "--port", port), USAGE, (f"port {port}", "in use", "another port"))
+
+
+def test_a_current_folder_that_is_gone(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that stands in a removed folder gets a sentence, not a bug report."""
+    (desk / "gone").mkdir()
+    monkeypatch.chdir(desk / "gone")
+    (desk / "gone").rmdir()
+    assert_told_well(run_here("plan", "good.jsonl"), USAGE, ("current folder no longer exists", "cd"))

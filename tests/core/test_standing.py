@@ -1,0 +1,177 @@
+"""Whether a refusal is about one file or about the whole run."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulk_upload.core.model import (
+    Accepted,
+    EntryState,
+    InDoubt,
+    Misdirected,
+    NotSent,
+    Outcome,
+    Refused,
+    Rejected,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+from bulk_upload.core.records import state_after
+from bulk_upload.core.standing import Judgement, Standing
+from bulk_upload.exit_status import ExitStatus
+
+FORBIDDEN = Refused(http_status=403, reason="HTTP 403: no", request_id="r1")
+MISSING = Rejected(http_status=404, reason="HTTP 404: Not Found")
+
+
+@pytest.fixture
+def standing() -> Standing:
+    """Return the standing of a run that has seen nothing yet."""
+    return Standing()
+
+
+@pytest.fixture
+def trusted() -> Standing:
+    """Return the standing of a run whose key was accepted once."""
+    made = Standing()
+    made.on_accepted()
+    return made
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Accepted(file_id="file-1", http_status=200, size_confirmed=True),
+        Rejected(http_status=422, reason="no"),
+        Rejected(http_status=413, reason="large"),
+        Throttled(http_status=429, retry_after_s=None),
+        Unavailable(reason="refused"),
+        InDoubt(reason="lost", answered=False),
+        SourceFailed(reason="changed"),
+        NotSent(reason="draining"),
+    ],
+)
+def test_most_outcomes_are_about_one_file(standing: Standing, outcome: Outcome) -> None:
+    """What is no question of key or address is recorded as it is, however often it comes."""
+    for entry in range(10):
+        assert standing.judge(outcome, entry) == Judgement(outcome)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_key_refused_at_first(standing: Standing, status: int) -> None:
+    """A 401, or a 403 before any success with this key, ends the run and keeps the entry."""
+    outcome = Refused(http_status=status, reason=f"HTTP {status}: bad key")
+    judgement = standing.judge(outcome, 1)
+    assert judgement.outcome == outcome
+    assert judgement.stop is not None
+    assert judgement.stop.status is ExitStatus.CREDENTIALS_REFUSED
+    assert "bad key" in judgement.stop.reason
+
+
+def test_key_refused_later(trusted: Standing) -> None:
+    """A 401 is about the key even after successes: it was revoked."""
+    judgement = trusted.judge(Refused(http_status=401, reason="HTTP 401"), 1)
+    assert judgement.stop is not None
+    assert judgement.stop.status is ExitStatus.CREDENTIALS_REFUSED
+
+
+def test_lone_403_after_successes(trusted: Standing) -> None:
+    """A 403 after successes with the same key is about the file, and says so."""
+    judgement = trusted.judge(FORBIDDEN, 1)
+    assert judgement.stop is None
+    assert judgement.reopen == ()
+    assert judgement.outcome == Rejected(
+        http_status=403, reason="HTTP 403: no (other files are accepted with this key)", request_id="r1"
+    )
+
+
+def test_three_entries_in_a_row_with_403(trusted: Standing) -> None:
+    """A 403 on three entries in a row is about the key: the run ends and all three are kept."""
+    assert trusted.judge(FORBIDDEN, 1).stop is None
+    assert trusted.judge(FORBIDDEN, 2).stop is None
+    third = trusted.judge(FORBIDDEN, 3)
+    assert third.stop is not None
+    assert third.stop.status is ExitStatus.CREDENTIALS_REFUSED
+    assert third.outcome == FORBIDDEN
+    assert set(third.reopen) == {1, 2}
+    late = trusted.judge(FORBIDDEN, 4)
+    assert late.outcome == FORBIDDEN
+    assert {1, 2} <= set(late.reopen)
+
+
+def test_a_success_breaks_the_403s(trusted: Standing) -> None:
+    """Entries with a 403 that an accepted one lies between are no row."""
+    for entry in range(20):
+        assert trusted.judge(FORBIDDEN, entry).stop is None
+        if entry % 2:
+            trusted.on_accepted()
+
+
+def test_one_entry_is_no_row(trusted: Standing) -> None:
+    """One entry with many 403s is one entry."""
+    for _ in range(10):
+        assert trusted.judge(FORBIDDEN, 1).stop is None
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_wrong_address(standing: Standing, status: int) -> None:
+    """Three entries in a row with 404 or 405 and nothing accepted: the address is wrong, all entries are kept."""
+    astray = Rejected(http_status=status, reason=f"HTTP {status}: nothing here", request_id="r1")
+    assert standing.judge(astray, 1) == Judgement(astray)
+    assert standing.judge(astray, 2) == Judgement(astray)
+    for entry in (3, 4, 5):
+        judgement = standing.judge(astray, entry)
+        assert judgement.stop is not None
+        assert judgement.stop.status is ExitStatus.UNFINISHED
+        assert "--base-url" in judgement.stop.hint
+        assert f"HTTP {status}: nothing here" in judgement.stop.reason
+        assert state_after(judgement.outcome) is EntryState.PENDING
+        assert judgement.outcome.http_status == status  # type: ignore[union-attr]
+        assert judgement.outcome.reason == astray.reason  # type: ignore[union-attr]
+        assert {1, 2} <= set(judgement.reopen)
+        assert entry not in judgement.reopen
+
+
+def test_404_after_a_success(trusted: Standing) -> None:
+    """Where a file was accepted the address is right, and a 404 is the file's."""
+    for entry in range(10):
+        assert trusted.judge(MISSING, entry) == Judgement(MISSING)
+
+
+def test_404_with_a_success_between(standing: Standing) -> None:
+    """A success that comes while the row builds up clears it for good."""
+    standing.judge(MISSING, 1)
+    standing.judge(MISSING, 2)
+    standing.on_accepted()
+    assert standing.judge(MISSING, 3) == Judgement(MISSING)
+
+
+def test_redirect(standing: Standing, trusted: Standing) -> None:
+    """Any redirect ends the run and names the host it led to."""
+    outcome = Misdirected(http_status=302, location_host="login.example")
+    for one in (standing, trusted):
+        judgement = one.judge(outcome, 1)
+        assert judgement.outcome == outcome
+        assert judgement.stop is not None
+        assert judgement.stop.status is ExitStatus.UNFINISHED
+        assert "login.example" in judgement.stop.reason
+        assert "302" in judgement.stop.reason
+
+
+def test_unreachable(standing: Standing) -> None:
+    """Three entries in a row that used up their attempts without one answer end the run."""
+    assert standing.on_unreachable("refused") is None
+    assert standing.on_unreachable("refused") is None
+    stop = standing.on_unreachable("refused")
+    assert stop is not None
+    assert stop.status is ExitStatus.UNFINISHED
+    assert "refused" in stop.reason
+
+
+def test_an_answer_shows_a_server(standing: Standing) -> None:
+    """Any answer in between shows that the server can be reached."""
+    for _ in range(5):
+        assert standing.on_unreachable("refused") is None
+        assert standing.on_unreachable("refused") is None
+        standing.on_answered()

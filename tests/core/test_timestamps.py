@@ -1,0 +1,90 @@
+"""Times as text and back."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_upload.core.timestamps import utc_seconds, utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOMENT_S = 1781775000.0
+
+
+@pytest.fixture
+def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_one_form() -> None:
+    """A time is always written with microseconds and Z, so that text sorts as time does."""
+    assert utc_text(MOMENT_S) == "2026-06-18T09:30:00.000000Z"
+    assert utc_text(MOMENT_S + 0.123456) == "2026-06-18T09:30:00.123456Z"
+    assert utc_text(0) == "1970-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.usefixtures("_far_from_utc")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-06-18T09:30:00Z",
+        "2026-06-18T09:30:00",
+        "2026-06-18T09:30:00.000000Z",
+        "2026-06-18T09:30:00.0000001Z",
+        "2026-06-18 09:30:00+00:00",
+        "2026-06-18t09:30:00z",
+        "2026-06-18T11:30:00+02:00",
+        "2026-06-18T04:30:00-0500",
+        "20260618T093000Z",
+    ],
+)
+def test_read(text: str) -> None:
+    """Any ISO 8601 form with seconds is read; without a zone it is UTC, wherever this machine is."""
+    assert utc_seconds(text) == MOMENT_S
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None, "", "now", "1781775000", "2026-06-18", "20260618", "2026-W25-4", "2026-06-18T09", "2026-06-18T09:30",
+        "2026-06-18T09:30Z", "2026-06-18T0930+01:00", "2026-13-18T09:30:00Z", "2026-06-18T25:30:00Z", "\udc80",
+        "2026-06-18T09:30:00X", "Thu, 18 Jun 2026 09:30:00 GMT",
+    ],
+)  # fmt: skip
+def test_not_a_moment(text: str | None) -> None:
+    """What is no time to the second is not read as one: a day or a minute would be earlier than what it means."""
+    assert utc_seconds(text) is None
+
+
+@given(st.text(st.characters(exclude_categories=())) | st.from_regex(r"[0-9T:.Z+ -]{8,35}", fullmatch=True))
+def test_any_text(text: str) -> None:
+    """Any text is a finite time or none."""
+    found_s = utc_seconds(text)
+    assert found_s is None or math.isfinite(found_s)
+
+
+@given(st.datetimes())
+def test_any_moment(moment: object) -> None:
+    """Every time that can be written at all is read to a finite number."""
+    found_s = utc_seconds(str(moment))
+    assert found_s is not None
+    assert math.isfinite(found_s)
+
+
+@given(st.integers(0, 4 * 10**15), st.integers(0, 4 * 10**15))
+def test_round_trip_and_order(one_us: int, other_us: int) -> None:
+    """A time that was written reads back the same, and texts sort as times do."""
+    one_s, other_s = one_us / 10**6, other_us / 10**6
+    assert utc_seconds(utc_text(one_s)) == pytest.approx(one_s, abs=2e-6)
+    assert (utc_text(one_s) <= utc_text(other_s)) is (one_us <= other_us)

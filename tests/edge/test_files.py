@@ -1,0 +1,330 @@
+"""Reading files that may change, vanish, hang or never have been files at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.edge.files import (
+    BLOCK_BYTES,
+    SMALL_FILE_BYTES_MAX,
+    FileReader,
+    HashedFile,
+    fingerprint_of,
+    source_error,
+)
+from bulk_upload.edge.source_tree import SourceTree
+
+SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]
+LARGE_SIZES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> SourceTree:
+    return SourceTree(str(tmp_path))
+
+
+@pytest.fixture
+def reader(tree: SourceTree) -> Iterator[FileReader]:
+    reader = FileReader(tree, thread_count=2)
+    yield reader
+    reader.close()
+
+
+class Opening:
+    """A tree whose files something happens to right after they were opened."""
+
+    def __init__(self, tree: SourceTree, then: Callable[[int], None]) -> None:
+        self._tree = tree
+        self._then = then
+        self.descriptors: list[int] = []
+
+    def absolute(self, relative_path: str) -> str:
+        return self._tree.absolute(relative_path)
+
+    def open_regular(self, relative_path: str) -> int:
+        descriptor = self._tree.open_regular(relative_path)
+        self.descriptors.append(descriptor)
+        self._then(descriptor)
+        return descriptor
+
+
+async def _error(reader: FileReader, path: str) -> SourceError:
+    (loaded,) = await reader.load([path])
+    assert isinstance(loaded, SourceError)
+    with pytest.raises(SourceError) as opened:
+        async with await reader.open(path):
+            pass
+    assert opened.value.reason == loaded.reason
+    assert opened.value.local_limit == loaded.local_limit
+    return loaded
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_small_file_is_read_and_hashed_whole(tmp_path: Path, reader: FileReader, size: int) -> None:
+    """A loaded file has the content, the hash and the fingerprint of one version of the file."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(os.urandom(size))
+    (loaded,) = await reader.load(["a.jsonl"])
+    assert loaded == LoadedFile(
+        content=path.read_bytes(),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        fingerprint=fingerprint_of(path.stat()),
+    )
+
+
+async def test_a_batch_keeps_its_order_and_its_errors_in_place(tmp_path: Path, reader: FileReader) -> None:
+    """One bad file of a batch is an error in its own place and costs the others nothing."""
+    for name in "ac":
+        (tmp_path / name).write_text(name)
+    first, missing, last = await reader.load(["a", "b", "c"])
+    assert isinstance(first, LoadedFile)
+    assert first.content == b"a"
+    assert isinstance(missing, SourceError)
+    assert missing.reason == "cannot read the file: No such file or directory"
+    assert isinstance(last, LoadedFile)
+    assert last.content == b"c"
+
+
+async def test_a_file_that_is_no_longer_small_is_not_held_in_memory(
+    tmp_path: Path, reader: FileReader
+) -> None:
+    """Only small files are loaded; a larger one is an error that says so."""
+    (tmp_path / "a").write_bytes(bytes(SMALL_FILE_BYTES_MAX + 1))
+    (loaded,) = await reader.load(["a"])
+    assert isinstance(loaded, SourceError)
+    assert "grew" in loaded.reason
+
+
+@pytest.mark.parametrize("size", LARGE_SIZES)
+async def test_a_stream_reads_every_byte_once(tmp_path: Path, reader: FileReader, size: int) -> None:
+    """A stream hands out blocks until the size it had when opened, then nothing, and knows the hash."""
+    content = os.urandom(size)
+    (tmp_path / "a").write_bytes(content)
+    async with await reader.open("a") as stream:
+        blocks = []
+        while block := await stream.read():
+            blocks.append(block)
+        assert await stream.read() == b""
+        assert b"".join(blocks) == content
+        assert all(len(block) == BLOCK_BYTES for block in blocks[:-1])
+        assert stream.sha256 == hashlib.sha256(content).hexdigest()
+        assert stream.fingerprint.size == size
+    assert await reader.sha256("a") == (stream.sha256, stream.fingerprint)
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "rewrite", "touch", "replace", "remove"])
+async def test_a_file_that_changes_while_it_is_loaded_is_refused(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """What was read is believed only if the file is the same before and after."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 1000)
+    acts: dict[str, Callable[[], Any]] = {
+        "grow": lambda: os.truncate(path, 2000),
+        "shrink": lambda: os.truncate(path, 10),
+        "rewrite": lambda: path.write_bytes(b"y" * 1000),
+        "touch": lambda: os.utime(path),
+        "replace": lambda: (tmp_path / "b").write_bytes(b"x" * 1000) and (tmp_path / "b").rename(path),
+        "remove": path.unlink,
+    }
+    read = HashedFile._read_exactly
+
+    def changes_first(file: HashedFile, wanted: int) -> bytes:
+        time.sleep(0.012)  # longer than the clock tick of file systems
+        acts[change]()
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", changes_first)
+    (loaded,) = await reader.load(["a"])
+    assert isinstance(loaded, SourceError)
+    assert "while it was sent" in loaded.reason
+    assert not loaded.local_limit
+
+
+async def test_a_file_swapped_for_a_link_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    """A name that leads out of the root by the time it is opened gives nothing away."""
+    (tmp_path / "secret").write_text("secret")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_text("{}")
+    reader = FileReader(SourceTree(str(root)), thread_count=1)
+    assert isinstance((await reader.load(["a"]))[0], LoadedFile)
+    (root / "a").unlink()
+    (root / "a").symlink_to(tmp_path / "secret")
+    assert "outside the root" in (await _error(reader, "a")).reason
+    reader.close()
+
+
+async def test_what_is_no_regular_file_fails_at_once(tmp_path: Path, reader: FileReader) -> None:
+    """A named pipe nobody writes to and a folder are refused without waiting."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    async with asyncio.timeout(20):
+        assert "a named pipe" in (await _error(reader, "pipe")).reason
+        assert "a folder" in (await _error(reader, "folder")).reason
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, reader: FileReader) -> None:
+    """A file without read permission is named with the system's reason."""
+    (tmp_path / "a").touch(mode=0o000)
+    assert (await _error(reader, "a")).reason == "cannot read the file: Permission denied"
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b", "\ud800", "../a", "/etc/passwd", "x" * 300, "a/b/c"])
+async def test_a_name_no_file_has_is_an_error_and_no_crash(reader: FileReader, name: str) -> None:
+    """Whatever stands in a manifest, opening it ends in a file or in a reason."""
+    assert (await _error(reader, name)).reason.startswith("cannot read the file: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "is_local"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOMEM, True),
+        (errno.EACCES, False),
+        (errno.EIO, False),
+        (errno.ESTALE, False),
+    ],
+)
+async def test_only_shortages_of_this_machine_are_local_limits(
+    tree: SourceTree, tmp_path: Path, number: int, is_local: bool
+) -> None:
+    """Too many descriptors or too little memory is not held against the file."""
+    (tmp_path / "a").touch()
+
+    def fails(descriptor: int) -> None:
+        os.close(descriptor)
+        raise OSError(number, os.strerror(number))
+
+    reader = FileReader(Opening(tree, fails), thread_count=1)
+    error = await _error(reader, "a")
+    assert error.local_limit is is_local
+    assert error.reason == source_error(OSError(number, os.strerror(number))).reason
+    reader.close()
+
+
+async def test_a_read_error_in_mid_file_is_a_source_error(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk error while reading is told in the words of the person who must mend it."""
+    (tmp_path / "a").write_bytes(b"x" * 10)
+
+    def fails(file: HashedFile, wanted: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", fails)
+    async with await reader.open("a") as stream:
+        with pytest.raises(SourceError, match="Input/output error"):
+            await stream.read()
+    assert isinstance((await reader.load(["a"]))[0], SourceError)
+
+
+async def test_a_file_is_not_closed_under_a_read(
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that is given up keeps its descriptor until it returns, and only then the file is closed."""
+    (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES))
+    reading, go_on = threading.Event(), threading.Event()
+    read = HashedFile._read_exactly
+
+    def waits(file: HashedFile, wanted: int) -> bytes:
+        reading.set()
+        go_on.wait(20)
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", waits)
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=2)
+    async with await reader.open("a") as stream:
+        task = asyncio.create_task(stream.read())
+        await _until(reading.is_set)
+        task.cancel()
+        await asyncio.wait([task])
+    # The close has a thread of its own and was asked for: it must find the read under way.
+    await asyncio.get_running_loop().run_in_executor(reader._pool, time.sleep, 0)
+    (descriptor,) = opening.descriptors
+    assert _is_open(descriptor)
+    go_on.set()
+    await _until(lambda: not _is_open(descriptor))
+    reader.close()
+
+
+async def test_a_file_opened_for_nobody_is_closed(tmp_path: Path, tree: SourceTree) -> None:
+    """A cancelled open leaves no descriptor behind."""
+    (tmp_path / "a").touch()
+    opened, go_on = threading.Event(), threading.Event()
+
+    def waits(descriptor: int) -> None:
+        opened.set()
+        go_on.wait(20)
+
+    opening = Opening(tree, waits)
+    reader = FileReader(opening, thread_count=1)
+    task = asyncio.create_task(reader.open("a"))
+    await _until(opened.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    go_on.set()
+    (descriptor,) = opening.descriptors
+    await _until(lambda: not _is_open(descriptor))
+    reader.close()
+
+
+async def test_closing_the_reader_still_closes_its_files(tmp_path: Path, tree: SourceTree) -> None:
+    """Files that were left or are left after the reader was closed do not stay open."""
+    (tmp_path / "a").touch()
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    async with await reader.open("a"):
+        async with await reader.open("a"):
+            pass
+        reader.close()
+    await _until(lambda: not any(map(_is_open, opening.descriptors)))
+    gc.collect()
+
+
+async def test_reading_never_uses_the_default_executor(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All reads run on the reader's own threads, which a slow disk may block without harm to others."""
+    (tmp_path / "a").write_bytes(b"x")
+    loop = asyncio.get_running_loop()
+    run = loop.run_in_executor
+
+    def watched(executor: Any, function: Any, *args: Any) -> Any:
+        assert executor is reader._pool
+        return run(executor, function, *args)
+
+    monkeypatch.setattr(loop, "run_in_executor", watched)
+    assert isinstance((await reader.load(["a"]))[0], LoadedFile)
+    async with await reader.open("a") as stream:
+        assert await stream.read() == b"x"
+    await reader.sha256("a")

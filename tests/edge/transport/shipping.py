@@ -1,0 +1,94 @@
+"""What the tests of the transport send, and through what."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.profile import FLOW
+from bulk_upload.core.secret import Secret
+from bulk_upload.core.source import LoadedFile, Source, SourceError
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.transport import SendReport, Shipment, Transport, TransportSettings
+
+KEY = "canary-key-7f3a"
+BLOCK = 1024 * 1024
+
+
+def loaded(content: bytes = b'{"messages": []}\n') -> LoadedFile:
+    """Return a small file as the reader hands it over."""
+    return LoadedFile(
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        fingerprint=Fingerprint(size=len(content), mtime_ns=1, inode=1),
+    )
+
+
+class Blocks:
+    """A large file without a disk: `before` is called with the number of each block before it is returned."""
+
+    def __init__(self, size: int = 8 * BLOCK + 1000, *, before: Any = None) -> None:
+        self.fingerprint = Fingerprint(size=size, mtime_ns=1, inode=1)
+        self.content = (os.urandom(4096) * (size // 4096 + 1))[:size]
+        self._before = before
+        self._at = 0
+        self._reads = 0
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content[: self._at]).hexdigest()
+
+    async def read(self) -> bytes:
+        self._reads += 1
+        if self._before is not None:
+            await self._before(self._reads)
+        block = self.content[self._at : self._at + BLOCK]
+        self._at += len(block)
+        return block
+
+
+def moved(reads: int) -> Any:
+    """Return a `before` that reports a moved file at the given read."""
+
+    async def before(number: int) -> None:
+        if number == reads:
+            raise SourceError("the file changed while it was sent")
+
+    return before
+
+
+@asynccontextmanager
+async def transport_to(url: str, **settings: Any) -> AsyncIterator[Transport]:
+    """Run a transport that talks to `url`."""
+    wanted = TransportSettings(endpoint=url, profile=FLOW, api_key=Secret(KEY), **settings)
+    async with Transport(wanted, SystemClock()).running() as transport:
+        yield transport
+
+
+async def ship(
+    transport: Transport,
+    source: Source | None = None,
+    *,
+    name: str = "a.jsonl",
+    fields: tuple[tuple[str, str], ...] = (("purpose", "fine-tune"),),
+    on_handed: Callable[[int], None] = lambda count: None,
+    cancelled: list[SendReport] | None = None,
+) -> SendReport:
+    """Send one file."""
+    return await transport.send(
+        Shipment(sent_name=name, purpose="fine-tune", fields=fields, source=source or loaded()),
+        on_handed=on_handed,
+        on_cancelled=([] if cancelled is None else cancelled).append,
+    )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that is about to happen."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.002)

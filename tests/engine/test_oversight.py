@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import pytest
+from fakes.server import Fate, Faults, ServerSettings
+from fakes.virtual_time import VirtualClock, on_virtual_time
+from fakes.world import Ran, Scene, World
+
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Paused
+from bulk_upload.core.model import (
+    Accepted,
+    EntryState,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Rejected,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+from bulk_upload.core.settings import RunSettings
+from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.oversight import Oversight
+from bulk_upload.exit_status import ExitStatus
+
+TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
+LOST = Unavailable(reason="cannot connect")
+
+
+class Watch:
+    """An Oversight with its clock, drain and events."""
+
+    def __init__(self, settings: RunSettings | None = None, *, to_send_count: int = 100) -> None:
+        self.clock = VirtualClock()
+        self.events: list[Event] = []
+        self.drain = Drain(lambda _: None)
+        self.oversight = Oversight(
+            settings or RunSettings(),
+            to_send_count=to_send_count,
+            clock=self.clock,
+            drain=self.drain,
+            emit=self.events.append,
+        )
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run drains, None while it does not."""
+        return None if self.drain.stop is None else self.drain.stop.reason
+
+
+def _throttled(wait_s: float | None = None) -> Throttled:
+    return Throttled(http_status=429, retry_after_s=wait_s)
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "failures"),
+    [(RunSettings(errors_max=3), 3), (RunSettings(errors_share=0.05), 5), (RunSettings(errors_max=1), 1)],
+)
+def test_a_run_with_too_many_failed_entries_drains(settings: RunSettings, failures: int) -> None:
+    """As many failed entries as the limit end the run; accepted ones do not count."""
+    watch = Watch(settings)
+    for _ in range(failures - 1):
+        watch.oversight.on_settled(EntryState.REJECTED)
+        watch.oversight.on_settled(EntryState.ACCEPTED)
+    assert watch.stop_reason is None
+    watch.oversight.on_settled(EntryState.FAILED_LOCAL)
+    assert watch.stop_reason == f"{failures} entries failed, as many as --max-errors allows"
+
+
+def test_a_run_without_a_limit_never_drains_for_errors() -> None:
+    """By default every entry may fail."""
+    watch = Watch()
+    for _ in range(1000):
+        watch.oversight.on_settled(EntryState.REJECTED)
+    assert not watch.drain.begun
+
+
+# --- patience
+
+
+@on_virtual_time
+async def test_a_run_that_is_only_throttled_loses_its_patience() -> None:
+    """Throttled for longer than `patience_s` without one accepted file: the run drains."""
+    watch = Watch(RunSettings(patience_s=100.0))
+    for _ in range(10):
+        watch.oversight.review(_throttled(), 1)
+        await watch.clock.sleep(10)
+    assert not watch.drain.begun
+    watch.oversight.review(_throttled(), 1)
+    assert watch.stop_reason is not None
+    assert "throttled every upload" in watch.stop_reason
+
+
+@on_virtual_time
+async def test_a_run_that_gets_somewhere_keeps_its_patience() -> None:
+    """One accepted file now and then is enough to be throttled for ever."""
+    watch = Watch(RunSettings(patience_s=100.0))
+    for _ in range(50):
+        watch.oversight.review(_throttled(), 1)
+        await watch.clock.sleep(60)
+        watch.oversight.review(TAKEN, 1)
+    assert not watch.drain.begun
+
+
+@on_virtual_time
+async def test_a_wait_longer_than_the_patience_drains_at_once() -> None:
+    """A Retry-After that nobody wants to wait for ends the run and says when to come back."""
+    watch = Watch(RunSettings(patience_s=100.0))
+    watch.oversight.review(_throttled(101.0), 1)
+    assert watch.drain.stop is not None
+    assert watch.drain.stop.hint.startswith("run the same command again after 2026-")
+    assert watch.events == []
+
+
+@on_virtual_time
+async def test_a_pause_is_told_once() -> None:
+    """Many refusals of one burst are one pause to a listener; a later one is another."""
+    watch = Watch()
+    for _ in range(5):
+        watch.oversight.review(_throttled(30.0), 1)
+    await watch.clock.sleep(30)
+    watch.oversight.review(_throttled(30.0), 1)
+    watch.oversight.review(_throttled(), 1)
+    assert [one.pause_s for one in watch.events if isinstance(one, Paused)] == [30.0, 30.0]
+
+
+# --- reach
+
+
+def test_a_server_that_nobody_reaches_ends_the_run() -> None:
+    """Three entries that used up their attempts without one answer: the address or the network is wrong."""
+    watch = Watch()
+    for number in range(3):
+        assert not watch.drain.begun
+        watch.oversight.review(LOST, number)
+        watch.oversight.on_exhausted(LOST)
+    assert watch.stop_reason == "the server cannot be reached: cannot connect"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Unavailable(reason="HTTP 500", http_status=500),
+        Rejected(http_status=400, reason="HTTP 400"),
+        InDoubt(reason="HTTP 500", answered=True, http_status=500),
+        TAKEN,
+    ],
+)
+def test_any_answer_proves_that_the_server_is_there(answer: Outcome) -> None:
+    """Whatever a server says, it can be reached."""
+    watch = Watch()
+    for number in range(9):
+        watch.oversight.review(LOST, number)
+        watch.oversight.on_exhausted(LOST)
+        if number % 2:
+            watch.oversight.review(answer, 100 + number)
+    assert not watch.drain.begun
+
+
+@pytest.mark.parametrize("outcome", [NotSent(reason="drained"), SourceFailed(reason="changed")])
+def test_what_never_reached_the_server_proves_nothing(outcome: Outcome) -> None:
+    """Our own troubles say nothing about the server."""
+    watch = Watch()
+    for number in range(3):
+        watch.oversight.on_exhausted(LOST)
+        watch.oversight.review(outcome, number)
+    assert watch.drain.begun
+
+
+# --- the retry budget
+
+
+def test_retries_spend_what_successes_earn() -> None:
+    """The budget runs dry with retries and comes back with accepted files."""
+    watch = Watch()
+    for _ in range(100):
+        watch.oversight.on_retry()
+    assert watch.oversight.budget.empty
+    for _ in range(5):
+        watch.oversight.review(TAKEN, 1)
+    assert not watch.oversight.budget.empty
+
+
+# --- in a whole run
+
+
+def _starts_after_stop(ran: Ran) -> list[str]:
+    """Return the attempts that started after the answer that ended the run was recorded."""
+    assert ran.result is not None
+    ends = [at for at, one in ran.told.events if isinstance(one, AttemptEnded)]
+    return [one.path for at, one in ran.told.events if isinstance(one, AttemptStarted) and at > ends[-1]]
+
+
+@pytest.mark.parametrize("fate", [Fate.DENY, Fate.FORBID, Fate.REDIRECT])
+def test_an_answer_about_the_run_keeps_every_entry(fate: Fate) -> None:
+    """A refused key or a redirect stops the run; no entry is settled by it, and the next run finishes."""
+    world = World()
+    for number in range(30):
+        world.add(f"{number}.jsonl")
+    for number in range(30):
+        world.server.script(f"{number}.jsonl", fate)
+    ran = world.run(RunSettings(concurrency=3))
+    assert ran.scene.violations == []
+    assert ran.result is not None
+    redirected = fate is Fate.REDIRECT
+    assert ran.result.status is (ExitStatus.UNFINISHED if redirected else ExitStatus.CREDENTIALS_REFUSED)
+    assert set(world.states().values()) == {EntryState.PENDING}
+    assert len(ran.told.started()) <= 3
+    assert _starts_after_stop(ran) == []
+    world.server.scripts.clear()
+    after = world.run()
+    assert after.result is not None
+    assert after.result.status is ExitStatus.DONE
+
+
+@pytest.mark.parametrize(
+    ("fate", "first_fate", "status"),
+    [
+        (Fate.FORBID, Fate.ACCEPT, ExitStatus.CREDENTIALS_REFUSED),
+        (Fate.ASTRAY, Fate.ASTRAY, ExitStatus.UNFINISHED),
+    ],
+    ids=["forbidden", "astray"],
+)
+def test_entries_rejected_before_the_run_was_at_fault_are_opened_again(
+    fate: Fate, first_fate: Fate, status: ExitStatus
+) -> None:
+    """Three in a row are the run's fault: those that were settled as rejected by then are pending again."""
+    world = World(faults=Faults(forbid=1.0) if fate is Fate.FORBID else Faults(astray=1.0))
+    for number in range(20):
+        world.add(f"{number:02d}.jsonl")
+    world.server.script("00.jsonl", first_fate)
+    ran = world.run(RunSettings(concurrency=1))
+    assert ran.result is not None
+    assert ran.result.status is status
+    states = world.states()
+    expected = EntryState.ACCEPTED if first_fate is Fate.ACCEPT else EntryState.PENDING
+    assert states.pop("00.jsonl") is expected
+    assert set(states.values()) == {EntryState.PENDING}
+    world.server.heal()
+    after = world.run()
+    assert after.result is not None
+    assert after.result.status is ExitStatus.DONE
+
+
+def test_a_long_pause_ends_the_run_and_leaves_everything_pending() -> None:
+    """A run that is asked to wait longer than its patience stops instead of waiting."""
+    world = World(faults=Faults(throttle_named=1.0))
+    world.server.settings = ServerSettings(named_wait_s=(1000, 1000))
+    for number in range(10):
+        world.add(f"{number}.jsonl")
+    ran = world.run()
+    assert ran.lasted_s < 5
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.UNFINISHED
+    assert set(world.states().values()) == {EntryState.PENDING}
+
+
+def test_a_server_that_is_down_is_given_up() -> None:
+    """Nobody tries all entries against a server that three could not reach."""
+    world = World(faults=Faults(refuse=1.0))
+    for number in range(50):
+        world.add(f"{number}.jsonl")
+    ran = world.run()
+    assert ran.result is not None
+    assert ran.result.stop is not None
+    assert "cannot be reached" in ran.result.stop.reason
+    assert world.server.request_count < 50 * 6
+
+
+def test_errors_drain_a_run_that_goes_on_otherwise() -> None:
+    """At the limit of errors what is in flight finishes, and the rest stays pending."""
+    world = World(faults=Faults(reject=1.0))
+    for number in range(50):
+        world.add(f"{number}.jsonl")
+
+    def script(scene: Scene) -> None:
+        scene.after(1000, scene.kill)
+
+    ran = world.run(RunSettings(concurrency=2, errors_max=5), script=script)
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.UNFINISHED
+    assert 5 <= ran.result.states[EntryState.REJECTED] <= 6

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fakes.virtual_time import VirtualClock, on_virtual_time
+
+from bulk_upload.core.limit import FixedLimit, Ticket
+from bulk_upload.core.model import (
+    Accepted,
+    InDoubt,
+    Misdirected,
+    NotSent,
+    Outcome,
+    Refused,
+    Rejected,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+from bulk_upload.engine.permits import Permits
+
+TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
+
+
+class RecordingController(FixedLimit):
+    """A fixed limit that notes what it hears, and whose limit a test may move."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.moved_limit = limit
+        self.heard: list[str] = []
+
+    @property
+    def limit(self) -> int:
+        """The limit as the test left it."""
+        return self.moved_limit
+
+    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
+        """Note a success."""
+        self.heard.append(f"success {file_bytes}")
+        super().on_success(now, ticket, file_bytes)
+
+    def on_reject(
+        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+    ) -> None:
+        """Note a refusal."""
+        self.heard.append(f"reject {retry_after_s} {'quota' if quota else 'busy'}")
+        super().on_reject(now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:
+        """Note a failure."""
+        self.heard.append("failure")
+        super().on_failure(now, ticket)
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:
+        """Note a ticket that nobody used."""
+        self.heard.append("cancel")
+        super().on_cancel(now, ticket)
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Note bytes."""
+        self.heard.append(f"bytes {count}")
+
+
+def _permits(limit: int = 1, controller: FixedLimit | None = None) -> Permits:
+    return Permits(controller or FixedLimit(limit), VirtualClock(), on_change=lambda: None)
+
+
+async def _ticket(permits: Permits) -> Ticket:
+    ticket = await permits.acquire()
+    assert ticket is not None
+    return ticket
+
+
+def _over(permits: Permits, ticket: Ticket, outcome: Outcome = TAKEN) -> None:
+    permits.answered(ticket, outcome, 10)
+    permits.recorded()
+
+
+@on_virtual_time
+async def test_tickets_are_handed_out_in_the_order_they_were_asked_for() -> None:
+    """Whoever asked first starts first, and never more than the limit at once."""
+    permits = _permits(2)
+    order: list[int] = []
+
+    async def use(number: int) -> None:
+        ticket = await _ticket(permits)
+        order.append(number)
+        assert permits.in_flight <= 2
+        await asyncio.sleep(1)
+        _over(permits, ticket)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(7):
+            tasks.create_task(use(number))
+    assert order == list(range(7))
+    assert permits.in_flight == 0
+    assert asyncio.get_running_loop().time() == pytest.approx(4.0, abs=0.01)
+
+
+@on_virtual_time
+async def test_a_named_wait_holds_everybody_and_ends_by_itself() -> None:
+    """After a Retry-After nobody starts before it has passed, and no further answer is needed to go on."""
+    permits = _permits(3)
+    loop = asyncio.get_running_loop()
+    refused = await _ticket(permits)
+    _over(permits, refused, Throttled(http_status=429, retry_after_s=30.0))
+    assert 30.0 <= permits.pause_s <= 31.5
+    started = loop.time()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(_ticket(permits)) for _ in range(3)]
+    assert 30.0 <= loop.time() - started < 32.0
+    assert len({one.result().number for one in waiting}) == 3
+    assert permits.pause_s == 0
+
+
+@on_virtual_time
+async def test_a_second_longer_wait_moves_the_end_of_the_pause() -> None:
+    """The timer of a shorter pause lets nobody start in a longer one."""
+    permits = _permits(3)
+    loop = asyncio.get_running_loop()
+    first, second = await _ticket(permits), await _ticket(permits)
+    _over(permits, first, Throttled(http_status=429, retry_after_s=5.0))
+    waiting = asyncio.create_task(_ticket(permits))
+    await asyncio.sleep(1)
+    _over(permits, second, Throttled(http_status=503, retry_after_s=60.0))
+    await waiting
+    assert loop.time() >= 61.0
+
+
+@on_virtual_time
+async def test_a_closed_gate_turns_everybody_away() -> None:
+    """Closing wakes those who wait with None, also in a pause, and later ones hear None at once."""
+    permits = _permits(1)
+    ticket = await _ticket(permits)
+    waiting = asyncio.create_task(permits.acquire())
+    await asyncio.sleep(1)
+    permits.answered(ticket, Throttled(http_status=429, retry_after_s=1000.0), 10)
+    permits.close()
+    assert await waiting is None
+    assert await permits.acquire() is None
+    permits.recorded()
+    permits.tick()
+    assert asyncio.get_running_loop().time() < 2
+
+
+@on_virtual_time
+async def test_a_cancelled_waiter_takes_nothing_with_it() -> None:
+    """Whoever is cancelled while waiting leaves the next in line to start."""
+    permits = _permits(1)
+    ticket = await _ticket(permits)
+    gone = asyncio.create_task(permits.acquire())
+    patient = asyncio.create_task(permits.acquire())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    _over(permits, ticket)
+    assert await patient is not None
+    assert permits.in_flight == 1
+
+
+@on_virtual_time
+async def test_a_waiter_cancelled_with_its_ticket_in_hand_gives_it_back() -> None:
+    """A ticket handed to a task that was cancelled in the same instant goes to the next one."""
+    permits = _permits(1)
+    ticket = await _ticket(permits)
+    gone = asyncio.create_task(permits.acquire())
+    patient = asyncio.create_task(permits.acquire())
+    await asyncio.sleep(0)
+    _over(permits, ticket)
+    gone.cancel()
+    assert await patient is not None
+    assert gone.cancelled()
+    assert permits.in_flight == 1
+
+
+@on_virtual_time
+async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
+    """With as many unrecorded answers as the limit nothing starts, until one of them is durable."""
+    permits = _permits(2)
+    for ticket in (await _ticket(permits), await _ticket(permits)):
+        permits.answered(ticket, TAKEN, 10)
+    waiting = asyncio.create_task(permits.acquire())
+    await asyncio.sleep(100)
+    assert not waiting.done()
+    assert permits.in_flight == 0
+    permits.recorded()
+    assert await waiting is not None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "heard"),
+    [
+        (TAKEN, "success 10"),
+        (Throttled(http_status=429, retry_after_s=None), "reject None quota"),
+        (Throttled(http_status=503, retry_after_s=7.0), "reject 7.0 busy"),
+        (InDoubt(reason="r", answered=True, http_status=503), "reject None busy"),
+        (Unavailable(reason="r", http_status=503), "reject None busy"),
+        (InDoubt(reason="r", answered=False), "failure"),
+        (Unavailable(reason="r"), "failure"),
+        (Rejected(http_status=400, reason="r"), "cancel"),
+        (Refused(http_status=401, reason="r"), "cancel"),
+        (Misdirected(http_status=307, location_host="h"), "cancel"),
+        (SourceFailed(reason="r"), "cancel"),
+        (NotSent(reason="r", local_limit=True), "cancel"),
+    ],
+)
+def test_every_outcome_gives_the_slot_back_and_tells_the_controller(outcome: Outcome, heard: str) -> None:
+    """Each ticket ends in exactly one word to the controller, the one the outcome stands for."""
+    controller = RecordingController(1)
+
+    @on_virtual_time
+    async def scenario() -> None:
+        permits = _permits(controller=controller)
+        _over(permits, await _ticket(permits), outcome)
+        assert permits.in_flight == 0
+
+    scenario()
+    assert controller.heard == [heard]
+
+
+@on_virtual_time
+async def test_a_raised_limit_is_used_at_the_next_tick() -> None:
+    """Those who wait start when the controller raises its limit; a lowered one takes no ticket back."""
+    controller = RecordingController(1)
+    permits = _permits(controller=controller)
+    await _ticket(permits)
+    waiting = asyncio.create_task(permits.acquire())
+    await asyncio.sleep(0)
+    controller.moved_limit = 2
+    permits.tick()
+    assert await waiting is not None
+    controller.moved_limit = 1
+    permits.tick()
+    assert (permits.in_flight, permits.limit) == (2, 1)
+
+
+@on_virtual_time
+async def test_a_pause_counts_only_for_tickets_that_are_older() -> None:
+    """A ticket handed out before a refusal has its pause to wait out; one handed out after it has not."""
+    permits = _permits(3)
+    old, refused = await _ticket(permits), await _ticket(permits)
+    assert permits.pause_since_s(old) == 0
+    await asyncio.sleep(1)
+    _over(permits, refused, Throttled(http_status=429, retry_after_s=10.0))
+    assert 10.0 <= permits.pause_since_s(old) <= 10.5
+    young = await _ticket(permits)
+    assert permits.pause_since_s(young) == permits.pause_since_s(old) == 0
+
+
+@on_virtual_time
+async def test_bytes_reach_the_controller() -> None:
+    """The controller hears of every piece handed over."""
+    controller = RecordingController(1)
+    _permits(controller=controller).handed(512)
+    assert controller.heard == ["bytes 512"]

@@ -1,0 +1,352 @@
+"""Whole runs against a hostile server, on virtual time: safety after every run, liveness once faults stop.
+
+A failing seed prints the command that repeats it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.ledger import Mishap
+from fakes.server import Faults, ServerSettings, unowned
+from fakes.virtual_time import Stuck
+from fakes.world import LARGE_BYTES, Ran, Scene, World
+
+from bulk_upload.core.events import AttemptEnded, PlanMade
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.pacing import Gate
+from bulk_upload.core.plan import Step
+from bulk_upload.core.retry import RetryPolicy
+from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.summary import exit_status
+from bulk_upload.engine.attempt import Attempter
+from bulk_upload.engine.doubts import Doubts
+from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.twins import TwinGate
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.reconcile import Doubt
+    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.engine.attempt import Passage
+    from bulk_upload.engine.doubts import Resolution
+    from bulk_upload.engine.twins import TwinKey
+
+SEEDS = range(40)
+SOAK_SEEDS = range(1000, 3000)
+PROMPTLY_S = 0.5
+"""Longer than any commit and any read here, shorter than a backoff, a listing or an answer that is late."""
+
+RETRIED = frozenset({EntryState.REJECTED, EntryState.FAILED_LOCAL})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run is disturbed; `at_s` counts from its start."""
+
+    kind: str
+    at_s: float = 0.0
+    mishap: Mishap | None = None
+
+
+class Story:
+    """One seed: a job, a few disturbed runs of it, a healed one, and one more that must find nothing to do."""
+
+    def __init__(self, seed: int, *, sizes: tuple[int, ...] = (3, 10, 40)) -> None:
+        self.seed = seed
+        self.sizes = sizes
+        self.chance = random.Random(f"story {seed}")
+        self.world = World(seed, faults=self._faults(), server=self._server())
+        self.changed: set[str] = set()
+        self._add_files()
+
+    def tell(self) -> None:
+        """Play the story and check it. Raises AssertionError."""
+        for _ in range(self.chance.choice([0, 1, 2, 3, 5])):
+            ending = self._ending()
+            ran = self.world.run(
+                self._settings(),
+                script=partial(self._disturb, ending=ending),
+                mishap=ending.mishap,
+            )
+            self.check(ran, ending)
+            self.world.now += self.chance.choice([0.0, 1.0, 20.0, 4000.0])
+            self._change_files()
+        self.world.server.heal()
+        patient = replace(self._settings(), deadline_s=None, errors_max=None)
+        healed = self.world.run(replace(patient, in_doubt=InDoubtPolicy.RECONCILE, retry=RETRIED))
+        self.check(healed, Ending(kind="healed"))
+        assert set(self.world.states().values()) == {EntryState.ACCEPTED}
+        assert healed.result is not None
+        assert healed.result.status is ExitStatus.DONE
+        request_count = self.world.server.request_count
+        idle = self.world.run()
+        assert self.world.server.request_count == request_count
+        assert idle.told.settled() == []
+
+    def check(self, ran: Ran, ending: Ending) -> None:
+        """Check what must hold after every run."""
+        self._check_starts(ran)
+        self._check_ids(ran)
+        self._check_moves(ran)
+        if ran.killed:
+            return
+        assert self.world.ledger.complaints() == []
+        scene = ran.scene
+        assert scene.left is not None
+        assert (scene.left.in_flight, scene.left.parked_count, scene.reader.open_count) == (0, 0, 0)
+        if scene.ledger.failure is None:
+            assert self.world.ledger.open_intents() == set(), "open_intents"
+        elif "disk I/O error" not in str(scene.ledger.failure):
+            raise AssertionError(scene.ledger.failure)
+        self._check_events(ran)
+        self._check_end(ran, ending)
+
+    def _check_starts(self, ran: Ran) -> None:
+        """S3, S4, S5, S6, and the durable intent: looked at whenever a request begins."""
+        assert ran.scene.violations == [], ran.scene.violations[:3]
+        assert all(len(batch) <= 64 for batch in ran.scene.reader.loads)
+
+    def _check_ids(self, ran: Ran) -> None:
+        """S1: each file at the server is in the receipt of its own entry, or that entry is in doubt."""
+        world = self.world
+        receipts = world.ledger.receipts()
+        at_server = {one.file_id: one for one in world.server.stored}
+        for file_id, path in receipts.items():
+            source = at_server[file_id].source
+            assert world.files.path_of(source) == path, f"{file_id} is not of {path}"
+        open_paths = world.ledger.doubtful() | world.ledger.open_intents()
+        strays = [world.files.path_of(one.source) for one in unowned(world.server.stored, set(receipts))]
+        assert set(strays) <= open_paths, f"orphans of {sorted(set(strays) - open_paths)}"
+        assert len(strays) == len(set(strays)), "two copies of one entry and no receipt"
+
+    def _check_moves(self, ran: Ran) -> None:
+        """S2: a settled entry stays as it is unless its file changed, it was to be retried, or the run took
+        back its word."""
+        for move in self.world.ledger.moves():
+            if not move.before.settled or move.path in self.changed:
+                continue
+            assert move.before is not EntryState.ACCEPTED, move
+            assert move.after is not EntryState.IN_DOUBT, move
+
+    def _check_events(self, ran: Ran) -> None:
+        told = ran.told
+        assert sum(isinstance(event, PlanMade) for _, event in told.events) == 1
+        settled = [one.path for one in told.settled()]
+        assert len(settled) == len(set(settled)), "an entry ended twice"
+        planned = ran.scene.entries.paths(Step.SEND, Step.COMPARE, Step.RECONCILE)
+        assert set(settled) <= planned
+        if ran.result is None or ran.scene.ledger.failure is not None:
+            return
+        assert sorted(told.started()) == sorted(told.ended())
+        assert set(told.started()) <= set(settled)
+        if ran.result.stop is None:
+            assert set(settled) == planned
+        states = self.world.states()
+        for path, state in told.endings().items():
+            reopened = state is EntryState.REJECTED and states[path] is EntryState.PENDING
+            assert states[path] is state or reopened, f"{path}: told {state}, is {states[path]}"
+
+    def _check_end(self, ran: Ran, ending: Ending) -> None:
+        """L1, L4: the run ended (else it were stuck), promptly when it was told to, with the right verdict."""
+        told_at = ran.began_at + ending.at_s
+        stopped = ran.result is None or ran.result.stop is not None
+        if ending.kind in ("cancel", "abort") and stopped:
+            assert ran.ended_at < told_at + PROMPTLY_S
+        if ending.kind == "drain" and stopped:
+            ends = [at for at, one in ran.told.events if isinstance(one, AttemptEnded)]
+            assert ran.ended_at < max([told_at, *ends]) + PROMPTLY_S
+        if ran.result is not None:
+            assert ran.result.status is exit_status(ran.result.states, ran.result.stop)
+            if ran.scene.ledger.failure is not None:
+                assert ran.result.status is ExitStatus.LEDGER_UNUSABLE
+
+    def _disturb(self, scene: Scene, ending: Ending) -> None:
+        scene.ledger.commit_s = self.chance.choice([0.002, 0.002, 0.05])
+        scene.reader.read_s = self.chance.choice([0.0005, 0.0005, 0.05])
+        acts: dict[str, Callable[[], object]] = {
+            "drain": scene.drain,
+            "cancel": scene.cancel,
+            "abort": scene.abort,
+            "kill": scene.kill,
+        }
+        act = acts.get(ending.kind)
+        if act is not None:
+            scene.after(ending.at_s, act)
+        if ending.kind == "cancel" and self.chance.random() < 0.5:
+            scene.after(ending.at_s * self.chance.random(), scene.drain)
+        if ending.kind == "abort" and self.chance.random() < 0.5:
+            scene.after(ending.at_s + 0.005 * self.chance.random(), scene.abort)
+        for _ in range(self.chance.choice([0, 0, 1, 3])):
+            path = self.chance.choice(self.world.entries).path
+            scene.after(self.chance.uniform(0, 5), partial(self._change, path))
+
+    def _ending(self) -> Ending:
+        kind = self.chance.choice(["none", "drain", "cancel", "abort", "kill", "mishap"])
+        at_s = self.chance.choice([0.1, 1.0, 1.0, 5.0, 5.0, 30.0]) * self.chance.random()
+        mishap = None
+        if kind == "mishap":
+            mishap = Mishap(
+                step_no=self.chance.randrange(1, 150),
+                kills=self.chance.random() < 0.7,
+                durable=self.chance.random() < 0.5,
+            )
+        return Ending(kind=kind, at_s=at_s, mishap=mishap)
+
+    def _settings(self) -> RunSettings:
+        chance = self.chance
+        return RunSettings(
+            concurrency=chance.choice([1, 2, 4, 8]),
+            retry_policy=RetryPolicy(attempts_max=chance.choice([2, 6, 6])),
+            in_doubt=chance.choice([InDoubtPolicy.RECONCILE] * 4 + [InDoubtPolicy.HOLD]),
+            parked_max=chance.choice([1, 10, 1000]),
+            errors_max=chance.choice([None, None, None, 3]),
+            deadline_s=chance.choice([None, None, None, 40.0]),
+        )
+
+    def _faults(self) -> Faults:
+        chance = self.chance
+
+        def some(most: float) -> float:
+            return chance.choice([0.0, 0.0, most * chance.random()])
+
+        stops_runs = chance.random() < 0.15
+        return Faults(
+            refuse=some(0.2),
+            lose_body=some(0.2),
+            throttle=some(0.1),
+            throttle_named=some(0.1),
+            busy=some(0.1),
+            busy_named=some(0.1),
+            fail_early=some(0.1),
+            fail_unstored=some(0.2),
+            fail_stored=some(0.2),
+            lose_unstored=some(0.2),
+            lose_stored=some(0.2),
+            hang_stored=some(0.1),
+            bad_id=some(0.1),
+            other_id=some(0.1),
+            other_size=some(0.1),
+            reject=some(0.1),
+            forbid=some(0.05) if stops_runs else 0.0,
+            deny=some(0.02) if stops_runs else 0.0,
+            astray=some(0.1) if stops_runs else 0.0,
+            redirect=some(0.02) if stops_runs else 0.0,
+            list_fails=some(0.5),
+        )
+
+    def _server(self) -> ServerSettings:
+        chance = self.chance
+        return ServerSettings(
+            capacity=chance.choice([1, 3, 1_000_000, 1_000_000]),
+            list_lag_s=chance.choice([0.0, 1.5]),
+            page_max=chance.choice([1_000_000, 20]),
+            clock_ahead_s=chance.choice([0.0, -3600.0, 2.5, 86_400.0]),
+        )
+
+    def _add_files(self) -> None:
+        chance = self.chance
+        for number in range(chance.choice(self.sizes)):
+            self.world.add(f"small/{number}.jsonl", chance.choice([0, 1, 500, 500, 70_000]))
+        for number in range(chance.choice([0, 3, 6])):
+            self.world.add(f"large/{number}.jsonl", LARGE_BYTES + chance.randrange(200_000))
+        for group in range(chance.choice([0, 1, 2])):
+            size = chance.choice([0, 100, LARGE_BYTES])
+            for number in range(chance.randrange(2, 9)):
+                self.world.add(f"twins/{group}/{number}/data.jsonl", size)
+        chance.shuffle(self.world.entries)
+
+    def _change_files(self) -> None:
+        for entry in self.world.entries:
+            if self.chance.random() < 0.03:
+                self._change(entry.path)
+
+    def _change(self, path: str) -> None:
+        """Touch a file, or give it new content of the same or another size."""
+        file = self.world.files.find(path)
+        assert file is not None
+        self.changed.add(path)
+        kind = self.chance.choice(["touch", "rewrite", "resize"])
+        if kind == "touch":
+            self.world.files.touch(path)
+        elif kind == "rewrite":
+            self.world.files.write_size(path, len(file.content))
+        else:
+            self.world.files.write_size(path, len(file.content) + 7)
+
+
+def _tell(story: Story) -> None:
+    try:
+        story.tell()
+    except BaseException as error:
+        error.add_note(
+            f"seed {story.seed}: repeat with `pytest tests/engine/test_simulation.py -m '' -k 'seed{story.seed}]'`"
+        )
+        raise
+
+
+def _name(seed: int) -> str:
+    return f"seed{seed}"
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=_name)
+def test_no_seed_loses_or_doubles_a_file(seed: int) -> None:
+    """Whatever the server does and however runs end, nothing is lost or doubled, and all is accepted at last."""
+    _tell(Story(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", SOAK_SEEDS, ids=_name)
+def test_no_seed_of_many_loses_or_doubles_a_file(seed: int) -> None:
+    """The same for many more seeds, with larger jobs among them."""
+    _tell(Story(seed, sizes=(3, 10, 60, 150)))
+
+
+async def _forget(_self: Attempter, passage: Passage) -> None:
+    passage.attempt_id = passage.loaded = None
+
+
+async def _send_again_unasked(self: Doubts, doubt: Doubt, _: StagedEntry | None = None) -> Resolution:
+    return await self._release(doubt, "a guess")
+
+
+async def _let_through(_self: TwinGate, _key: TwinKey) -> bool:
+    return True
+
+
+def _start_at_once(_self: Gate, _now: float) -> float:
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "noticed"),
+    [
+        (Doubts, "resolve", _send_again_unasked, "orphans of|two copies"),
+        (TwinGate, "hold", _let_through, "a twin is"),
+        (Gate, "wait_s", _start_at_once, "the server asked to wait"),
+        (Permits, "recorded", lambda _: None, "everybody waits|still running"),
+        (Attempter, "_withdraw", _forget, "open_intents"),
+    ],
+    ids=["guessing", "twins", "pauses", "slots", "intents"],
+)
+def test_a_broken_engine_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, wrong: object, noticed: str
+) -> None:
+    """With one rule of the engine taken away, some seed fails for just that reason."""
+    monkeypatch.setattr(owner, name, wrong)
+    complaints = []
+    for seed in SEEDS:
+        try:
+            Story(seed).tell()
+        except (AssertionError, KeyError, Stuck, ExceptionGroup) as error:
+            complaints.append(str(error))
+            if re.search(noticed, str(error)):
+                return
+    pytest.fail(f"not noticed, only: {complaints[:3]}")

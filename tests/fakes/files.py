@@ -1,0 +1,209 @@
+"""Files in memory, and the reader of them that an engine is given."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+BLOCK_BYTES = 64 * 1024
+"""Smaller than the real reader's, so that a modest file has several blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFile:
+    """One version of a file. `errno` makes opening it fail."""
+
+    content: bytes
+    mtime_ns: int
+    inode: int
+    errno: int = 0
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What a stat would show."""
+        return Fingerprint(size=len(self.content), mtime_ns=self.mtime_ns, inode=self.inode)
+
+
+class MemoryFiles:
+    """A tree of files by path. Every write makes a version with an inode of its own."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, MemoryFile] = {}
+        self._paths: dict[int, str] = {}
+        self._write_count = 0
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put a new version of a file in place."""
+        self._write_count += 1
+        inode = 1000 + self._write_count
+        self._files[path] = MemoryFile(content, mtime_ns=self._write_count * 1_000_000, inode=inode)
+        self._paths[inode] = path
+
+    def write_size(self, path: str, size: int) -> None:
+        """Put a new version of `size` bytes in place that no other version has the content of."""
+        line = f"{path} {self._write_count}\n".encode()
+        self.write(path, (line * (size // len(line) + 1))[:size])
+
+    def touch(self, path: str) -> None:
+        """Give a file another mtime and the same content."""
+        old = self._files[path]
+        self._files[path] = replace(old, mtime_ns=old.mtime_ns + 1)
+
+    def remove(self, path: str) -> None:
+        """Take a file away."""
+        self._files.pop(path, None)
+
+    def deny(self, path: str, number: int = errno.EACCES) -> None:
+        """Make opening a file fail with an errno; 0 allows it again."""
+        self._files[path] = replace(self._files[path], errno=number)
+
+    def find(self, path: str) -> MemoryFile | None:
+        """Return a file as it is now."""
+        return self._files.get(path)
+
+    def path_of(self, inode: int) -> str:
+        """Return the path of a version that existed at some time."""
+        return self._paths[inode]
+
+
+class FakeStream:
+    """A file on its way out, as `edge.files.StreamedFile` is."""
+
+    def __init__(self, reader: FakeReader, path: str, file: MemoryFile) -> None:
+        self._reader = reader
+        self._path = path
+        self._file = file
+        self._at = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The file's fingerprint when it was opened."""
+        return self._file.fingerprint
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything read so far, in hex."""
+        return self._hash.hexdigest()
+
+    async def read(self) -> bytes:
+        """Return the next block; the last one only if the file is still the one that was opened."""
+        await self._reader.work()
+        block = self._file.content[self._at : self._at + BLOCK_BYTES]
+        self._at += len(block)
+        self._hash.update(block)
+        if self._at == len(self._file.content):
+            self._prove_unchanged()
+        return block
+
+    def _prove_unchanged(self) -> None:
+        now = self._reader.files.find(self._path)
+        if now is None:
+            raise SourceError("the file was removed while it was sent")
+        if now.fingerprint != self._file.fingerprint:
+            raise SourceError("the file changed while it was sent")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.open_count -= 1
+
+
+class FakeReader:
+    """Reads `MemoryFiles` in the way `edge.files.FileReader` reads a disk.
+
+    Args:
+        files: what there is to read.
+        read_s: how long each hop to the disk takes.
+        descriptors_max: how many streams may be open at once; one more fails for want of descriptors.
+    """
+
+    def __init__(
+        self, files: MemoryFiles, *, read_s: float = 0.0005, descriptors_max: float = float("inf")
+    ) -> None:
+        self.files = files
+        self.read_s = read_s
+        self.descriptors_max = descriptors_max
+        self.open_count = 0
+        self.hashing_count = 0
+        self.open_peak = 0
+        self.loads: list[list[str]] = []
+        self.opened: list[str] = []
+
+    @property
+    def sending_count(self) -> int:
+        """How many files are open to be sent."""
+        return self.open_count - self.hashing_count
+
+    async def open(self, path: str) -> FakeStream:
+        """Open a file to stream it. Raises SourceError."""
+        await self.work()
+        if self.open_count >= self.descriptors_max:
+            raise _source_error(errno.EMFILE)
+        file = self._find(path)
+        self.open_count += 1
+        self.open_peak = max(self.open_peak, self.open_count)
+        self.opened.append(path)
+        return FakeStream(self, path, file)
+
+    async def load(self, paths: Sequence[str]) -> list[LoadedFile | SourceError]:
+        """Read small files whole; a file that cannot be read has its error in its place."""
+        self.loads.append(list(paths))
+        await self.work()
+        return [self._load(path) for path in paths]
+
+    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError."""
+        async with await self.open(path) as stream:
+            self.hashing_count += 1
+            try:
+                while await stream.read():
+                    pass
+                return stream.sha256, stream.fingerprint
+            finally:
+                self.hashing_count -= 1
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+    async def work(self) -> None:
+        """Take the time of one hop to the disk."""
+        await asyncio.sleep(self.read_s)
+
+    def _load(self, path: str) -> LoadedFile | SourceError:
+        try:
+            file = self._find(path)
+        except SourceError as error:
+            return error
+        if len(file.content) > SMALL_FILE_BYTES_MAX:
+            return SourceGrew(file.fingerprint)
+        sha256 = hashlib.sha256(file.content).hexdigest()
+        return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint)
+
+    def _find(self, path: str) -> MemoryFile:
+        file = self.files.find(path)
+        if file is None:
+            raise _source_error(errno.ENOENT)
+        if file.errno:
+            raise _source_error(file.errno)
+        return file
+
+
+def _source_error(number: int) -> SourceError:
+    local_limit = number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return SourceError(f"cannot read the file: {os.strerror(number)}", local_limit=local_limit)

@@ -1,0 +1,293 @@
+"""A real ledger on SQLite in memory, with a disk that can break and a process that can die at any step."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.edge.ledger import JobIdentity, LedgerStore
+from bulk_upload.edge.ledger.identity import claim
+from bulk_upload.edge.ledger.opening import unusable
+from bulk_upload.edge.ledger.schema import CREATE
+from bulk_upload.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+JOB = JobIdentity(profile="flow", endpoint="https://flow.example", team=None, root="/data")
+
+_WATCH = """
+CREATE TEMP TABLE moves (entry_id INTEGER, before TEXT, after TEXT, run_id INTEGER);
+CREATE TEMP TRIGGER watch AFTER UPDATE OF state ON entries WHEN OLD.state <> NEW.state BEGIN
+    INSERT INTO moves VALUES (NEW.entry_id, OLD.state, NEW.state, (SELECT max(run_id) FROM runs));
+END;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry went from one state to another in a run."""
+
+    path: str
+    before: EntryState
+    after: EntryState
+    run_id: int
+
+
+class LedgerFile:
+    """The durable part of a ledger: it outlives the runs that write it, and what they say after they died."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.executescript(CREATE + _WATCH)
+
+    def begin_run(self, *, utc_s: float) -> LedgerStore:
+        """Return a store for a new run, as opening a ledger does; what a dead run left open is in doubt then."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        store = LedgerStore(self.connection)
+        self.connection.execute("BEGIN IMMEDIATE")
+        claim(self.connection, JOB, moved_root=False, utc_s=utc_s)
+        store.begin_run(version="test", utc_s=utc_s)
+        self.connection.execute("COMMIT")
+        return store
+
+    def states(self) -> dict[str, EntryState]:
+        """Return the state of every entry by its path."""
+        rows = self.connection.execute("SELECT path, state FROM entries ORDER BY entry_id")
+        return {path.decode(): EntryState(state) for path, state in rows}
+
+    def receipts(self) -> dict[str, str]:
+        """Return the path of every receipt by its file id, superseded ones too."""
+        rows = self.connection.execute("SELECT file_id, path FROM receipts JOIN entries USING (entry_id)")
+        return {file_id: path.decode() for file_id, path in rows}
+
+    def current_receipts(self) -> dict[str, str]:
+        """Return the file id of every accepted entry by its path."""
+        rows = self.connection.execute(
+            "SELECT e.path, r.file_id FROM entries e JOIN receipts r USING (receipt_id) WHERE e.state = 'accepted'"
+        )
+        return {path.decode(): file_id for path, file_id in rows}
+
+    def doubtful(self) -> set[str]:
+        """Return the paths that have an attempt in doubt which nothing has resolved yet."""
+        return self._paths("outcome = 'in_doubt' AND resolution IS NULL")
+
+    def doubtful_twins(self) -> set[tuple[str, int, str]]:
+        """Return sent name, size and purpose of every attempt in doubt which nothing has resolved yet."""
+        rows = self.connection.execute(
+            "SELECT sent_name, a.size, purpose FROM attempts a JOIN entries USING (entry_id)"
+            " WHERE outcome = 'in_doubt' AND resolution IS NULL"
+        )
+        return set(rows)
+
+    def open_intents(self) -> set[str]:
+        """Return the paths that have an attempt whose end is not recorded."""
+        return self._paths("outcome IS NULL")
+
+    def open_intent_count(self) -> int:
+        """Return how many attempts have an end that is not recorded."""
+        return self._count("SELECT count(*) FROM attempts WHERE outcome IS NULL")
+
+    def attempts(self, path: str) -> list[tuple[str | None, str | None]]:
+        """Return outcome and resolution of the attempts of an entry, oldest first."""
+        return self.connection.execute(
+            "SELECT outcome, resolution FROM attempts JOIN entries USING (entry_id) WHERE path = ?"
+            " ORDER BY attempt_id",
+            (path.encode(),),
+        ).fetchall()
+
+    def reason(self, path: str) -> str | None:
+        """Return why an entry is where it is."""
+        (reason,) = self.connection.execute(
+            "SELECT reason FROM entries WHERE path = ?", (path.encode(),)
+        ).fetchone()
+        return None if reason is None else str(reason)
+
+    def moves(self) -> list[Move]:
+        """Return every change of a state, oldest first."""
+        rows = self.connection.execute(
+            "SELECT path, before, after, run_id FROM moves JOIN entries USING (entry_id) ORDER BY moves.rowid"
+        )
+        return [Move(path.decode(), EntryState(old), EntryState(new), run) for path, old, new, run in rows]
+
+    def run_count(self) -> int:
+        """Return how many runs there were."""
+        return self._count("SELECT count(*) FROM runs")
+
+    def complaints(self) -> list[str]:
+        """Return what can never be in a ledger that no run is writing."""
+        rules = {
+            "an entry is in doubt without an attempt in doubt": (
+                "SELECT path FROM entries WHERE state = 'in_doubt' AND entry_id NOT IN"
+                " (SELECT entry_id FROM attempts WHERE outcome = 'in_doubt' AND resolution IS NULL)"
+            ),
+            "an attempt is in doubt, its entry is not": (
+                "SELECT path FROM entries JOIN attempts USING (entry_id)"
+                " WHERE outcome = 'in_doubt' AND resolution IS NULL AND state <> 'in_doubt'"
+            ),
+            "an accepted entry has no receipt that holds": (
+                "SELECT path FROM entries LEFT JOIN receipts USING (receipt_id)"
+                " WHERE state = 'accepted' AND (file_id IS NULL OR superseded_utc IS NOT NULL)"
+            ),
+        }
+        return [
+            f"{rule}: {path.decode()}"
+            for rule, query in rules.items()
+            for (path,) in self.connection.execute(query)
+        ]
+
+    def _paths(self, condition: str) -> set[str]:
+        rows = self.connection.execute(
+            f"SELECT path FROM attempts JOIN entries USING (entry_id) WHERE {condition}"
+        )
+        return {path.decode() for (path,) in rows}
+
+    def _count(self, query: str) -> int:
+        (count,) = self.connection.execute(query).fetchone()
+        return int(count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """What happens at the ledger's n-th step of a run, counted from 1.
+
+    Args:
+        step_no: which step.
+        kills: the process dies there; otherwise the disk breaks.
+        durable: a process that dies does so after the step reached the disk, before anybody heard of it.
+    """
+
+    step_no: int
+    kills: bool
+    durable: bool = False
+
+
+class MemoryLedger:
+    """Runs steps as `edge.ledger.LedgerWriter` does: in order, grouped, each caller told once it is durable.
+
+    Args:
+        file: where the steps go.
+        store: of this run.
+        commit_s: how long a commit takes.
+        mishap: what goes wrong, and when.
+        on_death: called when a mishap kills the process.
+    """
+
+    def __init__(
+        self,
+        file: LedgerFile,
+        store: LedgerStore,
+        *,
+        commit_s: float = 0.002,
+        mishap: Mishap | None = None,
+        on_death: Callable[[], None] | None = None,
+    ) -> None:
+        self._file = file
+        self._store = store
+        self.commit_s = commit_s
+        self._mishap = mishap
+        self._on_death = on_death
+        self._failure: LedgerUnusable | None = None
+        self._steps: list[tuple[Callable[[LedgerStore], Any], asyncio.Future[Any]]] = []
+        self._committing = False
+        self.step_count = 0
+        self.dead = False
+
+    @property
+    def failure(self) -> LedgerUnusable | None:
+        """Why the ledger can no longer record, None while it can."""
+        return self._failure
+
+    async def run(self, act: Callable[[LedgerStore], T]) -> T:
+        """Run one step and return its result once it is durable. Raises LedgerUnusable.
+
+        A caller that is cancelled meanwhile does not take its step back.
+        """
+        if self._failure is not None:
+            raise LedgerUnusable(str(self._failure), hint=self._failure.hint)
+        if self.dead:
+            raise LedgerUnusable("the process that wrote it is dead")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._steps.append((act, future))
+        if not self._committing:
+            self._committing = True
+            asyncio.get_running_loop().call_soon(self._begin)
+        return await future
+
+    async def close(self) -> None:
+        """Write what is queued."""
+        while self._committing and not self.dead:
+            await asyncio.sleep(self.commit_s)
+
+    def die(self) -> None:
+        """Stop writing at once and for ever; a step that is not durable never will be."""
+        self.dead = True
+        if self._file.connection.in_transaction:
+            self._file.connection.execute("ROLLBACK")
+        if self._on_death is not None:
+            self._on_death()
+
+    def _begin(self) -> None:
+        group, self._steps = self._steps, []
+        asyncio.get_running_loop().call_later(self.commit_s, self._commit, group)
+
+    def _commit(self, group: list[tuple[Callable[[LedgerStore], Any], asyncio.Future[Any]]]) -> None:
+        if self.dead:
+            return
+        results = self._write(group)
+        if results is None:
+            return
+        for index, (_, future) in enumerate(group):
+            if future.done():
+                continue
+            if self._failure is not None:
+                future.set_exception(LedgerUnusable(str(self._failure), hint=self._failure.hint))
+            else:
+                future.set_result(results[index])
+        if self._steps:
+            self._begin()
+        else:
+            self._committing = False
+
+    def _write(
+        self, group: list[tuple[Callable[[LedgerStore], Any], asyncio.Future[Any]]]
+    ) -> list[Any] | None:
+        """Do the steps and return their results; None when the process died of it."""
+        if self._failure is not None:
+            return []
+        connection = self._file.connection
+        connection.execute("BEGIN IMMEDIATE")
+        results = []
+        dies_durably = False
+        try:
+            for act, _ in group:
+                self.step_count += 1
+                if self._mishap is not None and self._mishap.step_no == self.step_count:
+                    if not self._mishap.kills:
+                        raise sqlite3.OperationalError("disk I/O error")
+                    if not self._mishap.durable:
+                        self.die()
+                        return None
+                    dies_durably = True
+                results.append(act(self._store))
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._break(unusable("/data/manifest.ledger.db", error))
+        except Exception as error:
+            # A step that cannot be recorded is a bug of the engine or the store: tests look for these words.
+            self._break(LedgerUnusable(f"the ledger cannot record ({type(error).__name__}: {error})"))
+        if dies_durably:
+            self.die()
+            return None
+        return results
+
+    def _break(self, failure: LedgerUnusable) -> None:
+        if self._file.connection.in_transaction:
+            self._file.connection.execute("ROLLBACK")
+        self._failure = failure

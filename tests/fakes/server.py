@@ -1,0 +1,369 @@
+"""A Files API on virtual time: every request meets a fate, drawn by chance or scripted, that has a name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import defaultdict, deque
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import ListedFile
+from bulk_upload.core.timestamps import utc_text
+from fakes.virtual_time import EPOCH_UTC_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ID_AGE_S_MIN = 5.0
+"""How long ago an id was answered before it is answered a second time, so that its owner has it recorded."""
+
+
+class Fate(StrEnum):
+    """What becomes of one request."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    LOSE_BODY = "lose_body"
+    THROTTLE = "throttle"
+    THROTTLE_NAMED = "throttle_named"
+    BUSY = "busy"
+    BUSY_NAMED = "busy_named"
+    FAIL_EARLY = "fail_early"
+    FAIL_UNSTORED = "fail_unstored"
+    FAIL_STORED = "fail_stored"
+    LOSE_UNSTORED = "lose_unstored"
+    LOSE_STORED = "lose_stored"
+    HANG_STORED = "hang_stored"
+    BAD_ID = "bad_id"
+    OTHER_ID = "other_id"
+    OTHER_SIZE = "other_size"
+    REJECT = "reject"
+    FORBID = "forbid"
+    DENY = "deny"
+    ASTRAY = "astray"
+    REDIRECT = "redirect"
+
+
+STORING = frozenset(
+    {
+        Fate.ACCEPT,
+        Fate.FAIL_STORED,
+        Fate.LOSE_STORED,
+        Fate.HANG_STORED,
+        Fate.BAD_ID,
+        Fate.OTHER_ID,
+        Fate.OTHER_SIZE,
+    }
+)
+"""The fates that leave a file at the server."""
+
+_FAULTY = tuple(one for one in Fate if one is not Fate.ACCEPT)
+
+EARLY = frozenset({Fate.LOSE_BODY, Fate.FAIL_EARLY})
+"""The fates that meet a request before its body is complete, where it has more than one piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How likely each fate is; what is left goes well.
+
+    Args:
+        refuse: connection refused.
+        lose_body: the connection is lost in the middle of the body.
+        throttle: 429 without Retry-After; `throttle_named` with one.
+        busy: 503 without Retry-After; `busy_named` with one.
+        fail_early: 500 before the body is complete; `fail_unstored` after, with nothing stored.
+        fail_stored: 500 though the file is stored.
+        lose_unstored: the connection is lost after the body, with nothing stored; `lose_stored` with the file.
+        hang_stored: the file is stored and no answer ever comes.
+        bad_id: 200 with an id nobody can use.
+        other_id: 200 with the id of another file.
+        other_size: 200 with a size that was not sent, while the list shows the right one.
+        reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
+        list_fails: a page of the list or a look-up gives no usable answer.
+    """
+
+    refuse: float = 0.0
+    lose_body: float = 0.0
+    throttle: float = 0.0
+    throttle_named: float = 0.0
+    busy: float = 0.0
+    busy_named: float = 0.0
+    fail_early: float = 0.0
+    fail_unstored: float = 0.0
+    fail_stored: float = 0.0
+    lose_unstored: float = 0.0
+    lose_stored: float = 0.0
+    hang_stored: float = 0.0
+    bad_id: float = 0.0
+    other_id: float = 0.0
+    other_size: float = 0.0
+    reject: float = 0.0
+    forbid: float = 0.0
+    deny: float = 0.0
+    astray: float = 0.0
+    redirect: float = 0.0
+    list_fails: float = 0.0
+
+    def draw(self, chance: float) -> Fate:
+        """Return the fate that a random number in [0, 1) stands for."""
+        for fate in _FAULTY:
+            chance -= getattr(self, fate)
+            if chance < 0:
+                return fate
+        return Fate.ACCEPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How a server behaves apart from its faults. Times are seconds.
+
+    Args:
+        capacity: more requests than this at once are answered with 429.
+        latency_s: between these a connection is made and an answer prepared; one in twenty takes ten times as
+            long.
+        bytes_per_s: of each upload.
+        list_lag_s: a stored file appears in the list at most this much later.
+        page_max: how many files a page of the list has at most, whatever is asked for.
+        clock_ahead_s: the server's clock minus true time.
+        named_wait_s: between these a Retry-After asks to wait.
+    """
+
+    capacity: int = 1_000_000
+    latency_s: tuple[float, float] = (0.01, 0.1)
+    bytes_per_s: float = 2e6
+    list_lag_s: float = 0.0
+    page_max: int = 1_000_000
+    clock_ahead_s: float = 0.0
+    named_wait_s: tuple[int, int] = (1, 5)
+
+
+@dataclass(slots=True)
+class StoredFile:
+    """A file at the server. `source` is the inode of what was sent, 0 for a stranger's; times are virtual."""
+
+    file_id: str
+    filename: str
+    size: int
+    purpose: str
+    stored_at: float
+    listed_at: float
+    source: int = 0
+
+
+@dataclass(slots=True)
+class Answer:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"{}"
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request as the server sees it. `chance` is its own, so that the order of requests changes nothing."""
+
+    fate: Fate
+    chance: random.Random
+    connect_s: float
+    stored: StoredFile | None = None
+
+
+class FakeServer:
+    """Takes files, forgets some, and lists what it has. It outlives the runs that talk to it.
+
+    Args:
+        seed: of every chance.
+        faults: how likely each fate is; may be replaced at any time.
+        settings: see ServerSettings; may be replaced at any time.
+    """
+
+    def __init__(
+        self, seed: int | str = 0, *, faults: Faults | None = None, settings: ServerSettings | None = None
+    ) -> None:
+        self.faults = faults or Faults()
+        self.settings = settings or ServerSettings()
+        self.stored: list[StoredFile] = []
+        self.scripts: dict[str, deque[Fate]] = defaultdict(deque)
+        self.list_count = 0
+        self.request_count = 0
+        self.active_count = 0
+        self.list_fails = 0
+        self._seed = seed
+        self._answered: list[tuple[float, str]] = []
+        self._id_count = 0
+
+    def script(self, sent_name: str, *fates: Fate) -> None:
+        """Give the next requests with this name these fates, in order, whatever chance says."""
+        self.scripts[sent_name].extend(fates)
+
+    def add_stranger(self, filename: str, *, size: int, purpose: str, stored_at: float) -> StoredFile:
+        """Store a file that no run of ours sent."""
+        file = StoredFile(self._next_id(), filename, size, purpose, stored_at, stored_at)
+        self.stored.append(file)
+        return file
+
+    def begin(self, sent_name: str) -> Request:
+        """Meet a request and decide its fate."""
+        self.request_count += 1
+        chance = random.Random(f"request {self._seed} {self.request_count}")
+        fate = self.faults.draw(chance.random())
+        if self.scripts[sent_name]:
+            fate = self.scripts[sent_name].popleft()
+        elif self.active_count >= self.settings.capacity:
+            fate = Fate.THROTTLE
+        self.active_count += 1
+        return Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+
+    def end(self, request: Request, *, now: float) -> None:
+        """Hear that the client is gone; half of the files not stored by then never are."""
+        self.active_count -= 1
+        file = request.stored
+        if file is not None and now < file.stored_at and request.chance.random() < 0.5:
+            self.stored.remove(file)
+
+    async def receive(
+        self, request: Request, *, sent_name: str, size: int, purpose: str, source: int
+    ) -> Answer:
+        """Take a complete body and return the answer. Raises ConnectionResetError where there is none."""
+        work_s = self._latency_s(request.chance)
+        if request.fate in STORING:
+            stored_at = _now() + work_s
+            lag_s = self.settings.list_lag_s * request.chance.random()
+            file = StoredFile(
+                self._next_id(), sent_name, size, purpose, stored_at, stored_at + lag_s, source=source
+            )
+            request.stored = file
+            self.stored.append(file)
+        await asyncio.sleep(work_s + 0.001)
+        return self.answer(request)
+
+    def answer(self, request: Request) -> Answer:
+        """Return the answer to a request by its fate. Raises ConnectionResetError, TimeoutError."""
+        match request.fate:
+            case Fate.LOSE_BODY | Fate.LOSE_STORED | Fate.LOSE_UNSTORED:
+                raise ConnectionResetError
+            case Fate.HANG_STORED:
+                raise TimeoutError
+            case Fate.REDIRECT:
+                return Answer(307, {"location": "https://elsewhere.example/v1"})
+            case _ if request.fate in _STATUSES:
+                headers = {}
+                if request.fate in (Fate.THROTTLE_NAMED, Fate.BUSY_NAMED):
+                    headers["retry-after"] = str(request.chance.randint(*self.settings.named_wait_s))
+                return Answer(_STATUSES[request.fate], headers)
+        if request.stored is None:
+            raise AssertionError(f"{request.fate} stores nothing and answers nothing")
+        return Answer(200, body=self._success(request, request.stored))
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile] | None:
+        """Return a page of the list, newest first; None where the answer is of no use."""
+        chance = self._list_chance()
+        await asyncio.sleep(self._latency_s(chance))
+        if self._list_is_broken(chance):
+            return None
+        now = _now()
+        visible = sorted(
+            (one for one in self.stored if one.listed_at <= now),
+            key=lambda one: (one.stored_at, one.file_id),
+            reverse=True,
+        )
+        count = min(limit, self.settings.page_max)
+        return [self._listed(one) for one in visible[offset : offset + count]]
+
+    async def look_up(self, file_id: str) -> list[ListedFile] | None:
+        """Return the file with an id in a list, an empty one without it; None where the answer is of no use."""
+        chance = self._list_chance()
+        await asyncio.sleep(self._latency_s(chance))
+        if self._list_is_broken(chance):
+            return None
+        now = _now()
+        return [self._listed(one) for one in self.stored if one.file_id == file_id and one.stored_at <= now]
+
+    def utc_s(self) -> float:
+        """Return the server's wall-clock time."""
+        return EPOCH_UTC_S + _now() + self.settings.clock_ahead_s
+
+    def heal(self) -> None:
+        """Let every fault stop."""
+        self.faults = Faults()
+        self.settings = replace(self.settings, capacity=1_000_000)
+        self.list_fails = 0
+
+    def _list_chance(self) -> random.Random:
+        self.list_count += 1
+        return random.Random(f"list {self._seed} {self.list_count}")
+
+    def _list_is_broken(self, chance: random.Random) -> bool:
+        if self.list_fails > 0:
+            self.list_fails -= 1
+            return True
+        return chance.random() < self.faults.list_fails
+
+    def _success(self, request: Request, file: StoredFile) -> bytes:
+        told: dict[str, object] = {
+            "id": file.file_id,
+            "filename": file.filename,
+            "bytes": file.size,
+            "purpose": file.purpose,
+            "created_at": self._created_at(file),
+        }
+        if request.fate is Fate.BAD_ID:
+            told["id"] = "../" + file.file_id
+        elif request.fate is Fate.OTHER_SIZE:
+            told["bytes"] = file.size + 1
+        elif request.fate is Fate.OTHER_ID:
+            old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
+            if old:
+                told["id"] = request.chance.choice(old)
+        if request.fate is Fate.ACCEPT:
+            self._answered.append((_now(), file.file_id))
+        return json.dumps(told).encode()
+
+    def _listed(self, file: StoredFile) -> ListedFile:
+        return ListedFile(
+            file_id=file.file_id,
+            filename=file.filename,
+            bytes=file.size,
+            purpose=file.purpose,
+            created_at=self._created_at(file),
+        )
+
+    def _created_at(self, file: StoredFile) -> str:
+        return utc_text(EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s)
+
+    def _next_id(self) -> str:
+        self._id_count += 1
+        return f"file-{self._id_count:06d}"
+
+    def _latency_s(self, chance: random.Random) -> float:
+        latency_s = chance.uniform(*self.settings.latency_s)
+        return latency_s * 10 if chance.random() < 0.05 else latency_s
+
+
+_STATUSES = {
+    Fate.THROTTLE: 429,
+    Fate.THROTTLE_NAMED: 429,
+    Fate.BUSY: 503,
+    Fate.BUSY_NAMED: 503,
+    Fate.FAIL_EARLY: 500,
+    Fate.FAIL_UNSTORED: 500,
+    Fate.FAIL_STORED: 500,
+    Fate.REJECT: 400,
+    Fate.FORBID: 403,
+    Fate.DENY: 401,
+    Fate.ASTRAY: 404,
+}
+
+
+def unowned(stored: Iterable[StoredFile], owned_ids: set[str]) -> list[StoredFile]:
+    """Return our files at the server that no receipt is for."""
+    return [one for one in stored if one.source and one.file_id not in owned_ids]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,229 @@
+"""The way from an engine to `FakeServer`: what `edge.transport.Transport` is, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.protocol import decipher, lost_answer
+from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.edge.transport import ListFailed, SendReport, Shipment
+from fakes.server import EARLY, Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import ListedFile, Outcome
+    from bulk_upload.core.source import FileStream
+    from fakes.server import Answer, FakeServer, Request
+
+FRAME_BYTES = 300
+"""What a form adds to a file."""
+
+ANSWER_S = 60.0
+"""How long an answer may take after the last byte left."""
+
+
+class _EarlyEnd(Exception):
+    """The server answers, or hangs up, before the body is complete."""
+
+
+@dataclass(slots=True, eq=False)
+class Sending:
+    """One request on its way."""
+
+    shipment: Shipment
+    on_handed: Callable[[int], None]
+    began_at: float
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    handed_bytes: int = 0
+    complete: bool = False
+    failure: SourceError | None = None
+    given_up: str | None = None
+
+    @property
+    def sent(self) -> SentBody:
+        """What has gone out so far."""
+        source = self.shipment.source
+        return SentBody(
+            sent_name=self.shipment.sent_name,
+            purpose=self.shipment.purpose,
+            file_bytes=source.fingerprint.size,
+            complete=self.complete,
+            sha256=source.sha256 if self.complete else None,
+            fingerprint=source.fingerprint,
+        )
+
+    def hand_over(self, file_bytes: int, *, last: bool) -> int:
+        """Count a piece as handed over and return how many bytes it has with what goes around it."""
+        count = file_bytes + (FRAME_BYTES if last else 0)
+        # Marked before anything moves: "not complete" must be proof that the server cannot have the file.
+        self.complete = last
+        self.handed_bytes += count
+        self.on_handed(count)
+        return count
+
+
+class FakeTransport:
+    """Sends to a `FakeServer`. `on_start` sees every request at the moment it begins.
+
+    `pauses` has, for every answer that named a wait, when it came and until when it asked to wait; `cancelled`
+    the sent name of every request that was dropped with its task.
+    """
+
+    def __init__(
+        self, server: FakeServer, clock: Clock, *, on_start: Callable[[Sending], None] | None = None
+    ) -> None:
+        self._server = server
+        self._clock = clock
+        self._on_start = on_start
+        self._over_bytes = 0
+        self.sending: list[Sending] = []
+        self.pauses: list[tuple[float, float]] = []
+        self.cancelled: list[str] = []
+        self.clock_offset_s = 0.0
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that have been handed over."""
+        return sum(one.handed_bytes for one in self.sending)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that were handed over."""
+        return self._over_bytes + self.partial_bytes
+
+    def end_all(self, reason: str) -> None:
+        """Give up every request in flight."""
+        for one in list(self.sending):
+            if one.given_up is None:
+                one.given_up = reason
+                one.scope.cancel()
+
+    async def send(
+        self,
+        shipment: Shipment,
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[SendReport], None],
+    ) -> SendReport:
+        """Send one file and return what became of it."""
+        sending = Sending(shipment, on_handed, self._clock.monotonic())
+        if self._on_start is not None:
+            self._on_start(sending)
+        self.sending.append(sending)
+        request = self._server.begin(shipment.sent_name)
+        outcome: Outcome | None = None
+        try:
+            with sending.scope:
+                outcome = await self._exchange(sending, request)
+        except asyncio.CancelledError:
+            self.cancelled.append(shipment.sent_name)
+            on_cancelled(SendReport(outcome=_ended(sending, "the run was cancelled"), sent=sending.sent))
+            raise
+        finally:
+            self.sending.remove(sending)
+            self._over_bytes += sending.handed_bytes
+            self._server.end(request, now=self._clock.monotonic())
+        if outcome is None:
+            outcome = _ended(sending, sending.given_up or "the request was given up")
+        return SendReport(outcome=outcome, sent=sending.sent)
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return one page of the server's list. Raises ListFailed."""
+        page = await self._server.list_page(limit=limit, offset=offset)
+        if page is None:
+            raise ListFailed("the server's list gave no usable answer (HTTP 500)")
+        self._note_clock()
+        return page
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return one file by its id, None where the server does not know it. Raises ListFailed."""
+        found = await self._server.look_up(file_id)
+        if found is None:
+            raise ListFailed(f"looking up {file_id} gave no usable answer (HTTP 500)")
+        self._note_clock()
+        return found[0] if found else None
+
+    async def _exchange(self, sending: Sending, request: Request) -> Outcome:
+        await asyncio.sleep(request.connect_s)
+        if request.fate is Fate.REFUSE:
+            return lost_answer(sending.sent, "cannot connect: Connection refused")
+        source = sending.shipment.source
+        try:
+            if isinstance(source, LoadedFile):
+                await self._pass(sending.hand_over(source.fingerprint.size, last=True))
+            else:
+                await self._stream(sending, source, request)
+            answer = await self._server.receive(
+                request,
+                sent_name=sending.shipment.sent_name,
+                size=source.fingerprint.size,
+                purpose=sending.shipment.purpose,
+                source=source.fingerprint.inode,
+            )
+        except SourceError as error:
+            sending.failure = error
+            return _source_failed(error)
+        except _EarlyEnd:
+            try:
+                answer = self._server.answer(request)
+            except ConnectionResetError:
+                return lost_answer(sending.sent, "the connection was lost")
+        except ConnectionResetError:
+            return lost_answer(sending.sent, "the connection was lost")
+        except TimeoutError:
+            await asyncio.sleep(ANSWER_S)
+            return lost_answer(sending.sent, "no answer for 1 min")
+        return self._read(answer, sending)
+
+    async def _stream(self, sending: Sending, stream: FileStream, request: Request) -> None:
+        left_bytes = stream.fingerprint.size
+        ends_after = request.chance.randrange(left_bytes) if request.fate in EARLY and left_bytes else None
+        while True:
+            block = await stream.read()
+            left_bytes -= len(block)
+            await self._pass(sending.hand_over(len(block), last=left_bytes == 0))
+            if left_bytes == 0:
+                return
+            if ends_after is not None and stream.fingerprint.size - left_bytes > ends_after:
+                raise _EarlyEnd
+
+    async def _pass(self, count: int) -> None:
+        await asyncio.sleep(count / self._server.settings.bytes_per_s)
+
+    def _read(self, answer: Answer, sending: Sending) -> Outcome:
+        self._note_clock()
+        outcome = decipher(
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            sent=sending.sent,
+            now_utc_s=self._clock.utc_s(),
+        )
+        if "retry-after" in answer.headers:
+            now = self._clock.monotonic()
+            self.pauses.append((now, now + float(answer.headers["retry-after"])))
+        return outcome
+
+    def _note_clock(self) -> None:
+        # A `Date` header has whole seconds.
+        self.clock_offset_s = math.floor(self._server.utc_s()) - self._clock.utc_s()
+
+
+def _ended(sending: Sending, reason: str) -> Outcome:
+    if sending.failure is not None:
+        return _source_failed(sending.failure)
+    return lost_answer(sending.sent, reason) if sending.complete else NotSent(reason=reason)
+
+
+def _source_failed(error: SourceError) -> Outcome:
+    if error.local_limit:
+        return NotSent(reason=error.reason, local_limit=True)
+    return SourceFailed(reason=error.reason)

@@ -1,0 +1,259 @@
+"""A job in a world of fakes: run it, break it, run it again, and read what happened."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled
+from bulk_upload.core.model import Entry, EntryState
+from bulk_upload.core.profile import FLOW
+from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.standing import Stop
+from bulk_upload.engine.run import Run
+from bulk_upload.exit_status import ExitStatus
+from fakes.entries import FakeEntries
+from fakes.files import FakeReader, MemoryFiles
+from fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from fakes.server import FakeServer, Faults, ServerSettings
+from fakes.transport import FakeTransport, Sending
+from fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.events import Event, Snapshot
+    from bulk_upload.core.limit import Controller
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.edge.files import FileReader
+    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.transport import Transport
+    from bulk_upload.engine.run import RunResult
+
+PURPOSE = "fine-tune"
+LARGE_BYTES = 300 * 1024
+"""More than the engine reads whole, so that it is streamed."""
+
+ASKED = Stop(status=ExitStatus.INTERRUPTED, reason="asked to stop", hint="run again")
+RUN_LASTS_S_MAX = 5_000.0
+
+
+@dataclass(kw_only=True)
+class Told:
+    """What a run told its listeners, with the time of each event."""
+
+    events: list[tuple[float, Event]] = field(default_factory=list)
+
+    def started(self) -> list[str]:
+        """Return the path of every attempt that started, in order."""
+        return [one.path for _, one in self.events if isinstance(one, AttemptStarted)]
+
+    def ended(self) -> list[str]:
+        """Return the path of every attempt that ended, in order."""
+        return [one.path for _, one in self.events if isinstance(one, AttemptEnded)]
+
+    def settled(self) -> list[EntrySettled]:
+        """Return every ending of an entry, in order."""
+        return [one for _, one in self.events if isinstance(one, EntrySettled)]
+
+    def endings(self) -> dict[str, EntryState]:
+        """Return the state each entry was last said to end in, by path."""
+        return {one.path: one.state for one in self.settled()}
+
+
+class Scene:
+    """One run and everything in it, while it goes on.
+
+    `violations` has what must never be seen when a request begins; `hooks` hear every event.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        loop: VirtualLoop,
+        *,
+        settings: RunSettings,
+        profile: Profile,
+        controller: Controller | None,
+        mishap: Mishap | None,
+    ) -> None:
+        self.loop = loop
+        self.world = world
+        self.told = Told()
+        self.violations: list[str] = []
+        self.hooks: list[Callable[[Event], object]] = []
+        self.clock = VirtualClock(f"{world.seed} {world.run_count}")
+        self.reader = FakeReader(world.files)
+        self.transport = FakeTransport(world.server, self.clock, on_start=self._look_at_start)
+        store = world.ledger.begin_run(utc_s=self.clock.utc_s())
+        self.ledger = MemoryLedger(world.ledger, store, mishap=mishap, on_death=loop.kill)
+        self.entries = FakeEntries(world.entries, world.files, world.ledger, retry=settings.retry)
+        self.run = Run(
+            settings=settings,
+            profile=profile,
+            clock=self.clock,
+            # The fakes have what the engine uses of these classes.
+            reader=cast("FileReader", self.reader),
+            transport=cast("Transport", self.transport),
+            ledger=cast("LedgerWriter", self.ledger),
+            entries=self.entries,
+            plan=self.entries.plan,
+            emit=self._hear,
+            controller=controller,
+        )
+        self._task: asyncio.Task[RunResult] | None = None
+        self.aborted_at: float | None = None
+        self.left: Snapshot | None = None
+        """How the run stood when it was over."""
+
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something so many seconds from now."""
+        self.loop.call_later(seconds, act)
+
+    def drain(self) -> None:
+        """Ask the run to drain."""
+        self.run.drain(ASKED)
+
+    def cancel(self) -> None:
+        """Ask the run to stop at once."""
+        self.run.cancel(ASKED)
+
+    def abort(self) -> None:
+        """Cancel the task that runs it, as a caller that loses patience does."""
+        if self._task is not None and not self._task.done():
+            self.aborted_at = self.loop.time()
+            self._task.cancel()
+
+    def kill(self) -> None:
+        """End the process."""
+        self.ledger.die()
+
+    async def play(self) -> RunResult | None:
+        """Run to the end; None when the run was aborted."""
+        self._task = self.loop.create_task(self.run.execute())
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            return None
+        finally:
+            self.left = self.run.snapshot()
+            await self.ledger.close()
+
+    def _hear(self, event: Event) -> None:
+        self.told.events.append((self.loop.time(), event))
+        for hook in self.hooks:
+            hook(event)
+
+    def _look_at_start(self, sending: Sending) -> None:
+        shipment = sending.shipment
+        path = self.world.files.path_of(shipment.source.fingerprint.inode)
+        twin = (shipment.sent_name, shipment.source.fingerprint.size, shipment.purpose)
+        now = self.loop.time()
+        limit = self.run.snapshot().limit
+        in_flight = [
+            (one.shipment.sent_name, one.shipment.source.fingerprint.size, one.shipment.purpose)
+            for one in self.transport.sending
+        ]
+        ledger = self.world.ledger
+        wrong = {
+            f"{len(in_flight) + 1} in flight, the limit is {limit}": len(in_flight) >= limit,
+            "the server asked to wait": any(now < until for _, until in self.transport.pauses),
+            "no intent is durable": path not in ledger.open_intents(),
+            "an earlier attempt is in doubt": path in ledger.doubtful(),
+            "a twin is in flight": twin in in_flight,
+            "a twin is in doubt": twin in ledger.doubtful_twins(),
+            "more files are open for sending than may be sent": self.reader.sending_count > limit,
+            "the run drains": self.run.draining,
+        }
+        self.violations.extend(f"{now:.6f} {path}: {what}" for what, is_so in wrong.items() if is_so)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A run that is over. `result` is None when it was aborted or killed."""
+
+    result: RunResult | None
+    scene: Scene
+    began_at: float
+    ended_at: float
+    killed: bool
+
+    @property
+    def told(self) -> Told:
+        """What it told."""
+        return self.scene.told
+
+    @property
+    def lasted_s(self) -> float:
+        """How long it took."""
+        return self.ended_at - self.began_at
+
+
+class World:
+    """A job, its files, its server and its ledger. Time goes on from run to run.
+
+    Args:
+        seed: of every chance in it.
+        faults: of the server.
+        server: how the server behaves otherwise.
+    """
+
+    def __init__(
+        self, seed: int | str = 0, *, faults: Faults | None = None, server: ServerSettings | None = None
+    ) -> None:
+        self.seed = seed
+        self.files = MemoryFiles()
+        self.server = FakeServer(seed, faults=faults, settings=server)
+        self.ledger = LedgerFile()
+        self.entries: list[Entry] = []
+        self.now = 0.0
+        self.run_count = 0
+
+    def add(self, path: str, size: int = 1000, *, purpose: str = PURPOSE) -> None:
+        """Add an entry and its file."""
+        self.files.write_size(path, size)
+        self.entries.append(Entry(path=path, purpose=purpose, line_no=len(self.entries) + 1))
+
+    def run(
+        self,
+        settings: RunSettings | None = None,
+        *,
+        script: Callable[[Scene], object] | None = None,
+        profile: Profile = FLOW,
+        controller: Controller | None = None,
+        mishap: Mishap | None = None,
+        lasts_s_max: float = RUN_LASTS_S_MAX,
+    ) -> Ran:
+        """Run the job once; `script` sees the scene before the run begins. Raises Stuck."""
+        self.run_count += 1
+        scenes: list[Scene] = []
+
+        async def main(loop: VirtualLoop) -> RunResult | None:
+            scene = Scene(
+                self,
+                loop,
+                settings=settings or RunSettings(),
+                profile=profile,
+                controller=controller,
+                mishap=mishap,
+            )
+            scenes.append(scene)
+            if script is not None:
+                script(scene)
+            return await scene.play()
+
+        began_at = self.now
+        result: RunResult | None = None
+        killed = False
+        try:
+            result = run_virtually(main, starts_at=began_at, lasts_s_max=lasts_s_max)
+        except Killed:
+            killed = True
+        scene = scenes[0]
+        self.now = scene.loop.time()
+        return Ran(result=result, scene=scene, began_at=began_at, ended_at=self.now, killed=killed)
+
+    def states(self) -> dict[str, EntryState]:
+        """Return the state of every entry of the ledger by its path."""
+        return self.ledger.states()
