@@ -17,7 +17,7 @@ from bulk_upload.core.secret import Secret
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, require_same
 from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
@@ -148,13 +148,14 @@ class Uploader:
         """
         ledger_path = self.ledger_path(job)
         known = os.path.exists(ledger_path)
-        if known:
-            with LedgerReader(ledger_path):
-                pass
         with ManifestFile(job.manifest) as manifest:
-            staging = Staging(ledger_path if known else None)
+            staging = Staging(None)
             try:
-                plan = self._preparation(job, manifest, staging).plan(manifest.lines())
+                preparation = self._preparation(job, manifest, staging)
+                if known:
+                    self._require_same(ledger_path, job, preparation.tree.root)
+                    staging.attach(ledger_path)
+                plan = preparation.plan(manifest.lines())
                 if on_entry is not None:
                     for page in staging.pages():
                         for one in page:
@@ -236,10 +237,22 @@ class Uploader:
             manifest.close()
             pool.shutdown(wait=False)
 
+    def _require_same(self, ledger_path: str, job: Job, root: str) -> None:
+        with LedgerReader(ledger_path) as reader:
+            facts = reader.job()
+        if facts is not None:
+            theirs = JobIdentity(
+                profile=facts.profile, endpoint=facts.endpoint, team=facts.team, root=facts.root
+            )
+            require_same(self._identity(root), theirs, moved_root=job.moved_root)
+
+    def _identity(self, root: str) -> JobIdentity:
+        return JobIdentity(profile=self._profile.name, endpoint=self._endpoint, team=self._team, root=root)
+
     def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
         return open_ledger(
             path,
-            JobIdentity(profile=self._profile.name, endpoint=self._endpoint, team=self._team, root=root),
+            self._identity(root),
             version=__version__,
             moved_root=job.moved_root,
             utc_s=self._clock.utc_s(),

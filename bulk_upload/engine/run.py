@@ -118,7 +118,9 @@ class Run:
     def cancel(self, stop: Stop) -> None:
         """Drain, and give up what is in flight; each entry is recorded as what is known of it."""
         self._drain.begin(stop)
-        self._parts.transport.end_all("the run was told to stop at once")
+        self._end_all()
+        # Once more in the next turn: a listener may ask while it hears of a request that is just beginning.
+        asyncio.get_running_loop().call_soon(self._end_all)
 
     def snapshot(self) -> Snapshot:
         """Return how the run stands now."""
@@ -213,6 +215,9 @@ class Run:
         self._parts.twins.close()
         self._on_change()
         self._emit(Draining(reason=stop.reason))
+
+    def _end_all(self) -> None:
+        self._parts.transport.end_all("the run was told to stop at once")
 
     def _on_change(self) -> None:
         self._feeder.on_change()

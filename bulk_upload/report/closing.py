@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def closing_lines(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
             for state, title, advice, word in _FAILED
         ),
-        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(ledger_path, rerun_command)),
+        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(rerun_command)),
         _group(
             tally,
             states,
@@ -178,7 +177,7 @@ def _remedy(advice: str, command: str) -> list[str]:
     return [f"  {advice}", _Whole(f"    {printable(command)}")]
 
 
-def _doubt_remedy(ledger_path: str, rerun_command: str) -> list[str]:
+def _doubt_remedy(rerun_command: str) -> list[str]:
     return [
         *_remedy(
             "The server may have these: they were sent, and no answer that can be believed came back. "
@@ -186,8 +185,8 @@ def _doubt_remedy(ledger_path: str, rerun_command: str) -> list[str]:
             rerun_command,
         ),
         *_remedy(
-            "What the list cannot tell is yours to decide:",
-            f"bulk-upload resolve {shlex.quote(ledger_path)}",
+            "What the list cannot tell stays in doubt. Where a second copy at the server does no harm, this sends it:",
+            f"{rerun_command} --in-doubt resend",
         ),
     ]
 

@@ -207,6 +207,21 @@ def test_a_cancel_ends_what_is_about_to_start() -> None:
     assert world.ledger.attempts("a.jsonl") == [("not_sent", None)]
 
 
+def test_a_listener_may_cancel_the_request_it_hears_of() -> None:
+    """A run cancelled from a listener ends the request whose start the listener was just told."""
+    world = World()
+    world.add("a.jsonl", LARGE_BYTES)
+    world.server.settings = ServerSettings(bytes_per_s=1000.0)
+
+    def script(scene: Scene) -> None:
+        scene.hooks.append(lambda event: isinstance(event, AttemptStarted) and scene.cancel())
+
+    ran = world.run(script=script)
+    assert ran.lasted_s < PROMPTLY_S
+    assert ran.told.endings() == {"a.jsonl": EntryState.PENDING}
+    assert sorted(ran.told.started()) == sorted(ran.told.ended())
+
+
 def test_a_pause_holds_what_is_about_to_start() -> None:
     """A server's wait also holds an entry that had its slot before, and was still opening its file."""
     world = World()

@@ -1,6 +1,6 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/ledger.md describes the format."""
 
-from bulk_upload.edge.ledger.identity import JobIdentity
+from bulk_upload.edge.ledger.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.staging import Staging
@@ -17,4 +17,5 @@ __all__ = [
     "LedgerWriter",
     "Staging",
     "open_ledger",
+    "require_same",
 ]

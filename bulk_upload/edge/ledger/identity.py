@@ -28,34 +28,41 @@ class JobIdentity:
 def claim(connection: sqlite3.Connection, job: JobIdentity, *, moved_root: bool, utc_s: float) -> None:
     """Make the ledger this job's, or check that it is. Raises LedgerMismatch."""
     found = connection.execute("SELECT profile, endpoint, team, root FROM job").fetchone()
-    team = None if job.team is None else from_text(job.team)
-    now = utc_text(utc_s)
     if found is None:
+        now = utc_text(utc_s)
         connection.execute(
             "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?, ?)",
-            (job.profile, job.endpoint, team, os.fsencode(job.root), now, now),
+            (job.profile, job.endpoint, _stored(job.team), os.fsencode(job.root), now, now),
         )
         return
-    for what, ours, theirs in zip(
-        ("profile", "endpoint", "team"), (job.profile, job.endpoint, team), found[:3], strict=True
+    profile, endpoint, team, root = found
+    theirs = JobIdentity(profile=profile, endpoint=endpoint, team=team, root=os.fsdecode(root))
+    require_same(job, theirs, moved_root=moved_root)
+    if theirs.root != job.root:
+        connection.execute("UPDATE job SET root = ?", (os.fsencode(job.root),))
+
+
+def require_same(ours: JobIdentity, theirs: JobIdentity, *, moved_root: bool) -> None:
+    """Raise LedgerMismatch unless a ledger, whose identity is `theirs`, may serve this job."""
+    for what, mine, found in (
+        ("profile", ours.profile, theirs.profile),
+        ("endpoint", ours.endpoint, theirs.endpoint),
+        ("team", _stored(ours.team), theirs.team),
     ):
-        if ours != theirs:
+        if mine != found:
             raise LedgerMismatch(
-                f"the ledger belongs to {_named(what, theirs)}, this run is for {_named(what, ours)}",
+                f"the ledger belongs to {_named(what, found)}, this run is for {_named(what, mine)}",
                 hint="one ledger serves one endpoint, team and profile: choose another with --ledger FILE",
             )
-    _follow(connection, os.fsdecode(found[3]), job.root, moved_root=moved_root)
-
-
-def _follow(connection: sqlite3.Connection, theirs: str, ours: str, *, moved_root: bool) -> None:
-    if theirs == ours:
-        return
-    if not moved_root:
+    if ours.root != theirs.root and not moved_root:
         raise LedgerMismatch(
-            f"the ledger's paths are relative to {printable(theirs)}, this run's to {printable(ours)}",
+            f"the ledger's paths are relative to {printable(theirs.root)}, this run's to {printable(ours.root)}",
             hint="if the same tree moved there, run again with --moved-root; else choose another --ledger FILE",
         )
-    connection.execute("UPDATE job SET root = ?", (os.fsencode(ours),))
+
+
+def _stored(team: str | None) -> str | None:
+    return None if team is None else from_text(team)
 
 
 def _named(what: str, value: str | None) -> str:

@@ -1,0 +1,148 @@
+"""The library as a script uses it, against a real server on loopback."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+import bulk_upload
+from bulk_upload import (
+    EntrySettled,
+    EntryState,
+    ExitStatus,
+    Job,
+    LedgerMismatch,
+    LedgerReader,
+    ManifestInvalid,
+    RunSettings,
+    Uploader,
+    UsageError,
+    upload,
+)
+from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bulk_upload.sandbox import Sandbox
+
+QUICK = RunSettings(concurrency=4, settle_s=1.0)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with sandbox_in_thread(SandboxConfig()) as running:
+        yield running
+
+
+def manifest_of(folder: Path, count: int) -> str:
+    """Write so many small files and their manifest; return its path."""
+    with open(folder / "manifest.jsonl", "w", encoding="utf-8") as manifest:
+        for number in range(count):
+            name = f"file-{number}.jsonl"
+            (folder / name).write_text(json.dumps({"text": f"number {number}"}) + "\n", encoding="utf-8")
+            manifest.write(json.dumps({"path": name, "purpose": "pre-train"}) + "\n")
+    return str(folder / "manifest.jsonl")
+
+
+async def test_receipts_come_as_they_are_recorded(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Iterating a run gives every receipt once, and the ledger holds each before it comes."""
+    manifest = manifest_of(tmp_path, 6)
+    async with Uploader(api_key="key", base_url=sandbox.url, settings=QUICK) as up:
+        run = up.run(manifest)
+        ids = {}
+        async for receipt in run:
+            with LedgerReader(up.ledger_path(Job(manifest=manifest))) as ledger:
+                recorded = {row.path: row.file_id for row in ledger.rows() if row.status == "accepted"}
+            assert recorded[receipt.path] == receipt.file_id
+            ids[receipt.path] = receipt.file_id
+    assert len(ids) == 6
+    assert set(ids.values()) == {file.file_id for file in sandbox.files}
+    assert run.result is not None
+    assert run.result.status is ExitStatus.DONE
+
+
+async def test_leaving_early_leaves_a_ledger_to_go_on_with(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Whoever leaves the iteration ends the run; the next one sends the rest and nothing twice."""
+    manifest = manifest_of(tmp_path, 30)
+    async with Uploader(api_key="key", base_url=sandbox.url, settings=QUICK) as up:
+        run = up.run(manifest)
+        async for _ in run:
+            break
+        await run.aclose()
+        result = await up.run(manifest)
+    assert result.status is ExitStatus.DONE
+    assert len(sandbox.files) == 30
+
+
+async def test_one_call_inside_a_running_loop(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`upload` also works where a loop is running already, as in a notebook."""
+    result = upload(manifest_of(tmp_path, 2), api_key="key", base_url=sandbox.url)
+    assert result.states == {EntryState.ACCEPTED: 2}
+
+
+def test_one_call(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`upload` runs a job to its end and tells every event on the way."""
+    heard: list[object] = []
+    result = upload(manifest_of(tmp_path, 3), api_key="key", base_url=sandbox.url, on_event=heard.append)
+    assert result.status is ExitStatus.DONE
+    assert sum(isinstance(event, EntrySettled) for event in heard) == 3
+
+
+def test_a_plan_is_for_the_ledgers_own_endpoint(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A plan refuses the ledgers that a run would refuse."""
+    manifest = manifest_of(tmp_path, 1)
+    ledger = str(tmp_path / "job.ledger.db")
+    upload(Job(manifest=manifest, ledger=ledger), api_key="key", base_url=sandbox.url)
+    with pytest.raises(LedgerMismatch, match="endpoint"):
+        Uploader(api_key="key", base_url="http://127.0.0.1:9").plan(Job(manifest=manifest, ledger=ledger))
+
+
+def test_a_bad_manifest_touches_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    """What is wrong with a manifest is raised before a ledger is made or a byte is sent."""
+    manifest = manifest_of(tmp_path, 1)
+    with open(manifest, "a", encoding="utf-8") as lines:
+        lines.write('{"path": "gone.jsonl", "purpose": "pre-train"}\n')
+    with pytest.raises(ManifestInvalid) as caught:
+        upload(manifest, api_key="key", base_url=sandbox.url)
+    assert [finding.line_no for finding in caught.value.findings] == [2]
+    assert sandbox.request_count == 0
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_a_short_key_is_not_scrubbed_out_of_answers(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Only words that are shown lose the key: ids and names that contain its letters stay what they are."""
+    manifest = manifest_of(tmp_path, 2)
+    result = upload(manifest, api_key="f", base_url=sandbox.url)
+    assert result.states == {EntryState.ACCEPTED: 2}
+
+
+def test_an_empty_address_is_not_the_real_one() -> None:
+    """An empty base URL is a mistake, not the default."""
+    with pytest.raises(UsageError):
+        Uploader(api_key="key", base_url="")
+
+
+def test_a_changed_file_is_not_accepted_until_it_is_sent(tmp_path: Path) -> None:
+    """A run that ends before it comes to a changed file leaves it pending, not looking accepted."""
+    manifest = manifest_of(tmp_path, 3)
+    with sandbox_in_thread(SandboxConfig()) as sandbox:
+        ledger = str(tmp_path / "job.ledger.db")
+        job = Job(manifest=manifest, ledger=ledger)
+        upload(job, api_key="key", base_url=sandbox.url)
+        (tmp_path / "file-1.jsonl").write_text('{"text": "another text"}\n', encoding="utf-8")
+        sandbox.use_faults(parse_faults("429:3600*9"))
+        settings = RunSettings(patience_s=5.0)
+        stopped = upload(job, api_key="key", base_url=sandbox.url, settings=settings)
+        assert stopped.status is ExitStatus.UNFINISHED
+        assert stopped.states == {EntryState.ACCEPTED: 2, EntryState.PENDING: 1}
+
+
+def test_every_public_name_is_there() -> None:
+    """`__all__` names what can be imported, and `dir` shows it."""
+    for name in bulk_upload.__all__:
+        assert getattr(bulk_upload, name) is not None
+        assert name in dir(bulk_upload)
