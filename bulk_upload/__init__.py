@@ -44,52 +44,65 @@ if TYPE_CHECKING:
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.uploader import Job, Uploader, upload
 
-# Imported when first used: `bulk-upload --help` must not wait for an HTTP library.
-_HOMES = {
-    "bulk_upload.core.events": (
-        "AttemptEnded",
-        "AttemptStarted",
-        "Draining",
-        "EntrySettled",
-        "Event",
-        "Noticed",
-        "Paused",
-        "PlanMade",
-        "Reconciling",
-        "Snapshot",
-    ),
-    "bulk_upload.core.model": ("EntryState", "Outcome", "Receipt"),
-    "bulk_upload.core.profile": ("FLOW", "Profile"),
-    "bulk_upload.core.retry": ("RetryPolicy",),
-    "bulk_upload.core.settings": ("InDoubtPolicy", "RunSettings"),
-    "bulk_upload.edge.ledger": ("LedgerReader",),
-    "bulk_upload.errors": (
-        "BulkUploadError",
-        "CredentialsRefused",
-        "LedgerLocked",
-        "LedgerMismatch",
-        "LedgerNewer",
-        "LedgerUnusable",
-        "ManifestInvalid",
-        "UsageError",
-    ),
-    "bulk_upload.exit_status": ("ExitStatus",),
-    "bulk_upload.job_run": ("JobRun", "Result"),
-    "bulk_upload.uploader": ("Job", "Uploader", "upload"),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+# Imported when first used: `bulk-upload --help` must not wait for an HTTP library. Light ones first.
+_HOMES = (
+    "bulk_upload.exit_status",
+    "bulk_upload.errors",
+    "bulk_upload.core.events",
+    "bulk_upload.core.model",
+    "bulk_upload.core.profile",
+    "bulk_upload.core.retry",
+    "bulk_upload.core.settings",
+    "bulk_upload.edge.ledger",
+    "bulk_upload.job_run",
+    "bulk_upload.uploader",
+)
 
-__all__ = [  # noqa: PLE0604 - the table above names them
-    *sorted(_HOME_OF),
+__all__ = [
+    "FLOW",
+    "AttemptEnded",
+    "AttemptStarted",
+    "BulkUploadError",
+    "CredentialsRefused",
+    "Draining",
+    "EntrySettled",
+    "EntryState",
+    "Event",
+    "ExitStatus",
+    "InDoubtPolicy",
+    "Job",
+    "JobRun",
+    "LedgerLocked",
+    "LedgerMismatch",
+    "LedgerNewer",
+    "LedgerReader",
+    "LedgerUnusable",
+    "ManifestInvalid",
+    "Noticed",
+    "Outcome",
+    "Paused",
+    "PlanMade",
+    "Profile",
+    "Receipt",
+    "Reconciling",
+    "Result",
+    "RetryPolicy",
+    "RunSettings",
+    "Snapshot",
+    "Uploader",
+    "UsageError",
     "__version__",
+    "upload",
 ]
 
 
 def __getattr__(name: str) -> object:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(module), name)
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(home)
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
