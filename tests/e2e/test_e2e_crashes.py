@@ -1,6 +1,6 @@
 """The real command is killed at random instants and started again.
 
-Long version, more than a hundred kills: pytest -m soak tests/e2e/test_e2e_crashes.py -s
+Long version, more than a hundred kills: pytest -n 0 -s -m soak tests/e2e/test_e2e_crashes.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Memory stays flat in the size of files and in the number of entries.
 
-Long versions, 4 GiB in one file and 20,000 files: pytest -m soak tests/e2e/test_e2e_memory.py -s
+Long versions, 4 GiB in one file and 20,000 files: pytest -n 0 -s -m soak tests/e2e/test_e2e_memory.py
 """
 
 from __future__ import annotations

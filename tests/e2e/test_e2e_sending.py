@@ -1,6 +1,6 @@
 """A whole job without faults, and what running it again does.
 
-Long version: pytest -m soak tests/e2e/test_e2e_sending.py
+Long version: pytest -n 0 -s -m soak tests/e2e/test_e2e_sending.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Signals to the real command: first drain, then cancel; both leave a ledger that the next run goes on with.
 
-Long version, a hundred random instants: pytest -m soak tests/e2e/test_e2e_signals.py -s
+Long version, a hundred random instants: pytest -n 0 -s -m soak tests/e2e/test_e2e_signals.py
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from e2e_witness import (
     states_in,
     uploads_of,
 )
+
+pytestmark = pytest.mark.xdist_group("signals")
+"""The module's runs are started together, once: one worker has them all."""
 
 COUNT = 30
 FOUR = ("--concurrency", "4", "--settle", "500ms")

@@ -1,6 +1,6 @@
 """Runs that end before the job is done: each says why, keeps every entry, and is followed by one that completes.
 
-Long version: pytest -m soak tests/e2e/test_e2e_stopping.py -s
+Long version: pytest -n 0 -s -m soak tests/e2e/test_e2e_stopping.py
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import pytest
 from e2e_stage import Process, Stage, staged
 from e2e_trees import Tree, plain_tree
 from e2e_witness import Row, assert_all_accepted, assert_honest, results_of, states_in, uploads_of
+
+pytestmark = pytest.mark.xdist_group("stopping")
+"""The module's runs are started together, once: one worker has them all."""
 
 COUNT = 20
 RIGHT_KEY, WRONG_KEY = "right-key", "wrong-key"

@@ -2,7 +2,7 @@
 
 These runs mostly wait, so they are started together, each against a server of its own.
 
-Long versions, 500 files a storm: pytest -m soak tests/e2e/test_e2e_storms.py -s
+Long versions, 500 files a storm: pytest -n 0 -s -m soak tests/e2e/test_e2e_storms.py
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from e2e_witness import (
     stored_of,
     uploads_of,
 )
+
+pytestmark = pytest.mark.xdist_group("storms")
+"""The module's runs are started together, once: one worker has them all."""
 
 QUIET_START = "ok*16"
 """Until the first file has its receipt: `duplicate-id` means a lie about that file, not about a stranger's."""

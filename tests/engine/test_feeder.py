@@ -19,7 +19,7 @@ def _world(count: int, size: int = 1000) -> World:
     return world
 
 
-def _watch_counts(scene: Scene, seen: list[tuple[int, int]], *, every_s: float = 0.003) -> None:
+def _watch_counts(scene: Scene, seen: list[tuple[int, int]], *, every_s: float = 0.02) -> None:
     """Note how many entries are active and how many live, again and again."""
     parking = scene.run._parking
     seen.append((parking.active_count, parking.live_count))
@@ -45,7 +45,7 @@ def _all_accepted(ran: Ran) -> bool:
 def test_no_more_entries_are_active_than_may_be_in_flight(size: int) -> None:
     """Tasks are made as slots come free: a plan of any length needs the memory of a few entries."""
     seen: list[tuple[int, int]] = []
-    ran = _world(150, size).run(RunSettings(concurrency=3), script=lambda scene: _watch_counts(scene, seen))
+    ran = _world(100, size).run(RunSettings(concurrency=3), script=lambda scene: _watch_counts(scene, seen))
     assert _all_accepted(ran)
     assert max(seen) == (3, 3)
 
@@ -53,7 +53,7 @@ def test_no_more_entries_are_active_than_may_be_in_flight(size: int) -> None:
 def test_parked_entries_are_limited() -> None:
     """While as many entries wait without a slot as `parked_max` allows, no new one starts."""
     world = _world(300)
-    world.server.faults = Faults(fail_unstored=1.0)
+    world.server.faults = Faults(refuse=1.0)
     seen: list[tuple[int, int]] = []
 
     def script(scene: Scene) -> None:

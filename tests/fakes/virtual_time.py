@@ -20,7 +20,7 @@ T = TypeVar("T")
 TURN_S = 1e-5
 """What one turn of the loop costs. Without it a task that only yields would stop the clock for ever."""
 
-TURNS_MAX = 50_000
+TURNS_MAX = 30_000
 """So many turns without one jump of the clock are a busy loop: nothing that waits gets a turn."""
 
 EPOCH_UTC_S = 1_780_000_000.0
