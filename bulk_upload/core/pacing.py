@@ -25,10 +25,10 @@ class Gate:
         """Close the gate after a refusal and return for how many seconds from `now`.
 
         A named wait is obeyed in full, with up to 5 % on top so that many clients do not return together.
-        Without one the wait doubles with each burst of refusals; requests that started before the gate was
-        last closed belong to the same burst and change nothing.
+        Without one, or with one of zero, the wait doubles with each burst of refusals; requests that started
+        before the gate was last closed belong to the same burst and change nothing.
         """
-        if retry_after_s is not None:
+        if retry_after_s:
             self._close(now, now + retry_after_s * (1 + 0.05 * jitter))
         elif started_at > self._closed_at:
             self._close(now, now + self._unnamed_s * (0.5 + 0.5 * jitter))

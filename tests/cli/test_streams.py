@@ -74,9 +74,9 @@ def test_a_reader_that_has_left(command: str, done: Path) -> None:
 
 @needs_full_device
 @pytest.mark.parametrize("command", ["ledger export l.db", "plan good.jsonl --ledger l.db --list"])
-def test_an_answer_that_does_not_fit_on_the_disk(command: str, done: Path) -> None:
+def test_an_answer_that_does_not_fit_on_the_disk(command: str, done: Path, server: str) -> None:
     """Lost output is never a success: it is told in one sentence, without a traceback."""
-    ended = run_shell(f"bulk-upload {command} >{FULL}")
+    ended = run_shell(f"bulk-upload {command} >{FULL}", SEEKR_BASE_URL=server)
     assert ended.status == ExitStatus.USAGE
     assert "cannot write standard output: No space left on device" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -15,7 +15,8 @@ from e2e_witness import assert_all_accepted, assert_honest, stored_of, uploads_o
 SIZE = 12 * MIB
 """More than the buffers between client and server hold."""
 
-READ_RATE = 6 * MIB
+READ_RATE = MIB // 2
+"""So slow that every file is half sent for seconds."""
 
 Change = Callable[[bytes], None]
 
@@ -66,6 +67,7 @@ def test_a_file_that_changes_is_never_given_a_receipt(tmp_path: Path) -> None:
         for path, change in CHANGES.items():
             process.until(partial(is_on_its_way, process, tree.full(path)), f"{path!r} to be half sent")
             change(tree.full(path))
+        stage.use_faults("")
         ended = process.wait()
         assert ended.code == 3, ended.stderr
         rows = assert_honest(stage, tree)
@@ -74,7 +76,6 @@ def test_a_file_that_changes_is_never_given_a_receipt(tmp_path: Path) -> None:
         assert len(stored_of(stage)) == len(unharmed)
 
         written(tree.folder, {b"is deleted.txt": b"here again"})
-        stage.use_faults("")
         sent = len(uploads_of(stage))
         stage.run(expect=0)
         assert len(uploads_of(stage)) == sent + len(CHANGES)

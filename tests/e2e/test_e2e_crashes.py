@@ -70,6 +70,7 @@ def killed_again_and_again(
         if not before and not uploads_of(stage):
             continue
         rows = assert_honest(stage, tree)
+        assert_no_unsuspected_files(stage, rows)
         assert shown <= {row.file_id for row in rows.values()}
         # Files with equal contents are left out: only their number can be told.
         receipts = {row.sha256 for row in rows.values() if row.sha256 and on_disk[row.sha256] == 1}
