@@ -8,9 +8,7 @@ from __future__ import annotations
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,78 +24,64 @@ from e2e_witness import (
     uploads_of,
 )
 
-pytestmark = pytest.mark.xdist_group("signals")
-"""The module's runs are started together, once: one worker has them all."""
-
 COUNT = 30
 FOUR = ("--concurrency", "4", "--settle", "500ms")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
-CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class AtWork:
-    """A run with three entries accepted and four uploads that wait for their answer."""
-
-    stage: Stage
-    tree: Tree
-    process: Process
-
-    def in_flight(self) -> bool:
-        """Whether it has come so far."""
-        return len(uploads_of(self.stage)) == 7
+def started(stage: Stage, folder: Path) -> tuple[Tree, Process]:
+    """Start a run with more files than the script has steps."""
+    tree = plain_tree(folder / "tree", count=COUNT, size=1000)
+    stage.use(tree)
+    return tree, stage.start_run(*FOUR)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, AtWork]]:
-    """One run for each signal, and one to be cancelled, started together."""
-    with ExitStack() as stages:
-        started = {}
-        for name in (*(number.name for number in CODES), CANCELLED):
-            folder = tmp_path_factory.mktemp(name)
-            tree = plain_tree(folder / "tree", count=COUNT, size=1000)
-            delay_s = 600 if name == CANCELLED else 4
-            stage = stages.enter_context(staged(folder, f"ok*3,delay:{delay_s}*4"))
-            stage.use(tree)
-            started[name] = AtWork(stage, tree, stage.start_run(*FOUR))
-        yield started
+def waits_for_four(stage: Stage) -> bool:
+    """Whether three entries have their receipt, and four uploads wait for their answer."""
+    return len(uploads_of(stage)) == 7
 
 
-def test_one_signal_drains(runs: dict[str, AtWork]) -> None:
-    """After SIGINT, SIGTERM or SIGHUP what is in flight finishes and nothing starts; the next run completes."""
-    for number in CODES:
-        run = runs[number.name]
-        run.process.until(run.in_flight, "four uploads that wait for their answer")
-        run.process.signal(number)
-    for number, code in CODES.items():
-        run = runs[number.name]
-        ended = run.process.wait()
-        assert ended.code == code, ended.stderr
-        assert run.in_flight()
-        rows = assert_honest(run.stage, run.tree, results_of(run.stage))
-        assert states_in(rows) == {"accepted": 7, "pending": COUNT - 7}
-        assert_no_unsuspected_files(run.stage, rows)
-    run = runs["SIGINT"]
-    run.stage.run(*FOUR, expect=0)
-    assert len(uploads_of(run.stage)) == COUNT
-    assert_all_accepted(run.stage, run.tree)
-
-
-def test_two_signals_cancel(runs: dict[str, AtWork]) -> None:
-    """After two SIGINTs what is in flight is given up and recorded in doubt; the next run finds it at the server."""
-    run, stage, process = runs[CANCELLED], runs[CANCELLED].stage, runs[CANCELLED].process
-    process.until(run.in_flight, "four uploads that wait for their answer")
-    process.signal(signal.SIGINT)
-    process.until(lambda: "SIGINT" in process.stderr, "the word that it drains")
-    process.signal(signal.SIGINT)
-    ended = process.wait()
-    assert ended.code == 130, ended.stderr
-    rows = assert_honest(stage, run.tree, results_of(stage))
-    assert states_in(rows) == {"accepted": 3, "in_doubt": 4, "pending": COUNT - 7}
+def assert_left(stage: Stage, tree: Tree, states: dict[str, int]) -> None:
+    """The run left these states, and nothing at the server that it does not know of."""
+    rows = assert_honest(stage, tree, results_of(stage))
+    assert states_in(rows) == states
     assert_no_unsuspected_files(stage, rows)
+
+
+def assert_completes(stage: Stage, tree: Tree) -> None:
+    """The same command sends what was not sent, and nothing else."""
     stage.run(*FOUR, expect=0)
     assert len(uploads_of(stage)) == COUNT
-    assert_all_accepted(stage, run.tree)
+    assert_all_accepted(stage, tree)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_one_signal_drains(tmp_path: Path, number: signal.Signals) -> None:
+    """After one signal what is in flight finishes and nothing starts; the next run completes."""
+    with staged(tmp_path, "ok*3,delay:1*4") as stage:
+        tree, process = started(stage, tmp_path)
+        process.until(partial(waits_for_four, stage), "four uploads that wait for their answer")
+        process.signal(number)
+        ended = process.wait()
+        assert ended.code == CODES[number], ended.stderr
+        assert waits_for_four(stage)
+        assert_left(stage, tree, {"accepted": 7, "pending": COUNT - 7})
+        if number == signal.SIGINT:
+            assert_completes(stage, tree)
+
+
+def test_two_signals_cancel(tmp_path: Path) -> None:
+    """After two SIGINTs what is in flight is given up and recorded in doubt; the next run finds it at the server."""
+    with staged(tmp_path, "ok*3,delay:600*4") as stage:
+        tree, process = started(stage, tmp_path)
+        process.until(partial(waits_for_four, stage), "four uploads that wait for their answer")
+        process.signal(signal.SIGINT)
+        process.until(lambda: "SIGINT" in process.stderr, "the word that it drains")
+        process.signal(signal.SIGINT)
+        ended = process.wait()
+        assert ended.code == 130, ended.stderr
+        assert_left(stage, tree, {"accepted": 3, "in_doubt": 4, "pending": COUNT - 7})
+        assert_completes(stage, tree)
 
 
 @pytest.mark.soak
