@@ -19,7 +19,7 @@ from bulk_upload.core.reconcile import (
     suspects,
     window_start_utc_s,
 )
-from bulk_upload.edge.transport import ListFailed
+from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.twins import TwinKey
 from bulk_upload.errors import LedgerUnusable
 
@@ -116,7 +116,7 @@ class Reconciler:
             except LedgerUnusable as error:
                 self._give_up(str(error))
                 return
-            except ListFailed as error:
+            except Unanswered as error:
                 failures += 1
                 if failures >= LIST_TRIES_MAX:
                     self._give_up(str(error))
@@ -179,9 +179,9 @@ class Reconciler:
                 return kept
             stale_count = 0 if fresh else stale_count + 1
             if stale_count > STALE_PAGES_MAX:
-                raise ListFailed("the server's list shows the same files on every page")
+                raise Unanswered("the server's list shows the same files on every page")
             offset += len(page) - (min(PAGE_OVERLAP, len(page) // 2) if fresh else 0)
-        raise ListFailed(f"the server's list did not end after {LIST_PAGES_MAX} pages")
+        raise Unanswered(f"the server's list did not end after {LIST_PAGES_MAX} pages")
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
         """A listed file is looked up before it is believed: lists may be stale."""
@@ -190,7 +190,7 @@ class Reconciler:
             for attempt_no in range(LIST_TRIES_MAX):
                 try:
                     file = await self._transport.look_up(found.file.file_id)
-                except ListFailed as error:
+                except Unanswered as error:
                     reason = str(error)
                     await self._drain.sleep(2.0**attempt_no * (0.5 + 0.5 * self._clock.jitter()))
                     continue

@@ -12,7 +12,7 @@ import anyio
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.protocol import decipher, lost_answer
 from bulk_upload.core.source import LoadedFile, SourceError
-from bulk_upload.edge.transport import ListFailed, SendReport, Shipment
+from bulk_upload.edge.transport import Unanswered, SendReport, Shipment
 from fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
@@ -136,18 +136,18 @@ class FakeTransport:
         return SendReport(outcome=outcome, sent=sending.sent)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list. Raises ListFailed."""
+        """Return one page of the server's list. Raises Unanswered."""
         page = await self._server.list_page(limit=limit, offset=offset)
         if page is None:
-            raise ListFailed("the server's list gave no usable answer (HTTP 500)")
+            raise Unanswered("the server's list gave no usable answer (HTTP 500)")
         self._note_clock()
         return page
 
     async def look_up(self, file_id: str) -> ListedFile | None:
-        """Return one file by its id, None where the server does not know it. Raises ListFailed."""
+        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
         found = await self._server.look_up(file_id)
         if found is None:
-            raise ListFailed(f"looking up {file_id} gave no usable answer (HTTP 500)")
+            raise Unanswered(f"looking up {file_id} gave no usable answer (HTTP 500)")
         self._note_clock()
         return found[0] if found else None
 

@@ -1,11 +1,11 @@
 """The network: one request an attempt, never replayed, never redirected."""
 
 from bulk_upload.edge.transport.client import (
-    ListFailed,
     SendReport,
     Shipment,
     Transport,
     TransportSettings,
 )
+from bulk_upload.edge.transport.questions import Unanswered
 
-__all__ = ["ListFailed", "SendReport", "Shipment", "Transport", "TransportSettings"]
+__all__ = ["SendReport", "Shipment", "Transport", "TransportSettings", "Unanswered"]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import secrets
-import socket
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
-import anyio
 from yarl import URL
 
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
@@ -21,14 +17,13 @@ from bulk_upload.core.multipart import frame
 from bulk_upload.core.protocol import (
     ANSWER_BYTES_MAX,
     decipher,
-    listed_files,
-    looked_up_file,
     lost_answer,
-    reason_of,
 )
 from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
 from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.edge.transport.questions import Questions
 from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
 if TYPE_CHECKING:
@@ -39,9 +34,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.secret import Secret
     from bulk_upload.core.source import Source, SourceError
-
-LIST_BYTES_MAX = 4 * 1024 * 1024
-"""A page of 100 FileResponses is about 40 KiB."""
 
 _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -59,6 +51,7 @@ class TransportSettings:
     api_key: Secret
     team: str | None = None
     connection_limit: int = 32
+    question_limit: int = 1
     connect_s: float = 10.0
     stall_s: float = 60.0
     answer_s: float = 300.0
@@ -84,10 +77,6 @@ class SendReport:
     sent: SentBody
 
 
-class ListFailed(Exception):
-    """The server's list or a look-up in it gave no usable answer; the message says why."""
-
-
 class Transport:
     """A session with one endpoint. Use as an async context manager; safe for many tasks at once."""
 
@@ -99,9 +88,9 @@ class Transport:
         self._content_type = f"multipart/form-data; boundary={self._boundary}"
         # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
-        self._question = asyncio.Lock()
         self._watchdog = Watchdog(stall_s=settings.stall_s, answer_s=settings.answer_s)
         self._session: aiohttp.ClientSession | None = None
+        self._questions: Questions | None = None
         self._over_bytes = 0
         self.clock_offset_s = 0.0
         """The server's clock minus ours, from the latest `Date` header; 0 until one was seen."""
@@ -110,8 +99,8 @@ class Transport:
     async def running(self) -> AsyncIterator[Transport]:
         """Hold the session open and watch over its requests."""
         connector = aiohttp.TCPConnector(
-            # One more than uploads may use, so that a listing never waits behind them.
-            limit=self._settings.connection_limit + 1,
+            # More than uploads may use, so that a listing never waits behind them.
+            limit=self._settings.connection_limit + self._settings.question_limit,
             keepalive_timeout=self._settings.keepalive_s,
         )
         async with aiohttp.ClientSession(
@@ -122,11 +111,20 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
         ) as session:
             self._session = session
+            self._questions = Questions(
+                session,
+                self._files_url,
+                asked_at_once_max=self._settings.question_limit,
+                quiet_s=self._settings.stall_s,
+                secret=self._settings.api_key,
+                clock=self._clock,
+                on_headers=self._note_clock,
+            )
             try:
                 with self._watchdog.running():
                     yield self
             finally:
-                self._session = None
+                self._session = self._questions = None
 
     @property
     def partial_bytes(self) -> int:
@@ -186,30 +184,20 @@ class Transport:
         return _report(shipment, body, outcome)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first. Raises ListFailed."""
-        query: dict[str, str | int] = {
-            "limit": limit,
-            "offset": offset,
-            "sort_by": "created_at",
-            "sort_order": "desc",
-        }
-        status, body = await self._get(self._files_url.with_query(query), LIST_BYTES_MAX)
-        files = listed_files(body) if status == 200 else None
-        if files is None:
-            reason = self._settings.api_key.redact(reason_of(status, body))
-            raise ListFailed(f"the server's list gave no usable answer ({reason})")
-        return files
+        """Return one page of the server's list, newest first. Raises Unanswered."""
+        return await self._open_questions().list_page(limit=limit, offset=offset)
 
     async def look_up(self, file_id: str) -> ListedFile | None:
-        """Return one file by its id, None where the server does not know it. Raises ListFailed."""
-        status, body = await self._get(URL(f"{self._files_url}/{file_id}", encoded=True), ANSWER_BYTES_MAX)
-        if status == 404:
-            return None
-        file = looked_up_file(body) if status == 200 else None
-        if file is None or file.file_id != file_id:
-            reason = self._settings.api_key.redact(reason_of(status, body))
-            raise ListFailed(f"looking up {file_id} gave no usable answer ({reason})")
-        return file
+        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        return await self._open_questions().look_up(file_id)
+
+    async def delete(self, file_id: str) -> bool:
+        """Delete a file; return False where the server does not know it. Raises Unanswered."""
+        return await self._open_questions().delete(file_id)
+
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
+        return await self._open_questions().sha256_of(file_id)
 
     async def _request(self, shipment: Shipment, body: UploadBody) -> Outcome:
         session = self._open_session()
@@ -228,7 +216,7 @@ class Transport:
         if not body.handed_bytes:
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(shipment, body), "the connection held an answer to another request")
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = lower_case_headers(response)
         self._note_clock(headers)
         outcome = decipher(
             status=response.status,
@@ -243,22 +231,8 @@ class Transport:
         if body.failure is not None:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
-            return NotSent(reason=f"this machine is short of resources: {_words(error)}", local_limit=True)
-        return lost_answer(sent_body(shipment, body), self._settings.api_key.redact(_words(error)))
-
-    async def _get(self, url: URL, bytes_max: int) -> tuple[int, bytes]:
-        session = self._open_session()
-        async with self._question:
-            try:
-                with anyio.fail_after(self._settings.stall_s):
-                    async with session.get(url, allow_redirects=False) as response:
-                        body = await _read_at_most(response, bytes_max)
-                        if not response.content.at_eof():
-                            response.close()
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise ListFailed(f"the server's list cannot be read: {_words(error)}") from None
-        self._note_clock({name.lower(): value for name, value in response.headers.items()})
-        return response.status, body
+            return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
+        return lost_answer(sent_body(shipment, body), self._settings.api_key.redact(words_of(error)))
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         server_s = http_date_s(headers.get("date", ""))
@@ -282,6 +256,11 @@ class Transport:
             raise RuntimeError("the transport is not running")
         return self._session
 
+    def _open_questions(self) -> Questions:
+        if self._questions is None:
+            raise RuntimeError("the transport is not running")
+        return self._questions
+
 
 def sent_body(shipment: Shipment, body: UploadBody) -> SentBody:
     """Return what a body has put on the wire so far."""
@@ -301,7 +280,7 @@ def _report(shipment: Shipment, body: UploadBody, outcome: Outcome) -> SendRepor
 
 async def _read_answer(response: aiohttp.ClientResponse, body: UploadBody) -> bytes:
     try:
-        return await _read_at_most(response, ANSWER_BYTES_MAX)
+        return await read_at_most(response, ANSWER_BYTES_MAX)
     except aiohttp.ClientError:
         # An early refusal counts by its status, even where the server's close cut its words off.
         if body.complete or response.status < 400:
@@ -318,17 +297,6 @@ def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
         response.close()
 
 
-async def _read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """Return the answer's body, or its first `bytes_max` + 1 bytes where it is longer."""
-    pieces: list[bytes] = []
-    missing = bytes_max + 1
-    while missing > 0 and not response.content.at_eof():
-        piece = await response.content.read(missing)
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
-
-
 def _source_failed(failure: SourceError) -> SourceFailed | NotSent:
     if failure.local_limit:
         return NotSent(reason=failure.reason, local_limit=True)
@@ -342,32 +310,3 @@ def _ended(shipment: Shipment, body: UploadBody, given_up: GivenUp) -> Outcome:
     if not (body.complete or given_up.stalled):
         return NotSent(reason=given_up.reason)
     return lost_answer(sent_body(shipment, body), given_up.reason)
-
-
-def _words(error: Exception) -> str:
-    """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {_system_words(error.os_error)}"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "the server took too long to accept a connection"
-    if isinstance(error, aiohttp.ClientResponseError):
-        # aiohttp reports a malformed answer as status 400; it is no answer at all.
-        return "the answer was malformed"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
-    if isinstance(error, TimeoutError):
-        return "no answer came in time"
-    # Where a write failed, aiohttp's own words name the URL and not what happened.
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, OSError):
-        return f"the connection was lost: {_system_words(cause)}"
-    return f"the connection was lost: {type(error).__name__}"
-
-
-def _system_words(error: OSError) -> str:
-    # asyncio puts the address where the reason belongs; resolver and TLS have numbers and words of their own.
-    if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
-        return os.strerror(error.errno)
-    return error.strerror or str(error) or "it is closed"

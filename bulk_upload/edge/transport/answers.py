@@ -1,0 +1,54 @@
+"""What aiohttp gives back, read with a bound and put in words that show no header."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+
+import aiohttp
+
+
+async def read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Return the answer's body, or its first `bytes_max` + 1 bytes where it is longer."""
+    pieces: list[bytes] = []
+    missing = bytes_max + 1
+    while missing > 0 and not response.content.at_eof():
+        piece = await response.content.read(missing)
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+def lower_case_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the headers of an answer with lower-case names."""
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def words_of(error: Exception) -> str:
+    """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {_system_words(error.os_error)}"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "the server took too long to accept a connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp reports a malformed answer as status 400; it is no answer at all.
+        return "the answer was malformed"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, TimeoutError):
+        return "no answer came in time"
+    # Where a write failed, aiohttp's own words name the URL and not what happened.
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError):
+        return f"the connection was lost: {_system_words(cause)}"
+    return f"the connection was lost: {type(error).__name__}"
+
+
+def _system_words(error: OSError) -> str:
+    # asyncio puts the address where the reason belongs; resolver and TLS have numbers and words of their own.
+    if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "it is closed"

@@ -1,0 +1,176 @@
+"""Questions about the files a server has, and the one order it takes about them: delete. All may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from bulk_upload.core.protocol import ANSWER_BYTES_MAX, listed_files, looked_up_file, reason_of
+from bulk_upload.core.retry_after import retry_after_s
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.secret import Secret
+
+LIST_BYTES_MAX = 4 * 1024 * 1024
+"""A page of 100 FileResponses is about 40 KiB."""
+
+CONTENT_PIECE_BYTES = 256 * 1024
+_ASK_AGAIN = frozenset({408, 425, 429})
+
+
+class Unanswered(Exception):
+    """A question got no usable answer; the message says why.
+
+    `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait.
+    """
+
+    def __init__(
+        self, message: str, *, http_status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def final(self) -> bool:
+        """Whether asking again would get the same answer: the server understood and said no, or pointed elsewhere."""
+        status = self.http_status
+        return status is not None and 300 <= status < 500 and status not in _ASK_AGAIN
+
+
+class Questions:
+    """Asks one server about its files.
+
+    Args:
+        session: with the headers of every request.
+        files_url: answers lists; a file's own address is below it.
+        asked_at_once_max: how many questions may be unanswered.
+        quiet_s: give a question up after so long without a byte.
+        secret: is taken out of whatever the server says.
+        clock: tells a Retry-After date's distance.
+        on_headers: hears the headers of every answer.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        files_url: URL,
+        *,
+        asked_at_once_max: int,
+        quiet_s: float,
+        secret: Secret,
+        clock: Clock,
+        on_headers: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._session = session
+        self._files_url = files_url
+        self._turns = asyncio.Semaphore(asked_at_once_max)
+        self._quiet_s = quiet_s
+        self._secret = secret
+        self._clock = clock
+        self._on_headers = on_headers
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return one page of the server's list, newest first. Raises Unanswered."""
+        query: dict[str, str | int] = {
+            "limit": limit,
+            "offset": offset,
+            "sort_by": "created_at",
+            "sort_order": "desc",
+        }
+        what = "the server's list"
+        async with self._asked("GET", self._files_url.with_query(query), what) as response:
+            body = await self._read(response, LIST_BYTES_MAX, what)
+        files = listed_files(body) if response.status == 200 else None
+        if files is None:
+            raise self._unusable(response, body, what)
+        return files
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        what = f"looking up {file_id}"
+        async with self._asked("GET", self._url_of(file_id), what) as response:
+            body = await self._read(response, ANSWER_BYTES_MAX, what)
+        if response.status == 404:
+            return None
+        file = looked_up_file(body) if response.status == 200 else None
+        if file is None or file.file_id != file_id:
+            raise self._unusable(response, body, what)
+        return file
+
+    async def delete(self, file_id: str) -> bool:
+        """Delete a file; return False where the server does not know it. Raises Unanswered."""
+        what = f"deleting {file_id}"
+        async with self._asked("DELETE", self._url_of(file_id), what) as response:
+            body = await self._read(response, ANSWER_BYTES_MAX, what)
+        if response.status == 404:
+            return False
+        if not 200 <= response.status < 300:
+            raise self._unusable(response, body, what)
+        return True
+
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
+        what = f"reading {file_id} back"
+        digest = hashlib.sha256()
+        url = URL(f"{self._url_of(file_id)}/content", encoded=True)
+        async with self._asked("GET", url, what) as response:
+            if response.status == 404:
+                return None
+            if response.status != 200:
+                raise self._unusable(response, await self._read(response, ANSWER_BYTES_MAX, what), what)
+            while piece := await self._piece(response, what):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _url_of(self, file_id: str) -> URL:
+        return URL(f"{self._files_url}/{file_id}", encoded=True)
+
+    @asynccontextmanager
+    async def _asked(self, method: str, url: URL, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._turns:
+            with _naming(what), anyio.fail_after(self._quiet_s):
+                response = await self._session.request(method, url, allow_redirects=False)
+            try:
+                self._on_headers(lower_case_headers(response))
+                yield response
+            finally:
+                if not response.content.at_eof():
+                    response.close()
+                response.release()
+
+    async def _read(self, response: aiohttp.ClientResponse, bytes_max: int, what: str) -> bytes:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await read_at_most(response, bytes_max)
+
+    async def _piece(self, response: aiohttp.ClientResponse, what: str) -> bytes:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await response.content.read(CONTENT_PIECE_BYTES)
+
+    def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> Unanswered:
+        reason = self._secret.redact(reason_of(response.status, body))
+        return Unanswered(
+            f"{what} gave no usable answer ({reason})",
+            http_status=response.status,
+            retry_after_s=retry_after_s(lower_case_headers(response), now_utc_s=self._clock.utc_s()),
+        )
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Turn what aiohttp raises into Unanswered, with the question in front."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Unanswered(f"{what} failed: {words_of(error)}") from None
