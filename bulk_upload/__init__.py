@@ -38,9 +38,11 @@ if TYPE_CHECKING:
         LedgerNewer,
         LedgerUnusable,
         ManifestInvalid,
+        ServerUnusable,
         UsageError,
     )
     from bulk_upload.exit_status import ExitStatus
+    from bulk_upload.job_ledger import JobLedger
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.uploader import Job, Uploader, upload
 
@@ -55,6 +57,7 @@ _HOMES = (
     "bulk_upload.core.settings",
     "bulk_upload.edge.ledger",
     "bulk_upload.job_run",
+    "bulk_upload.job_ledger",
     "bulk_upload.uploader",
 )
 
@@ -71,6 +74,7 @@ __all__ = [
     "ExitStatus",
     "InDoubtPolicy",
     "Job",
+    "JobLedger",
     "JobRun",
     "LedgerLocked",
     "LedgerMismatch",
@@ -88,6 +92,7 @@ __all__ = [
     "Result",
     "RetryPolicy",
     "RunSettings",
+    "ServerUnusable",
     "Snapshot",
     "Uploader",
     "UsageError",

@@ -80,3 +80,9 @@ class CredentialsRefused(BulkUploadError):
     """The server does not accept the API key: get a valid one and run again."""
 
     exit_status = ExitStatus.CREDENTIALS_REFUSED
+
+
+class ServerUnusable(BulkUploadError):
+    """The server cannot be reached, or its answers cannot be used: run the same command again later."""
+
+    exit_status = ExitStatus.UNFINISHED

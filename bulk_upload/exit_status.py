@@ -29,7 +29,7 @@ class ExitStatus(IntEnum):
         5,
         "not finished (deadline, --max-errors, attempts or patience used up, server unreachable): run again",
     )
-    DIFFERENCES = 6, "reserved: the ledger and the server differ; no command ends with it yet"
+    DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
     LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
     CREDENTIALS_REFUSED = 12, "the server refused the API key"

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.profile import FLOW
-from bulk_upload.core.secret import Secret
+from bulk_upload.core.secret import usable_key
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
@@ -99,7 +99,7 @@ class Uploader:
         self._endpoint = endpoint_of(
             profile.base_url if base_url is None else base_url, allow_plain_http=allow_plain_http
         )
-        self._api_key = _usable_key(api_key)
+        self._api_key = usable_key(api_key)
         self._team = team
         self._settings = settings or RunSettings()
         self._stall_s = stall_s
@@ -301,15 +301,3 @@ def upload(job: Job | str | os.PathLike[str], **options: Unpack[UploaderOptions]
         return asyncio.run(whole())
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: asyncio.run(whole())).result()
-
-
-def _usable_key(api_key: str) -> Secret:
-    key = api_key.strip()
-    if not key:
-        raise UsageError("the API key is empty", hint="set SEEKR_API_KEY, or pass --api-key-file FILE")
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(
-            "the API key contains characters no key has",
-            hint="copy it anew: one line, no quotes, no spaces, no `Bearer` in front",
-        )
-    return Secret(key)

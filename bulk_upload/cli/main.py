@@ -25,6 +25,9 @@ COMMANDS = {
     "run": "bulk_upload.cli.run_command:run",
     "status": "bulk_upload.cli.status_command:status",
     "ledger": "bulk_upload.cli.ledger_commands:ledger",
+    "resolve": "bulk_upload.cli.resolve_command:resolve",
+    "verify": "bulk_upload.cli.verify_command:verify",
+    "undo": "bulk_upload.cli.undo_command:undo",
     "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
 }
 """Where each command lives; imported only when it is asked for, so that `--help` is quick."""
@@ -36,6 +39,9 @@ _SUMMARIES = {
     "run": "Upload a manifest; run again to go on.",
     "status": "Show where a job stands.",
     "ledger": "Show or export the mapping from path to file id.",
+    "resolve": "Settle entries in doubt: reconcile, adopt, resend, abandon.",
+    "verify": "Ask the server whether every receipt still holds.",
+    "undo": "Delete at the server what a job uploaded; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
 }
 

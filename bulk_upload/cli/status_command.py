@@ -31,7 +31,7 @@ _ORDER = (
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
     EntryState.PENDING: "pending: the same `bulk-upload run` command goes on with them",
-    EntryState.IN_DOUBT: "in_doubt: the next run looks for them in the server's list before it sends them again",
+    EntryState.IN_DOUBT: "in_doubt: the next run looks for them in the server's list first; `bulk-upload resolve` shows the ways out",
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
     EntryState.FAILED_LOCAL: "failed_local: changed files are sent by the next run, the others with --retry failed",
     EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",

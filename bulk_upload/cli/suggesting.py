@@ -17,6 +17,10 @@ _MEANT = {
     "show": "ledger show",
     "list": "ledger show",
     "export": "ledger export",
+    "check": "verify",
+    "reconcile": "resolve",
+    "delete": "undo",
+    "rollback": "undo",
     "serve": "sandbox",
     "server": "sandbox",
 }

@@ -174,10 +174,11 @@ Outcome = (
 
 
 class Obtained(StrEnum):
-    """How the file id of a receipt was obtained."""
+    """How the file id of a receipt was obtained: by the upload's answer, from the server's list, from a person."""
 
     ANSWERED = "answered"
     RECONCILED = "reconciled"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bulk_upload.errors import UsageError
+
 
 class Secret:
     """Holds a secret; `repr` and `str` never show it."""
@@ -21,3 +23,16 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(…)"
+
+
+def usable_key(api_key: str) -> Secret:
+    """Return a key as a secret. Raises UsageError for what cannot be one; the words never repeat it."""
+    key = api_key.strip()
+    if not key:
+        raise UsageError("the API key is empty", hint="set SEEKR_API_KEY, or pass --api-key-file FILE")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(
+            "the API key contains characters no key has",
+            hint="copy it anew: one line, no quotes, no spaces, no `Bearer` in front",
+        )
+    return Secret(key)

@@ -8,6 +8,7 @@ from bulk_upload.core.events import EntrySettled
 from bulk_upload.core.model import Accepted, EntryState, Obtained, Receipt
 from bulk_upload.core.records import reason_in, status_in
 from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.ledger import receipt_of
 
 if TYPE_CHECKING:
     from bulk_upload.core.work import StagedEntry
@@ -75,7 +76,7 @@ class Endings:
 
     async def tell_accepted(self, work: StagedEntry, entry_id: int) -> None:
         """Tell listeners about an entry whose receipt is in the ledger."""
-        receipt = await self._parts.ledger.run(lambda store: store.receipt(entry_id))
+        receipt = await self._parts.ledger.run(lambda store: receipt_of(store, entry_id))
         self.tell(work, EntryState.ACCEPTED, receipt=receipt)
 
     async def settle(self, work: StagedEntry, entry_id: int, state: EntryState, reason: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import Reconciling
+from bulk_upload.core.paging import Pager
 from bulk_upload.core.reconcile import (
     Absent,
     Found,
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
 
 LIST_PAGES_MAX = 1000
 LIST_TRIES_MAX = 4
-STALE_PAGES_MAX = 20
-"""More pages in a row without a new file are no sign of a busy server, but of one that ignores the offset."""
-PAGE_OVERLAP = 10
-"""Pages overlap: offsets shift when somebody deletes a file between two of them."""
-
 _ENDED = "the run ended before the server's list could tell"
 
 
@@ -121,7 +117,7 @@ class Reconciler:
                 if failures >= LIST_TRIES_MAX:
                     self._give_up(str(error))
                     return
-                await self._drain.sleep(2.0**failures * (0.5 + 0.5 * self._clock.jitter()))
+                await self._drain.sleep(self._wait_s(failures, error))
 
     async def _look(self, questions: list[_Question]) -> None:
         listed_at_utc_s = self._clock.utc_s()
@@ -164,24 +160,19 @@ class Reconciler:
         candidates = {one.candidate_id for one in doubts}
         kept: list[ListedFile] = []
         seen: set[str] = set()
-        offset = 0
-        stale_count = 0
-        for _ in range(LIST_PAGES_MAX):
-            page = await self._transport.list_page(limit=self._profile.list_page, offset=offset)
+        pager = Pager(pages_max=LIST_PAGES_MAX)
+        while True:
+            page = await self._transport.list_page(limit=self._profile.list_page, offset=pager.offset)
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
             # Anew for each page: the first answer of a run tells how far the clocks are apart.
             not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
-            # A short page is no proof of the end: a server may cap pages below what was asked for. Nor is one
-            # without news: as many files as it has may have come in before it since the last one was read.
             if not page or is_before(page, not_before_s):
                 return kept
-            stale_count = 0 if fresh else stale_count + 1
-            if stale_count > STALE_PAGES_MAX:
-                raise Unanswered("the server's list shows the same files on every page")
-            offset += len(page) - (min(PAGE_OVERLAP, len(page) // 2) if fresh else 0)
-        raise Unanswered(f"the server's list did not end after {LIST_PAGES_MAX} pages")
+            problem = pager.turn(file_count=len(page), fresh_count=len(fresh))
+            if problem is not None:
+                raise Unanswered(problem)
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
         """A listed file is looked up before it is believed: lists may be stale."""
@@ -192,12 +183,17 @@ class Reconciler:
                     file = await self._transport.look_up(found.file.file_id)
                 except Unanswered as error:
                     reason = str(error)
-                    await self._drain.sleep(2.0**attempt_no * (0.5 + 0.5 * self._clock.jitter()))
+                    await self._drain.sleep(self._wait_s(attempt_no, error))
                     continue
                 if file is not None and matches(doubt, file):
                     return Found(file)
                 return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
         return Undecided(reason)
+
+    def _wait_s(self, failure_count: int, error: Unanswered) -> float:
+        """Return how long to wait after a failed question; what the server asks for is the least."""
+        backoff_s = 2.0**failure_count * (0.5 + 0.5 * self._clock.jitter())
+        return max(backoff_s, error.retry_after_s or 0.0)
 
     def _answer(self, question: _Question, verdict: Verdict) -> None:
         self._questions.remove(question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def closing_lines(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
             for state, title, advice, word in _FAILED
         ),
-        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(rerun_command)),
+        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(rerun_command, ledger_path)),
         _group(
             tally,
             states,
@@ -177,7 +178,7 @@ def _remedy(advice: str, command: str) -> list[str]:
     return [f"  {advice}", _Whole(f"    {printable(command)}")]
 
 
-def _doubt_remedy(rerun_command: str) -> list[str]:
+def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
     return [
         *_remedy(
             "The server may have these: they were sent, and no answer that can be believed came back. "
@@ -185,8 +186,8 @@ def _doubt_remedy(rerun_command: str) -> list[str]:
             rerun_command,
         ),
         *_remedy(
-            "What the list cannot tell stays in doubt. Where a second copy at the server does no harm, this sends it:",
-            f"{rerun_command} --in-doubt resend",
+            "What the list cannot tell stays in doubt, until you decide. This shows each of them, and the ways out:",
+            f"bulk-upload resolve {shlex.quote(ledger_path)}",
         ),
     ]
 

@@ -64,7 +64,10 @@ def _paths(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
         command = group.get_command(context, name)
         yield (*above, name)
         if isinstance(command, click.Group):
-            yield from _paths(command, *above, name)
+            arguments = (
+                one.make_metavar(context) for one in command.params if isinstance(one, click.Argument)
+            )
+            yield from _paths(command, *above, name, *arguments)
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -24,7 +24,10 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
         assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
-            yield from commands(command, *path, name)
+            arguments = (
+                one.make_metavar(context) for one in command.params if isinstance(one, click.Argument)
+            )
+            yield from commands(command, *path, name, *arguments)
 
 
 COMMANDS = dict(commands(bulk_upload))

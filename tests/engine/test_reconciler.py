@@ -13,11 +13,12 @@ from fakes.transport import FakeTransport
 from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.events import Event, Reconciling
+from bulk_upload.core.paging import STALE_PAGES_MAX
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.standing import Stop
 from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.reconciler import LIST_TRIES_MAX, STALE_PAGES_MAX, Reconciler
+from bulk_upload.engine.reconciler import LIST_TRIES_MAX, Reconciler
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import anyio
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.protocol import decipher, lost_answer
 from bulk_upload.core.source import LoadedFile, SourceError
-from bulk_upload.edge.transport import Unanswered, SendReport, Shipment
+from bulk_upload.edge.transport import SendReport, Shipment, Unanswered
 from fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:

@@ -47,8 +47,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "engine": COMMON | {"core", EVERY_EDGE},
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
     "uploader": COMMON | {"core", EVERY_EDGE, "engine", "job_run"},
-    "cli": COMMON | {"core", EVERY_EDGE, "engine", "report", "sandbox", "job_run", "uploader", ""},
-    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "uploader"},
+    "job_ledger": COMMON | {"core", EVERY_EDGE, "engine"},
+    "cli": COMMON
+    | {"core", EVERY_EDGE, "engine", "report", "sandbox", "job_run", "job_ledger", "uploader", ""},
+    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "uploader"},
     "__main__": frozenset({"cli"}),
 }
 """What each unit may import besides itself. `edge` stands for any one edge; the empty name is the public facade."""

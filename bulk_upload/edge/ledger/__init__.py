@@ -1,14 +1,21 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.deletions import Deleted, Doomed
 from bulk_upload.edge.ledger.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
+from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
+from bulk_upload.edge.ledger.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 __all__ = [
     "ALIVE_EVERY_S",
+    "Deleted",
+    "Doomed",
+    "Inventory",
     "JobFacts",
     "JobIdentity",
     "Ledger",
@@ -17,5 +24,7 @@ __all__ = [
     "LedgerWriter",
     "Staging",
     "open_ledger",
+    "receipt_of",
     "require_same",
+    "run_is_at_work",
 ]

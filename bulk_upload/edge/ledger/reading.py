@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import orphans
+from bulk_upload.edge.ledger.in_doubt import open_doubts
 from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.opening import open_for_reading, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from bulk_upload.core.resolve import OpenDoubt
 
 _ROWS = f"""
 SELECT e.path, e.purpose, {orphans.STATE} AS now, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
@@ -23,7 +26,8 @@ FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id 
 """
 _OTHER_RECEIPTS = f"""
 SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
-       0, NULL, NULL, e.first_seen_utc, r.settled_utc
+       0, NULL, (SELECT 'deleted at the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       AND d.outcome IN ('deleted', 'gone')), e.first_seen_utc, r.settled_utc
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
@@ -52,7 +56,8 @@ class LedgerReader:
     def __init__(self, path: str) -> None:
         self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
-        self._attempts = orphans.open_attempts("main", run_at_work=run_is_at_work(path))
+        self._run_at_work = run_is_at_work(path)
+        self._attempts = orphans.open_attempts("main", run_at_work=self._run_at_work)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +77,13 @@ class LedgerReader:
                 last_alive_utc=row[5],
             )
         return None
+
+    def doubts(self) -> list[OpenDoubt]:
+        """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
+        try:
+            return open_doubts(self._connection, run_at_work=self._run_at_work)
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
 
     def states(self) -> dict[EntryState, int]:
         """Return how many entries are in each state."""

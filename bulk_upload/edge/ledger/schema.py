@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 CREATE = """
 CREATE TABLE job (
@@ -105,5 +105,26 @@ CREATE TABLE controller_events (
 );
 """
 
-MIGRATIONS: dict[int, str] = {}
+_SINCE_VERSION_2 = """
+CREATE INDEX attempts_candidates ON attempts (candidate_id) WHERE candidate_id IS NOT NULL;
+CREATE TABLE deletions (
+    deletion_id     INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    entry_id        INTEGER NOT NULL REFERENCES entries,
+    receipt_id      INTEGER REFERENCES receipts,
+    file_id         TEXT NOT NULL,
+    asked_by        TEXT NOT NULL,
+    asked_utc       TEXT NOT NULL,
+    ended_utc       TEXT,
+    outcome         TEXT CHECK (outcome IN ('deleted', 'gone', 'kept')),
+    reason          TEXT,
+    CHECK ((ended_utc IS NULL) = (outcome IS NULL))
+);
+CREATE UNIQUE INDEX deletions_open ON deletions (file_id) WHERE outcome IS NULL;
+CREATE INDEX deletions_of_receipts ON deletions (receipt_id) WHERE receipt_id IS NOT NULL;
+"""
+
+CREATE += _SINCE_VERSION_2
+
+MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2}
 """Script that takes a ledger from version N to N + 1, by N."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Accepted, EntryState, InDoubt, Obtained, Receipt
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Obtained
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
 from bulk_upload.core.timestamps import utc_seconds, utc_text
@@ -18,11 +17,14 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
-    from bulk_upload.core.model import Entry, Fingerprint, ListedFile, Outcome
+    from bulk_upload.core.model import Entry, Fingerprint, Outcome
     from bulk_upload.core.records import AttemptOver, Intent
 
 ALIVE_EVERY_S = 5.0
 """How often a run says that it lives; after a crash, absence is believed only from that much later on."""
+
+BY_RECONCILIATION = "reconciliation"
+"""Who decided, where the run did: by the server's list, and as its `--in-doubt` says."""
 
 _ALIVE_APART_S = 1.0
 """Records this close to the last sign of life are not worth another one."""
@@ -36,7 +38,8 @@ class LedgerStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._run_id: int | None = None
+        self.run_id: int | None = None
+        """The run that writes; None until it is begun."""
         self._alive_utc_s = float("-inf")
 
     def begin_run(self, *, version: str, utc_s: float) -> int:
@@ -58,7 +61,7 @@ class LedgerStore:
             "INSERT INTO runs (version, pid, started_utc) VALUES (?, ?, ?)",
             (version, os.getpid(), utc_text(utc_s)),
         )
-        self._run_id = cursor.lastrowid
+        self.run_id = cursor.lastrowid
         self.stay_alive(utc_s=utc_s)
         return orphan_count
 
@@ -66,7 +69,7 @@ class LedgerStore:
         """Record how the run ended."""
         self.connection.execute(
             "UPDATE runs SET ended_utc = ?, exit_status = ? WHERE run_id = ?",
-            (utc_text(utc_s), exit_status, self._run_id),
+            (utc_text(utc_s), exit_status, self.run_id),
         )
         self.stay_alive(utc_s=utc_s)
 
@@ -116,14 +119,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = over.outcome
-        if isinstance(outcome, Accepted) and self.claimed([outcome.file_id]):
-            outcome = InDoubt(
-                reason=f"the server answered with {outcome.file_id}, which the ledger has a receipt for already",
-                answered=False,
-                http_status=outcome.http_status,
-                request_id=outcome.request_id,
-            )
+        outcome = self._unless_claimed(over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
@@ -134,7 +130,7 @@ class LedgerStore:
             receipt_id = self._file_receipt(
                 entry_id=over.entry_id,
                 attempt_id=over.attempt_id,
-                file=ListedId(outcome.file_id, outcome.created_at),
+                file=ListedFile(file_id=outcome.file_id, created_at=outcome.created_at),
                 obtained=Obtained.ANSWERED,
                 size_confirmed=outcome.size_confirmed,
                 utc_s=over.at_utc_s,
@@ -181,7 +177,16 @@ class LedgerStore:
         )
         _require_changed(cursor)
 
-    def adopt(self, doubt: Doubt, file: ListedFile, *, sha256: str | None, utc_s: float) -> bool:
+    def adopt(
+        self,
+        doubt: Doubt,
+        file: ListedFile,
+        *,
+        sha256: str | None,
+        utc_s: float,
+        obtained: Obtained = Obtained.RECONCILED,
+        decided_by: str = BY_RECONCILIATION,
+    ) -> bool:
         """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
         if self.claimed([file.file_id]):
             return False
@@ -193,9 +198,9 @@ class LedgerStore:
         receipt_id = self._file_receipt(
             entry_id=doubt.entry_id,
             attempt_id=doubt.attempt_id,
-            file=ListedId(file.file_id, file.created_at),
-            obtained=Obtained.RECONCILED,
-            size_confirmed=True,
+            file=file,
+            obtained=obtained,
+            size_confirmed=file.bytes == doubt.file_bytes,
             utc_s=utc_s,
         )
         self.connection.execute(
@@ -204,13 +209,21 @@ class LedgerStore:
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
-        self._resolve(doubt, f"adopted {file.file_id}", utc_s)
+        self._resolve(doubt, f"adopted {file.file_id}", utc_s, decided_by)
         return True
 
-    def release(self, doubt: Doubt, resolution: str, *, utc_s: float) -> None:
-        """Record that a doubtful attempt left nothing (or that the person accepts a duplicate): pending again."""
-        self._resolve(doubt, resolution, utc_s)
-        self.settle(doubt.entry_id, EntryState.PENDING, reason=resolution, utc_s=utc_s)
+    def release(
+        self,
+        doubt: Doubt,
+        resolution: str,
+        *,
+        utc_s: float,
+        state: EntryState = EntryState.PENDING,
+        decided_by: str = BY_RECONCILIATION,
+    ) -> None:
+        """Record that a doubtful attempt left nothing, or that a person decided so; the entry is then in `state`."""
+        self._resolve(doubt, resolution, utc_s, decided_by)
+        self.settle(doubt.entry_id, state, reason=resolution, utc_s=utc_s)
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
@@ -220,25 +233,6 @@ class LedgerStore:
             for file_id in file_ids
         )
         return {row[0] for row in found if row is not None}
-
-    def receipt(self, entry_id: int) -> Receipt:
-        """Return the current receipt of an accepted entry."""
-        row = self.connection.execute(
-            "SELECT e.path, r.purpose, r.file_id, r.bytes, r.sha256, r.sent_name, r.obtained, r.size_confirmed,"
-            " r.settled_utc FROM entries e JOIN receipts r USING (receipt_id) WHERE e.entry_id = ?",
-            (entry_id,),
-        ).fetchone()
-        return Receipt(
-            path=os.fsdecode(row[0]),
-            purpose=row[1],
-            file_id=row[2],
-            file_bytes=row[3],
-            sha256=row[4],
-            sent_name=row[5],
-            obtained=Obtained(row[6]),
-            size_confirmed=bool(row[7]),
-            settled_utc=row[8],
-        )
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
         """Return every attempt that is still in doubt, oldest first."""
@@ -272,12 +266,43 @@ class LedgerStore:
             raise LookupError(f"no attempt {attempt_id}")
         return fingerprint
 
+    def decide(self, entry_id: int, decision: str, *, decided_by: str, utc_s: float) -> None:
+        """Record who decided what about an entry."""
+        self.connection.execute(
+            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
+            (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), _text(decision)),
+        )
+
     def note_limit(self, limit: int, reason: str, *, utc_s: float) -> None:
         """Record a change of the in-flight limit."""
         self.connection.execute(
             "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason) VALUES (?, ?, ?, ?)",
-            (self._run_id, utc_text(utc_s), limit, reason),
+            (self.run_id, utc_text(utc_s), limit, reason),
         )
+
+    def _unless_claimed(self, over: AttemptOver) -> Outcome:
+        """Return the outcome, in doubt where its id is, or may be, another upload's."""
+        outcome = over.outcome
+        if not isinstance(outcome, Accepted):
+            return outcome
+        if self.claimed([outcome.file_id]):
+            whose = "which the ledger has a receipt for already"
+        elif self._answered_elsewhere(outcome.file_id, over.entry_id):
+            whose = "which came with an answer to another entry, too"
+        else:
+            return outcome
+        return InDoubt(
+            reason=f"the server answered with {outcome.file_id}, {whose}",
+            answered=False,
+            http_status=outcome.http_status,
+            request_id=outcome.request_id,
+        )
+
+    def _answered_elsewhere(self, file_id: str, entry_id: int) -> bool:
+        row = self.connection.execute(
+            "SELECT 1 FROM attempts WHERE candidate_id = ? AND entry_id <> ? LIMIT 1", (file_id, entry_id)
+        ).fetchone()
+        return row is not None
 
     def _seem_alive(self, utc_s: float) -> None:
         """Take a record for the sign of life it is: a busy event loop may be late with `stay_alive`."""
@@ -296,7 +321,7 @@ class LedgerStore:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 intent.entry_id,
-                self._run_id,
+                self.run_id,
                 intent.attempt_no,
                 intent.sent_name,
                 *from_fingerprint(intent.fingerprint),
@@ -329,7 +354,7 @@ class LedgerStore:
         *,
         entry_id: int,
         attempt_id: int,
-        file: ListedId,
+        file: ListedFile,
         obtained: Obtained,
         size_confirmed: bool,
         utc_s: float,
@@ -349,25 +374,14 @@ class LedgerStore:
         )
         return cursor.lastrowid or 0
 
-    def _resolve(self, doubt: Doubt, resolution: str, utc_s: float) -> None:
+    def _resolve(self, doubt: Doubt, resolution: str, utc_s: float, decided_by: str) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET resolution = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome = 'in_doubt' AND resolution IS NULL",
             (_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
         _require_changed(cursor)
-        self.connection.execute(
-            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
-            (doubt.entry_id, self._run_id, utc_text(utc_s), "reconciliation", _text(resolution)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ListedId:
-    """The server's name for a file, and when it says it made it."""
-
-    file_id: str
-    created_at: str | None
+        self.decide(doubt.entry_id, resolution, decided_by=decided_by, utc_s=utc_s)
 
 
 def _text(text: str | None) -> str | None:

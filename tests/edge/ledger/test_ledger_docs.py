@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_stage import LOST, accepted, entry, query, stored
+from ledger_stage import LOST, START_S, accepted, entry, query, stored
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.records import OUTCOME_NAMES
-from bulk_upload.edge.ledger import ALIVE_EVERY_S
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, Doomed
+from bulk_upload.edge.ledger.deletions import ask, end
 from bulk_upload.edge.ledger.opening import BUSY_S
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
 
@@ -72,5 +73,13 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
         store.tried(two, LOST)
         store.intended(three)
         store.connection.execute("UPDATE receipts SET obtained = 'reconciled'")
+        ask(store, Doomed(entry_id=one, receipt_id=1, file_id="id-1"), asked_by="me", utc_s=START_S)
+        end(
+            store,
+            Doomed(entry_id=one, receipt_id=1, file_id="id-1"),
+            Deleted.KEPT,
+            reason="no",
+            utc_s=START_S,
+        )
     assert query(tmp_path / "a", sql)
-    assert len(QUERIES) == 7
+    assert len(QUERIES) == 8

@@ -28,6 +28,7 @@ from bulk_upload.core.model import (
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import ALIVE_EVERY_S
+from bulk_upload.edge.ledger.receipts import receipt_of
 
 NEWER = Fingerprint(size=200, mtime_ns=2, inode=8)
 
@@ -163,7 +164,7 @@ def test_an_accepted_attempt_has_a_receipt(store: Store) -> None:
     """The receipt binds path, content and purpose to the id, and says how it was obtained."""
     (one,) = store.known(entry("a\udcff"))
     store.tried(one, accepted("id-1", created_at="then"), utc_s=START_S + 2)
-    receipt = store.receipt(one)
+    receipt = receipt_of(store, one)
     assert (receipt.path, receipt.purpose, receipt.file_id) == ("a\udcff", "fine-tune", "id-1")
     assert (receipt.file_bytes, receipt.sha256, receipt.sent_name) == (100, "a" * 64, "name")
     assert (receipt.obtained, receipt.size_confirmed) == (Obtained.ANSWERED, True)
@@ -198,8 +199,8 @@ def test_a_superseded_receipt_stays_and_keeps_its_id(store: Store) -> None:
     one, two = store.known(entry("a"), entry("b"))
     store.tried(one, accepted("id-1"))
     store.tried(one, accepted("id-2"), NEWER, utc_s=START_S + 7)
-    assert store.receipt(one).file_id == "id-2"
-    assert store.receipt(one).file_bytes == NEWER.size
+    assert receipt_of(store, one).file_id == "id-2"
+    assert receipt_of(store, one).file_bytes == NEWER.size
     found = store.connection.execute("SELECT file_id, superseded_utc FROM receipts ORDER BY receipt_id")
     assert found.fetchall() == [("id-1", utc_text(START_S + 7)), ("id-2", None)]
     assert store.claimed(["id-1", "id-2", "id-3"]) == {"id-1", "id-2"}
@@ -385,7 +386,7 @@ def test_adoption_gives_the_entry_its_receipt(store: Store) -> None:
     row = store.row(one)
     assert (row["state"], row["http_status"], row["reason"]) == ("accepted", None, None)
     assert (row["size"], row["settled_utc"], row["attempt_count"]) == (200, utc_text(START_S + 8), 2)
-    receipt = store.receipt(one)
+    receipt = receipt_of(store, one)
     assert (receipt.file_id, receipt.file_bytes, receipt.obtained) == ("id-9", 200, Obtained.RECONCILED)
     assert receipt.sha256 == "a" * 64
     assert store.open_doubts() == []
@@ -403,7 +404,7 @@ def test_adoption_keeps_the_hash_of_a_dead_run(store: Store) -> None:
     store.begin_run(version="2", utc_s=START_S + 1)
     assert store.attempt_fingerprint(1) == PRINT
     assert store.adopt(doubt(store), listed("id-1"), sha256="b" * 64, utc_s=START_S + 2)
-    assert store.receipt(one).sha256 == "b" * 64
+    assert receipt_of(store, one).sha256 == "b" * 64
 
 
 def test_a_claimed_file_is_not_adopted(store: Store) -> None:
@@ -455,7 +456,7 @@ def test_any_fingerprint_comes_back(store: Store, fingerprint: Fingerprint) -> N
     store.tried(one, LOST, fingerprint)
     assert store.attempt_fingerprint(1) == fingerprint
     assert store.adopt(doubt(store), listed("id-1"), sha256=None, utc_s=START_S)
-    assert store.receipt(one).file_bytes == fingerprint.size
+    assert receipt_of(store, one).file_bytes == fingerprint.size
     store.refresh(one, PRINT)
     store.refresh(one, fingerprint)
 
@@ -475,7 +476,7 @@ def test_any_text_can_be_recorded(store: Store, text: str) -> None:
     store.explain(one, text)
     file = ListedFile(file_id="id-1", filename=text, bytes=100, purpose=text, created_at=text)
     assert store.adopt(doubt(store), file, sha256=None, utc_s=START_S)
-    assert store.receipt(one).file_id == "id-1"
+    assert receipt_of(store, one).file_id == "id-1"
     store.tried(one, Rejected(http_status=400, reason=text, request_id=text))
     store.tried(one, LOST)
     store.release(doubt(store), text, utc_s=START_S)

@@ -1,0 +1,89 @@
+"""`bulk-upload verify`: does every receipt still hold at the server?"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from bulk_upload.cli.ledger_options import job_ledger_of, server_options
+from bulk_upload.cli.output import put, tell
+from bulk_upload.core.display import printable
+from bulk_upload.core.verify import DifferenceKind
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from bulk_upload.core.verify import Difference
+    from bulk_upload.engine.verifying import Verified
+    from bulk_upload.job_ledger import JobLedger
+
+_TOLD_EVERY_S = 30.0
+_REMEDIES = {
+    DifferenceKind.MISSING: "missing: somebody deleted these; the ledger still says accepted",
+    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` removes those that hold the same content",
+    DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
+}
+
+
+@click.command("verify")
+@click.argument("ledger")
+@click.option(
+    "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON lines.")
+@server_options
+def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
+    """Ask the server of LEDGER whether every receipt still holds; change nothing.
+
+    Each difference is a line on standard output: a file that is missing, renamed, resized, for another purpose or
+    (--content) of other content; and files of the server that look like this job's but are in no receipt,
+    duplicates and orphans. The exit code is 6 when there is any difference, 0 when there is none.
+    """
+    return anyio.run(_verify, job_ledger_of(ledger, options), content, as_json)
+
+
+async def _verify(job: JobLedger, content: bool, as_json: bool) -> int:
+    tell(f"server: {printable(job.facts.endpoint)}")
+    counts: Counter[DifferenceKind] = Counter()
+    async with job.verifying() as verifier, anyio.create_task_group() as tasks:
+        tasks.start_soon(_tell_now_and_then, verifier.verified)
+        async for difference in verifier.verify(content=content):
+            counts[difference.kind] += 1
+            put(_line(difference, as_json=as_json))
+        tasks.cancel_scope.cancel()
+    for line in _summary(verifier.verified, counts, content=content):
+        tell(line)
+    return ExitStatus.DIFFERENCES if counts else ExitStatus.DONE
+
+
+def _line(one: Difference, *, as_json: bool) -> str:
+    if as_json:
+        fields = {"kind": one.kind, "file_id": one.file_id, "path": one.path, "detail": one.detail}
+        return json.dumps(fields) + "\n"
+    return f"{one.kind:<10}  {one.file_id}  {printable(one.path)}  {printable(one.detail)}\n"
+
+
+async def _tell_now_and_then(verified: Verified) -> None:
+    while True:
+        await anyio.sleep(_TOLD_EVERY_S)
+        tell(
+            f"verified {verified.receipt_count:,} receipts; {verified.listed_count:,} files in the server's list"
+        )
+
+
+def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bool) -> list[str]:
+    lines = [
+        f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
+        + (f" Read back and compared: {verified.content_count:,}." if content else "")
+    ]
+    if verified.no_sha256_count:
+        lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if not counts:
+        return [*lines, "Every receipt holds, and nothing else at the server looks like this job's."]
+    lines.append(
+        "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
+    )
+    return [*lines, *(f"  {words}" for kind, words in _REMEDIES.items() if counts[kind])]

@@ -1,0 +1,125 @@
+"""Deletions at the server, as durable steps: asked before the request leaves, ended once its answer is known.
+
+Between the two nobody knows whether the file is still there, so its entry is in doubt. Each step runs inside the
+caller's transaction, on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.ledger.columns import from_text
+from bulk_upload.edge.ledger.receipts import HELD, LIVE, held_receipt
+
+if TYPE_CHECKING:
+    from bulk_upload.core.verify import HeldReceipt
+    from bulk_upload.edge.ledger.store import LedgerStore
+
+UNFINISHED = "its deletion was begun and no answer was recorded: `bulk-upload undo` finishes it"
+
+_NO_OPEN_DOUBT = """NOT EXISTS (SELECT 1 FROM attempts a
+    WHERE a.entry_id = entries.entry_id AND a.outcome = 'in_doubt' AND a.resolution IS NULL)"""
+
+
+class Deleted(StrEnum):
+    """How a deletion ended: done, unnecessary because the file was gone already, or refused."""
+
+    DELETED = "deleted"
+    GONE = "gone"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doomed:
+    """One file that is to be deleted. `receipt_id` is None for a duplicate, which no receipt is for."""
+
+    entry_id: int
+    receipt_id: int | None
+    file_id: str
+
+
+def ask(store: LedgerStore, one: Doomed, *, asked_by: str, utc_s: float) -> None:
+    """Record that a file is about to be deleted; one whose deletion was asked for before is asked for again."""
+    now = utc_text(utc_s)
+    store.connection.execute(
+        "INSERT INTO deletions (run_id, entry_id, receipt_id, file_id, asked_by, asked_utc)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (store.run_id, one.entry_id, one.receipt_id, one.file_id, from_text(asked_by), now),
+    )
+    store.connection.execute(
+        "UPDATE entries SET state = 'in_doubt', settled_utc = NULL, reason = ?"
+        " WHERE entry_id = ? AND state = 'accepted' AND receipt_id = ?",
+        (UNFINISHED, one.entry_id, one.receipt_id),
+    )
+
+
+def end(store: LedgerStore, one: Doomed, outcome: Deleted, *, reason: str | None, utc_s: float) -> None:
+    """Record how a deletion ended. An entry whose file is gone is pending again; a file that was kept is accepted."""
+    now = utc_text(utc_s)
+    store.connection.execute(
+        "UPDATE deletions SET ended_utc = ?, outcome = ?, reason = ? WHERE file_id = ? AND outcome IS NULL",
+        (now, outcome.value, None if reason is None else from_text(reason), one.file_id),
+    )
+    if one.receipt_id is None:
+        return
+    if outcome is Deleted.KEPT:
+        store.connection.execute(
+            "UPDATE entries SET state = 'accepted', settled_utc = ?, reason = NULL"
+            f" WHERE entry_id = ? AND receipt_id = ? AND state = 'in_doubt' AND {_NO_OPEN_DOUBT}",
+            (now, one.entry_id, one.receipt_id),
+        )
+        return
+    store.connection.execute(
+        "UPDATE receipts SET superseded_utc = coalesce(superseded_utc, ?) WHERE receipt_id = ?",
+        (now, one.receipt_id),
+    )
+    gone = store.connection.execute(
+        "UPDATE entries SET receipt_id = NULL WHERE entry_id = ? AND receipt_id = ? AND state <> 'accepted'",
+        (one.entry_id, one.receipt_id),
+    ).rowcount
+    if gone:
+        store.connection.execute(
+            "UPDATE entries SET state = ?, settled_utc = NULL, reason = ?"
+            f" WHERE entry_id = ? AND state = 'in_doubt' AND {_NO_OPEN_DOUBT}",
+            (EntryState.PENDING.value, f"{one.file_id} was deleted at the server by undo", one.entry_id),
+        )
+
+
+def unfinished(store: LedgerStore) -> list[Doomed]:
+    """Return the deletions whose end nobody recorded, oldest first."""
+    rows = store.connection.execute(
+        "SELECT entry_id, receipt_id, file_id FROM deletions WHERE outcome IS NULL ORDER BY deletion_id"
+    )
+    return [Doomed(entry_id=row[0], receipt_id=row[1], file_id=row[2]) for row in rows]
+
+
+def live_total(store: LedgerStore, *, only_superseded: bool) -> tuple[int, int]:
+    """Return how many receipts `live_receipts` has in all, and the bytes of their files."""
+    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    row = store.connection.execute(
+        f"SELECT count(*), coalesce(sum(r.bytes), 0) FROM receipts r WHERE {LIVE.format(ledger='main')} {which}"
+    ).fetchone()
+    return row[0], row[1]
+
+
+def path_of(store: LedgerStore, *, entry_id: int) -> str:
+    """Return the path of an entry."""
+    (path,) = store.connection.execute("SELECT path FROM entries WHERE entry_id = ?", (entry_id,)).fetchone()
+    return os.fsdecode(path)
+
+
+def live_receipts(
+    store: LedgerStore, *, after_id: int, only_superseded: bool, count_max: int
+) -> list[HeldReceipt]:
+    """Return a page of the receipts whose files were not deleted, by their ids from `after_id` on."""
+    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    rows = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE r.receipt_id > ? {which} AND {LIVE.format(ledger='main')} ORDER BY r.receipt_id LIMIT ?",
+        (after_id, count_max),
+    )
+    return [held_receipt(row) for row in rows]

@@ -1,0 +1,135 @@
+"""The server's list spread out beside the ledger, to see what is missing and what is strange.
+
+The list lives in a private temporary database that SQLite spills to disk and deletes by itself; the ledger is
+attached as it is at the first look.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.core.display import printable
+from bulk_upload.core.model import ListedFile
+from bulk_upload.core.timestamps import utc_seconds
+from bulk_upload.core.verify import LookAlike
+from bulk_upload.edge.ledger.opening import open_for_reading, reading_uri
+from bulk_upload.edge.ledger.receipts import HELD, LIVE, held_receipt
+from bulk_upload.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bulk_upload.core.verify import HeldReceipt
+
+PAGE_RECEIPTS = 512
+
+_CREATE = """
+CREATE TABLE listed (
+    file_id     TEXT PRIMARY KEY,
+    filename    TEXT,
+    bytes       INTEGER,
+    purpose     TEXT,
+    created_at  TEXT
+) WITHOUT ROWID;
+"""
+_LISTED = "l.file_id, l.filename, l.bytes, l.purpose, l.created_at"
+_RECEIPTS = f"""
+{HELD.format(ledger="ledger")} WHERE r.receipt_id > ? AND {LIVE.format(ledger="ledger")}
+ORDER BY r.receipt_id LIMIT {PAGE_RECEIPTS}
+"""
+_LOOK_ALIKES = f"""
+SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, a.intent_utc, a.ended_utc,
+       coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
+           AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode))
+FROM ledger.attempts a
+JOIN ledger.entries e ON e.entry_id = a.entry_id
+JOIN listed l ON l.filename = a.sent_name AND l.purpose = e.purpose
+WHERE NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.file_id = l.file_id)
+ORDER BY l.file_id, l.bytes IS a.size DESC, a.attempt_id DESC
+"""
+
+
+class Inventory:
+    """What a server has, beside what a ledger says. Everything blocks; use it from one thread at a time.
+
+    Raises LedgerUnusable when the ledger cannot be read, or when there is no room for the list.
+    """
+
+    def __init__(self, ledger_path: str) -> None:
+        self._path = ledger_path
+        # Refuses what is not a ledger with the words a person can use.
+        open_for_reading(ledger_path).close()
+        with self._complaining():
+            self._connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
+            self._connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;" + _CREATE)
+            self._connection.execute("ATTACH ? AS ledger", (reading_uri(ledger_path),))
+
+    def add(self, files: Iterable[ListedFile]) -> int:
+        """Take one page of the server's list in; return how many of its files are new."""
+        before = self._connection.total_changes
+        with self._complaining():
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT INTO listed VALUES (?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING",
+                [(one.file_id, one.filename, one.bytes, one.purpose, one.created_at) for one in files],
+            )
+            self._connection.execute("COMMIT")
+        return self._connection.total_changes - before
+
+    def listed(self, file_id: str) -> ListedFile | None:
+        """Return a file of the list by its id."""
+        rows = self._rows(f"SELECT {_LISTED} FROM listed l WHERE l.file_id = ?", (file_id,))
+        return _listed(rows[0]) if rows else None
+
+    def receipts(self) -> Iterator[list[HeldReceipt]]:
+        """Yield all receipts whose files were not deleted by `undo`, a page at a time, in the order of their making."""
+        after_id = 0
+        while rows := self._rows(_RECEIPTS, (after_id,)):
+            page = [held_receipt(row) for row in rows]
+            yield page
+            after_id = page[-1].receipt_id
+
+    def look_alikes(self) -> Iterator[LookAlike]:
+        """Yield, for each listed file that no receipt is for, the attempts that sent its name and purpose.
+
+        Those that sent its size come first, and then the latest.
+        """
+        with self._complaining():
+            self._connection.execute("CREATE INDEX IF NOT EXISTS listed_names ON listed (filename)")
+            for row in self._connection.execute(_LOOK_ALIKES):
+                yield LookAlike(
+                    file=_listed(row[:5]),
+                    entry_id=row[5],
+                    path=os.fsdecode(row[6]),
+                    file_bytes=row[7],
+                    has_receipt=bool(row[8]),
+                    sent_at_utc_s=utc_seconds(row[9]) or 0.0,
+                    ended_at_utc_s=utc_seconds(row[10]),
+                    sha256=row[11],
+                )
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._connection.close()
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._complaining():
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _complaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerUnusable(
+                f"cannot compare the server's list with the ledger {printable(self._path)}: {error}",
+                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files",
+            ) from None
+
+
+def _listed(row: tuple[Any, ...]) -> ListedFile:
+    file_id, filename, size, purpose, created_at = row
+    return ListedFile(file_id=file_id, filename=filename, bytes=size, purpose=purpose, created_at=created_at)

@@ -1,0 +1,177 @@
+"""A job by its ledger, after its runs: ask the server about it, settle what is in doubt, take it back."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.endpoint import endpoint_of
+from bulk_upload.core.profile import PROFILES
+from bulk_upload.core.secret import usable_key
+from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.timestamps import utc_seconds
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
+from bulk_upload.edge.transport import Transport, TransportSettings
+from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.inquiry import Inquiry
+from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.resolving import Resolving
+from bulk_upload.engine.undoing import Undoing
+from bulk_upload.engine.verifying import Verifier
+from bulk_upload.errors import LedgerLocked, LedgerMismatch, LedgerUnusable
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.edge.ledger import JobFacts, Ledger
+    from bulk_upload.engine.undoing import Undone
+
+QUESTIONS_AT_ONCE = 4
+
+
+class JobLedger:
+    """One job, known by its ledger, and the server it belongs to.
+
+    Args:
+        path: the ledger. It says which endpoint, team and profile the job is for.
+        api_key: sent as it is, in the profile's header.
+        allow_plain_http: the key may go unencrypted to a server that is not this machine.
+        stall_s: give a question up after so long without a byte.
+        clock: time and chance.
+
+    Raises LedgerUnusable and its kin, and UsageError.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        api_key: str,
+        allow_plain_http: bool = False,
+        stall_s: float = 60.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._api_key = usable_key(api_key)
+        self._stall_s = stall_s
+        self.facts = facts_of(path)
+        """Whose ledger it is."""
+        if self.facts.profile not in PROFILES:
+            raise LedgerMismatch(
+                f"the ledger is for the profile {self.facts.profile}, which this bulk-upload does not know",
+                hint="use the program that made it",
+            )
+        self._profile = PROFILES[self.facts.profile]
+        endpoint_of(self.facts.endpoint, allow_plain_http=allow_plain_http)
+
+    @asynccontextmanager
+    async def verifying(self) -> AsyncIterator[Verifier]:
+        """Yield a verifier. Raises LedgerLocked while a run is at work, whose files are on their way."""
+        if run_is_at_work(self._path):
+            raise LedgerLocked(
+                "a run is at work on this ledger: what it is sending would look strange",
+                hint="verify when it has ended; `bulk-upload status` shows how far it is",
+            )
+        inventory = Inventory(self._path)
+        try:
+            async with self._transport().running() as transport:
+                verifier = Verifier(
+                    inventory,
+                    Inquiry(transport, self._clock),
+                    profile=self._profile,
+                    job_began_utc_s=utc_seconds(self.facts.created_utc) or 0.0,
+                    questions_max=QUESTIONS_AT_ONCE,
+                )
+                try:
+                    yield verifier
+                finally:
+                    verifier.close()
+        finally:
+            inventory.close()
+
+    @asynccontextmanager
+    async def resolving(
+        self,
+        *,
+        decided_by: str,
+        settle_s: float = 30.0,
+        on_event: Callable[[Event], None] = lambda _: None,
+    ) -> AsyncIterator[Resolving]:
+        """Lock the ledger and yield what decides about its doubts. `decided_by` stays in the ledger."""
+        settings = RunSettings(settle_s=settle_s)
+        async with self._locked() as ledger, self._transport().running() as transport:
+            yield Resolving(
+                ledger=ledger.writer,
+                inquiry=Inquiry(transport, self._clock),
+                reconciler=Reconciler(
+                    transport=transport,
+                    ledger=ledger.writer,
+                    profile=self._profile,
+                    clock=self._clock,
+                    drain=Drain(lambda _: None),
+                    emit=on_event,
+                ),
+                clock=self._clock,
+                decided_by=decided_by,
+                settle_answered_s=settings.settles_after_s(answered=True),
+                settle_lost_s=settings.settles_after_s(answered=False),
+            )
+
+    @asynccontextmanager
+    async def undoing(self, *, asked_by: str, on_undone: Callable[[Undone], None]) -> AsyncIterator[Undoing]:
+        """Lock the ledger and yield what deletes its files. `asked_by` stays in the ledger."""
+        async with self._locked() as ledger, self._transport().running() as transport:
+            yield Undoing(
+                ledger=ledger.writer,
+                inquiry=Inquiry(transport, self._clock),
+                clock=self._clock,
+                asked_by=asked_by,
+                on_undone=on_undone,
+                questions_max=QUESTIONS_AT_ONCE,
+            )
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[Ledger]:
+        facts = self.facts
+        identity = JobIdentity(
+            profile=facts.profile, endpoint=facts.endpoint, team=facts.team, root=facts.root
+        )
+        ledger = open_ledger(
+            self._path, identity, version=__version__, moved_root=False, utc_s=self._clock.utc_s()
+        )
+        try:
+            yield ledger
+            now = self._clock.utc_s()
+            await ledger.writer.run(lambda store: store.end_run(exit_status=ExitStatus.DONE, utc_s=now))
+        finally:
+            await ledger.close()
+
+    def _transport(self) -> Transport:
+        settings = TransportSettings(
+            endpoint=self.facts.endpoint,
+            profile=self._profile,
+            api_key=self._api_key,
+            team=self.facts.team,
+            connection_limit=1,
+            question_limit=QUESTIONS_AT_ONCE,
+            stall_s=self._stall_s,
+            user_agent=f"bulk-upload/{__version__}",
+        )
+        return Transport(settings, self._clock)
+
+
+def facts_of(path: str) -> JobFacts:
+    """Return whose ledger it is. Raises LedgerUnusable, also for one that no run has claimed yet."""
+    with LedgerReader(path) as reader:
+        facts = reader.job()
+    if facts is None:
+        raise LedgerUnusable(
+            "the ledger belongs to no job yet: no run has got as far as sending", hint="run its job first"
+        )
+    return facts

@@ -1,0 +1,133 @@
+"""What counts as a difference between a receipt and the server, and what as a stranger of this job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bulk_upload.core.model import ListedFile
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.verify import (
+    DifferenceKind,
+    HeldReceipt,
+    LookAlike,
+    content_difference,
+    differences,
+    made_by_attempt,
+    stranger,
+)
+
+NOW_S = 1_780_000_000.0
+RECEIPT = HeldReceipt(
+    receipt_id=1,
+    entry_id=1,
+    path="a/b.jsonl",
+    file_id="file-1",
+    sent_name="b.jsonl",
+    purpose="fine-tune",
+    file_bytes=10,
+    sha256="a" * 64,
+    superseded=False,
+)
+FILE = ListedFile(
+    file_id="file-1", filename="b.jsonl", bytes=10, purpose="fine-tune", created_at=utc_text(NOW_S)
+)
+ALIKE = LookAlike(
+    file=replace(FILE, file_id="file-2"),
+    entry_id=1,
+    path="a/b.jsonl",
+    file_bytes=10,
+    has_receipt=True,
+    sent_at_utc_s=NOW_S - 1,
+    ended_at_utc_s=NOW_S + 1,
+    sha256="a" * 64,
+)
+
+
+def kinds(found: ListedFile | None) -> list[DifferenceKind]:
+    return [one.kind for one in differences(RECEIPT, found)]
+
+
+def test_a_file_that_is_what_was_sent_has_no_difference() -> None:
+    """Name, size and purpose agree."""
+    assert kinds(FILE) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (None, DifferenceKind.MISSING),
+        (replace(FILE, filename="c.jsonl"), DifferenceKind.RENAMED),
+        (replace(FILE, bytes=11), DifferenceKind.RESIZED),
+        (replace(FILE, purpose="pre-train"), DifferenceKind.REPURPOSED),
+    ],
+    ids=lambda value: value.value if isinstance(value, DifferenceKind) else "",
+)
+def test_each_way_to_differ_has_its_name(found: ListedFile | None, kind: DifferenceKind) -> None:
+    """One change, one difference, which names entry and file."""
+    (one,) = differences(RECEIPT, found)
+    assert (one.kind, one.path, one.file_id) == (kind, "a/b.jsonl", "file-1")
+
+
+def test_all_that_differs_is_told() -> None:
+    """A file that is another one in every respect has three differences."""
+    assert len(kinds(ListedFile(file_id="file-1", filename="x", bytes=1, purpose="y"))) == 3
+
+
+def test_what_the_server_does_not_tell_cannot_differ() -> None:
+    """A list without names, sizes and purposes still proves that the file exists."""
+    assert kinds(ListedFile(file_id="file-1")) == []
+
+
+def test_content_is_compared_by_hash() -> None:
+    """The same hash is no difference; another one is, and so is content that cannot be read back."""
+    assert content_difference(RECEIPT, "a" * 64) is None
+    for given in ("b" * 64, None):
+        different = content_difference(RECEIPT, given)
+        assert different is not None
+        assert different.kind is DifferenceKind.CONTENT
+
+
+def kind_of(one: LookAlike, *, began_s: float = NOW_S - 3600, offset_s: float = 0.0) -> DifferenceKind | None:
+    found = stranger(one, job_began_utc_s=began_s, clock_offset_s=offset_s)
+    return None if found is None else found.kind
+
+
+def test_a_second_copy_is_a_duplicate_and_an_unknown_one_an_orphan() -> None:
+    """It depends on whether the entry it looks like has a receipt."""
+    assert kind_of(ALIKE) is DifferenceKind.DUPLICATE
+    assert kind_of(replace(ALIKE, has_receipt=False)) is DifferenceKind.ORPHAN
+
+
+def test_a_file_older_than_the_job_is_none_of_its_business() -> None:
+    """Last night's job sent files of the same names; they are not strangers of this one."""
+    assert kind_of(ALIKE, began_s=NOW_S + 60) is None
+    assert kind_of(ALIKE, began_s=NOW_S + 60, offset_s=-60) is DifferenceKind.DUPLICATE
+
+
+def test_a_later_copy_is_a_stranger_too() -> None:
+    """Who uploaded the same file again after the job leaves a copy that a person wants to know of."""
+    later = replace(ALIKE, file=replace(ALIKE.file, created_at=utc_text(NOW_S + 7200)))
+    assert kind_of(later) is DifferenceKind.DUPLICATE
+    assert not made_by_attempt(later, clock_offset_s=0.0)
+
+
+def test_a_file_of_another_size_is_a_stranger_only_in_the_time_of_the_attempt() -> None:
+    """What a broken upload left looks like that; another version of the file, made at another time, does not."""
+    broken = replace(ALIKE, file=replace(ALIKE.file, bytes=3))
+    assert kind_of(broken) is DifferenceKind.DUPLICATE
+    assert kind_of(replace(broken, file=replace(broken.file, created_at=utc_text(NOW_S + 7200)))) is None
+
+
+def test_without_a_creation_time_a_file_is_a_stranger_but_nobodys_work() -> None:
+    """It cannot be ruled out, and it must not be deleted for a duplicate."""
+    timeless = replace(ALIKE, file=replace(ALIKE.file, created_at=None))
+    assert kind_of(timeless) is DifferenceKind.DUPLICATE
+    assert not made_by_attempt(timeless, clock_offset_s=0.0)
+
+
+def test_an_attempt_whose_end_nobody_recorded_may_have_made_it_at_any_later_time() -> None:
+    """A run that died left no end."""
+    later = replace(ALIKE, file=replace(ALIKE.file, created_at=utc_text(NOW_S + 7200)), ended_at_utc_s=None)
+    assert made_by_attempt(later, clock_offset_s=0.0)
