@@ -22,6 +22,7 @@ from bulk_upload.core.summary import Tally
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.signals import staged_signals
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import LedgerUnusable, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
@@ -185,17 +186,10 @@ async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
             await anyio.sleep(1.0)
             tick()
 
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ticking)
-            result = await run
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # The task group wraps what the run raised; a person is shown the error itself.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+    async with plain_task_group() as tasks:
+        tasks.start_soon(ticking)
+        result = await run
+        tasks.cancel_scope.cancel()
     return result
 
 

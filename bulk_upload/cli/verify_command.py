@@ -13,6 +13,7 @@ from bulk_upload.cli.ledger_options import job_ledger_of, server_options
 from bulk_upload.cli.output import put, tell
 from bulk_upload.core.display import printable
 from bulk_upload.core.verify import DifferenceKind
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
 async def _verify(job: JobLedger, content: bool, as_json: bool) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
-    async with job.verifying() as verifier, anyio.create_task_group() as tasks:
+    async with job.verifying() as verifier, plain_task_group() as tasks:
         tasks.start_soon(_tell_now_and_then, verifier.verified)
         async for difference in verifier.verify(content=content):
             counts[difference.kind] += 1

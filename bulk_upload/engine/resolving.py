@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
-
 from bulk_upload.core.model import EntryState, Obtained
 from bulk_upload.core.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.resolve import Decision, Resolved, why_not_adopted
 from bulk_upload.edge.ledger import Deleted, Doomed
 from bulk_upload.edge.ledger.deletions import end
 from bulk_upload.edge.ledger.in_doubt import open_doubts
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ class Resolving:
             told = await (self._look_again(one) if doubt is None else self._reconcile(one, doubt))
             resolved.append(told)
 
-        async with anyio.create_task_group() as serving:
+        async with plain_task_group() as serving:
             serving.start_soon(self._reconciler.serve)
-            async with anyio.create_task_group() as tasks:
+            async with plain_task_group() as tasks:
                 for one in shown:
                     tasks.start_soon(ask, one)
             serving.cancel_scope.cancel()

@@ -25,6 +25,7 @@ from bulk_upload.engine.parking import Parking
 from bulk_upload.engine.parts import Parts
 from bulk_upload.engine.permits import Permits
 from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.twins import TwinGate, TwinKey
 from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
@@ -205,10 +206,7 @@ class Run:
             self._on_ledger_failure(group)
 
     def _on_ledger_failure(self, group: ExceptionGroup[LedgerUnusable]) -> None:
-        error: Exception = group
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        self._drain.begin(_ledger_stop(error))
+        self._drain.begin(_ledger_stop(innermost(group)))
 
     def _on_drain(self, stop: Stop) -> None:
         self._parts.permits.close()
@@ -261,7 +259,7 @@ class Run:
         return RunResult(status=status, states=states, stop=stop)
 
 
-def _ledger_stop(error: Exception) -> Stop:
+def _ledger_stop(error: BaseException) -> Stop:
     hint = error.hint if isinstance(error, LedgerUnusable) else None
     return Stop(
         status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=hint or "run the same command again"

@@ -13,6 +13,7 @@ from bulk_upload.core.verify import DifferenceKind, differences
 from bulk_upload.edge.ledger import Deleted, Doomed
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
 from bulk_upload.engine.inquiry import Refused
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 
 if TYPE_CHECKING:
@@ -124,12 +125,9 @@ class Undoing:
                 if not self._stopping:
                     await step()
 
-        try:
-            async with anyio.create_task_group() as tasks:
-                for step in steps:
-                    tasks.start_soon(one_at_a_slot, step)
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
+        async with plain_task_group() as tasks:
+            for step in steps:
+                tasks.start_soon(one_at_a_slot, step)
 
     async def _undo(self, receipt: HeldReceipt) -> None:
         one = Doomed(entry_id=receipt.entry_id, receipt_id=receipt.receipt_id, file_id=receipt.file_id)
@@ -190,10 +188,3 @@ class Undoing:
 
     def _tell(self, path: str, file_id: str, outcome: Deleted | None, reason: str | None) -> None:
         self._on_undone(Undone(path=path, file_id=file_id, outcome=outcome, reason=reason))
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

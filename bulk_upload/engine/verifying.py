@@ -13,6 +13,7 @@ import anyio
 
 from bulk_upload.core.paging import Pager
 from bulk_upload.core.verify import content_difference, differences, made_by_attempt, stranger
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import ServerUnusable
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Verifier:
             async with self._limiter:
                 found[place] = await self._check(page[place], listed[place], content=content)
 
-        async with anyio.create_task_group() as tasks:
+        async with plain_task_group() as tasks:
             for place, file in enumerate(listed):
                 if file is None or content:
                     tasks.start_soon(ask, place)

@@ -114,6 +114,13 @@ class Sandbox:
         """Let other faults hit the requests from now on; `Faults()` ends a storm. `linger_s` stays as it was."""
         self._service.use_faults(faults)
 
+    def replace_content(self, file_id: str, content: bytes) -> None:
+        """Let a stored file have other bytes, as after a mishap in a server's storage: for rehearsing `verify`.
+
+        Raises KeyError for an id that the sandbox does not know.
+        """
+        self._service.store.replace_content(file_id, content)
+
     def _connected(self) -> Connection:
         if self._runner is None or self._runner.server is None:
             raise RuntimeError("the sandbox is not running")

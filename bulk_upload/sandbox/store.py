@@ -208,6 +208,17 @@ class FileStore:
             self._files[file.file_id] = renamed
         return renamed
 
+    def replace_content(self, file_id: str, content: bytes) -> None:
+        """Give a file other bytes. Raises KeyError for one that is not there."""
+        with self._lock:
+            file = self._files[file_id]
+            if file.path is not None:
+                with open(file.path, "wb") as kept:
+                    kept.write(content)
+            self._files[file_id] = replace(
+                file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+            )
+
     def delete(self, file: StoredFile) -> None:
         """Forget a file and its bytes."""
         with self._lock:
