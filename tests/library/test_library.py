@@ -13,14 +13,17 @@ from bulk_upload import (
     EntryState,
     ExitStatus,
     Job,
+    JobLedger,
     LedgerMismatch,
     LedgerReader,
+    LedgerUnusable,
     ManifestInvalid,
     RunSettings,
     Uploader,
     UsageError,
     upload,
 )
+from bulk_upload.engine.undoing import Scope, Undone
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:
@@ -146,3 +149,26 @@ def test_every_public_name_is_there() -> None:
     for name in bulk_upload.__all__:
         assert getattr(bulk_upload, name) is not None
         assert name in dir(bulk_upload)
+
+
+async def test_a_job_is_verified_resolved_and_taken_back(tmp_path: Path, sandbox: Sandbox) -> None:
+    """The three things one can do with a finished job need its ledger and the key, nothing else."""
+    async with Uploader(api_key="key", base_url=sandbox.url, settings=QUICK) as up:
+        result = await up.run(manifest_of(tmp_path, 3))
+    job = JobLedger(result.ledger, api_key="key")
+    async with job.verifying() as verifier:
+        assert [one async for one in verifier.verify(content=False)] == []
+        assert verifier.verified.receipt_count == 3
+    async with job.resolving(decided_by="test") as resolving:
+        assert await resolving.reconcile() == []
+    undone: list[Undone] = []
+    async with job.undoing(asked_by="test", on_undone=undone.append) as undoing:
+        await undoing.receipts(Scope.ALL)
+    assert {one.path for one in undone} == {f"file-{number}.jsonl" for number in range(3)}
+    assert sandbox.files == ()
+
+
+async def test_a_ledger_of_no_job_cannot_be_verified(tmp_path: Path) -> None:
+    """What is no ledger is refused before anything is asked."""
+    with pytest.raises(LedgerUnusable, match="there is no ledger"):
+        JobLedger(str(tmp_path / "none.ledger.db"), api_key="key")
