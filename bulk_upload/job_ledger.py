@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.endpoint import endpoint_of
+from bulk_upload.core.network import DIRECT
 from bulk_upload.core.profile import PROFILES
-from bulk_upload.core.secret import usable_key
+from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.core.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.network import Network
     from bulk_upload.edge.ledger import JobFacts, Ledger
     from bulk_upload.engine.undoing import Undone
 
@@ -39,9 +41,10 @@ class JobLedger:
 
     Args:
         path: the ledger. It says which endpoint, team and profile the job is for.
-        api_key: sent as it is, in the profile's header.
+        api_key: as for `Uploader`.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         stall_s: give a question up after so long without a byte.
+        network: proxy and certificates.
         clock: time and chance.
 
     Raises LedgerUnusable and its kin, and UsageError.
@@ -51,14 +54,16 @@ class JobLedger:
         self,
         path: str,
         *,
-        api_key: str,
+        api_key: str | Callable[[], str],
         allow_plain_http: bool = False,
         stall_s: float = 60.0,
+        network: Network = DIRECT,
         clock: Clock | None = None,
     ) -> None:
         self._path = path
         self._clock = clock or SystemClock()
-        self._api_key = usable_key(api_key)
+        self._api_key, self._read_key_again = key_and_source(api_key)
+        self._network = network
         self._stall_s = stall_s
         self.facts = facts_of(path)
         """Whose ledger it is."""
@@ -157,6 +162,8 @@ class JobLedger:
             endpoint=self.facts.endpoint,
             profile=self._profile,
             api_key=self._api_key,
+            read_key_again=self._read_key_again,
+            network=self._network,
             team=self.facts.team,
             connection_limit=1,
             question_limit=QUESTIONS_AT_ONCE,

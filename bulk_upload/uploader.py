@@ -12,8 +12,9 @@ from weakref import WeakSet
 
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
 from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.network import DIRECT
 from bulk_upload.core.profile import FLOW
-from bulk_upload.core.secret import usable_key
+from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.ledger import Ledger
@@ -72,10 +74,12 @@ class Uploader:
     """Uploads to one endpoint with one key.
 
     Args:
-        api_key: sent as it is, in the profile's header.
+        api_key: sent as it is, in the profile's header. A callable is asked for it, and asked again, once, when the
+            server refuses the key in the midst of a run.
         base_url: by default the profile's own.
         team: for the profile's team header.
         settings: of every run.
+        network: proxy and certificates.
         on_event: hears every event of every run, on the event loop; must be quick and must not raise.
         clock: time and chance.
 
@@ -85,13 +89,14 @@ class Uploader:
     def __init__(
         self,
         *,
-        api_key: str,
+        api_key: str | Callable[[], str],
         base_url: str | None = None,
         profile: Profile = FLOW,
         team: str | None = None,
         settings: RunSettings | None = None,
         stall_s: float = 60.0,
         allow_plain_http: bool = False,
+        network: Network = DIRECT,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -99,7 +104,8 @@ class Uploader:
         self._endpoint = endpoint_of(
             profile.base_url if base_url is None else base_url, allow_plain_http=allow_plain_http
         )
-        self._api_key = usable_key(api_key)
+        self._api_key, self._read_key_again = key_and_source(api_key)
+        self._network = network
         self._team = team
         self._settings = settings or RunSettings()
         self._stall_s = stall_s
@@ -263,6 +269,8 @@ class Uploader:
             endpoint=self._endpoint,
             profile=self._profile,
             api_key=self._api_key,
+            read_key_again=self._read_key_again,
+            network=self._network,
             team=self._team,
             connection_limit=self._settings.concurrency,
             stall_s=self._stall_s,
@@ -273,13 +281,14 @@ class Uploader:
 class UploaderOptions(TypedDict, total=False):
     """The arguments of `Uploader`, for `upload`."""
 
-    api_key: Required[str]
+    api_key: Required[str | Callable[[], str]]
     base_url: str | None
     profile: Profile
     team: str | None
     settings: RunSettings | None
     stall_s: float
     allow_plain_http: bool
+    network: Network
     on_event: Callable[[Event], None] | None
     clock: Clock | None
 

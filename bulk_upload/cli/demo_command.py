@@ -17,6 +17,7 @@ from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.core.display import printable
 from bulk_upload.core.events import AttemptEnded, EntrySettled
 from bulk_upload.core.model import EntryState, Throttled
+from bulk_upload.core.network import DIRECT
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.ledger import LedgerReader
@@ -75,6 +76,7 @@ def _request(url: str) -> RunRequest:
         # One at a time, so that the two refusals always meet the same uploads.
         settings=RunSettings(concurrency=1, settle_s=2.0),
         stall_s=60.0,
+        network=DIRECT,
         results=None,
         live=False,
         quiet=False,

@@ -11,14 +11,13 @@ import click
 
 from bulk_upload.cli.job_options import (
     JOB_CONTEXT,
-    KEY_VARIABLE,
-    api_key_of,
     job_of,
     job_options,
     retry_of,
 )
 from bulk_upload.cli.running import RunRequest, run_and_report
-from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
+from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
+from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
@@ -91,13 +90,6 @@ _VARIABLES = [
     help="How long the server's list must stay silent before a lost file counts as absent.",
 )
 @click.option(
-    "--stall",
-    type=POSITIVE_DURATION,
-    default="60s",
-    show_default=True,
-    help="Give a request up when nothing moved for so long.",
-)
-@click.option(
     "--results",
     type=WORD,
     metavar="FILE|-|none",
@@ -124,11 +116,13 @@ def run(manifest: str, **options: Any) -> int:
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
     )
+    profile = PROFILES[options["profile"]]
     request = RunRequest(
         job=job_of(manifest, options),
         api_key=api_key_of(options),
         base_url=options["base_url"],
-        profile=PROFILES[options["profile"]],
+        profile=profile,
+        network=network_of(options, options["base_url"] or profile.base_url),
         team=options["team"],
         allow_plain_http=options["allow_plain_http"],
         settings=settings,

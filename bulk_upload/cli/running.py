@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.events import Event
+    from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
@@ -54,9 +55,10 @@ class RunRequest:
     """
 
     job: Job
-    api_key: str
+    api_key: str | Callable[[], str]
     base_url: str | None
     profile: Profile
+    network: Network
     team: str | None
     allow_plain_http: bool
     settings: RunSettings
@@ -93,6 +95,7 @@ async def run_and_report(request: RunRequest) -> int:
             api_key=request.api_key,
             base_url=request.base_url,
             profile=request.profile,
+            network=request.network,
             team=request.team,
             settings=request.settings,
             stall_s=request.stall_s,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes, server_options
+from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
 from bulk_upload.edge.signals import staged_signals

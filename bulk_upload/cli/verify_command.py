@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from bulk_upload.cli.ledger_options import job_ledger_of, server_options
+from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import printable
 from bulk_upload.core.verify import DifferenceKind
 from bulk_upload.engine.tasks import plain_task_group

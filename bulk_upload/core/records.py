@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.core.model import (
     Accepted,
@@ -21,7 +21,6 @@ from bulk_upload.core.model import (
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint, SentBody
-    from bulk_upload.core.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,13 @@ class Concluded:
 
     state: EntryState
     outcome: Outcome
+
+
+class Redacting(Protocol):
+    """Whoever knows what must not be told."""
+
+    def redact(self, text: str) -> str:
+        """Return text without it."""
 
 
 OUTCOME_NAMES: dict[type[Outcome], str] = {
@@ -97,7 +103,7 @@ def status_in(outcome: Outcome) -> int | None:
     return None if isinstance(outcome, SourceFailed | NotSent) else outcome.http_status
 
 
-def without_secret(outcome: Outcome, secret: Secret) -> Outcome:
+def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
     """Return an outcome whose words do not repeat the secret, whatever the server echoed.
 
     Only words are changed: an id or a name that merely contains the same letters stays what it is.

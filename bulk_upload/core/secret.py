@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Secret:
@@ -23,6 +28,14 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(…)"
+
+
+def key_and_source(api_key: str | Callable[[], str]) -> tuple[Secret, Callable[[], Secret] | None]:
+    """Return a key, and how to read it again where it came from a callable. Raises UsageError."""
+    if isinstance(api_key, str):
+        return usable_key(api_key), None
+    source = api_key
+    return usable_key(source()), lambda: usable_key(source())
 
 
 def usable_key(api_key: str) -> Secret:

@@ -27,8 +27,9 @@ def lower_case_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 def words_of(error: Exception) -> str:
     """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {_system_words(error.os_error)}"
+    unconnected = _unconnected_words(error)
+    if unconnected is not None:
+        return unconnected
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "the server took too long to accept a connection"
     if isinstance(error, aiohttp.ClientResponseError):
@@ -45,6 +46,25 @@ def words_of(error: Exception) -> str:
     if isinstance(cause, OSError):
         return f"the connection was lost: {_system_words(cause)}"
     return f"the connection was lost: {type(error).__name__}"
+
+
+def _unconnected_words(error: Exception) -> str | None:
+    """Return why there was no connection, None where there was one."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"cannot connect to the proxy: {_system_words(error.os_error)}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered HTTP {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the server's certificate is not trusted: {_certificate_words(error.certificate_error)}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {_system_words(error.os_error)}"
+    return None
+
+
+def _certificate_words(error: Exception) -> str:
+    return (
+        error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "its name is another one"
+    )
 
 
 def _system_words(error: OSError) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.model import Accepted, NotSent, Refused, SentBody, SourceFailed, Unavailable
 from bulk_upload.core.multipart import frame
+from bulk_upload.core.network import DIRECT
 from bulk_upload.core.protocol import (
     ANSWER_BYTES_MAX,
     decipher,
@@ -23,7 +24,9 @@ from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
 from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.questions import Questions
+from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
+    from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.secret import Secret
     from bulk_upload.core.source import Source, SourceError
@@ -42,6 +46,8 @@ _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 class TransportSettings:
     """How to reach one endpoint. Times are seconds.
 
+    `read_key_again` is asked, once, when the server refuses the key: it may have been rotated.
+
     `keepalive_s` is below what usual servers use (nginx 75, uvicorn 5), so that a request rarely meets a
     connection that the server is just closing.
     """
@@ -49,6 +55,8 @@ class TransportSettings:
     endpoint: str
     profile: Profile
     api_key: Secret
+    read_key_again: Callable[[], Secret] | None = None
+    network: Network = DIRECT
     team: str | None = None
     connection_limit: int = 32
     question_limit: int = 1
@@ -88,6 +96,7 @@ class Transport:
         self._content_type = f"multipart/form-data; boundary={self._boundary}"
         # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
+        self._credentials = Credentials(settings.api_key, settings.read_key_again)
         self._watchdog = Watchdog(stall_s=settings.stall_s, answer_s=settings.answer_s)
         self._session: aiohttp.ClientSession | None = None
         self._questions: Questions | None = None
@@ -97,17 +106,19 @@ class Transport:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Transport]:
-        """Hold the session open and watch over its requests."""
+        """Hold the session open and watch over its requests. Raises UsageError for unusable certificates."""
         connector = aiohttp.TCPConnector(
             # More than uploads may use, so that a listing never waits behind them.
             limit=self._settings.connection_limit + self._settings.question_limit,
             keepalive_timeout=self._settings.keepalive_s,
+            ssl=tls_context(self._settings.network),
         )
         async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers=self._headers(),
+            proxy=self._settings.network.proxy,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
         ) as session:
             self._session = session
@@ -116,7 +127,8 @@ class Transport:
                 self._files_url,
                 asked_at_once_max=self._settings.question_limit,
                 quiet_s=self._settings.stall_s,
-                secret=self._settings.api_key,
+                credentials=self._credentials,
+                authorization=self._authorization,
                 clock=self._clock,
                 on_headers=self._note_clock,
             )
@@ -201,9 +213,14 @@ class Transport:
 
     async def _request(self, shipment: Shipment, body: UploadBody) -> Outcome:
         session = self._open_session()
+        key = self._credentials.current
         try:
             response = await session.request(
-                self._settings.profile.method, self._files_url, data=body, allow_redirects=False
+                self._settings.profile.method,
+                self._files_url,
+                data=body,
+                headers=self._authorization(key),
+                allow_redirects=False,
             )
             try:
                 answer = await _read_answer(response, body)
@@ -225,24 +242,35 @@ class Transport:
             sent=sent_body(shipment, body),
             now_utc_s=self._clock.utc_s(),
         )
-        return without_secret(outcome, self._settings.api_key)
+        if isinstance(outcome, Accepted):
+            self._credentials.worked(key)
+        if isinstance(outcome, Refused) and outcome.http_status == 401 and await self._credentials.renew(key):
+            outcome = Unavailable(
+                reason=f"{outcome.reason} (the key was read again)",
+                http_status=401,
+                request_id=outcome.request_id,
+            )
+        return without_secret(outcome, self._credentials)
 
     def _lost(self, error: Exception, shipment: Shipment, body: UploadBody) -> Outcome:
         if body.failure is not None:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        return lost_answer(sent_body(shipment, body), self._settings.api_key.redact(words_of(error)))
+        return lost_answer(sent_body(shipment, body), self._credentials.redact(words_of(error)))
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         server_s = http_date_s(headers.get("date", ""))
         if server_s is not None:
             self.clock_offset_s = server_s - self._clock.utc_s()
 
+    def _authorization(self, key: Secret) -> dict[str, str]:
+        profile = self._settings.profile
+        return {profile.auth_header: profile.auth_prefix + key.reveal()}
+
     def _headers(self) -> dict[str, str]:
         profile = self._settings.profile
         headers = {
-            profile.auth_header: profile.auth_prefix + self._settings.api_key.reveal(),
             "User-Agent": self._settings.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": "identity",

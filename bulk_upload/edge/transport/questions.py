@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.secret import Secret
+    from bulk_upload.edge.transport.credentials import Credentials
 
 LIST_BYTES_MAX = 4 * 1024 * 1024
 """A page of 100 FileResponses is about 40 KiB."""
@@ -57,7 +58,8 @@ class Questions:
         files_url: answers lists; a file's own address is below it.
         asked_at_once_max: how many questions may be unanswered.
         quiet_s: give a question up after so long without a byte.
-        secret: is taken out of whatever the server says.
+        credentials: the key, which is also taken out of whatever the server says.
+        authorization: makes headers of a key.
         clock: tells a Retry-After date's distance.
         on_headers: hears the headers of every answer.
     """
@@ -69,7 +71,8 @@ class Questions:
         *,
         asked_at_once_max: int,
         quiet_s: float,
-        secret: Secret,
+        credentials: Credentials,
+        authorization: Callable[[Secret], dict[str, str]],
         clock: Clock,
         on_headers: Callable[[Mapping[str, str]], None],
     ) -> None:
@@ -77,7 +80,8 @@ class Questions:
         self._files_url = files_url
         self._turns = asyncio.Semaphore(asked_at_once_max)
         self._quiet_s = quiet_s
-        self._secret = secret
+        self._credentials = credentials
+        self._authorization = authorization
         self._clock = clock
         self._on_headers = on_headers
 
@@ -140,8 +144,11 @@ class Questions:
     @asynccontextmanager
     async def _asked(self, method: str, url: URL, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
         async with self._turns:
-            with _naming(what), anyio.fail_after(self._quiet_s):
-                response = await self._session.request(method, url, allow_redirects=False)
+            key = self._credentials.current
+            response = await self._request(method, url, what, key)
+            if response.status == 401 and await self._credentials.renew(key):
+                response.close()
+                response = await self._request(method, url, what, self._credentials.current)
             try:
                 self._on_headers(lower_case_headers(response))
                 yield response
@@ -149,6 +156,12 @@ class Questions:
                 if not response.content.at_eof():
                     response.close()
                 response.release()
+
+    async def _request(self, method: str, url: URL, what: str, key: Secret) -> aiohttp.ClientResponse:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await self._session.request(
+                method, url, headers=self._authorization(key), allow_redirects=False
+            )
 
     async def _read(self, response: aiohttp.ClientResponse, bytes_max: int, what: str) -> bytes:
         with _naming(what), anyio.fail_after(self._quiet_s):
@@ -159,7 +172,7 @@ class Questions:
             return await response.content.read(CONTENT_PIECE_BYTES)
 
     def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> Unanswered:
-        reason = self._secret.redact(reason_of(response.status, body))
+        reason = self._credentials.redact(reason_of(response.status, body))
         return Unanswered(
             f"{what} gave no usable answer ({reason})",
             http_status=response.status,

@@ -1,0 +1,27 @@
+"""The way to a server: proxy and certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """How connections are made.
+
+    Args:
+        proxy: URL of an HTTP proxy; may hold a user name and a password, and is never shown.
+        ca_file: PEM file of the authorities to trust instead of the system's.
+        client_cert: PEM file with the certificate, and perhaps the key, that this client shows.
+        client_key: PEM file with its key.
+        insecure: the server's certificate is not checked. Whoever is on the way can read key and files.
+    """
+
+    proxy: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure: bool = False
+
+
+DIRECT = Network()

@@ -1,0 +1,59 @@
+"""The API key in use, and its successor when it is rotated while a run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bulk_upload.errors import BulkUploadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.secret import Secret
+
+
+class Credentials:
+    """Holds the key. A key that was read again gets one chance: if it is refused before it worked, that is final.
+
+    Args:
+        key: the first one.
+        read_again: reads the key where it came from; blocks. None where it cannot be read again.
+    """
+
+    def __init__(self, key: Secret, read_again: Callable[[], Secret] | None) -> None:
+        self.current = key
+        self._read_again = read_again
+        self._former: list[Secret] = []
+        self._untried = False
+        self._renewing = asyncio.Lock()
+
+    def redact(self, text: str) -> str:
+        """Return text without any key that this run has used."""
+        for key in (self.current, *self._former):
+            text = key.redact(text)
+        return text
+
+    def worked(self, key: Secret) -> None:
+        """Hear that the server accepted a key."""
+        if key is self.current:
+            self._untried = False
+
+    async def renew(self, refused: Secret) -> bool:
+        """Read the key again after one was refused; return whether there is another one to try."""
+        async with self._renewing:
+            if self.current is not refused:
+                return True
+            if self._read_again is None or self._untried:
+                return False
+            try:
+                key = await asyncio.to_thread(self._read_again)
+            except BulkUploadError:
+                # The refusal is the better message: it says what the server thinks of the key.
+                return False
+            if key.reveal() == refused.reveal():
+                return False
+            self._former.append(refused)
+            self.current = key
+            self._untried = True
+            return True

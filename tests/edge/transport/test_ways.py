@@ -1,0 +1,156 @@
+"""Certificates and proxies: whom the transport trusts, what it shows, and which way it goes."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from proxy_server import Proxy
+from scripted_server import ScriptedServer, accepts
+from shipping import KEY, ship, transport_to
+
+from bulk_upload.core.model import Accepted, Unavailable
+from bulk_upload.core.network import Network
+from bulk_upload.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of the test's own, with a server's certificate and files for clients."""
+
+    ca: trustme.CA
+    ca_file: str
+    client_file: str
+    key_file: str
+
+    def server(self, *, wants_client: bool = False) -> ssl.SSLContext:
+        """The server's side."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.ca.issue_cert("127.0.0.1").configure_cert(context)
+        if wants_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            self.ca.configure_trust(context)
+        return context
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("authority")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    client = ca.issue_cert("client@example")
+    for pem in client.cert_chain_pems:
+        pem.write_to_path(folder / "client.pem", append=True)
+    client.private_key_pem.write_to_path(folder / "client.key")
+    return Authority(ca, str(folder / "ca.pem"), str(folder / "client.pem"), str(folder / "client.key"))
+
+
+async def test_an_unknown_authority_is_not_trusted(authority: Authority) -> None:
+    """Without --ca-file no byte of the request leaves, and the words say what is wrong."""
+    server = ScriptedServer(accepts())
+    async with server.running(tls=authority.server()), transport_to(server.url) as transport:
+        report = await ship(transport)
+    assert isinstance(report.outcome, Unavailable)
+    assert "certificate is not trusted" in report.outcome.reason
+    assert server.requests == []
+
+
+async def test_a_named_authority_is_trusted(authority: Authority) -> None:
+    """--ca-file makes the server's certificate good."""
+    server = ScriptedServer(accepts())
+    network = Network(ca_file=authority.ca_file)
+    async with server.running(tls=authority.server()), transport_to(server.url, network=network) as transport:
+        assert isinstance((await ship(transport)).outcome, Accepted)
+
+
+async def test_a_certificate_of_another_host_is_not_trusted(authority: Authority) -> None:
+    """The authority is known, and the name is wrong."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.ca.issue_cert("elsewhere.example").configure_cert(context)
+    server = ScriptedServer(accepts())
+    network = Network(ca_file=authority.ca_file)
+    async with server.running(tls=context), transport_to(server.url, network=network) as transport:
+        report = await ship(transport)
+    assert isinstance(report.outcome, Unavailable)
+    assert server.requests == []
+
+
+async def test_insecure_checks_nothing(authority: Authority) -> None:
+    """Asked for by name, an unknown certificate is taken."""
+    server = ScriptedServer(accepts())
+    network = Network(insecure=True)
+    async with server.running(tls=authority.server()), transport_to(server.url, network=network) as transport:
+        assert isinstance((await ship(transport)).outcome, Accepted)
+
+
+async def test_a_client_certificate_is_shown(authority: Authority) -> None:
+    """A server that wants one takes nothing from a client without, and everything from one with it."""
+    server = ScriptedServer(accepts())
+    bare = Network(ca_file=authority.ca_file)
+    shown = Network(
+        ca_file=authority.ca_file, client_cert=authority.client_file, client_key=authority.key_file
+    )
+    async with server.running(tls=authority.server(wants_client=True)):
+        async with transport_to(server.url, network=bare) as transport:
+            assert not isinstance((await ship(transport)).outcome, Accepted)
+        async with transport_to(server.url, network=shown) as transport:
+            assert isinstance((await ship(transport)).outcome, Accepted)
+
+
+@pytest.mark.parametrize("what", ["missing", "not-pem", "key-without-cert", "other-key"])
+async def test_unusable_certificates_are_refused_before_anything_is_sent(
+    tmp_path: Path, authority: Authority, what: str
+) -> None:
+    """The person is told which file, and what a good one is."""
+    (tmp_path / "not.pem").write_text("hello\n")
+    trustme.CA().issue_cert("x@y").private_key_pem.write_to_path(tmp_path / "other.key")
+    network = {
+        "missing": Network(ca_file=str(tmp_path / "none.pem")),
+        "not-pem": Network(ca_file=str(tmp_path / "not.pem")),
+        "key-without-cert": Network(client_key=authority.key_file),
+        "other-key": Network(client_cert=authority.client_file, client_key=str(tmp_path / "other.key")),
+    }[what]
+    with pytest.raises(UsageError) as caught:
+        async with transport_to("https://127.0.0.1:9", network=network):
+            pass
+    assert caught.value.hint
+
+
+async def test_a_proxy_tunnels_tls_and_never_sees_the_key(authority: Authority) -> None:
+    """CONNECT first, TLS within: neither key nor file pass the proxy in the clear."""
+    server, proxy = ScriptedServer(accepts()), Proxy()
+    async with server.running(tls=authority.server()), proxy.running():
+        network = Network(proxy=proxy.url, ca_file=authority.ca_file)
+        async with transport_to(server.url, network=network) as transport:
+            assert isinstance((await ship(transport)).outcome, Accepted)
+    assert proxy.lines == [f"CONNECT {server.url.removeprefix('https://')} HTTP/1.1"]
+    assert KEY not in "".join(proxy.heads)
+
+
+async def test_a_proxy_may_want_a_password(authority: Authority) -> None:
+    """The one in its address is sent to it alone; without it the words name the proxy's status."""
+    server, proxy = ScriptedServer(accepts()), Proxy("ann:s3cret")
+    async with server.running(tls=authority.server()), proxy.running():
+        for address in (proxy.url, proxy.url.replace("ann:s3cret@", "")):
+            network = Network(proxy=address, ca_file=authority.ca_file)
+            async with transport_to(server.url, network=network) as transport:
+                outcome = (await ship(transport)).outcome
+            if "ann" in address:
+                assert isinstance(outcome, Accepted)
+            else:
+                assert isinstance(outcome, Unavailable)
+                assert outcome.reason == "the proxy answered HTTP 407"
+    assert "s3cret" not in repr(Network(proxy=proxy.url))
+
+
+async def test_a_dead_proxy_is_named() -> None:
+    """The server may be well: it is the proxy that cannot be reached."""
+    network = Network(proxy="http://ann:s3cret@127.0.0.1:9")
+    async with transport_to("https://127.0.0.1:8", network=network) as transport:
+        outcome = (await ship(transport)).outcome
+    assert isinstance(outcome, Unavailable)
+    assert "proxy" in outcome.reason
+    assert "s3cret" not in outcome.reason
