@@ -41,6 +41,7 @@ static int trace = -1;
 static long change_count, fail_at;
 static long long budget_bytes = -1;
 static int fail_errno, fail_on;
+static struct timespec sync_time;
 
 static int (*real_open)(const char *, int, ...);
 static int (*real_close)(int);
@@ -77,6 +78,7 @@ __attribute__((constructor)) static void prepare(void) {
     fail_at = number_in("DISK_FAIL_AT");
     fail_errno = (int)number_in("DISK_FAIL_ERRNO");
     fail_on = (int)number_in("DISK_FAIL_ON");
+    sync_time.tv_nsec = number_in("DISK_SYNC_MS") * 1000000L;
     if (getenv("DISK_BUDGET"))
         budget_bytes = number_in("DISK_BUDGET");
     trace = real_open(trace_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -204,6 +206,8 @@ static int sync_noted(int fd, int (*sync)(int)) {
     int name = name_at(fd);
     if (name == OTHER)
         return sync(fd);
+    /* A slow disk: most cuts then find something that is written and not yet durable. */
+    nanosleep(&sync_time, NULL);
     pthread_mutex_lock(&lock);
     int result = -1;
     if (fails()) {

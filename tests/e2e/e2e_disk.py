@@ -64,14 +64,16 @@ def watched(
     fail_errno: int = 0,
     fail_on: bool = False,
     budget_bytes: int | None = None,
+    sync_ms: int = 0,
 ) -> dict[str, str]:
     """Return the environment in which a command's ledger is watched, its changes noted in `trace`.
 
     Change number `fail_at` fails with `fail_errno`, and with `fail_on` so does every one after it. With
-    `budget_bytes` the files can grow by so much before the disk is full.
+    `budget_bytes` the files can grow by so much before the disk is full. A sync takes `sync_ms` more than it does.
     """
     trace.unlink(missing_ok=True)
     values: dict[str, object] = {"LD_PRELOAD": shim(), "DISK_LEDGER": ledger, "DISK_TRACE": trace}
+    values["DISK_SYNC_MS"] = sync_ms
     if fail_at is not None:
         values |= {"DISK_FAIL_AT": fail_at, "DISK_FAIL_ERRNO": fail_errno, "DISK_FAIL_ON": int(fail_on)}
     if budget_bytes is not None:

@@ -28,6 +28,8 @@ from e2e_witness import (
 )
 
 SETTLE = ("--settle", "1s")
+SYNC_MS = 15
+"""As slow as a disk that turns: most cuts then find changes that are not durable yet."""
 
 
 class Machine:
@@ -45,7 +47,8 @@ class Machine:
         """Start the command, its disk watched."""
         self._before = ledger_files(self.ledger)
         options = (*SETTLE, "--ledger", str(self.ledger), "--concurrency", "6", "--results", "-")
-        return self._stage.start_run(*options, extra_env=watched(self.ledger, self._trace))
+        env = watched(self.ledger, self._trace, sync_ms=SYNC_MS)
+        return self._stage.start_run(*options, extra_env=env)
 
     def lose_power(self, process: Process) -> bool:
         """End the command at this instant and leave of the ledger what a disk may hold now.
