@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,14 +158,22 @@ class Stage:
         """Let other faults hit the uploads from now on."""
         self.sandbox.use_faults(parse_faults(text))
 
-    def start(self, *arguments: str, key: str = KEY, url: str | None = None) -> Process:
-        """Start a command."""
+    def start(
+        self,
+        *arguments: str,
+        key: str = KEY,
+        url: str | None = None,
+        extra_env: Mapping[str, str] | None = None,
+        within: tuple[str, ...] = (),
+    ) -> Process:
+        """Start a command; `within` is the command that runs it, if any."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
         env |= {"SEEKR_API_KEY": key, "SEEKR_BASE_URL": url or self.url}
         # Nothing here speaks TLS, and reading the system's certificates is a third of a short command's time.
         env["SSL_CERT_FILE"] = os.devnull
+        env |= extra_env or {}
         out = self.folder / f"command-{len(self._processes):03d}"
-        process = Process([COMMAND, *arguments], env=env, cwd=self.folder, out=out)
+        process = Process([*within, COMMAND, *arguments], env=env, cwd=self.folder, out=out)
         self._processes.append(process)
         return process
 
@@ -173,9 +181,17 @@ class Stage:
         """Run a command to its end."""
         return self.start(*arguments).wait(timeout_s)
 
-    def start_run(self, *options: str, key: str = KEY, url: str | None = None) -> Process:
+    def start_run(
+        self,
+        *options: str,
+        key: str = KEY,
+        url: str | None = None,
+        extra_env: Mapping[str, str] | None = None,
+        within: tuple[str, ...] = (),
+    ) -> Process:
         """Start `run` on the job's manifest."""
-        return self.start("run", str(self.manifest), *RUN_OPTIONS, *options, key=key, url=url)
+        arguments = ("run", str(self.manifest), *RUN_OPTIONS, *options)
+        return self.start(*arguments, key=key, url=url, extra_env=extra_env, within=within)
 
     def run(
         self,

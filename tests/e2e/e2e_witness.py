@@ -90,10 +90,10 @@ def stored_of(stage: Stage) -> dict[str, Request]:
     return {one.file_id: one for one in uploads_of(stage) if one.file_id is not None}
 
 
-def rows_of(stage: Stage, *, all_receipts: bool = False) -> list[Row]:
-    """Return the rows that `ledger export` prints."""
+def rows_of(stage: Stage, *, all_receipts: bool = False, ledger: Path | None = None) -> list[Row]:
+    """Return the rows that `ledger export` prints; `ledger` is a copy to read in place of the job's own."""
     options = ("--all-receipts",) if all_receipts else ()
-    ended = stage.call("ledger", "export", str(stage.ledger), "--format", "jsonl", *options)
+    ended = stage.call("ledger", "export", str(ledger or stage.ledger), "--format", "jsonl", *options)
     assert ended.code == 0, ended.stderr
     return [_row(json.loads(line)) for line in ended.stdout.splitlines()]
 

@@ -1,17 +1,18 @@
 """The real command is killed at random instants and started again.
 
-Long version, more than a hundred kills: pytest -n 0 -s -m soak tests/e2e/test_e2e_crashes.py
+Long version, more than three hundred kills: pytest -n 0 -s -m soak tests/e2e/test_e2e_crashes.py
 """
 
 from __future__ import annotations
 
-import json
 import random
+import shutil
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
+from e2e_crash_toll import Shown, Toll, shown_by
 from e2e_stage import RUN_OPTIONS, Process, Stage, holds_within, staged
 from e2e_trees import MIB, Tree, mixed_tree, plain_tree
 from e2e_witness import (
@@ -29,12 +30,6 @@ SETTLE = ("--settle", "1s")
 """Far longer than this sandbox needs to store what a dead client had handed to the system."""
 
 
-def printed_ids(process: Process) -> set[str]:
-    """Return the ids in the lines that `--results -` printed; the kill may have cut the last line."""
-    whole = process.stdout[: process.stdout.rfind("\n") + 1]
-    return {row["file_id"] for row in map(json.loads, whole.splitlines()) if row["status"] == "accepted"}
-
-
 def has_ended(process: Process) -> bool:
     return not process.running
 
@@ -44,16 +39,16 @@ def has_sent(stage: Stage, process: Process, count: int) -> bool:
 
 
 def killed_again_and_again(
-    stage: Stage, tree: Tree, *, kills: int, chance: random.Random, early: float = 0.0
-) -> int:
-    """Kill and restart the same command; return how many kills hit it at work.
+    stage: Stage, tree: Tree, toll: Toll, *, kills: int, chance: random.Random, early: float = 0.0
+) -> None:
+    """Kill and restart the same command, until it ends before it is killed.
 
     A share `early` of the kills may come before it sends anything, even before it has a ledger.
     """
-    shown: set[str] = set()
+    shown: set[Shown] = set()
     receipts: set[str | None] = set()
     on_disk = Counter(sha256_on_disk(tree.full(path)) for path in tree.paths)
-    for count in range(kills):
+    for _ in range(kills):
         process = stage.start_run(*SETTLE, "--concurrency", "6", "--results", "-")
         before = len(uploads_of(stage))
         if chance.random() < early:
@@ -63,18 +58,18 @@ def killed_again_and_again(
             instant_s = chance.random() * 0.2
         if holds_within(instant_s, partial(has_ended, process)):
             assert process.wait().code in (0, 4, 5), process.stderr
-            return count
+            return
         process.kill()
-        shown |= printed_ids(process)
+        toll.kills += 1
+        shown |= shown_by(process)
         assert not [one for one in uploads_of(stage)[before:] if one.sha256 in receipts]
         if not before and not uploads_of(stage):
             continue
         rows = assert_honest(stage, tree)
         assert_no_unsuspected_files(stage, rows)
-        assert shown <= {row.file_id for row in rows.values()}
+        toll.check_shown(shown, rows.values())
         # Files with equal contents are left out: only their number can be told.
         receipts = {row.sha256 for row in rows.values() if row.sha256 and on_disk[row.sha256] == 1}
-    return kills
 
 
 @pytest.mark.parametrize("seed", [20260618])
@@ -84,7 +79,9 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
     tree = mixed_tree(tmp_path / "tree", count=90, seed=seed, sizes=(10, 3000), large=(300_000, MIB + 1))
     with staged(tmp_path, "answer-delay=0.15,list-lag=0.3") as stage:
         stage.use(tree)
-        assert killed_again_and_again(stage, tree, kills=5, chance=chance) == 5
+        toll = Toll(seed=seed)
+        killed_again_and_again(stage, tree, toll, kills=5, chance=chance)
+        assert toll.kills == 5
         stage.run(*SETTLE, expect=0)
         assert_all_accepted(stage, tree)
         assert_nothing_sent_blindly(stage)
@@ -106,26 +103,29 @@ def test_what_was_in_flight_at_a_kill_is_in_doubt(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    """More than a hundred kills on many jobs, also at servers that lose answers: nothing lost, nothing doubled."""
-    seed = 20260620
-    chance = random.Random(seed)
+def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Three hundred kills on many jobs, also at servers that lose answers: nothing lost, nothing doubled."""
+    toll = Toll(seed=20260620)
+    chance = random.Random(toll.seed)
     weathers = (
         "answer-delay=0.15,list-lag=0.3",
         "answer-delay=0.1,ambiguous",
+        "answer-delay=0.15,list-lag=0.3,stored-503@10%,drop-stored@10%,delay:0.4@10%,budget=2",
         "answer-delay=0.1,liar,list-lag=0.5",
     )
-    done = job = 0
-    while done < 105:
-        folder = tmp_path / str(job)
+    while toll.kills < 300:
+        folder = tmp_path / str(toll.jobs)
         sizes = (0, 10, 3000, 50_000)
-        tree = mixed_tree(folder / "tree", count=150, seed=job, sizes=sizes, large=(300_000, MIB + 1))
-        with staged(folder, f"ok*16,{weathers[job % len(weathers)]},seed={job}") as stage:
+        tree = mixed_tree(folder / "tree", count=150, seed=toll.jobs, sizes=sizes, large=(300_000, MIB + 1))
+        weather = weathers[toll.jobs % len(weathers)]
+        with staged(folder, f"ok*16,{weather},seed={toll.jobs}") as stage:
             stage.use(tree)
-            done += killed_again_and_again(stage, tree, kills=12, chance=chance, early=0.25)
+            killed_again_and_again(stage, tree, toll, kills=16, chance=chance, early=0.2)
             stage.use_faults("")
             stage.run(*SETTLE, expect=0)
+            toll.take(stage, tree)
             assert_all_accepted(stage, tree)
             assert_nothing_sent_blindly(stage)
-        job += 1
-    print(f"\nseed {seed}: {done} kills on {job} jobs")
+        shutil.rmtree(folder)
+    print(f"\n{toll}")
+    assert toll.clean
