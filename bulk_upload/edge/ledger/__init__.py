@@ -3,7 +3,7 @@
 from bulk_upload.edge.ledger.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
-from bulk_upload.edge.ledger.staging import Staging
+from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -15,6 +15,7 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "Recalled",
     "Staging",
     "open_ledger",
     "require_same",
