@@ -17,7 +17,7 @@ class ExitStatus(IntEnum):
         member.meaning = meaning
         return member
 
-    DONE = 0, "every entry of the job is accepted; of other commands: all went well"
+    DONE = 0, "every entry of the job is accepted"
     UNEXPECTED = 1, "a bug in bulk-upload; the message asks for a report"
     USAGE = 2, "the command line or the configuration is wrong"
     SOME_FAILED = (

@@ -31,7 +31,6 @@ _TITLES = {
     Step.BLOCKED: "failed before, left alone",
 }
 _REASONS_SHOWN_MAX = 5
-_REASONS_KEPT_MAX = 1000
 _LINES_PER_WRITE = 1000
 
 
@@ -57,16 +56,9 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     )
     job = job_of(manifest, options)
     listed = _Listed()
-    reasons = _Reasons()
-
-    def on_entry(one: StagedEntry) -> None:
-        reasons.add(one)
-        if list_entries:
-            listed.add(one)
-
-    made = uploader.plan(job, on_entry=on_entry)
+    made = uploader.plan(job, on_entry=listed.add if list_entries else None)
     listed.flush()
-    for line in _lines(made, reasons, uploader.ledger_path(job)):
+    for line in _lines(made, uploader.ledger_path(job)):
         if list_entries:
             tell(line)
         else:
@@ -93,33 +85,15 @@ class _Listed:
             self._lines.clear()
 
 
-class _Reasons:
-    """Counts entries by step and reason; reasons beyond a number that nobody reads are not told apart."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[tuple[Step, str]] = Counter()
-
-    def add(self, one: StagedEntry) -> None:
-        """Count one entry."""
-        if one.step is None:
-            return
-        known = (one.step, one.note)
-        if known not in self._counts and len(self._counts) >= _REASONS_KEPT_MAX:
-            known = (one.step, "other reasons")
-        self._counts[known] += 1
-
-    def of(self, step: Step) -> Counter[str]:
-        """Return how many entries have each reason for `step`."""
-        return Counter({reason: count for (one, reason), count in self._counts.items() if one is step})
-
-
-def _lines(made: Plan, reasons: _Reasons, ledger_path: str) -> Iterator[str]:
+def _lines(made: Plan, ledger_path: str) -> Iterator[str]:
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)
         if total.entry_count:
             yield f"  {total.entry_count:,} {title} ({human_bytes(total.file_bytes)})"
-            yield from _reason_lines(reasons.of(step))
+            yield from _reason_lines(
+                Counter({reason: count for (one, reason), count in made.reasons.items() if one is step})
+            )
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: these go one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)

@@ -21,8 +21,21 @@ def sent_name(path: str, remote_name: str | None = None) -> str:
     Undecodable bytes are spelled `_xNN`. The ledger keeps the original path beside it.
     """
     wanted = remote_name if remote_name is not None else path.rsplit("/", 1)[-1]
+    if _is_clean(wanted):
+        return wanted
     clean = _shortened("".join(_clean(character) for character in unicodedata.normalize("NFC", wanted)))
     return clean if clean.strip(" .") else "_" * max(1, len(clean))
+
+
+def _is_clean(name: str) -> bool:
+    """Whether a name is plain ASCII that nothing is to be done about, as nearly all names are."""
+    return (
+        len(name) <= SENT_NAME_BYTES_MAX
+        and name.isascii()
+        and name.isprintable()
+        and _REPLACED.isdisjoint(name)
+        and name.strip(" .") != ""
+    )
 
 
 def _clean(character: str) -> str:

@@ -46,6 +46,9 @@ class PlannedStep:
     reason: str
 
 
+UNCHANGED = PlannedStep(step=Step.SETTLED, reason="accepted")
+"""What an accepted entry gets whose file has the fingerprint that the ledger recorded last."""
+
 _RETRY_WORD = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
@@ -80,7 +83,7 @@ def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
     if source is None:
         return PlannedStep(step=Step.SETTLED, reason="accepted; the file is no longer there")
     if source == known.fingerprint:
-        return PlannedStep(step=Step.SETTLED, reason="accepted")
+        return UNCHANGED
     if known.fingerprint is None or source.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
     if known.sha256 is None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint
-    from bulk_upload.core.plan import KnownEntry, Step
+    from bulk_upload.core.plan import KnownEntry, PlannedStep, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedEntry:
-    """A manifest entry beside its ledger row; `step` and `note` are set once it is planned."""
+    """A manifest entry beside its ledger row, and what a run will do with it."""
 
     seq: int
     entry: Entry
@@ -21,6 +21,19 @@ class StagedEntry:
     known: KnownEntry | None = None
     step: Step | None = None
     note: str = ""
+
+
+class PlannedEntry(NamedTuple):
+    """A manifest entry with its key and its ledger row, and what a run will do with it.
+
+    A tuple, because a plan of a million entries makes a million of them.
+    """
+
+    entry: Entry
+    key: bytes
+    source: Fingerprint | None
+    planned: PlannedStep
+    entry_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,8 @@ import errno
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 
-from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.paths import PathComplaint, is_beneath, nul_in_path, outside_root, unencodable_path
 from bulk_upload.core.wording import quoted
 from bulk_upload.errors import UsageError
@@ -39,15 +37,6 @@ class OutsideRoot(OSError):
 
 class NotRegular(OSError):
     """The name led to a folder, a pipe, a socket or a device."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """A regular file that may be sent: its fingerprint, and the number of the device it lies on."""
-
-    path: str
-    fingerprint: Fingerprint
-    device: int
 
 
 class SourceTree:
@@ -88,8 +77,8 @@ class SourceTree:
         """Return the absolute path of a file, symbolic links not followed."""
         return relative_path if relative_path.startswith("/") else self._prefix + relative_path
 
-    def inspect(self, relative_path: str) -> SourceFile | PathComplaint:
-        """Return what a path names, or why it cannot be sent. Nothing is opened."""
+    def inspect(self, relative_path: str) -> os.stat_result | PathComplaint:
+        """Return the status of the regular file that a path names, or why it cannot be sent. Nothing is opened."""
         if "\0" in relative_path:
             return nul_in_path(relative_path)
         full = self.absolute(relative_path)
@@ -128,7 +117,7 @@ class SourceTree:
             raise
         return descriptor
 
-    def _inspected(self, path: str, full: str) -> SourceFile | PathComplaint:
+    def _inspected(self, path: str, full: str) -> os.stat_result | PathComplaint:
         contained = self._is_contained(path)
         if contained and self._folder_leaves(full.rpartition("/")[0] or "/"):
             return self._led_outside(path, full)
@@ -145,8 +134,7 @@ class SourceTree:
             )
         if not os.access(full, os.R_OK, effective_ids=_ACCESS_AS_EFFECTIVE_USER):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        fingerprint = Fingerprint(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
-        return SourceFile(path=path, fingerprint=fingerprint, device=status.st_dev)
+        return status
 
     def _is_contained(self, path: str) -> bool:
         """Whether the file itself, and not only its name, must lie beneath the root."""

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import human_bytes
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.paths import PathComplaint
-from bulk_upload.core.plan import Step, plan_entry
+from bulk_upload.core.plan import UNCHANGED, Step, plan_entry
 from bulk_upload.core.wording import quoted
-from bulk_upload.core.work import StepTotal
+from bulk_upload.core.work import PlannedEntry, StepTotal
+from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from bulk_upload.core.manifest_rules import ManifestRules
     from bulk_upload.core.model import Entry, EntryState
     from bulk_upload.core.profile import Profile
-    from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.ledger import Staging
+    from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
 
 FINDINGS_KEPT_MAX = 1000
 """Findings beyond this many are counted, not kept: a manifest with a million bad lines must not fill memory."""
 
-_ENTRIES_PER_GROUP = 4096
+_ENTRIES_PER_GROUP = 512
+_REASONS_KEPT_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time."""
+    """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
+
+    `reasons` counts the entries by step and reason.
+    """
 
     totals: dict[Step, StepTotal]
     twin_count: int
     warnings: tuple[str, ...] = ()
+    reasons: Counter[tuple[Step, str]] = field(default_factory=Counter)
 
     def total(self, step: Step) -> StepTotal:
         """Return how many entries and bytes a step has."""
@@ -67,6 +73,20 @@ class _Complaints:
             self.kept.append(finding)
 
 
+class _Reasons:
+    """Counts entries by step and reason; reasons beyond a number that nobody reads are not told apart."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[Step, str]] = Counter()
+
+    def add(self, planned: list[PlannedEntry]) -> None:
+        """Count a group of entries."""
+        group = Counter((one.planned.step, one.planned.reason) for one in planned)
+        for (step, reason), count in group.items():
+            is_kept = (step, reason) in self.counts or len(self.counts) < _REASONS_KEPT_MAX
+            self.counts[step, reason if is_kept else "other reasons"] += count
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again."""
@@ -84,8 +104,12 @@ class Preparation:
         the files they name.
         """
         complaints = _Complaints()
-        self._stage(lines, complaints)
-        oversized_count = self._decide_all(complaints)
+        reasons = _Reasons()
+        oversized_count = 0
+        for entries in self._groups(lines, complaints):
+            planned = self._stage(entries, complaints)
+            reasons.add(planned)
+            oversized_count += self._oversized_count(planned)
         if complaints.count:
             plural = "problem" if complaints.count == 1 else "problems"
             raise ManifestInvalid(
@@ -98,21 +122,63 @@ class Preparation:
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
             warnings=self._warnings(oversized_count),
+            reasons=reasons.counts,
         )
 
-    def _stage(self, lines: Iterable[bytes], complaints: _Complaints) -> None:
-        self.staging.begin()
-        for count, one in enumerate(read_manifest(lines, self.rules), start=1):
+    def _groups(self, lines: Iterable[bytes], complaints: _Complaints) -> Iterator[list[Entry]]:
+        group: list[Entry] = []
+        for one in read_manifest(lines, self.rules):
             if isinstance(one, Finding):
                 complaints.add(one)
                 continue
-            earlier_line_no = self.staging.add(one)
-            if earlier_line_no is not None:
-                complaints.add(self._duplicate(one, earlier_line_no))
-            if count % _ENTRIES_PER_GROUP == 0:
-                self.staging.commit()
-                self.staging.begin()
-        self.staging.commit()
+            group.append(one)
+            if len(group) == _ENTRIES_PER_GROUP:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlannedEntry]:
+        """Decide a group of entries and keep what was decided; complain about those that cannot be used."""
+        keys = [entry.key for entry in entries]
+        recalled = self.staging.recall(keys)
+        missing: list[tuple[Entry, PathComplaint]] = []
+        planned = [
+            self._decide(entry, key, recalled.get(key), missing)
+            for entry, key in zip(entries, keys, strict=True)
+        ]
+        earlier_lines = self.staging.add(planned)
+        for entry, complaint in missing:
+            if entry.line_no not in earlier_lines:
+                complaints.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+        if earlier_lines:
+            for entry in entries:
+                if entry.line_no in earlier_lines:
+                    complaints.add(self._duplicate(entry, earlier_lines[entry.line_no]))
+        return planned
+
+    def _decide(
+        self,
+        entry: Entry,
+        key: bytes,
+        recalled: Recalled | None,
+        missing: list[tuple[Entry, PathComplaint]],
+    ) -> PlannedEntry:
+        looked = self.tree.inspect(entry.path)
+        complaint = looked if isinstance(looked, PathComplaint) else None
+        source = None if isinstance(looked, PathComplaint) else fingerprint_of(looked)
+        if recalled is None:
+            entry_id, planned = None, plan_entry(None, source, retry=self.retry)
+        else:
+            entry_id = recalled.entry_id
+            planned = (
+                UNCHANGED
+                if source is not None and recalled.is_accepted(source)
+                else plan_entry(self.staging.known(key), source, retry=self.retry)
+            )
+        if planned.step is Step.MISSING and complaint is not None:
+            missing.append((entry, complaint))
+        return PlannedEntry(entry, key, source, planned, entry_id)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
@@ -123,28 +189,13 @@ class Preparation:
             remedy="Remove one of the two lines",
         )
 
-    def _decide_all(self, complaints: _Complaints) -> int:
-        """Decide every staged entry and return how many files are larger than the documented limit."""
+    def _oversized_count(self, planned: list[PlannedEntry]) -> int:
+        """Return how many files that are to be sent are larger than the documented limit."""
         limit_bytes = self.profile.size_limit_bytes or float("inf")
-        oversized_count = 0
-        for page in self.staging.pages():
-            planned = [self._decide(staged, complaints) for staged in page]
-            oversized_count += sum(
-                one.step is Step.SEND and one.source is not None and one.source.size > limit_bytes
-                for one in planned
-            )
-            self.staging.begin()
-            self.staging.record_plan(planned)
-            self.staging.commit()
-        return oversized_count
-
-    def _decide(self, staged: StagedEntry, complaints: _Complaints) -> StagedEntry:
-        looked = self.tree.inspect(staged.entry.path)
-        source = None if isinstance(looked, PathComplaint) else looked.fingerprint
-        planned = plan_entry(staged.known, source, retry=self.retry)
-        if planned.step is Step.MISSING and isinstance(looked, PathComplaint):
-            complaints.add(looked.finding(where=self.rules.where, line_no=staged.entry.line_no, place="path"))
-        return replace(staged, source=source, step=planned.step, note=planned.reason)
+        return sum(
+            one.planned.step is Step.SEND and one.source is not None and one.source.size > limit_bytes
+            for one in planned
+        )
 
     def _warnings(self, oversized_count: int) -> tuple[str, ...]:
         limit_bytes = self.profile.size_limit_bytes

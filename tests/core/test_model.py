@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -48,3 +50,11 @@ def test_any_text(path: str, purpose: str, other_path: str, other_purpose: str) 
     """Keys are made of any text, undecodable bytes included, and differ where entries do."""
     one, other = Entry(path=path, purpose=purpose), Entry(path=other_path, purpose=other_purpose)
     assert (one.key == other.key) is ((path, purpose) == (other_path, other_purpose))
+
+
+@given(path=ANY_TEXT, purpose=ANY_TEXT)
+def test_key_of_a_plain_entry(path: str, purpose: str) -> None:
+    """An entry without database and fields has the key of the same JSON that all others have theirs of."""
+    identity = json.dumps([path, purpose, None, []]).encode("ascii")
+    expected = hashlib.blake2b(identity, digest_size=16).digest()
+    assert Entry(path=path, purpose=purpose).key == expected

@@ -7,7 +7,7 @@ from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.receipts import receipt_of
-from bulk_upload.edge.ledger.staging import Staging
+from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -22,6 +22,7 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "Recalled",
     "Staging",
     "open_ledger",
     "receipt_of",

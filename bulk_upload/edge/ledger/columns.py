@@ -54,6 +54,13 @@ def from_path(path: str) -> bytes:
         return from_exact_text(path)
 
 
+def to_path(column: object) -> str:
+    """Return the file name in a column that `from_path` made."""
+    if not isinstance(column, bytes):
+        raise TypeError(f"expected bytes, found {type(column).__name__}")
+    return os.fsdecode(column)
+
+
 def from_text(text: str) -> str:
     """Return text as SQLite can hold it: surrogates, which UTF-8 has no form for, are spelled out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

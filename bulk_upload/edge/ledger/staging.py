@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.names import sent_name
-from bulk_upload.core.plan import KnownEntry, Step
+from bulk_upload.core.plan import UNCHANGED, KnownEntry, Step
 from bulk_upload.core.work import StagedEntry, StepTotal
 from bulk_upload.edge.ledger import orphans
 from bulk_upload.edge.ledger.columns import (
@@ -23,6 +23,7 @@ from bulk_upload.edge.ledger.columns import (
     to_exact_text,
     to_fingerprint,
     to_integer,
+    to_path,
 )
 from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.opening import reading_uri
@@ -30,36 +31,86 @@ from bulk_upload.edge.ledger.schema import CREATE
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.work import PlannedEntry
 
 PAGE_ENTRIES = 512
 
-# Texts are kept exactly, as `from_exact_text` has them: an entry that comes back must have the key it had.
+CACHE_KIB = 64 * 1024
+"""Of the temporary database, and half as much of the ledger: the keys of a million entries fit, and no more."""
+
+# Nearly all entries of a job that is run again are unchanged: their rows hold no more than which they are, the rest is
+# in the ledger. Of the others, texts are kept exactly, as `from_exact_text` has them: an entry that comes back must
+# have the key it had. `rest` holds what few entries have; `sent_name` is there only where it matters who shares it.
 _CREATE = """
 CREATE TABLE staged (
     seq                 INTEGER PRIMARY KEY,
     line_no             INTEGER NOT NULL,
-    key                 BLOB NOT NULL UNIQUE,
-    path                BLOB NOT NULL,
-    purpose             BLOB NOT NULL,
-    remote_name         BLOB,
-    vector_database_id  BLOB,
-    fields              TEXT NOT NULL,
-    sent_name           TEXT NOT NULL,
+    entry_id            INTEGER,
+    key                 BLOB,
+    path                BLOB,
+    purpose             BLOB,
+    rest                TEXT,
+    sent_name           TEXT,
     size                INTEGER,
     mtime_ns            INTEGER,
     inode               INTEGER,
-    step                TEXT,
-    note                TEXT NOT NULL DEFAULT ''
+    step                TEXT NOT NULL,
+    note                TEXT NOT NULL
 );
+CREATE UNIQUE INDEX staged_entry_id ON staged (entry_id) WHERE entry_id IS NOT NULL;
+CREATE UNIQUE INDEX staged_key ON staged (key) WHERE entry_id IS NULL;
+"""
+_INSERT = f"""
+INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, size, mtime_ns, inode, step, note)
+VALUES ({",".join("?" * 13)}) ON CONFLICT DO NOTHING
+"""
+_INSERT_UNCHANGED = f"""
+INSERT INTO staged (seq, line_no, entry_id, size, step, note)
+VALUES (?, ?, ?, ?, '{UNCHANGED.step.value}', '{UNCHANGED.reason}') ON CONFLICT DO NOTHING
+"""
+# By row where it was known: rows of a ledger lie in the order of its manifest, keys anywhere.
+_ENTRY = """
+LEFT JOIN ledger.entries e
+ON e.entry_id = coalesce(s.entry_id, (SELECT k.entry_id FROM ledger.entries k WHERE k.key = s.key))
+"""
+_KNOWN_COLUMNS = f"""
+e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.REASON_TEXT}, r.sha256
 """
 _SELECT = f"""
-SELECT s.seq, s.line_no, s.path, s.purpose, s.remote_name, s.vector_database_id, s.fields, s.sent_name,
-       s.size, s.mtime_ns, s.inode, s.step, s.note,
-       e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.REASON_TEXT}, r.sha256
-FROM staged s LEFT JOIN ledger.entries e ON e.key = s.key {{attempts}}
-     LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
+SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, s.size, s.mtime_ns, s.inode, s.step, s.note, {_KNOWN_COLUMNS},
+       e.path, e.purpose, e.remote_name, e.vector_database_id, e.fields
+FROM staged s {_ENTRY} {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
+_KNOWN = f"""
+SELECT {_KNOWN_COLUMNS} FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
+"""
+_RECALL = f"""
+SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}
+FROM ledger.entries e {{attempts}}
+"""
+
+
+_NO_REST = (None, None, ())
+_GATED = (Step.SEND, Step.COMPARE)
+"""Steps that entries which look alike to the server take one at a time."""
+
+
+class Recalled(NamedTuple):
+    """What the ledger last recorded of an entry, in columns: most need no more than a comparison."""
+
+    entry_id: int
+    state: str
+    size: object
+    mtime_ns: object
+    inode: object
+
+    def is_accepted(self, source: Fingerprint) -> bool:
+        """Whether the entry is accepted, and the file it was accepted for is the one that is there."""
+        columns = ("accepted", source.size, source.mtime_ns, source.inode)
+        return self[1:] == columns
 
 
 class Staging:
@@ -70,9 +121,12 @@ class Staging:
 
     def __init__(self, ledger_path: str | None) -> None:
         self._ledger_path: str | None = None
+        self._seq = 0
         with self._complaining():
             self._connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
-            self._connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;" + _CREATE)
+            self._connection.executescript(
+                f"PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -{CACHE_KIB};{_CREATE}"
+            )
         self.attach(ledger_path)
 
     def attach(self, ledger_path: str | None) -> None:
@@ -82,7 +136,9 @@ class Staging:
         self._ledger_path = ledger_path
         run_at_work = ledger_path is not None and run_is_at_work(ledger_path)
         self._attempts = orphans.open_attempts("ledger", run_at_work=run_at_work)
-        self._select = _SELECT.format(attempts=self._attempts)
+        self._select, self._known, self._recall = (
+            sql.format(attempts=self._attempts) for sql in (_SELECT, _KNOWN, _RECALL)
+        )
         if ledger_path is None:
             self._rows("ATTACH ':memory:' AS ledger")
             for statement in CREATE.replace("CREATE TABLE ", "CREATE TABLE ledger.").split(";"):
@@ -90,37 +146,47 @@ class Staging:
                     self._rows(statement)
             return
         self._rows("ATTACH ? AS ledger", (reading_uri(ledger_path),))
+        self._rows(f"PRAGMA ledger.cache_size = -{CACHE_KIB // 2}")
 
-    def add(self, entry: Entry) -> int | None:
-        """Add an entry; return the line of the earlier one when it is there already."""
-        key = entry.key
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Recalled]:
+        """Return what the ledger last recorded of the entries it knows among many, by key."""
+        marks = ",".join("?" * len(keys))
+        rows = self._rows(f"{self._recall} WHERE e.key IN ({marks})", keys)
+        return {row[0]: Recalled._make(row[1:]) for row in rows}
+
+    def known(self, key: bytes) -> KnownEntry | None:
+        """Return all that the ledger knows of one entry."""
+        rows = self._rows(f"{self._known} WHERE e.key = ?", (key,))
+        return _known_entry(rows[0]) if rows else None
+
+    def add(self, planned: Sequence[PlannedEntry]) -> dict[int, int]:
+        """Add entries as one transaction; return the line of the earlier one for each line that repeats one."""
+        rows: list[tuple[object, ...]] = []
+        unchanged: list[tuple[object, ...]] = []
+        for seq, one in enumerate(planned, start=self._seq + 1):
+            if one.planned is UNCHANGED and one.entry_id is not None and one.source is not None:
+                unchanged.append((seq, one.entry.line_no, one.entry_id, one.source.size))
+            else:
+                rows.append(_row(seq, one))
+        self._seq += len(planned)
         with self._complaining():
-            added = self._connection.execute(
-                "INSERT INTO staged (line_no, key, path, purpose, remote_name, vector_database_id, fields, sent_name)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-                (
-                    entry.line_no,
-                    key,
-                    from_exact_text(entry.path),
-                    from_exact_text(entry.purpose),
-                    _from_optional(entry.remote_name),
-                    _from_optional(entry.vector_database_id),
-                    json.dumps(entry.fields) if entry.fields else "[]",
-                    sent_name(entry.path, entry.remote_name),
-                ),
-            ).rowcount
-        if added:
-            return None
-        ((line_no,),) = self._rows("SELECT line_no FROM staged WHERE key = ?", (key,))
-        return int(line_no)
+            self._connection.execute("BEGIN")
+            added_count = self._connection.executemany(_INSERT_UNCHANGED, unchanged).rowcount
+            added_count += self._connection.executemany(_INSERT, rows).rowcount
+            self._connection.execute("COMMIT")
+        return {} if added_count == len(planned) else self._earlier_lines(planned)
 
-    def begin(self) -> None:
-        """Group the writes that follow; without it each one pays for a transaction of its own."""
-        self._rows("BEGIN")
-
-    def commit(self) -> None:
-        """End the group that `begin` began."""
-        self._rows("COMMIT")
+    def _earlier_lines(self, planned: Sequence[PlannedEntry]) -> dict[int, int]:
+        earlier = {}
+        for one in planned:
+            ((line_no,),) = self._rows(
+                "SELECT line_no FROM staged WHERE entry_id = ?1 UNION ALL"
+                " SELECT line_no FROM staged WHERE key = ?2 AND entry_id IS NULL AND ?1 IS NULL",
+                (one.entry_id, one.key),
+            )
+            if line_no != one.entry.line_no:
+                earlier[one.entry.line_no] = int(line_no)
+        return earlier
 
     def pages(
         self, steps: Collection[Step] | None = None, *, after_seq: int = 0
@@ -138,46 +204,24 @@ class Staging:
             yield [_staged(row) for row in rows]
             after_seq = rows[-1][0]
 
-    def find(self, key: bytes) -> StagedEntry | None:
-        """Return one entry as it stands now, with what the ledger knows of it by now."""
-        rows = self._rows(f"{self._select} WHERE s.key = ?", (key,))
-        return _staged(rows[0]) if rows else None
-
     def find_by_entry_id(self, entry_id: int) -> StagedEntry | None:
         """Return the manifest's entry for a ledger row, None where the manifest no longer has it."""
         rows = self._rows(
-            f"{self._select} WHERE s.key = (SELECT key FROM ledger.entries WHERE entry_id = ?)", (entry_id,)
+            f"{self._select} WHERE s.entry_id = ?1 OR"
+            " (s.entry_id IS NULL AND s.key = (SELECT key FROM ledger.entries WHERE entry_id = ?1))",
+            (entry_id,),
         )
         return _staged(rows[0]) if rows else None
 
-    def record_plan(self, planned: Iterable[StagedEntry]) -> None:
-        """Keep what was decided for each entry."""
-        values = [
-            (
-                *((None, None, None) if one.source is None else from_fingerprint(one.source)),
-                one.step,
-                one.note,
-                one.seq,
-            )
-            for one in planned
-        ]
-        with self._complaining():
-            self._connection.executemany(
-                "UPDATE staged SET size = ?, mtime_ns = ?, inode = ?, step = ?, note = ? WHERE seq = ?",
-                values,
-            )
-
     def totals(self) -> dict[Step, StepTotal]:
         """Return how many entries and bytes each step has."""
-        rows = self._rows(
-            "SELECT step, count(*), coalesce(sum(size), 0) FROM staged WHERE step IS NOT NULL GROUP BY step"
-        )
+        rows = self._rows("SELECT step, count(*), coalesce(sum(size), 0) FROM staged GROUP BY step")
         return {Step(step): StepTotal(entry_count=count, file_bytes=size) for step, count, size in rows}
 
     def twin_count(self) -> int:
         """Return how many entries share sent name, size and purpose with another and so go one at a time."""
         ((count,),) = self._rows(
-            "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM staged WHERE step IN ('send', 'compare')"
+            "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM staged WHERE sent_name IS NOT NULL"
             " GROUP BY sent_name, size, purpose HAVING n > 1)"
         )
         return int(count)
@@ -186,7 +230,7 @@ class Staging:
         """Return how many of the manifest's entries the ledger has in each state."""
         rows = self._rows(
             f"SELECT coalesce({orphans.STATE}, 'pending'), count(*)"
-            f" FROM staged s LEFT JOIN ledger.entries e ON e.key = s.key {self._attempts} GROUP BY 1"
+            f" FROM staged s {_ENTRY} {self._attempts} GROUP BY 1"
         )
         return {EntryState(state): count for state, count in rows}
 
@@ -212,28 +256,58 @@ class Staging:
             ) from None
 
 
+def _row(seq: int, one: PlannedEntry) -> tuple[object, ...]:
+    entry, step = one.entry, one.planned.step
+    rest = (entry.remote_name, entry.vector_database_id, entry.fields)
+    return (
+        seq,
+        entry.line_no,
+        one.entry_id,
+        one.key,
+        from_exact_text(entry.path),
+        from_exact_text(entry.purpose),
+        None if rest == _NO_REST else json.dumps(rest),
+        sent_name(entry.path, entry.remote_name) if step in _GATED else None,
+        *((None, None, None) if one.source is None else from_fingerprint(one.source)),
+        # An enum's member would take sqlite3 several times as long as its text.
+        step.value,
+        one.planned.reason,
+    )
+
+
 def _staged(row: tuple[object, ...]) -> StagedEntry:
-    seq, line_no, path, purpose, remote_name, database, fields, name = row[:8]
-    step, note = row[11:13]
+    seq, line_no, path = row[:3]
+    step, note = row[8:10]
+    known = _known_entry(row[10:17])
+    if path is None and known is not None:
+        entry, source = _entry_in_ledger(row[17:], to_integer(line_no)), known.fingerprint
+    else:
+        entry, source = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:8])
     return StagedEntry(
         seq=to_integer(seq),
-        entry=Entry(
-            path=to_exact_text(path),
-            purpose=to_exact_text(purpose),
-            remote_name=_to_optional(remote_name),
-            vector_database_id=_to_optional(database),
-            fields=tuple((key, value) for key, value in json.loads(str(fields))),
-            line_no=to_integer(line_no),
-        ),
-        sent_name=str(name),
-        source=to_fingerprint(row[8:11]),
-        known=_known(row[13:]),
-        step=None if step is None else Step(str(step)),
+        entry=entry,
+        sent_name=sent_name(entry.path, entry.remote_name),
+        source=source,
+        known=known,
+        step=Step(str(step)),
         note=str(note),
     )
 
 
-def _known(row: tuple[object, ...]) -> KnownEntry | None:
+def _entry(row: tuple[object, ...], line_no: int) -> Entry:
+    path, purpose, rest = row
+    remote_name, database, fields = _NO_REST if rest is None else json.loads(str(rest))
+    return Entry(
+        path=to_exact_text(path),
+        purpose=to_exact_text(purpose),
+        remote_name=remote_name,
+        vector_database_id=database,
+        fields=tuple((key, value) for key, value in fields),
+        line_no=line_no,
+    )
+
+
+def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
     entry_id, state = row[:2]
     reason, sha256 = row[5:]
     if entry_id is None:
@@ -247,9 +321,14 @@ def _known(row: tuple[object, ...]) -> KnownEntry | None:
     )
 
 
-def _from_optional(text: str | None) -> bytes | None:
-    return None if text is None else from_exact_text(text)
-
-
-def _to_optional(column: object) -> str | None:
-    return None if column is None else to_exact_text(column)
+def _entry_in_ledger(row: tuple[object, ...], line_no: int) -> Entry:
+    """Return an unchanged entry as the ledger has it. Its file exists and was sent, so no text of it is odd."""
+    path, purpose, remote_name, database, fields = row
+    return Entry(
+        path=to_path(path),
+        purpose=str(purpose),
+        remote_name=None if remote_name is None else to_path(remote_name),
+        vector_database_id=None if database is None else str(database),
+        fields=tuple(json.loads(str(fields)).items()),
+        line_no=line_no,
+    )

@@ -11,9 +11,11 @@ from typing import Any
 
 from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, InDoubt, Outcome, SentBody
+from bulk_upload.core.plan import PlannedStep, Step
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.records import AttemptOver, Concluded, Intent
-from bulk_upload.edge.ledger import JobIdentity, Ledger, LedgerReader, LedgerStore, open_ledger
+from bulk_upload.core.work import PlannedEntry
+from bulk_upload.edge.ledger import JobIdentity, Ledger, LedgerReader, LedgerStore, Staging, open_ledger
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.opening import open_for_writing
 
@@ -45,6 +47,23 @@ def body(fingerprint: Fingerprint = PRINT, *, complete: bool = True) -> SentBody
         sha256="a" * 64,
         fingerprint=fingerprint,
     )
+
+
+def planned(
+    one: Entry,
+    *,
+    source: Fingerprint | None = PRINT,
+    step: Step = Step.SEND,
+    reason: str = "",
+    entry_id: int | None = None,
+) -> PlannedEntry:
+    """An entry that something was decided for."""
+    return PlannedEntry(one, one.key, source, PlannedStep(step=step, reason=reason), entry_id)
+
+
+def stage(staging: Staging, *entries: Entry) -> dict[int, int]:
+    """Stage entries that are to be sent; return the earlier line of each line that repeats one."""
+    return staging.add([planned(one) for one in entries])
 
 
 @asynccontextmanager

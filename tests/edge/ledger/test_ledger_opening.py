@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_stage import JOB, START_S, accepted, entry, exported, files, opened, query, stored
+from ledger_stage import JOB, START_S, accepted, entry, exported, files, opened, query, stage, stored
 
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, opening
 from bulk_upload.edge.ledger.opening import open_for_reading, open_for_writing
@@ -231,7 +231,7 @@ def test_damage_inside_is_reported_as_an_unusable_ledger(tmp_path: Path) -> None
     with pytest.raises(LedgerUnusable, match="malformed"):
         exported(path)
     staging = Staging(os.fspath(path))
-    staging.add(entry("f1"))
+    stage(staging, entry("f1"))
     with pytest.raises(LedgerUnusable, match="cannot compare"):
         staging.states()
     staging.close()
@@ -279,7 +279,7 @@ async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     async with opened(path) as ledger:
         await ledger.writer.run(lambda store: store.register([entry("f")], utc_s=START_S))
         staging.attach(path)
-        staging.add(entry("f"))
+        stage(staging, entry("f"))
         assert staging.states() == {"pending": 1}
     staging.close()
     assert [row.path for row in exported(path)] == ["f"]
@@ -407,7 +407,7 @@ def test_a_ledger_in_a_folder_of_others_is_readable(open_folder: Path) -> None:
     with as_nobody():
         assert [row.path for row in exported(path)] == ["f"]
         staging = Staging(os.fspath(path))
-        staging.add(entry("f"))
+        stage(staging, entry("f"))
         assert staging.states() == {"pending": 1}
         staging.close()
         with pytest.raises(LedgerUnusable, match="cannot lock") as caught:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ledger_stage import LOST, PRINT, START_S, accepted, entry, intent, opened, stored
+from ledger_stage import LOST, PRINT, START_S, accepted, entry, intent, opened, planned, stage, stored
 
 from bulk_upload.core.model import EntryState, Fingerprint, Rejected
-from bulk_upload.core.plan import KnownEntry, Step
-from bulk_upload.core.work import StagedEntry, StepTotal
+from bulk_upload.core.plan import UNCHANGED, KnownEntry, Step
+from bulk_upload.core.work import PlannedEntry, StagedEntry, StepTotal
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.edge.ledger.staging import PAGE_ENTRIES
 from bulk_upload.errors import LedgerUnusable
@@ -36,15 +36,13 @@ def all_staged(staging: Staging, *steps: Step) -> list[StagedEntry]:
 def test_ten_thousand_entries_in_pages(staging: Staging) -> None:
     """Entries come back in manifest order, a page at a time, as they went in."""
     entries = [entry(f"folder-{number % 7}/f{number}", line_no=number + 1) for number in range(MANY)]
-    staging.begin()
-    assert {staging.add(one) for one in entries} == {None}
-    staging.commit()
+    assert stage(staging, *entries) == {}
     pages = list(staging.pages())
     assert {len(page) for page in pages[:-1]} == {PAGE_ENTRIES}
     found = [one for page in pages for one in page]
     assert [one.entry for one in found] == entries
     assert [one.sent_name for one in found] == [f"f{number}" for number in range(MANY)]
-    assert {(one.source, one.known, one.step) for one in found} == {(None, None, None)}
+    assert {(one.source, one.known, one.step) for one in found} == {(PRINT, None, Step.SEND)}
     (rest,) = staging.pages(after_seq=found[-3].seq)
     assert [one.entry for one in rest] == entries[-2:]
 
@@ -52,20 +50,19 @@ def test_ten_thousand_entries_in_pages(staging: Staging) -> None:
 def test_ten_thousand_plans_and_their_totals(staging: Staging) -> None:
     """What was decided is kept, counted, and read back by step while it is being written."""
     steps = (Step.SEND, Step.SETTLED, Step.BLOCKED, Step.COMPARE)
-    staging.begin()
-    for number in range(MANY):
-        staging.add(entry(f"f{number}"))
-    staging.commit()
     assert staging.totals() == {}
-    for page in staging.pages():
-        staging.begin()
-        staging.record_plan(
-            replace(
-                one, source=Fingerprint(size=one.seq, mtime_ns=1, inode=1), step=steps[one.seq % 4], note="n"
-            )
-            for one in page
+    for start in range(1, MANY + 1, 1000):
+        staging.add(
+            [
+                planned(
+                    entry(f"f{number}", line_no=number),
+                    source=Fingerprint(size=number, mtime_ns=1, inode=1),
+                    step=steps[number % 4],
+                    reason="n",
+                )
+                for number in range(start, start + 1000)
+            ]
         )
-        staging.commit()
     sums = {step: sum(range(number or 4, MANY + 1, 4)) for number, step in enumerate(steps)}
     assert staging.totals() == {
         step: StepTotal(entry_count=MANY // 4, file_bytes=sums[step]) for step in steps
@@ -79,9 +76,10 @@ def test_ten_thousand_plans_and_their_totals(staging: Staging) -> None:
 
 def test_an_entry_is_staged_once(staging: Staging) -> None:
     """The second of two equal lines is told the line of the first; another purpose or field is another entry."""
-    assert staging.add(entry("a", line_no=3)) is None
-    assert staging.add(entry("a", line_no=9)) == 3
-    assert staging.add(entry("a", line_no=9, remote_name="other")) == 3
+    assert stage(staging, entry("a", line_no=3)) == {}
+    assert stage(staging, entry("a", line_no=9)) == {9: 3}
+    assert stage(staging, entry("b", line_no=9), entry("a", line_no=10, remote_name="other")) == {10: 3}
+    assert stage(staging, *(entry("c", line_no=number) for number in (11, 12, 13))) == {12: 11, 13: 11}
     for number, other in enumerate(
         (
             entry("a", purpose="x"),
@@ -90,8 +88,8 @@ def test_an_entry_is_staged_once(staging: Staging) -> None:
             entry("a", fields=(("k", "w"),)),
         )
     ):
-        assert staging.add(replace(other, line_no=20 + number)) is None
-    assert len(all_staged(staging)) == 5
+        assert stage(staging, replace(other, line_no=20 + number)) == {}
+    assert len(all_staged(staging)) == 7
 
 
 def test_twins_are_counted(staging: Staging) -> None:
@@ -105,11 +103,15 @@ def test_twins_are_counted(staging: Staging) -> None:
         ("a/y", "p", 1, Step.SEND),
         ("b/z", "p", 1, Step.SEND),
     ]
-    for path, purpose, _, _ in plans:
-        staging.add(entry(path, purpose=purpose, remote_name="y" if path == "b/z" else None))
-    staging.record_plan(
-        replace(one, source=replace(PRINT, size=plan[2]), step=plan[3])
-        for one, plan in zip(all_staged(staging), plans, strict=True)
+    staging.add(
+        [
+            planned(
+                entry(path, purpose=purpose, remote_name="y" if path == "b/z" else None),
+                source=replace(PRINT, size=size),
+                step=step,
+            )
+            for path, purpose, size, step in plans
+        ]
     )
     assert staging.twin_count() == 4
 
@@ -123,7 +125,7 @@ def test_entries_stand_beside_what_the_ledger_knows(tmp_path: Path, staging: Sta
         store.tried(ids[3], LOST)
         store.tried(ids[4], accepted("id-2"))
     for name in ("done", "new", "unknown", "bad", "doubtful"):
-        staging.add(entry(name))
+        stage(staging, entry(name))
     assert staging.states() == {EntryState.PENDING: 5}
     staging.attach(os.fspath(tmp_path / "a"))
     known = {one.entry.path: one.known for one in all_staged(staging)}
@@ -142,11 +144,10 @@ def test_entries_stand_beside_what_the_ledger_knows(tmp_path: Path, staging: Sta
         EntryState.REJECTED: 1,
         EntryState.IN_DOUBT: 1,
     }
-    found = staging.find(entry("done").key)
+    found = staging.find_by_entry_id(2)
     assert found is not None
-    assert found == staging.find_by_entry_id(2)
+    assert found.entry == entry("done")
     assert found.known == known["done"]
-    assert staging.find(entry("nobody").key) is None
     assert staging.find_by_entry_id(5) is None
     assert staging.find_by_entry_id(77) is None
     staging.attach(None)
@@ -154,17 +155,72 @@ def test_entries_stand_beside_what_the_ledger_knows(tmp_path: Path, staging: Sta
     assert staging.find_by_entry_id(2) is None
 
 
+def test_what_the_ledger_recorded_last_is_recalled_by_key(tmp_path: Path) -> None:
+    """Of many entries, those the ledger knows come back with state and fingerprint; each can be had in full."""
+    with stored(tmp_path / "a") as store:
+        ids = store.known(*(entry(name) for name in ("new", "done", "open")))
+        store.tried(ids[1], accepted("id-1"))
+        store.intended(ids[2])
+    staging = Staging(os.fspath(tmp_path / "a"))
+    keys = {name: entry(name).key for name in ("new", "done", "open", "unknown")}
+    recalled = staging.recall(list(keys.values()))
+    assert recalled == {
+        keys["new"]: (1, "pending", None, None, None),
+        keys["done"]: (2, "accepted", PRINT.size, PRINT.mtime_ns, PRINT.inode),
+        keys["open"]: (3, "in_doubt", PRINT.size, PRINT.mtime_ns, PRINT.inode),
+    }
+    assert [name for name, key in keys.items() if key in recalled and recalled[key].is_accepted(PRINT)] == [
+        "done"
+    ]
+    assert not any(
+        recalled[keys["done"]].is_accepted(replace(PRINT, **{part: 3}))
+        for part in ("size", "mtime_ns", "inode")
+    )
+    assert staging.known(keys["done"]) == KnownEntry(
+        entry_id=2, state=EntryState.ACCEPTED, fingerprint=PRINT, sha256="a" * 64
+    )
+    assert staging.known(keys["unknown"]) is None
+    staging.close()
+
+
+def test_unchanged_entries_come_back_from_the_ledger(tmp_path: Path) -> None:
+    """An unchanged entry, odd names included, takes its place among the others; staged twice, it is named."""
+    odd = entry(
+        "f\udcff",
+        line_no=2,
+        remote_name="n\udcfe",
+        vector_database_id="v",
+        fields=(("a", "\U0001f600"), ("b", "")),
+    )
+    with stored(tmp_path / "a") as store:
+        (entry_id,) = store.known(odd)
+        store.tried(entry_id, accepted("id-1"))
+    staging = Staging(os.fspath(tmp_path / "a"))
+    unchanged = PlannedEntry(odd, odd.key, PRINT, UNCHANGED, entry_id)
+    first, third = planned(entry("a", line_no=1)), planned(entry("b", line_no=3))
+    assert staging.add([first, unchanged, third]) == {}
+    assert staging.add([planned(replace(odd, line_no=4), entry_id=entry_id)]) == {4: 2}
+    assert staging.add([unchanged._replace(entry=replace(odd, line_no=5))]) == {5: 2}
+    found = all_staged(staging)
+    assert [one.entry for one in found] == [first.entry, odd, third.entry]
+    assert (found[1].source, found[1].step, found[1].note) == (PRINT, Step.SETTLED, "accepted")
+    assert staging.find_by_entry_id(entry_id) == found[1]
+    assert staging.totals()[Step.SETTLED] == StepTotal(entry_count=1, file_bytes=PRINT.size)
+    assert staging.states() == {EntryState.PENDING: 2, EntryState.ACCEPTED: 1}
+    staging.close()
+
+
 async def test_a_staging_sees_what_a_run_writes(tmp_path: Path, staging: Staging) -> None:
     """Attached to a ledger that is being written, it shows each commit, and keeps no write waiting."""
     path = os.fspath(tmp_path / "a")
-    staging.add(entry("a"))
+    stage(staging, entry("a"))
     async with opened(path) as ledger:
         staging.attach(path)
         assert all_staged(staging)[0].known is None
-        staging.begin()
+        staging._rows("BEGIN")
         assert staging.states() == {EntryState.PENDING: 1}
         await ledger.writer.run(lambda store: store.register([entry("a")], utc_s=START_S))
-        staging.commit()
+        staging._rows("COMMIT")
         assert all_staged(staging)[0].known == KnownEntry(entry_id=1, state=EntryState.PENDING)
         await ledger.writer.run(lambda store: store.settle(1, EntryState.INVALID, reason="x", utc_s=START_S))
         assert staging.states() == {EntryState.INVALID: 1}
@@ -173,7 +229,7 @@ async def test_a_staging_sees_what_a_run_writes(tmp_path: Path, staging: Staging
 async def test_a_plan_sees_what_a_dead_run_left_open(tmp_path: Path, staging: Staging) -> None:
     """Planned without a run, an open attempt of a dead one is in doubt; one of a run at work is not."""
     path = os.fspath(tmp_path / "a")
-    staging.add(entry("a"))
+    stage(staging, entry("a"))
     in_doubt = KnownEntry(
         entry_id=1,
         state=EntryState.IN_DOUBT,
@@ -200,8 +256,7 @@ def test_a_staging_cannot_write_the_ledger(tmp_path: Path) -> None:
         store.known(entry("a"))
     before = path.read_bytes()
     staging = Staging(os.fspath(path))
-    staging.add(entry("a"))
-    staging.record_plan([replace(one, source=PRINT, step=Step.SEND) for one in all_staged(staging)])
+    stage(staging, entry("a"))
     assert staging.states() == {EntryState.PENDING: 1}
     staging.close()
     assert path.read_bytes() == before
@@ -221,19 +276,17 @@ def test_any_entry_comes_back_with_the_key_it_had(staging: Staging, text: str) -
         vector_database_id=f"v{text}",
         fields=(("a", text), ("a", "twice"), (text, "")),
     )
-    staging.add(odd)
+    stage(staging, odd)
     (found,) = all_staged(staging)
     assert found.entry == odd
     assert found.entry.key == odd.key
-    assert staging.find(odd.key) == found
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**63 - 1, 2**63, 2**64 - 1, -(2**70)])
 def test_any_fingerprint_comes_back(staging: Staging, number: int) -> None:
     """No inode and no time is too large to be planned with."""
     source = Fingerprint(size=1, mtime_ns=number, inode=abs(number))
-    staging.add(entry("a"))
-    staging.record_plan([replace(one, source=source, step=Step.SEND) for one in all_staged(staging)])
+    staging.add([planned(entry("a"), source=source)])
     assert [one.source for one in all_staged(staging)] == [source]
 
 
@@ -242,6 +295,6 @@ def test_no_room_for_temporary_files_is_said_so(staging: Staging) -> None:
     staging._rows("PRAGMA max_page_count = 20")
     entries = (entry(f"f{number}" * 10) for number in range(10_000))
     with pytest.raises(LedgerUnusable, match="full") as caught:
-        all(staging.add(one) is None for one in entries)
+        all(stage(staging, one) == {} for one in entries)
     assert "TMPDIR" in str(caught.value.hint)
     assert not isinstance(caught.value.__cause__, sqlite3.Error)
