@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
 from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.name_template import NameTemplate
 from bulk_upload.core.network import DIRECT
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import key_and_source
@@ -58,6 +59,7 @@ class Job:
         allow_outside: absolute paths and leading `..` may name files outside the root.
         force: send entries whose purpose is unknown.
         moved_root: the tree moved to another root since the ledger was made.
+        name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
     """
 
     manifest: str
@@ -68,6 +70,7 @@ class Job:
     allow_outside: bool = False
     force: bool = False
     moved_root: bool = False
+    name_template: str | None = None
 
 
 class Uploader:
@@ -185,6 +188,7 @@ class Uploader:
             purposes=self._profile.purposes,
             allow_unknown_purpose=job.force,
             file_field=self._profile.file_field,
+            name_template=None if job.name_template is None else NameTemplate(job.name_template),
         )
         return Preparation(
             rules=rules, tree=tree, staging=staging, profile=self._profile, retry=self._settings.retry

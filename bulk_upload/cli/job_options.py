@@ -60,6 +60,13 @@ _OPTIONS = (
     click.option("--force", is_flag=True, help="Send entries whose purpose is unknown."),
     click.option("--moved-root", is_flag=True, help="The same tree has moved to another root."),
     click.option(
+        "--name-template",
+        type=WORD,
+        metavar="T",
+        help="Name at the server of entries without remote_name, of {name}, {stem}, {ext}, {folder} and {hash8}, "
+        "such as '{folder}-{name}'.",
+    ),
+    click.option(
         "--retry",
         metavar="WHAT",
         default="",
@@ -76,7 +83,16 @@ def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:
     """Return the job that a command's options mean."""
-    names = ("ledger", "root", "purpose", "follow_symlinks", "allow_outside", "force", "moved_root")
+    names = (
+        "ledger",
+        "root",
+        "purpose",
+        "follow_symlinks",
+        "allow_outside",
+        "force",
+        "moved_root",
+        "name_template",
+    )
     return Job(manifest=manifest, **{name: options[name] for name in names})
 
 

@@ -15,6 +15,8 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from bulk_upload.core.name_template import NameTemplate
+
 FIELD_NAMES = ("path", "purpose", "remote_name", "vector_database_id", "fields")
 """The fields of an entry. Whatever else the form needs goes under `fields`."""
 
@@ -30,7 +32,8 @@ class ManifestRules:
 
     `where` names the manifest in findings, and its suffix helps where the content does not tell the format.
     `root` and `root_as_typed` are those of `paths.relative_path`. `default_purpose` is for entries that name
-    none. `file_field` is the form field of the file itself, which no entry may set.
+    none. `file_field` is the form field of the file itself, which no entry may set. `name_template` names the files
+    of entries without a `remote_name`.
 
     Raises:
         UsageError: `default_purpose` is not a known purpose.
@@ -44,6 +47,7 @@ class ManifestRules:
     purposes: tuple[str, ...] = tuple(PURPOSES)
     allow_unknown_purpose: bool = False
     file_field: str = "files"
+    name_template: NameTemplate | None = None
 
     def __post_init__(self) -> None:
         if self.default_purpose is not None and not self.knows(self.default_purpose):
@@ -55,6 +59,10 @@ class ManifestRules:
     def knows(self, purpose: str) -> bool:
         """Whether entries may have this purpose."""
         return purpose in self.purposes or (self.allow_unknown_purpose and purpose != "")
+
+    def named(self, entry: Entry) -> Entry:
+        """Return an entry with the name that the template gives it, if there is one."""
+        return entry if self.name_template is None else self.name_template.named(entry)
 
     def finding(
         self, rule: str, line_no: int | None, *, found: str, remedy: str, place: str | None = None
@@ -89,7 +97,7 @@ def checked_entry(
         and is_plain(path)
     ):
         # Nearly all entries of a large manifest are like this one.
-        return Entry(path=path, purpose=usable_purpose, line_no=line_no)
+        return rules.named(Entry(path=path, purpose=usable_purpose, line_no=line_no))
     usable_path = _usable_path(rules, path)
     form_fields = tuple(sorted(fields))
     complaints = (
@@ -104,13 +112,15 @@ def checked_entry(
     findings = [*faults, *(complaint for complaint in complaints if complaint.place not in already)]
     if findings or isinstance(usable_path, PathComplaint) or usable_purpose is None:
         return findings
-    return Entry(
-        path=usable_path,
-        purpose=usable_purpose,
-        remote_name=remote_name,
-        vector_database_id=vector_database_id,
-        fields=form_fields,
-        line_no=line_no,
+    return rules.named(
+        Entry(
+            path=usable_path,
+            purpose=usable_purpose,
+            remote_name=remote_name,
+            vector_database_id=vector_database_id,
+            fields=form_fields,
+            line_no=line_no,
+        )
     )
 
 
