@@ -86,10 +86,6 @@ def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
         return UNCHANGED
     if known.fingerprint is None or source.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
-    if known.sha256 is None:
-        return PlannedStep(
-            step=Step.SEND, reason="touched since it was accepted, and no sha256 to compare with"
-        )
     return PlannedStep(step=Step.COMPARE, reason="touched since it was accepted; same size")
 
 
@@ -104,8 +100,12 @@ def _failed(known: KnownEntry, source: Fingerprint, retry: frozenset[EntryState]
     )
 
 
-def same_content(known: KnownEntry, sha256: str) -> PlannedStep:
-    """Return what a `COMPARE` becomes once the file's hash is known."""
-    if sha256 == known.sha256:
+def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:
+    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if anybody knows."""
+    if sent_sha256 is None:
+        return PlannedStep(
+            step=Step.SEND, reason="touched since it was accepted, and nothing to compare with"
+        )
+    if sha256 == sent_sha256:
         return PlannedStep(step=Step.SETTLED, reason="accepted; touched, same content")
     return PlannedStep(step=Step.SEND, reason="changed since it was accepted")

@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """An attempt is about to be made: recorded before its first byte leaves."""
+    """An attempt is about to be made: recorded before its first byte leaves.
+
+    `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of them.
+    """
 
     entry_id: int
     attempt_no: int
     sent_name: str
     fingerprint: Fingerprint
     at_utc_s: float
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

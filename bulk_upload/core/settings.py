@@ -37,7 +37,8 @@ class RunSettings:
             as a share of the entries to send.
         in_doubt: see InDoubtPolicy.
         settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
-            `settle_answered_s` the same for an answered 5xx.
+            `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
+            that lags longer makes a second copy.
         retry: settled states to try again.
         parked_max: how many entries may wait without a slot before no new one starts.
     """
@@ -50,7 +51,7 @@ class RunSettings:
     errors_share: float | None = None
     in_doubt: InDoubtPolicy = InDoubtPolicy.RECONCILE
     settle_s: float = 30.0
-    settle_answered_s: float = 2.0
+    settle_answered_s: float = 10.0
     retry: frozenset[EntryState] = frozenset()
     parked_max: int = 1000
 

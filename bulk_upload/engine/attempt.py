@@ -173,6 +173,8 @@ class Attempter:
             sent_name=passage.work.sent_name,
             fingerprint=source.fingerprint,
             at_utc_s=self._parts.clock.utc_s(),
+            # A stream has read nothing yet.
+            sha256=source.sha256 if isinstance(source, LoadedFile) else None,
         )
         # Shielded: an intent whose id nobody knows could not be withdrawn.
         with anyio.CancelScope(shield=True):

@@ -9,17 +9,19 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from bulk_upload.core.events import AttemptEnded
 from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed
-from bulk_upload.core.plan import KnownEntry, Step, plan_entry, same_content
+from bulk_upload.core.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.records import reason_in
 from bulk_upload.core.retry import Leave, Reconcile, RetryDecision, Settle, StopRun, TryAgain
 from bulk_upload.core.source import SourceError
+from bulk_upload.edge.ledger import receipt_of
 from bulk_upload.engine.attempt import Attempter, Passage, Resized, failed_to_open
+from bulk_upload.engine.comparing import Comparing
 from bulk_upload.engine.doubts import Adopted, Doubts, StillInDoubt
 from bulk_upload.engine.endings import Endings
 from bulk_upload.engine.twins import TwinKey
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Fingerprint, Outcome
+    from bulk_upload.core.model import Outcome
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.attempt import AttemptResult
@@ -52,10 +54,12 @@ class Carrier:
         self._attempter = Attempter(parts)
         self._doubts = Doubts(parts, parking)
         self._endings = Endings(parts)
+        self._comparing = Comparing(parts, parking, self._endings)
 
     async def carry(self, passage: Passage, *, holds_twin_key: bool = False) -> None:
         """Carry an entry that is to be sent, or compared first."""
-        if passage.work.step is Step.COMPARE and await self._same_as_before(passage):
+        known = passage.work.known if passage.work.step is Step.COMPARE else None
+        if known is not None and await self._comparing.settles(passage, known):
             return
         await self._through_the_gate(passage, holds_twin_key=holds_twin_key)
 
@@ -75,7 +79,13 @@ class Carrier:
         known = KnownEntry(entry_id=doubt.entry_id, state=EntryState.PENDING)
         if isinstance(resolution, Adopted):
             sent_as = await self._parts.ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
-            known = KnownEntry(entry_id=doubt.entry_id, state=EntryState.ACCEPTED, fingerprint=sent_as)
+            receipt = await self._parts.ledger.run(lambda store: receipt_of(store, doubt.entry_id))
+            known = KnownEntry(
+                entry_id=doubt.entry_id,
+                state=EntryState.ACCEPTED,
+                fingerprint=sent_as,
+                sha256=receipt.sha256,
+            )
         await self._plan_again(work, known)
 
     async def _plan_again(self, work: StagedEntry, known: KnownEntry) -> None:
@@ -87,52 +97,13 @@ class Carrier:
                 work, known.entry_id, EntryState.FAILED_LOCAL, "the file is no longer there"
             )
         else:
-            if known.state is not EntryState.PENDING:
-                await self._put_back(known.entry_id, planned.reason)
             passage = Passage(work=work, entry_id=known.entry_id, source=work.source)
+            if planned.step is Step.COMPARE:
+                if await self._comparing.settles(passage, known):
+                    return
+            elif known.state is not EntryState.PENDING:
+                await self._comparing.put_back(known.entry_id, planned.reason)
             await self._through_the_gate(passage, holds_twin_key=False)
-
-    async def _same_as_before(self, passage: Passage) -> bool:
-        """Whether nothing is sent of a touched file: it has the content its receipt is for, or none to read."""
-        work, known = passage.work, passage.work.known
-        if known is None:
-            raise AssertionError("only a known entry is compared")
-        try:
-            hashed = await self._hash(work.entry.path)
-        except SourceError as error:
-            await self._endings.settle(work, known.entry_id, EntryState.FAILED_LOCAL, error.reason)
-            return True
-        if hashed is None:
-            return True
-        sha256, fingerprint = hashed
-        passage.source = fingerprint
-        planned = same_content(known, sha256)
-        if planned.step is not Step.SETTLED:
-            await self._put_back(known.entry_id, planned.reason)
-            return False
-        await self._parts.ledger.run(lambda store: store.refresh(known.entry_id, fingerprint))
-        await self._endings.tell_accepted(work, known.entry_id)
-        return True
-
-    async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
-        """Hash a file as it is now; None when the run drains first. Raises SourceError."""
-        while not self._parts.drain.begun:
-            try:
-                with self._parts.drain.cut():
-                    return await self._parts.reader.sha256(path)
-            except SourceError as error:
-                if not error.local_limit:
-                    raise
-                policy = self._parts.settings.retry_policy
-                await self._park(policy.local_limit_s * (0.5 + self._parts.clock.jitter()))
-        return None
-
-    async def _put_back(self, entry_id: int, reason: str) -> None:
-        """Record that an accepted entry is to be sent anew."""
-        now = self._parts.clock.utc_s()
-        await self._parts.ledger.run(
-            lambda store: store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=now)
-        )
 
     async def _through_the_gate(self, passage: Passage, *, holds_twin_key: bool) -> None:
         """Send while no other entry that looks alike is on its way."""

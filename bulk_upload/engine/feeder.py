@@ -133,6 +133,7 @@ class Feeder:
                     sent_name=passage.work.sent_name,
                     fingerprint=file.fingerprint,
                     at_utc_s=now,
+                    sha256=file.sha256,
                 )
             )
         if intents:

@@ -12,7 +12,7 @@ from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 
 @pytest.mark.parametrize(
     ("settle_s", "answered", "expected_s"),
-    [(30.0, False, 30.0), (30.0, True, 2.0), (1.0, True, 1.0), (0.0, True, 0.0), (0.0, False, 0.0)],
+    [(30.0, False, 30.0), (30.0, True, 10.0), (1.0, True, 1.0), (0.0, True, 0.0), (0.0, False, 0.0)],
 )
 def test_settle_time(settle_s: float, answered: bool, expected_s: float) -> None:
     """An answered 5xx settles sooner than silence, and never later than the person asked for."""

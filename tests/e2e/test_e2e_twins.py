@@ -16,7 +16,8 @@ from e2e_witness import (
     uploads_of,
 )
 
-TWINS = "drop-stored@20%,stored-500@10%,stored-503@5%,500@5%,no-id@5%,truncated@5%,budget=2"
+TWINS = "drop-stored@20%,stored-500@10%,stored-503@5%,500@5%,no-id@5%,truncated@5%"
+"""Without a budget: one is for a file name and purpose, and all of these have the same."""
 
 
 def twins(folder: Path, count: int) -> Tree:
@@ -68,7 +69,7 @@ def test_a_lagging_list_doubles_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_eighty_twins_get_their_own_ids(tmp_path: Path, seed: int) -> None:
     """Eighty entries of one name and size under ambiguous faults: no wrong id, no extra copy."""
     with staged(tmp_path, f"{TWINS},seed={seed}") as stage:

@@ -231,6 +231,40 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     assert len(world.ledger.receipts()) == 2
 
 
+def _touched_without_a_hash() -> World:
+    world = _touched()
+    world.ledger.connection.execute("UPDATE receipts SET sha256 = NULL")
+    return world
+
+
+def test_what_was_sent_is_read_back_where_nobody_hashed_it() -> None:
+    """A run that died left no hash: the server's own copy tells that the touched file is the same, once for all."""
+    world = _touched_without_a_hash()
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _starts(ran) == []
+    assert len(world.ledger.sha256s()) == 1
+
+
+def test_a_copy_that_is_another_one_is_superseded() -> None:
+    """Read back and different: the file is sent anew."""
+    world = _touched_without_a_hash()
+    world.files.write_size("a.jsonl", 1000)
+    assert len(_starts(world.run())) == 1
+
+
+def test_a_file_that_cannot_be_compared_now_stays_accepted() -> None:
+    """Where the server does not answer, its receipt holds until the next run looks again."""
+    world = _touched_without_a_hash()
+    world.server.list_fails = 1
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _starts(ran) == []
+    assert world.ledger.sha256s() == {}
+    world.run()
+    assert len(world.ledger.sha256s()) == 1
+
+
 def test_a_touched_file_that_cannot_be_read_fails() -> None:
     """What cannot be compared is settled as failed with the reason."""
     world = _touched()
@@ -283,7 +317,7 @@ def test_a_file_whose_answer_was_lost_is_found(fate: Fate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "waits_s"), [(Fate.LOSE_UNSTORED, 30.0), (Fate.FAIL_UNSTORED, 2.0)], ids=["lost", "answered"]
+    ("fate", "waits_s"), [(Fate.LOSE_UNSTORED, 30.0), (Fate.FAIL_UNSTORED, 10.0)], ids=["lost", "answered"]
 )
 def test_a_file_that_is_not_at_the_server_is_sent_again(fate: Fate, waits_s: float) -> None:
     """Absence is believed once the settle time has passed, and not before."""

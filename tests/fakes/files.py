@@ -42,6 +42,7 @@ class MemoryFiles:
     def __init__(self) -> None:
         self._files: dict[str, MemoryFile] = {}
         self._paths: dict[int, str] = {}
+        self._contents: dict[int, bytes] = {}
         self._write_count = 0
 
     def write(self, path: str, content: bytes) -> None:
@@ -50,6 +51,7 @@ class MemoryFiles:
         inode = 1000 + self._write_count
         self._files[path] = MemoryFile(content, mtime_ns=self._write_count * 1_000_000, inode=inode)
         self._paths[inode] = path
+        self._contents[inode] = content
 
     def write_size(self, path: str, size: int) -> None:
         """Put a new version of `size` bytes in place that no other version has the content of."""
@@ -72,6 +74,14 @@ class MemoryFiles:
     def find(self, path: str) -> MemoryFile | None:
         """Return a file as it is now."""
         return self._files.get(path)
+
+    def copy(self, path: str) -> None:
+        """Put the same content in place with another inode and mtime, as rsync, a restore or a git clone does."""
+        self.write(path, self._files[path].content)
+
+    def content_of(self, inode: int) -> bytes:
+        """Return the content of a version that existed at some time."""
+        return self._contents[inode]
 
     def path_of(self, inode: int) -> str:
         """Return the path of a version that existed at some time."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.opening import unusable
 from bulk_upload.edge.ledger.schema import CREATE
-from bulk_upload.errors import LedgerUnusable
+from bulk_upload.errors import LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,7 @@ class LedgerFile:
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.executescript(CREATE + _WATCH)
+        self.job = JOB
 
     def begin_run(self, *, utc_s: float) -> LedgerStore:
         """Return a store for a new run, as opening a ledger does; what a dead run left open is in doubt then."""
@@ -52,10 +55,26 @@ class LedgerFile:
             self.connection.execute("ROLLBACK")
         store = LedgerStore(self.connection)
         self.connection.execute("BEGIN IMMEDIATE")
-        claim(self.connection, JOB, moved_root=False, utc_s=utc_s)
+        claim(self.connection, self.job, moved_root=False, utc_s=utc_s)
         store.begin_run(version="test", utc_s=utc_s)
         self.connection.execute("COMMIT")
         return store
+
+    def move_root(self, root: str) -> None:
+        """Take the ledger to another root; without the person's word for it that is refused."""
+        moved = replace(self.job, root=root)
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        if self.run_count():
+            with pytest.raises(LedgerMismatch):
+                claim(self.connection, moved, moved_root=False, utc_s=0.0)
+            claim(self.connection, moved, moved_root=True, utc_s=0.0)
+        self.job = moved
+
+    def sha256s(self) -> dict[str, str]:
+        """Return the hash in every receipt that has one, by file id."""
+        rows = self.connection.execute("SELECT file_id, sha256 FROM receipts WHERE sha256 IS NOT NULL")
+        return dict(rows)
 
     def states(self) -> dict[str, EntryState]:
         """Return the state of every entry by its path."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 from collections import defaultdict, deque
@@ -15,7 +16,7 @@ from bulk_upload.core.timestamps import utc_text
 from fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 ID_AGE_S_MIN = 5.0
 """How long ago an id was answered before it is answered a second time, so that its owner has it recorded."""
@@ -193,6 +194,7 @@ class FakeServer:
         self.request_count = 0
         self.active_count = 0
         self.list_fails = 0
+        self.content_of: Callable[[int], bytes] = lambda _: b""
         self._seed = seed
         self._answered: list[tuple[float, str]] = []
         self._id_count = 0
@@ -283,6 +285,11 @@ class FakeServer:
             return None
         now = _now()
         return [self._listed(one) for one in self.stored if one.file_id == file_id and one.stored_at <= now]
+
+    def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of a file's bytes, None for a stranger's."""
+        sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
+        return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
 
     def utc_s(self) -> float:
         """Return the server's wall-clock time."""

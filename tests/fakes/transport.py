@@ -143,6 +143,13 @@ class FakeTransport:
         self._note_clock()
         return page
 
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of what the server has for an id. Raises Unanswered."""
+        files = await self._server.look_up(file_id)
+        if files is None:
+            raise Unanswered(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
+        return self._server.sha256_of(file_id) if files else None
+
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises Unanswered."""
         found = await self._server.look_up(file_id)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import random
 import selectors
+import warnings
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -150,7 +152,18 @@ def run_virtually(
             # What the tasks say while they are swept away is nobody's business any more.
             loop.set_exception_handler(lambda *_: None)
             loop.end_by(float("inf"))
+            _forget_what_never_began(loop)
             raise
+
+
+def _forget_what_never_began(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the coroutines whose first step did not come: Python would complain of each of them later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for task in asyncio.all_tasks(loop):
+            work = task.get_coro()
+            if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()
 
 
 def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:

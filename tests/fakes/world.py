@@ -205,6 +205,7 @@ class World:
         self.seed = seed
         self.files = MemoryFiles()
         self.server = FakeServer(seed, faults=faults, settings=server)
+        self.server.content_of = self.files.content_of
         self.ledger = LedgerFile()
         self.entries: list[Entry] = []
         self.now = 0.0

@@ -169,13 +169,18 @@ class LedgerStore:
             )
         )
 
-    def refresh(self, entry_id: int, fingerprint: Fingerprint) -> None:
-        """Record that a touched file still has the content its receipt is for."""
+    def refresh(self, entry_id: int, fingerprint: Fingerprint, *, sha256: str) -> None:
+        """Record that a touched file still has the content its receipt is for, and the hash of that."""
         cursor = self.connection.execute(
             "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
             (*from_fingerprint(fingerprint), entry_id),
         )
         _require_changed(cursor)
+        self.connection.execute(
+            "UPDATE receipts SET sha256 = ? WHERE sha256 IS NULL"
+            " AND receipt_id = (SELECT receipt_id FROM entries WHERE entry_id = ?)",
+            (sha256, entry_id),
+        )
 
     def adopt(
         self,
@@ -317,8 +322,8 @@ class LedgerStore:
 
     def _intend(self, intent: Intent) -> int:
         cursor = self.connection.execute(
-            "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 intent.entry_id,
                 self.run_id,
@@ -326,6 +331,7 @@ class LedgerStore:
                 intent.sent_name,
                 *from_fingerprint(intent.fingerprint),
                 utc_text(intent.at_utc_s),
+                intent.sha256,
             ),
         )
         return cursor.lastrowid or 0
@@ -333,7 +339,7 @@ class LedgerStore:
     def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
+            " candidate_id = ?, sha256 = coalesce(?, sha256) WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
                 utc_text(over.at_utc_s),

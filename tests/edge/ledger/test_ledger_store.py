@@ -260,7 +260,7 @@ def test_settle_explain_and_refresh_change_one_thing_each(store: Store) -> None:
     )
     store.explain(one, "still gone")
     assert store.row(one) == row | {"reason": "still gone"}
-    store.refresh(one, NEWER)
+    store.refresh(one, NEWER, sha256="a" * 64)
     assert store.row(one) == row | {"reason": "still gone", "size": 200, "mtime_ns": 2, "inode": 8}
     store.settle(one, EntryState.PENDING, reason=None, utc_s=START_S + 4)
     assert store.row(one)["settled_utc"] is None
@@ -282,7 +282,7 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
     for step in (
         lambda: store.settle(77, EntryState.PENDING, reason=None, utc_s=START_S),
         lambda: store.explain(77, "why"),
-        lambda: store.refresh(77, PRINT),
+        lambda: store.refresh(77, PRINT, sha256="a" * 64),
         lambda: store.withdraw([1], reason="late", utc_s=START_S),
         lambda: store.conclude(attempt_over(1, one, accepted("id-1"))),
         lambda: store.conclude(attempt_over(77, one, accepted("id-1"))),
@@ -457,8 +457,8 @@ def test_any_fingerprint_comes_back(store: Store, fingerprint: Fingerprint) -> N
     assert store.attempt_fingerprint(1) == fingerprint
     assert store.adopt(doubt(store), listed("id-1"), sha256=None, utc_s=START_S)
     assert receipt_of(store, one).file_bytes == fingerprint.size
-    store.refresh(one, PRINT)
-    store.refresh(one, fingerprint)
+    store.refresh(one, PRINT, sha256="a" * 64)
+    store.refresh(one, fingerprint, sha256="a" * 64)
 
 
 ODD_TEXTS = ["\ud800", "\udcff", "\udfff a \ud83d", "a\0b", "ü\u202e\n", "x" * 100_000, ""]
