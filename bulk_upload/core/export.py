@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRow:
+class ExportRow(NamedTuple):
     """One line of an export. Column names and their order are a contract; columns may be added at the end.
+
+    A tuple, because an export of a million entries makes a million of them.
 
     `status` is an `EntryState` value, or `superseded` for a receipt that a newer version of the file replaced.
     `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests.
@@ -29,9 +29,7 @@ class ExportRow:
     settled_utc: str | None = None
 
 
-COLUMNS = tuple(one.name for one in fields(ExportRow))
-
-_values = attrgetter(*COLUMNS)
+COLUMNS = ExportRow._fields
 
 # The full-width forms start a formula in spreadsheets with an East Asian locale.
 _FORMULA_STARTS = frozenset("=+-@|\uff1d\uff0b\uff0d\uff20")
@@ -47,15 +45,25 @@ def csv_cells(row: ExportRow) -> list[str]:
     A cell that would start a formula gets a leading apostrophe; control characters are spelled out. Surrogate
     escapes stay: encoded with `surrogateescape` they become the bytes of the file name again.
     """
-    return [
-        "" if value is None else str(value) if isinstance(value, int) else _safe(value)
-        for value in _values(row)
-    ]
+    return ["" if value is None else str(value) if isinstance(value, int) else _safe(value) for value in row]
+
+
+def plain_csv_line(row: ExportRow) -> str | None:
+    """Return a row as its line of CSV where no cell has to be changed or quoted, as in nearly all rows; else None."""
+    cells = ["" if value is None else value if isinstance(value, str) else str(value) for value in row]
+    line = ",".join(cells)
+    if (
+        line.count(",") == len(cells) - 1
+        and '"' not in line
+        and line.isprintable()
+        and _FORMULA_STARTS.isdisjoint([cell[:1] for cell in cells])
+    ):
+        return line
+    return None
 
 
 def _safe(value: str) -> str:
-    # Nothing printable steers; the quick look pays where a million rows are written.
-    text = value if value.isprintable() else _STEERING.sub(_spelled, value)
+    text = _STEERING.sub(_spelled, value)
     return f"'{text}" if text[:1] in _FORMULA_STARTS else text
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _TO_THE_SECOND = re.compile(r".{8,10}[T ][0-9]{2}:?[0-9]{2}:?[0-9]{2}.*", re.ASCII | re.DOTALL)
 
 
+@lru_cache(maxsize=16)
 def utc_text(utc_s: float) -> str:
-    """Return seconds since 1970 as `2026-06-18T09:30:00.123456Z`."""
+    """Return seconds since 1970 as `2026-06-18T09:30:00.123456Z`.
+
+    Remembered for a moment: one record writes the same time into several rows.
+    """
     return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 

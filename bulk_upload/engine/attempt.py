@@ -94,9 +94,11 @@ class Attempter:
         except SourceError as error:
             result = error
         finally:
-            # Whatever kept the request from beginning, a cancellation too: the ledger must not expect its end.
-            with anyio.CancelScope(shield=True):
-                await self._withdraw(passage)
+            passage.loaded = None
+            if passage.attempt_id is not None:
+                # Whatever kept the request from beginning, a cancellation too: the ledger must not expect its end.
+                with anyio.CancelScope(shield=True):
+                    await self._withdraw(passage, passage.attempt_id)
         return result
 
     async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
@@ -104,8 +106,10 @@ class Attempter:
         async with AsyncExitStack() as opened:
             source: Source | None = None
             try:
-                with self._parts.drain.cut():
-                    source = await opened.enter_async_context(self._opened(passage))
+                source = _read_ahead(passage)
+                if source is None:
+                    with self._parts.drain.cut():
+                        source = await opened.enter_async_context(self._opened(passage))
                 if source is not None:
                     await self._intend(passage, source)
                     await self._outlast_pause(ticket)
@@ -129,14 +133,11 @@ class Attempter:
             ended_utc_s=self._parts.clock.utc_s(),
         )
 
-    async def _withdraw(self, passage: Passage) -> None:
-        """Record that an intent will not be acted on, where there is one."""
-        attempt_id, passage.attempt_id, passage.loaded = passage.attempt_id, None, None
-        if attempt_id is not None:
-            now = self._parts.clock.utc_s()
-            await self._parts.ledger.run(
-                lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
-            )
+    async def _withdraw(self, passage: Passage, attempt_id: int) -> None:
+        """Record that an intent will not be acted on."""
+        passage.attempt_id = None
+        now = self._parts.clock.utc_s()
+        await self._parts.ledger.run(lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now))
 
     async def _outlast_pause(self, ticket: Ticket) -> None:
         """Wait out a pause that the server asked for while the file was opened and its intent recorded."""
@@ -146,18 +147,15 @@ class Attempter:
 
     @asynccontextmanager
     async def _opened(self, passage: Passage) -> AsyncIterator[Source]:
-        loaded, passage.loaded = passage.loaded, None
         path = passage.work.entry.path
-        if loaded is None and passage.source.size <= SMALL_FILE_BYTES_MAX:
+        if passage.source.size <= SMALL_FILE_BYTES_MAX:
             (result,) = await self._parts.reader.load([path])
             if isinstance(result, SourceGrew):
                 raise Resized(result.fingerprint)
             if isinstance(result, SourceError):
                 raise result
-            loaded = result
-        if loaded is not None:
-            _require_size(loaded.fingerprint, passage)
-            yield loaded
+            _require_size(result.fingerprint, passage)
+            yield result
             return
         async with await self._parts.reader.open(path) as stream:
             _require_size(stream.fingerprint, passage)
@@ -236,6 +234,14 @@ class Attempter:
             return await parts.ledger.run(lambda store: store.conclude(over, reopen=judgement.reopen))
         finally:
             parts.permits.recorded()
+
+
+def _read_ahead(passage: Passage) -> LoadedFile | None:
+    """Take what was read ahead for this attempt, if anything was."""
+    loaded, passage.loaded = passage.loaded, None
+    if loaded is not None:
+        _require_size(loaded.fingerprint, passage)
+    return loaded
 
 
 def _require_size(found: Fingerprint, passage: Passage) -> None:

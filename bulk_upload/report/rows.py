@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from enum import StrEnum
-from operator import attrgetter
 from typing import TYPE_CHECKING, BinaryIO
 
-from bulk_upload.core.export import COLUMNS, csv_cells
+from bulk_upload.core.export import COLUMNS, csv_cells, plain_csv_line
 from bulk_upload.report.replacing import replaced
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.export import ExportRow
 
-_values = attrgetter(*COLUMNS)
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
@@ -36,12 +35,21 @@ def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
     Raises:
         OSError: the stream cannot be written.
     """
-    writer = csv.writer(_Encoding(stream), lineterminator="\n")
-    writer.writerow(COLUMNS)
+    text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
     count = 0
-    for row in rows:
-        writer.writerow(csv_cells(row))
-        count += 1
+    try:
+        writer.writerow(COLUMNS)
+        for row in rows:
+            line = plain_csv_line(row)
+            if line is None:
+                writer.writerow(csv_cells(row))
+            else:
+                text.write(f"{line}\n")
+            count += 1
+    finally:
+        # The stream stays the caller's, and open.
+        text.detach()
     return count
 
 
@@ -64,7 +72,7 @@ def json_line(row: ExportRow) -> bytes:
     All of it is ASCII: an undecodable byte of a file name is the escape `\\udcXX`, as in manifests, and reading the
     line gives the same text back.
     """
-    return _encode(dict(zip(COLUMNS, _values(row), strict=True))).encode("ascii") + b"\n"
+    return _encode(row._asdict()).encode("ascii") + b"\n"
 
 
 def write_rows(rows: Iterable[ExportRow], stream: BinaryIO, row_format: RowFormat) -> int:
@@ -82,13 +90,3 @@ def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> in
     """
     with replaced(path) as stream:
         return write_rows(rows, stream, row_format)
-
-
-class _Encoding:
-    """What `csv.writer` writes to: text becomes bytes, surrogate escapes the bytes they stand for."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(text.encode("utf-8", "surrogateescape"))

@@ -5,7 +5,6 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -126,7 +125,7 @@ def test_jsonl_gives_back_exactly_the_row(raw: bytes, reason: str) -> None:
     assert line.isascii()
     assert line.count(b"\n") == 1
     read = json.loads(line)
-    assert read == asdict(row)
+    assert read == row._asdict()
     assert os.fsencode(read["path"]) == raw
 
 

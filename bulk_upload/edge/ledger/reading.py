@@ -124,29 +124,8 @@ class LedgerReader:
             raise unusable(self._path, error) from None
 
 
-def _export_row(row: tuple[str | int | bytes | None, ...]) -> ExportRow:
-    path, purpose, status, file_id, size, sha256, sent_name, attempts, http_status, reason, first, settled = (
-        row
-    )
-    return ExportRow(
-        path=os.fsdecode(path) if isinstance(path, bytes) else str(path),
-        purpose=str(purpose),
-        status=str(status),
-        file_id=_text(file_id),
-        bytes=_number(size),
-        sha256=_text(sha256),
-        sent_name=_text(sent_name),
-        attempts=_number(attempts) or 0,
-        http_status=_number(http_status),
-        reason=_text(reason),
-        first_seen_utc=_text(first),
-        settled_utc=_text(settled),
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+def _export_row(row: tuple[Any, ...]) -> ExportRow:
+    path, purpose, status, file_id, size, *rest = row
+    # A size that no INTEGER could hold is none that a column of numbers can show.
+    size = size if isinstance(size, int) else None
+    return ExportRow(os.fsdecode(path), purpose, status, file_id, size, *rest)
