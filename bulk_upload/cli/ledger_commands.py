@@ -101,7 +101,7 @@ def _fit(table: Table, console: Console) -> None:
         columns["file id"].header = f"file id ({statuses.pop()})"
 
 
-@ledger.command("export", short_help="Write one row an entry as CSV or JSON Lines.")
+@ledger.command("export", short_help="Write one row an entry as CSV, JSON Lines or Parquet.")
 @click.argument("ledger_path", metavar="LEDGER")
 @click.option(
     "--format",
@@ -127,6 +127,8 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
     form = RowFormat(row_format)
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_receipts=all_receipts)
+        if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
+            raise UsageError("a terminal cannot show Parquet", hint="name a file with -o FILE")
         if output == "-":
             with writing_stdout():
                 write_rows(rows, sys.stdout.buffer, form)

@@ -1,4 +1,4 @@
-"""Export rows as CSV and JSON Lines: to a stream, to a file that is replaced as a whole, or as they settle."""
+"""Export rows as CSV, JSON Lines and Parquet: to a stream, to a file that is replaced as a whole, or as they settle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from bulk_upload.core.export import COLUMNS, csv_cells, plain_csv_line
+from bulk_upload.report.parquet_rows import write_parquet
 from bulk_upload.report.replacing import replaced
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class RowFormat(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
@@ -77,7 +79,13 @@ def json_line(row: ExportRow) -> bytes:
 
 def write_rows(rows: Iterable[ExportRow], stream: BinaryIO, row_format: RowFormat) -> int:
     """Write rows in the given format; return how many."""
-    return (write_csv if row_format is RowFormat.CSV else write_jsonl)(rows, stream)
+    match row_format:
+        case RowFormat.CSV:
+            return write_csv(rows, stream)
+        case RowFormat.JSONL:
+            return write_jsonl(rows, stream)
+        case RowFormat.PARQUET:
+            return write_parquet(rows, stream)
 
 
 def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> int:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bulk_upload.core.export import COLUMNS
 from bulk_upload.core.model import EntryState
+from bulk_upload.report.parquet_rows import GROUP_ROWS, NUMBERS, TIMES
+from bulk_upload.report.rows import RowFormat
 
 PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
 
@@ -24,3 +26,13 @@ def test_the_page_names_exactly_the_columns() -> None:
 def test_the_page_names_exactly_the_statuses() -> None:
     """Every value of `status` is explained."""
     assert set(_first_cells("| status | meaning |")) == {*(one.value for one in EntryState), "superseded"}
+
+
+def test_the_page_names_the_formats_and_types_of_parquet() -> None:
+    """Formats, group size and the columns that are no texts are those of the code."""
+    assert f"--format {'|'.join(RowFormat)}`" in PAGE
+    section = " ".join(PAGE.partition("## Parquet")[2].partition("## ")[0].split())
+    assert f"{GROUP_ROWS:,} rows" in section
+    numbers = ", ".join(f"`{name}`" for name in NUMBERS[:-1])
+    assert f"{numbers} and `{NUMBERS[-1]}` are 64-bit integers" in section
+    assert " and ".join(f"`{name}`" for name in TIMES) + " are timestamps" in section

@@ -136,7 +136,7 @@ def test_jsonl_has_exactly_the_columns_in_order() -> None:
     assert read["file_id"] is None
 
 
-@pytest.mark.parametrize("row_format", RowFormat)
+@pytest.mark.parametrize("row_format", [RowFormat.CSV, RowFormat.JSONL])
 def test_rows_are_streamed(row_format: RowFormat) -> None:
     """A row is written before the next one is asked for, as far as the stream's own buffer goes."""
     stream = io.BytesIO()
