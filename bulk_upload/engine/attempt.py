@@ -98,7 +98,7 @@ class Attempter:
             if passage.attempt_id is not None:
                 # Whatever kept the request from beginning, a cancellation too: the ledger must not expect its end.
                 with anyio.CancelScope(shield=True):
-                    await self._withdraw(passage, passage.attempt_id)
+                    await self._withdraw(passage)
         return result
 
     async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
@@ -133,11 +133,14 @@ class Attempter:
             ended_utc_s=self._parts.clock.utc_s(),
         )
 
-    async def _withdraw(self, passage: Passage, attempt_id: int) -> None:
-        """Record that an intent will not be acted on."""
-        passage.attempt_id = None
-        now = self._parts.clock.utc_s()
-        await self._parts.ledger.run(lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now))
+    async def _withdraw(self, passage: Passage) -> None:
+        """Record that an intent will not be acted on, where there is one."""
+        attempt_id, passage.attempt_id = passage.attempt_id, None
+        if attempt_id is not None:
+            now = self._parts.clock.utc_s()
+            await self._parts.ledger.run(
+                lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
+            )
 
     async def _outlast_pause(self, ticket: Ticket) -> None:
         """Wait out a pause that the server asked for while the file was opened and its intent recorded."""
