@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 PAGE_ENTRIES = 512
 
-CACHE_KIB = 64 * 1024
-"""Of the temporary database, and half as much of the ledger: the keys of a million entries fit, and no more."""
+CACHE_KIB = 32 * 1024
+"""Of the temporary database, and as much of the ledger: the keys of a million entries fit, and no more."""
 
 # Nearly all entries of a job that is run again are unchanged: their rows hold no more than which they are, the rest is
 # in the ledger. Of the others, texts are kept exactly, as `from_exact_text` has them: an entry that comes back must
@@ -146,7 +146,7 @@ class Staging:
                     self._rows(statement)
             return
         self._rows("ATTACH ? AS ledger", (reading_uri(ledger_path),))
-        self._rows(f"PRAGMA ledger.cache_size = -{CACHE_KIB // 2}")
+        self._rows(f"PRAGMA ledger.cache_size = -{CACHE_KIB}")
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, Recalled]:
         """Return what the ledger last recorded of the entries it knows among many, by key."""
