@@ -31,7 +31,7 @@ from bulk_upload.edge.ledger.schema import CREATE
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.work import PlannedEntry
@@ -180,9 +180,9 @@ class Staging:
         earlier = {}
         for one in planned:
             ((line_no,),) = self._rows(
-                "SELECT line_no FROM staged WHERE entry_id = ?1 UNION ALL"
-                " SELECT line_no FROM staged WHERE key = ?2 AND entry_id IS NULL AND ?1 IS NULL",
-                (one.entry_id, one.key),
+                "SELECT line_no FROM staged WHERE entry_id = :entry_id UNION ALL"
+                " SELECT line_no FROM staged WHERE key = :key AND entry_id IS NULL AND :entry_id IS NULL",
+                {"entry_id": one.entry_id, "key": one.key},
             )
             if line_no != one.entry.line_no:
                 earlier[one.entry.line_no] = int(line_no)
@@ -207,9 +207,9 @@ class Staging:
     def find_by_entry_id(self, entry_id: int) -> StagedEntry | None:
         """Return the manifest's entry for a ledger row, None where the manifest no longer has it."""
         rows = self._rows(
-            f"{self._select} WHERE s.entry_id = ?1 OR"
-            " (s.entry_id IS NULL AND s.key = (SELECT key FROM ledger.entries WHERE entry_id = ?1))",
-            (entry_id,),
+            f"{self._select} WHERE s.entry_id = :entry_id OR"
+            " (s.entry_id IS NULL AND s.key = (SELECT key FROM ledger.entries WHERE entry_id = :entry_id))",
+            {"entry_id": entry_id},
         )
         return _staged(rows[0]) if rows else None
 
@@ -238,7 +238,7 @@ class Staging:
         """Drop everything."""
         self._connection.close()
 
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         with self._complaining():
             return self._connection.execute(sql, values).fetchall()
 
