@@ -163,7 +163,12 @@ def _forget_what_never_began(loop: asyncio.AbstractEventLoop) -> None:
         for task in asyncio.all_tasks(loop):
             work = task.get_coro()
             if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                # anyio's task groups wrap what they start; the inner coroutine did not begin either.
+                wrapper = None if work.cr_frame is None else work.cr_frame.f_locals.get("self")
+                wrapped = getattr(wrapper, "_coro", None)
                 work.close()
+                if inspect.iscoroutine(wrapped):
+                    wrapped.close()
 
 
 def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
