@@ -66,13 +66,15 @@ class SentBody:
     """What one attempt put on the wire.
 
     `complete` is True from the moment before the last piece was handed over: False proves that the server
-    cannot have the file, True only that it may. `sha256` is of the file's bytes, known once all were read.
+    cannot have the file, True only that it may. `handed_bytes` counts the bytes of the form that were handed over,
+    `sha256` is of the file's bytes, known once all were read.
     """
 
     sent_name: str
     purpose: str
     file_bytes: int
     complete: bool
+    handed_bytes: int = 0
     sha256: str | None = None
     fingerprint: Fingerprint | None = None
 
@@ -130,12 +132,15 @@ class Throttled:
 class Unavailable:
     """The attempt failed before the body was complete: the server cannot have the file.
 
-    `answered` tells a server that said no (5xx, 408) from one that could not be reached.
+    `answered` tells a server that said no (5xx, 408) from one that could not be reached. `cut_off` says that the
+    connection broke with part of the body on its way: a server that refuses a body and closes at once looks like
+    that, its answer lost with the connection.
     """
 
     reason: str
     http_status: int | None = None
     request_id: str | None = None
+    cut_off: bool = False
 
     @property
     def answered(self) -> bool:

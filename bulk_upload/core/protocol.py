@@ -67,11 +67,11 @@ def decipher(
     return lost_answer(sent, f"the server answered with the unknown status {status}")
 
 
-def lost_answer(sent: SentBody, reason: str) -> Outcome:
+def lost_answer(sent: SentBody, reason: str, *, connection_lost: bool = False) -> Outcome:
     """Return the outcome of an attempt that ended without a usable answer."""
     if sent.complete:
         return InDoubt(reason=reason, answered=False)
-    return Unavailable(reason=reason)
+    return Unavailable(reason=reason, cut_off=connection_lost and sent.handed_bytes > 0)
 
 
 def _success(status: int, body: bytes, sent: SentBody, request_id: str | None) -> Outcome:

@@ -114,7 +114,9 @@ class RetryPolicy:
                 return TryAgain(delay_s=self.local_limit_s * (0.5 + jitter), uses_attempt=False)
             case NotSent(reason=reason):
                 return Leave(reason=reason)
-            case Unavailable(reason=reason):
+            case Unavailable(reason=reason, cut_off=cut_off):
+                if cut_off:
+                    reason = f"{reason}; the server closes while reading: too large?"
                 return self.again(
                     reason, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter
                 )

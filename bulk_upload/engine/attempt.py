@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
-from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.model import NotSent, SentBody, SourceFailed, Unavailable
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
@@ -33,7 +33,8 @@ class Passage:
     """One entry's way through a run: what is known of it now.
 
     `loaded` and `attempt_id` are set when the file was read and its intent recorded ahead; both serve the first
-    attempt only. `attempts_used` counts the attempts that count against the limit.
+    attempt only. `attempts_used` counts the attempts that count against the limit. `ask_first` is set once a
+    connection broke in the midst of the body: the server's reason is heard only when it is asked beforehand.
     """
 
     work: StagedEntry
@@ -43,6 +44,7 @@ class Passage:
     attempt_id: int | None = None
     attempt_no: int = 0
     attempts_used: int = 0
+    ask_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ class Attempter:
         # The file is closed by now: its place may be another's as soon as the slot is.
         duration_s = self._parts.clock.monotonic() - request.began_at
         concluded = await self._record(passage, ticket, request.attempt_id, report)
+        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+            passage.ask_first = True
         return AttemptResult(
             attempt_id=request.attempt_id,
             concluded=concluded,
@@ -207,6 +211,7 @@ class Attempter:
             purpose=work.entry.purpose,
             fields=tuple(form_fields(work.entry, parts.profile)),
             source=source,
+            ask_first=passage.ask_first,
         )
         try:
             return await parts.transport.send(

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import errno
 import secrets
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
-from bulk_upload.core.model import Accepted, NotSent, Refused, SentBody, SourceFailed, Unavailable
+from bulk_upload.core.model import (
+    Accepted,
+    NotSent,
+    Refused,
+    Rejected,
+    SentBody,
+    SourceFailed,
+    Unavailable,
+)
 from bulk_upload.core.multipart import frame
-from bulk_upload.core.network import DIRECT
 from bulk_upload.core.protocol import (
     ANSWER_BYTES_MAX,
     decipher,
@@ -26,63 +33,20 @@ from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most,
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.questions import Questions
+from bulk_upload.edge.transport.shipment import SendReport
 from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
-    from bulk_upload.core.network import Network
-    from bulk_upload.core.profile import Profile
     from bulk_upload.core.secret import Secret
-    from bulk_upload.core.source import Source, SourceError
+    from bulk_upload.core.source import SourceError
+    from bulk_upload.edge.transport.shipment import Shipment, TransportSettings
 
 _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSettings:
-    """How to reach one endpoint. Times are seconds.
-
-    `read_key_again` is asked, once, when the server refuses the key: it may have been rotated.
-
-    `keepalive_s` is below what usual servers use (nginx 75, uvicorn 5), so that a request rarely meets a
-    connection that the server is just closing.
-    """
-
-    endpoint: str
-    profile: Profile
-    api_key: Secret
-    read_key_again: Callable[[], Secret] | None = None
-    network: Network = DIRECT
-    team: str | None = None
-    connection_limit: int = 32
-    question_limit: int = 1
-    connect_s: float = 10.0
-    stall_s: float = 60.0
-    answer_s: float = 300.0
-    keepalive_s: float = 4.0
-    user_agent: str = "bulk-upload"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shipment:
-    """One file with what goes around it."""
-
-    sent_name: str
-    purpose: str
-    fields: tuple[tuple[str, str], ...]
-    source: Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendReport:
-    """What became of one shipment."""
-
-    outcome: Outcome
-    sent: SentBody
 
 
 class Transport:
@@ -101,6 +65,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._questions: Questions | None = None
         self._over_bytes = 0
+        self._ignores_expect = False
         self.clock_offset_s = 0.0
         """The server's clock minus ours, from the latest `Date` header; 0 until one was seen."""
 
@@ -183,7 +148,7 @@ class Transport:
             with sending.scope:
                 async with self._turns:
                     sending.moved_at = asyncio.get_running_loop().time()
-                    outcome = await self._request(shipment, body)
+                    outcome = await self._request(shipment, body, sending)
         except asyncio.CancelledError:
             on_cancelled(_report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled"))))
             raise
@@ -211,17 +176,20 @@ class Transport:
         """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
         return await self._open_questions().sha256_of(file_id)
 
-    async def _request(self, shipment: Shipment, body: UploadBody) -> Outcome:
+    async def _request(self, shipment: Shipment, body: UploadBody, sending: Sending) -> Outcome:
         session = self._open_session()
         key = self._credentials.current
+        asks = shipment.ask_first and not self._ignores_expect
         try:
-            response = await session.request(
-                self._settings.profile.method,
-                self._files_url,
-                data=body,
-                headers=self._authorization(key),
-                allow_redirects=False,
-            )
+            with self._asking(sending) if asks else nullcontext():
+                response = await session.request(
+                    self._settings.profile.method,
+                    self._files_url,
+                    data=body,
+                    headers=self._authorization(key),
+                    expect100=asks,
+                    allow_redirects=False,
+                )
             try:
                 answer = await _read_answer(response, body)
             finally:
@@ -230,7 +198,7 @@ class Transport:
             return self._lost(error, shipment, body)
         if body.failure is not None:
             return _source_failed(body.failure)
-        if not body.handed_bytes:
+        if not (body.handed_bytes or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(shipment, body), "the connection held an answer to another request")
         headers = lower_case_headers(response)
@@ -244,12 +212,13 @@ class Transport:
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)
-        if isinstance(outcome, Refused) and outcome.http_status == 401 and await self._credentials.renew(key):
-            outcome = Unavailable(
-                reason=f"{outcome.reason} (the key was read again)",
-                http_status=401,
-                request_id=outcome.request_id,
-            )
+        elif isinstance(outcome, Rejected) and asks and response.status == HTTPStatus.EXPECTATION_FAILED:
+            self._ignores_expect = True
+            outcome = _to_send_again(outcome, outcome.reason)
+        elif (
+            isinstance(outcome, Refused) and outcome.http_status == 401 and await self._credentials.renew(key)
+        ):
+            outcome = _to_send_again(outcome, f"{outcome.reason} (the key was read again)")
         return without_secret(outcome, self._credentials)
 
     def _lost(self, error: Exception, shipment: Shipment, body: UploadBody) -> Outcome:
@@ -257,7 +226,27 @@ class Transport:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        return lost_answer(sent_body(shipment, body), self._credentials.redact(words_of(error)))
+        return lost_answer(
+            sent_body(shipment, body), self._credentials.redact(words_of(error)), connection_lost=True
+        )
+
+    @contextmanager
+    def _asking(self, sending: Sending) -> Iterator[None]:
+        """Give the request up where the server answers nothing to `Expect`, and do not ask it again.
+
+        aiohttp waits for the answer without any limit, and has no way to send the body after all.
+        """
+
+        def give_up() -> None:
+            if not sending.body.handed_bytes:
+                self._ignores_expect = True
+                sending.end(GivenUp("the server does not answer `Expect: 100-continue`", stalled=True))
+
+        timer = asyncio.get_running_loop().call_later(self._settings.continue_s, give_up)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         server_s = http_date_s(headers.get("date", ""))
@@ -297,9 +286,15 @@ def sent_body(shipment: Shipment, body: UploadBody) -> SentBody:
         purpose=shipment.purpose,
         file_bytes=shipment.source.fingerprint.size,
         complete=body.complete,
+        handed_bytes=body.handed_bytes,
         sha256=body.sha256,
         fingerprint=shipment.source.fingerprint,
     )
+
+
+def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
+    """Return a refusal that was about how the request was made, and will be another one next time."""
+    return Unavailable(reason=reason, http_status=outcome.http_status, request_id=outcome.request_id)
 
 
 def _report(shipment: Shipment, body: UploadBody, outcome: Outcome) -> SendReport:

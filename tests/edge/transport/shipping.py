@@ -78,10 +78,17 @@ async def ship(
     fields: tuple[tuple[str, str], ...] = (("purpose", "fine-tune"),),
     on_handed: Callable[[int], None] = lambda count: None,
     cancelled: list[SendReport] | None = None,
+    ask_first: bool = False,
 ) -> SendReport:
     """Send one file."""
     return await transport.send(
-        Shipment(sent_name=name, purpose="fine-tune", fields=fields, source=source or loaded()),
+        Shipment(
+            sent_name=name,
+            purpose="fine-tune",
+            fields=fields,
+            source=source or loaded(),
+            ask_first=ask_first,
+        ),
         on_handed=on_handed,
         on_cancelled=([] if cancelled is None else cancelled).append,
     )
