@@ -11,6 +11,7 @@ from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.profile import FLOW, PROFILES
 from bulk_upload.errors import UsageError
 from bulk_upload.uploader import Job
@@ -97,9 +98,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
 
 
 _RETRY_WORDS = {
-    "rejected": EntryState.REJECTED,
-    "failed": EntryState.FAILED_LOCAL,
-    "invalid": EntryState.INVALID,
+    **{word: state for state, word in RETRY_WORDS.items()},
     # As `status` and every export spell it.
     "failed_local": EntryState.FAILED_LOCAL,
 }

@@ -18,6 +18,7 @@ from bulk_upload.cli.job_options import (
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
+from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
@@ -72,7 +73,10 @@ _VARIABLES = [
 )
 @click.option("--deadline", type=DURATION, help="Start nothing new after this long, such as 2h.")
 @click.option(
-    "--max-errors", type=COUNT_OR_SHARE, help="Stop when so many entries, or such a share of them, failed."
+    "--max-errors",
+    type=COUNT_OR_SHARE,
+    help="Stop when so many entries, or such a share of them, failed for one cause (default: the first "
+    f"{CANARY_MAX} of a run, or later {IN_A_ROW_MAX} in a row).",
 )
 @click.option(
     "--in-doubt",

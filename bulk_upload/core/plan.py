@@ -49,11 +49,12 @@ class PlannedStep:
 UNCHANGED = PlannedStep(step=Step.SETTLED, reason="accepted")
 """What an accepted entry gets whose file has the fingerprint that the ledger recorded last."""
 
-_RETRY_WORD = {
+RETRY_WORDS = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
 }
+"""What `--retry` calls the states it tries again."""
 
 
 def plan_entry(
@@ -94,7 +95,7 @@ def _failed(known: KnownEntry, source: Fingerprint, retry: frozenset[EntryState]
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, tried again as asked")
     if known.fingerprint is not None and source != known.fingerprint:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
-    word = _RETRY_WORD[known.state]
+    word = RETRY_WORDS[known.state]
     return PlannedStep(
         step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} tries it again"
     )

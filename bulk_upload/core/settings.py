@@ -33,8 +33,8 @@ class RunSettings:
         retry_policy: backoff and attempts.
         patience_s: how long the run may be throttled without getting anywhere.
         deadline_s: when the run drains, counted from its start.
-        errors_max: how many entries may be rejected or fail before the run drains; `errors_share` the same
-            as a share of the entries to send.
+        errors_max: how many entries may fail for one cause before the run drains; `errors_share` the same as a
+            share of the entries to send. Without either see `causes.FailureLimit`.
         in_doubt: see InDoubtPolicy.
         settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
             `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
@@ -59,11 +59,11 @@ class RunSettings:
         """Return how long after the end of an attempt absence may be believed."""
         return min(self.settle_answered_s, self.settle_s) if answered else self.settle_s
 
-    def errors_limit(self, to_send_count: int) -> float:
-        """Return how many failed entries end the run."""
-        limits = [float("inf")]
+    def errors_limit(self, to_send_count: int) -> float | None:
+        """Return how many entries that failed for one cause end the run, None where the person did not say."""
+        limits = []
         if self.errors_max is not None:
-            limits.append(self.errors_max)
+            limits.append(float(self.errors_max))
         if self.errors_share is not None:
             limits.append(self.errors_share * to_send_count)
-        return min(limits)
+        return min(limits, default=None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.causes import CAUSES_MAX, kind_of
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade
 from bulk_upload.core.model import EntryState, InDoubt, Obtained, Throttled
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.standing import Stop
 
-CAUSES_MAX = 50
 EXAMPLES_MAX = 3
-REASON_CHARS_MAX = 500
 
 _FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
-# Quoted names and words with digits differ from file to file; the HTTP status tells causes apart.
-_VARYING = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|(?<!HTTP )\b[\w.:-]*\d[\w.:-]*""")
 
 
 @dataclass(slots=True)
@@ -136,7 +132,7 @@ class Tally:
 
     def _add_cause(self, event: EntrySettled) -> None:
         reason = event.reason or "no reason recorded"
-        kind = _VARYING.sub("*", reason[:REASON_CHARS_MAX])
+        kind = kind_of(reason)
         cause = self.causes.get((event.state, kind))
         if cause is None:
             if len(self.causes) >= CAUSES_MAX:

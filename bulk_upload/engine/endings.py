@@ -34,7 +34,7 @@ class Endings:
     ) -> None:
         """Tell listeners about an ending that the ledger holds already."""
         if state.settled:
-            self._parts.oversight.on_settled(state)
+            self._parts.oversight.on_settled(state, reason)
         if file_bytes is None:
             file_bytes = 0 if work.source is None else work.source.size
         self._parts.emit(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.causes import FailureLimit
 from bulk_upload.core.events import Paused
 from bulk_upload.core.model import Accepted, EntryState, NotSent, SourceFailed, Throttled, Unavailable
 from bulk_upload.core.pacing import Patience
+from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.retry import RetryBudget
 from bulk_upload.core.standing import Standing, Stop
 from bulk_upload.core.timestamps import utc_text
@@ -40,8 +42,7 @@ class Oversight:
         self._emit = emit
         self._standing = Standing(entry_count=to_send_count)
         self._patience = Patience(settings.patience_s)
-        self._errors_limit = settings.errors_limit(to_send_count)
-        self._failed_count = 0
+        self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")
         self.budget = RetryBudget()
 
@@ -74,17 +75,19 @@ class Oversight:
             if stop is not None:
                 self._drain.begin(stop)
 
-    def on_settled(self, state: EntryState) -> None:
+    def on_settled(self, state: EntryState, reason: str | None) -> None:
         """Hear that an entry reached a settled state."""
         if state is EntryState.ACCEPTED:
+            self._failures.on_accepted()
             return
-        self._failed_count += 1
-        if self._failed_count >= self._errors_limit:
+        enough = self._failures.on_failed(state, reason or "no reason recorded")
+        if enough is not None:
             self._drain.begin(
                 Stop(
                     status=ExitStatus.UNFINISHED,
-                    reason=f"{self._failed_count} entries failed, as many as --max-errors allows",
-                    hint="look at the reasons above, mend what they name and run again",
+                    reason=enough,
+                    hint=f"mend that, then run again with --retry {RETRY_WORDS[state]}; "
+                    "--max-errors N bears more of one cause",
                 )
             )
 

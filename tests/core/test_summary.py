@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.causes import CAUSES_MAX
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -28,7 +29,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.standing import Stop
-from bulk_upload.core.summary import CAUSES_MAX, EXAMPLES_MAX, Tally, exit_status
+from bulk_upload.core.summary import EXAMPLES_MAX, Tally, exit_status
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)

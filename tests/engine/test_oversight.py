@@ -5,6 +5,7 @@ from fakes.server import Fate, Faults, ServerSettings
 from fakes.virtual_time import VirtualClock, on_virtual_time
 from fakes.world import Ran, Scene, World
 
+from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Paused
 from bulk_upload.core.model import (
     Accepted,
@@ -58,22 +59,66 @@ def _throttled(wait_s: float | None = None) -> Throttled:
     ("settings", "failures"),
     [(RunSettings(errors_max=3), 3), (RunSettings(errors_share=0.05), 5), (RunSettings(errors_max=1), 1)],
 )
-def test_a_run_with_too_many_failed_entries_drains(settings: RunSettings, failures: int) -> None:
-    """As many failed entries as the limit end the run; accepted ones do not count."""
+def test_a_run_with_too_many_failures_of_one_cause_drains(settings: RunSettings, failures: int) -> None:
+    """As many entries as the limit that failed for one cause end the run; accepted ones in between do not help."""
     watch = Watch(settings)
-    for _ in range(failures - 1):
-        watch.oversight.on_settled(EntryState.REJECTED)
-        watch.oversight.on_settled(EntryState.ACCEPTED)
+    for number in range(failures - 1):
+        watch.oversight.on_settled(EntryState.REJECTED, f"HTTP 422: line {number} is bad")
+        watch.oversight.on_settled(EntryState.ACCEPTED, None)
+    assert not watch.drain.begun
+    watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: line 77 is bad")
+    reason = watch.stop_reason or ""
+    assert reason.startswith(f"{failures} entr")
+    assert "rejected by the server: HTTP 422: line 77 is bad" in reason
+    assert "--max-errors" in reason
+
+
+def test_failures_of_different_causes_do_not_add_up() -> None:
+    """Each cause has its own count."""
+    watch = Watch(RunSettings(errors_max=3))
+    for _ in range(2):
+        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: bad")
+        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 413: too large")
+        watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
     assert watch.stop_reason is None
-    watch.oversight.on_settled(EntryState.FAILED_LOCAL)
-    assert watch.stop_reason == f"{failures} entries failed, as many as --max-errors allows"
 
 
-def test_a_run_without_a_limit_never_drains_for_errors() -> None:
-    """By default every entry may fail."""
+def test_the_first_entries_are_the_canary_of_the_rest() -> None:
+    """Ten entries that fail for one cause before anything was accepted end a run that was told no limit."""
+    watch = Watch()
+    for _ in range(CANARY_MAX - 1):
+        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
+    assert not watch.drain.begun
+    watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
+    assert watch.drain.stop is not None
+    assert watch.drain.stop.status is ExitStatus.UNFINISHED
+    assert (
+        watch.stop_reason == "the first 10 entries were all rejected by the server: HTTP 422: wrong purpose"
+    )
+    assert "--retry rejected" in watch.drain.stop.hint
+
+
+def test_a_run_that_got_somewhere_bears_a_hundred_in_a_row() -> None:
+    """Later it takes a hundred failures of one cause with nothing accepted in between."""
+    watch = Watch()
+    watch.oversight.on_settled(EntryState.ACCEPTED, None)
+    for _ in range(3):
+        for _ in range(IN_A_ROW_MAX - 1):
+            watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
+        watch.oversight.on_settled(EntryState.ACCEPTED, None)
+    assert not watch.drain.begun
+    for _ in range(IN_A_ROW_MAX):
+        watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
+    assert watch.stop_reason == (
+        "100 entries in a row were not readable here: cannot read the file: Input/output error"
+    )
+
+
+def test_invalid_entries_cost_no_request_and_end_no_run() -> None:
+    """Unless the person asked for it: finding all of them is what validation is for."""
     watch = Watch()
     for _ in range(1000):
-        watch.oversight.on_settled(EntryState.REJECTED)
+        watch.oversight.on_settled(EntryState.INVALID, "no `messages`")
     assert not watch.drain.begun
 
 
