@@ -118,8 +118,9 @@ class Attempter:
                 if source is None or self._parts.drain.begun:
                     self._parts.permits.cancel(ticket)
                     return None
-            except BaseException:
-                self._parts.permits.cancel(ticket)
+            except BaseException as error:
+                local_limit = isinstance(error, SourceError) and error.local_limit
+                self._parts.permits.cancel(ticket, local_limit=local_limit)
                 raise
             request = self._begin(passage, source)
             report = await self._send(passage, ticket, source, request)

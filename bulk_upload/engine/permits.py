@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Accepted, InDoubt, Throttled, Unavailable
+from bulk_upload.core.local_cap import LocalCap
+from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ class Permits:
         self._controller = controller
         self._clock = clock
         self._on_change = on_change
+        self._local = LocalCap()
         self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -36,7 +38,7 @@ class Permits:
     @property
     def limit(self) -> int:
         """How many requests may be unanswered now."""
-        return self._controller.limit
+        return self._local.limited(self._controller.limit)
 
     @property
     def pause_s(self) -> float:
@@ -45,7 +47,9 @@ class Permits:
 
     @property
     def reason(self) -> str:
-        """The controller's words for its present limit."""
+        """Why the limit is what it is, in words."""
+        if self.limit < self._controller.limit:
+            return f"{self.limit} in flight: this machine is short of descriptors or memory"
         return self._controller.explain()
 
     async def acquire(self, *, ahead: bool = False) -> Ticket | None:
@@ -79,9 +83,11 @@ class Permits:
         self._unrecorded -= 1
         self._pump()
 
-    def cancel(self, ticket: Ticket) -> None:
-        """Give a slot back that no request used."""
+    def cancel(self, ticket: Ticket, *, local_limit: bool = False) -> None:
+        """Give a slot back that no request used; `local_limit` when this machine had no room for one."""
         self.in_flight -= 1
+        if local_limit:
+            self._local.on_short(self.in_flight)
         self._controller.on_cancel(self._clock.monotonic(), ticket)
         self._pump()
 
@@ -112,6 +118,7 @@ class Permits:
         now = self._clock.monotonic()
         match outcome:
             case Accepted():
+                self._local.on_success()
                 self._controller.on_success(now, ticket, file_bytes)
             case Throttled(http_status=status, retry_after_s=wait_s):
                 self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429)
@@ -119,6 +126,9 @@ class Permits:
                 self._reject(now, ticket, retry_after_s=None, quota=False)
             case InDoubt() | Unavailable():
                 self._controller.on_failure(now, ticket)
+            case NotSent(local_limit=True):
+                self._local.on_short(self.in_flight)
+                self._controller.on_cancel(now, ticket)
             case _:
                 self._controller.on_cancel(now, ticket)
 
@@ -129,7 +139,7 @@ class Permits:
         )
 
     def _try_start(self) -> Ticket | None:
-        if self.in_flight >= self._controller.limit or self._unrecorded >= self._controller.limit:
+        if max(self.in_flight, self._unrecorded) >= self.limit:
             return None
         now = self._clock.monotonic()
         if self._controller.next_delay(now) > 0:

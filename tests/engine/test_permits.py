@@ -255,3 +255,20 @@ async def test_bytes_reach_the_controller() -> None:
     controller = RecordingController(1)
     _permits(controller=controller).handed(512)
     assert controller.heard == ["bytes 512"]
+
+
+# --- what this machine cannot bear
+
+
+@on_virtual_time
+async def test_a_local_limit_shrinks_what_is_in_flight_and_is_no_fault_of_the_server() -> None:
+    """Refused descriptors: the limit becomes what fitted, the controller hears of nothing but a cancel."""
+    controller = RecordingController(8)
+    permits = Permits(controller, VirtualClock(), on_change=lambda: None)
+    tickets = [ticket for _ in range(8) if (ticket := await permits.acquire()) is not None]
+    permits.answered(tickets.pop(), NotSent(reason="too many open files", local_limit=True), 0)
+    permits.recorded()
+    permits.cancel(tickets.pop(), local_limit=True)
+    assert permits.limit == 6
+    assert "short of descriptors" in permits.reason
+    assert controller.heard == ["cancel", "cancel"]

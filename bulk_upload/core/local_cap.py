@@ -1,0 +1,33 @@
+"""How many uploads this machine can bear, learnt from the moments when it could not."""
+
+from __future__ import annotations
+
+
+class LocalCap:
+    """A cap on the uploads in flight while descriptors or memory are short (EMFILE, ENFILE, ENOMEM).
+
+    Such a refusal is ours and says nothing about the server. What was in flight beside the refused upload did fit:
+    that is the cap. One more is tried after every whole round of uploads that went well.
+    """
+
+    def __init__(self) -> None:
+        self._cap: int | None = None
+        self._went_well_count = 0
+
+    def on_short(self, others_in_flight: int) -> None:
+        """Hear that an upload could not be made for lack of something local; so many others are in flight."""
+        self._cap = max(1, others_in_flight if self._cap is None else min(self._cap, others_in_flight))
+        self._went_well_count = 0
+
+    def on_success(self) -> None:
+        """Hear that an upload was made."""
+        if self._cap is None:
+            return
+        self._went_well_count += 1
+        if self._went_well_count >= self._cap:
+            self._cap += 1
+            self._went_well_count = 0
+
+    def limited(self, limit: int) -> int:
+        """Return a limit under the cap."""
+        return limit if self._cap is None else min(limit, self._cap)
