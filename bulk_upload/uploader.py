@@ -216,7 +216,9 @@ class Uploader:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
             reader = FileReader(
-                preparation.tree, thread_count=self._settings.concurrency + READING_THREADS_EXTRA
+                preparation.tree,
+                thread_count=self._settings.concurrency + READING_THREADS_EXTRA,
+                stuck_s=self._stall_s,
             )
             entries = StagedEntries(staging)
             transport = Transport(self._transport_settings(), self._clock)

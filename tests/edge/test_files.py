@@ -24,6 +24,7 @@ from bulk_upload.edge.files import (
     fingerprint_of,
     source_error,
 )
+from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
 
 SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]
@@ -320,7 +321,7 @@ async def test_reading_never_uses_the_default_executor(
     run = loop.run_in_executor
 
     def watched(executor: Any, function: Any, *args: Any) -> Any:
-        assert executor is reader._pool
+        assert executor._pool is reader._pool
         return run(executor, function, *args)
 
     monkeypatch.setattr(loop, "run_in_executor", watched)
@@ -328,3 +329,76 @@ async def test_reading_never_uses_the_default_executor(
     async with await reader.open("a") as stream:
         assert await stream.read() == b"x"
     await reader.sha256("a")
+
+
+# --- file systems that do not answer
+
+
+class DeadMount:
+    """A tree in which some files hang when they are opened, until the test lets them go."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self.released = threading.Event()
+
+    def absolute(self, relative_path: str) -> str:
+        return self._tree.absolute(relative_path)
+
+    def open_regular(self, relative_path: str) -> int:
+        if relative_path.startswith("dead"):
+            self.released.wait(60)
+        return self._tree.open_regular(relative_path)
+
+
+async def test_reads_that_hang_are_given_up_and_starve_nobody(tmp_path: Path, tree: SourceTree) -> None:
+    """Twice as many dead files as there are threads: each ends with its reason, and the living are read."""
+    mount = DeadMount(tree)
+    reader = FileReader(mount, thread_count=2, stuck_s=0.05)
+    (tmp_path / "alive").write_bytes(b"x")
+    for number in range(4):
+        (tmp_path / f"dead-{number}").touch()
+        with pytest.raises(SourceError, match="did not answer"):
+            await reader.open(f"dead-{number}")
+        (loaded,) = await reader.load(["alive"])
+        assert isinstance(loaded, LoadedFile)
+        async with await reader.open("alive") as stream:
+            assert await stream.read() == b"x"
+    # Four threads hang, and no more than two others live.
+    assert reader._pool._started_count <= 6
+    mount.released.set()
+    await _until(lambda: reader._pool._started_count <= 2)
+    reader.close()
+    await _until(lambda: reader._pool._started_count == 0)
+
+
+async def test_a_batch_that_hangs_blames_nobody_for_good(tmp_path: Path, tree: SourceTree) -> None:
+    """One dead file among small ones: the batch is given up, and read one by one only the dead one fails."""
+    mount = DeadMount(tree)
+    reader = FileReader(mount, thread_count=2, stuck_s=0.05)
+    (tmp_path / "alive").write_bytes(b"x")
+    (tmp_path / "dead").touch()
+    assert all(isinstance(one, SourceError) for one in await reader.load(["alive", "dead"]))
+    (alive,) = await reader.load(["alive"])
+    assert isinstance(alive, LoadedFile)
+    mount.released.set()
+    reader.close()
+
+
+async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) -> None:
+    """Where every thread hangs, the next file is tried again and not settled as failed."""
+    pool = ReadingPool(1)
+    begun, released = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        begun.set()
+        released.wait(60)
+
+    pool.submit(hangs)
+    await _until(begun.is_set)
+    lane = Lane(pool, 0.05)
+    waiting = lane.submit(int)
+    with pytest.raises(SourceError) as caught, lane.patience():
+        await asyncio.wrap_future(waiting)
+    assert caught.value.local_limit
+    released.set()
+    pool.shutdown()

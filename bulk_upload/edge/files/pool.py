@@ -1,0 +1,151 @@
+"""Threads for reading files, where a read that hangs for ever costs a thread and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import anyio
+
+from bulk_upload.core.display import human_seconds
+from bulk_upload.core.source import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ReadingPool(Executor):
+    """An executor whose calls can be given up.
+
+    The standard one would do but for two things: a thread that hangs in a read on a dead mount keeps its place for
+    ever, and the interpreter waits for it at its end. Here another thread takes the place of one that hangs, and
+    all threads are daemons.
+
+    Args:
+        thread_count: how many calls may run at once, those that hang not counted.
+    """
+
+    def __init__(self, thread_count: int) -> None:
+        self._thread_count = thread_count
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started_count = 0
+        self._idle_count = 0
+        self._hung: set[Future[Any]] = set()
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a call on one of the threads. Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the reading pool is closed")
+            self._calls.put((future, lambda: fn(*args, **kwargs)))
+            self._start_if_needed()
+        return future
+
+    def give_up(self, future: Future[Any]) -> bool:
+        """Wait no longer for a call; return whether it hangs, as opposed to not having begun.
+
+        A thread that hangs does not count among the others until its call returns.
+        """
+        if future.cancel() or future.done():
+            return False
+        with self._lock:
+            self._hung.add(future)
+            self._start_if_needed()
+        return True
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Take no more calls; those that were taken are still made. Never waits: a call may hang for ever."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._started_count):
+                self._calls.put(None)
+
+    def _start_if_needed(self) -> None:
+        busy_enough = self._started_count - len(self._hung) >= self._thread_count
+        if busy_enough or self._idle_count >= self._calls.qsize():
+            return
+        self._started_count += 1
+        threading.Thread(target=self._serve, name="bulk-upload-read", daemon=True).start()
+
+    def _serve(self) -> None:
+        while (call := self._next()) is not None:
+            future, function = call
+            if future.set_running_or_notify_cancel():
+                _make(future, function)
+            # Nothing may be kept of a call while the thread waits for the next one: it may be a whole file.
+            del call, function
+            if self._has_successor(future):
+                break
+            del future
+        with self._lock:
+            self._started_count -= 1
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._lock:
+            self._idle_count += 1
+        try:
+            return self._calls.get()
+        finally:
+            with self._lock:
+                self._idle_count -= 1
+
+    def _has_successor(self, future: Future[Any]) -> bool:
+        """Whether this thread hung and another one took its place meanwhile."""
+        with self._lock:
+            if future not in self._hung:
+                return False
+            self._hung.discard(future)
+            return self._started_count - len(self._hung) > self._thread_count
+
+
+class Lane(Executor):
+    """One caller's way into the reading pool: one call at a time, with a limit to how long it may take."""
+
+    def __init__(self, pool: ReadingPool, stuck_s: float) -> None:
+        self._pool = pool
+        self._stuck_s = stuck_s
+        self._latest: Future[Any] | None = None
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a call on the pool."""
+        future = self._pool.submit(fn, *args, **kwargs)
+        self._latest = future
+        return future
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Wait for the call made inside, but not for ever. Raises SourceError."""
+        try:
+            with anyio.move_on_after(self._stuck_s) as scope:
+                yield
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+        if scope.cancelled_caught:
+            # A call that never began waited for threads that hang: its own file is not to blame.
+            raise SourceError(
+                f"the file system did not answer for {human_seconds(self._stuck_s)}",
+                local_limit=not self._give_up(),
+            )
+
+    def _give_up(self) -> bool:
+        return self._latest is not None and self._pool.give_up(self._latest)
+
+
+def _make(future: Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,102 @@
+"""Threads that may be given up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from bulk_upload.edge.files.pool import ReadingPool
+
+
+def test_calls_run_and_fail_as_with_any_executor() -> None:
+    """Results and exceptions come back through the futures; after a shutdown nothing is taken."""
+    pool = ReadingPool(2)
+    assert pool.submit(divmod, 7, 2).result(20) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 7, 0).result(20)
+    late = pool.submit(time.sleep, 0.01)
+    pool.shutdown()
+    assert late.result(20) is None
+    with pytest.raises(RuntimeError):
+        pool.submit(divmod, 7, 2)
+
+
+def test_no_more_threads_than_asked_for() -> None:
+    """A hundred calls on three threads."""
+    pool = ReadingPool(3)
+    seen: set[int] = set()
+    gate = threading.Barrier(3)
+
+    def call(number: int) -> int:
+        if number < 3:
+            gate.wait(20)
+        seen.add(threading.get_ident())
+        return number
+
+    futures = [pool.submit(call, number) for number in range(100)]
+    assert [future.result(20) for future in futures] == list(range(100))
+    assert len(seen) == 3
+    pool.shutdown()
+
+
+def test_a_call_that_hangs_has_its_place_taken_until_it_returns() -> None:
+    """Given up: the next call runs at once. Returned: the spare thread goes."""
+    pool = ReadingPool(1)
+    begun, release = threading.Event(), threading.Event()
+
+    def hangs() -> str:
+        begun.set()
+        release.wait(20)
+        return "after all"
+
+    hung = pool.submit(hangs)
+    assert begun.wait(20)
+    waiting = pool.submit(divmod, 7, 2)
+    assert not waiting.done()
+    assert pool.give_up(hung)
+    assert waiting.result(20) == (3, 1)
+    release.set()
+    assert hung.result(20) == "after all"
+    assert pool.submit(divmod, 9, 2).result(20) == (4, 1)
+    deadline = time.monotonic() + 20
+    while pool._started_count > 1 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert pool._started_count == 1
+    pool.shutdown()
+
+
+def test_a_call_that_never_began_is_taken_back() -> None:
+    """Giving it up costs no thread, and it is never made."""
+    pool = ReadingPool(1)
+    begun, release = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def hangs() -> None:
+        begun.set()
+        release.wait(20)
+
+    first = pool.submit(hangs)
+    assert begun.wait(20)
+    second = pool.submit(made.append, 1)
+    assert not pool.give_up(second)
+    release.set()
+    first.result(20)
+    pool.submit(int).result(20)
+    assert made == []
+    pool.shutdown()
+
+
+def test_the_interpreter_does_not_wait_for_a_thread_that_hangs() -> None:
+    """A program ends although one of its reads never does."""
+    program = (
+        "import threading\n"
+        "from bulk_upload.edge.files.pool import ReadingPool\n"
+        "begun = threading.Event()\n"
+        "ReadingPool(1).submit(lambda: (begun.set(), threading.Event().wait()))\n"
+        "begun.wait()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
