@@ -82,6 +82,9 @@ class Uploader:
         base_url: by default the profile's own.
         team: for the profile's team header.
         settings: of every run.
+        stall_s: how long a request may stand still, and a call to the file system go unanswered.
+        min_bytes_per_s: the least speed of a body over a minute; 0 lets any be.
+        allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
         on_event: hears every event of every run, on the event loop; must be quick and must not raise.
         clock: time and chance.
@@ -98,6 +101,7 @@ class Uploader:
         team: str | None = None,
         settings: RunSettings | None = None,
         stall_s: float = 60.0,
+        min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
         on_event: Callable[[Event], None] | None = None,
@@ -112,6 +116,7 @@ class Uploader:
         self._team = team
         self._settings = settings or RunSettings()
         self._stall_s = stall_s
+        self._min_bytes_per_s = min_bytes_per_s
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
@@ -280,6 +285,7 @@ class Uploader:
             team=self._team,
             connection_limit=self._settings.concurrency,
             stall_s=self._stall_s,
+            min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",
         )
 
@@ -293,6 +299,7 @@ class UploaderOptions(TypedDict, total=False):
     team: str | None
     settings: RunSettings | None
     stall_s: float
+    min_bytes_per_s: float
     allow_plain_http: bool
     network: Network
     on_event: Callable[[Event], None] | None

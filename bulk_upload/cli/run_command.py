@@ -22,6 +22,7 @@ from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
 
@@ -136,4 +137,5 @@ def run(manifest: str, **options: Any) -> int:
         quiet=options["quiet"],
         command=shlex.join(["bulk-upload", *sys.argv[1:]]),
     )
+    raise_descriptor_limit()
     return anyio.run(run_and_report, request)

@@ -61,7 +61,9 @@ class Transport:
         # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
-        self._watchdog = Watchdog(stall_s=settings.stall_s, answer_s=settings.answer_s)
+        self._watchdog = Watchdog(
+            stall_s=settings.stall_s, answer_s=settings.answer_s, min_bytes_per_s=settings.min_bytes_per_s
+        )
         self._session: aiohttp.ClientSession | None = None
         self._questions: Questions | None = None
         self._over_bytes = 0

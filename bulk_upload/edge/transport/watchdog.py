@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_upload.core.display import human_seconds
+from bulk_upload.core.display import human_bytes, human_seconds
 from bulk_upload.core.source import SourceError
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bulk_upload.edge.transport.body import UploadBody
 
 TICK_S = 1.0
+
+RATE_WINDOW_S = 60.0
+"""Long enough for a slow line to show its real speed, whatever sizes its buffers have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,14 @@ class GivenUp:
 class Sending:
     """One request on its way: what its body has done and when it last moved.
 
-    `moved_at` is None while the request waits for its turn, which may take any time.
+    `moved_at` is None while the request waits for its turn, which may take any time. `window` is when the present
+    minute of the rate began, and how many bytes had left by then.
     """
 
     body: UploadBody
     moved_at: float | None = None
     position: tuple[int, int] = (0, 0)
+    window: tuple[float, int] | None = None
     given_up: GivenUp | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -58,11 +63,13 @@ class Watchdog:
     Args:
         stall_s: how long a request may go without a byte leaving, from the moment it begins to connect.
         answer_s: how long a whole answer may take after the last byte left.
+        min_bytes_per_s: how slowly a body may move, over `RATE_WINDOW_S`.
     """
 
-    def __init__(self, *, stall_s: float, answer_s: float) -> None:
+    def __init__(self, *, stall_s: float, answer_s: float, min_bytes_per_s: float = 0.0) -> None:
         self._stall_s = stall_s
         self._answer_s = answer_s
+        self._min_bytes_per_s = min_bytes_per_s
         self._sending: set[Sending] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -97,11 +104,26 @@ class Watchdog:
             position = one.body.position
             if position != one.position:
                 one.position, one.moved_at = position, now
+                if self._min_bytes_per_s and not one.body.complete:
+                    self._look_at_rate(one, position[0], now)
                 continue
             answering = one.body.complete and one.body.left_bytes == one.body.handed_bytes
             allowed_s = self._answer_s if answering else self._stall_s
             if now - one.moved_at >= allowed_s:
                 _end_stalled(one, human_seconds(allowed_s), answering=answering)
+
+    def _look_at_rate(self, one: Sending, left_bytes: int, now: float) -> None:
+        if one.window is None:
+            one.window = (now, left_bytes)
+            return
+        since, left_before_bytes = one.window
+        if now - since < RATE_WINDOW_S:
+            return
+        bytes_per_s = (left_bytes - left_before_bytes) / (now - since)
+        one.window = (now, left_bytes)
+        if bytes_per_s < self._min_bytes_per_s:
+            rate, least = human_bytes(bytes_per_s), human_bytes(self._min_bytes_per_s)
+            one.end(GivenUp(f"only {rate}/s got through in a minute, less than {least}/s", stalled=True))
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

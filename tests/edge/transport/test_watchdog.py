@@ -229,3 +229,54 @@ async def test_the_watchdog_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     assert timer is not None
     assert transport._watchdog._timer is not None
     assert transport._watchdog._timer.cancelled()
+
+
+# --- a minimum rate
+
+
+def creep(transport: Transport, *, bytes_per_s: int, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the watchdog look once a second while so many bytes leave in each."""
+    now = asyncio.get_running_loop().time()
+    for second in range(seconds + 1):
+        monkeypatch.setattr(
+            "bulk_upload.edge.transport.body.UploadBody.position", (second * bytes_per_s, second % 2)
+        )
+        transport._watchdog.look(now + second)
+
+
+@pytest.mark.parametrize(("bytes_per_s", "ended"), [(900, True), (1100, False)])
+async def test_a_body_that_crawls_is_given_up_where_a_minimum_is_set(
+    bytes_per_s: int, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower than the minimum over a minute: ended as unavailable. Faster: left alone, however long it takes."""
+    server = ScriptedServer(holds(limit=1000), accepts())
+    settings = {"stall_s": 60, "min_bytes_per_s": 1000.0}
+    async with (
+        server.running(receive_bytes=65536),
+        transport_to(server.url, **settings) as transport,
+        asyncio.TaskGroup() as tasks,
+    ):
+        upload = tasks.create_task(ship(transport, Blocks(16 * BLOCK)))
+        await until(lambda: server.requests)
+        creep(transport, bytes_per_s=bytes_per_s, seconds=300, monkeypatch=monkeypatch)
+        given_up = sending_of(transport).given_up
+        transport.end_all("over")
+    outcome = upload.result().outcome
+    assert (given_up is not None) is ended
+    if ended:
+        assert outcome == Unavailable(reason="only 900 B/s got through in a minute, less than 1.0 kB/s")
+
+
+async def test_any_speed_will_do_without_a_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default one byte a second is enough."""
+    server = ScriptedServer(holds(limit=1000))
+    async with (
+        server.running(receive_bytes=65536),
+        transport_to(server.url) as transport,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(ship(transport, Blocks(16 * BLOCK)))
+        await until(lambda: server.requests)
+        creep(transport, bytes_per_s=1, seconds=300, monkeypatch=monkeypatch)
+        assert sending_of(transport).given_up is None
+        transport.end_all("over")
