@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.prepare import Plan
 
-READING_THREADS_EXTRA = 4
-"""Beyond one thread an upload: room for read-ahead, hashing and a few reads that hang."""
+READING_THREADS = 8
+"""Enough for any disk, and fewer than the most uploads in flight: each thread costs memory of its own, which the C
+library keeps for it (2 MB and more with blocks of this size). Threads that hang do not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +223,9 @@ class Uploader:
                 staging.attach(ledger_path)
             reader = FileReader(
                 preparation.tree,
-                thread_count=self._settings.concurrency + READING_THREADS_EXTRA,
+                thread_count=READING_THREADS,
                 stuck_s=self._stall_s,
+                hashing=self._settings.hashing,
             )
             entries = StagedEntries(staging)
             transport = Transport(self._transport_settings(), self._clock)

@@ -101,6 +101,14 @@ _VARIABLES = [
     help="Also write a JSON line for every entry as it is settled, to FILE or (-) standard output; "
     "none: write no results file at all.",
 )
+@click.option(
+    "--hash",
+    "hash_",
+    type=click.Choice(["sha256", "off"]),
+    default="sha256",
+    show_default=True,
+    help="Hash what is sent; off is faster on large files, and a touched file is then read back or sent anew.",
+)
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 def run(manifest: str, **options: Any) -> int:
@@ -120,6 +128,7 @@ def run(manifest: str, **options: Any) -> int:
         in_doubt=InDoubtPolicy(options["in_doubt"]),
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
+        hashing=options["hash_"] == "sha256",
     )
     profile = PROFILES[options["profile"]]
     request = RunRequest(

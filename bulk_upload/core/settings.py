@@ -40,6 +40,7 @@ class RunSettings:
             `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
             that lags longer makes a second copy.
         retry: settled states to try again.
+        hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
     """
 
@@ -53,6 +54,7 @@ class RunSettings:
     settle_s: float = 30.0
     settle_answered_s: float = 10.0
     retry: frozenset[EntryState] = frozenset()
+    hashing: bool = True
     parked_max: int = 1000
 
     def settles_after_s(self, *, answered: bool) -> float:

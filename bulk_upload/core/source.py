@@ -31,10 +31,10 @@ class SourceGrew(SourceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """A small file, read and hashed whole."""
+    """A small file, read whole, and hashed unless the run hashes nothing."""
 
     content: bytes
-    sha256: str
+    sha256: str | None
     fingerprint: Fingerprint
 
 
@@ -46,8 +46,8 @@ class FileStream(Protocol):
         """The file's fingerprint when it was opened; its size is what will be sent."""
 
     @property
-    def sha256(self) -> str:
-        """The hash of everything read so far, in hex."""
+    def sha256(self) -> str | None:
+        """The hash of everything read so far, in hex; None where the run hashes nothing."""
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end.

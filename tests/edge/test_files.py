@@ -17,16 +17,17 @@ import pytest
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
-    BLOCK_BYTES,
     SMALL_FILE_BYTES_MAX,
     FileReader,
     HashedFile,
+    block_bytes_for,
     fingerprint_of,
     source_error,
 )
 from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
 
+BLOCK_BYTES = block_bytes_for(1)
 SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]
 LARGE_SIZES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
 
@@ -402,3 +403,37 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
     assert caught.value.local_limit
     released.set()
     pool.shutdown()
+
+
+# --- blocks
+
+
+@pytest.mark.parametrize(("open_count", "mib"), [(0, 4), (1, 4), (2, 2), (4, 1), (16, 0.25), (500, 0.25)])
+def test_the_more_files_the_smaller_their_blocks(open_count: int, mib: float) -> None:
+    """Together they stay within a budget, each within sensible bounds."""
+    assert block_bytes_for(open_count) == mib * 2**20
+
+
+async def test_blocks_shrink_while_other_files_are_open(tmp_path: Path, reader: FileReader) -> None:
+    """The size is decided anew with each read."""
+    (tmp_path / "a").write_bytes(bytes(12 * 2**20))
+    async with await reader.open("a") as first:
+        assert len(await first.read()) == 4 * 2**20
+        async with await reader.open("a"), await reader.open("a"), await reader.open("a"):
+            assert len(await first.read()) == 2**20
+        assert len(await first.read()) == 4 * 2**20
+
+
+async def test_a_reader_told_so_hashes_nothing_on_the_way(tmp_path: Path, tree: SourceTree) -> None:
+    """Bytes and fingerprint are the same, the hash is None; asked for a hash, it still makes one."""
+    reader = FileReader(tree, thread_count=2, hashing=False)
+    (tmp_path / "a").write_bytes(b"x")
+    (loaded,) = await reader.load(["a"])
+    assert isinstance(loaded, LoadedFile)
+    assert (loaded.content, loaded.sha256) == (b"x", None)
+    async with await reader.open("a") as stream:
+        assert await stream.read() == b"x"
+        assert stream.sha256 is None
+        fingerprint = stream.fingerprint
+    assert await reader.sha256("a") == (hashlib.sha256(b"x").hexdigest(), fingerprint)
+    reader.close()

@@ -1,14 +1,14 @@
 """The files that are sent: opened late, read once, hashed on the way."""
 
 from bulk_upload.edge.files.hashed import HashedFile, fingerprint_of, source_error
-from bulk_upload.edge.files.reader import BLOCK_BYTES, SMALL_FILE_BYTES_MAX, FileReader, StreamedFile
+from bulk_upload.edge.files.reader import SMALL_FILE_BYTES_MAX, FileReader, StreamedFile, block_bytes_for
 
 __all__ = [
-    "BLOCK_BYTES",
     "SMALL_FILE_BYTES_MAX",
     "FileReader",
     "HashedFile",
     "StreamedFile",
+    "block_bytes_for",
     "fingerprint_of",
     "source_error",
 ]

@@ -17,16 +17,16 @@ _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 class HashedFile(io.FileIO):
     """An open file that is read once, front to back, never past the size it had when it was opened.
 
-    Each read hashes what it returns; the read that reaches the end also proves that the file is still the one
+    Each read hashes what it returns, unless told not to; the read that reaches the end also proves that the file is still the one
     that was opened, and raises SourceError where it is not. Everything blocks: use it on a thread.
     """
 
-    def __init__(self, descriptor: int, path: str) -> None:
+    def __init__(self, descriptor: int, path: str, *, hashing: bool = True) -> None:
         super().__init__(descriptor, "rb")
         self._path = path
         self._opened_as = os.fstat(descriptor)
         self._left_bytes = self._opened_as.st_size
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashing else None
         self._in_use = threading.Lock()
         self._abandoned = False
 
@@ -36,9 +36,9 @@ class HashedFile(io.FileIO):
         return fingerprint_of(self._opened_as)
 
     @property
-    def sha256(self) -> str:
-        """The hash of everything read so far, in hex."""
-        return self._hash.hexdigest()
+    def sha256(self) -> str | None:
+        """The hash of everything read so far, in hex; None where nothing is hashed."""
+        return None if self._hash is None else self._hash.hexdigest()
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next block; an empty one at the end. Raises SourceError when the file moved."""
@@ -65,7 +65,8 @@ class HashedFile(io.FileIO):
 
     def _read_block(self, wanted: int) -> bytes:
         block = self._read_exactly(wanted)
-        self._hash.update(block)
+        if self._hash is not None:
+            self._hash.update(block)
         self._left_bytes -= len(block)
         if self._left_bytes == 0:
             self._prove_unchanged()

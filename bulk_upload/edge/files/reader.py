@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 SMALL_FILE_BYTES_MAX = 256 * 1024
 """Files up to this size are read in one piece, whole batches of them in one hop to the reading pool."""
 
-BLOCK_BYTES = 1024 * 1024
-"""One read of a larger file. A hop to a thread costs 130 to 240 µs; below 1 MiB it dominates."""
+BLOCK_BYTES_MIN = 256 * 1024
+BLOCK_BYTES_MAX = 4 * 1024 * 1024
+BLOCKS_BYTES = 4 * 1024 * 1024
+"""What the blocks of all large files in flight may hold together. A hop to a thread costs 130 to 240 µs, so few files
+get large blocks; each block lies in memory up to three times on its way out, so many files get small ones."""
+
+
+def block_bytes_for(open_count: int) -> int:
+    """Return how much to read at once of each of so many large files."""
+    return min(BLOCK_BYTES_MAX, max(BLOCK_BYTES_MIN, BLOCKS_BYTES // max(1, open_count)))
 
 
 class Opener(Protocol):
@@ -41,10 +49,12 @@ class Opener(Protocol):
 class StreamedFile:
     """A file on its way out: an async view of `HashedFile` through aiofiles."""
 
-    def __init__(self, file: HashedFile, lane: Lane) -> None:
+    def __init__(self, file: HashedFile, lane: Lane, opened: set[HashedFile]) -> None:
         self._raw = file
         self._file = wrap(file, executor=lane)
         self._lane = lane
+        self._opened = opened
+        opened.add(file)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -52,15 +62,15 @@ class StreamedFile:
         return self._raw.fingerprint
 
     @property
-    def sha256(self) -> str:
-        """The hash of everything read so far, in hex."""
+    def sha256(self) -> str | None:
+        """The hash of everything read so far, in hex; None where the reader hashes nothing."""
         return self._raw.sha256
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end. Raises SourceError."""
         try:
             with self._lane.patience():
-                block: bytes = await self._file.read(BLOCK_BYTES)
+                block: bytes = await self._file.read(block_bytes_for(len(self._opened)))
         except OSError as error:
             raise source_error(error) from error
         return block
@@ -71,6 +81,7 @@ class StreamedFile:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._opened.discard(self._raw)
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
         try:
             self._lane.submit(self._raw.abandon)
@@ -85,20 +96,28 @@ class FileReader:
         tree: where files are opened, and refused if they lie outside.
         thread_count: how many reads may run at once.
         stuck_s: how long one call to the file system may take before it is given up: a dead mount answers never.
+        hashing: whether what is read to be sent is hashed on the way.
     """
 
-    def __init__(self, tree: Opener, *, thread_count: int, stuck_s: float = 60.0) -> None:
+    def __init__(
+        self, tree: Opener, *, thread_count: int, stuck_s: float = 60.0, hashing: bool = True
+    ) -> None:
         self._tree = tree
         self._pool = ReadingPool(thread_count)
         self._stuck_s = stuck_s
+        self._hashing = hashing
+        self._opened: set[HashedFile] = set()
 
     async def open(self, path: str) -> StreamedFile:
         """Open a file to stream it. Raises SourceError."""
+        return await self._open_stream(path, hashing=self._hashing)
+
+    async def _open_stream(self, path: str, *, hashing: bool) -> StreamedFile:
         lane = self._lane()
-        opening = lane.submit(self._open, path)
+        opening = lane.submit(self._open, path, hashing=hashing)
         try:
             with lane.patience():
-                return StreamedFile(await asyncio.wrap_future(opening), lane)
+                return StreamedFile(await asyncio.wrap_future(opening), lane, self._opened)
         except BaseException:
             opening.add_done_callback(_close_unwanted)
             raise
@@ -119,9 +138,11 @@ class FileReader:
 
     async def sha256(self, path: str) -> tuple[str, Fingerprint]:
         """Hash a file as it is now. Raises SourceError."""
-        async with await self.open(path) as file:
+        async with await self._open_stream(path, hashing=True) as file:
             while await file.read():
                 pass
+            if file.sha256 is None:
+                raise AssertionError("asked to hash")
             return file.sha256, file.fingerprint
 
     def close(self) -> None:
@@ -132,15 +153,15 @@ class FileReader:
     def _lane(self) -> Lane:
         return Lane(self._pool, self._stuck_s)
 
-    def _open(self, path: str) -> HashedFile:
+    def _open(self, path: str, *, hashing: bool) -> HashedFile:
         try:
-            return HashedFile(self._tree.open_regular(path), self._tree.absolute(path))
+            return HashedFile(self._tree.open_regular(path), self._tree.absolute(path), hashing=hashing)
         except OSError as error:
             raise source_error(error) from error
 
     def _load(self, path: str) -> LoadedFile | SourceError:
         try:
-            with self._open(path) as file:
+            with self._open(path, hashing=self._hashing) as file:
                 if file.fingerprint.size > SMALL_FILE_BYTES_MAX:
                     return SourceGrew(file.fingerprint)
                 content = file.read()

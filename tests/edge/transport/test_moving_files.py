@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 from scripted_server import ScriptedServer, accepts
-from shipping import BLOCK, ship, transport_to
+from shipping import ship, transport_to
 
 from bulk_upload.core.model import Accepted, Fingerprint, SourceFailed
 from bulk_upload.core.source import FileStream, LoadedFile
-from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.files import FileReader, block_bytes_for
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport
 from bulk_upload.sandbox import Sandbox
 
-SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 8 * BLOCK + 1000]
+BLOCK = block_bytes_for(1)
+SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1000]
 NEXT = b'{"the": "next"}\n'
 
 
@@ -86,7 +87,7 @@ class Changing:
         return self._file.fingerprint
 
     @property
-    def sha256(self) -> str:
+    def sha256(self) -> str | None:
         return self._file.sha256
 
     async def read(self) -> bytes:
