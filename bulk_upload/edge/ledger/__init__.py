@@ -1,5 +1,6 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.controller_record import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.deletions import Deleted, Doomed
 from bulk_upload.edge.ledger.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.inventory import Inventory
@@ -24,8 +25,12 @@ __all__ = [
     "LedgerWriter",
     "Recalled",
     "Staging",
+    "note_changes",
+    "note_states",
     "open_ledger",
     "receipt_of",
+    "remember",
+    "remembered",
     "require_same",
     "run_is_at_work",
 ]
