@@ -216,7 +216,7 @@ class Uploader:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
             reader = FileReader(
-                preparation.tree, thread_count=self._settings.concurrency + READING_THREADS_EXTRA
+                preparation.tree, thread_count=self._settings.caps.capacity + READING_THREADS_EXTRA
             )
             entries = StagedEntries(staging)
             transport = Transport(self._transport_settings(), self._clock)
@@ -276,7 +276,7 @@ class Uploader:
             read_key_again=self._read_key_again,
             network=self._network,
             team=self._team,
-            connection_limit=self._settings.concurrency,
+            connection_limit=self._settings.caps.capacity,
             stall_s=self._stall_s,
             user_agent=f"bulk-upload/{__version__}",
         )

@@ -95,7 +95,8 @@ class Watchdog:
             if one.moved_at is None:
                 continue
             position = one.body.position
-            if position != one.position:
+            # Held back by our own bandwidth cap: that says nothing about the server.
+            if position != one.position or one.body.held:
                 one.position, one.moved_at = position, now
                 continue
             answering = one.body.complete and one.body.left_bytes == one.body.handed_bytes
