@@ -63,8 +63,13 @@ class Change:
     after: str
 
     def __str__(self) -> str:
-        """`--rate: off -> 5/s`, or `paused`."""
+        """As it is told: `--rate: off -> 5/s`, or `paused`."""
         return self.after if self.what == "pause" else f"{self.what}: {self.before} -> {self.after}"
+
+    @property
+    def decision(self) -> str:
+        """As it is recorded, beside what was before: `--rate 5/s`, or `paused`."""
+        return self.after if self.what == "pause" else f"{self.what} {self.after}"
 
 
 def changes(before: Caps, after: Caps) -> list[Change]:

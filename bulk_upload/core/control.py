@@ -77,12 +77,13 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request: `changes` in words, or the `error` for which nothing changed."""
+    """What came of a request: `changes` in words, or an `error` with the exit code that goes with it."""
 
     status: ControlStatus | None = None
     changes: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
+    exit_code: int = 0
 
 
 def decode_request(line: bytes) -> ControlRequest:

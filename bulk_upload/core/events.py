@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bulk_upload.core.caps import Change
     from bulk_upload.core.holds import Hold
     from bulk_upload.core.model import EntryState, Outcome, Receipt
 
@@ -89,12 +90,10 @@ class LimitChanged:
 class ControlChanged:
     """A person changed what the run may use while it goes on; the ledger is about to hold it.
 
-    `what` is an option such as `--rate`, or `pause`; `by` is who asked.
+    `by` is who asked.
     """
 
-    what: str
-    before: str
-    after: str
+    change: Change
     by: str
 
 

@@ -10,6 +10,7 @@ from bulk_upload.core.control import ControlAnswer, ControlStatus, caps_after
 from bulk_upload.core.events import ControlChanged
 from bulk_upload.edge.ledger import note_changes
 from bulk_upload.errors import LedgerUnusable
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from bulk_upload.core.caps import Caps
@@ -40,23 +41,26 @@ class Controlling:
         try:
             caps = caps_after(before, request)
         except ValueError as error:
-            return ControlAnswer(error=str(error))
+            return ControlAnswer(error=str(error), exit_code=ExitStatus.USAGE)
         if caps.in_flight_max > self._capacity:
             return ControlAnswer(
                 error=f"this run was made for at most {self._capacity} in flight",
                 hint="for more, stop it and run it again with --max-concurrency N",
+                exit_code=ExitStatus.USAGE,
             )
         made = changes(before, caps)
-        self._apply(caps)
+        self._apply(before, caps)
         for one in made:
-            self._parts.emit(ControlChanged(what=one.what, before=one.before, after=one.after, by=by))
+            self._parts.emit(ControlChanged(change=one, by=by))
         try:
             if made:
                 now = self._parts.clock.utc_s()
                 await self._parts.ledger.run(partial(note_changes, changes=made, decided_by=by, utc_s=now))
         except LedgerUnusable as error:
             return ControlAnswer(
-                error=f"the change holds, but the ledger cannot record it: {error}", hint=error.hint
+                error=f"the change holds, but the ledger cannot record it: {error}",
+                hint=error.hint,
+                exit_code=error.exit_status,
             )
         return ControlAnswer(changes=tuple(str(one) for one in made), status=self.status())
 
@@ -82,7 +86,8 @@ class Controlling:
             draining=parts.drain.begun,
         )
 
-    def _apply(self, caps: Caps) -> None:
+    def _apply(self, before: Caps, caps: Caps) -> None:
         self._reins.change(self._parts.clock.monotonic(), caps)
-        self._parts.permits.look()
-        self._parts.throttle.look()
+        if before.paused and not caps.paused:
+            self._parts.oversight.on_resumed()
+        self._watch.tick()

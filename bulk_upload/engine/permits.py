@@ -108,10 +108,6 @@ class Permits:
         self._controller.tick(self._clock.monotonic())
         self._pump()
 
-    def look(self) -> None:
-        """Start who may start by now: a person changed something."""
-        self._pump()
-
     def close(self) -> None:
         """Start nobody any more; everyone who waits hears None."""
         self._closed = True

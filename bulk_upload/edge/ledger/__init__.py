@@ -6,6 +6,7 @@ from bulk_upload.edge.ledger.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.lock import run_is_at_work
+from bulk_upload.edge.ledger.opening import require_ledger
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
@@ -31,6 +32,7 @@ __all__ = [
     "receipt_of",
     "remember",
     "remembered",
+    "require_ledger",
     "require_same",
     "run_is_at_work",
 ]

@@ -37,7 +37,7 @@ def note_changes(store: LedgerStore, changes: Sequence[Change], *, decided_by: s
                 store.run_id,
                 utc_text(utc_s),
                 from_text(decided_by),
-                f"{one.what} {one.after}",
+                one.decision,
                 f"was {one.before}",
             )
             for one in changes
