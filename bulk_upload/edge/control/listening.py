@@ -114,7 +114,7 @@ async def _request_of(reader: asyncio.StreamReader) -> ControlRequest | ControlA
     try:
         line = await reader.readline()
         return decode_request(line)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return _refusal(f"not a request: {error}")
 
 
