@@ -94,36 +94,30 @@ class _Listener:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = peer_uid(writer.get_extra_info("socket"))
-        if uid not in (os.geteuid(), _ROOT):
-            answer = _refusal("this run is another user's")
-        else:
-            async with asyncio.timeout(READ_S):
-                answer_to = await _request_of(reader)
-            answer = (
-                answer_to
-                if isinstance(answer_to, ControlAnswer)
-                else await self._answer(answer_to, _who(uid))
-            )
+        # Read in any case: a close with something unread would take the answer along.
+        async with asyncio.timeout(READ_S):
+            asked = await _asked(reader, uid)
+        answer = asked if isinstance(asked, ControlAnswer) else await self._answer(asked, _who(uid))
         writer.write(encode(answer))
         async with asyncio.timeout(READ_S):
             await writer.drain()
 
 
-async def _request_of(reader: asyncio.StreamReader) -> ControlRequest | ControlAnswer:
-    """Return the request in the line that comes, or the answer to what is none."""
+async def _asked(reader: asyncio.StreamReader, uid: int) -> ControlRequest | ControlAnswer:
+    """Return the request that comes, or the answer to what is none or comes from another user."""
     try:
-        line = await reader.readline()
-        return decode_request(line)
+        request = decode_request(await reader.readline())
     except ValueError as error:
-        return _refusal(f"not a request: {error}")
+        return _refusal(
+            f"not a request: {error}", "use `bulk-upload control` of the version that runs the job"
+        )
+    if uid in (os.geteuid(), _ROOT):
+        return request
+    return _refusal("this run is another user's", "only the user who started it, and root, may control it")
 
 
-def _refusal(why: str) -> ControlAnswer:
-    return ControlAnswer(
-        error=why,
-        hint="use `bulk-upload control` of the version that runs the job",
-        exit_code=ExitStatus.USAGE,
-    )
+def _refusal(why: str, hint: str) -> ControlAnswer:
+    return ControlAnswer(error=why, hint=hint, exit_code=ExitStatus.USAGE)
 
 
 def _bind(path: str) -> socket.socket:
