@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.pace import Pace
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import Secret
 from bulk_upload.core.source import LoadedFile, Source, SourceError
@@ -78,12 +79,14 @@ async def ship(
     fields: tuple[tuple[str, str], ...] = (("purpose", "fine-tune"),),
     on_handed: Callable[[int], None] = lambda count: None,
     cancelled: list[SendReport] | None = None,
+    pace: Pace | None = None,
 ) -> SendReport:
     """Send one file."""
     return await transport.send(
         Shipment(sent_name=name, purpose="fine-tune", fields=fields, source=source or loaded()),
         on_handed=on_handed,
         on_cancelled=([] if cancelled is None else cancelled).append,
+        pace=pace,
     )
 
 
