@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import click
@@ -28,14 +29,14 @@ _BITS = re.compile(r"[0-9.]+ ?([kKmMgG]?(bit|bps)|[kKMG]?b)(/s)?", re.ASCII)
 _SPAN = re.compile(r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9]),(?P<cap>\S+)", re.ASCII)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BYTES = {
-    "B": 1.0,
-    "kB": 1e3,
-    "KB": 1e3,
-    "MB": 1e6,
-    "GB": 1e9,
-    "KiB": 2.0**10,
-    "MiB": 2.0**20,
-    "GiB": 2.0**30,
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
 }
 
 
@@ -147,7 +148,8 @@ def _cap(text: str) -> float | None:
         if _BITS.fullmatch(text):
             raise ValueError(f"{text!r} looks like bits; write bytes, such as 2.5MB/s for 20 Mbit/s")
         raise ValueError(_NOT_A_BANDWIDTH.format(text))
-    cap = float(part["value"]) * _BYTES[part["unit"]]
+    # Exact: a cap that was told is the same cap when it is typed.
+    cap = float(Fraction(part["value"]) * _BYTES[part["unit"]])
     if not cap:
         raise ValueError("at no bandwidth nothing would ever be sent; `control --pause` pauses a run")
     if not BYTES_PER_S_MIN <= cap <= BYTES_PER_S_MAX:

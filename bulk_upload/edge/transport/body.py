@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -15,7 +16,6 @@ from aiohttp.payload import Payload
 from bulk_upload.core.source import LoadedFile, SourceError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from aiohttp.abc import AbstractStreamWriter
@@ -40,7 +40,7 @@ class UploadBody(Payload):
         handed_bytes: bytes given to the connection so far.
         complete: whether the last byte was handed over; False proves that the server cannot have the file.
         reading: whether the next block is being read from disk.
-        held: whether the next piece waits for our own bandwidth cap.
+        held: whether the next piece waits for our own bandwidth cap; `held_s` is how long pieces waited so far.
         failure: why the file could not be sent.
     """
 
@@ -65,6 +65,7 @@ class UploadBody(Payload):
         self.complete = False
         self.reading = False
         self.held = False
+        self.held_s = 0.0
         self.failure: SourceError | None = None
 
     @property
@@ -155,15 +156,21 @@ class UploadBody(Payload):
         """Write data: at once, or in pieces as the bandwidth cap lets them pass, which may come and go meanwhile."""
         while self._pace is not None and (piece_bytes := self._pace.piece_bytes) is not None:
             piece, data = data[:piece_bytes], data[piece_bytes:]
-            self.held = True
-            try:
-                await self._pace.pass_bytes(len(piece))
-            finally:
-                self.held = False
+            await self._wait_for(self._pace, len(piece))
             await self._write(writer, piece)
             if not data:
                 return
         await self._write(writer, data)
+
+    async def _wait_for(self, pace: Pace, count: int) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.held = True
+        try:
+            await pace.pass_bytes(count)
+        finally:
+            self.held = False
+            self.held_s += loop.time() - began
 
     async def _write(self, writer: AbstractStreamWriter, data: bytes) -> None:
         if not self._may_write(writer):

@@ -105,6 +105,8 @@ async def test_our_own_cap_is_no_stall() -> None:
             for _ in range(3):
                 look(transport, 3600.0)
             assert not upload.done()
+            (sending,) = transport._watchdog.sending
+            assert (sending.body.held, sending.body.held_s > 0) == (True, True)
             pace.allowed = float("inf")
         assert isinstance(upload.result().outcome, Accepted)
 
