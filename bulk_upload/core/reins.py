@@ -56,6 +56,8 @@ class Reins:
     ) -> None:
         self._caps = caps
         self._controller = controller or controller_for(caps, learned=learned)
+        self._first_learned = learned
+        self._learned: Learned | None = None
         self._former: list[Controller] = []
         self._open_tickets: dict[int, int] = {}
         """Tickets without an end, counted by their controller's id."""
@@ -84,8 +86,8 @@ class Reins:
 
     @property
     def learned(self) -> Learned | None:
-        """What the controller found to be good."""
-        return self._controller.learned
+        """What was found to be good in this run, by the present controller or one before it."""
+        return self._controller.learned or self._learned
 
     @property
     def bytes_per_s(self) -> float | None:
@@ -101,8 +103,9 @@ class Reins:
         """Let other caps hold from now on."""
         before, self._caps = self._caps, caps
         if caps.concurrency != before.concurrency:
+            self._learned = self.learned
             self._former.append(self._controller)
-            self._controller = controller_for(caps, learned=self._controller.learned)
+            self._controller = controller_for(caps, learned=self._learned or self._first_learned)
         if caps.starts_per_s != before.starts_per_s:
             self._starts = _start_bucket(caps, self._starts, now)
         self._set_bandwidth(now)

@@ -176,6 +176,22 @@ def test_what_was_learned_is_where_to_begin() -> None:
     assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=learned).limit == 3
 
 
+def test_what_was_learned_outlives_a_given_number() -> None:
+    """Who gives a number for a while and takes it back begins where the run was."""
+
+    class Learning(FixedLimit):
+        @property
+        def learned(self) -> Learned:
+            return Learned(limit=33)
+
+    reins = reins_of(Caps(), Learning(8))
+    reins.change(0.0, Caps(concurrency=4))
+    assert (reins.limit, reins.learned) == (4, Learned(limit=33))
+    reins.change(1.0, Caps())
+    assert reins.limit == 33
+    assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=Learned(limit=9)).learned is None
+
+
 def test_the_timetable_follows_the_clock() -> None:
     """Another minute, another cap; pieces are a twentieth of a second's bytes, and never tiny."""
     table = Timetable((Span(8 * 60, 2e6), Span(19 * 60, None)))

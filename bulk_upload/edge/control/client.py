@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.control import MESSAGE_BYTES_MAX, decode_answer, encode
 from bulk_upload.core.display import printable
-from bulk_upload.edge.control.place import short_address, socket_path
+from bulk_upload.edge.control.place import ROOT, peer_uid, short_address, socket_path
 from bulk_upload.errors import NoRunAtWork
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S
         try:
             with short_address(path) as address:
                 connection.connect(address)
+            _require_ours(connection)
         except (FileNotFoundError, ConnectionRefusedError):
             raise NoRunAtWork(
                 f"no run is at work on {printable(ledger_path)}",
@@ -43,6 +46,13 @@ def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S
                 f"the run on {printable(ledger_path)} gave no answer that can be used: {error}",
                 hint="it may have ended just now; `bulk-upload status` shows where the job stands",
             ) from None
+
+
+def _require_ours(connection: socket.socket) -> None:
+    """Raise PermissionError where somebody else listens: in a folder that others may write to, anybody can."""
+    ours = os.geteuid()
+    if ours != ROOT and peer_uid(connection) not in (ours, ROOT):
+        raise PermissionError(errno.EPERM, "another user listens there")
 
 
 def _line(connection: socket.socket) -> bytes:

@@ -18,6 +18,8 @@ NAME_BYTES_MAX = 64
 ADDRESS_BYTES_MAX = 100
 """An address has room for 107 bytes on Linux (unix(7)) and 103 on macOS."""
 
+ROOT = 0
+
 _LINK_FOLDER = "/tmp"  # noqa: S108 - for an instant, in a folder of its own that only we may enter
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
 """macOS: sys/un.h. The answer is a struct xucred, whose second number is the user."""

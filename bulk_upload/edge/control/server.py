@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pwd
 import socket
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.control import MESSAGE_BYTES_MAX, ControlAnswer, decode_request, encode
-from bulk_upload.edge.control.place import peer_uid, short_address, socket_path
+from bulk_upload.edge.control.place import ROOT, peer_uid, short_address, socket_path
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 8
 READ_S = 5.0
 """How long a client may take for its line, and for taking the answer."""
-
-_ROOT = 0
 
 
 @asynccontextmanager
@@ -111,7 +110,7 @@ async def _asked(reader: asyncio.StreamReader, uid: int) -> ControlRequest | Con
         return _refusal(
             f"not a request: {error}", "use `bulk-upload control` of the version that runs the job"
         )
-    if uid in (os.geteuid(), _ROOT):
+    if uid in (os.geteuid(), ROOT):
         return request
     return _refusal("this run is another user's", "only the user who started it, and root, may control it")
 
@@ -124,7 +123,7 @@ def _bind(path: str) -> socket.socket:
     """Return a socket that listens at `path` and only its owner may use. Raises OSError."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise FileExistsError(17, "another file is in the place of the control socket", path)
+            raise FileExistsError(errno.EEXIST, "another file is in the place of the control socket", path)
         # Of a run that was killed: the run lock says that nobody listens there.
         os.unlink(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -112,6 +112,17 @@ async def test_another_user_is_turned_away(ledger: Path, monkeypatch: pytest.Mon
     assert run.heard == []
 
 
+async def test_another_users_socket_is_not_asked(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that others may write to, somebody else may listen: he is told nothing."""
+    run = FakeRun()
+    async with run.listening(ledger):
+        monkeypatch.setattr("bulk_upload.edge.control.client.peer_uid", lambda _: 4242)
+        monkeypatch.setattr("bulk_upload.edge.control.client.os.geteuid", lambda: 4343)
+        with pytest.raises(NoRunAtWork, match="another user listens there"):
+            await asked(ledger)
+    assert run.heard == []
+
+
 @pytest.mark.parametrize("depth", [1, 12])
 @pytest.mark.parametrize("name", ["m.ledger.db", "n" * 200 + ".ledger.db", "ü" * 60 + ".ledger.db"])
 async def test_long_paths_work(tmp_path: Path, depth: int, name: str) -> None:
