@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import (
         AttemptEnded,
         AttemptStarted,
+        ControlChanged,
         Draining,
         EntrySettled,
         Event,
+        LimitChanged,
         Noticed,
         Paused,
         PlanMade,
         Reconciling,
+        RunLimited,
         Snapshot,
     )
     from bulk_upload.core.model import EntryState, Outcome, Receipt
     from bulk_upload.core.profile import FLOW, Profile
     from bulk_upload.core.retry import RetryPolicy
     from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+    from bulk_upload.core.timetable import Span, Timetable
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.errors import (
         BulkUploadError,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
         LedgerNewer,
         LedgerUnusable,
         ManifestInvalid,
+        NoRunAtWork,
         ServerUnusable,
         UsageError,
     )
@@ -55,6 +60,7 @@ _HOMES = (
     "bulk_upload.core.profile",
     "bulk_upload.core.retry",
     "bulk_upload.core.settings",
+    "bulk_upload.core.timetable",
     "bulk_upload.edge.ledger",
     "bulk_upload.job_run",
     "bulk_upload.job_ledger",
@@ -66,6 +72,7 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "BulkUploadError",
+    "ControlChanged",
     "CredentialsRefused",
     "Draining",
     "EntrySettled",
@@ -81,7 +88,9 @@ __all__ = [
     "LedgerNewer",
     "LedgerReader",
     "LedgerUnusable",
+    "LimitChanged",
     "ManifestInvalid",
+    "NoRunAtWork",
     "Noticed",
     "Outcome",
     "Paused",
@@ -91,9 +100,12 @@ __all__ = [
     "Reconciling",
     "Result",
     "RetryPolicy",
+    "RunLimited",
     "RunSettings",
     "ServerUnusable",
     "Snapshot",
+    "Span",
+    "Timetable",
     "Uploader",
     "UsageError",
     "__version__",

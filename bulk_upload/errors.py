@@ -76,6 +76,12 @@ class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 
 
+class NoRunAtWork(BulkUploadError):
+    """No run works on the ledger, or it cannot be reached: there is nothing to control."""
+
+    exit_status = ExitStatus.NO_RUN
+
+
 class CredentialsRefused(BulkUploadError):
     """The server does not accept the API key: get a valid one and run again."""
 

@@ -30,6 +30,7 @@ class ExitStatus(IntEnum):
         "not finished (deadline, --max-errors, attempts or patience used up, server unreachable): run again",
     )
     DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
+    NO_RUN = 7, "`control` found no run at work that it could reach"
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
     LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
     CREDENTIALS_REFUSED = 12, "the server refused the API key"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
+from bulk_upload.core.events import Noticed
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.name_template import NameTemplate
 from bulk_upload.core.network import DIRECT
@@ -18,8 +19,16 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, require_same
+from bulk_upload.edge.ledger import (
+    JobIdentity,
+    LedgerReader,
+    Staging,
+    open_ledger,
+    remembered,
+    require_same,
+)
 from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
@@ -240,10 +249,14 @@ class Uploader:
                     entries=entries,
                     plan=plan,
                     emit=emit,
+                    learned=await ledger.writer.run(remembered),
                 )
                 started(run)
                 try:
-                    result = await run.execute()
+                    async with listening(
+                        ledger.path, run.control, on_trouble=lambda why: emit(Noticed(message=why))
+                    ):
+                        result = await run.execute()
                 finally:
                     reader.close()
                     entries.close()
@@ -285,7 +298,7 @@ class Uploader:
             read_key_again=self._read_key_again,
             network=self._network,
             team=self._team,
-            connection_limit=self._settings.concurrency,
+            connection_limit=self._settings.caps.capacity,
             stall_s=self._stall_s,
             min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",

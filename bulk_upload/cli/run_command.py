@@ -15,6 +15,7 @@ from bulk_upload.cli.job_options import (
     job_options,
     retry_of,
 )
+from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
@@ -36,7 +37,7 @@ class _Run(click.Command):
             formatter.write_dl(_VARIABLES)
 
 
-_EXIT_CODES = tuple(one for one in ExitStatus if one is not ExitStatus.DIFFERENCES)
+_EXIT_CODES = tuple(one for one in ExitStatus if one not in (ExitStatus.DIFFERENCES, ExitStatus.NO_RUN))
 _VARIABLES = [
     (KEY_VARIABLE, "The API key."),
     (
@@ -51,11 +52,24 @@ _VARIABLES = [
 @job_options
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    default=8,
+    type=CONCURRENCY,
+    metavar="auto|N",
+    default="auto",
     show_default=True,
-    help="Uploads in flight.",
+    help="Uploads in flight; auto finds the number.",
+)
+@click.option(
+    "--max-concurrency",
+    type=CONCURRENCY_CAP,
+    metavar="N",
+    help="Never more in flight than this.",
+)
+@click.option("--rate", type=START_RATE, metavar="N/s", help="Uploads begun a second at most, or 20/min.")
+@click.option(
+    "--bandwidth",
+    type=BANDWIDTH,
+    metavar="SIZE/s",
+    help="Bytes a second at most, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
 )
 @click.option(
     "--max-attempts",
@@ -120,6 +134,9 @@ def run(manifest: str, **options: Any) -> int:
     errors_max, errors_share = options["max_errors"] or (None, None)
     settings = RunSettings(
         concurrency=options["concurrency"],
+        concurrency_max=options["max_concurrency"],
+        rate_per_s=options["rate"],
+        bandwidth=options["bandwidth"],
         retry_policy=RetryPolicy(attempts_max=options["max_attempts"]),
         patience_s=options["patience"],
         deadline_s=options["deadline"],

@@ -14,6 +14,9 @@ class Clock(Protocol):
     def utc_s(self) -> float:
         """Return wall-clock seconds since 1970."""
 
+    def minute_of_day(self) -> int:
+        """Return minutes since midnight on the person's wall clock, 0 to 1439."""
+
     def jitter(self) -> float:
         """Return a fresh random number in [0, 1)."""
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bulk_upload.core.caps import Change
+    from bulk_upload.core.holds import Hold
     from bulk_upload.core.model import EntryState, Outcome, Receipt
 
 
@@ -69,6 +73,38 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChanged:
+    """Starts are governed otherwise than before; `reason` says why, in the controller's words.
+
+    `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is what is
+    left of a pause. Of changes that follow each other within a second the last one is told.
+    """
+
+    limit: int
+    rate_per_s: float | None
+    pause_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlChanged:
+    """A person changed what the run may use while it goes on; the ledger is about to hold it.
+
+    `by` is who asked.
+    """
+
+    change: Change
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimited:
+    """What held the run back, in seconds each; told once, at its end."""
+
+    held_s: Mapping[Hold, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciling:
     """`waiting_count` entries in doubt are being looked for in the server's list."""
 
@@ -90,7 +126,19 @@ class Noticed:
     path: str | None = None
 
 
-Event = PlanMade | AttemptStarted | AttemptEnded | EntrySettled | Paused | Reconciling | Draining | Noticed
+Event = (
+    PlanMade
+    | AttemptStarted
+    | AttemptEnded
+    | EntrySettled
+    | Paused
+    | LimitChanged
+    | ControlChanged
+    | RunLimited
+    | Reconciling
+    | Draining
+    | Noticed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """How many uploads may be in flight, behind an interface that any controller can fill.
 
-A controller is pure: it never reads a clock or draws a random number, so that a simulator can drive it.
+What a person caps on top of it is core/reins.py's. A controller is pure: it never reads a clock or draws a random number, so that a simulator can drive it.
 Times are monotonic seconds.
 """
 
@@ -21,6 +21,14 @@ class Ticket:
     level: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What a controller found to be good at an endpoint. `rate_per_s` is None where it did not need to pace."""
+
+    limit: int
+    rate_per_s: float | None = None
+
+
 class Controller(Protocol):
     """Decides when the next upload may start. Every ticket ends in exactly one of the four `on_*` calls."""
 
@@ -28,8 +36,19 @@ class Controller(Protocol):
     def limit(self) -> int:
         """How many requests may be unanswered."""
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many uploads a second it lets begin, None while it does not pace them."""
+
+    @property
+    def learned(self) -> Learned | None:
+        """The last values that were good, for the next run to begin with; None where nothing was learned."""
+
     def next_delay(self, now: float) -> float:
         """Return 0 when an upload may start now, else the seconds after which to ask again."""
+
+    def pause_s(self, now: float) -> float:
+        """Return how long a pause still lasts that the server asked for, in a header or by failing; part of `next_delay`."""
 
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
@@ -50,6 +69,9 @@ class Controller(Protocol):
 
     def on_cancel(self, now: float, ticket: Ticket) -> None:
         """Hear that a request ended in a way that says nothing about the server's load."""
+
+    def on_held(self, now: float) -> None:
+        """Hear that a person's cap held something back: what is measured around `now` says nothing about the server."""
 
     def tick(self, now: float) -> None:
         """Hear that time passed; called a few times a second."""
@@ -74,7 +96,21 @@ class FixedLimit:
         """The number this controller was made with."""
         return self._limit
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """None: it paces nothing."""
+        return None
+
+    @property
+    def learned(self) -> Learned | None:
+        """None: it learns nothing."""
+        return None
+
     def next_delay(self, now: float) -> float:
+        """Return how long the server's pause still lasts."""
+        return self._gate.wait_s(now)
+
+    def pause_s(self, now: float) -> float:
         """Return how long the server's pause still lasts."""
         return self._gate.wait_s(now)
 
@@ -109,6 +145,9 @@ class FixedLimit:
     def on_cancel(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
         """Give the slot back."""
         self._in_flight -= 1
+
+    def on_held(self, now: float) -> None:
+        """Caps do not move a fixed limit."""
 
     def tick(self, now: float) -> None:
         """Time does not move a fixed limit."""

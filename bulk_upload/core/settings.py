@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.caps import Caps
 from bulk_upload.core.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import EntryState
+    from bulk_upload.core.timetable import Timetable
 
 
 class InDoubtPolicy(StrEnum):
@@ -29,7 +31,10 @@ class RunSettings:
     """Settings of one run. `None` means no limit.
 
     Args:
-        concurrency: uploads in flight.
+        concurrency: uploads in flight; None lets the run find the number.
+        concurrency_max: never more in flight than this.
+        rate_per_s: uploads begun a second, on average and nearly so at any moment.
+        bandwidth: bytes of request bodies a second, by the time of day.
         retry_policy: backoff and attempts.
         patience_s: how long the run may be throttled without getting anywhere.
         deadline_s: when the run drains, counted from its start.
@@ -44,7 +49,10 @@ class RunSettings:
         parked_max: how many entries may wait without a slot before no new one starts.
     """
 
-    concurrency: int = 8
+    concurrency: int | None = None
+    concurrency_max: int | None = None
+    rate_per_s: float | None = None
+    bandwidth: Timetable | None = None
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     patience_s: float = 900.0
     deadline_s: float | None = None
@@ -56,6 +64,16 @@ class RunSettings:
     retry: frozenset[EntryState] = frozenset()
     hashing: bool = True
     parked_max: int = 1000
+
+    @property
+    def caps(self) -> Caps:
+        """The limits that a person may change while the run goes on."""
+        return Caps(
+            concurrency=self.concurrency,
+            concurrency_max=self.concurrency_max,
+            starts_per_s=self.rate_per_s,
+            bandwidth=self.bandwidth,
+        )
 
     def settles_after_s(self, *, answered: bool) -> float:
         """Return how long after the end of an attempt absence may be believed."""

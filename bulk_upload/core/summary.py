@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.causes import CAUSES_MAX, kind_of
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
 from bulk_upload.core.model import EntryState, InDoubt, Obtained, Throttled
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bulk_upload.core.holds import Hold
     from bulk_upload.core.standing import Stop
 
 EXAMPLES_MAX = 3
@@ -42,7 +43,7 @@ class Tally:
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and
-    that are neither settled nor sent again yet. Numbers may be read from another thread while events are added.
+    that are neither settled nor sent again yet. `held_s` says what held the run back, once it is over. Numbers may be read from another thread while events are added.
     """
 
     entry_count: int = 0
@@ -63,6 +64,7 @@ class Tally:
     unconfirmed_count: int = 0
     open_doubts: set[str] = field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = field(default_factory=dict)
+    held_s: Mapping[Hold, float] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -75,6 +77,8 @@ class Tally:
                 self._add_attempt_end(event)
             case EntrySettled():
                 self._add_settled(event)
+            case RunLimited():
+                self.held_s = event.held_s
             case PlanMade():
                 self.entry_count = event.entry_count
                 self.total_bytes = event.total_bytes

@@ -21,6 +21,11 @@ class SystemClock:
         """Return wall-clock seconds since 1970."""
         return time.time()
 
+    def minute_of_day(self) -> int:
+        """Return minutes since midnight in local time."""
+        here = time.localtime()
+        return here.tm_hour * 60 + here.tm_min
+
     def jitter(self) -> float:
         """Return a fresh random number in [0, 1)."""
         return self._random.random()

@@ -216,7 +216,10 @@ class Attempter:
         )
         try:
             return await parts.transport.send(
-                shipment, on_handed=parts.permits.handed, on_cancelled=cancelled.append
+                shipment,
+                on_handed=parts.permits.handed,
+                on_cancelled=cancelled.append,
+                pace=parts.throttle,
             )
         except BaseException:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.

@@ -68,6 +68,10 @@ class Oversight:
         """Hear that an attempt that counts is made again."""
         self.budget = self.budget.spend()
 
+    def on_resumed(self) -> None:
+        """Hear that a person's pause is over: its time says nothing about the server."""
+        self._patience.on_success()
+
     def on_exhausted(self, outcome: Outcome) -> None:
         """Hear that an entry used up its attempts with `outcome`."""
         if isinstance(outcome, Unavailable) and not outcome.answered:

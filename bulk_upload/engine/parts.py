@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.oversight import Oversight
     from bulk_upload.engine.permits import Permits
     from bulk_upload.engine.reconciler import Reconciler
+    from bulk_upload.engine.throttle import Throttle
     from bulk_upload.engine.twins import TwinGate
 
 
@@ -33,6 +34,7 @@ class Parts:
     transport: Transport
     ledger: LedgerWriter
     permits: Permits
+    throttle: Throttle
     twins: TwinGate
     reconciler: Reconciler
     drain: Drain

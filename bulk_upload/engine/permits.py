@@ -42,8 +42,18 @@ class Permits:
 
     @property
     def pause_s(self) -> float:
-        """How long the controller lets nobody start, 0 when it does."""
-        return self._controller.next_delay(self._clock.monotonic())
+        """How long a pause still lasts that the server asked for, 0 where there is none."""
+        return self._controller.pause_s(self._clock.monotonic())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for a slot."""
+        return any(not one.done() for one in self._waiting)
+
+    @property
+    def unrecorded(self) -> int:
+        """Answers that the ledger has not recorded yet."""
+        return self._unrecorded
 
     @property
     def reason(self) -> str:
@@ -142,7 +152,10 @@ class Permits:
         if max(self.in_flight, self._unrecorded) >= self.limit:
             return None
         now = self._clock.monotonic()
-        if self._controller.next_delay(now) > 0:
+        # Asked only while a slot is free: what the controller hears of a cap that held a start back is true then.
+        delay_s = self._controller.next_delay(now)
+        if delay_s > 0:
+            self._wake_in(delay_s)
             return None
         self.in_flight += 1
         return self._controller.on_start(now)
@@ -154,14 +167,12 @@ class Permits:
                 continue
             ticket = self._try_start()
             if ticket is None:
-                self._wake_after_pause()
                 break
             self._waiting.popleft().set_result(ticket)
         self._on_change()
 
-    def _wake_after_pause(self) -> None:
-        delay_s = self.pause_s
-        if delay_s <= 0 or self._closed:
+    def _wake_in(self, delay_s: float) -> None:
+        if self._closed:
             return
         if self._timer is not None:
             self._timer.cancel()

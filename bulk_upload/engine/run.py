@@ -11,21 +11,24 @@ import anyio
 
 from bulk_upload.core.display import human_seconds
 from bulk_upload.core.events import Draining, PlanMade, Snapshot
-from bulk_upload.core.limit import FixedLimit
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import Step
+from bulk_upload.core.reins import Reins
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.engine.carrier import Carrier
+from bulk_upload.engine.controlling import Controlling
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.feeder import Feeder
+from bulk_upload.engine.limit_watch import LimitWatch
 from bulk_upload.engine.oversight import Oversight
 from bulk_upload.engine.parking import Parking
 from bulk_upload.engine.parts import Parts
 from bulk_upload.engine.permits import Permits
 from bulk_upload.engine.reconciler import Reconciler
 from bulk_upload.engine.tasks import innermost
+from bulk_upload.engine.throttle import Throttle
 from bulk_upload.engine.twins import TwinGate, TwinKey
 from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
@@ -34,8 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.control import ControlAnswer, ControlRequest
     from bulk_upload.core.events import Event
-    from bulk_upload.core.limit import Controller
+    from bulk_upload.core.limit import Controller, Learned
     from bulk_upload.core.model import Entry
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.staged import PlannedEntries
 
 TICK_S = 0.25
+WRITE_LIMITS_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +80,18 @@ class Run:
         plan: Plan,
         emit: Callable[[Event], None],
         controller: Controller | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self._entries = entries
         self._plan = plan
         self._emit = emit
         self._drain = Drain(self._on_drain)
         self._parking = Parking(self._on_change)
-        permits = Permits(controller or FixedLimit(settings.concurrency), clock, on_change=self._on_change)
+        reins = Reins(
+            settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned
+        )
+        permits = Permits(reins, clock, on_change=self._on_change)
+        throttle = Throttle(reins, clock)
         self._parts = Parts(
             settings=settings,
             profile=profile,
@@ -90,6 +100,7 @@ class Run:
             transport=transport,
             ledger=ledger,
             permits=permits,
+            throttle=throttle,
             twins=TwinGate(),
             reconciler=Reconciler(
                 transport=transport, ledger=ledger, profile=profile, clock=clock, drain=self._drain, emit=emit
@@ -104,6 +115,8 @@ class Run:
             ),
             emit=emit,
         )
+        self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
+        self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
         self._carrier = Carrier(self._parts, self._parking)
         self._feeder = Feeder(self._parts, self._parking, self._carry)
 
@@ -122,6 +135,10 @@ class Run:
         self._end_all()
         # Once more in the next turn: a listener may ask while it hears of a request that is just beginning.
         asyncio.get_running_loop().call_soon(self._end_all)
+
+    async def control(self, request: ControlRequest, by: str) -> ControlAnswer:
+        """Change what the run may use, or only tell how it stands. `by` is who asks, for the ledger."""
+        return await self._controlling.answer(request, by)
 
     def snapshot(self) -> Snapshot:
         """Return how the run stands now."""
@@ -147,6 +164,7 @@ class Run:
             async with anyio.create_task_group() as watchers:
                 watchers.start_soon(self._parts.reconciler.serve)
                 watchers.start_soon(self._tick)
+                watchers.start_soon(self._write_limits)
                 watchers.start_soon(self._stay_alive)
                 watchers.start_soon(self._watch_deadline)
                 await self._carry_all()
@@ -155,6 +173,7 @@ class Run:
             self._on_ledger_failure(group)
         finally:
             self._parts.permits.close()
+        self._watch.close()
         return await self._verdict()
 
     async def _register(self) -> None:
@@ -222,8 +241,13 @@ class Run:
 
     async def _tick(self) -> None:
         while True:
+            self._watch.tick()
             await asyncio.sleep(TICK_S)
-            self._parts.permits.tick()
+
+    async def _write_limits(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_LIMITS_EVERY_S)
+            await self._guarded(self._watch.write())
 
     async def _stay_alive(self) -> None:
         """Say that the run lives: after a crash, absence is judged from the last such word."""
@@ -252,6 +276,7 @@ class Run:
         states = await self._entries.states()
         status = exit_status(states, stop)
         if failure is None:
+            await self._guarded(self._watch.write(last=True))
             now = self._parts.clock.utc_s()
             await self._guarded(
                 self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS_MAX = 100
 CAUSES_SHOWN_MAX = 5
+HELD_S_MIN = 1.0
 
 _NO_RATE_UNDER_S = 0.05
 _FAILED = (
@@ -108,7 +109,14 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
     lines = [f"{line}."]
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
-    return [*lines, *_effort(tally)]
+    return [*lines, *_effort(tally), *_limited(tally)]
+
+
+def _limited(tally: Tally) -> list[str]:
+    """Return what held the run back, the longest first; less than a second is not worth a word."""
+    held = sorted(tally.held_s.items(), key=lambda one: -one[1])
+    said = [f"{hold.words} ({human_seconds(seconds)})" for hold, seconds in held if seconds >= HELD_S_MIN]
+    return [f"What limited the run: {', '.join(said)}."] if said else []
 
 
 def _effort(tally: Tally) -> list[str]:

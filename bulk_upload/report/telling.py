@@ -9,6 +9,7 @@ from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ControlChanged,
     Draining,
     EntrySettled,
     Event,
@@ -69,6 +70,8 @@ class Teller:
                 return self._failure(event)
             case PlanMade():
                 return _plan(event)
+            case ControlChanged():
+                return [Told(head="control", text=printable(f"{event.change}, by {event.by}"))]
             case Noticed():
                 return self._notice(event)
             case Draining() if event.reason != self._drain_reason:

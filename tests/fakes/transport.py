@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
+    from bulk_upload.core.pace import Pace
     from bulk_upload.core.source import FileStream
     from fakes.server import Answer, FakeServer, Request
 
@@ -41,6 +42,7 @@ class Sending:
     shipment: Shipment
     on_handed: Callable[[int], None]
     began_at: float
+    pace: Pace | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     handed_bytes: int = 0
     complete: bool = False
@@ -59,6 +61,14 @@ class Sending:
             sha256=source.sha256 if self.complete else None,
             fingerprint=source.fingerprint,
         )
+
+    async def wait_for_pace(self, file_bytes: int, *, last: bool) -> None:
+        """Wait until the bandwidth cap lets a piece pass."""
+        left_bytes = file_bytes + (FRAME_BYTES if last else 0)
+        while left_bytes and self.pace is not None and (piece_bytes := self.pace.piece_bytes) is not None:
+            count = min(left_bytes, piece_bytes)
+            await self.pace.pass_bytes(count)
+            left_bytes -= count
 
     def hand_over(self, file_bytes: int, *, last: bool) -> int:
         """Count a piece as handed over and return how many bytes it has with what goes around it."""
@@ -112,9 +122,10 @@ class FakeTransport:
         *,
         on_handed: Callable[[int], None],
         on_cancelled: Callable[[SendReport], None],
+        pace: Pace | None = None,
     ) -> SendReport:
         """Send one file and return what became of it."""
-        sending = Sending(shipment, on_handed, self._clock.monotonic())
+        sending = Sending(shipment, on_handed, self._clock.monotonic(), pace=pace)
         if self._on_start is not None:
             self._on_start(sending)
         self.sending.append(sending)
@@ -165,6 +176,7 @@ class FakeTransport:
         source = sending.shipment.source
         try:
             if isinstance(source, LoadedFile):
+                await sending.wait_for_pace(source.fingerprint.size, last=True)
                 await self._pass(sending.hand_over(source.fingerprint.size, last=True))
             else:
                 await self._stream(sending, source, request)
@@ -196,6 +208,7 @@ class FakeTransport:
         while True:
             block = await stream.read()
             left_bytes -= len(block)
+            await sending.wait_for_pace(len(block), last=left_bytes == 0)
             await self._pass(sending.hand_over(len(block), last=left_bytes == 0))
             if left_bytes == 0:
                 return

@@ -116,6 +116,10 @@ class VirtualClock:
         """Return the wall-clock time."""
         return EPOCH_UTC_S + self.monotonic() + self._ahead_s
 
+    def minute_of_day(self) -> int:
+        """Return minutes since midnight UTC."""
+        return int(self.utc_s() // 60) % 1440
+
     def jitter(self) -> float:
         """Return the next random number in [0, 1)."""
         return self._random.random()

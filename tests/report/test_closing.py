@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
-from bulk_upload.core.events import Event
+from bulk_upload.core.events import Event, RunLimited
+from bulk_upload.core.holds import Hold
 from bulk_upload.core.model import EntryState, Obtained, Throttled
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import Tally, exit_status
@@ -55,6 +56,15 @@ def test_a_good_run_is_told_in_a_few_lines() -> None:
         "Ledger: m.ledger.db",
         "Exit code 0: every entry of the job is accepted.",
     ]
+
+
+def test_what_limited_the_run_is_told() -> None:
+    """The longest first, with how long; what did so for less than a second is left out."""
+    held = {Hold.IN_FLIGHT: 0.9, Hold.SERVER: 12.0, Hold.BANDWIDTH: 100.0, Hold.PERSON: 1.0}
+    tally = _tally(plan(1), started("a"), settled("a"), RunLimited(held_s=held))
+    assert _closing(tally, {EntryState.ACCEPTED: 1})[1] == (
+        "What limited the run: --bandwidth (1 min 40 s), the server's pauses (12 s), your pause (1.0 s)."
+    )
 
 
 def test_a_job_that_was_done_before_has_nothing_to_do() -> None:

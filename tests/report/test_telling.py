@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from scripted_run import ended, plan, settled, started
 
-from bulk_upload.core.events import Draining, Event, Noticed
+from bulk_upload.core.caps import Change
+from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.telling import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
 
@@ -21,6 +22,15 @@ def test_the_plan_is_told_with_its_warnings() -> None:
         "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked for first",
         "warning: 3 entries share a name",
     ]
+
+
+def test_a_change_by_hand_is_told_with_who_made_it() -> None:
+    """Whoever reads the log knows why the run went otherwise from here on; a name may steer no terminal."""
+    rate = Change(what="--rate", before="off", after="5/s")
+    pause = Change(what="pause", before="running", after="paused")
+    assert _told(
+        Teller(), ControlChanged(change=rate, by="kim (uid 7)"), ControlChanged(change=pause, by="\x1b[2J")
+    ) == ["control: --rate: off -> 5/s, by kim (uid 7)", "control: paused, by \\x1b[2J"]
 
 
 def test_what_goes_well_is_not_told() -> None:

@@ -1,10 +1,12 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.controller_record import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.deletions import Deleted, Doomed
 from bulk_upload.edge.ledger.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.lock import run_is_at_work
+from bulk_upload.edge.ledger.opening import require_ledger
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
@@ -24,8 +26,13 @@ __all__ = [
     "LedgerWriter",
     "Recalled",
     "Staging",
+    "note_changes",
+    "note_states",
     "open_ledger",
     "receipt_of",
+    "remember",
+    "remembered",
+    "require_ledger",
     "require_same",
     "run_is_at_work",
 ]

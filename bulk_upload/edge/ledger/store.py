@@ -278,13 +278,6 @@ class LedgerStore:
             (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), _text(decision)),
         )
 
-    def note_limit(self, limit: int, reason: str, *, utc_s: float) -> None:
-        """Record a change of the in-flight limit."""
-        self.connection.execute(
-            "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason) VALUES (?, ?, ?, ?)",
-            (self.run_id, utc_text(utc_s), limit, reason),
-        )
-
     def _unless_claimed(self, over: AttemptOver) -> Outcome:
         """Return the outcome, in doubt where its id is, or may be, another upload's."""
         outcome = over.outcome

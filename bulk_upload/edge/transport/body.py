@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -15,12 +16,12 @@ from aiohttp.payload import Payload
 from bulk_upload.core.source import LoadedFile, SourceError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
     from bulk_upload.core.multipart import Frame
+    from bulk_upload.core.pace import Pace
     from bulk_upload.core.source import FileStream, Source
 
 
@@ -39,22 +40,32 @@ class UploadBody(Payload):
         handed_bytes: bytes given to the connection so far.
         complete: whether the last byte was handed over; False proves that the server cannot have the file.
         reading: whether the next block is being read from disk.
+        held: whether the next piece waits for our own bandwidth cap; `held_s` is how long pieces waited so far.
         failure: why the file could not be sent.
     """
 
     def __init__(
-        self, frame: Frame, source: Source, *, content_type: str, on_handed: Callable[[int], None]
+        self,
+        frame: Frame,
+        source: Source,
+        *,
+        content_type: str,
+        on_handed: Callable[[int], None],
+        pace: Pace | None = None,
     ) -> None:
         super().__init__(None, content_type=content_type)
         self._frame = frame
         self._source = source
         self._on_handed = on_handed
+        self._pace = pace
         self._size = self._body_bytes = frame.body_bytes(source.fingerprint.size)
         self._transport: asyncio.WriteTransport | None = None
         self._left_bytes = 0
         self.handed_bytes = 0
         self.complete = False
         self.reading = False
+        self.held = False
+        self.held_s = 0.0
         self.failure: SourceError | None = None
 
     @property
@@ -142,6 +153,26 @@ class UploadBody(Payload):
         await self._hand_over(writer, piece + block + self._frame.suffix)
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
+        """Write data: at once, or in pieces as the bandwidth cap lets them pass, which may come and go meanwhile."""
+        while self._pace is not None and (piece_bytes := self._pace.piece_bytes) is not None:
+            piece, data = data[:piece_bytes], data[piece_bytes:]
+            await self._wait_for(self._pace, len(piece))
+            await self._write(writer, piece)
+            if not data:
+                return
+        await self._write(writer, data)
+
+    async def _wait_for(self, pace: Pace, count: int) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.held = True
+        try:
+            await pace.pass_bytes(count)
+        finally:
+            self.held = False
+            self.held_s += loop.time() - began
+
+    async def _write(self, writer: AbstractStreamWriter, data: bytes) -> None:
         if not self._may_write(writer):
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         # Marked before the write: "not complete" must be proof that the server cannot have the file.

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
+    from bulk_upload.core.pace import Pace
     from bulk_upload.core.secret import Secret
     from bulk_upload.core.source import SourceError
     from bulk_upload.edge.transport.shipment import Shipment, TransportSettings
@@ -126,11 +127,13 @@ class Transport:
         *,
         on_handed: Callable[[int], None],
         on_cancelled: Callable[[SendReport], None],
+        pace: Pace | None = None,
     ) -> SendReport:
         """Send one file in one request and return what became of it; failures are outcomes, not exceptions.
 
-        `on_handed` hears of every piece handed over, in bytes. When the calling task is cancelled the request
-        is dropped, and `on_cancelled` hears what is known of it before the cancellation goes on.
+        `on_handed` hears of every piece handed over, in bytes, after `pace` let it pass. When the calling task is
+        cancelled the request is dropped, and `on_cancelled` hears what is known of it before the cancellation goes
+        on.
         """
         body = UploadBody(
             frame(
@@ -142,6 +145,7 @@ class Transport:
             shipment.source,
             content_type=self._content_type,
             on_handed=on_handed,
+            pace=pace,
         )
         sending = Sending(body)
         self._watchdog.add(sending)

@@ -35,18 +35,26 @@ class GivenUp:
     stalled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """When the present minute of a body's rate began, and how it stood then."""
+
+    began_at: float
+    left_bytes: int
+    held_s: float
+
+
 @dataclass(slots=True, eq=False)
 class Sending:
     """One request on its way: what its body has done and when it last moved.
 
-    `moved_at` is None while the request waits for its turn, which may take any time. `window` is when the present
-    minute of the rate began, and how many bytes had left by then.
+    `moved_at` is None while the request waits for its turn, which may take any time.
     """
 
     body: UploadBody
     moved_at: float | None = None
     position: tuple[int, int] = (0, 0)
-    window: tuple[float, int] | None = None
+    window: _Window | None = None
     given_up: GivenUp | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -102,7 +110,8 @@ class Watchdog:
             if one.moved_at is None:
                 continue
             position = one.body.position
-            if position != one.position:
+            # Held back by our own bandwidth cap: that says nothing about the server.
+            if position != one.position or one.body.held:
                 one.position, one.moved_at = position, now
                 if self._min_bytes_per_s and not one.body.complete:
                     self._look_at_rate(one, position[0], now)
@@ -113,14 +122,16 @@ class Watchdog:
                 _end_stalled(one, human_seconds(allowed_s), answering=answering)
 
     def _look_at_rate(self, one: Sending, left_bytes: int, now: float) -> None:
-        if one.window is None:
-            one.window = (now, left_bytes)
+        held_s = one.body.held_s
+        if one.body.held or one.window is None or one.window.held_s != held_s:
+            # Our own bandwidth cap held the body back: a minute with such waits in it says nothing.
+            one.window = _Window(now, left_bytes, held_s)
             return
-        since, left_before_bytes = one.window
-        if now - since < RATE_WINDOW_S:
+        lasted_s = now - one.window.began_at
+        if lasted_s < RATE_WINDOW_S:
             return
-        bytes_per_s = (left_bytes - left_before_bytes) / (now - since)
-        one.window = (now, left_bytes)
+        bytes_per_s = (left_bytes - one.window.left_bytes) / lasted_s
+        one.window = _Window(now, left_bytes, held_s)
         if bytes_per_s < self._min_bytes_per_s:
             rate, least = human_bytes(bytes_per_s), human_bytes(self._min_bytes_per_s)
             one.end(GivenUp(f"only {rate}/s got through in a minute, less than {least}/s", stalled=True))

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from ledger_stage import LOST, START_S, accepted, entry, query, stored
 
+from bulk_upload.core.caps import Change
+from bulk_upload.core.controller_log import ControllerState
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.records import OUTCOME_NAMES
-from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, Doomed
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, Doomed, note_changes, note_states
 from bulk_upload.edge.ledger.deletions import ask, end
 from bulk_upload.edge.ledger.opening import BUSY_S
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
@@ -73,6 +75,12 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
         store.tried(two, LOST)
         store.intended(three)
         store.connection.execute("UPDATE receipts SET obtained = 'reconciled'")
+        note_changes(
+            store, [Change(what="--rate", before="off", after="5/s")], decided_by="me", utc_s=START_S
+        )
+        note_states(
+            store, [(START_S, ControllerState(limit=8, rate_per_s=None, pause_s=0.0, reason="asked for"))]
+        )
         ask(store, Doomed(entry_id=one, receipt_id=1, file_id="id-1"), asked_by="me", utc_s=START_S)
         end(
             store,
@@ -82,4 +90,4 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
             utc_s=START_S,
         )
     assert query(tmp_path / "a", sql)
-    assert len(QUERIES) == 8
+    assert len(QUERIES) == 10

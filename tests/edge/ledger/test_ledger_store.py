@@ -8,8 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_stage import LOST, PRINT, START_S, Store, accepted, attempt_over, entry, intent, query, stored
+from ledger_stage import (
+    JOB,
+    LOST,
+    PRINT,
+    START_S,
+    Store,
+    accepted,
+    attempt_over,
+    entry,
+    intent,
+    query,
+    stored,
+)
 
+from bulk_upload.core.caps import Change
+from bulk_upload.core.controller_log import ControllerState
+from bulk_upload.core.limit import Learned
 from bulk_upload.core.model import (
     EntryState,
     Fingerprint,
@@ -27,7 +42,7 @@ from bulk_upload.core.model import (
 )
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.timestamps import utc_text
-from bulk_upload.edge.ledger import ALIVE_EVERY_S
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.receipts import receipt_of
 
 NEWER = Fingerprint(size=200, mtime_ns=2, inode=8)
@@ -433,11 +448,33 @@ def test_release_makes_the_entry_pending(store: Store) -> None:
 
 def test_changes_of_the_limit_are_on_record(store: Store) -> None:
     """Why a run was as fast as it was can be read afterwards."""
-    store.note_limit(8, "429", utc_s=START_S)
+    state = ControllerState(limit=8, rate_per_s=2.5, pause_s=1.0, reason="429")
+    note_states(store, [(START_S, state)])
     found = store.connection.execute(
-        "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events"
+        "SELECT run_id, at_utc, in_flight_limit, reason, starts_per_s, pause_s FROM controller_events"
     ).fetchall()
-    assert found == [(1, utc_text(START_S), 8, "429")]
+    assert found == [(1, utc_text(START_S), 8, "429", 2.5, 1.0)]
+
+
+def test_what_a_person_changes_is_on_record(store: Store) -> None:
+    """Who changed a cap of a run at work, when, to what and from what."""
+    change = Change(what="--rate", before="off", after="5/s")
+    note_changes(store, [change], decided_by="kim (uid 7)", utc_s=START_S + 1)
+    found = store.connection.execute(
+        "SELECT entry_id, run_id, decided_utc, decided_by, decision, detail FROM decisions"
+    ).fetchall()
+    assert found == [(None, 1, utc_text(START_S + 1), "kim (uid 7)", "--rate 5/s", "was off")]
+
+
+def test_what_was_learned_is_there_for_the_next_run(store: Store) -> None:
+    """The last good values of the endpoint, and only the last ones."""
+    assert remembered(store) is None
+    remember(store, Learned(limit=8), utc_s=START_S)
+    remember(store, Learned(limit=12, rate_per_s=3.5), utc_s=START_S + 1)
+    assert remembered(store) == Learned(limit=12, rate_per_s=3.5)
+    assert store.connection.execute("SELECT endpoint, noted_utc FROM warm_starts").fetchall() == [
+        (JOB.endpoint, utc_text(START_S + 1))
+    ]
 
 
 ODD_PRINTS = [

@@ -6,28 +6,18 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+from keep_version import EXPECTED, VERSIONS, tell_story
 from ledger_stage import JOB, query
 
-from bulk_upload.edge.ledger import LedgerReader, open_ledger
+from bulk_upload.core.limit import Learned
+from bulk_upload.edge.ledger import LedgerReader, open_ledger, remember, remembered
 from bulk_upload.edge.ledger.schema import CREATE, SCHEMA_VERSION
 
-VERSIONS = Path(__file__).with_name("versions")
 START_S = 1_780_001_000.0
-
-EXPECTED = {
-    "accepted.jsonl": ("accepted", "file-1"),
-    "changed.jsonl": ("accepted", "file-3"),
-    "found.jsonl": ("accepted", "file-4"),
-    "doubt.jsonl": ("in_doubt", None),
-    "rejected.jsonl": ("rejected", None),
-    "pending.jsonl": ("pending", None),
-    "orphan.jsonl": ("in_doubt", None),
-    "odd-\udcff.jsonl": ("accepted", "file-6"),
-}
-"""What each of the kept ledgers holds, whatever its version."""
 
 
 def schema_of(connection: sqlite3.Connection) -> set[str]:
@@ -62,3 +52,28 @@ async def test_an_older_ledger_says_what_it_said(tmp_path: Path, version: int) -
     backup = tmp_path / f"a.ledger.db.v{version}.backup"
     assert query(backup, "PRAGMA user_version") == [(version,)]
     assert query(backup, "SELECT * FROM receipts") == query(old, "SELECT * FROM receipts")
+
+
+async def test_a_new_ledger_holds_the_same(tmp_path: Path) -> None:
+    """What will be kept of the present version tells the story of the kept ones, and needs no migration."""
+    path = tmp_path / "a.ledger.db"
+    tell_story(path)
+    ledger = open_ledger(os.fspath(path), JOB, version="2", moved_root=False, utc_s=START_S)
+    assert ledger.orphan_count == 1
+    await ledger.close()
+    with LedgerReader(os.fspath(path)) as reader:
+        assert {row.path: (row.status, row.file_id) for row in reader.rows()} == EXPECTED
+    assert not list(tmp_path.glob("*.backup"))
+
+
+async def test_changes_of_the_limit_survive_a_migration(tmp_path: Path) -> None:
+    """A row of before has no rate and no pause; what version 3 adds is empty and can be filled."""
+    path = tmp_path / "a.ledger.db"
+    shutil.copy(VERSIONS / "version-2.ledger", path)
+    ledger = open_ledger(os.fspath(path), JOB, version="2", moved_root=False, utc_s=START_S)
+    assert await ledger.writer.run(remembered) is None
+    await ledger.writer.run(partial(remember, learned=Learned(limit=5), utc_s=START_S))
+    assert await ledger.writer.run(remembered) == Learned(limit=5)
+    await ledger.close()
+    sql = "SELECT in_flight_limit, reason, starts_per_s, pause_s FROM controller_events"
+    assert query(path, sql) == [(8, "429", None, 0.0)]

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.pace import Pace
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import Secret
 from bulk_upload.core.source import LoadedFile, Source, SourceError
@@ -79,6 +80,7 @@ async def ship(
     on_handed: Callable[[int], None] = lambda count: None,
     cancelled: list[SendReport] | None = None,
     ask_first: bool = False,
+    pace: Pace | None = None,
 ) -> SendReport:
     """Send one file."""
     return await transport.send(
@@ -91,6 +93,7 @@ async def ship(
         ),
         on_handed=on_handed,
         on_cancelled=([] if cancelled is None else cancelled).append,
+        pace=pace,
     )
 
 

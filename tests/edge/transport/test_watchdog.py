@@ -280,3 +280,25 @@ async def test_any_speed_will_do_without_a_minimum(monkeypatch: pytest.MonkeyPat
         creep(transport, bytes_per_s=1, seconds=300, monkeypatch=monkeypatch)
         assert sending_of(transport).given_up is None
         transport.end_all("over")
+
+
+async def test_waits_for_our_own_bandwidth_cap_are_not_the_servers_slowness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A body that a cap held back in a minute is not judged by that minute."""
+    server = ScriptedServer(holds(limit=1000))
+    settings = {"stall_s": 60, "min_bytes_per_s": 1000.0}
+    async with (
+        server.running(receive_bytes=65536),
+        transport_to(server.url, **settings) as transport,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(ship(transport, Blocks(16 * BLOCK)))
+        await until(lambda: server.requests)
+        now = asyncio.get_running_loop().time()
+        for second in range(300):
+            sending_of(transport).body.held_s = float(second // 30)
+            monkeypatch.setattr("bulk_upload.edge.transport.body.UploadBody.position", (second, second % 2))
+            transport._watchdog.look(now + second)
+        assert sending_of(transport).given_up is None
+        transport.end_all("over")

@@ -1,0 +1,112 @@
+"""What held a run back, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Hold(StrEnum):
+    """What keeps the next upload from starting, or those in flight from going faster.
+
+    The value is how it is spelled in `control --status --format json`.
+    """
+
+    PERSON = "person_pause"
+    SERVER = "server_pause"
+    LEDGER = "ledger"
+    BANDWIDTH = "bandwidth"
+    RATE = "rate"
+    PACING = "server_rate"
+    IN_FLIGHT = "in_flight_limit"
+
+    @property
+    def words(self) -> str:
+        """What it is, to be followed by how long."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Hold.PERSON: "your pause",
+    Hold.SERVER: "the server's pauses",
+    Hold.LEDGER: "the ledger's disk",
+    Hold.BANDWIDTH: "--bandwidth",
+    Hold.RATE: "--rate",
+    Hold.PACING: "the rate that the server accepts",
+    Hold.IN_FLIGHT: "the in-flight limit",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standstill:
+    """How starts stand at one moment.
+
+    Args:
+        paused: a person lets nothing start.
+        server_pause_s: what is left of a pause that the server asked for.
+        bandwidth_bound: bytes had to wait for the bandwidth cap.
+        rate_wait_s, pacing_wait_s: how long the next start waits for the person's rate, or the controller's.
+        waiting: somebody would start if nothing held him.
+        in_flight, unrecorded: requests without an answer; answers the ledger has not recorded.
+        limit: how many of each there may be.
+    """
+
+    paused: bool
+    server_pause_s: float
+    bandwidth_bound: bool
+    rate_wait_s: float
+    pacing_wait_s: float
+    waiting: bool
+    in_flight: int
+    unrecorded: int
+    limit: int
+
+
+def held_by(now: Standstill) -> Hold | None:
+    """Return what holds the run back, the outermost first; None when it has nothing to start or is just starting.
+
+    A cap on bytes fills the slots, so it is looked at before them.
+    """
+    if now.paused:
+        return Hold.PERSON if now.waiting else None
+    if now.server_pause_s > 0:
+        return Hold.SERVER
+    if now.unrecorded >= now.limit:
+        return Hold.LEDGER
+    if now.bandwidth_bound:
+        return Hold.BANDWIDTH
+    if now.in_flight >= now.limit:
+        return Hold.IN_FLIGHT
+    if not now.waiting:
+        return None
+    if now.rate_wait_s > 0 and now.rate_wait_s >= now.pacing_wait_s:
+        return Hold.RATE
+    return Hold.PACING if now.pacing_wait_s > 0 else None
+
+
+class HoldAccount:
+    """Adds up for how long each thing held the run back.
+
+    Args:
+        now: when the account begins, in monotonic seconds.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._at = now
+        self._held_s: dict[Hold, float] = {}
+
+    def note(self, now: float, hold: Hold | None) -> None:
+        """Book the time since the last note on what holds the run back now."""
+        passed_s = max(0.0, now - self._at)
+        self._at = now
+        if hold is not None:
+            self._held_s[hold] = self._held_s.get(hold, 0.0) + passed_s
+
+    @property
+    def held_s(self) -> Mapping[Hold, float]:
+        """Seconds by what held the run back."""
+        return dict(self._held_s)

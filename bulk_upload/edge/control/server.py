@@ -1,0 +1,157 @@
+"""The side of the run: takes one request a connection, and lets no client hold it up."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import pwd
+import socket
+import stat
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.control import MESSAGE_BYTES_MAX, ControlAnswer, decode_request, encode
+from bulk_upload.edge.control.place import ROOT, peer_uid, short_address, socket_path
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from bulk_upload.core.control import ControlRequest
+
+CONNECTIONS_MAX = 8
+READ_S = 5.0
+"""How long a client may take for its line, and for taking the answer."""
+
+
+@asynccontextmanager
+async def listening(
+    ledger_path: str,
+    answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]],
+    *,
+    on_trouble: Callable[[str], None],
+) -> AsyncIterator[None]:
+    """Take requests for the run on a ledger while the block runs. The caller holds the run lock.
+
+    `answer` gets each request and who asks, as `name (uid N)`. A socket that cannot be made does not end the run:
+    `on_trouble` hears why.
+    """
+    path = socket_path(ledger_path)
+    listener = _Listener(answer)
+    try:
+        made = _bind(path)
+    except OSError as error:
+        on_trouble(f"`bulk-upload control` cannot reach this run: {error.strerror or error}: {path}")
+        yield
+        return
+    identity = _identity(path)
+    server = await asyncio.start_unix_server(listener.on_connect, sock=made, limit=MESSAGE_BYTES_MAX)
+    try:
+        yield
+    finally:
+        server.close()
+        await listener.close()
+        with suppress(OSError):
+            # Another file of that name would not be ours to remove.
+            if identity is not None and _identity(path) == identity:
+                os.unlink(path)
+
+
+class _Listener:
+    def __init__(self, answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]]) -> None:
+        self._answer = answer
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a connection without a task")
+        self._tasks.add(task)
+        try:
+            if len(self._tasks) <= CONNECTIONS_MAX:
+                # What a client does wrong, or that it leaves, is nobody's business.
+                with suppress(OSError, TimeoutError):
+                    await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            # Only `close` cancels it; the stream's own callback would take a cancelled task for a failure.
+            pass
+        finally:
+            self._tasks.discard(task)
+            if writer.transport.get_write_buffer_size():
+                # The client does not take its answer.
+                writer.transport.abort()
+            writer.close()
+
+    async def close(self) -> None:
+        """Drop every connection and wait until that is done."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = peer_uid(writer.get_extra_info("socket"))
+        # Read in any case: a close with something unread would take the answer along.
+        async with asyncio.timeout(READ_S):
+            asked = await _asked(reader, uid)
+        answer = asked if isinstance(asked, ControlAnswer) else await self._answer(asked, _who(uid))
+        writer.write(encode(answer))
+        async with asyncio.timeout(READ_S):
+            await writer.drain()
+
+
+async def _asked(reader: asyncio.StreamReader, uid: int) -> ControlRequest | ControlAnswer:
+    """Return the request that comes, or the answer to what is none or comes from another user."""
+    try:
+        request = decode_request(await reader.readline())
+    except ValueError as error:
+        return _refusal(
+            f"not a request: {error}", "use `bulk-upload control` of the version that runs the job"
+        )
+    if uid in (os.geteuid(), ROOT):
+        return request
+    return _refusal("this run is another user's", "only the user who started it, and root, may control it")
+
+
+def _refusal(why: str, hint: str) -> ControlAnswer:
+    return ControlAnswer(error=why, hint=hint, exit_code=ExitStatus.USAGE)
+
+
+def _bind(path: str) -> socket.socket:
+    """Return a socket that listens at `path` and only its owner may use. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "another file is in the place of the control socket", path)
+        # Of a run that was killed: the run lock says that nobody listens there.
+        os.unlink(path)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(OSError):
+            # Linux makes the file with this mode; elsewhere chmod follows, and who asks is looked at anyway.
+            os.fchmod(made.fileno(), 0o600)
+        with short_address(path) as address:
+            made.bind(address)
+        os.chmod(path, 0o600)
+        made.listen(CONNECTIONS_MAX)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _who(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)

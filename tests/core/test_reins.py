@@ -1,0 +1,266 @@
+"""A controller in a person's hands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_upload.core.caps import Caps
+from bulk_upload.core.limit import FixedLimit, Learned, Ticket
+from bulk_upload.core.reins import PIECE_BYTES_MIN, Reins
+from bulk_upload.core.timetable import Span, Timetable
+
+NOON = 12 * 60
+
+
+class Recording(FixedLimit):
+    """A fixed limit that notes what it hears of holds and ticks, and lets a test set its rate."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.heard: list[str] = []
+        self.wait_s = 0.0
+        self.open: set[int] = set()
+
+    def next_delay(self, now: float) -> float:
+        """The wait of a rate of its own, or of a pause."""
+        return max(self.wait_s, super().next_delay(now))
+
+    def on_start(self, now: float) -> Ticket:
+        """Note the ticket."""
+        ticket = super().on_start(now)
+        self.open.add(ticket.number)
+        return ticket
+
+    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
+        """Strike the ticket off."""
+        self.open.remove(ticket.number)
+        super().on_success(now, ticket, file_bytes)
+
+    def on_held(self, now: float) -> None:
+        """Note it."""
+        self.heard.append("held")
+
+    def tick(self, now: float) -> None:
+        """Note it."""
+        self.heard.append("tick")
+
+
+def reins_of(caps: Caps | None = None, controller: FixedLimit | None = None) -> Reins:
+    """Reins at noon."""
+    return Reins(caps or Caps(), minute_of_day=NOON, controller=controller)
+
+
+def heard_in_a_tick(reins: Reins, controller: Recording, now: float) -> list[str]:
+    """What the controller hears in one tick."""
+    controller.heard.clear()
+    reins.tick(now)
+    return list(controller.heard)
+
+
+def test_the_lower_limit_holds() -> None:
+    """The controller's number, cut at the person's, and whole again when the cap goes."""
+    reins = reins_of(Caps(concurrency_max=4), FixedLimit(10))
+    assert reins.limit == 4
+    reins.change(0.0, Caps(concurrency_max=12))
+    assert reins.limit == 10
+
+
+def test_the_longer_wait_holds() -> None:
+    """A person's rate and the controller's wait do not add up."""
+    controller = Recording(8)
+    reins = reins_of(Caps(starts_per_s=0.5), controller)
+    reins.on_start(0.0)
+    assert reins.next_delay(0.0) == pytest.approx(2.0)
+    controller.wait_s = 5.0
+    assert reins.next_delay(0.0) == pytest.approx(5.0)
+    assert reins.rate_wait_s(0.0) == pytest.approx(2.0)
+    assert reins.pacing_wait_s(0.0) == pytest.approx(5.0)
+
+
+def test_a_rate_lets_that_many_start() -> None:
+    """Five a second: after ten seconds 51 have started, the first one at once."""
+    reins = reins_of(Caps(starts_per_s=5.0))
+    now, started = 0.0, 0
+    while now <= 10.0:
+        if (wait_s := reins.next_delay(now)) > 0:
+            now += wait_s
+        else:
+            reins.on_start(now)
+            started += 1
+    assert started == pytest.approx(51, abs=1)
+
+
+def test_a_persons_pause_lets_nothing_start() -> None:
+    """Not for ever in the eyes of a timer, but until it is taken back."""
+    reins = reins_of()
+    reins.change(0.0, Caps(paused=True))
+    assert all(0 < reins.next_delay(float(now)) < 1e6 for now in range(0, 100_000, 997))
+    assert reins.pause_s(0.0) == 0.0
+    assert reins.explain() == "paused by hand"
+    reins.change(1.0, Caps())
+    assert reins.next_delay(1.0) == 0.0
+
+
+def test_a_cap_that_held_something_back_is_told_before_the_tick() -> None:
+    """Rate, pause, bandwidth and a number below the controller's: each spoils what is measured, once a tick."""
+    controller = Recording(8)
+    reins = reins_of(Caps(), controller)
+    assert heard_in_a_tick(reins, controller, 0.0) == ["tick"]
+    reins.change(0.0, Caps(starts_per_s=1.0))
+    reins.on_start(0.0)
+    assert heard_in_a_tick(reins, controller, 0.1) == ["tick"], "nobody had to wait"
+    assert reins.next_delay(0.2) > 0
+    assert heard_in_a_tick(reins, controller, 0.2) == ["held", "tick"]
+    assert heard_in_a_tick(reins, controller, 0.3) == ["tick"]
+    reins.change(1.0, Caps(bandwidth=Timetable.always(1e5)))
+    reins.take_bytes(1.0, 10_000)
+    assert reins.bytes_wait_s(1.0, 5_000) > 0
+    assert heard_in_a_tick(reins, controller, 1.1) == ["held", "tick"]
+    assert (reins.bandwidth_bound(), reins.bandwidth_bound()) == (True, False)
+    reins.change(2.0, Caps(paused=True))
+    assert reins.next_delay(2.0) > 0
+    assert heard_in_a_tick(reins, controller, 2.1) == ["held", "tick"]
+    reins.change(3.0, Caps(concurrency_max=7))
+    assert heard_in_a_tick(reins, controller, 3.1) == ["held", "tick"]
+
+
+def test_a_wait_of_the_controllers_own_is_not_told_to_it() -> None:
+    """It knows that it paces."""
+    controller = Recording(8)
+    reins = reins_of(Caps(starts_per_s=100.0), controller)
+    controller.wait_s = 3.0
+    assert reins.next_delay(0.0) == 3.0
+    assert heard_in_a_tick(reins, controller, 0.1) == ["tick"]
+
+
+def test_another_number_puts_another_controller_in_place() -> None:
+    """From then on the new one is asked; uploads that the former one let start are told to the former one."""
+    former = Recording(8)
+    reins = reins_of(Caps(concurrency=8), former)
+    tickets = [reins.on_start(0.0) for _ in range(3)]
+    reins.change(1.0, Caps(concurrency=2))
+    assert reins.limit == 2
+    new_ticket = reins.on_start(1.0)
+    for ticket in (*tickets, new_ticket):
+        reins.on_success(2.0, ticket, 100)
+    assert former.open == set()
+    reins.change(3.0, Caps())
+    assert reins.limit > 2
+
+
+def test_a_pause_of_the_server_outlives_the_controller_that_heard_of_it() -> None:
+    """Who changes a number must not make us come back too early."""
+    reins = reins_of(Caps(concurrency=8))
+    early, late = reins.on_start(0.0), reins.on_start(0.0)
+    reins.on_reject(0.0, early, retry_after_s=30.0, quota=True, jitter=0.0)
+    reins.change(1.0, Caps(concurrency=4))
+    assert reins.next_delay(1.0) == reins.pause_s(1.0) == pytest.approx(29.0)
+    for now in (1.0, 10.0):
+        reins.tick(now)
+    # An answer to an upload of before makes it longer, too.
+    reins.on_reject(10.0, late, retry_after_s=60.0, quota=True, jitter=0.0)
+    assert reins.next_delay(10.0) == pytest.approx(60.0)
+    reins.tick(71.0)
+    assert reins.next_delay(71.0) == 0.0
+
+
+def test_what_was_learned_is_where_to_begin() -> None:
+    """A found number begins with the last good one, within the caps; a given one is given."""
+    learned = Learned(limit=40)
+    assert Reins(Caps(), minute_of_day=NOON, learned=learned).limit == 40
+    assert Reins(Caps(concurrency_max=16), minute_of_day=NOON, learned=learned).limit == 16
+    assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=learned).limit == 3
+
+
+def test_what_was_learned_outlives_a_given_number() -> None:
+    """Who gives a number for a while and takes it back begins where the run was."""
+
+    class Learning(FixedLimit):
+        @property
+        def learned(self) -> Learned:
+            return Learned(limit=33)
+
+    reins = reins_of(Caps(), Learning(8))
+    reins.change(0.0, Caps(concurrency=4))
+    assert (reins.limit, reins.learned) == (4, Learned(limit=33))
+    reins.change(1.0, Caps())
+    assert reins.limit == 33
+    assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=Learned(limit=9)).learned is None
+
+
+def test_the_timetable_follows_the_clock() -> None:
+    """Another minute, another cap; pieces are a twentieth of a second's bytes, and never tiny."""
+    table = Timetable((Span(8 * 60, 2e6), Span(19 * 60, None)))
+    reins = reins_of(Caps(bandwidth=table))
+    assert (reins.bytes_per_s, reins.piece_bytes) == (2e6, 100_000)
+    reins.tell_minute(60.0, 19 * 60)
+    assert (reins.bytes_per_s, reins.piece_bytes) == (None, None)
+    assert reins.bytes_wait_s(60.0, 10**12) == 0.0
+    reins.tell_minute(120.0, 8 * 60)
+    assert reins.bytes_per_s == 2e6
+    reins.change(121.0, Caps(bandwidth=Timetable.always(5_000.0)))
+    assert reins.piece_bytes == PIECE_BYTES_MIN
+
+
+def test_it_says_what_holds() -> None:
+    """The controller's words, then each cap that holds besides."""
+    caps = Caps(concurrency_max=4, starts_per_s=5.0, bandwidth=Timetable.always(1e6))
+    assert reins_of(caps, FixedLimit(10)).explain() == (
+        "10 in flight, as asked for, at most 4 in flight, at most 5/s, at most 1MB/s"
+    )
+    assert reins_of(replace(caps, paused=True)).explain() == "paused by hand"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "success", "reject", "failure", "cancel", "change", "tick", "bytes"]),
+        st.floats(0, 5),
+        st.integers(0, 5),
+        st.builds(
+            Caps,
+            concurrency=st.none() | st.integers(1, 20),
+            concurrency_max=st.none() | st.integers(1, 20),
+            starts_per_s=st.none() | st.floats(0.1, 100),
+            bandwidth=st.none() | st.floats(1000, 1e6).map(Timetable.always),
+            paused=st.booleans(),
+        ),
+    ),
+    max_size=60,
+)
+
+
+@given(steps=STEPS)
+def test_whatever_happens_the_caps_hold(steps: list[tuple[str, float, int, Caps]]) -> None:
+    """No sequence of calls raises, goes beyond the caps, waits for ever, or leaves a ticket without its controller."""
+    reins = reins_of()
+    now = 0.0
+    tickets: list[Ticket] = []
+    for what, passed_s, number, caps in steps:
+        now += passed_s
+        if what == "start" and len(tickets) < reins.limit and reins.next_delay(now) == 0:
+            tickets.append(reins.on_start(now))
+        elif what == "change":
+            reins.change(now, caps)
+        elif what == "tick":
+            reins.tell_minute(now, number)
+            reins.tick(now)
+        elif what == "bytes" and reins.bytes_wait_s(now, 4096) == 0:
+            reins.take_bytes(now, 4096)
+        elif what in ("success", "reject", "failure", "cancel") and tickets:
+            ticket = tickets.pop(number % len(tickets))
+            if what == "success":
+                reins.on_success(now, ticket, 100)
+            elif what == "reject":
+                reins.on_reject(now, ticket, retry_after_s=float(number), quota=True, jitter=0.5)
+            elif what == "failure":
+                reins.on_failure(now, ticket)
+            else:
+                reins.on_cancel(now, ticket)
+        assert 1 <= reins.limit <= reins.caps.in_flight_max
+        assert 0 <= reins.next_delay(now) < 1e4
+        assert (reins.next_delay(now) > 0) or not reins.caps.paused
+        assert 0 <= reins.bytes_wait_s(now, 4096) < 100
