@@ -120,6 +120,22 @@ class Bandwidth(click.ParamType[Timetable | None]):
             self.fail(str(error), param, ctx)
 
 
+class LeastRate(click.ParamType[float]):
+    """`10kB/s` or `off`: how slow a body may be."""
+
+    name = "SIZE/s"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Return bytes a second, 0 for `off`."""
+        text = str(value).strip()
+        if text in (OFF, "0.0"):
+            return 0.0
+        part = _BANDWIDTH.fullmatch(text)
+        if part is None:
+            self.fail(f"{value!r} is not a speed; write 10kB/s or off", param, ctx)
+        return float(Fraction(part["value"]) * _BYTES[part["unit"]])
+
+
 _NOT_A_BANDWIDTH = "{!r} is not a bandwidth; write 50MB/s, off, or a timetable: '08:00,2MB/s 19:00,off'"
 
 
@@ -163,3 +179,4 @@ CONCURRENCY = InFlight("auto")
 CONCURRENCY_CAP = InFlight(OFF)
 START_RATE = StartRate()
 BANDWIDTH = Bandwidth()
+LEAST_RATE = LeastRate()

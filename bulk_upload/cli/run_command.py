@@ -15,7 +15,7 @@ from bulk_upload.cli.job_options import (
     job_options,
     retry_of,
 )
-from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
+from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
@@ -70,6 +70,13 @@ _VARIABLES = [
     type=BANDWIDTH,
     metavar="SIZE/s",
     help="Bytes a second at most, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
+)
+@click.option(
+    "--min-rate",
+    type=LEAST_RATE,
+    default="off",
+    show_default=True,
+    help="Give a request up whose body moves more slowly than this for a minute, such as 10kB/s.",
 )
 @click.option(
     "--max-attempts",
@@ -158,6 +165,7 @@ def run(manifest: str, **options: Any) -> int:
         allow_plain_http=options["allow_plain_http"],
         settings=settings,
         stall_s=options["stall"],
+        min_bytes_per_s=options["min_rate"],
         results=options["results"],
         live=not options["no_progress"],
         quiet=options["quiet"],

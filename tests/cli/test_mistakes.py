@@ -140,6 +140,7 @@ LEDGER_MISTAKES = {
 OPTION_MISTAKES = {
     "bad duration": run("--deadline", "5x", says=("--deadline", "'5x'", "30s, 15m or 2h")),
     "no time at all": run("--stall", "0s", says=("--stall", "'0s'", "30s")),
+    "bad least rate": run("--min-rate", "fast", says=("--min-rate", "'fast'", "10kB/s or off")),
     "bad count": run("--max-errors", "many", says=("--max-errors", "'many'", "20 or 5%")),
     "bad share": run("--max-errors", "120%", says=("--max-errors", "'120%'", "100%")),
     "bad number": run("--concurrency", "0", says=("--concurrency", "1<=x<=1024", "--help")),
