@@ -205,7 +205,9 @@ async def refreshes(server: FaultServer, exchange: Exchange) -> None:
     )
 
 
-def on_list(raw: bytes | Callable[[FaultServer, int, int], bytes | None], *, times: int = 999) -> AnswerCall:
+def on_list(
+    raw: bytes | Callable[[FaultServer, int, int], bytes | None], *, times: int = 10**9
+) -> AnswerCall:
     """Answer list requests with this, or with what a function makes of limit and offset."""
 
     async def answer_call(server: FaultServer, exchange: Exchange, call: Call) -> bytes | None:
