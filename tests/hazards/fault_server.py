@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -167,8 +168,11 @@ class FaultServer:
 
     def listed(self) -> list[Stored]:
         """Return what a list shows now, newest first."""
+        return list(self._visible())
+
+    def _visible(self) -> Iterator[Stored]:
         now = time.monotonic()
-        return [file for file in reversed(self.stored.values()) if file.visible_at <= now]
+        return (file for file in reversed(self.stored.values()) if file.visible_at <= now)
 
     async def accept(self, exchange: Exchange) -> None:
         """Do what a sound server does with an upload."""
@@ -220,7 +224,7 @@ class FaultServer:
         if parts.path == FILES_PATH and call.method == "GET":
             query = parse_qs(parts.query)
             limit, offset = int(query["limit"][0]), int(query["offset"][0])
-            page = self.listed()[offset : offset + limit]
+            page = list(islice(self._visible(), offset, offset + limit))
             return answer(200, {"object": "list", "data": [one.response() for one in page]})
         file_id = parts.path.removeprefix(f"{FILES_PATH}/").removesuffix("/content")
         file = self.stored.get(file_id)
