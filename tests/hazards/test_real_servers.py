@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_stage import run_here
 from gateways import nginx, prism, uvicorn
 from hazard_jobs import Chance, Impatient
 
@@ -197,3 +198,22 @@ def test_prism_gives_everybody_the_same_id(tmp_path: Path) -> None:
         result = run(tmp_path, url)
         assert result.status is ExitStatus.IN_DOUBT
         assert result.count(EntryState.ACCEPTED) == result.count(EntryState.IN_DOUBT) == 1
+
+
+def test_a_proxy_that_repeats_an_upload_is_found_out(tmp_path: Path) -> None:
+    """nginx counts PUT as idempotent and sends it to the next upstream: the copy it makes is found and removed."""
+    # The bytes are kept: a duplicate is deleted only where its content is what was sent.
+    config = SandboxConfig(directory=str(tmp_path / "kept"), faults=parse_faults("drop-stored"))
+    with sandbox_in_thread(config) as sandbox, nginx(tmp_path, files_url=sandbox.url) as urls:
+        hashes = files_in(tmp_path, {"a.jsonl": 100, "b.jsonl": 200})
+        result = run(tmp_path, urls["repeating"], concurrency=1)
+        assert result.status is ExitStatus.DONE
+        assert result.answers == {200: 2}
+        assert len(sandbox.files) == 3
+        verified = run_here("verify", result.result.ledger, SEEKR_API_KEY=KEY)
+        assert verified.status == ExitStatus.DIFFERENCES
+        assert "duplicate" in verified.text
+        undone = run_here("undo", result.result.ledger, "--only", "duplicates", "--yes", SEEKR_API_KEY=KEY)
+        assert undone.status == ExitStatus.DONE, undone.text
+        assert_stored_once(sandbox, hashes)
+        assert run_here("verify", result.result.ledger, SEEKR_API_KEY=KEY).status == ExitStatus.DONE
