@@ -18,8 +18,22 @@ COLUMNS_MAX = 100
 COLUMNS_MIN = 40
 
 
+HIDDEN_CHARS_MIN = 8
+"""A shorter key, such as one made up for a rehearsal, may be part of a word."""
+
+_hidden: set[str] = set()
+
+
+def hide(key: str) -> None:
+    """Let no line for people show this key from now on: the exception of a bug may carry anything."""
+    if len(key) >= HIDDEN_CHARS_MIN:
+        _hidden.add(key)
+
+
 def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
+    for key in _hidden:
+        text = text.replace(key, "[key]")
     with suppress(OSError):
         click.echo(text, err=True)
 

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import click
 
-from bulk_upload.cli.output import tell
+from bulk_upload.cli.output import hide, tell
 from bulk_upload.cli.units import POSITIVE_DURATION, WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import is_loopback
@@ -143,6 +143,7 @@ def api_key_of(options: dict[str, Any]) -> str | Callable[[], str]:
 
 def _checked_key(text: str, where: str) -> str:
     key = text.strip()
+    hide(key)
     what_and_hint = _what_is_wrong(key)
     if what_and_hint is None:
         return key

@@ -33,6 +33,8 @@ COLUMNS = ExportRow._fields
 
 # The full-width forms start a formula in spreadsheets with an East Asian locale.
 _FORMULA_STARTS = frozenset("=+-@|\uff1d\uff0b\uff0d\uff20")
+# Where the decimal point is a comma, spreadsheets split lines at semicolons: what follows one is a cell there.
+_LATER_FORMULA = re.compile("""(;["']*)(?=[=+\\-@|\uff1d\uff0b\uff0d\uff20])""")
 # Controls, line and paragraph separators, direction overrides, and the surrogates that stand for no byte.
 _STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]"
@@ -42,7 +44,8 @@ _STEERING = re.compile(
 def csv_cells(row: ExportRow) -> list[str]:
     """Return a row as CSV cells that a spreadsheet shows as text.
 
-    A cell that would start a formula gets a leading apostrophe; control characters are spelled out. Surrogate
+    A cell that would start a formula gets a leading apostrophe, and so does what follows a semicolon; control
+    characters are spelled out. Surrogate
     escapes stay: encoded with `surrogateescape` they become the bytes of the file name again.
     """
     return ["" if value is None else str(value) if isinstance(value, int) else _safe(value) for value in row]
@@ -55,6 +58,7 @@ def plain_csv_line(row: ExportRow) -> str | None:
     if (
         line.count(",") == len(cells) - 1
         and '"' not in line
+        and ";" not in line
         and line.isprintable()
         and _FORMULA_STARTS.isdisjoint([cell[:1] for cell in cells])
     ):
@@ -63,7 +67,7 @@ def plain_csv_line(row: ExportRow) -> str | None:
 
 
 def _safe(value: str) -> str:
-    text = _STEERING.sub(_spelled, value)
+    text = _LATER_FORMULA.sub(r"\1'", _STEERING.sub(_spelled, value))
     return f"'{text}" if text[:1] in _FORMULA_STARTS else text
 
 

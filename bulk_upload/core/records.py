@@ -20,7 +20,7 @@ from bulk_upload.core.model import (
 )
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Fingerprint, SentBody
+    from bulk_upload.core.model import Fingerprint, ListedFile, SentBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,9 @@ class Redacting(Protocol):
     def redact(self, text: str) -> str:
         """Return text without it."""
 
+    def betrayed_by(self, text: str) -> bool:
+        """Whether text shows it and cannot do so by chance."""
+
 
 OUTCOME_NAMES: dict[type[Outcome], str] = {
     Accepted: "accepted",
@@ -110,14 +113,46 @@ def status_in(outcome: Outcome) -> int | None:
 def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
     """Return an outcome whose words do not repeat the secret, whatever the server echoed.
 
-    Only words are changed: an id or a name that merely contains the same letters stays what it is.
+    Words are changed; an id that merely contains the same letters stays what it is. One that shows the secret
+    is no id: nobody could use it without telling the secret.
     """
+    if isinstance(outcome, SourceFailed | NotSent):
+        return replace(outcome, reason=secret.redact(outcome.reason))
+    if outcome.request_id is not None:
+        outcome = replace(outcome, request_id=secret.redact(outcome.request_id))
     match outcome:
-        case Accepted(warnings=warnings) if warnings:
-            return replace(outcome, warnings=tuple(map(secret.redact, warnings)))
-        case Accepted():
-            return outcome
+        case Accepted(file_id=file_id) if secret.betrayed_by(file_id):
+            return InDoubt(
+                reason="the success answer has the API key for a file id",
+                answered=False,
+                http_status=outcome.http_status,
+                request_id=outcome.request_id,
+            )
+        case Accepted(warnings=warnings, created_at=created_at):
+            return replace(
+                outcome,
+                warnings=tuple(map(secret.redact, warnings)),
+                created_at=None if created_at is None else secret.redact(created_at),
+            )
         case Misdirected(location_host=host):
             return replace(outcome, location_host=secret.redact(host))
+        case InDoubt(candidate_id=str(candidate_id)) if secret.betrayed_by(candidate_id):
+            return replace(outcome, reason=secret.redact(outcome.reason), candidate_id=None)
         case _:
             return replace(outcome, reason=secret.redact(outcome.reason))
+
+
+def listed_without_secret(file: ListedFile, secret: Redacting) -> ListedFile | None:
+    """Return a listed file whose texts do not show the secret, None where its id does."""
+    if secret.betrayed_by(file.file_id):
+        return None
+
+    def harmless(text: str | None) -> str | None:
+        return secret.redact(text) if text is not None and secret.betrayed_by(text) else text
+
+    return replace(
+        file,
+        filename=harmless(file.filename),
+        purpose=harmless(file.purpose),
+        created_at=harmless(file.created_at),
+    )

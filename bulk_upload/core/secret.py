@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+CHARS_BY_CHANCE_MAX = 15
+"""A key of up to so many characters may be part of a name or an id by chance; a longer one was put there."""
+
+_CUT_CHARS_MIN = 4
+
+
 class Secret:
     """Holds a secret; `repr` and `str` never show it."""
 
@@ -23,8 +29,24 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with every occurrence of the secret replaced."""
-        return text.replace(self._value, "[key]") if self._value else text
+        """Return `text` with every occurrence of the secret replaced, also where a `…` cuts one off."""
+        if not self._value:
+            return text
+        text = text.replace(self._value, "[key]")
+        if "…" in text:
+            for length in range(len(self._value) - 1, _CUT_CHARS_MIN - 1, -1):
+                text = text.replace(f"{self._value[:length]}…", "[key]…")
+        return text
+
+    def redact_bytes(self, data: bytes) -> bytes:
+        """Return `data`, which nobody has read yet, without a secret that cannot be in it by chance."""
+        if len(self._value) <= CHARS_BY_CHANCE_MAX:
+            return data
+        return data.replace(self._value.encode("ascii", "replace"), b"[key]")
+
+    def betrayed_by(self, text: str) -> bool:
+        """Whether `text` shows the secret and cannot do so by chance."""
+        return len(self._value) > CHARS_BY_CHANCE_MAX and self._value in text
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -39,6 +39,15 @@ def test_a_cell_that_would_be_a_formula_is_made_text(start: str) -> None:
     assert csv_cells(_row(f"a{start}b"))[0] == f"a{start}b"
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "|", "\uff1d"])
+def test_no_formula_starts_after_a_semicolon(start: str) -> None:
+    """Spreadsheets of many countries split lines at semicolons, whatever was meant."""
+    assert csv_cells(_row(f"a;{start}cmd()"))[0] == f"a;'{start}cmd()"
+    assert csv_cells(_row(f'a;"{start}cmd()'))[0] == f"a;\"'{start}cmd()"
+    assert csv_cells(_row("a;b"))[0] == "a;b"
+    assert plain_csv_line(_row(f"a;{start}cmd()")) is None
+
+
 @given(path=ANY_TEXT, reason=st.none() | ANY_TEXT, size=st.none() | st.integers())
 def test_a_plain_line_is_what_a_csv_writer_makes_of_the_cells(
     path: str, reason: str | None, size: int | None

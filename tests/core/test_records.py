@@ -11,6 +11,7 @@ from bulk_upload.core.model import (
     Accepted,
     EntryState,
     InDoubt,
+    ListedFile,
     Misdirected,
     NotSent,
     Outcome,
@@ -20,7 +21,14 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.records import OUTCOME_NAMES, reason_in, state_after, status_in, without_secret
+from bulk_upload.core.records import (
+    OUTCOME_NAMES,
+    listed_without_secret,
+    reason_in,
+    state_after,
+    status_in,
+    without_secret,
+)
 from bulk_upload.core.secret import Secret
 
 ACCEPTED = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
@@ -77,3 +85,28 @@ def test_no_outcome_repeats_the_key() -> None:
     assert without_secret(refused, secret) == replace(refused, reason="HTTP 401: bad key [key]")
     astray = Misdirected(http_status=307, location_host="k3y.example")
     assert without_secret(astray, secret) == replace(astray, location_host="[key].example")
+
+
+LONG = Secret("k3y-that-nobody-has-by-chance")
+
+
+def test_ids_times_and_request_ids_do_not_repeat_the_key_either() -> None:
+    """A server may put the key into any field; an id that shows it counts as no id at all."""
+    key = LONG.reveal()
+    accepted = Accepted(file_id="f-1", http_status=200, size_confirmed=True, created_at=key, request_id=key)
+    assert without_secret(accepted, LONG) == replace(accepted, created_at="[key]", request_id="[key]")
+    stolen = without_secret(replace(accepted, file_id=f"f-{key}"), LONG)
+    assert isinstance(stolen, InDoubt)
+    assert key not in repr(stolen)
+    doubt = InDoubt(reason="odd", answered=False, candidate_id=key, request_id=key)
+    assert without_secret(doubt, LONG) == replace(doubt, candidate_id=None, request_id="[key]")
+
+
+def test_a_list_does_not_repeat_the_key() -> None:
+    """Texts of a listed file lose a key that cannot be there by chance; a file whose id is the key is left out."""
+    key = LONG.reveal()
+    file = ListedFile(file_id="f-1", filename=f"{key}.jsonl", purpose=key, created_at=key)
+    clean = ListedFile(file_id="f-1", filename="[key].jsonl", purpose="[key]", created_at="[key]")
+    assert listed_without_secret(file, LONG) == clean
+    assert listed_without_secret(replace(file, file_id=key), LONG) is None
+    assert listed_without_secret(file, Secret("jsonl")) == file

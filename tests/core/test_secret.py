@@ -67,3 +67,18 @@ def test_redact() -> None:
 def test_empty_secret_redacts_nothing() -> None:
     """An empty secret is in every text, and replaces nothing."""
     assert Secret("").redact("text") == "text"
+
+
+@pytest.mark.parametrize("length", range(4, len(KEY)))
+def test_a_key_that_was_cut_off_is_found(length: int) -> None:
+    """Where words were shortened in the midst of a key, what is left of it is taken out as well."""
+    assert Secret(KEY).redact(f"HTTP 400: {KEY[:length]}… (again)") == "HTTP 400: [key]… (again)"
+
+
+def test_bytes_lose_a_key_that_is_not_there_by_chance() -> None:
+    """A short key may be part of the answer's own words, and the answer must stay readable."""
+    long = Secret(KEY * 3)
+    assert long.redact_bytes(b'{"detail": "' + KEY.encode() * 3 + b'"}') == b'{"detail": "[key]"}'
+    assert Secret("detail").redact_bytes(b'{"detail": 1}') == b'{"detail": 1}'
+    assert long.betrayed_by(KEY * 4)
+    assert not Secret(KEY).betrayed_by(KEY)

@@ -207,8 +207,11 @@ class Transport:
         if not (body.handed_bytes or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(shipment, body), "the connection held an answer to another request")
-        headers = lower_case_headers(response)
+        headers = self._credentials.clean(lower_case_headers(response))
         self._note_clock(headers)
+        if response.status >= 300:
+            # Before its words are cut: a part of a key is not found any more.
+            answer = self._credentials.redact_bytes(answer)
         outcome = decipher(
             status=response.status,
             headers=headers,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.errors import BulkUploadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bulk_upload.core.secret import Secret
 
@@ -33,6 +33,22 @@ class Credentials:
         for key in (self.current, *self._former):
             text = key.redact(text)
         return text
+
+    def redact_bytes(self, data: bytes) -> bytes:
+        """Return bytes without any key that this run has used."""
+        for key in (self.current, *self._former):
+            data = key.redact_bytes(data)
+        return data
+
+    def clean(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return headers whose values show no key."""
+        return {
+            name: self.redact(value) if self.betrayed_by(value) else value for name, value in headers.items()
+        }
+
+    def betrayed_by(self, text: str) -> bool:
+        """Whether text shows a key that this run has used, and not by chance."""
+        return any(key.betrayed_by(text) for key in (self.current, *self._former))
 
     def worked(self, key: Secret) -> None:
         """Hear that the server accepted a key."""

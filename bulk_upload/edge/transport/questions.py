@@ -12,6 +12,7 @@ import anyio
 from yarl import URL
 
 from bulk_upload.core.protocol import ANSWER_BYTES_MAX, listed_files, looked_up_file, reason_of
+from bulk_upload.core.records import listed_without_secret
 from bulk_upload.core.retry_after import retry_after_s
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
 
@@ -99,7 +100,8 @@ class Questions:
         files = listed_files(body) if response.status == 200 else None
         if files is None:
             raise self._unusable(response, body, what)
-        return files
+        told = (listed_without_secret(one, self._credentials) for one in files)
+        return [one for one in told if one is not None]
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises Unanswered."""
@@ -111,7 +113,7 @@ class Questions:
         file = looked_up_file(body) if response.status == 200 else None
         if file is None or file.file_id != file_id:
             raise self._unusable(response, body, what)
-        return file
+        return listed_without_secret(file, self._credentials)
 
     async def delete(self, file_id: str) -> bool:
         """Delete a file; return False where the server does not know it. Raises Unanswered."""
@@ -172,6 +174,8 @@ class Questions:
             return await response.content.read(CONTENT_PIECE_BYTES)
 
     def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> Unanswered:
+        # Before the words are cut, and after: a part of a key is not found any more, and JSON may spell it.
+        body = self._credentials.redact_bytes(body)
         reason = self._credentials.redact(reason_of(response.status, body))
         return Unanswered(
             f"{what} gave no usable answer ({reason})",

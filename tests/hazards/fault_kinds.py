@@ -1,0 +1,542 @@
+"""Every kind of fault, and how an entry that meets it must end."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fault_scenes import (
+    HEAD,
+    AnswerCall,
+    Play,
+    after_many_strangers,
+    altered,
+    answers,
+    body,
+    breaks,
+    chunked,
+    closes_idle,
+    drips,
+    drips_a_list,
+    early_success,
+    falls_silent,
+    foreign_id,
+    good,
+    hangs_up,
+    http_date,
+    ignores,
+    keeps_silent,
+    listing,
+    never_invites,
+    oldest_first,
+    on_list,
+    on_look_up,
+    points_elsewhere,
+    pours,
+    raw,
+    reads_slowly,
+    refreshes,
+    sized,
+    stops_reading,
+    stores,
+    stores_less,
+    strangers,
+    tells,
+    with_nonsense,
+    with_twin,
+)
+from fault_server import FaultServer
+from fault_wire import answer
+
+from bulk_upload.exit_status import ExitStatus
+
+ALWAYS = None
+"""For `Kind.strikes`: until faults end."""
+
+
+EXITS = {
+    "accepted": {ExitStatus.DONE},
+    "rejected": {ExitStatus.SOME_FAILED},
+    "in_doubt": {ExitStatus.IN_DOUBT},
+    "pending": {ExitStatus.UNFINISHED},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of fault and its expected end.
+
+    Args:
+        play, strikes, everyone, answer_call, list_lag_s, refuses_s: as for `FaultServer`.
+        state: how the victim may stand after the first run: one of these.
+        large: the same for a file that does not fit into the system's buffers, where that makes a difference.
+        final: how it may stand after a run without faults.
+        exits: the exit codes that the first run may have, where those of `state` do not say.
+        puts_max: how many requests the victim may take in the first run.
+        copies: how many files of the victim the server may have in the end: 1, or more where docs/hazards.md says so.
+        asks_first: the server is asked for its list before the victim is sent again or counts as accepted.
+        one_at_a_time: uploads go one by one, the victim first.
+        victim_last: uploads go one by one, the victim last.
+        lies: the server reports success for a file that it does not keep.
+        jitter: what the client draws in place of chance.
+        slow: takes so long that only the long matrix has it.
+        strangers: how many files others have put there before.
+    """
+
+    family: str
+    play: Play | None = None
+    strikes: int | None = 1
+    everyone: bool = False
+    answer_call: AnswerCall | None = None
+    list_lag_s: float = 0.0
+    refuses_s: float = 0.0
+    state: tuple[str, ...] = ("accepted",)
+    large: tuple[str, ...] | None = None
+    final: tuple[str, ...] = ("accepted",)
+    exits: frozenset[ExitStatus] | None = None
+    puts_max: int = 1
+    copies: int = 1
+    asks_first: bool = False
+    one_at_a_time: bool = False
+    victim_last: bool = False
+    jitter: float = 0.0
+    slow: bool = False
+    strangers: int = 0
+    patience_s: float = 2.5
+
+    def server(self, name: str) -> FaultServer:
+        """Return a server with this fault."""
+        server = FaultServer(
+            name,
+            play=self.play,
+            strikes=self.strikes,
+            everyone=self.everyone,
+            answer_call=self.answer_call,
+            list_lag_s=self.list_lag_s,
+            refuses_s=self.refuses_s,
+        )
+        server.add_strangers(self.strangers)
+        return server
+
+    def states(self, *, large: bool) -> tuple[str, ...]:
+        """Return how the victim may stand after the first run."""
+        return self.large if large and self.large is not None else self.state
+
+    def exit_codes(self, *, large: bool) -> set[ExitStatus]:
+        """Return how the first run may end."""
+        if self.exits is not None:
+            return set(self.exits)
+        return set().union(*(EXITS[state] for state in self.states(large=large)))
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kinds(family: str, **common: Any) -> Callable[[Callable[[], Iterator[tuple[str, dict[str, Any]]]]], None]:
+    """Put what a function yields, names with the arguments of `Kind`, into the table."""
+
+    def put(of: Callable[[], Iterator[tuple[str, dict[str, Any]]]]) -> None:
+        for name, special in of():
+            assert name not in KINDS, name
+            KINDS[name] = Kind(family=family, **{**common, **special})
+
+    return put
+
+
+_EARLY = {
+    "413": (answer(413, b'{"detail": "too large"}'), "rejected", {ExitStatus.SOME_FAILED}),
+    "429": (answer(429, b"", {"Retry-After": "0"}), "accepted", {ExitStatus.DONE}),
+    "401": (answer(401, b"{}"), "pending", {ExitStatus.CREDENTIALS_REFUSED}),
+    "503": (answer(503, b""), "accepted", {ExitStatus.DONE}),
+}
+
+
+@kinds("early")
+def _early() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, (said, state, exits) in _EARLY.items():
+        always = name in ("413", "401")
+        common: dict[str, Any] = {"strikes": ALWAYS if always else 1, "puts_max": 2}
+        clear: dict[str, Any] = {
+            "state": (state,),
+            "final": (state if state == "rejected" else "accepted",),
+            "exits": exits,
+        }
+        yield f"early_{name}_linger", {"play": tells(said, linger=True), **common, **clear}
+        # A close with the body unread is a reset, and it may hide the answer.
+        hidden = dict(clear)
+        if always:
+            hidden = {
+                "state": (state, "pending"),
+                "final": ("accepted", "rejected"),
+                "exits": exits | {ExitStatus.UNFINISHED},
+                "puts_max": 4,
+            }
+        yield f"early_{name}_close", {"play": tells(said, linger=False), **common, **hidden}
+    yield "early_200", {"play": early_success, "puts_max": 2}
+    yield (
+        "early_307",
+        {
+            "play": tells(points_elsewhere(307), linger=True),
+            "state": ("pending",),
+            "one_at_a_time": True,
+        },
+    )
+    yield "never_invites", {"play": never_invites}
+
+
+@kinds("lost")
+def _lost() -> Iterator[tuple[str, dict[str, Any]]]:
+    adopted = {"asks_first": True}
+    again = {"puts_max": 2}
+    half = b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"id": "file-'
+    yield "stored_close", {"play": stores(b"", then="close"), **adopted}
+    yield "stored_reset", {"play": stores(b"", then="reset"), **adopted}
+    yield "stored_half_a_head", {"play": stores(b"HTTP/1.1 200 OK\r\nContent-Le", then="close"), **adopted}
+    yield "stored_half_a_body", {"play": stores(half, then="close"), **adopted}
+    yield "stored_half_a_body_reset", {"play": stores(half, then="reset"), **adopted}
+    yield "lost_close", {"play": answers(b"", then="close"), "asks_first": True, **again}
+    yield "lost_reset", {"play": answers(b"", then="reset"), "asks_first": True, **again}
+    yield "reset_at_the_head", {"play": breaks(0, then="reset"), **again}
+    yield "close_at_the_head", {"play": breaks(0, then="close"), **again}
+    yield "reset_in_mid_body", {"play": breaks(0.5, then="reset"), **again}
+    yield "close_in_mid_body", {"play": breaks(0.5, then="close"), **again}
+    yield "reset_before_the_last_byte", {"play": breaks(0.999, then="reset"), **again}
+    yield (
+        "stored_reset_twice_over",
+        {"play": stores(b"", then="reset"), "strikes": 2, "asks_first": True},
+    )
+    yield (
+        "lost_reset_always",
+        {"play": answers(b"", then="reset"), "strikes": ALWAYS, "state": ("pending",), "puts_max": 4},
+    )
+    yield (
+        "reset_in_mid_body_always",
+        {"play": breaks(0.5, then="reset"), "strikes": ALWAYS, "state": ("pending",), "puts_max": 4},
+    )
+    yield "refused_for_a_while", {"refuses_s": 0.6, "jitter": 0.9, "puts_max": 1}
+    yield "closes_idle_connections", {"play": closes_idle, "everyone": True, "strikes": ALWAYS, "puts_max": 4}
+
+
+@kinds("stalled")
+def _stalled() -> Iterator[tuple[str, dict[str, Any]]]:
+    # A form that fits into the system's buffers has left as far as anybody can tell: in doubt, and asked for.
+    yield "never_reads", {"play": ignores, "puts_max": 2}
+    yield (
+        "never_reads_always",
+        {"play": ignores, "strikes": ALWAYS, "state": ("pending",), "puts_max": 4, "slow": True},
+    )
+    yield "stops_reading", {"play": stops_reading, "puts_max": 2}
+    yield "reads_slowly", {"play": reads_slowly}
+    yield "silent_stored", {"play": falls_silent(stores_it=True), "asks_first": True}
+    yield "silent_lost", {"play": falls_silent(stores_it=False), "asks_first": True, "puts_max": 2}
+    yield "drips_head", {"play": drips(good), "asks_first": True}
+    yield (
+        "drips_body",
+        {
+            "play": drips(
+                lambda response: b" " * 900, whole=b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"
+            ),
+            "asks_first": True,
+        },
+    )
+    yield "answers_a_little_late", {"play": drips(good, pause_s=0.002)}
+
+
+_MALFORMED: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "garbage_status_line": lambda _: b"\x00\x01 this is not HTTP\r\n\r\n",
+    "no_head_at_all": raw(lambda good: good),
+    "status_that_is_no_number": lambda _: b"HTTP/1.1 abc OK\r\n\r\n",
+    "other_protocol_version": raw(lambda good: b"HTTP/9.9" + sized(good)[8:]),
+    "bad_chunk": raw(lambda good: chunked(b"ZZ\r\n" + good)),
+    "negative_chunk": raw(lambda good: chunked(b"-5\r\n" + good)),
+    "huge_chunk": raw(lambda good: chunked(b"FFFFFFFFFFFFFFFFF\r\n" + good)),
+    "missing_last_chunk": raw(lambda good: chunked(b"%x\r\n%s\r\n" % (len(good), good))),
+    "two_lengths": raw(lambda good: HEAD + b"Content-Length: 5\r\nContent-Length: 50\r\n\r\n" + good),
+    "length_and_chunks": lambda _: HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative_length": raw(lambda good: sized(good, -1)),
+    "length_in_words": raw(lambda good: sized(good, "many")),
+    "length_too_long": raw(lambda good: sized(good, len(good) + 9)),
+    "length_too_short": raw(lambda good: sized(good, 9)),
+    "huge_header": raw(lambda good: HEAD + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\n" + good),
+    "many_headers": raw(
+        lambda good: HEAD + b"".join(b"X-%d: y\r\n" % one for one in range(3000)) + b"\r\n" + good
+    ),
+    "header_with_nul": raw(lambda good: HEAD + b"X-Bad: a\x00b\r\n\r\n" + good),
+    "header_without_colon": raw(lambda good: HEAD + b"what is this\r\n\r\n" + good),
+    "odd_cookies": raw(lambda good: HEAD + b'Set-Cookie: a="; =;; expires=x\r\n\r\n' + good[:9]),
+    "only_informational": lambda _: b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3,
+    "status_101": lambda _: b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "status_199": body(lambda good: good, 199),
+    "status_204": lambda _: answer(204),
+    "status_205": lambda _: answer(205),
+    "status_999": body(lambda good: good, 999),
+    "status_000": body(lambda good: good, 0),
+    "html_with_200": lambda _: answer(
+        200, b"<html><body>Welcome</body></html>", {"Content-Type": "text/html"}
+    ),
+    "empty_with_200": lambda _: answer(200),
+    "gzip_bomb": lambda _: answer(200, gzip.compress(b" " * 30_000_000), {"Content-Encoding": "gzip"}),
+    "compressed": body(gzip.compress, Content_Encoding="gzip"),
+    "claims_to_be_compressed": body(lambda good: good[:-1], Content_Encoding="br"),
+    "deep_lists": lambda _: answer(200, b"[" * 30_000),
+    "deep_objects": lambda _: answer(200, b'{"id":' * 9_000),
+    "json_null": lambda _: answer(200, b"null"),
+    "json_list": body(lambda good: b"[" + good + b"]"),
+    "json_twice": body(lambda good: good + good),
+    "json_cut": body(lambda good: good[:-1]),
+    "json_with_bom": body(lambda good: b"\xef\xbb\xbf" + good),
+    "json_in_utf_16": body(lambda good: good.decode().encode("utf-16")),
+    "json_that_is_not_utf_8": lambda _: answer(200, b'{"id": "\xff"}'),
+    "json_too_long": body(lambda good: good + b" " * 100_000),
+    "no_id": lambda _: answer(200, {"object": "file"}),
+    "id_null": altered(id=None),
+    "id_number": altered(id=7),
+    "id_list": altered(id=["file-1"]),
+    "id_empty": altered(id=""),
+    "id_that_steers": altered(id="../../v1/flow/teams"),
+    "id_escaped": altered(id="%2e%2e%2fx"),
+    "id_of_dots": altered(id=".."),
+    "id_with_a_line_break": altered(id="file-1\nfile-2"),
+    "id_of_ten_thousand": altered(id="x" * 10_000),
+    "id_with_an_override": altered(id="file-\u202e1"),
+    "size_that_differs": altered(bytes=3),
+}
+
+
+@kinds("malformed", asks_first=True)
+def _malformed() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, say in _MALFORMED.items():
+        yield name, {"play": stores(say, then="close")}
+    yield (
+        "endless_body",
+        {"play": pours(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n")},
+    )
+    yield "endless_head", {"play": pours(HEAD, b"X-More: y\r\n" * 100)}
+    yield "endless_header", {"play": pours(HEAD + b"X-Long: ", b"x" * 1000)}
+    yield "endless_hints", {"play": pours(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100), "slow": True}
+    yield "foreign_id", {"play": foreign_id, "victim_last": True}
+
+
+@kinds("odd")
+def _odd() -> Iterator[tuple[str, dict[str, Any]]]:
+    for status in (201, 202, 226, 299):
+        yield f"status_{status}", {"play": stores(body(lambda good: good, status))}
+    yield "id_alone", {"play": stores(lambda response: answer(200, {"id": response["id"]}))}
+    yield "other_filename", {"play": stores(altered(filename="\x1b[31m=HYPERLINK()\u202e"))}
+    yield "other_purpose", {"play": stores(altered(purpose="<script>"))}
+    yield (
+        "fields_of_wrong_types",
+        {"play": stores(altered(filename=7, purpose=[], created_at={}, bytes="many"))},
+    )
+    yield "many_continues", {"play": stores(lambda r: b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + good(r))}
+    yield (
+        "early_hints_first",
+        {"play": stores(lambda r: b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + good(r))},
+    )
+    yield "no_length_but_a_close", {"play": stores(raw(lambda good: HEAD + b"\r\n" + good), then="close")}
+    yield (
+        "chunks_with_a_trailer",
+        {
+            "play": stores(
+                raw(lambda good: chunked(b"%x;x=y\r\n%s\r\n0\r\nX-Evil: 1\r\n\r\n" % (len(good), good)))
+            )
+        },
+    )
+    yield (
+        "bare_line_feeds",
+        {"play": stores(raw(lambda good: sized(good).replace(b"\r\n", b"\n")), then="close")},
+    )
+    yield (
+        "folded_header",
+        {"play": stores(raw(lambda good: HEAD + b"X: a\r\n b\r\n\r\n" + good), then="close")},
+    )
+    yield "refresh_elsewhere", {"play": refreshes}
+    evil = answer(200, {"id": "file-evil", "object": "file"})
+    yield (
+        "a_second_answer",
+        {"play": stores(lambda response: good(response) + evil), "one_at_a_time": True, "strikes": ALWAYS},
+    )
+    yield (
+        "a_408_after_the_answer",
+        {
+            "play": stores(lambda response: good(response) + answer(408), then="close"),
+            "one_at_a_time": True,
+            "strikes": ALWAYS,
+        },
+    )
+
+
+@kinds("statuses")
+def _statuses() -> Iterator[tuple[str, dict[str, Any]]]:
+    hostile = b'{"detail": "\\u001b[2J=cmd()<script>\\u202e"}'
+    for status in (400, 402, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 418, 422, 428, 431, 451):
+        play = answers(answer(status, hostile, phrase="\x1b[31mNo"))
+        yield f"status_{status}", {"play": play, "state": ("rejected",), "final": ("rejected",)}
+    refused = {"state": ("pending",), "exits": {ExitStatus.CREDENTIALS_REFUSED}, "one_at_a_time": True}
+    yield "status_401", {"play": answers(answer(401, b"{}")), **refused}
+    yield "status_403_first", {"play": answers(answer(403, b"{}")), **refused}
+    lone = {"state": ("rejected",), "final": ("rejected",), "victim_last": True}
+    yield "status_403_after_successes", {"play": answers(answer(403, b"{}")), **lone}
+    for status in (408, 425, 500, 502, 503, 504, 507, 520, 599):
+        yield f"status_{status}", {"play": answers(answer(status)), "asks_first": True, "puts_max": 2}
+        yield f"status_{status}_stored", {"play": stores(answer(status)), "asks_first": True}
+    yield (
+        "status_500_always",
+        {"play": answers(answer(500)), "strikes": ALWAYS, "state": ("pending",), "puts_max": 4},
+    )
+    yield "status_502_page", {"play": answers(answer(502, b"<html>" + b"x" * 200_000)), "puts_max": 2}
+
+
+_WAITS = {
+    "0": "0",
+    "1": "1",
+    "half": "0.5",
+    "past_date": "Wed, 21 Oct 2015 07:28:00 GMT",
+    "1e400": "1e400",
+    "nan": "NaN",
+    "infinity": "Infinity",
+    "arabic_digits": "\u0661\u0662",
+    "negative": "-5",
+    "plus": "+1",
+    "underscore": "1_0",
+    "hexadecimal": "0x1",
+    "empty": "",
+    "words": "soon",
+    "two": "1, 2",
+    "impossible_date": "Thu, 99 Zzz 9999 99:99:99 GMT",
+    "year_ten_thousand": "Fri, 31 Dec 10000 23:59:59 GMT",
+}
+
+
+@kinds("waits", puts_max=2)
+def _waits() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, text in _WAITS.items():
+        yield f"retry_after_{name}", {"play": answers(answer(429, b"", {"Retry-After": text}))}
+    yield "retry_after_date", {"play": answers(lambda _: answer(429, b"", {"Retry-After": http_date(2)}))}
+    yield (
+        "retry_after_twice",
+        {"play": answers(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\nRetry-After: 1\r\nRetry-After: 0\r\n\r\n")},
+    )
+    yield "retry_after_ms", {"play": answers(answer(429, b"", {"Retry-After-Ms": "300"}))}
+    too_long = {"state": ("pending",), "puts_max": 1, "one_at_a_time": True}
+    yield "retry_after_huge", {"play": answers(answer(429, b"", {"Retry-After": "9" * 14})), **too_long}
+    yield "retry_after_of_400_digits", {"play": answers(answer(429, b"", {"Retry-After": "9" * 400}))}
+    far = "Fri, 31 Dec 9999 23:59:59 GMT"
+    yield "retry_after_far_date", {"play": answers(answer(429, b"", {"Retry-After": far})), **too_long}
+    yield "no_retry_after", {"play": answers(answer(429))}
+    yield "status_503_with_a_wait", {"play": answers(answer(503, b"", {"Retry-After": "1"}))}
+    yield (
+        "status_503_with_nan",
+        {"play": answers(answer(503, b"", {"Retry-After": "NaN"})), "asks_first": True},
+    )
+    yield (
+        "status_429_always",
+        {"play": answers(answer(429)), "strikes": ALWAYS, "state": ("pending",), "puts_max": 9},
+    )
+    # By convention these two say "not taken"; a server that stores the file and says so gets a copy.
+    copied = {"copies": 2}
+    yield "status_429_stored", {"play": stores(answer(429, b"", {"Retry-After": "0"})), **copied}
+    yield "status_503_with_a_wait_stored", {"play": stores(answer(503, b"", {"Retry-After": "0"})), **copied}
+
+
+@kinds("redirects", state=("pending",), one_at_a_time=True)
+def _redirects() -> Iterator[tuple[str, dict[str, Any]]]:
+    for status in (300, 301, 302, 303, 304, 305, 307, 308):
+        yield f"status_{status}", {"play": answers(points_elsewhere(status))}
+
+    def odd(location: Callable[[FaultServer], str]) -> Play:
+        return answers(lambda server: answer(307, b"", {"Location": location(server)}))
+
+    yield "redirect_without_a_scheme", {"play": odd(lambda server: server.elsewhere.removeprefix("http:"))}
+    yield "redirect_to_another_path", {"play": odd(lambda _: "/v2/flow/files")}
+    yield "redirect_with_a_password", {"play": odd(lambda s: s.elsewhere.replace("//", "//me:secret@"))}
+    yield "redirect_nowhere", {"play": odd(lambda _: "")}
+    yield "redirect_to_garbage", {"play": odd(lambda _: "http://[::1/\x1b[2J\u202e")}
+    yield "redirect_to_a_file", {"play": odd(lambda _: "file:///etc/passwd")}
+
+
+@kinds("lists", play=stores(b"", then="reset"), asks_first=True)
+def _lists() -> Iterator[tuple[str, dict[str, Any]]]:
+    doubtful = {"state": ("in_doubt",)}
+    page = b'{"object": "list", "data": ['
+    yield "list_sound", {}
+    yield "list_lags", {"list_lag_s": 0.3}
+    yield "list_lags_beyond_settle", {"list_lag_s": 3.0, "puts_max": 2, "copies": 2}
+    yield "list_fails_once", {"answer_call": on_list(answer(500), times=1)}
+    yield "list_throttled_once", {"answer_call": on_list(answer(429, b"", {"Retry-After": "1"}), times=1)}
+    for status in (400, 401, 403, 404, 429, 500, 502, 503):
+        yield f"list_{status}", {"answer_call": on_list(answer(status)), **doubtful}
+    yield "list_html", {"answer_call": on_list(answer(200, b"<html></html>")), **doubtful}
+    yield "list_empty_body", {"answer_call": on_list(answer(200)), **doubtful}
+    yield "list_is_an_object", {"answer_call": on_list(answer(200, b'{"data": {}}')), **doubtful}
+    yield "list_garbage", {"answer_call": on_list(b"\x00\x01\r\n\r\n"), **doubtful}
+    yield "list_cut", {"answer_call": on_list(answer(200, page)), **doubtful}
+    yield "list_deep", {"answer_call": on_list(answer(200, page + b"[" * 50_000)), **doubtful}
+    yield "list_too_long", {"answer_call": on_list(answer(200, page + b" " * 5_000_000)), **doubtful}
+    yield "list_hangs_up", {"answer_call": hangs_up, **doubtful}
+    yield "list_silent", {"answer_call": keeps_silent, "slow": True, **doubtful}
+    yield "list_drips", {"answer_call": drips_a_list, "slow": True, **doubtful}
+    yield (
+        "list_redirects",
+        {
+            "answer_call": on_list(lambda server, _limit, _offset: points_elsewhere(302)(server)),
+            **doubtful,
+        },
+    )
+    yield (
+        "list_repeats_a_page",
+        {"answer_call": on_list(lambda _s, limit, _o: strangers(0, limit)), **doubtful},
+    )
+    yield (
+        "list_without_end",
+        {
+            "answer_call": on_list(lambda _s, limit, offset: strangers(offset, limit)),
+            "slow": True,
+            **doubtful,
+        },
+    )
+    yield "list_of_many_pages", {"strangers": 0, "answer_call": after_many_strangers}
+    yield "list_oldest_first", {"strangers": 20, "answer_call": on_list(oldest_first)}
+    yield "list_without_names", {"answer_call": listing(lambda one: one | {"filename": None}), **doubtful}
+    yield "list_without_sizes", {"answer_call": listing(lambda one: one | {"bytes": None}), **doubtful}
+    yield "list_without_times", {"answer_call": listing(lambda one: one | {"created_at": None}), **doubtful}
+    yield (
+        "list_from_the_future",
+        {"answer_call": listing(lambda one: one | {"created_at": "2999-01-01T00:00:00Z"}), **doubtful},
+    )
+    yield (
+        "list_without_zones",
+        {"answer_call": listing(lambda one: one | {"created_at": str(one["created_at"]).removesuffix("Z")})},
+    )
+    yield "list_with_nonsense", {"answer_call": on_list(with_nonsense)}
+    yield (
+        "list_with_a_twin",
+        {"answer_call": with_twin, "state": ("in_doubt",), "final": ("in_doubt",)},
+    )
+    yield "look_up_404", {"answer_call": on_look_up(answer(404)), **doubtful}
+    yield "look_up_500", {"answer_call": on_look_up(answer(500)), **doubtful}
+    yield "look_up_html", {"answer_call": on_look_up(answer(200, b"<html>")), **doubtful}
+    yield (
+        "look_up_differs",
+        {
+            "answer_call": on_look_up(lambda server, file_id: good(server.stored[file_id].response(bytes=1))),
+            **doubtful,
+        },
+    )
+    yield (
+        "look_up_of_another",
+        {
+            "answer_call": on_look_up(
+                lambda server, file_id: good(server.stored[file_id].response(id="file-x"))
+            ),
+            **doubtful,
+        },
+    )
+    wrong = {"play": stores_less, "state": ("in_doubt",), "final": ("in_doubt",)}
+    yield "stored_with_bytes_missing", wrong
+
+
+FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS.values()))
+"""The families in the order of this page."""

@@ -1,0 +1,56 @@
+"""Every kind of fault on the wire, against the real uploader: each entry ends as it should, and recovers.
+
+The long version has three sizes for each kind and ends with a table:
+pytest -n 0 -s -m soak tests/hazards/test_fault_matrix.py
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from fault_kinds import FAMILIES, KINDS
+from fault_server import serving
+from hazard_jobs import HazardJob, meet_all
+
+KB, MB = 1_000, 1_000_000
+SIZES = (1 * KB, 300 * KB, 9 * MB)
+
+
+SHARES = 2
+"""The short version mostly waits: a few tests that wait for many kinds at once are soonest over."""
+
+
+def jobs_of(folder: Path, names: list[str], sizes: tuple[int, ...]) -> list[HazardJob]:
+    """Make a job for each kind and each size."""
+    return [HazardJob(folder / f"{name}-{size}", name, KINDS[name], size) for name in names for size in sizes]
+
+
+def test_there_are_enough_kinds() -> None:
+    """The matrix is as wide as it claims to be."""
+    assert len(KINDS) >= 150
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+async def test_each_kind_of_fault_ends_as_it_should(tmp_path: Path, share: int) -> None:
+    """Each kind strikes one small file among others: it ends as the table says, is never doubled, and recovers."""
+    names = [name for name, kind in KINDS.items() if not kind.slow][share::SHARES]
+    jobs = jobs_of(tmp_path, names, (1 * KB,))
+    with serving(*(job.server for job in jobs)) as elsewhere:
+        await meet_all(jobs, at_once=len(jobs))
+        assert elsewhere.connection_count == 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_each_kind_of_fault_in_three_sizes(tmp_path: Path, family: str) -> None:
+    """The same for files that fit into one read, into the system's buffers, and into neither."""
+    began = time.monotonic()
+    jobs = jobs_of(tmp_path, [name for name, kind in KINDS.items() if kind.family == family], SIZES)
+    with serving(*(job.server for job in jobs)) as elsewhere:
+        await meet_all(jobs, at_once=12)
+        assert elsewhere.connection_count == 0
+    uploads = sum(len(job.server.uploads) for job in jobs)
+    print(f"\n{family}: {len(jobs)} jobs, {uploads} uploads, {time.monotonic() - began:.1f} s")

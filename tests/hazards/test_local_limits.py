@@ -1,0 +1,146 @@
+"""What this machine lacks is this machine's matter: a run with few descriptors, and disks that do not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cli_stage import environment
+
+from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+MIB_IN_KIB = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run ended, what it said, and the most memory it held."""
+
+    code: int
+    words: str
+    peak_kib: int
+
+
+def tree(folder: Path, count: int, size: int) -> Path:
+    """Write files of different contents and a manifest of them."""
+    for number in range(count):
+        (folder / f"{number}.jsonl").write_bytes((b"%d-" % number * (size // 2 + 1))[:size])
+    manifest = folder / "m.jsonl"
+    lines = [json.dumps({"path": f"{number}.jsonl", "purpose": "fine-tune"}) for number in range(count)]
+    manifest.write_text("\n".join(lines))
+    return manifest
+
+
+@contextmanager
+def command(
+    manifest: Path, url: str, *options: str, within: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run whose words go to a file beside the manifest; `within` is the command that runs it."""
+    arguments = [
+        *within,
+        sys.executable,
+        "-m",
+        "bulk_upload",
+        "run",
+        str(manifest),
+        "--no-progress",
+        *options,
+    ]
+    with open(manifest.with_suffix(".log"), "wb") as log:
+        process = subprocess.Popen(
+            arguments,
+            env=environment({"SEEKR_BASE_URL": url}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def run_with_descriptors(manifest: Path, url: str, limit: int, *options: str) -> Ended:
+    """Run with so many descriptors, hard and soft."""
+    narrow = ("bash", "-c", f'ulimit -n {limit}; exec "$@"', "bash")
+    peak_kib = 0
+    with command(manifest, url, *options, within=narrow) as process:
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text("ascii", "replace")
+            if "VmHWM:" in status:
+                peak_kib = max(peak_kib, int(status.split("VmHWM:")[1].split()[0]))
+            time.sleep(0.02)
+    return Ended(code=process.returncode, words=manifest.with_suffix(".log").read_text(), peak_kib=peak_kib)
+
+
+def assert_each_stored_once(sandbox: Sandbox, count: int) -> None:
+    """The server has every file once."""
+    copies = Counter(file.sha256 for file in sandbox.files)
+    assert len(copies) == count
+    assert set(copies.values()) == {1}
+
+
+@linux
+def test_too_few_descriptors_only_slow_a_run(tmp_path: Path) -> None:
+    """With fewer descriptors than uploads in flight nothing fails and no attempt is spent: the run waits for them."""
+    manifest = tree(tmp_path, 60, 400_000)
+    with sandbox_in_thread(SandboxConfig(faults=parse_faults("answer-delay=0.05"))) as sandbox:
+        few = ("--concurrency", "64", "--max-attempts", "1")
+        ended = run_with_descriptors(manifest, sandbox.url, 48, *few)
+        assert ended.code == 0, ended.words
+        assert_each_stored_once(sandbox, 60)
+
+
+@linux
+@pytest.mark.soak
+@pytest.mark.parametrize("size", [100, 400_000])
+def test_two_thousand_files_with_256_descriptors(tmp_path: Path, size: int) -> None:
+    """64 uploads in flight, 256 descriptors, 2,000 files: no retry, and memory for 64 blocks and no more."""
+    manifest = tree(tmp_path, 2000, size)
+    with sandbox_in_thread(SandboxConfig(faults=parse_faults("answer-delay=0.05"))) as sandbox:
+        ended = run_with_descriptors(manifest, sandbox.url, 256, "--concurrency", "64")
+        print(f"\n{size} bytes each: peak {ended.peak_kib // MIB_IN_KIB} MiB")
+        assert ended.code == 0, ended.words
+        assert "retries" not in ended.words
+        assert_each_stored_once(sandbox, 2000)
+        assert ended.peak_kib < (100 + 64 * 1) * MIB_IN_KIB
+
+
+@linux
+@pytest.mark.soak
+def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path) -> None:
+    """Eight files whose reads hang in the system fail by themselves; the other entries and the ledger go on."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace")
+    manifest = tree(tmp_path, 40, 3_000_000)
+    paths = [word for number in range(8) for word in ("-P", str(tmp_path / f"{number}.jsonl"))]
+    hang = ("-e", "trace=read,pread64", "-e", "inject=read,pread64:delay_enter=40000000")
+    within = (strace, "-f", "-qq", "-o", os.devnull, *paths, *hang)
+    log = manifest.with_suffix(".log")
+    options = ("--concurrency", "16", "--stall", "2s")
+    with sandbox_in_thread() as sandbox, command(manifest, sandbox.url, *options, within=within):
+        began = time.monotonic()
+        # Its last words, not its end: what strace holds up cannot be ended before the delay is over.
+        while b"Exit code" not in log.read_bytes():
+            assert time.monotonic() - began < 35, log.read_text()
+            time.sleep(0.1)
+        words = log.read_text()
+        assert "Exit code 3" in words
+        assert words.count("could not be read for 2.0 s") >= 8
+        assert len(sandbox.files) == 32
