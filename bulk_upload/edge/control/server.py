@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.control import ControlRequest
 
 CONNECTIONS_MAX = 8
+ACCEPT_AGAIN_S = 1.0
 READ_S = 5.0
 """How long a client may take for its line, and for taking the answer."""
 
@@ -38,7 +39,6 @@ async def listening(
     `on_trouble` hears why.
     """
     path = socket_path(ledger_path)
-    listener = _Listener(answer)
     try:
         made = _bind(path)
     except OSError as error:
@@ -46,11 +46,10 @@ async def listening(
         yield
         return
     identity = _identity(path)
-    server = await asyncio.start_unix_server(listener.on_connect, sock=made, limit=MESSAGE_BYTES_MAX)
+    listener = _Listener(made, answer)
     try:
         yield
     finally:
-        server.close()
         await listener.close()
         with suppress(OSError):
             # Another file of that name would not be ours to remove.
@@ -59,40 +58,67 @@ async def listening(
 
 
 class _Listener:
-    def __init__(self, answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]]) -> None:
-        self._answer = answer
-        self._tasks: set[asyncio.Task[None]] = set()
+    """Accepts connections and serves each in a task of its own; `close` knows of all of them."""
 
-    async def on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a connection without a task")
-        self._tasks.add(task)
-        try:
-            if len(self._tasks) <= CONNECTIONS_MAX:
-                # What a client does wrong, or that it leaves, is nobody's business.
-                with suppress(OSError, TimeoutError):
-                    await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            # Only `close` cancels it; the stream's own callback would take a cancelled task for a failure.
-            pass
-        finally:
-            self._tasks.discard(task)
-            if writer.transport.get_write_buffer_size():
-                # The client does not take its answer.
-                writer.transport.abort()
-            writer.close()
+    def __init__(
+        self, made: socket.socket, answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]]
+    ) -> None:
+        self._socket = made
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._again: asyncio.TimerHandle | None = None
+        self._watch()
 
     async def close(self) -> None:
         """Drop every connection and wait until that is done."""
-        for task in self._tasks:
+        self._loop.remove_reader(self._socket)
+        if self._again is not None:
+            self._again.cancel()
+        self._socket.close()
+        for task in self._serving:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._serving:
+            await asyncio.wait(self._serving)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_uid(writer.get_extra_info("socket"))
+    def _watch(self) -> None:
+        self._loop.add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        # By hand: a cancelled `sock_accept` may drop a connection it has accepted already.
+        try:
+            connection, _ = self._socket.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # Short of descriptors, say: that passes, and is not worth the run.
+            self._loop.remove_reader(self._socket)
+            self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._watch)
+            return
+        if len(self._serving) >= CONNECTIONS_MAX:
+            connection.close()
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._serve(connection))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        # Also of a task that is cancelled before its first step.
+        task.add_done_callback(lambda _: connection.close())
+
+    async def _serve(self, connection: socket.socket) -> None:
+        # What a client does wrong, or that it leaves, is nobody's business.
+        with suppress(OSError, TimeoutError):
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MESSAGE_BYTES_MAX)
+            try:
+                await self._exchange(peer_uid(connection), reader, writer)
+            finally:
+                if writer.transport.get_write_buffer_size():
+                    # The client does not take its answer.
+                    writer.transport.abort()
+                writer.close()
+                await writer.wait_closed()
+
+    async def _exchange(self, uid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Read in any case: a close with something unread would take the answer along.
         async with asyncio.timeout(READ_S):
             asked = await _asked(reader, uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import socket
@@ -256,6 +257,23 @@ async def test_silent_clients_are_dropped_in_time(ledger: Path, monkeypatch: pyt
         assert await asked(ledger) == DONE
         for _, writer in silent:
             writer.close()
+
+
+async def test_a_shortage_of_descriptors_passes(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that cannot be accepted now is accepted a little later; the run goes on."""
+    accept = socket.socket.accept
+    failures = iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def short(self: socket.socket) -> tuple[socket.socket, object]:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return accept(self)
+
+    monkeypatch.setattr("bulk_upload.edge.control.server.ACCEPT_AGAIN_S", 0.01)
+    monkeypatch.setattr(socket.socket, "accept", short)
+    async with FakeRun().listening(ledger):
+        assert await asked(ledger) == DONE
+    assert next(failures, None) is None
 
 
 async def test_a_client_that_leaves_is_forgotten(ledger: Path) -> None:
