@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
-from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.model import Accepted, NotSent, SentBody, SourceFailed
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
@@ -202,6 +202,13 @@ class Attempter:
         parts = self._parts
         work = passage.work
         cancelled: list[SendReport] = []
+        handed_bytes = 0
+
+        def on_handed(count: int) -> None:
+            nonlocal handed_bytes
+            handed_bytes += count
+            parts.permits.handed(count)
+
         shipment = Shipment(
             sent_name=work.sent_name,
             purpose=work.entry.purpose,
@@ -209,15 +216,16 @@ class Attempter:
             source=source,
         )
         try:
-            return await parts.transport.send(
-                shipment, on_handed=parts.permits.handed, on_cancelled=cancelled.append
-            )
+            report = await parts.transport.send(shipment, on_handed=on_handed, on_cancelled=cancelled.append)
         except BaseException:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
             with anyio.CancelScope(shield=True):
                 if cancelled:
                     await self._record(passage, ticket, request.attempt_id, cancelled[0])
             raise
+        if not isinstance(report.outcome, Accepted):
+            parts.permits.taken_back(handed_bytes)
+        return report
 
     async def _record(
         self, passage: Passage, ticket: Ticket, attempt_id: int, report: SendReport

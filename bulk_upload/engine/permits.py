@@ -11,8 +11,9 @@ from bulk_upload.core.model import Accepted, InDoubt, Throttled, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.allowance import Allowance
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.limit import Controller, Ticket
+    from bulk_upload.core.limit import Change, Controller, Ticket
     from bulk_upload.core.model import Outcome
 
 
@@ -40,8 +41,8 @@ class Permits:
 
     @property
     def pause_s(self) -> float:
-        """How long the controller lets nobody start, 0 when it does."""
-        return self._controller.next_delay(self._clock.monotonic())
+        """How long nobody starts because of what the server said; a start rate is no pause."""
+        return self._controller.pause_s(self._clock.monotonic())
 
     @property
     def reason(self) -> str:
@@ -86,12 +87,23 @@ class Permits:
         self._pump()
 
     def pause_since_s(self, ticket: Ticket) -> float:
-        """How long a pause still lasts that began after the ticket was handed out, 0 where none did."""
-        return self.pause_s if ticket.started_at <= self._rejected_at else 0.0
+        """How long a pause still lasts that began after the ticket was handed out, 0 where none did.
+
+        A probe is what an outage's pause waits for, so it does not wait itself.
+        """
+        return self.pause_s if not ticket.probe and ticket.started_at <= self._rejected_at else 0.0
 
     def handed(self, count: int) -> None:
         """Tell the controller that bytes left."""
         self._controller.on_bytes(self._clock.monotonic(), count)
+
+    def taken_back(self, count: int) -> None:
+        """Tell the controller that bytes were sent in vain."""
+        self._controller.on_bytes(self._clock.monotonic(), -count)
+
+    def take_changes(self) -> list[Change]:
+        """Return what the controller changed since the last call, oldest first."""
+        return self._controller.take_changes()
 
     def tick(self) -> None:
         """Let time pass for the controller, which may raise the limit."""
@@ -111,10 +123,10 @@ class Permits:
     def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
         now = self._clock.monotonic()
         match outcome:
-            case Accepted():
-                self._controller.on_success(now, ticket, file_bytes)
-            case Throttled(http_status=status, retry_after_s=wait_s):
-                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429)
+            case Accepted(allowance=allowance):
+                self._controller.on_success(now, ticket, file_bytes, allowance=allowance)
+            case Throttled(http_status=status, retry_after_s=wait_s, allowance=allowance):
+                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429, allowance=allowance)
             case InDoubt(http_status=503) | Unavailable(http_status=503):
                 self._reject(now, ticket, retry_after_s=None, quota=False)
             case InDoubt() | Unavailable():
@@ -122,14 +134,32 @@ class Permits:
             case _:
                 self._controller.on_cancel(now, ticket)
 
-    def _reject(self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool) -> None:
+    def _reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        allowance: Allowance | None = None,
+    ) -> None:
         self._rejected_at = now
         self._controller.on_reject(
-            now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=self._clock.jitter()
+            now,
+            ticket,
+            retry_after_s=retry_after_s,
+            quota=quota,
+            jitter=self._clock.jitter(),
+            allowance=allowance,
         )
 
+    @property
+    def _full(self) -> bool:
+        limit = self._controller.limit
+        return self.in_flight >= limit or self._unrecorded >= limit
+
     def _try_start(self) -> Ticket | None:
-        if self.in_flight >= self._controller.limit or self._unrecorded >= self._controller.limit:
+        if self._full:
             return None
         now = self._clock.monotonic()
         if self._controller.next_delay(now) > 0:
@@ -144,14 +174,17 @@ class Permits:
                 continue
             ticket = self._try_start()
             if ticket is None:
-                self._wake_after_pause()
+                self._wake_in_time()
                 break
             self._waiting.popleft().set_result(ticket)
         self._on_change()
 
-    def _wake_after_pause(self) -> None:
-        delay_s = self.pause_s
-        if delay_s <= 0 or self._closed:
+    def _wake_in_time(self) -> None:
+        # Asking the controller means wanting to start, so it is not asked while there is no slot.
+        if self._closed or self._full:
+            return
+        delay_s = self._controller.next_delay(self._clock.monotonic())
+        if delay_s <= 0:
             return
         if self._timer is not None:
             self._timer.cancel()
