@@ -24,8 +24,9 @@ PRIOR_RATE = 0.8
 MOVING_S = 2.0
 BREATH_S = (0.02, 1.0)
 UNMEASURED_S = 0.5
-CONTRADICTED = 20
-CONTRADICTED_S = 10.0
+FEW = 2
+"""With so few in flight a refusal speaks of the rate: quotas are more common than servers for one or two."""
+
 CHANGES_MAX = 1000
 
 
@@ -94,7 +95,6 @@ class AdaptiveLimit:
         self._bytes_at = float("-inf")
         self._burst_at = float("-inf")
         self._burst_blames_slots = False
-        self._levels: deque[int] = deque(maxlen=64)
         self._paused_s = 0.0
         self._limit_before = self._slots.limit
         self._refused_at: tuple[float, int] | None = None
@@ -152,8 +152,6 @@ class AdaptiveLimit:
         self._accepted.add(now)
         self._slots.on_success()
         self._hear(now, ticket, allowance)
-        if ticket.started_at > self._burst_at:
-            self._levels.append(ticket.level)
         began_at = self._breaker.on_success(now, ticket.number, ticket.started_at)
         if began_at is not None:
             self._come_back(now, began_at)
@@ -299,15 +297,16 @@ class AdaptiveLimit:
 
     def _blame(self, now: float, ticket: Ticket, retry_after_s: float | None) -> None:
         accepted_per_s = self._accepted.per_s(now)
-        self._episodes.append(_Episode(ticket.level, accepted_per_s))
-        self._burst_blames_slots = self._speaks_of_slots(now, ticket)
+        # Of many that start at once the server may meet the last one first: the level is that of them all.
+        level = max(ticket.level, len(self._in_flight) + 1)
+        self._episodes.append(_Episode(level, accepted_per_s))
+        self._burst_blames_slots = self._speaks_of_slots(ticket)
         self._burst_at = now
-        self._levels.clear()
         if self._burst_blames_slots:
             self._moved(
                 now,
                 self._slots.limit,
-                self._slots.on_refused(now, ticket.level, len(self._in_flight), retry_after_s),
+                self._slots.on_refused(now, level, retry_after_s),
             )
         else:
             self._moved(now, self._slots.limit, self._slots.acquit())
@@ -316,14 +315,9 @@ class AdaptiveLimit:
         self._paused_s = self._pause.wait_s(now, self._started_count)
         self._restart(now)
 
-    def _speaks_of_slots(self, now: float, ticket: Ticket) -> bool:
+    def _speaks_of_slots(self, ticket: Ticket) -> bool:
         """Whatever held the start back is suspected first; what stayed the same over the last refusals is guilty."""
-        if ticket.level == 1:
-            return False
-        if (
-            now - self._burst_at < CONTRADICTED_S
-            and sum(one >= ticket.level for one in self._levels) > CONTRADICTED
-        ):
+        if ticket.level <= FEW:
             return False
         if len(self._episodes) >= 3:
             prior = PRIOR_RATE if ticket.paced else PRIOR_SLOTS
@@ -341,9 +335,10 @@ class AdaptiveLimit:
         active_s = since_s - self._paused_s
         if active_s >= max(1.0, self._paused_s):
             since_s = active_s
-        if since_s < 0.05 or since_s > 30.0:
+        if since_s < 0.05:
             return accepted_per_s
-        return max((self._accepted.total - total) / since_s, accepted_per_s / 2)
+        got_through = (self._accepted.total - total) / since_s
+        return max(got_through, accepted_per_s if since_s >= ACCEPTED_S else accepted_per_s / 2)
 
     def _limit_rate(self, now: float, accepted_per_s: float, *, climb_s: float | None = None) -> None:
         old = self._rate.per_s

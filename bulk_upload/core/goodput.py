@@ -90,7 +90,7 @@ class Meter:
     def restart(self, now: float, limit: int, *, quick: bool = False) -> None:
         """Begin to measure at `limit`, once what is in flight feels it; `quick` where a large step is judged."""
         self._limit = limit
-        self._enough_uploads = max(QUICK_UPLOADS if quick else SURE_UPLOADS, 2 * limit)
+        self._enough_uploads = max(QUICK_UPLOADS if quick else SURE_UPLOADS, limit)
         self._settles_at = now + min(SETTLE_S_MAX, self.cost.seconds)
         self._measuring = False
         self._void = False

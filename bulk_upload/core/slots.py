@@ -103,7 +103,7 @@ class Slots:
             case _Trial.DOWN:
                 return self._judge_down(now, epoch, base, gain)
             case _Trial.CEILING:
-                self._ceiling = None
+                self._ceiling = self._before = None
                 self._ceiling_wait_s = CEILING_WAIT_S[0]
                 self._base, self._trial = epoch, _Trial.GROW
                 return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server takes more again")
@@ -114,7 +114,7 @@ class Slots:
                 self._base = epoch
                 return self._probe(now)
 
-    def on_refused(self, now: float, level: int, in_flight: int, retry_after_s: float | None) -> str | None:
+    def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
         """Hear that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
         ceiling = max(1, level - 1)
         if self._ceiling is not None and ceiling >= self._ceiling:
@@ -132,11 +132,14 @@ class Slots:
         self._base = None
         self._trial = _Trial.RETURN
         self._growth = 1.5
-        return self._shrink_to(min(int(YIELD * self.limit), in_flight), f"refused beyond {ceiling}")
+        return self._shrink_to(min(int(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
     def on_refused_too(self, in_flight: int) -> str | None:
         """Hear that one more of the same burst was refused: what is still in flight is what was accepted."""
-        return self._shrink_to(min(self.limit, in_flight), "the server took no more of the burst")
+        if self._ceiling is not None and in_flight < self._ceiling:
+            self._ceiling = max(1, math.ceil(self._floor), in_flight)
+            self._target = min(self._target, self._ceiling)
+        return self._shrink_to(in_flight, "the server took no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
         """Begin anew with half the slots after an outage."""
@@ -203,7 +206,6 @@ class Slots:
     def _hold(self, now: float) -> None:
         self._trial = _Trial.HOLD
         self._growth = 1.5
-        self._before = None
         self._up_at = now + self._up_wait_s
         self._down_at = max(self._down_at, now + self._down_wait_s)
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from bulk_upload.engine.parts import Parts
 
 
+GOES_FIRST_ATTEMPTS = 3
+"""An entry that was turned away this often lets others go first: an outage must not be asked about with it alone."""
+
+
 @dataclass(slots=True)
 class Passage:
     """One entry's way through a run: what is known of it now.
@@ -88,7 +92,7 @@ class Attempter:
         """
         result: AttemptResult | SourceError | None = None
         try:
-            ticket = await self._parts.permits.acquire(ahead=passage.attempt_no > 0)
+            ticket = await self._parts.permits.acquire(ahead=0 < passage.attempt_no < GOES_FIRST_ATTEMPTS)
             if ticket is not None:
                 result = await self._use(ticket, passage)
         except SourceError as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TICK_S = 0.25
 SAMPLE_S = 0.5
 LASTS_S_MAX = 3600.0
+PATIENT_ATTEMPTS = 3
 POLICY = RetryPolicy(attempts_max=10**6)
 
 
@@ -210,7 +211,11 @@ class Client:
         elif upload.status == 503 and wait_s is None:
             self.retry(file, self.backoff_s(file))
         else:
-            self.again.append(file)
+            self.put_back(file)
+
+    def put_back(self, file: File) -> None:
+        """Let a file go first again, unless it was turned away often: then others are tried before it."""
+        (self.again if file.attempts < PATIENT_ATTEMPTS else self.fresh).append(file)
 
     def take_back(self, body_bytes: float) -> None:
         """Count the bytes of a body that was sent in vain."""
@@ -233,7 +238,7 @@ class Client:
 
     def waited(self, file: File) -> None:
         """A file's own wait is over."""
-        self.again.append(file)
+        self.put_back(file)
         self.pump()
 
 
