@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,6 +96,7 @@ class AdaptiveLimit:
         self._bytes_at = float("-inf")
         self._burst_at = float("-inf")
         self._burst_blames_slots = False
+        self._contradicted: list[int] = []
         self._paused_s = 0.0
         self._limit_before = self._slots.limit
         self._refused_at: tuple[float, int] | None = None
@@ -300,7 +302,7 @@ class AdaptiveLimit:
         # Of many that start at once the server may meet the last one first: the level is that of them all.
         level = max(ticket.level, len(self._in_flight) + 1)
         self._episodes.append(_Episode(level, accepted_per_s))
-        self._burst_blames_slots = self._speaks_of_slots(ticket)
+        self._burst_blames_slots = self._speaks_of_slots(level, paced=ticket.paced)
         self._burst_at = now
         if self._burst_blames_slots:
             self._moved(
@@ -315,16 +317,25 @@ class AdaptiveLimit:
         self._paused_s = self._pause.wait_s(now, self._started_count)
         self._restart(now)
 
-    def _speaks_of_slots(self, ticket: Ticket) -> bool:
+    def _speaks_of_slots(self, level: int, *, paced: bool) -> bool:
         """Whatever held the start back is suspected first; what stayed the same over the last refusals is guilty."""
-        if ticket.level <= FEW:
+        if self._accepted.total == 0:
+            return True
+        ceiling = self._slots.ceiling
+        if ceiling is not None and level <= ceiling:
+            self._contradicted.append(level)
+        else:
+            self._contradicted.clear()
+        if level <= FEW:
+            return False
+        if len(self._contradicted) > 1 and self._contradicted[0] >= 1.5 * level:
             return False
         if len(self._episodes) >= 3:
-            prior = PRIOR_RATE if ticket.paced else PRIOR_SLOTS
+            prior = PRIOR_RATE if paced else PRIOR_SLOTS
             levels = _spread([one.level for one in self._episodes])
             rates = _spread([one.accepted_per_s for one in self._episodes])
             return levels < rates * prior
-        return not ticket.paced
+        return not paced
 
     def _got_through(self, now: float, accepted_per_s: float) -> float:
         """Return what the server accepts in a second: what it took since it last refused, its bucket being empty."""
@@ -332,12 +343,11 @@ class AdaptiveLimit:
             return accepted_per_s
         at, total = self._refused_at
         since_s = now - at
-        active_s = since_s - self._paused_s
-        if active_s >= max(1.0, self._paused_s):
-            since_s = active_s
-        if since_s < 0.05:
+        # The time that was paused may or may not have counted: the truth is between the two, and so is the mean.
+        counted_s = math.sqrt(since_s * max(0.05, since_s - self._paused_s))
+        if counted_s < 0.05:
             return accepted_per_s
-        got_through = (self._accepted.total - total) / since_s
+        got_through = (self._accepted.total - total) / counted_s
         return max(got_through, accepted_per_s if since_s >= ACCEPTED_S else accepted_per_s / 2)
 
     def _limit_rate(self, now: float, accepted_per_s: float, *, climb_s: float | None = None) -> None:

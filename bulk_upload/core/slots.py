@@ -57,7 +57,7 @@ class Slots:
         self._base: Epoch | None = None
         self._trial = _Trial.GROW
         self._failed_once = False
-        self._ceiling: int | None = None
+        self.ceiling: int | None = None
         self._before: int | None = None
         self._floor = 1.0
         self._up_wait_s, self._down_wait_s, self._ceiling_wait_s = (
@@ -103,7 +103,7 @@ class Slots:
             case _Trial.DOWN:
                 return self._judge_down(now, epoch, base, gain)
             case _Trial.CEILING:
-                self._ceiling = self._before = None
+                self.ceiling = self._before = None
                 self._ceiling_wait_s = CEILING_WAIT_S[0]
                 self._base, self._trial = epoch, _Trial.GROW
                 return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server takes more again")
@@ -117,16 +117,16 @@ class Slots:
     def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
         """Hear that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
         ceiling = max(1, level - 1)
-        if self._ceiling is not None and ceiling >= self._ceiling:
+        if self.ceiling is not None and ceiling >= self.ceiling:
             self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * 2)
         else:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
-        self._ceiling = min(self._max, ceiling)
+        self.ceiling = min(self._max, ceiling)
         wait_s = max(self._ceiling_wait_s, RETRY_AFTER_COST * (retry_after_s or 0.0))
         self._ceiling_at = now + wait_s
         self._uploads = 0
-        self._target = min(self.limit, self._ceiling)
-        self._floor = self.limit / 2
+        self._target = min(self.limit, self.ceiling)
+        self._floor = self.limit / 4
         if self._before is None:
             self._before = self.limit
         self._base = None
@@ -136,9 +136,9 @@ class Slots:
 
     def on_refused_too(self, in_flight: int) -> str | None:
         """Hear that one more of the same burst was refused: what is still in flight is what was accepted."""
-        if self._ceiling is not None and in_flight < self._ceiling:
-            self._ceiling = max(1, math.ceil(self._floor), in_flight)
-            self._target = min(self._target, self._ceiling)
+        if self.ceiling is not None and in_flight < self.ceiling:
+            self.ceiling = max(1, math.ceil(self._floor), in_flight)
+            self._target = min(self._target, self.ceiling)
         return self._shrink_to(in_flight, "the server took no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
@@ -146,12 +146,12 @@ class Slots:
         self._base = None
         self._trial = _Trial.GROW
         self._growth = 2.0
-        self._ceiling = None
+        self.ceiling = None
         return self._move(max(1, limit_before // 2), "back from an outage with half the slots")
 
     def acquit(self) -> str | None:
         """Hear that it was not the slots: what was taken for a ceiling is none."""
-        self._ceiling = None
+        self.ceiling = None
         before, self._before = self._before, None
         if before is None or before <= self.limit:
             return None
@@ -190,7 +190,7 @@ class Slots:
         return self._settle(now, base.limit, "fewer slots did worse")
 
     def _grow(self, now: float, earned: str = "the first epoch is measured") -> str | None:
-        reach = self._max if self._ceiling is None else min(self._max, self._ceiling)
+        reach = self._max if self.ceiling is None else min(self._max, self.ceiling)
         if self.limit >= reach:
             self._hold(now)
             return None
@@ -218,7 +218,7 @@ class Slots:
         )
 
     def _probe(self, now: float) -> str | None:
-        ceiling = self._ceiling
+        ceiling = self.ceiling
         if ceiling is not None and self.limit >= ceiling:
             if now < self._ceiling_at or self._uploads < CEILING_UPLOADS or self.limit >= self._max:
                 return self._probe_down(now)
