@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.controller import AdaptiveLimit
 from bulk_upload.core.limit import FixedLimit
 
 if TYPE_CHECKING:
     from bulk_upload.core.caps import Caps
     from bulk_upload.core.limit import Controller, Learned
-
-AUTO_LIMIT = 8
 
 
 def controller_for(caps: Caps, *, learned: Learned | None = None) -> Controller:
@@ -22,5 +21,4 @@ def controller_for(caps: Caps, *, learned: Learned | None = None) -> Controller:
     """
     if caps.concurrency is not None:
         return FixedLimit(caps.concurrency)
-    first = AUTO_LIMIT if learned is None else learned.limit
-    return FixedLimit(min(first, caps.in_flight_max))
+    return AdaptiveLimit(limit_max=caps.capacity, learned=learned)

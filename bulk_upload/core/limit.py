@@ -7,18 +7,51 @@ Times are monotonic seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.core.pacing import Gate
+
+if TYPE_CHECKING:
+    from bulk_upload.core.allowance import Allowance
+
+
+class Part(StrEnum):
+    """The part of a controller that changed."""
+
+    LIMIT = "limit"
+    RATE = "rate"
+    PAUSE = "pause"
+    BREAKER = "breaker"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of what may start, and why, in words.
+
+    `old` and `new` are uploads in flight, starts per second (None: unlimited), or for a pause and the breaker
+    seconds until the next start (0: none). `at` is the controller's monotonic time.
+    """
+
+    part: Part
+    old: float | None
+    new: float | None
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right to one request: when it started and how many were in flight, itself included."""
+    """The right to one request: when it started and how many were in flight, itself included.
+
+    `paced` says that a start rate held it back; `probe` that it asks whether an outage is over.
+    """
 
     number: int
     started_at: float
     level: int
+    paced: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +78,16 @@ class Controller(Protocol):
         """The last values that were good, for the next run to begin with; None where nothing was learned."""
 
     def next_delay(self, now: float) -> float:
-        """Return 0 when an upload may start now, else the seconds after which to ask again."""
+        """Return 0 when an upload may start now, else the seconds after which to ask again: always finite.
+
+        Asking means wanting to start: ask only with work in hand and a slot free.
+        """
 
     def pause_s(self, now: float) -> float:
-        """Return how long a pause still lasts that the server asked for, in a header or by failing; part of `next_delay`."""
+        """Return how long nobody may start because of what the server said, or because it seems to be away.
+
+        A part of `next_delay`; a start rate is no pause.
+        """
 
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
@@ -56,11 +95,20 @@ class Controller(Protocol):
     def on_bytes(self, now: float, count: int) -> None:
         """Hear that `count` bytes left for the server; negative when a refused body is taken back."""
 
-    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
-        """Hear that the server accepted a file."""
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """Hear that the server accepted a file, and what it says it takes further."""
 
     def on_reject(
-        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,
     ) -> None:
         """Hear a 429 (`quota`) or a 503."""
 
@@ -71,7 +119,10 @@ class Controller(Protocol):
         """Hear that a request ended in a way that says nothing about the server's load."""
 
     def on_held(self, now: float) -> None:
-        """Hear that a person's cap held something back: what is measured around `now` says nothing about the server."""
+        """Hear that something of our own held starts or bytes back: a cap, a person, an empty feeder.
+
+        What is measured meanwhile says nothing about the server.
+        """
 
     def tick(self, now: float) -> None:
         """Hear that time passed; called a few times a second."""
@@ -123,13 +174,27 @@ class FixedLimit:
     def on_bytes(self, now: float, count: int) -> None:
         """Bytes do not move a fixed limit."""
 
-    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:  # noqa: ARG002
+    def on_success(
+        self,
+        now: float,  # noqa: ARG002
+        ticket: Ticket,  # noqa: ARG002
+        file_bytes: int,  # noqa: ARG002
+        *,
+        allowance: Allowance | None = None,  # noqa: ARG002
+    ) -> None:
         """Give the slot back and let the next pause start small again."""
         self._in_flight -= 1
         self._gate.on_success()
 
     def on_reject(
-        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,  # noqa: ARG002
     ) -> None:
         """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
         self._in_flight -= 1
@@ -147,7 +212,7 @@ class FixedLimit:
         self._in_flight -= 1
 
     def on_held(self, now: float) -> None:
-        """Caps do not move a fixed limit."""
+        """A fixed limit measures nothing."""
 
     def tick(self, now: float) -> None:
         """Time does not move a fixed limit."""

@@ -6,6 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulk_upload.core.allowance import Allowance
 
 _json = json.JSONEncoder().encode
 
@@ -81,7 +85,10 @@ class SentBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The server has the file. `size_confirmed` says whether it reported the size we sent."""
+    """The server has the file. `size_confirmed` says whether it reported the size we sent.
+
+    `allowance` is what the answer says of the server's quota.
+    """
 
     file_id: str
     http_status: int
@@ -89,6 +96,7 @@ class Accepted:
     created_at: str | None = None
     request_id: str | None = None
     warnings: tuple[str, ...] = ()
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,7 @@ class Throttled:
     retry_after_s: float | None
     reason: str = ""
     request_id: str | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

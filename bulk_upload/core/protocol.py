@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bulk_upload.core.allowance import Allowance, allowance
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import (
     Accepted,
@@ -49,7 +50,7 @@ def decipher(
     """
     request_id = _request_id(headers)
     if 200 <= status < 300:
-        return _success(status, body, sent, request_id)
+        return _success(status, body, sent, request_id, allowance(headers, now_utc_s=now_utc_s))
     if 300 <= status < 400:
         return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
     reason = reason_of(status, body)
@@ -57,7 +58,13 @@ def decipher(
         return Refused(http_status=status, reason=reason, request_id=request_id)
     wait_s = retry_after_s(headers, now_utc_s=now_utc_s)
     if status == 429 or (status == 503 and wait_s is not None):
-        return Throttled(http_status=status, retry_after_s=wait_s, reason=reason, request_id=request_id)
+        return Throttled(
+            http_status=status,
+            retry_after_s=wait_s,
+            reason=reason,
+            request_id=request_id,
+            allowance=allowance(headers, now_utc_s=now_utc_s),
+        )
     if status in (408, 425) or 500 <= status < 600:
         if sent.complete:
             return InDoubt(reason=reason, answered=True, http_status=status, request_id=request_id)
@@ -74,7 +81,9 @@ def lost_answer(sent: SentBody, reason: str, *, connection_lost: bool = False) -
     return Unavailable(reason=reason, cut_off=connection_lost and sent.handed_bytes > 0)
 
 
-def _success(status: int, body: bytes, sent: SentBody, request_id: str | None) -> Outcome:
+def _success(
+    status: int, body: bytes, sent: SentBody, request_id: str | None, quota: Allowance | None
+) -> Outcome:
     def doubt(reason: str, candidate_id: str | None = None) -> InDoubt:
         return InDoubt(
             reason=reason,
@@ -104,6 +113,7 @@ def _success(status: int, body: bytes, sent: SentBody, request_id: str | None) -
         created_at=listed.created_at,
         request_id=request_id,
         warnings=_differences(listed, sent),
+        allowance=quota,
     )
 
 

@@ -11,6 +11,7 @@ from bulk_upload.core.limit import Ticket
 from bulk_upload.core.timetable import bandwidth_text, rate_text
 
 if TYPE_CHECKING:
+    from bulk_upload.core.allowance import Allowance
     from bulk_upload.core.caps import Caps
     from bulk_upload.core.limit import Controller, Learned
 
@@ -25,7 +26,7 @@ _BURST_S = 0.1
 _START_BURST_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedTicket(Ticket):
     """A ticket with the controller that gave it: a person may have put another in its place since."""
 
@@ -151,23 +152,42 @@ class Reins:
         controller = self._controller
         inner = controller.on_start(now)
         self._open_tickets[id(controller)] = self._open_tickets.get(id(controller), 0) + 1
-        return OwnedTicket(inner.number, inner.started_at, inner.level, controller, inner)
+        return OwnedTicket(
+            inner.number,
+            inner.started_at,
+            inner.level,
+            paced=inner.paced,
+            probe=inner.probe,
+            owner=controller,
+            inner=inner,
+        )
 
     def on_bytes(self, now: float, count: int) -> None:
         """Hear that bytes left."""
         self._controller.on_bytes(now, count)
 
-    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
-        """Hear that the server accepted a file."""
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """Hear that the server accepted a file, and what it says it takes further."""
         owner, inner = self._ended(ticket)
-        owner.on_success(now, inner, file_bytes)
+        owner.on_success(now, inner, file_bytes, allowance=allowance)
 
     def on_reject(
-        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,
     ) -> None:
         """Hear a 429 (`quota`) or a 503."""
         owner, inner = self._ended(ticket)
-        owner.on_reject(now, inner, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
+        owner.on_reject(
+            now, inner, retry_after_s=retry_after_s, quota=quota, jitter=jitter, allowance=allowance
+        )
 
     def on_failure(self, now: float, ticket: Ticket) -> None:
         """Hear that a request was lost or ended in a 5xx."""

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
-from bulk_upload.core.model import NotSent, SentBody, SourceFailed, Unavailable
+from bulk_upload.core.model import Accepted, NotSent, SentBody, SourceFailed, Unavailable
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.source import Source
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.parts import Parts
+
+
+GOES_FIRST_ATTEMPTS = 3
+"""An entry that was turned away this often lets others go first: an outage must not be asked about with it alone."""
 
 
 @dataclass(slots=True)
@@ -90,7 +94,7 @@ class Attempter:
         """
         result: AttemptResult | SourceError | None = None
         try:
-            ticket = await self._parts.permits.acquire(ahead=passage.attempt_no > 0)
+            ticket = await self._parts.permits.acquire(ahead=0 < passage.attempt_no < GOES_FIRST_ATTEMPTS)
             if ticket is not None:
                 result = await self._use(ticket, passage)
         except SourceError as error:
@@ -207,6 +211,13 @@ class Attempter:
         parts = self._parts
         work = passage.work
         cancelled: list[SendReport] = []
+        handed_bytes = 0
+
+        def on_handed(count: int) -> None:
+            nonlocal handed_bytes
+            handed_bytes += count
+            parts.permits.handed(count)
+
         shipment = Shipment(
             sent_name=work.sent_name,
             purpose=work.entry.purpose,
@@ -215,11 +226,8 @@ class Attempter:
             ask_first=passage.ask_first,
         )
         try:
-            return await parts.transport.send(
-                shipment,
-                on_handed=parts.permits.handed,
-                on_cancelled=cancelled.append,
-                pace=parts.throttle,
+            report = await parts.transport.send(
+                shipment, on_handed=on_handed, on_cancelled=cancelled.append, pace=parts.throttle
             )
         except BaseException:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
@@ -227,6 +235,9 @@ class Attempter:
                 if cancelled:
                     await self._record(passage, ticket, request.attempt_id, cancelled[0])
             raise
+        if not isinstance(report.outcome, Accepted):
+            parts.permits.taken_back(handed_bytes)
+        return report
 
     async def _record(
         self, passage: Passage, ticket: Ticket, attempt_id: int, report: SendReport

@@ -12,6 +12,7 @@ from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavai
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.allowance import Allowance
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.limit import Controller, Ticket
     from bulk_upload.core.model import Outcome
@@ -102,12 +103,19 @@ class Permits:
         self._pump()
 
     def pause_since_s(self, ticket: Ticket) -> float:
-        """How long a pause still lasts that began after the ticket was handed out, 0 where none did."""
-        return self.pause_s if ticket.started_at <= self._rejected_at else 0.0
+        """How long a pause still lasts that began after the ticket was handed out, 0 where none did.
+
+        A probe is what an outage's pause waits for, so it does not wait itself.
+        """
+        return self.pause_s if not ticket.probe and ticket.started_at <= self._rejected_at else 0.0
 
     def handed(self, count: int) -> None:
         """Tell the controller that bytes left."""
         self._controller.on_bytes(self._clock.monotonic(), count)
+
+    def taken_back(self, count: int) -> None:
+        """Tell the controller that bytes were sent in vain."""
+        self._controller.on_bytes(self._clock.monotonic(), -count)
 
     def tick(self) -> None:
         """Let time pass for the controller, which may raise the limit."""
@@ -127,11 +135,11 @@ class Permits:
     def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
         now = self._clock.monotonic()
         match outcome:
-            case Accepted():
+            case Accepted(allowance=allowance):
                 self._local.on_success()
-                self._controller.on_success(now, ticket, file_bytes)
-            case Throttled(http_status=status, retry_after_s=wait_s):
-                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429)
+                self._controller.on_success(now, ticket, file_bytes, allowance=allowance)
+            case Throttled(http_status=status, retry_after_s=wait_s, allowance=allowance):
+                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429, allowance=allowance)
             case InDoubt(http_status=503) | Unavailable(http_status=503):
                 self._reject(now, ticket, retry_after_s=None, quota=False)
             case InDoubt() | Unavailable():
@@ -142,10 +150,23 @@ class Permits:
             case _:
                 self._controller.on_cancel(now, ticket)
 
-    def _reject(self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool) -> None:
+    def _reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        allowance: Allowance | None = None,
+    ) -> None:
         self._rejected_at = now
         self._controller.on_reject(
-            now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=self._clock.jitter()
+            now,
+            ticket,
+            retry_after_s=retry_after_s,
+            quota=quota,
+            jitter=self._clock.jitter(),
+            allowance=allowance,
         )
 
     def _try_start(self) -> Ticket | None:

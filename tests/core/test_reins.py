@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.caps import Caps
 from bulk_upload.core.limit import FixedLimit, Learned, Ticket
 from bulk_upload.core.reins import PIECE_BYTES_MIN, Reins
@@ -35,10 +36,12 @@ class Recording(FixedLimit):
         self.open.add(ticket.number)
         return ticket
 
-    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
         """Strike the ticket off."""
         self.open.remove(ticket.number)
-        super().on_success(now, ticket, file_bytes)
+        super().on_success(now, ticket, file_bytes, allowance=allowance)
 
     def on_held(self, now: float) -> None:
         """Note it."""
@@ -169,15 +172,15 @@ def test_a_pause_of_the_server_outlives_the_controller_that_heard_of_it() -> Non
 
 
 def test_what_was_learned_is_where_to_begin() -> None:
-    """A found number begins with the last good one, within the caps; a given one is given."""
+    """A found number begins at half of the last good one, within the caps; a given one is given."""
     learned = Learned(limit=40)
-    assert Reins(Caps(), minute_of_day=NOON, learned=learned).limit == 40
+    assert Reins(Caps(), minute_of_day=NOON, learned=learned).limit == 20
     assert Reins(Caps(concurrency_max=16), minute_of_day=NOON, learned=learned).limit == 16
     assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=learned).limit == 3
 
 
 def test_what_was_learned_outlives_a_given_number() -> None:
-    """Who gives a number for a while and takes it back begins where the run was."""
+    """Who gives a number for a while and takes it back begins at half of where the run was, as a later run would."""
 
     class Learning(FixedLimit):
         @property
@@ -188,7 +191,7 @@ def test_what_was_learned_outlives_a_given_number() -> None:
     reins.change(0.0, Caps(concurrency=4))
     assert (reins.limit, reins.learned) == (4, Learned(limit=33))
     reins.change(1.0, Caps())
-    assert reins.limit == 33
+    assert reins.limit == 16
     assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=Learned(limit=9)).learned is None
 
 

@@ -76,7 +76,8 @@ def test_throttling_uses_no_attempt() -> None:
 
 def test_retries_wait_as_the_policy_says() -> None:
     """Between attempts lies at least the policy's wait, which the event of the failed attempt announces."""
-    ran = _world(*[Fate.REFUSE] * 4).run()
+    # A given number: one that finds itself takes four failures in a row for an outage and asks when it thinks fit.
+    ran = _world(*[Fate.REFUSE] * 4).run(RunSettings(concurrency=8))
     ends = [
         (at - ran.began_at, one.retry_in_s)
         for at, one in ran.told.events

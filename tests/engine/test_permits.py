@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from fakes.virtual_time import VirtualClock, on_virtual_time
 
+from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.limit import FixedLimit, Ticket
 from bulk_upload.core.model import (
     Accepted,
@@ -36,16 +38,25 @@ class RecordingController(FixedLimit):
         """The limit as the test left it."""
         return self.moved_limit
 
-    def on_success(self, now: float, ticket: Ticket, file_bytes: int) -> None:
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
         """Note a success."""
-        self.heard.append(f"success {file_bytes}")
+        self.heard.append(f"success {file_bytes}{_left(allowance)}")
         super().on_success(now, ticket, file_bytes)
 
     def on_reject(
-        self, now: float, ticket: Ticket, *, retry_after_s: float | None, quota: bool, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,
     ) -> None:
         """Note a refusal."""
-        self.heard.append(f"reject {retry_after_s} {'quota' if quota else 'busy'}")
+        self.heard.append(f"reject {retry_after_s} {'quota' if quota else 'busy'}{_left(allowance)}")
         super().on_reject(now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
 
     def on_failure(self, now: float, ticket: Ticket) -> None:
@@ -61,6 +72,10 @@ class RecordingController(FixedLimit):
     def on_bytes(self, now: float, count: int) -> None:
         """Note bytes."""
         self.heard.append(f"bytes {count}")
+
+
+def _left(allowance: Allowance | None) -> str:
+    return "" if allowance is None else f", {allowance.remaining} left"
 
 
 def _permits(limit: int = 1, controller: FixedLimit | None = None) -> Permits:
@@ -193,6 +208,11 @@ async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
     ("outcome", "heard"),
     [
         (TAKEN, "success 10"),
+        (replace(TAKEN, allowance=Allowance(3, 12.0)), "success 10, 3 left"),
+        (
+            Throttled(http_status=429, retry_after_s=1.0, allowance=Allowance(0, 1.0)),
+            "reject 1.0 quota, 0 left",
+        ),
         (Throttled(http_status=429, retry_after_s=None), "reject None quota"),
         (Throttled(http_status=503, retry_after_s=7.0), "reject 7.0 busy"),
         (InDoubt(reason="r", answered=True, http_status=503), "reject None busy"),
@@ -251,10 +271,12 @@ async def test_a_pause_counts_only_for_tickets_that_are_older() -> None:
 
 @on_virtual_time
 async def test_bytes_reach_the_controller() -> None:
-    """The controller hears of every piece handed over."""
+    """The controller hears of every piece handed over, and of what was sent in vain."""
     controller = RecordingController(1)
-    _permits(controller=controller).handed(512)
-    assert controller.heard == ["bytes 512"]
+    permits = _permits(controller=controller)
+    permits.handed(512)
+    permits.taken_back(500)
+    assert controller.heard == ["bytes 512", "bytes -500"]
 
 
 # --- what this machine cannot bear

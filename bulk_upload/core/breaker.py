@@ -1,0 +1,106 @@
+"""Breaker: an outage is no reason to try everything. It stops, asks with one request at a time, and comes back."""
+
+from __future__ import annotations
+
+TRIP = 3
+"""Bad round trips without a success between them that make an outage."""
+
+FRESH_S = 2.0
+"""For so long after a bad answer the successes of older uploads prove nothing."""
+
+PROBE_SHARE = 0.15
+PROBE_S_MIN = 1.0
+PROBE_S_MAX = 30.0
+BUSY_S = 1.0
+"""While a probe is out there is nothing to wait for but its answer; who asks is told to ask again after this."""
+
+
+class Breaker:
+    """Closed: all may start. Open: nobody, but for one probe at a time. Times are monotonic seconds.
+
+    Round trips are counted, not requests: whatever had started before the latest bad answer was heard belongs to
+    the same one.
+    """
+
+    def __init__(self) -> None:
+        self._bad_count = 0
+        self._bad_since = float("inf")
+        self._heard_at = float("-inf")
+        self._opened_at: float | None = None
+        self._probe_at = 0.0
+        self._probe: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether starts are stopped."""
+        return self._opened_at is not None
+
+    @property
+    def bad_count(self) -> int:
+        """Bad round trips since the last success."""
+        return self._bad_count
+
+    @property
+    def bad_since(self) -> float:
+        """When the first of them was heard; infinite when there is none."""
+        return self._bad_since
+
+    def wait_s(self, now: float) -> float:
+        """Return how long the next start must wait; 0 means now."""
+        if self._opened_at is None:
+            return 0.0
+        if self._probe is not None:
+            return BUSY_S
+        return max(0.0, self._probe_at - now)
+
+    def on_start(self, number: int) -> bool:
+        """Hear of a start and return whether it is the probe."""
+        if self._opened_at is None or self._probe is not None:
+            return False
+        self._probe = number
+        return True
+
+    def on_bad(self, now: float, number: int, started_at: float, *, older_moves: bool) -> bool:
+        """Hear of a refusal or a failure and return whether the breaker just opened.
+
+        `older_moves` says that an upload from before the trouble still makes progress: the server lives.
+        """
+        if self._opened_at is not None:
+            if number == self._probe:
+                self._probe = None
+                self._probe_at = now + self._gap_s(now)
+            return False
+        if started_at > self._heard_at or self._bad_count == 0:
+            if self._bad_count == 0:
+                self._bad_since = now
+            self._bad_count += 1
+            self._heard_at = now
+        if self._bad_count < TRIP or older_moves:
+            return False
+        self._opened_at = self._bad_since
+        self._probe_at = now + self._gap_s(now)
+        return True
+
+    def on_success(self, now: float, number: int, started_at: float) -> float | None:
+        """Hear of a success and return when the outage began if this ended it, else None.
+
+        What had started before the trouble proves nothing while the trouble is fresh; while open only the probe does.
+        """
+        if self._opened_at is not None:
+            if number != self._probe:
+                return None
+        elif started_at < self._bad_since and now - self._heard_at < FRESH_S:
+            return None
+        opened_at, self._opened_at, self._probe = self._opened_at, None, None
+        self._bad_count = 0
+        self._bad_since = float("inf")
+        return opened_at
+
+    def on_cancel(self, number: int) -> None:
+        """Hear that a request ended without a word about the server: another probe may take its place."""
+        if number == self._probe:
+            self._probe = None
+
+    def _gap_s(self, now: float) -> float:
+        age_s = now - (self._opened_at if self._opened_at is not None else now)
+        return min(PROBE_S_MAX, max(PROBE_S_MIN, PROBE_SHARE * age_s))
