@@ -68,14 +68,14 @@ def our_command(scene: Scene, *words: str) -> list[str]:
     return command
 
 
-def _ours(*words: str) -> Contender:
+def _ours(label: str, *words: str, fixed: bool = True) -> Contender:
     def command(scene: Scene) -> list[str]:
         for word in words:
             if word.startswith("--") and word not in _our_help():
                 raise Absent(f"bulk-upload has no {word}")
-        return our_command(scene, "--concurrency", str(scene.in_flight), *words)
+        concurrency = ("--concurrency", str(scene.in_flight)) if fixed else ()
+        return our_command(scene, *concurrency, *words)
 
-    label = " ".join(("bulk-upload", *words))
     return Contender(label=label, command=command, environment=_OUR_ENVIRONMENT)
 
 
@@ -132,8 +132,9 @@ def _limit(scene: Scene) -> list[str]:
 
 
 CONTENDERS: dict[str, Contender] = {
-    OURS: _ours(),
-    "ours-no-hash": _ours("--hash", "off"),
+    OURS: _ours("bulk-upload"),
+    "ours-no-hash": _ours("bulk-upload --hash off", "--hash", "off"),
+    "ours-default": _ours("bulk-upload, its own concurrency", fixed=False),
     "F": _peer("aiohttp, FormData", "aiohttp_form.py", tls=True),
     "S": _peer("seekrai, loop", "seekrai_loop.py", tls=False),
     "T": _peer("seekrai, threads", "seekrai_threads.py", tls=False),

@@ -8,6 +8,7 @@ Every figure is of a whole process, from its start to its end. README.md beside 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -96,6 +97,13 @@ def _machine() -> dict[str, Any]:
     }
 
 
+def _our_place() -> str:
+    found = importlib.util.find_spec("bulk_upload")
+    if found is None or found.origin is None:
+        raise SystemExit("bulk-upload is not installed for this interpreter: pip install -e .")
+    return os.path.dirname(found.origin)
+
+
 def _failed(results: dict[str, Any]) -> bool:
     return any(
         run["failure"] is not None
@@ -138,6 +146,7 @@ def main() -> int:
     chosen = _names(options.workload, known, "workload") or known
     peers = _names(options.peers, list(CONTENDERS), "peer")
     machine = _machine()
+    _tell(f"measuring the bulk-upload of {_our_place()}")
     results: dict[str, Any] = {}
     for name in chosen:
         _tell(f"== {name}")

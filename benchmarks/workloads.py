@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IN_FLIGHT = 16
-_EVERYBODY = (OURS, "ours-no-hash", "F", "S", "T", "O", "httpx", "requests", "C", "L")
+_EVERYBODY = (OURS, "ours-no-hash", "ours-default", "F", "S", "T", "O", "httpx", "requests", "C", "L")
 # openai and httpx read whole files: of two GiB each, too much for many a machine.
 _STREAMING = (OURS, "ours-no-hash", "F", "S", "T", "C", "L")
 _OVER_TLS = (OURS, "ours-no-hash", "F", "httpx", "requests", "C")
@@ -96,7 +96,7 @@ WORKLOADS: dict[str, Workload] = {
         title="3,000 files of 4 KiB; 429 with Retry-After: 1 above 200 a second (50 at once)",
         files=lambda scale: equal_files(_count(3000, scale), 4 * KIB),
         unit="files",
-        contenders=(OURS,),
+        contenders=(OURS, "ours-default"),
         server=_LIMITED,
         ideal_s=_at_rate(_LIMITED),
     ),
@@ -104,7 +104,7 @@ WORKLOADS: dict[str, Workload] = {
         title="600 files of 4 KiB; 429 with Retry-After: 1 above 100 a second (20 at once)",
         files=lambda scale: equal_files(_count(600, scale), 4 * KIB),
         unit="files",
-        contenders=(OURS,),
+        contenders=(OURS, "ours-default"),
         server=_LIMITED_SHORT,
         ideal_s=_at_rate(_LIMITED_SHORT),
     ),

@@ -5,4 +5,4 @@ from __future__ import annotations
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "benchmarks"))
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "benchmarks"))
