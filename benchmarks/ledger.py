@@ -22,6 +22,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sink import Sink
+
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, open_ledger
@@ -142,22 +144,14 @@ def measure_share(folder: str, rounds: int) -> None:
     """Print the medians of runs with the real ledger, with one that does not sync, and without records."""
     results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     here = os.path.dirname(os.path.abspath(__file__))
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as scratch,
-        subprocess.Popen(
-            [sys.executable, os.path.join(here, "sink.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as sink,
-    ):
-        assert sink.stdout is not None
-        url = sink.stdout.readline().decode().strip()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, Sink() as sink:
         _make_files(scratch)
         for number in range(rounds):
             # Rotated: whoever always comes first meets the coldest machine.
             for kind in KINDS[number % len(KINDS) :] + KINDS[: number % len(KINDS)]:
                 manifest = os.path.join(scratch, f"{kind}-{number}.jsonl")
                 os.link(os.path.join(scratch, "all.jsonl"), manifest)
-                results[kind].append(_share(here, kind, manifest, url))
-        sink.communicate()
+                results[kind].append(_share(here, kind, manifest, sink.url))
     per_file_us = 1e6 / FILE_COUNT
     print(
         f"{FILE_COUNT:,} files of {FILE_BYTES:,} bytes, {CONCURRENCY} in flight\n"

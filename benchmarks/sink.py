@@ -1,65 +1,107 @@
-"""A server that takes uploads, throws the bodies away and answers at once with an id that no other file has.
-
-    python benchmarks/sink.py
-
-It prints its URL and serves until its standard input ends. It costs far less than the client it stands against, and
-speaks just enough HTTP for it: requests with a Content-Length, one after another on each connection.
-"""
+"""Starts the compiled sink: a server that takes uploads, throws the bodies away and counts them."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import re
-import sys
-from typing import cast
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_numbers = itertools.count(1)
+from compiled import compiled
 
-
-class _Connection(asyncio.Protocol):
-    """Counts the bytes of each request and answers when they are all there."""
-
-    def __init__(self) -> None:
-        self._transport: asyncio.Transport
-        self._head = bytearray()
-        self._missing_bytes = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self._missing_bytes:
-            self._take(len(data))
-            return
-        self._head += data
-        end = self._head.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        found = _LENGTH.search(self._head, 0, end)
-        body_bytes = len(self._head) - end - 4
-        self._missing_bytes = int(found[1]) if found else 0
-        self._head.clear()
-        self._take(body_bytes)
-
-    def _take(self, byte_count: int) -> None:
-        self._missing_bytes -= byte_count
-        if self._missing_bytes <= 0:
-            body = b'{"id":"file-%012d","created_at":"2026-01-01T00:00:00Z"}' % next(_numbers)
-            self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
-            )
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
-async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=512)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    async with server:
-        await loop.run_in_executor(None, sys.stdin.read)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkCounts:
+    """What a sink has seen.
+
+    Attributes:
+        connections: opened in all; `open_max` is how many of them were open at once.
+        uploads: requests with a body, of which `accepted` got an id and `refused` a 429.
+        malformed: requests that it did not understand.
+        broken: connections that ended within a request.
+        body_bytes: of all uploads; `file_bytes` are those of the accepted files alone.
+        name_sum: of the accepted files' names; see `name_sum`.
+        span_s: from the first upload's head to the last answer.
+        cpu_s: what the sink itself took.
+    """
+
+    connections: int
+    open_max: int
+    requests: int
+    uploads: int
+    accepted: int
+    refused: int
+    malformed: int
+    broken: int
+    body_bytes: int
+    file_bytes: int
+    name_sum: int
+    span_s: float
+    cpu_s: float
 
 
-if __name__ == "__main__":
-    asyncio.run(_serve())
+class Sink:
+    """A sink in a process of its own, while the context lasts.
+
+    Args:
+        latency_s: how long each answer to an upload waits after the last byte of its body.
+        rate_per_s: requests a second beyond which uploads are refused; None for no limit.
+        burst: how many may come at once all the same.
+        retry_after_s: what a refusal asks for.
+        keep: a folder for the file parts, each under the number in its id; None drops them unread.
+    """
+
+    def __init__(
+        self,
+        *,
+        latency_s: float = 0.0,
+        rate_per_s: float | None = None,
+        burst: int = 1,
+        retry_after_s: int = 1,
+        keep: str | None = None,
+    ) -> None:
+        self._command = [compiled("sink"), "--latency-ms", str(latency_s * 1000)]
+        if rate_per_s is not None:
+            self._command += ["--rate", str(rate_per_s), "--burst", str(burst)]
+            self._command += ["--retry-after", str(retry_after_s)]
+        if keep is not None:
+            self._command += ["--keep", keep]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        return self
+
+    def finish(self) -> SinkCounts:
+        """End the sink and return what it has counted."""
+        assert self._process is not None
+        told, _ = self._process.communicate()
+        return SinkCounts(**json.loads(told))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.communicate()
+
+
+def name_sum(names: list[str]) -> int:
+    """Return the sum of the names' FNV-1a hashes: that of a list in any order, but of no other."""
+    total = 0
+    for name in names:
+        value = 14695981039346656037
+        for byte in name.encode():
+            value = (value ^ byte) * 1099511628211 % 2**64
+        total += value
+    return total % 2**64
