@@ -25,7 +25,7 @@ _BURST_S = 0.1
 _START_BURST_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedTicket(Ticket):
     """A ticket with the controller that gave it: a person may have put another in its place since."""
 
@@ -117,8 +117,10 @@ class Reins:
             return PAUSED_ASK_AGAIN_S
         own_s = self.rate_wait_s(now)
         if own_s > 0:
+            # The controller is not asked: it would take the wait for its own.
             self._held = True
-        return max(own_s, self.pacing_wait_s(now))
+            return max(own_s, self.pause_s(now))
+        return self.pacing_wait_s(now)
 
     def pause_s(self, now: float) -> float:
         """Return how long a pause still lasts that the server asked for."""
@@ -129,7 +131,7 @@ class Reins:
         return 0.0 if self._starts is None else self._starts.wait_s(now)
 
     def pacing_wait_s(self, now: float) -> float:
-        """Return how long the controller lets nothing start."""
+        """Return how long the controller lets nothing start; to be asked only where something would start."""
         return max(self._controller.next_delay(now), self._former_pause_s(now))
 
     def bytes_wait_s(self, now: float, count: int) -> float:
@@ -151,7 +153,7 @@ class Reins:
         controller = self._controller
         inner = controller.on_start(now)
         self._open_tickets[id(controller)] = self._open_tickets.get(id(controller), 0) + 1
-        return OwnedTicket(inner.number, inner.started_at, inner.level, controller, inner)
+        return OwnedTicket(inner.number, inner.started_at, inner.level, owner=controller, inner=inner)
 
     def on_bytes(self, now: float, count: int) -> None:
         """Hear that bytes left."""
