@@ -23,6 +23,8 @@ from bulk_upload.report.rows import RowFormat, save_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.pace import Pace
+
 _numbers = itertools.count(1)
 
 
@@ -32,6 +34,7 @@ async def _accept(
     *,
     on_handed: Callable[[int], None],
     on_cancelled: Callable[[SendReport], None],  # noqa: ARG001 - nothing is ever in flight
+    pace: Pace | None = None,  # noqa: ARG001 - no bandwidth is capped
 ) -> SendReport:
     source = shipment.source
     if not isinstance(source, LoadedFile):

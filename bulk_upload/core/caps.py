@@ -55,7 +55,7 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class CapChange:
     """One thing that a person changed: `what` is an option, or `pause`."""
 
     what: str
@@ -72,15 +72,15 @@ class Change:
         return self.after if self.what == "pause" else f"{self.what} {self.after}"
 
 
-def changes(before: Caps, after: Caps) -> list[Change]:
+def changes(before: Caps, after: Caps) -> list[CapChange]:
     """Return what is different, option by option."""
     new = after.words
     found = [
-        Change(what=what, before=old, after=new[what])
+        CapChange(what=what, before=old, after=new[what])
         for what, old in before.words.items()
         if old != new[what]
     ]
     if before.paused != after.paused:
         old, now = ("paused", "resumed") if before.paused else ("running", "paused")
-        found.append(Change(what="pause", before=old, after=now))
+        found.append(CapChange(what="pause", before=old, after=now))
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bulk_upload.core.caps import Change
+    from bulk_upload.core.caps import CapChange
     from bulk_upload.core.holds import Hold
     from bulk_upload.core.model import EntryState, Outcome, Receipt
 
@@ -93,7 +93,7 @@ class ControlChanged:
     `by` is who asked.
     """
 
-    change: Change
+    change: CapChange
     by: str
 
 

@@ -49,7 +49,8 @@ class Standstill:
         paused: a person lets nothing start.
         server_pause_s: what is left of a pause that the server asked for.
         bandwidth_bound: bytes had to wait for the bandwidth cap.
-        rate_wait_s, pacing_wait_s: how long the next start waits for the person's rate, or the controller's.
+        rate_wait_s: how long the next start waits for the person's rate.
+        pacing_wait_s: how long it waits for the controller's, where nothing else holds it.
         waiting: somebody would start if nothing held him.
         in_flight, unrecorded: requests without an answer; answers the ledger has not recorded.
         limit: how many of each there may be.
@@ -83,7 +84,7 @@ def held_by(now: Standstill) -> Hold | None:
         return Hold.IN_FLIGHT
     if not now.waiting:
         return None
-    if now.rate_wait_s > 0 and now.rate_wait_s >= now.pacing_wait_s:
+    if now.rate_wait_s > 0:
         return Hold.RATE
     return Hold.PACING if now.pacing_wait_s > 0 else None
 

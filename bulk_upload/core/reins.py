@@ -118,8 +118,10 @@ class Reins:
             return PAUSED_ASK_AGAIN_S
         own_s = self.rate_wait_s(now)
         if own_s > 0:
+            # The controller is not asked: it would take the wait for its own.
             self._held = True
-        return max(own_s, self.pacing_wait_s(now))
+            return max(own_s, self.pause_s(now))
+        return self.pacing_wait_s(now)
 
     def pause_s(self, now: float) -> float:
         """Return how long a pause still lasts that the server asked for."""
@@ -130,7 +132,7 @@ class Reins:
         return 0.0 if self._starts is None else self._starts.wait_s(now)
 
     def pacing_wait_s(self, now: float) -> float:
-        """Return how long the controller lets nothing start."""
+        """Return how long the controller lets nothing start; to be asked only where something would start."""
         return max(self._controller.next_delay(now), self._former_pause_s(now))
 
     def bytes_wait_s(self, now: float, count: int) -> float:

@@ -89,17 +89,21 @@ class LimitWatch:
         permits, reins = self._permits, self._reins
         if self._account is None:
             self._account = HoldAccount(now)
+        rate_wait_s = reins.rate_wait_s(now)
+        limit = permits.limit
+        would_start = permits.waiting and max(permits.in_flight, permits.unrecorded) < limit
         self.hold = held_by(
             Standstill(
                 paused=reins.caps.paused,
                 server_pause_s=reins.pause_s(now),
                 bandwidth_bound=reins.bandwidth_bound(),
-                rate_wait_s=reins.rate_wait_s(now),
-                pacing_wait_s=reins.pacing_wait_s(now),
+                rate_wait_s=rate_wait_s,
+                # A controller that is asked takes it that somebody would start.
+                pacing_wait_s=reins.pacing_wait_s(now) if would_start and rate_wait_s <= 0 else 0.0,
                 waiting=permits.waiting,
                 in_flight=permits.in_flight,
                 unrecorded=permits.unrecorded,
-                limit=permits.limit,
+                limit=limit,
             )
         )
         self._account.note(now, self.hold)

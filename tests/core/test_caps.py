@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bulk_upload.core.caps import IN_FLIGHT_MAX, Caps, Change, changes
+from bulk_upload.core.caps import IN_FLIGHT_MAX, CapChange, Caps, changes
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.core.timetable import Timetable
 
@@ -36,15 +36,15 @@ def test_every_change_is_named() -> None:
     after = Caps(concurrency_max=16, starts_per_s=5.0, bandwidth=Timetable.always(1e6), paused=True)
     made = changes(before, after)
     assert made == [
-        Change(what="--concurrency", before="8", after="auto"),
-        Change(what="--max-concurrency", before="off", after="16"),
-        Change(what="--rate", before="off", after="5/s"),
-        Change(what="--bandwidth", before="off", after="1MB/s"),
-        Change(what="pause", before="running", after="paused"),
+        CapChange(what="--concurrency", before="8", after="auto"),
+        CapChange(what="--max-concurrency", before="off", after="16"),
+        CapChange(what="--rate", before="off", after="5/s"),
+        CapChange(what="--bandwidth", before="off", after="1MB/s"),
+        CapChange(what="pause", before="running", after="paused"),
     ]
     assert [str(one) for one in made[3:]] == ["--bandwidth: off -> 1MB/s", "paused"]
     assert [one.decision for one in made[3:]] == ["--bandwidth 1MB/s", "paused"]
     assert changes(after, replace(after, paused=False)) == [
-        Change(what="pause", before="paused", after="resumed")
+        CapChange(what="pause", before="paused", after="resumed")
     ]
     assert changes(before, before) == []

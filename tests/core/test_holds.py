@@ -35,7 +35,6 @@ FULL = replace(FREE, in_flight=8)
         (replace(FREE, bandwidth_bound=True, waiting=False), Hold.BANDWIDTH),
         (replace(FREE, rate_wait_s=0.1), Hold.RATE),
         (replace(FREE, pacing_wait_s=0.1), Hold.PACING),
-        (replace(FREE, rate_wait_s=0.1, pacing_wait_s=0.2), Hold.PACING),
         (replace(FULL, rate_wait_s=0.1), Hold.IN_FLIGHT),
         (replace(FULL, unrecorded=8, in_flight=0), Hold.LEDGER),
         (replace(FULL, server_pause_s=3.0, pacing_wait_s=3.0), Hold.SERVER),

@@ -72,16 +72,20 @@ def test_the_lower_limit_holds() -> None:
     assert reins.limit == 10
 
 
-def test_the_longer_wait_holds() -> None:
-    """A person's rate and the controller's wait do not add up."""
+def test_a_persons_rate_is_asked_before_the_controllers() -> None:
+    """The controller is asked once nothing of ours holds the start back; a pause of the server counts all along."""
     controller = Recording(8)
     reins = reins_of(Caps(starts_per_s=0.5), controller)
     reins.on_start(0.0)
     assert reins.next_delay(0.0) == pytest.approx(2.0)
     controller.wait_s = 5.0
-    assert reins.next_delay(0.0) == pytest.approx(5.0)
-    assert reins.rate_wait_s(0.0) == pytest.approx(2.0)
-    assert reins.pacing_wait_s(0.0) == pytest.approx(5.0)
+    assert reins.next_delay(0.0) == pytest.approx(2.0)
+    assert reins.next_delay(2.0) == 5.0
+    assert reins.pacing_wait_s(0.0) == 5.0
+    refused = reins.on_start(10.0)
+    reins.on_reject(10.0, refused, retry_after_s=30.0, quota=True, jitter=0.0)
+    assert reins.rate_wait_s(10.0) > 0
+    assert reins.next_delay(10.0) == pytest.approx(30.0)
 
 
 def test_a_rate_lets_that_many_start() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +19,14 @@ from bulk_upload import (
     LedgerMismatch,
     LedgerReader,
     LedgerUnusable,
+    LimitChanged,
     ManifestInvalid,
     RunSettings,
     Uploader,
     UsageError,
     upload,
 )
+from bulk_upload.core.slots import FIRST
 from bulk_upload.engine.undoing import Scope, Undone
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
@@ -66,6 +70,29 @@ async def test_receipts_come_as_they_are_recorded(tmp_path: Path, sandbox: Sandb
     assert set(ids.values()) == {file.file_id for file in sandbox.files}
     assert run.result is not None
     assert run.result.status is ExitStatus.DONE
+
+
+async def test_a_run_begins_where_the_last_one_was(tmp_path: Path, sandbox: Sandbox) -> None:
+    """The last good values of the endpoint are in its ledger: the next run begins with them, within its caps."""
+    manifest = manifest_of(tmp_path, 3)
+    limits: list[int] = []
+
+    async def run(settings: RunSettings) -> str:
+        up = Uploader(
+            api_key="key",
+            base_url=sandbox.url,
+            settings=settings,
+            on_event=lambda one: limits.append(one.limit) if isinstance(one, LimitChanged) else None,
+        )
+        async with up:
+            return (await up.run(manifest)).ledger
+
+    ledger = await run(RunSettings())
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("INSERT OR REPLACE INTO warm_starts SELECT endpoint, 42, NULL, created_utc FROM job")
+    await run(RunSettings())
+    await run(RunSettings(concurrency_max=5))
+    assert limits == [FIRST, 21, 5]
 
 
 async def test_leaving_early_leaves_a_ledger_to_go_on_with(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scripted_run import ended, plan, settled, started
 
-from bulk_upload.core.caps import Change
+from bulk_upload.core.caps import CapChange
 from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.telling import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
@@ -26,8 +26,8 @@ def test_the_plan_is_told_with_its_warnings() -> None:
 
 def test_a_change_by_hand_is_told_with_who_made_it() -> None:
     """Whoever reads the log knows why the run went otherwise from here on; a name may steer no terminal."""
-    rate = Change(what="--rate", before="off", after="5/s")
-    pause = Change(what="pause", before="running", after="paused")
+    rate = CapChange(what="--rate", before="off", after="5/s")
+    pause = CapChange(what="pause", before="running", after="paused")
     assert _told(
         Teller(), ControlChanged(change=rate, by="kim (uid 7)"), ControlChanged(change=pause, by="\x1b[2J")
     ) == ["control: --rate: off -> 5/s, by kim (uid 7)", "control: paused, by \\x1b[2J"]

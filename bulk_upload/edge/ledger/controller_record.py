@@ -11,7 +11,7 @@ from bulk_upload.edge.ledger.columns import from_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bulk_upload.core.caps import Change
+    from bulk_upload.core.caps import CapChange
     from bulk_upload.core.controller_log import ControllerState
     from bulk_upload.edge.ledger.store import LedgerStore
 
@@ -28,7 +28,7 @@ def note_states(store: LedgerStore, states: Sequence[tuple[float, ControllerStat
     )
 
 
-def note_changes(store: LedgerStore, changes: Sequence[Change], *, decided_by: str, utc_s: float) -> None:
+def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by: str, utc_s: float) -> None:
     """Record what a person changed while the run went on."""
     store.connection.executemany(
         "INSERT INTO decisions (run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?)",

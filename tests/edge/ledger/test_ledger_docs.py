@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ledger_stage import LOST, START_S, accepted, entry, query, stored
 
-from bulk_upload.core.caps import Change
+from bulk_upload.core.caps import CapChange
 from bulk_upload.core.controller_log import ControllerState
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.records import OUTCOME_NAMES
@@ -76,7 +76,7 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
         store.intended(three)
         store.connection.execute("UPDATE receipts SET obtained = 'reconciled'")
         note_changes(
-            store, [Change(what="--rate", before="off", after="5/s")], decided_by="me", utc_s=START_S
+            store, [CapChange(what="--rate", before="off", after="5/s")], decided_by="me", utc_s=START_S
         )
         note_states(
             store, [(START_S, ControllerState(limit=8, rate_per_s=None, pause_s=0.0, reason="asked for"))]

@@ -22,7 +22,7 @@ from ledger_stage import (
     stored,
 )
 
-from bulk_upload.core.caps import Change
+from bulk_upload.core.caps import CapChange
 from bulk_upload.core.controller_log import ControllerState
 from bulk_upload.core.limit import Learned
 from bulk_upload.core.model import (
@@ -458,7 +458,7 @@ def test_changes_of_the_limit_are_on_record(store: Store) -> None:
 
 def test_what_a_person_changes_is_on_record(store: Store) -> None:
     """Who changed a cap of a run at work, when, to what and from what."""
-    change = Change(what="--rate", before="off", after="5/s")
+    change = CapChange(what="--rate", before="off", after="5/s")
     note_changes(store, [change], decided_by="kim (uid 7)", utc_s=START_S + 1)
     found = store.connection.execute(
         "SELECT entry_id, run_id, decided_utc, decided_by, decision, detail FROM decisions"
