@@ -117,7 +117,6 @@ class HazardJob:
         try:
             self.check_first(await self.run())
             self.server.quiet = True
-            await self.run()
             self.check_last(await self.run())
         except BaseException as error:
             error.add_note(

@@ -33,10 +33,10 @@ def test_there_are_enough_kinds() -> None:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-async def test_each_kind_of_fault_ends_as_it_should(tmp_path: Path, share: int) -> None:
+async def test_each_kind_of_fault_ends_as_it_should(quick_path: Path, share: int) -> None:
     """Each kind strikes one small file among others: it ends as the table says, is never doubled, and recovers."""
     names = [name for name, kind in KINDS.items() if not kind.slow][share::SHARES]
-    jobs = jobs_of(tmp_path, names, (1 * KB,))
+    jobs = jobs_of(quick_path, names, (1 * KB,))
     with serving(*(job.server for job in jobs)) as elsewhere:
         await meet_all(jobs, at_once=len(jobs))
         assert elsewhere.connection_count == 0
