@@ -330,9 +330,6 @@ class AdaptiveLimit:
             return False
         if len(self._contradicted) > 1 and self._contradicted[0] >= 1.5 * level:
             return False
-        vanished, self._slots.vanished = self._slots.vanished, None
-        if vanished is not None and level >= 2 * vanished:
-            return False
         if len(self._episodes) >= 3:
             prior = PRIOR_RATE if paced else PRIOR_SLOTS
             levels = _spread([one.level for one in self._episodes])

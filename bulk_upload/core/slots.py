@@ -59,7 +59,6 @@ class Slots:
         self._trial = _Trial.GROW
         self._failed_once = False
         self.ceiling: int | None = None
-        self.vanished: int | None = None
         self._too_many: int | None = None
         self._before: int | None = None
         self._floor = 1.0
@@ -106,7 +105,7 @@ class Slots:
             case _Trial.DOWN:
                 return self._judge_down(now, epoch, base, gain)
             case _Trial.CEILING:
-                self.vanished, self.ceiling, self._before = self.ceiling, None, None
+                self.ceiling = self._before = None
                 self._ceiling_wait_s = CEILING_WAIT_S[0]
                 self._base, self._trial = epoch, _Trial.GROW
                 return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server takes more again")
