@@ -30,6 +30,7 @@ DOWN_WAIT_S = (15.0, 120.0)
 CEILING_WAIT_S = (4.0, 20.0)
 CEILING_UPLOADS = 20
 RETRY_AFTER_COST = 20.0
+RETRY_AFTER_COST_UNSURE = 5.0
 
 
 class _Trial(Enum):
@@ -58,6 +59,7 @@ class Slots:
         self._trial = _Trial.GROW
         self._failed_once = False
         self.ceiling: int | None = None
+        self._too_many: int | None = None
         self._before: int | None = None
         self._floor = 1.0
         self._up_wait_s, self._down_wait_s, self._ceiling_wait_s = (
@@ -122,8 +124,9 @@ class Slots:
         else:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
         self.ceiling = min(self._max, ceiling)
-        wait_s = max(self._ceiling_wait_s, RETRY_AFTER_COST * (retry_after_s or 0.0))
-        self._ceiling_at = now + wait_s
+        # A ceiling that a test has met is sure; one that a burst has shown may have been something else.
+        cost = RETRY_AFTER_COST if self._trial is _Trial.CEILING else RETRY_AFTER_COST_UNSURE
+        self._ceiling_at = now + max(self._ceiling_wait_s, cost * (retry_after_s or 0.0))
         self._uploads = 0
         self._target = min(self.limit, self.ceiling)
         self._floor = self.limit / 4
@@ -175,6 +178,7 @@ class Slots:
             self._failed_once = True
             return None
         self._failed_once = False
+        self._too_many = self.limit
         middle = geometric_mean(base.limit, self.limit)
         if self._trial is _Trial.GROW and middle >= STEP * base.limit:
             self._trial = _Trial.MIDDLE
@@ -194,10 +198,11 @@ class Slots:
         if self.limit >= reach:
             self._hold(now)
             return None
+        target = max(self.limit + 1, int(self.limit * self._growth))
+        if self._too_many is not None and self.limit < self._too_many <= target:
+            target = max(self.limit + 1, geometric_mean(self.limit, self._too_many))
         self._trial = _Trial.GROW
-        return self._move(
-            min(reach, max(self.limit + 1, int(self.limit * self._growth))), f"growing: {earned}"
-        )
+        return self._move(min(reach, target), f"growing: {earned}")
 
     def _settle(self, now: float, limit: int, earned: str) -> str | None:
         self._hold(now)
