@@ -93,6 +93,7 @@ class Uploader:
         team: for the profile's team header.
         settings: of every run.
         stall_s: how long a request may stand still, and a call to the file system go unanswered.
+        answer_s: how long a whole answer may take after the last byte of a body left.
         min_bytes_per_s: the least speed of a body over a minute; 0 lets any be.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
@@ -111,6 +112,7 @@ class Uploader:
         team: str | None = None,
         settings: RunSettings | None = None,
         stall_s: float = 60.0,
+        answer_s: float = 300.0,
         min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
@@ -126,6 +128,7 @@ class Uploader:
         self._team = team
         self._settings = settings or RunSettings()
         self._stall_s = stall_s
+        self._answer_s = answer_s
         self._min_bytes_per_s = min_bytes_per_s
         self._on_event = on_event
         self._clock = clock or SystemClock()
@@ -300,6 +303,7 @@ class Uploader:
             team=self._team,
             connection_limit=self._settings.caps.capacity,
             stall_s=self._stall_s,
+            answer_s=self._answer_s,
             min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",
         )
@@ -314,6 +318,7 @@ class UploaderOptions(TypedDict, total=False):
     team: str | None
     settings: RunSettings | None
     stall_s: float
+    answer_s: float
     min_bytes_per_s: float
     allow_plain_http: bool
     network: Network

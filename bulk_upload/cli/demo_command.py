@@ -76,6 +76,7 @@ def _request(url: str) -> RunRequest:
         # One at a time, so that the two refusals always meet the same uploads.
         settings=RunSettings(concurrency=1, settle_s=2.0),
         stall_s=60.0,
+        answer_s=300.0,
         min_bytes_per_s=0.0,
         network=DIRECT,
         results=None,

@@ -18,7 +18,7 @@ from bulk_upload.cli.job_options import (
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
-from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
+from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
@@ -70,6 +70,13 @@ _VARIABLES = [
     type=BANDWIDTH,
     metavar="SIZE/s",
     help="Bytes a second at most, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
+)
+@click.option(
+    "--answer",
+    type=POSITIVE_DURATION,
+    default="5m",
+    show_default=True,
+    help="How long the server may take to answer once it has the whole file.",
 )
 @click.option(
     "--min-rate",
@@ -165,6 +172,7 @@ def run(manifest: str, **options: Any) -> int:
         allow_plain_http=options["allow_plain_http"],
         settings=settings,
         stall_s=options["stall"],
+        answer_s=options["answer"],
         min_bytes_per_s=options["min_rate"],
         results=options["results"],
         live=not options["no_progress"],

@@ -63,6 +63,7 @@ class RunRequest:
     allow_plain_http: bool
     settings: RunSettings
     stall_s: float
+    answer_s: float
     min_bytes_per_s: float
     results: str | None
     live: bool
@@ -100,6 +101,7 @@ async def run_and_report(request: RunRequest) -> int:
             team=request.team,
             settings=request.settings,
             stall_s=request.stall_s,
+            answer_s=request.answer_s,
             min_bytes_per_s=request.min_bytes_per_s,
             allow_plain_http=request.allow_plain_http,
             on_event=partial(_hear, listeners),

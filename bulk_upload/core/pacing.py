@@ -48,11 +48,15 @@ class Gate:
         self._open_at = max(self._open_at, open_at)
 
 
+UNKNOWN_SERVER_S = 30.0
+"""How long a server that never answered may stay away: its address is more likely wrong than the server down."""
+
+
 class Patience:
-    """How long a run lets itself be throttled without getting anywhere.
+    """How long a run lets itself be throttled, or waits for a server that is away, without getting anywhere.
 
     Args:
-        limit_s: seconds from the first throttled answer after the latest accepted file.
+        limit_s: seconds from the first throttled answer, or the first probe in vain, after the latest accepted file.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -72,3 +76,13 @@ class Patience:
         if now - self._since > self._limit_s:
             return f"the server throttled every upload for {human_seconds(now - self._since)}"
         return None
+
+    def on_outage(self, now: float, *, reason: str, answered_ever: bool) -> str | None:
+        """Hear that a probe failed; return why the run should stop instead of waiting on, None while it should not."""
+        if self._since is None:
+            self._since = now
+        limit_s = self._limit_s if answered_ever else min(UNKNOWN_SERVER_S, self._limit_s)
+        if now - self._since < limit_s:
+            return None
+        what = "nothing got through to the server" if answered_ever else "the server cannot be reached, tried"
+        return f"{what} for {human_seconds(now - self._since)}: {reason}"

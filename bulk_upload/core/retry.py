@@ -90,7 +90,7 @@ class RetryPolicy:
     local_limit_s: float = 1.0
 
     def decide(
-        self, outcome: Outcome, *, attempts_used: int, budget_empty: bool, jitter: float
+        self, outcome: Outcome, *, attempts_used: int, budget_empty: bool, jitter: float, spared: bool = False
     ) -> RetryDecision:
         """Return what happens after `outcome`.
 
@@ -99,6 +99,7 @@ class RetryPolicy:
             attempts_used: attempts that count, the latest included.
             budget_empty: whether the run's retry budget has no token left.
             jitter: a fresh random number in [0, 1).
+            spared: the attempt asked, for all, whether an outage is over: its failure costs the entry nothing.
         """
         match outcome:
             case Accepted() | Rejected() | SourceFailed():
@@ -114,6 +115,9 @@ class RetryPolicy:
                 return TryAgain(delay_s=self.local_limit_s * (0.5 + jitter), uses_attempt=False)
             case NotSent(reason=reason):
                 return Leave(reason=reason)
+            case Unavailable() if spared:
+                # The breaker does the waiting; the entry adds nothing of its own.
+                return TryAgain(delay_s=0.0, uses_attempt=False)
             case Unavailable(reason=reason, cut_off=cut_off):
                 if cut_off:
                     reason = f"{reason}; the server closes while reading: too large?"

@@ -50,6 +50,8 @@ class Standing:
         self._forbidden: list[int] = []
         self._astray: list[int] = []
         self._unreachable_count = 0
+        self.answered_any = False
+        """Whether there was any HTTP answer in this run."""
 
     def on_accepted(self) -> None:
         """Hear that the server took a file with this key at this address."""
@@ -60,6 +62,7 @@ class Standing:
     def on_answered(self) -> None:
         """Hear that there was an HTTP answer, whatever it said."""
         self._unreachable_count = 0
+        self.answered_any = True
 
     def on_unreachable(self, reason: str) -> Stop | None:
         """Hear that an entry used up its attempts without one answer; return the stop that may mean."""

@@ -53,10 +53,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was over."""
+    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was over.
+
+    `probe` says that it asked, for all uploads, whether an outage is over.
+    """
 
     attempt_id: int
     concluded: Concluded
+    probe: bool
     sent: SentBody
     duration_s: float
     began_utc_s: float
@@ -136,6 +140,7 @@ class Attempter:
         return AttemptResult(
             attempt_id=request.attempt_id,
             concluded=concluded,
+            probe=ticket.probe,
             sent=report.sent,
             duration_s=duration_s,
             began_utc_s=request.began_utc_s,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from bulk_upload.core.events import AttemptEnded
-from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed
+from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed, Unavailable
 from bulk_upload.core.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.records import reason_in
 from bulk_upload.core.retry import Leave, Reconcile, RetryDecision, Settle, StopRun, TryAgain
@@ -176,15 +176,20 @@ class Carrier:
         outcome = result.concluded.outcome
         fate.state = result.concluded.state
         fate.reason = reason_in(outcome) or ""
-        decision = self._decide(passage, outcome)
+        spared = (
+            result.probe
+            and isinstance(outcome, Unavailable | InDoubt)
+            and self._parts.oversight.bears(outcome)
+        )
+        decision = self._decide(passage, outcome, spared=spared)
         self._tell_attempt(passage, result, decision)
         match decision:
             case Settle():
                 self._endings.tell_attempt(passage.work, result)
             case Reconcile() if isinstance(outcome, InDoubt):
-                return await self._resolve(passage, fate, result, outcome)
+                return await self._resolve(passage, fate, result, outcome, spared=spared)
             case Leave(reason=reason, exhausted=True):
-                fate.reason = reason
+                await self._leave(passage, fate, reason)
                 self._parts.oversight.on_exhausted(outcome)
         return decision
 
@@ -198,13 +203,19 @@ class Carrier:
         await self._endings.settle(passage.work, passage.entry_id, fate.state, outcome.reason)
         return Settle()
 
-    def _decide(self, passage: Passage, outcome: Outcome) -> RetryDecision:
+    async def _leave(self, passage: Passage, fate: _Fate, reason: str) -> None:
+        """Leave an entry whose attempts are used up, with the reason in the ledger, too."""
+        fate.reason = reason
+        await self._parts.ledger.run(lambda store: store.explain(passage.entry_id, reason))
+
+    def _decide(self, passage: Passage, outcome: Outcome, *, spared: bool = False) -> RetryDecision:
         oversight = self._parts.oversight
         decision = self._parts.settings.retry_policy.decide(
             outcome,
             attempts_used=passage.attempts_used + 1,
             budget_empty=oversight.budget.empty,
             jitter=self._parts.clock.jitter(),
+            spared=spared,
         )
         if isinstance(decision, TryAgain) and not decision.uses_attempt:
             return decision
@@ -214,7 +225,7 @@ class Carrier:
         return decision
 
     async def _resolve(
-        self, passage: Passage, fate: _Fate, result: AttemptResult, outcome: InDoubt
+        self, passage: Passage, fate: _Fate, result: AttemptResult, outcome: InDoubt, *, spared: bool
     ) -> RetryDecision:
         """Find out what became of an attempt whose answer was lost, before anything is sent again."""
         resolution = await self._doubts.resolve_attempt(result, passage.entry_id, outcome)
@@ -226,6 +237,11 @@ class Carrier:
             await self._endings.tell_accepted(passage.work, passage.entry_id)
             return Settle()
         fate.state = EntryState.PENDING
+        if not outcome.answered:
+            # A small body fits into the system's buffers: a server that closed on it looks like a lost answer.
+            passage.ask_first = True
+        if spared:
+            passage.attempts_used -= 1
         decision = self._parts.settings.retry_policy.again(
             outcome.reason,
             attempts_used=passage.attempts_used,
@@ -235,7 +251,7 @@ class Carrier:
         if isinstance(decision, TryAgain):
             self._parts.oversight.on_retry()
         else:
-            fate.reason = decision.reason
+            await self._leave(passage, fate, decision.reason)
         return decision
 
     def _tell_attempt(self, passage: Passage, result: AttemptResult, decision: RetryDecision) -> None:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.causes import FailureLimit
 from bulk_upload.core.events import Paused
-from bulk_upload.core.model import Accepted, EntryState, NotSent, SourceFailed, Throttled, Unavailable
+from bulk_upload.core.model import (
+    Accepted,
+    EntryState,
+    InDoubt,
+    NotSent,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
 from bulk_upload.core.pacing import Patience
 from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.retry import RetryBudget
@@ -71,6 +79,21 @@ class Oversight:
     def on_resumed(self) -> None:
         """Hear that a person's pause is over: its time says nothing about the server."""
         self._patience.on_success()
+
+    def bears(self, outcome: Unavailable | InDoubt) -> bool:
+        """Hear that an upload that asked whether an outage is over failed, too; return whether that costs no attempt.
+
+        A server that never answered in this run is more likely a wrong address than away: its entries use up their
+        attempts.
+        """
+        known = self._standing.answered_any
+        reason = self._patience.on_outage(self._clock.monotonic(), reason=outcome.reason, answered_ever=known)
+        if reason is not None:
+            hint = "run the same command again when the server is back"
+            if not known:
+                hint = "check --base-url and the network, then run the same command again"
+            self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=reason, hint=hint))
+        return known
 
     def on_exhausted(self, outcome: Outcome) -> None:
         """Hear that an entry used up its attempts with `outcome`."""

@@ -114,7 +114,7 @@ class Reconciler:
                 return
             except Unanswered as error:
                 failures += 1
-                if failures >= LIST_TRIES_MAX:
+                if error.final or failures >= LIST_TRIES_MAX:
                     self._give_up(str(error))
                     return
                 await self._drain.sleep(self._wait_s(failures, error))
@@ -183,6 +183,8 @@ class Reconciler:
                     file = await self._transport.look_up(found.file.file_id)
                 except Unanswered as error:
                     reason = str(error)
+                    if error.final:
+                        break
                     await self._drain.sleep(self._wait_s(attempt_no, error))
                     continue
                 if file is not None and matches(doubt, file):

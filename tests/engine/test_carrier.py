@@ -98,7 +98,9 @@ def test_an_empty_retry_budget_slows_retries_and_ends_nothing() -> None:
     def script(scene: Scene) -> None:
         scene.after(120, world.server.heal)
 
-    ran = world.run(RunSettings(retry_policy=RetryPolicy(attempts_max=1000)), script=script)
+    # A given number of uploads: one that finds itself would stop them all and ask with one.
+    settings = RunSettings(retry_policy=RetryPolicy(attempts_max=1000), concurrency=8)
+    ran = world.run(settings, script=script)
     assert ran.result is not None
     assert ran.result.status is ExitStatus.DONE
     waits = [one.retry_in_s for _, one in ran.told.events if isinstance(one, AttemptEnded)]

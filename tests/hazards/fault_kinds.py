@@ -164,16 +164,8 @@ def _early() -> Iterator[tuple[str, dict[str, Any]]]:
             "exits": exits,
         }
         yield f"early_{name}_linger", {"play": tells(said, linger=True), **common, **clear}
-        # A close with the body unread is a reset, and it may hide the answer.
-        hidden = dict(clear)
-        if always:
-            hidden = {
-                "state": (state, "pending"),
-                "final": ("accepted", "rejected"),
-                "exits": exits | {ExitStatus.UNFINISHED},
-                "puts_max": 4,
-            }
-        yield f"early_{name}_close", {"play": tells(said, linger=False), **common, **hidden}
+        # A close with the body unread is a reset, and it may hide the answer: then the next request asks first.
+        yield f"early_{name}_close", {"play": tells(said, linger=False), **common, **clear, "puts_max": 3}
     yield "early_200", {"play": early_success, "puts_max": 2}
     yield (
         "early_307",

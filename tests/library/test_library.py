@@ -89,7 +89,9 @@ async def test_a_run_begins_where_the_last_one_was(tmp_path: Path, sandbox: Sand
 
     ledger = await run(RunSettings())
     with closing(sqlite3.connect(ledger)) as connection, connection:
-        connection.execute("INSERT OR REPLACE INTO warm_starts SELECT endpoint, 42, NULL, created_utc FROM job")
+        connection.execute(
+            "INSERT OR REPLACE INTO warm_starts SELECT endpoint, 42, NULL, created_utc FROM job"
+        )
     await run(RunSettings())
     await run(RunSettings(concurrency_max=5))
     assert limits == [FIRST, 21, 5]

@@ -251,7 +251,9 @@ class Transport:
                 self._ignores_expect = True
                 sending.end(GivenUp("the server does not answer `Expect: 100-continue`", stalled=True))
 
-        timer = asyncio.get_running_loop().call_later(self._settings.continue_s, give_up)
+        # Before the watchdog would: it calls the silence a standstill, and the next request would ask again.
+        patience_s = min(self._settings.continue_s, self._settings.stall_s / 2)
+        timer = asyncio.get_running_loop().call_later(patience_s, give_up)
         try:
             yield
         finally:
