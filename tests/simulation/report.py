@@ -1,0 +1,152 @@
+"""The tables of the simulation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from simulation.ablation import ABLATIONS
+from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_shared, score
+from simulation.policies import Aimd, Gradient, Peer
+from simulation.scenarios import EXTRA, SCENARIOS, SHARED, random_scenario
+
+from bulk_upload.core.controller import AdaptiveLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from simulation.measure import Score
+    from simulation.scenarios import Scenario
+
+    from bulk_upload.core.limit import Controller
+
+SEEDS = (0, 1, 2)
+RANDOM_COUNT = 30
+MUTE = ("c6", "c7")
+POLICIES: dict[str, Callable[[], Controller]] = {
+    "fixed-16": lambda: Peer(16),
+    "fixed-64": lambda: Peer(64),
+    "AIMD": Aimd,
+    "Gradient2": Gradient,
+    "**adaptive**": AdaptiveLimit,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Runs of one policy, taken together."""
+
+    scores: dict[tuple[str, int], Score]
+
+    def mean(self, *, but: tuple[str, ...] = ()) -> tuple[float, float]:
+        """Return mean goodput and mean share of refused and failed requests."""
+        chosen = [one for (name, _), one in self.scores.items() if name not in but]
+        return sum(one.goodput for one in chosen) / len(chosen), sum(one.refused for one in chosen) / len(chosen)
+
+    def worst(self) -> tuple[float, str]:
+        """Return the lowest goodput and its scenario."""
+        return min((one.goodput, name) for (name, _), one in self.scores.items())
+
+    def row(self, name: str) -> str:
+        """Return a line of the table."""
+        goodput, refused = self.mean()
+        worst, where = self.worst()
+        ones = list(self.scores.values())
+        waste = sum(one.waste for one in ones) / len(ones)
+        late = sum(one.reached_s > 15.0 for one in ones)
+        return (
+            f"| {name} | {goodput:.3f} | {worst:.2f} ({where}) | {100 * refused:.1f} % | {100 * waste:.1f} % "
+            f"| {median(one.p99_ratio for one in ones):.1f} | {late}/{len(ones)} "
+            f"| {max(one.attempts_max for one in ones)} |"
+        )
+
+
+HEAD = (
+    "| policy | goodput | worst | refused + failed | wasted bytes | p99 x oracle's | 90 % later than 15 s | attempts |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def measure(
+    make: Callable[[], Controller], scenarios: Iterable[Scenario], seeds: tuple[int, ...] = SEEDS
+) -> Totals:
+    """Run a policy through scenarios."""
+    scores = {}
+    for scenario in scenarios:
+        for seed in seeds:
+            scores[scenario.name, seed] = score(run(scenario, seed, make), scenario, oracle(scenario, seed)[0])
+    return Totals(scores)
+
+
+def random_scenarios() -> list[Scenario]:
+    """Return those that nothing was tuned on."""
+    return [random_scenario(number) for number in range(RANDOM_COUNT)]
+
+
+def scenario_rows(totals: Totals, scenarios: Iterable[Scenario]) -> Iterable[str]:
+    """Return a line for each scenario: the worst seed."""
+    for scenario in scenarios:
+        ones = [totals.scores[scenario.name, seed] for seed in SEEDS]
+        how = oracle(scenario, 0)[1]
+        yield (
+            f"| {scenario.name} | {scenario.what} | {how} | {min(one.goodput for one in ones):.3f} "
+            f"| {100 * max(one.refused for one in ones):.1f} % | {100 * max(one.waste for one in ones):.1f} % "
+            f"| {max(one.reached_s for one in ones):.1f} s |"
+        )
+
+
+def shared_rows(make: Callable[[], Controller], name: str) -> Iterable[str]:
+    """Return a line for each shared server."""
+    for scenario in SHARED:
+        indices = [run_shared(scenario, seed, make)[1] for seed in range(5)]
+        yield f"| {name} | {scenario.what} | {sum(indices) / len(indices):.2f} | {min(indices):.2f} |"
+
+
+def remember() -> int:
+    """Search what the oracle would do in every scenario, and write it down; return how many there are."""
+    found = {}
+    for scenario in [*SCENARIOS, *EXTRA]:
+        for seed in SEEDS:
+            found[key_of(scenario, seed)] = best(scenario, seed)
+    for scenario in random_scenarios():
+        found[key_of(scenario, 0)] = best(scenario, 0)
+    with open(REMEMBERED, "w", encoding="utf-8") as file:
+        json.dump(found, file, indent=0)
+        file.write("\n")
+    return len(found)
+
+
+def tables() -> Iterable[str]:
+    """Return the whole report, line by line."""
+    yield f"{len(SCENARIOS)} scenarios, {len(SEEDS)} seeds:\n"
+    yield HEAD
+    for name, make in POLICIES.items():
+        totals = measure(make, SCENARIOS)
+        yield totals.row(name)
+    goodput, refused = totals.mean(but=MUTE)
+    yield f"\nWithout the mute windows: {goodput:.3f}, {100 * refused:.1f} % refused.\n"
+    yield "| | server | oracle (seed 0) | goodput, worst seed | refused | wasted | 90 % reached |"
+    yield "|---|---|---|---|---|---|---|"
+    yield from scenario_rows(totals, SCENARIOS)
+    yield from scenario_rows(measure(AdaptiveLimit, EXTRA), EXTRA)
+    yield f"\n{RANDOM_COUNT} random scenarios:\n"
+    yield HEAD
+    for name, make in POLICIES.items():
+        yield measure(make, random_scenarios(), (0,)).row(name)
+    yield "\n| two clients | sharing | Jain, mean | worst of 5 seeds |\n|---|---|---|---|"
+    for name in ("AIMD", "**adaptive**"):
+        yield from shared_rows(POLICIES[name], name)
+    yield "\nWithout one part:\n"
+    yield HEAD.replace("policy", "without")
+    for name, make in ABLATIONS.items():
+        less = measure(make, SCENARIOS)
+        yield less.row(name)
+        drops = sorted(
+            (min(less.scores[one.name, seed].goodput for seed in SEEDS)
+             - min(totals.scores[one.name, seed].goodput for seed in SEEDS), one.name)
+            for one in SCENARIOS
+        )  # fmt: skip
+        worse = ", ".join(f"{where} {drop:+.2f}" for drop, where in drops[:4] if drop < -0.02)
+        yield f"| | {worse or 'nothing gets worse'} | | | | | | |"
