@@ -12,7 +12,7 @@ from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import RETRY_WORDS
-from bulk_upload.core.profile import FLOW, PROFILES
+from bulk_upload.core.profile import FLOW
 from bulk_upload.errors import UsageError
 from bulk_upload.uploader import Job
 
@@ -41,10 +41,11 @@ _OPTIONS = (
     ),
     click.option(
         "--profile",
-        type=click.Choice(sorted(PROFILES)),
-        default="flow",
+        type=WORD,
+        metavar="NAME",
+        default=FLOW.name,
         show_default=True,
-        help="The kind of API.",
+        help="The kind of API; bulk-upload.toml may describe others.",
     ),
     click.option("--ledger", type=WORD, metavar="FILE", help="The ledger (default: beside the manifest)."),
     click.option(

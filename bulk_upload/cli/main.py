@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": "bulk_upload.cli.verify_command:verify",
     "undo": "bulk_upload.cli.undo_command:undo",
     "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
+    "config": "bulk_upload.cli.config_command:config",
 }
 """Where each command lives; imported only when it is asked for, so that `--help` is quick."""
 
@@ -43,6 +44,7 @@ _SUMMARIES = {
     "verify": "Ask the server whether every receipt still holds.",
     "undo": "Delete at the server what a job uploaded; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
+    "config": "Show each setting and where its value comes from.",
 }
 
 READER_LEFT = 128 + signal.SIGPIPE

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from bulk_upload.cli.configuration import current_configuration
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.cli.units import DURATION, WORD
@@ -60,7 +62,9 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     return ExitStatus.IN_DOUBT if doubts else ExitStatus.DONE
 
 
-@resolve.command("reconcile", short_help="Ask the server's list about every entry in doubt.")
+@resolve.command(
+    "reconcile", cls=ServerCommand, short_help="Ask the server's list about every entry in doubt."
+)
 @click.option(
     "--settle",
     type=DURATION,
@@ -76,7 +80,7 @@ def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> in
     return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, yes)
 
 
-@resolve.command("adopt", short_help="Make the server's file ID the one of PATH.")
+@resolve.command("adopt", cls=ServerCommand, short_help="Make the server's file ID the one of PATH.")
 @click.argument("path")
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
@@ -98,11 +102,16 @@ def _deciding(decision: Decision, words: str) -> click.Command:
         if bool(paths) == every:
             raise UsageError(f"{decision} needs one PATH or more, or --all", hint="not both")
         # Nothing is asked or sent: the key plays no part.
-        job = JobLedger(ledger, api_key="unused", allow_plain_http=True)
+        job = JobLedger(
+            ledger,
+            api_key="unused",
+            allow_plain_http=True,
+            profiles=current_configuration().profiles,
+        )
         return anyio.run(_decide, job, decision, paths, purpose, yes)
 
     command.__doc__ = words
-    return click.command(decision.value)(command)
+    return click.command(decision.value, cls=ServerCommand)(command)
 
 
 resolve.add_command(

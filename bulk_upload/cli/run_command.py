@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import (
     JOB_CONTEXT,
     job_of,
@@ -16,17 +17,17 @@ from bulk_upload.cli.job_options import (
     retry_of,
 )
 from bulk_upload.cli.running import RunRequest, run_and_report
+from bulk_upload.cli.sections import JobCommand
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
-from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
 
-class _Run(click.Command):
+class _Run(JobCommand):
     """The command whose help ends with what its exit codes mean."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -41,7 +42,8 @@ _VARIABLES = [
     (KEY_VARIABLE, "The API key."),
     (
         "BULK_UPLOAD_...",
-        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options on the command line win.",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options on the command line win; "
+        "variables win over bulk-upload.toml.",
     ),
 ]
 
@@ -121,7 +123,7 @@ def run(manifest: str, **options: Any) -> int:
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
     )
-    profile = PROFILES[options["profile"]]
+    profile = profile_named(options["profile"])
     request = RunRequest(
         job=job_of(manifest, options),
         api_key=api_key_of(options),
@@ -135,6 +137,7 @@ def run(manifest: str, **options: Any) -> int:
         results=options["results"],
         live=not options["no_progress"],
         quiet=options["quiet"],
+        settings_from=current_configuration().path,
         command=shlex.join(["bulk-upload", *sys.argv[1:]]),
     )
     raise_descriptor_limit()

@@ -51,7 +51,8 @@ _SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
 class RunRequest:
     """What the command line asks for.
 
-    `command` is what a person types to run the same job again; `listeners` hear every event after the display.
+    `command` is what a person types to run the same job again; `listeners` hear every event after the display;
+    `settings_from` names the file that settings came from.
     """
 
     job: Job
@@ -68,6 +69,7 @@ class RunRequest:
     quiet: bool
     command: str
     listeners: tuple[Callable[[Event], None], ...] = ()
+    settings_from: str | None = None
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
@@ -173,6 +175,8 @@ def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event
 
     def on_event(event: Event) -> None:
         if isinstance(event, PlanMade):
+            if request.settings_from is not None:
+                say(printable(f"settings: {request.settings_from}"))
             say(printable(f"server: {endpoint}{team}"))
 
     return on_event

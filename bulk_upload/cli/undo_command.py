@@ -10,6 +10,7 @@ import click
 
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _DUPLICATES = "duplicates"
 
 
-@click.command("undo")
+@click.command("undo", cls=ServerCommand)
 @click.argument("ledger")
 @click.option(
     "--only",

@@ -11,6 +11,7 @@ import click
 
 from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import printable
 from bulk_upload.core.verify import DifferenceKind
@@ -30,7 +31,7 @@ _REMEDIES = {
 }
 
 
-@click.command("verify")
+@click.command("verify", cls=ServerCommand)
 @click.argument("ledger")
 @click.option(
     "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
