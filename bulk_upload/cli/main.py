@@ -12,7 +12,7 @@ from contextlib import suppress
 import click
 
 from bulk_upload import __version__
-from bulk_upload.cli.output import tell
+from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -118,6 +118,7 @@ def _prepare_streams() -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Run the command that `arguments` name, say what is wrong if something is, and return its exit code."""
+    speak_with(None)
     try:
         _require_current_folder()
         result = bulk_upload(arguments, prog_name="bulk-upload", standalone_mode=False)
@@ -155,6 +156,8 @@ def _require_current_folder() -> None:
 
 def show_error(error: BulkUploadError) -> ExitStatus:
     """Print what is wrong and what to do about it; return the exit code that goes with it."""
+    if failed(error):
+        return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.findings import findings_lines  # noqa: PLC0415 - only this path needs it
 

@@ -16,6 +16,7 @@ from bulk_upload.cli.job_options import (
     job_options,
     retry_of,
 )
+from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
@@ -42,8 +43,7 @@ _VARIABLES = [
     (KEY_VARIABLE, "The API key."),
     (
         "BULK_UPLOAD_...",
-        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options on the command line win; "
-        "variables win over bulk-upload.toml.",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options win; bulk-upload.toml does not.",
     ),
 ]
 
@@ -105,12 +105,33 @@ _VARIABLES = [
 )
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Tell each accepted entry and each retry too; -vv: each request. With --log-file: there.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice([TEXT, JSON]),
+    default=TEXT,
+    show_default=True,
+    help="json: JSON Lines of events on stderr in place of words, or in --log-file.",
+)
+@click.option("--log-file", type=WORD, metavar=f"FILE|{BESIDE}", help=LOG_FILE_HELP)
 def run(manifest: str, **options: Any) -> int:
     """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
 
     The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
     up in <manifest stem>.results.csv beside the ledger.
     """
+    log = LogRequest(
+        form=options["log_format"],
+        file=options["log_file"],
+        verbosity=options["verbose"],
+        quiet=options["quiet"],
+    )
+    speak_as_asked(log)
     errors_max, errors_share = options["max_errors"] or (None, None)
     settings = RunSettings(
         concurrency=options["concurrency"],
@@ -126,7 +147,7 @@ def run(manifest: str, **options: Any) -> int:
     profile = profile_named(options["profile"])
     request = RunRequest(
         job=job_of(manifest, options),
-        api_key=api_key_of(options),
+        api_key=log.redaction.learning(api_key_of(options)),
         base_url=options["base_url"],
         profile=profile,
         network=network_of(options, options["base_url"] or profile.base_url),
@@ -137,6 +158,7 @@ def run(manifest: str, **options: Any) -> int:
         results=options["results"],
         live=not options["no_progress"],
         quiet=options["quiet"],
+        log=log,
         settings_from=current_configuration().path,
         command=shlex.join(["bulk-upload", *sys.argv[1:]]),
     )

@@ -41,7 +41,7 @@ JOB_SECTIONS = {
     **SERVER_SECTIONS,
     "How fast, how long": ("concurrency", "max_attempts", "patience", "deadline", "max_errors"),
     "When an answer is lost": ("in_doubt", "settle"),
-    "What is written": ("ledger", "results", "no_progress", "quiet"),
+    "What is written": ("ledger", "results", "no_progress", "quiet", "verbose", "log_format", "log_file"),
 }
 """Options of `run`, and of `plan` as far as it has them."""
 
