@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.completing import profile_names
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
@@ -43,6 +44,7 @@ _OPTIONS = (
         "--profile",
         type=WORD,
         metavar="NAME",
+        shell_complete=profile_names,
         default=FLOW.name,
         show_default=True,
         help="The kind of API; bulk-upload.toml may describe others.",

@@ -10,8 +10,10 @@ import traceback
 from contextlib import suppress
 
 import click
+from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
+from bulk_upload.cli.completing import COMPLETE_VARIABLE
 from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
@@ -30,6 +32,7 @@ COMMANDS = {
     "undo": "bulk_upload.cli.undo_command:undo",
     "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
     "config": "bulk_upload.cli.config_command:config",
+    "completion": "bulk_upload.cli.completion_command:completion",
 }
 """Where each command lives; imported only when it is asked for, so that `--help` is quick."""
 
@@ -45,6 +48,7 @@ _SUMMARIES = {
     "undo": "Delete at the server what a job uploaded; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
     "config": "Show each setting and where its value comes from.",
+    "completion": "Print the script that lets bash, zsh or fish complete.",
 }
 
 READER_LEFT = 128 + signal.SIGPIPE
@@ -121,6 +125,8 @@ def status_of(arguments: list[str]) -> int:
     speak_with(None)
     try:
         _require_current_folder()
+        if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:
+            return shell_complete(bulk_upload, {}, "bulk-upload", COMPLETE_VARIABLE, asked)
         result = bulk_upload(arguments, prog_name="bulk-upload", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
 from bulk_upload.cli.output import put, tell
@@ -36,7 +37,7 @@ _LINES_PER_WRITE = 1000
 
 
 @click.command("plan", cls=JobCommand, context_settings=JOB_CONTEXT)
-@click.argument("manifest")
+@click.argument("manifest", shell_complete=file_names)
 @job_options
 @click.option(
     "--list",

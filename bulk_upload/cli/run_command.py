@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import (
     JOB_CONTEXT,
@@ -49,7 +50,7 @@ _VARIABLES = [
 
 
 @click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
-@click.argument("manifest")
+@click.argument("manifest", shell_complete=file_names)
 @job_options
 @click.option(
     "--concurrency",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.core.display import printable
 from bulk_upload.core.globs import Glob, PurposeMap
 from bulk_upload.core.manifest_jsonl import jsonl_line
@@ -29,7 +30,7 @@ _EXAMPLES_MAX = 5
 
 
 @click.command("scan")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=file_names)
 @click.option(
     "--map",
     "mappings",
@@ -51,6 +52,7 @@ _EXAMPLES_MAX = 5
     "--output",
     metavar="FILE",
     default=STANDARD_OUTPUT,
+    shell_complete=file_names,
     help="Write the manifest there (default: stdout).",
 )
 def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.completing import file_names, job_names
 from bulk_upload.cli.configuration import remember
 from bulk_upload.cli.configuration_reading import configuration_for
 from bulk_upload.core.display import printable
@@ -15,8 +16,6 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-    from click.shell_completion import CompletionItem
 
     from bulk_upload.cli.configuration import Configuration, Settings
 
@@ -57,6 +56,7 @@ class ServerCommand(click.Command):
             ["--config"],
             envvar="BULK_UPLOAD_CONFIG",
             metavar="FILE|none",
+            shell_complete=file_names,
             expose_value=False,
             help="Take settings from FILE (default: ./bulk-upload.toml, where there is one).",
         )
@@ -118,7 +118,7 @@ class JobCommand(ServerCommand):
         self._job = click.Option(
             ["--job"],
             metavar="NAME",
-            shell_complete=_job_names,
+            shell_complete=job_names,
             help="Take MANIFEST and settings from the table [jobs.NAME] of the file.",
         )
         self.params.append(self._job)
@@ -147,13 +147,3 @@ class JobCommand(ServerCommand):
 def file_key(option: click.Option) -> str:
     """Return how the file spells an option: as the command line does, without the dashes in front."""
     return max(option.opts, key=len).lstrip("-")
-
-
-def _job_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only a shell asks for it
-
-    try:
-        jobs = configuration_for(None).jobs
-    except UsageError:
-        return []  # A shell that completes has no place for complaints; the command itself makes them.
-    return [CompletionItem(name) for name in jobs if name.startswith(incomplete)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.sections import ServerCommand
@@ -32,7 +33,7 @@ _REMEDIES = {
 
 
 @click.command("verify", cls=ServerCommand)
-@click.argument("ledger")
+@click.argument("ledger", shell_complete=file_names)
 @click.option(
     "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
 )
