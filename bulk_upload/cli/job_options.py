@@ -18,12 +18,12 @@ from bulk_upload.errors import UsageError
 from bulk_upload.uploader import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
 
-_OPTIONS = (
+_ENDPOINT_OPTIONS = (
     click.option(
         "--base-url",
         type=WORD,
@@ -50,6 +50,9 @@ _OPTIONS = (
         help="The kind of API; bulk-upload.toml may describe others.",
     ),
     click.option("--ledger", type=WORD, metavar="FILE", help="The ledger (default: beside the manifest)."),
+)
+_OPTIONS = (
+    *_ENDPOINT_OPTIONS,
     click.option(
         "--root",
         type=WORD,
@@ -81,8 +84,16 @@ _OPTIONS = (
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    command = server_options(command)
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+    return _with(_OPTIONS, server_options(command))
+
+
+def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say which server and which ledger a job has, and how the server is reached."""
+    return _with(_ENDPOINT_OPTIONS, server_options(command))
+
+
+def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(tuple(options)), command)
 
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:

@@ -49,6 +49,10 @@ def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
     """Show path, purpose, status, file id and size of every entry as a table.
 
     A narrow terminal goes without purpose and size; file ids stay whole, so that they can be copied.
+
+    \b
+    Examples:
+      bulk-upload ledger show manifest.ledger.db --status rejected --limit 20
     """
     show_mapping(ledger_path, limit=limit, states=frozenset(map(EntryState, states)) or frozenset(EntryState))
 
@@ -124,7 +128,13 @@ def _fit(table: Table, console: Console) -> None:
     "--all-receipts", is_flag=True, help="Also receipts that a newer version of the file superseded."
 )
 def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool) -> None:
-    """Export one row for every entry, failed and doubtful ones included."""
+    """Export one row for every entry, failed and doubtful ones included.
+
+    \b
+    Examples:
+      bulk-upload ledger export manifest.ledger.db -o mapping.csv
+      bulk-upload ledger export manifest.ledger.db --format jsonl | jq -r .file_id
+    """
     form = RowFormat(row_format)
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_receipts=all_receipts)

@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "bulk_upload.cli.verify_command:verify",
     "undo": "bulk_upload.cli.undo_command:undo",
     "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
+    "doctor": "bulk_upload.cli.doctor_command:doctor",
     "config": "bulk_upload.cli.config_command:config",
     "completion": "bulk_upload.cli.completion_command:completion",
 }
@@ -47,6 +48,7 @@ _SUMMARIES = {
     "verify": "Ask the server whether every receipt still holds.",
     "undo": "Delete at the server what a job uploaded; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
+    "doctor": "Check key, server, certificates, clock and disk; send nothing.",
     "config": "Show each setting and where its value comes from.",
     "completion": "Print the script that lets bash, zsh or fish complete.",
 }

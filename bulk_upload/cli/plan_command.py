@@ -46,7 +46,14 @@ _LINES_PER_WRITE = 1000
     help="Print a JSON line for every entry; the summary then goes to stderr.",
 )
 def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
-    """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key."""
+    """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key.
+
+    \b
+    Examples:
+      bulk-upload plan manifest.jsonl
+      bulk-upload plan --job nightly
+      bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
+    """
     uploader = Uploader(
         # A plan sends nothing; the key is only asked for when something is sent.
         api_key="unused",

@@ -51,6 +51,13 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     The server may have the files of these: they were sent, and no answer that can be believed came back. Without a
     command they are listed, and the exit code is 4 if there are any. Each command asks first (--yes: does not), and
     records in the ledger who decided what.
+
+    \b
+    Examples:
+      bulk-upload resolve manifest.ledger.db
+      bulk-upload resolve manifest.ledger.db reconcile --yes
+      bulk-upload resolve manifest.ledger.db adopt a.jsonl file-1f
+      bulk-upload resolve manifest.ledger.db resend a.jsonl
     """
     ctx.obj = ledger
     if ctx.invoked_subcommand is not None:

@@ -125,6 +125,14 @@ def run(manifest: str, **options: Any) -> int:
 
     The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
     up in <manifest stem>.results.csv beside the ledger.
+
+    \b
+    Examples:
+      bulk-upload run manifest.jsonl
+      bulk-upload run manifest.jsonl --deadline 6h --quiet
+      bulk-upload run manifest.jsonl --retry rejected,failed
+      bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
+      bulk-upload run --job nightly --log-format json --log-file beside
     """
     log = LogRequest(
         form=options["log_format"],

@@ -64,6 +64,11 @@ def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], ou
       --map 'corpus/**=PURPOSE'    everything in corpus, folders in it included
 
     Hidden files, ledgers and results are passed over. The end of the output shows the command that uploads.
+
+    \b
+    Examples:
+      bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
+      bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
     purposes = PurposeMap.parse(mappings)
     exclude = [Glob(pattern) for pattern in exclusions]

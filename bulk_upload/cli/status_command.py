@@ -45,6 +45,10 @@ def status(ledger: str) -> None:
     """Show where the job of LEDGER stands; works while a run is going on.
 
     The exit code is 0 whatever the job's state is.
+
+    \b
+    Examples:
+      bulk-upload status manifest.ledger.db
     """
     with LedgerReader(ledger) as reader:
         for line in _lines(reader):

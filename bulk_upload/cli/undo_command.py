@@ -47,6 +47,11 @@ def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: 
     Each file is looked up before it is deleted, and left alone if it is not what was sent. Each deletion is recorded
     before it is asked for and when it is done: the same command again goes on where it was interrupted. Entries
     whose file was deleted are pending then; the next run would upload them again.
+
+    \b
+    Examples:
+      bulk-upload undo manifest.ledger.db --dry-run
+      bulk-upload undo manifest.ledger.db --only superseded
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(_undo, job, ledger, only, dry_run, yes)

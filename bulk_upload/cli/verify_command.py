@@ -45,6 +45,12 @@ def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
     Each difference is a line on standard output: a file that is missing, renamed, resized, for another purpose or
     (--content) of other content; and files of the server that look like this job's but are in no receipt,
     duplicates and orphans. The exit code is 6 when there is any difference, 0 when there is none.
+
+    \b
+    Examples:
+      bulk-upload verify manifest.ledger.db
+      bulk-upload verify manifest.ledger.db --json > differences.jsonl
+      bulk-upload verify manifest.ledger.db --content
     """
     return anyio.run(_verify, job_ledger_of(ledger, options), content, as_json)
 
