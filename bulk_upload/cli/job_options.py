@@ -15,10 +15,11 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.profile import FLOW
 from bulk_upload.errors import UsageError
-from bulk_upload.uploader import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from bulk_upload.uploader import Job
 
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
@@ -98,6 +99,8 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:
     """Return the job that a command's options mean."""
+    from bulk_upload.uploader import Job  # noqa: PLC0415 - help must not wait for an HTTP library
+
     names = (
         "ledger",
         "root",

@@ -6,7 +6,6 @@ import shlex
 import sys
 from typing import Any
 
-import anyio
 import click
 
 from bulk_upload.cli.completing import file_names
@@ -18,7 +17,6 @@ from bulk_upload.cli.job_options import (
     retry_of,
 )
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
-from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
@@ -134,6 +132,10 @@ def run(manifest: str, **options: Any) -> int:
       bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
       bulk-upload run --job nightly --log-format json --log-file beside
     """
+    import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
+
+    from bulk_upload.cli.running import RunRequest, run_and_report  # noqa: PLC0415
+
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],

@@ -91,12 +91,13 @@ def test_version() -> None:
     assert run_here("--version") == ended
 
 
-def test_help_is_quick() -> None:
-    """`--help` loads neither the HTTP client nor what draws: a person who looks something up does not wait."""
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["config", "show", "--help"]])
+def test_help_is_quick(words: list[str]) -> None:
+    """Help loads neither the HTTP client nor what draws: a person who looks something up does not wait."""
     script = (
         "import json, sys\n"
         "from bulk_upload.cli.main import status_of\n"
-        "status = status_of(['--help'])\n"
+        f"status = status_of({words!r})\n"
         "print(json.dumps([status, sorted(sys.modules)]))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
