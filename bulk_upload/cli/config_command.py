@@ -22,7 +22,7 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_LEFT_OUT = frozenset({"help", "config"})
+_LEFT_OUT = frozenset({"config"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bulk_upload.cli.configuration import FILE_NAME, Configuration
 from bulk_upload.core.display import printable
 from bulk_upload.core.profile import PROFILES, Profile
 from bulk_upload.core.profile_table import ProfileFlaw, profile_of
+from bulk_upload.core.redaction import SECRET_CHARS_MIN
 from bulk_upload.core.toml_lines import line_of
 from bulk_upload.core.wording import did_you_mean
 from bulk_upload.errors import UsageError
@@ -173,6 +174,7 @@ class _Reading:
     def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:
         """Refuse a key under any name it may have; where its own words go the value is never shown."""
         known = os.environ.get("SEEKR_API_KEY", "").strip()
+        known = known if len(known) >= SECRET_CHARS_MIN else ""
         for key, value in table.items():
             keys = (*above, key)
             if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",))):

@@ -75,9 +75,12 @@ class ServerCommand(click.Command):
         """Read the file before the options: what it says are their defaults."""
         if not ctx.resilient_parsing:
             given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-            configuration = configuration_for(self._early(ctx, given, self._config))
-            remember(ctx, configuration)
-            ctx.default_map = self._defaults(ctx, given, configuration)
+            asks_help = self.get_help_option(ctx)
+            # Help is there also where the file is wrong.
+            if asks_help is None or given.get(str(asks_help.name)) is not True:
+                configuration = configuration_for(self._early(ctx, given, self._config))
+                remember(ctx, configuration)
+                ctx.default_map = self._defaults(ctx, given, configuration)
         return super().parse_args(ctx, args)
 
     def _defaults(

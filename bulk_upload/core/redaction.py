@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+SECRET_CHARS_MIN = 8
+"""What is shorter keeps nothing secret, and to take it out would garble paths: people give a sandbox the key `x`."""
+
+
 class Redaction:
     """Knows secrets and removes them. A key that is read anew later is known from then on, as the old one is."""
 
@@ -19,7 +23,7 @@ class Redaction:
     def learn(self, secret: str) -> str:
         """Take a secret in and return it as it is."""
         bare = secret.strip()
-        if bare:
+        if len(bare) >= SECRET_CHARS_MIN:
             self._secrets[bare] = Secret(bare)
         return secret
 

@@ -152,6 +152,20 @@ def test_a_key_in_the_file(desk: Path, text: str) -> None:
     assert KEY not in said
 
 
+def test_help_is_there_whatever_the_file_says(desk: Path) -> None:
+    """Whoever has a mistake in the file can look up what is right."""
+    (desk / "bulk-upload.toml").write_text("[nonsense")
+    assert run_here("run", "--help").status == 0
+    assert run_here("verify", "-h").status == 0
+    assert run_here("status", "nope.db").status == ExitStatus.LEDGER_UNUSABLE
+
+
+def test_a_made_up_key_is_no_secret(desk: Path) -> None:
+    """The letter that somebody gives a sandbox for a key may stand in any value."""
+    (desk / "bulk-upload.toml").write_text("[defaults]\nca-file = 'a.pem'\n")
+    assert run_here("plan", "good.jsonl", SEEKR_API_KEY="a").status == 0
+
+
 @pytest.mark.parametrize("key", ["proxy", "base-url"])
 def test_a_password_in_an_address(desk: Path, key: str) -> None:
     """A proxy's password belongs into the variable."""

@@ -67,6 +67,17 @@ def test_storms_keep_to_the_schema(desk: Path) -> None:
     assert {"paused", "reconciling", "attempt_started"} <= {one["event"] for one in told}
 
 
+def test_progress_is_told_now_and_then(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a run goes on a record says how it stands."""
+    monkeypatch.setattr("bulk_upload.cli.running.PROGRESS_EVERY_S", 0.05)
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=parse_faults("answer-delay=0.4"))) as sandbox:
+        ended = run_here("run", "good.jsonl", "--log-format", "json", SEEKR_BASE_URL=sandbox.url)
+    told = [one for one in records(ended.stderr) if one["event"] == "progress"]
+    assert ended.status == 0
+    assert {one["to_send_count"] for one in told[1:]} == {2}
+    assert max(one["snapshot"]["in_flight"] for one in told) == 2
+
+
 def test_a_log_beside_the_ledger(desk: Path, server: str) -> None:
     """`--log-file beside` leaves stderr to people and adds to what earlier runs logged."""
     arguments = (
