@@ -58,7 +58,7 @@ class Configuration:
         return line_of(self.text, ("defaults", key))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
-        return self._beneath(value) if names_file(option) else value
+        return self._beneath(value) if names_file(option) else as_typed(value)
 
     def _beneath(self, value: Any) -> Any:  # noqa: ANN401
         """Return a path that starts from the folder of the file: cron starts anywhere."""
@@ -66,6 +66,13 @@ class Configuration:
             return value
         folder = os.path.dirname(self.path)
         return os.path.join(folder, value) if folder else value
+
+
+def as_typed(value: Any) -> Any:  # noqa: ANN401
+    """Return a value of the file as the command line would have it: a number is what its digits mean there."""
+    if isinstance(value, list):
+        return [as_typed(one) for one in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def names_file(option: click.Option) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from bulk_upload.cli.configuration import FILE_NAME, Configuration
+from bulk_upload.cli.configuration import FILE_NAME, Configuration, as_typed
 from bulk_upload.core.display import printable
 from bulk_upload.core.profile import PROFILES, Profile
 from bulk_upload.core.profile_table import ProfileFlaw, profile_of
@@ -38,7 +38,11 @@ def configuration_for(named: str | None) -> Configuration:
     if named == _NO_FILE or (named is None and not os.path.exists(FILE_NAME)):
         return Configuration()
     path = FILE_NAME if named is None else named
-    text = _read(path, trusted=named is not None)
+    return configuration_of(path, _read(path, trusted=named is not None))
+
+
+def configuration_of(path: str, text: str) -> Configuration:
+    """Return what a text says that stands in the file at `path`. Raises UsageError for what is wrong."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -146,8 +150,8 @@ class _Reading:
     def _check_value(self, keys: tuple[str, ...], option: click.Option, value: Any) -> None:  # noqa: ANN401
         if option.is_flag and not option.count and not isinstance(value, bool):
             raise self._wrong(keys, f"{keys[-1]} must be true or false", f"write {keys[-1]} = true")
-        is_table = isinstance(value, dict) or (isinstance(value, list) and not option.multiple)
-        if is_table or (isinstance(value, bool) and not option.is_flag):
+        atoms = value if option.multiple and isinstance(value, list) else [value]
+        if not option.is_flag and not all(_is_atom(one) for one in atoms):
             raise self._wrong(keys, f"{keys[-1]} must be a text or a number", f'write {keys[-1]} = "..."')
         if isinstance(value, str) and "://" in value and _has_password(value):
             raise self._wrong(
@@ -156,7 +160,7 @@ class _Reading:
                 "leave it out of the address; for a proxy put all of it into the variable HTTPS_PROXY",
             )
         try:
-            option.type_cast_value(click.Context(click.Command("run")), value)
+            option.type_cast_value(click.Context(click.Command("run")), as_typed(value))
         except click.BadParameter as error:
             raise self._wrong(
                 keys, f"{keys[-1]}: {error.message}", "`bulk-upload run --help` explains it"
@@ -203,6 +207,10 @@ def _run_settings() -> Settings:
     if not isinstance(run, ServerCommand):
         raise TypeError("run is configured like other commands of a job")
     return run.settings()
+
+
+def _is_atom(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _has_password(address: str) -> bool:
