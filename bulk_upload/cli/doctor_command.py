@@ -8,6 +8,8 @@ import platform
 import shutil
 import sqlite3
 import ssl
+import sys
+import textwrap
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.network import Network
 
 _ANSWER_S_MAX = 15.0
+_HEAD_COLUMNS = 22
 _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
 
 
@@ -83,14 +86,24 @@ def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
             key: redaction.clean(text) if isinstance(text, str) else text for key, text in fields.items()
         }
         return json.dumps(clean) + "\n"
-    line = f"{one.verdict:<8} {one.name:<13} {printable(redaction.clean(one.words))}\n"
-    if one.remedy is None or one.verdict is Verdict.OK:
-        return line
-    return f"{line}{'':<22}  hint: {printable(redaction.clean(one.remedy))}\n"
+    lines = _wrapped(redaction.clean(one.words))
+    if one.remedy is not None and one.verdict is not Verdict.OK:
+        lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
+    heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
+    return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
+
+
+def _wrapped(words: str) -> list[str]:
+    """Return words as lines that leave room for the names of checks; one line where there is no terminal."""
+    if not sys.stdout.isatty():
+        return [printable(words)]
+    columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS - 3
+    return textwrap.wrap(printable(words), max(columns, 20), break_on_hyphens=False)
 
 
 def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction) -> Iterator[Check]:
     yield fine("versions", _versions())
+    yield fine("packages", _packages())
     path = current_configuration().path
     yield fine("settings", f"from {path}" if path else "no bulk-upload.toml is read")
     key = None
@@ -129,12 +142,13 @@ def _broken(name: str, error: BulkUploadError) -> Check:
 
 
 def _versions() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     machine = f"{platform.system()} {platform.release()}"
-    return (
-        f"bulk-upload {__version__}, Python {platform.python_version()}, {machine}, {packages}, "
-        f"SQLite {sqlite3.sqlite_version}, {ssl.OPENSSL_VERSION}"
-    )
+    return f"bulk-upload {__version__}, Python {platform.python_version()}, {machine}"
+
+
+def _packages() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"{packages}, SQLite {sqlite3.sqlite_version}, {ssl.OPENSSL_VERSION}"
 
 
 def _proxy(network: Network) -> Check:

@@ -35,7 +35,7 @@ def test_all_is_well(desk: Path) -> None:
         ended = run_here("doctor", "good.jsonl", SEEKR_BASE_URL=sandbox.url)
     assert (status, ended.status, ended.stderr) == (0, 0, "")
     assert set(verdicts) == {
-        "versions", "settings", "key", "proxy", "tls", "server", "key accepted", "clock", "descriptors", "ledger",
+        "versions", "packages", "settings", "key", "proxy", "tls", "server", "key accepted", "clock", "descriptors", "ledger",
         "disk",
     }  # fmt: skip
     assert {verdicts[name] for name in set(verdicts) - {"disk"}} == {"ok"}
