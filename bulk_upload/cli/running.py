@@ -16,10 +16,10 @@ import anyio
 
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.cli.run_log import LogRequest, run_log
+from bulk_upload.cli.run_records import run_ended, run_started
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
-from bulk_upload.core.log_records import RunEnded, RunStarted
 from bulk_upload.core.summary import Tally
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
@@ -34,7 +34,6 @@ from bulk_upload.report.results import ResultStream
 from bulk_upload.report.rows import RowFormat, save_rows
 from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
-from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +96,7 @@ class _Display:
 async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
     with run_log(request.log, lambda: _ledger_path(request)) as log:
-        log(_run_started(request))
+        log(run_started(request))
         return await _run_logged(request, log)
 
 
@@ -129,7 +128,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 )
     results_path = _save_mapping(request, result)
     elapsed_s = time.monotonic() - started
-    log(_run_ended(result, elapsed_s, results_path))
+    log(run_ended(result, elapsed_s, results_path))
     if results is not None and results.failure is not None:
         tell(
             f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
@@ -285,21 +284,6 @@ def _say_goodbye(
         tell(line)
 
 
-def _run_started(request: RunRequest) -> RunStarted:
-    endpoint = endpoint_of(
-        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
-    )
-    return RunStarted(
-        version=__version__,
-        pid=os.getpid(),
-        manifest=request.job.manifest,
-        endpoint=endpoint,
-        profile=request.profile.name,
-        team=request.team,
-        settings_from=request.settings_from,
-    )
-
-
 def _ledger_path(request: RunRequest) -> str:
     uploader = Uploader(
         # Only asked where the ledger lies.
@@ -309,18 +293,6 @@ def _ledger_path(request: RunRequest) -> str:
         allow_plain_http=request.allow_plain_http,
     )
     return uploader.ledger_path(request.job)
-
-
-def _run_ended(result: Result, elapsed_s: float, results_path: str | None) -> RunEnded:
-    return RunEnded(
-        exit_code=int(result.status),
-        exit_name=result.status.name,
-        states=result.states,
-        stop=None if result.stop is None else result.stop.reason,
-        elapsed_s=elapsed_s,
-        ledger=result.ledger,
-        results=results_path,
-    )
 
 
 def _snapshot(running: list[JobRun]) -> Snapshot:
