@@ -25,11 +25,12 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.network import Network
+    from bulk_upload.core.profile import Profile
     from bulk_upload.edge.ledger import JobFacts, Ledger
     from bulk_upload.engine.undoing import Undone
 
@@ -46,6 +47,7 @@ class JobLedger:
         stall_s: give a question up after so long without a byte.
         network: proxy and certificates.
         clock: time and chance.
+        profiles: by name, those that a ledger may be for.
 
     Raises LedgerUnusable and its kin, and UsageError.
     """
@@ -59,6 +61,7 @@ class JobLedger:
         stall_s: float = 60.0,
         network: Network = DIRECT,
         clock: Clock | None = None,
+        profiles: Mapping[str, Profile] = PROFILES,
     ) -> None:
         self._path = path
         self._clock = clock or SystemClock()
@@ -67,12 +70,12 @@ class JobLedger:
         self._stall_s = stall_s
         self.facts = facts_of(path)
         """Whose ledger it is."""
-        if self.facts.profile not in PROFILES:
+        if self.facts.profile not in profiles:
             raise LedgerMismatch(
                 f"the ledger is for the profile {self.facts.profile}, which this bulk-upload does not know",
-                hint="use the program that made it",
+                hint="run this where the bulk-upload.toml is that describes it, or name that with --config",
             )
-        self._profile = PROFILES[self.facts.profile]
+        self._profile = profiles[self.facts.profile]
         endpoint_of(self.facts.endpoint, allow_plain_http=allow_plain_http)
 
     @asynccontextmanager

@@ -64,6 +64,13 @@ def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **op
 
     Without an option it shows how the run stands. Uploads in flight go on during a pause. Each change holds at
     once, and the ledger records it with who asked for it. Exit code 7 says that no run is at work.
+
+    \b
+    Examples:
+      bulk-upload control manifest.ledger.db
+      bulk-upload control manifest.ledger.db --concurrency 8 --bandwidth 5MB/s
+      bulk-upload control manifest.ledger.db --pause
+      bulk-upload control manifest.ledger.db --resume
     """
     given = {
         name: options[name]

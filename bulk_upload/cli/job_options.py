@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.completing import profile_names
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import RETRY_WORDS
-from bulk_upload.core.profile import FLOW, PROFILES
+from bulk_upload.core.profile import FLOW
 from bulk_upload.errors import UsageError
-from bulk_upload.uploader import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from bulk_upload.uploader import Job
 
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
 
-_OPTIONS = (
+_ENDPOINT_OPTIONS = (
     click.option(
         "--base-url",
         type=WORD,
@@ -41,12 +43,17 @@ _OPTIONS = (
     ),
     click.option(
         "--profile",
-        type=click.Choice(sorted(PROFILES)),
-        default="flow",
+        type=WORD,
+        metavar="NAME",
+        shell_complete=profile_names,
+        default=FLOW.name,
         show_default=True,
-        help="The kind of API.",
+        help="The kind of API; bulk-upload.toml may describe others.",
     ),
     click.option("--ledger", type=WORD, metavar="FILE", help="The ledger (default: beside the manifest)."),
+)
+_OPTIONS = (
+    *_ENDPOINT_OPTIONS,
     click.option(
         "--root",
         type=WORD,
@@ -78,12 +85,22 @@ _OPTIONS = (
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    command = server_options(command)
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+    return _with(_OPTIONS, server_options(command))
+
+
+def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say which server and which ledger a job has, and how the server is reached."""
+    return _with(_ENDPOINT_OPTIONS, server_options(command))
+
+
+def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(tuple(options)), command)
 
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:
     """Return the job that a command's options mean."""
+    from bulk_upload.uploader import Job  # noqa: PLC0415 - help must not wait for an HTTP library
+
     names = (
         "ledger",
         "root",

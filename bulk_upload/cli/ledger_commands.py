@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.output import put, tell, writing_stdout
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
@@ -33,7 +34,7 @@ def ledger() -> None:
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
-@click.argument("ledger_path", metavar="LEDGER")
+@click.argument("ledger_path", metavar="LEDGER", shell_complete=file_names)
 @click.option(
     "--limit", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Rows to show."
 )
@@ -48,6 +49,10 @@ def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
     """Show path, purpose, status, file id and size of every entry as a table.
 
     A narrow terminal goes without purpose and size; file ids stay whole, so that they can be copied.
+
+    \b
+    Examples:
+      bulk-upload ledger show manifest.ledger.db --status rejected --limit 20
     """
     show_mapping(ledger_path, limit=limit, states=frozenset(map(EntryState, states)) or frozenset(EntryState))
 
@@ -102,7 +107,7 @@ def _fit(table: Table, console: Console) -> None:
 
 
 @ledger.command("export", short_help="Write one row an entry as CSV, JSON Lines or Parquet.")
-@click.argument("ledger_path", metavar="LEDGER")
+@click.argument("ledger_path", metavar="LEDGER", shell_complete=file_names)
 @click.option(
     "--format",
     "row_format",
@@ -123,7 +128,13 @@ def _fit(table: Table, console: Console) -> None:
     "--all-receipts", is_flag=True, help="Also receipts that a newer version of the file superseded."
 )
 def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool) -> None:
-    """Export one row for every entry, failed and doubtful ones included."""
+    """Export one row for every entry, failed and doubtful ones included.
+
+    \b
+    Examples:
+      bulk-upload ledger export manifest.ledger.db -o mapping.csv
+      bulk-upload ledger export manifest.ledger.db --format jsonl | jq -r .file_id
+    """
     form = RowFormat(row_format)
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_receipts=all_receipts)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bulk_upload.cli.configuration import current_configuration
 from bulk_upload.cli.output import tell
 from bulk_upload.cli.server_options import api_key_of, network_of
 from bulk_upload.errors import UsageError
@@ -25,6 +26,7 @@ def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
         network=network_of(options, facts_of(ledger).endpoint),
         allow_plain_http=options["allow_plain_http"],
         stall_s=options["stall"],
+        profiles=current_configuration().profiles,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bulk_upload.core.control import (
+from bulk_upload.core.caps import (
     BYTES_PER_S_MAX,
     BYTES_PER_S_MIN,
     CONCURRENCY_MAX,

@@ -10,9 +10,11 @@ import traceback
 from contextlib import suppress
 
 import click
+from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
-from bulk_upload.cli.output import tell
+from bulk_upload.cli.completing import COMPLETE_VARIABLE
+from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -30,6 +32,9 @@ COMMANDS = {
     "verify": "bulk_upload.cli.verify_command:verify",
     "undo": "bulk_upload.cli.undo_command:undo",
     "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
+    "doctor": "bulk_upload.cli.doctor_command:doctor",
+    "config": "bulk_upload.cli.config_command:config",
+    "completion": "bulk_upload.cli.completion_command:completion",
 }
 """Where each command lives; imported only when it is asked for, so that `--help` is quick."""
 
@@ -45,6 +50,9 @@ _SUMMARIES = {
     "verify": "Ask the server whether every receipt still holds.",
     "undo": "Delete at the server what a job uploaded; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
+    "doctor": "Check key, server, certificates, clock and disk; send nothing.",
+    "config": "Show each setting and where its value comes from.",
+    "completion": "Print the script that lets bash, zsh or fish complete.",
 }
 
 READER_LEFT = 128 + signal.SIGPIPE
@@ -118,8 +126,11 @@ def _prepare_streams() -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Run the command that `arguments` name, say what is wrong if something is, and return its exit code."""
+    speak_with(None)
     try:
         _require_current_folder()
+        if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:
+            return shell_complete(bulk_upload, {}, "bulk-upload", COMPLETE_VARIABLE, asked)
         result = bulk_upload(arguments, prog_name="bulk-upload", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -155,6 +166,8 @@ def _require_current_folder() -> None:
 
 def show_error(error: BulkUploadError) -> ExitStatus:
     """Print what is wrong and what to do about it; return the exit code that goes with it."""
+    if failed(error):
+        return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.findings import findings_lines  # noqa: PLC0415 - only this path needs it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -13,6 +13,8 @@ from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from bulk_upload.errors import BulkUploadError
 
 COLUMNS_MAX = 100
 COLUMNS_MIN = 40
@@ -30,10 +32,38 @@ def hide(key: str) -> None:
         _hidden.add(key)
 
 
+class Voice(Protocol):
+    """Says otherwise what would be lines for people: a program reads them."""
+
+    def say(self, text: str) -> None:
+        """Say what would be a line."""
+
+    def fail(self, error: BulkUploadError) -> None:
+        """Say why the command ends."""
+
+
+_voices: list[Voice] = []
+
+
+def speak_with(voice: Voice | None) -> None:
+    """Let a voice say everything from now on; None speaks to people again."""
+    _voices[:] = [] if voice is None else [voice]
+
+
+def failed(error: BulkUploadError) -> bool:
+    """Let the voice say why the command ends; return False where people are to be told."""
+    for voice in _voices:
+        voice.fail(error)
+    return bool(_voices)
+
+
 def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
     for key in _hidden:
         text = text.replace(key, "[key]")
+    for voice in _voices:
+        voice.say(text)
+        return
     with suppress(OSError):
         click.echo(text, err=True)
 

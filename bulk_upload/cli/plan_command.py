@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.configuration import profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import JobCommand
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.plan import Step
-from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.uploader import Uploader
 
@@ -34,8 +36,8 @@ _REASONS_SHOWN_MAX = 5
 _LINES_PER_WRITE = 1000
 
 
-@click.command("plan", context_settings=JOB_CONTEXT)
-@click.argument("manifest")
+@click.command("plan", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument("manifest", shell_complete=file_names)
 @job_options
 @click.option(
     "--list",
@@ -44,12 +46,19 @@ _LINES_PER_WRITE = 1000
     help="Print a JSON line for every entry; the summary then goes to stderr.",
 )
 def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
-    """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key."""
+    """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key.
+
+    \b
+    Examples:
+      bulk-upload plan manifest.jsonl
+      bulk-upload plan --job nightly
+      bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
+    """
     uploader = Uploader(
         # A plan sends nothing; the key is only asked for when something is sent.
         api_key="unused",
         base_url=options["base_url"],
-        profile=PROFILES[options["profile"]],
+        profile=profile_named(options["profile"]),
         team=options["team"],
         settings=RunSettings(retry=retry_of(options["retry"])),
         allow_plain_http=options["allow_plain_http"],

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.configuration import current_configuration
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.cli.units import DURATION, WORD
@@ -40,7 +43,7 @@ The ways out:
 
 
 @click.group("resolve", cls=SuggestingGroup, invoke_without_command=True)
-@click.argument("ledger")
+@click.argument("ledger", shell_complete=file_names)
 @click.pass_context
 def resolve(ctx: click.Context, ledger: str) -> int:
     """Show the entries of LEDGER that are in doubt, and settle them.
@@ -48,6 +51,13 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     The server may have the files of these: they were sent, and no answer that can be believed came back. Without a
     command they are listed, and the exit code is 4 if there are any. Each command asks first (--yes: does not), and
     records in the ledger who decided what.
+
+    \b
+    Examples:
+      bulk-upload resolve manifest.ledger.db
+      bulk-upload resolve manifest.ledger.db reconcile --yes
+      bulk-upload resolve manifest.ledger.db adopt a.jsonl file-1f
+      bulk-upload resolve manifest.ledger.db resend a.jsonl
     """
     ctx.obj = ledger
     if ctx.invoked_subcommand is not None:
@@ -60,7 +70,9 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     return ExitStatus.IN_DOUBT if doubts else ExitStatus.DONE
 
 
-@resolve.command("reconcile", short_help="Ask the server's list about every entry in doubt.")
+@resolve.command(
+    "reconcile", cls=ServerCommand, short_help="Ask the server's list about every entry in doubt."
+)
 @click.option(
     "--settle",
     type=DURATION,
@@ -76,7 +88,7 @@ def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> in
     return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, yes)
 
 
-@resolve.command("adopt", short_help="Make the server's file ID the one of PATH.")
+@resolve.command("adopt", cls=ServerCommand, short_help="Make the server's file ID the one of PATH.")
 @click.argument("path")
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
@@ -98,11 +110,16 @@ def _deciding(decision: Decision, words: str) -> click.Command:
         if bool(paths) == every:
             raise UsageError(f"{decision} needs one PATH or more, or --all", hint="not both")
         # Nothing is asked or sent: the key plays no part.
-        job = JobLedger(ledger, api_key="unused", allow_plain_http=True)
+        job = JobLedger(
+            ledger,
+            api_key="unused",
+            allow_plain_http=True,
+            profiles=current_configuration().profiles,
+        )
         return anyio.run(_decide, job, decision, paths, purpose, yes)
 
     command.__doc__ = words
-    return click.command(decision.value)(command)
+    return click.command(decision.value, cls=ServerCommand)(command)
 
 
 resolve.add_command(

@@ -6,9 +6,10 @@ import shlex
 import sys
 from typing import Any
 
-import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import (
     JOB_CONTEXT,
     job_of,
@@ -16,18 +17,18 @@ from bulk_upload.cli.job_options import (
     retry_of,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
-from bulk_upload.cli.running import RunRequest, run_and_report
+from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
+from bulk_upload.cli.sections import JobCommand
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
-from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
 
-class _Run(click.Command):
+class _Run(JobCommand):
     """The command whose help ends with what its exit codes mean."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -42,13 +43,13 @@ _VARIABLES = [
     (KEY_VARIABLE, "The API key."),
     (
         "BULK_UPLOAD_...",
-        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options on the command line win.",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options win; bulk-upload.toml does not.",
     ),
 ]
 
 
 @click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
-@click.argument("manifest")
+@click.argument("manifest", shell_complete=file_names)
 @job_options
 @click.option(
     "--concurrency",
@@ -139,12 +140,45 @@ _VARIABLES = [
 )
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Tell each accepted entry and each retry too; -vv: each request. With --log-file: there.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice([TEXT, JSON]),
+    default=TEXT,
+    show_default=True,
+    help="json: JSON Lines of events on stderr in place of words, or in --log-file.",
+)
+@click.option("--log-file", type=WORD, metavar=f"FILE|{BESIDE}", help=LOG_FILE_HELP)
 def run(manifest: str, **options: Any) -> int:
     """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
 
     The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
     up in <manifest stem>.results.csv beside the ledger.
+
+    \b
+    Examples:
+      bulk-upload run manifest.jsonl
+      bulk-upload run manifest.jsonl --deadline 6h --quiet
+      bulk-upload run manifest.jsonl --retry rejected,failed
+      bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
+      bulk-upload run --job nightly --log-format json --log-file beside
     """
+    import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
+
+    from bulk_upload.cli.running import RunRequest, run_and_report  # noqa: PLC0415
+
+    log = LogRequest(
+        form=options["log_format"],
+        file=options["log_file"],
+        verbosity=options["verbose"],
+        quiet=options["quiet"],
+    )
+    speak_as_asked(log)
     errors_max, errors_share = options["max_errors"] or (None, None)
     settings = RunSettings(
         concurrency=options["concurrency"],
@@ -161,10 +195,10 @@ def run(manifest: str, **options: Any) -> int:
         retry=retry_of(options["retry"]),
         hashing=options["hash_"] == "sha256",
     )
-    profile = PROFILES[options["profile"]]
+    profile = profile_named(options["profile"])
     request = RunRequest(
         job=job_of(manifest, options),
-        api_key=api_key_of(options),
+        api_key=log.redaction.learning(api_key_of(options)),
         base_url=options["base_url"],
         profile=profile,
         network=network_of(options, options["base_url"] or profile.base_url),
@@ -177,6 +211,8 @@ def run(manifest: str, **options: Any) -> int:
         results=options["results"],
         live=not options["no_progress"],
         quiet=options["quiet"],
+        log=log,
+        settings_from=current_configuration().path,
         command=shlex.join(["bulk-upload", *sys.argv[1:]]),
     )
     raise_descriptor_limit()

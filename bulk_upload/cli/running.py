@@ -8,13 +8,15 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from bulk_upload.cli.output import tell, told_columns
+from bulk_upload.cli.run_log import LogRequest, run_log
+from bulk_upload.cli.run_records import run_ended, run_started
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
@@ -26,15 +28,18 @@ from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import LedgerUnusable, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
+from bulk_upload.report.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.lines import LineProgress
 from bulk_upload.report.results import ResultStream
 from bulk_upload.report.rows import RowFormat, save_rows
+from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.events import Event
+    from bulk_upload.core.log_records import Record
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
@@ -51,7 +56,8 @@ _SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
 class RunRequest:
     """What the command line asks for.
 
-    `command` is what a person types to run the same job again; `listeners` hear every event after the display.
+    `command` is what a person types to run the same job again; `listeners` hear every event after the display;
+    `settings_from` names the file that settings came from; `log` says what becomes of the log.
     """
 
     job: Job
@@ -70,6 +76,12 @@ class RunRequest:
     quiet: bool
     command: str
     listeners: tuple[Callable[[Event], None], ...] = ()
+    settings_from: str | None = None
+    log: LogRequest = field(default_factory=LogRequest)
+
+    def says_goodbye(self, status: ExitStatus) -> bool:
+        """Whether people are told how the run ended."""
+        return not self.log.replaces_words and (not self.quiet or status is not ExitStatus.DONE)
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
@@ -85,8 +97,14 @@ class _Display:
 
 async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
+    with run_log(request.log, lambda: _ledger_path(request)) as log:
+        log(run_started(request))
+        return await _run_logged(request, log)
+
+
+async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
     tally = Tally()
-    listeners: list[Callable[[Event], None]] = [tally.add]
+    listeners: list[Callable[[Event], None]] = [tally.add, log]
     running: list[JobRun] = []
     started = time.monotonic()
     with ExitStack() as displays:
@@ -109,15 +127,19 @@ async def run_and_report(request: RunRequest) -> int:
             run = uploader.run(request.job)
             running.append(run)
             with staged_signals(_stages(run, display.say)):
-                result = await _with_ticks(run, display.tick)
+                result = await _with_ticks(
+                    run, display.tick, lambda: log(progress_of(tally, _snapshot(running)))
+                )
     results_path = _save_mapping(request, result)
+    elapsed_s = time.monotonic() - started
+    log(run_ended(result, elapsed_s, results_path))
     if results is not None and results.failure is not None:
         tell(
             f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
         )
         tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them anew")
-    if not request.quiet or result.status is not ExitStatus.DONE:
-        _say_goodbye(request, tally, result, time.monotonic() - started, results_path)
+    if request.says_goodbye(result.status):
+        _say_goodbye(request, tally, result, elapsed_s, results_path)
     return int(result.status)
 
 
@@ -148,7 +170,7 @@ def _add_progress(
     snapshot: Callable[[], Snapshot],
 ) -> _Display:
     """Add the display that fits where stderr goes."""
-    if request.quiet:
+    if request.quiet or request.log.replaces_words:
         return _Display(tick=lambda: None, say=tell)
     if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
@@ -165,7 +187,17 @@ def _add_progress(
         lines = LineProgress(tell, snapshot, time.monotonic)
         display = _Display(tick=lines.tick, say=tell)
         listeners += [_heading(request, display.say), lines.on_event]
+    if request.log.verbosity and request.log.file is None:
+        listeners.append(_verbosely(display.say, request.log.verbosity))
     return display
+
+
+def _verbosely(say: Callable[[str], None], verbosity: int) -> Callable[[Event], None]:
+    def on_event(event: Event) -> None:
+        if line := verbose_line(event, verbosity):
+            say(line)
+
+    return on_event
 
 
 def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event], None]:
@@ -177,6 +209,8 @@ def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event
 
     def on_event(event: Event) -> None:
         if isinstance(event, PlanMade):
+            if request.settings_from is not None:
+                say(printable(f"settings: {request.settings_from}"))
             say(printable(f"server: {endpoint}{team}"))
 
     return on_event
@@ -187,14 +221,15 @@ def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
         hear(event)
 
 
-async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
-    async def ticking() -> None:
+async def _with_ticks(run: JobRun, tick: Callable[[], None], now_and_then: Callable[[], None]) -> Result:
+    async def repeating(every_s: float, call: Callable[[], None]) -> None:
         while True:
-            await anyio.sleep(1.0)
-            tick()
+            await anyio.sleep(every_s)
+            call()
 
     async with plain_task_group() as tasks:
-        tasks.start_soon(ticking)
+        tasks.start_soon(repeating, 1.0, tick)
+        tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
         result = await run
         tasks.cancel_scope.cancel()
     return result
@@ -251,6 +286,17 @@ def _say_goodbye(
     )
     for line in lines:
         tell(line)
+
+
+def _ledger_path(request: RunRequest) -> str:
+    uploader = Uploader(
+        # Only asked where the ledger lies.
+        api_key="unused",
+        base_url=request.base_url,
+        profile=request.profile,
+        allow_plain_http=request.allow_plain_http,
+    )
+    return uploader.ledger_path(request.job)
 
 
 def _snapshot(running: list[JobRun]) -> Snapshot:

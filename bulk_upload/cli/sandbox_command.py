@@ -69,6 +69,12 @@ def sandbox(
       storm           a preset; others: ambiguous, liar, harsh
       budget=2        a setting; the options below say the same
     docs/sandbox.md shows every fault with an example.
+
+    \b
+    Examples:
+      bulk-upload sandbox
+      bulk-upload sandbox --faults storm --journal journal.jsonl
+      bulk-upload sandbox --port 0 --dir uploads --key my-test-key
     """
     given: dict[str, Any] = {field: value for field, value in settings.items() if value is not None}
     faults = replace(parse_faults(fault_text), **given)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.core.display import printable
 from bulk_upload.core.globs import Glob, PurposeMap
 from bulk_upload.core.manifest_jsonl import jsonl_line
@@ -29,7 +30,7 @@ _EXAMPLES_MAX = 5
 
 
 @click.command("scan")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=file_names)
 @click.option(
     "--map",
     "mappings",
@@ -51,6 +52,7 @@ _EXAMPLES_MAX = 5
     "--output",
     metavar="FILE",
     default=STANDARD_OUTPUT,
+    shell_complete=file_names,
     help="Write the manifest there (default: stdout).",
 )
 def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:
@@ -62,6 +64,11 @@ def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], ou
       --map 'corpus/**=PURPOSE'    everything in corpus, folders in it included
 
     Hidden files, ledgers and results are passed over. The end of the output shows the command that uploads.
+
+    \b
+    Examples:
+      bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
+      bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
     purposes = PurposeMap.parse(mappings)
     exclude = [Glob(pattern) for pattern in exclusions]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.output import put
 from bulk_upload.core.display import human_bytes, human_seconds, printable
 from bulk_upload.core.model import EntryState
@@ -39,11 +40,15 @@ _ADVICE = {
 
 
 @click.command("status")
-@click.argument("ledger")
+@click.argument("ledger", shell_complete=file_names)
 def status(ledger: str) -> None:
     """Show where the job of LEDGER stands; works while a run is going on.
 
     The exit code is 0 whatever the job's state is.
+
+    \b
+    Examples:
+      bulk-upload status manifest.ledger.db
     """
     with LedgerReader(ledger) as reader:
         for line in _lines(reader):

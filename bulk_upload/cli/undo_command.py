@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 _DUPLICATES = "duplicates"
 
 
-@click.command("undo")
-@click.argument("ledger")
+@click.command("undo", cls=ServerCommand)
+@click.argument("ledger", shell_complete=file_names)
 @click.option(
     "--only",
     type=click.Choice([Scope.SUPERSEDED.value, _DUPLICATES]),
@@ -45,6 +47,11 @@ def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: 
     Each file is looked up before it is deleted, and left alone if it is not what was sent. Each deletion is recorded
     before it is asked for and when it is done: the same command again goes on where it was interrupted. Entries
     whose file was deleted are pending then; the next run would upload them again.
+
+    \b
+    Examples:
+      bulk-upload undo manifest.ledger.db --dry-run
+      bulk-upload undo manifest.ledger.db --only superseded
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(_undo, job, ledger, only, dry_run, yes)

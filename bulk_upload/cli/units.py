@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from bulk_upload.cli.completing import file_names
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _PART = re.compile(r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|m|h|d)", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern.replace('?P<value>', '?:').replace('?P<unit>', '?:')})+", re.ASCII)
@@ -23,6 +28,13 @@ class Word(click.ParamType[str]):
         if not str(value).strip():
             self.fail("it is empty; is a shell variable not set?", param, ctx)
         return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer files for an option whose help says FILE or DIR."""
+        names_file = not {"FILE", "DIR"}.isdisjoint((param.metavar or "").split("|"))
+        return file_names(ctx, param, incomplete) if names_file else []
 
 
 class Duration(click.ParamType[float]):

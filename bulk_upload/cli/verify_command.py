@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import printable
 from bulk_upload.core.verify import DifferenceKind
@@ -30,8 +32,8 @@ _REMEDIES = {
 }
 
 
-@click.command("verify")
-@click.argument("ledger")
+@click.command("verify", cls=ServerCommand)
+@click.argument("ledger", shell_complete=file_names)
 @click.option(
     "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
 )
@@ -43,6 +45,12 @@ def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
     Each difference is a line on standard output: a file that is missing, renamed, resized, for another purpose or
     (--content) of other content; and files of the server that look like this job's but are in no receipt,
     duplicates and orphans. The exit code is 6 when there is any difference, 0 when there is none.
+
+    \b
+    Examples:
+      bulk-upload verify manifest.ledger.db
+      bulk-upload verify manifest.ledger.db --json > differences.jsonl
+      bulk-upload verify manifest.ledger.db --content
     """
     return anyio.run(_verify, job_ledger_of(ledger, options), content, as_json)
 

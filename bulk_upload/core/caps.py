@@ -10,6 +10,17 @@ from bulk_upload.core.timetable import rate_text
 if TYPE_CHECKING:
     from bulk_upload.core.timetable import Timetable
 
+CONCURRENCY_MAX = 1024
+"""The most uploads in flight that anybody may ask for."""
+
+STARTS_PER_S_MAX = 1e6
+STARTS_PER_S_MIN = 1 / 3600
+BYTES_PER_S_MIN = 1000.0
+"""Less would take minutes for a single piece of a body, longer than servers wait."""
+
+BYTES_PER_S_MAX = 1e15
+SPANS_MAX = 48
+
 IN_FLIGHT_MAX = 256
 """As many uploads as a run ever has in flight by itself; a person may allow more."""
 

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bulk_upload.core.caps import (
+    BYTES_PER_S_MAX,
+    BYTES_PER_S_MIN,
+    CONCURRENCY_MAX,
+    SPANS_MAX,
+    STARTS_PER_S_MAX,
+    STARTS_PER_S_MIN,
+)
 from bulk_upload.core.timetable import MINUTES_A_DAY, Span, Timetable
 
 if TYPE_CHECKING:
     from bulk_upload.core.caps import Caps
 
-CONCURRENCY_MAX = 1024
-"""The most uploads in flight that anybody may ask for."""
-
-STARTS_PER_S_MAX = 1e6
-STARTS_PER_S_MIN = 1 / 3600
-BYTES_PER_S_MIN = 1000.0
-"""Less would take minutes for a single piece of a body, longer than servers wait."""
-
-BYTES_PER_S_MAX = 1e15
-SPANS_MAX = 48
 MESSAGE_BYTES_MAX = 16 * 1024
 """The longest line of either side."""
 

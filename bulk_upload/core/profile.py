@@ -10,7 +10,9 @@ class Profile:
     """The contract of one kind of Files API.
 
     `files_path` answers uploads (`method`) and, when `can_list`, lists with GET. `keeps_names` says that a
-    listed `filename` is the name that was sent: without it a list cannot decide what is in doubt.
+    listed `filename` is the name that was sent: without it a list cannot decide what is in doubt. `id_field` says
+    where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
+    describes the file. Lists hold such objects in `data`.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Profile:
     keeps_names: bool
     list_page: int
     size_limit_bytes: int | None = None
+    id_field: str = "id"
 
 
 FLOW = Profile(

@@ -42,7 +42,13 @@ def is_file_id(value: object) -> bool:
 
 
 def decipher(
-    *, status: int, headers: Mapping[str, str], body: bytes, sent: SentBody, now_utc_s: float
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    sent: SentBody,
+    now_utc_s: float,
+    id_field: str = "id",
 ) -> Outcome:
     """Return what a complete, well-formed HTTP answer means.
 
@@ -50,7 +56,8 @@ def decipher(
     """
     request_id = _request_id(headers)
     if 200 <= status < 300:
-        return _success(status, body, sent, request_id, allowance(headers, now_utc_s=now_utc_s))
+        quota = allowance(headers, now_utc_s=now_utc_s)
+        return _success(status, body, sent, request_id=request_id, quota=quota, id_field=id_field)
     if 300 <= status < 400:
         return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
     reason = reason_of(status, body)
@@ -82,7 +89,13 @@ def lost_answer(sent: SentBody, reason: str, *, connection_lost: bool = False) -
 
 
 def _success(
-    status: int, body: bytes, sent: SentBody, request_id: str | None, quota: Allowance | None
+    status: int,
+    body: bytes,
+    sent: SentBody,
+    *,
+    request_id: str | None,
+    quota: Allowance | None,
+    id_field: str,
 ) -> Outcome:
     def doubt(reason: str, candidate_id: str | None = None) -> InDoubt:
         return InDoubt(
@@ -98,12 +111,13 @@ def _success(
     answer = _json_object(body)
     if answer is None:
         return doubt("the success answer is not a JSON object")
-    file_id = answer.get("id")
+    described = _described(answer, id_field)
+    file_id = described.get(_id_name(id_field))
     if not isinstance(file_id, str) or not is_file_id(file_id):
         return doubt("the success answer has no usable file id")
     if not sent.complete:
         return doubt("the server reported success before the body was complete", file_id)
-    listed = listed_file(answer, file_id)
+    listed = listed_file(described, file_id)
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
         return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
     return Accepted(
@@ -140,7 +154,7 @@ def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
     )
 
 
-def listed_files(body: bytes) -> list[ListedFile] | None:
+def listed_files(body: bytes, *, id_field: str = "id") -> list[ListedFile] | None:
     """Return the files of one list answer, or None where it is not a list answer.
 
     Members without a usable id are left out: nothing can be adopted from them.
@@ -149,17 +163,32 @@ def listed_files(body: bytes) -> list[ListedFile] | None:
     data = answer.get("data") if answer is not None else None
     if not isinstance(data, list):
         return None
+    name = _id_name(id_field)
     return [
-        listed_file(one, one["id"]) for one in data if isinstance(one, dict) and is_file_id(one.get("id"))
+        listed_file(one, one[name]) for one in data if isinstance(one, dict) and is_file_id(one.get(name))
     ]
 
 
-def looked_up_file(body: bytes) -> ListedFile | None:
+def looked_up_file(body: bytes, *, id_field: str = "id") -> ListedFile | None:
     """Return the file of one look-up answer, or None where it is not one."""
     answer = _json_object(body)
-    if answer is None or not is_file_id(answer.get("id")):
-        return None
-    return listed_file(answer, answer["id"])
+    described = {} if answer is None else _described(answer, id_field)
+    file_id = described.get(_id_name(id_field))
+    return listed_file(described, file_id) if isinstance(file_id, str) and is_file_id(file_id) else None
+
+
+def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:
+    """Return the object in an answer that describes the file: the one that has its id."""
+    for name in id_field.split(".")[:-1]:
+        inner = answer.get(name)
+        if not isinstance(inner, dict):
+            return {}
+        answer = inner
+    return answer
+
+
+def _id_name(id_field: str) -> str:
+    return id_field.rpartition(".")[2]
 
 
 def reason_of(status: int, body: bytes) -> str:

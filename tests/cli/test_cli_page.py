@@ -26,14 +26,16 @@ Every error says what is wrong and where, and then, after `hint:`, what to do.
 
 ## Settings
 
-Options win over environment variables, variables over defaults. An empty variable counts as none.
+Options win over environment variables, variables over [`bulk-upload.toml`](configuration.md), the file over
+defaults. An empty variable counts as none.
 
 | variable | is |
 |---|---|
 | `SEEKR_API_KEY` | the API key; `--api-key-file` wins. There is no option for the key itself: others can see a command line |
-| `SEEKR_BASE_URL` | `--base-url` of `run` and `plan` |
-| `SEEKR_TEAM_ID` | `--team` of `run` and `plan` |
-| `BULK_UPLOAD_OPTION` | any option of `run` and `plan`: `BULK_UPLOAD_MAX_ATTEMPTS=3` is `--max-attempts 3`, `BULK_UPLOAD_QUIET=1` is `--quiet` |
+| `SEEKR_BASE_URL` | `--base-url` of `run`, `plan` and `doctor` |
+| `SEEKR_TEAM_ID` | `--team` of `run`, `plan` and `doctor` |
+| `BULK_UPLOAD_CONFIG` | `--config` of every command that has it |
+| `BULK_UPLOAD_OPTION` | any option of `run`, `plan` and `doctor`: `BULK_UPLOAD_MAX_ATTEMPTS=3` is `--max-attempts 3`, `BULK_UPLOAD_QUIET=1` is `--quiet` |
 | `BULK_UPLOAD_COMMAND_OPTION` | any option of another command: `BULK_UPLOAD_LEDGER_SHOW_LIMIT=20` |
 
 A duration is a number with `ms`, `s`, `m`, `h` or `d`, several in a row (`1h30m`), or bare seconds.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,12 +91,13 @@ def test_version() -> None:
     assert run_here("--version") == ended
 
 
-def test_help_is_quick() -> None:
-    """`--help` loads neither the HTTP client nor what draws: a person who looks something up does not wait."""
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["config", "show", "--help"]])
+def test_help_is_quick(words: list[str]) -> None:
+    """Help loads neither the HTTP client nor what draws: a person who looks something up does not wait."""
     script = (
         "import json, sys\n"
         "from bulk_upload.cli.main import status_of\n"
-        "status = status_of(['--help'])\n"
+        f"status = status_of({words!r})\n"
         "print(json.dumps([status, sorted(sys.modules)]))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -102,3 +105,37 @@ def test_help_is_quick() -> None:
     assert status == 0
     assert "bulk_upload.cli.main" in modules
     assert not {"aiohttp", "rich", "asyncio", "sqlite3", "anyio", "msgspec", "tenacity"} & set(modules)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_teaches_with_commands_that_parse(path: tuple[str, ...]) -> None:
+    """Every command shows lines to type, and each of them is understood by the command it names."""
+    examples = re.findall(r"^ {2,}(?:\d\. )?(bulk-upload .*)$", COMMANDS[path].help or "", re.MULTILINE)
+    own = [one for one in examples if one.startswith(f"bulk-upload {path[0]} ")]
+    if path not in NO_EXAMPLE:
+        assert own, "no example"
+    for example in own:
+        words = shlex.split(example.partition(" | ")[0].partition(" > ")[0])[1:]
+        assert parses(words), example
+
+
+NO_EXAMPLE = {
+    ("demo",), ("ledger",), ("config",), *(path for path in COMMANDS if path[:1] == ("resolve",) and len(path) > 1),
+}  # fmt: skip
+"""Commands that take no arguments, or whose group shows how they are used."""
+
+
+def parses(words: list[str]) -> bool:
+    """Whether a line is taken by the parser of the command it names; nothing runs."""
+    command: click.Command = bulk_upload
+    context = click.Context(bulk_upload, info_name="bulk-upload")
+    while isinstance(command, click.Group):
+        if command.name == "resolve" and len(words) > 1:
+            del words[0]
+        _, inner, words = command.resolve_command(context, words)
+        assert inner is not None
+        command = inner
+        if command.name == "resolve" and len(words) == 1:
+            break
+    command.make_parser(context).parse_args(list(words))
+    return True

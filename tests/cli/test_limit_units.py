@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
-from bulk_upload.core.control import BYTES_PER_S_MAX, BYTES_PER_S_MIN, STARTS_PER_S_MAX, STARTS_PER_S_MIN
+from bulk_upload.core.caps import BYTES_PER_S_MAX, BYTES_PER_S_MIN, STARTS_PER_S_MAX, STARTS_PER_S_MIN
 from bulk_upload.core.timetable import Span, Timetable, bandwidth_text, rate_text
 
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.caps import Caps
+from bulk_upload.core.caps import SPANS_MAX, Caps
 from bulk_upload.core.control import (
     MESSAGE_BYTES_MAX,
-    SPANS_MAX,
     ControlAnswer,
     ControlRequest,
     ControlStatus,

@@ -25,7 +25,7 @@ PURE_MODULES = frozenset(
     {
         "__future__", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "fnmatch", "functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math",
-        "msgspec", "operator", "re", "string", "typing", "unicodedata", "urllib.parse",
+        "msgspec", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})

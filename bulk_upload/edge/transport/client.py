@@ -99,6 +99,7 @@ class Transport:
                 authorization=self._authorization,
                 clock=self._clock,
                 on_headers=self._note_clock,
+                id_field=self._settings.profile.id_field,
             )
             try:
                 with self._watchdog.running():
@@ -218,6 +219,7 @@ class Transport:
             body=answer,
             sent=sent_body(shipment, body),
             now_utc_s=self._clock.utc_s(),
+            id_field=self._settings.profile.id_field,
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)

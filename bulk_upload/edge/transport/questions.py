@@ -63,6 +63,7 @@ class Questions:
         authorization: makes headers of a key.
         clock: tells a Retry-After date's distance.
         on_headers: hears the headers of every answer.
+        id_field: where an answer has a file's id.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Questions:
         authorization: Callable[[Secret], dict[str, str]],
         clock: Clock,
         on_headers: Callable[[Mapping[str, str]], None],
+        id_field: str = "id",
     ) -> None:
         self._session = session
         self._files_url = files_url
@@ -85,6 +87,7 @@ class Questions:
         self._authorization = authorization
         self._clock = clock
         self._on_headers = on_headers
+        self._id_field = id_field
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the server's list, newest first. Raises Unanswered."""
@@ -97,7 +100,7 @@ class Questions:
         what = "the server's list"
         async with self._asked("GET", self._files_url.with_query(query), what) as response:
             body = await self._read(response, LIST_BYTES_MAX, what)
-        files = listed_files(body) if response.status == 200 else None
+        files = listed_files(body, id_field=self._id_field) if response.status == 200 else None
         if files is None:
             raise self._unusable(response, body, what)
         told = (listed_without_secret(one, self._credentials) for one in files)
@@ -110,7 +113,7 @@ class Questions:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
         if response.status == 404:
             return None
-        file = looked_up_file(body) if response.status == 200 else None
+        file = looked_up_file(body, id_field=self._id_field) if response.status == 200 else None
         if file is None or file.file_id != file_id:
             raise self._unusable(response, body, what)
         return listed_without_secret(file, self._credentials)

@@ -1,0 +1,220 @@
+"""Reads bulk-upload.toml and checks all of it, with the line of what is wrong, before any of it counts."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from bulk_upload.cli.configuration import FILE_NAME, Configuration, as_typed
+from bulk_upload.core.display import printable
+from bulk_upload.core.profile import PROFILES, Profile
+from bulk_upload.core.profile_table import ProfileFlaw, profile_of
+from bulk_upload.core.redaction import SECRET_CHARS_MIN
+from bulk_upload.core.toml_lines import line_of
+from bulk_upload.core.wording import did_you_mean
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bulk_upload.cli.configuration import Settings
+
+_NO_FILE = "none"
+_TABLES = ("defaults", "profiles", "jobs")
+_BYTES_MAX = 1024 * 1024
+_SECRET_KEYS = frozenset(
+    {"api-key", "apikey", "key", "password", "passwd", "secret", "token", "seekr-api-key", "bearer"}
+)
+
+
+def configuration_for(named: str | None) -> Configuration:
+    """Return what the named file says, else the one in the current folder. Raises UsageError for what is wrong."""
+    if named == _NO_FILE or (named is None and not os.path.exists(FILE_NAME)):
+        return Configuration()
+    path = FILE_NAME if named is None else named
+    return configuration_of(path, _read(path, trusted=named is not None))
+
+
+def configuration_of(path: str, text: str) -> Configuration:
+    """Return what a text says that stands in the file at `path`. Raises UsageError for what is wrong."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"{printable(path)} is not TOML: {printable(str(error))}", hint="https://toml.io shows the format"
+        ) from None
+    return _Reading(path, text, tables).configuration()
+
+
+def _read(path: str, *, trusted: bool) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if not trusted:
+                _require_own(path, status)
+            text = file.read(_BYTES_MAX + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"cannot read {printable(path)}: {reason}", hint="name another with --config FILE"
+        ) from None
+    if len(text) > _BYTES_MAX:
+        raise UsageError(f"{printable(path)} is larger than 1 MiB", hint="name another with --config FILE")
+    return text
+
+
+def _require_own(path: str, status: os.stat_result) -> None:
+    """Refuse a file that somebody else may have put here: it says where the key goes."""
+    if status.st_uid not in (0, os.getuid()) or status.st_mode & stat.S_IWOTH:
+        raise UsageError(
+            f"{path} in this folder belongs to, or can be written by, somebody else",
+            hint=f"if you trust it pass --config {path}, else --config none: it decides where the key goes",
+        )
+
+
+class _Reading:
+    """Checks everything a file says before any of it counts."""
+
+    def __init__(self, path: str, text: str, tables: dict[str, Any]) -> None:
+        self._path = path
+        self._text = text
+        self._tables = tables
+
+    def configuration(self) -> Configuration:
+        """Return what the file says. Raises UsageError for the first thing that is wrong."""
+        self._refuse_secrets(self._tables, ())
+        for name, table in self._tables.items():
+            if name not in _TABLES:
+                what = (
+                    f"there is no table [{name}]" if isinstance(table, dict) else f"{name!r} is in no table"
+                )
+                near = did_you_mean(name, _TABLES)
+                raise self._wrong((name,), what, f"{near}Tables: [defaults], [profiles.NAME], [jobs.NAME]")
+        settings = _run_settings()
+        defaults = self._table("defaults")
+        self._check_settings(("defaults",), defaults, settings)
+        jobs = self._tables_of("jobs")
+        for name, job in jobs.items():
+            self._check_job(name, job, settings)
+        profiles = {name: self._profile(name, table) for name, table in self._tables_of("profiles").items()}
+        return Configuration(
+            path=self._path, text=self._text, defaults=defaults, jobs=jobs, profiles={**PROFILES, **profiles}
+        )
+
+    def _table(self, name: str) -> dict[str, Any]:
+        table = self._tables.get(name, {})
+        if not isinstance(table, dict):
+            raise self._wrong((name,), f"{name} must be a table", f"write [{name}] on a line of its own")
+        return table
+
+    def _tables_of(self, name: str) -> dict[str, dict[str, Any]]:
+        found = self._table(name)
+        for inner, table in found.items():
+            if not isinstance(table, dict):
+                raise self._wrong((name, inner), f"{inner!r} is no table", f"write [{name}.NAME] above it")
+        return found
+
+    def _check_job(self, name: str, job: dict[str, Any], settings: Settings) -> None:
+        keys = ("jobs", name)
+        manifest = job.get("manifest")
+        if manifest is None:
+            raise self._wrong(keys, f"the job {name!r} lacks a manifest", 'add manifest = "FILE"')
+        if not isinstance(manifest, str) or not manifest.strip():
+            raise self._wrong((*keys, "manifest"), "manifest must be a text", 'write manifest = "FILE"')
+        options = {key: value for key, value in job.items() if key != "manifest"}
+        self._check_settings(keys, options, settings, also=("manifest",))
+
+    def _check_settings(
+        self,
+        keys: tuple[str, ...],
+        table: Mapping[str, Any],
+        settings: Settings,
+        also: tuple[str, ...] = (),
+    ) -> None:
+        for key, value in table.items():
+            if key not in settings:
+                near = did_you_mean(key, (*also, *settings))
+                raise self._wrong(
+                    (*keys, key),
+                    f"there is no setting {key!r}",
+                    f"{near}`bulk-upload run --help` lists them; here without the dashes in front",
+                )
+            self._check_value((*keys, key), settings[key], value)
+
+    def _check_value(self, keys: tuple[str, ...], option: click.Option, value: Any) -> None:  # noqa: ANN401
+        if option.is_flag and not option.count and not isinstance(value, bool):
+            raise self._wrong(keys, f"{keys[-1]} must be true or false", f"write {keys[-1]} = true")
+        atoms = value if option.multiple and isinstance(value, list) else [value]
+        if not option.is_flag and not all(_is_atom(one) for one in atoms):
+            raise self._wrong(keys, f"{keys[-1]} must be a text or a number", f'write {keys[-1]} = "..."')
+        if isinstance(value, str) and "://" in value and _has_password(value):
+            raise self._wrong(
+                keys,
+                f"{keys[-1]} holds a user name or password, which others may read here",
+                "leave it out of the address; for a proxy put all of it into the variable HTTPS_PROXY",
+            )
+        try:
+            option.type_cast_value(click.Context(click.Command("run")), as_typed(value))
+        except click.BadParameter as error:
+            raise self._wrong(
+                keys, f"{keys[-1]}: {error.message}", "`bulk-upload run --help` explains it"
+            ) from None
+
+    def _profile(self, name: str, table: Mapping[str, Any]) -> Profile:
+        try:
+            return profile_of(name, table)
+        except ProfileFlaw as flaw:
+            keys = ("profiles", name) if flaw.key is None else ("profiles", name, flaw.key)
+            raise self._wrong(
+                keys, str(flaw), "docs/configuration.md explains every key of a profile"
+            ) from None
+
+    def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:
+        """Refuse a key under any name it may have; where its own words go the value is never shown."""
+        known = os.environ.get("SEEKR_API_KEY", "").strip()
+        known = known if len(known) >= SECRET_CHARS_MIN else ""
+        for key, value in table.items():
+            keys = (*above, key)
+            if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",))):
+                self._refuse_secrets(value, keys)
+            elif re.sub(r"[\s_]+", "-", key.lower()) in _SECRET_KEYS or (
+                known and isinstance(value, str) and known in value
+            ):
+                raise self._wrong(
+                    keys,
+                    f"{key!r} would keep a secret in this file, where others may read it",
+                    "remove it, and name where the key is: api-key-file = FILE, "
+                    "api-key-command = COMMAND, or the variable SEEKR_API_KEY",
+                )
+
+    def _wrong(self, keys: tuple[str, ...], what: str, hint: str) -> UsageError:
+        where = f"{self._path}, line {line_of(self._text, keys)}"
+        table = f" [{'.'.join(keys[:-1])}]" if len(keys) > 1 else ""
+        return UsageError(f"{printable(where)}:{printable(table)} {printable(what)}", hint=hint)
+
+
+def _run_settings() -> Settings:
+    """Return what may stand in [defaults] and in jobs: the options of `run`, which has them all."""
+    from bulk_upload.cli.run_command import run  # noqa: PLC0415 - it is made of what is made here
+    from bulk_upload.cli.sections import ServerCommand  # noqa: PLC0415
+
+    if not isinstance(run, ServerCommand):
+        raise TypeError("run is configured like other commands of a job")
+    return run.settings()
+
+
+def _is_atom(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _has_password(address: str) -> bool:
+    try:
+        return "@" in urlsplit(address).netloc
+    except ValueError:
+        return True

@@ -1,0 +1,228 @@
+"""`bulk-upload doctor`: what a run would stumble over, before there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import ssl
+import sys
+import textwrap
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+import click
+
+from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.configuration import current_configuration, profile_named
+from bulk_upload.cli.job_options import JOB_CONTEXT, endpoint_options
+from bulk_upload.cli.output import put
+from bulk_upload.cli.sections import JobCommand
+from bulk_upload.cli.server_options import api_key_of, network_of
+from bulk_upload.core import checkup
+from bulk_upload.core.checkup import Verdict, doubtful, fine, problem
+from bulk_upload.core.display import printable
+from bulk_upload.core.endpoint import endpoint_of, is_loopback
+from bulk_upload.core.redaction import Redaction
+from bulk_upload.core.secret import usable_key
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.descriptors import raise_descriptor_limit
+from bulk_upload.edge.ledger.place import require_local_folder
+from bulk_upload.edge.transport import Transport, TransportSettings, Unanswered
+from bulk_upload.errors import BulkUploadError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.uploader import Job, Uploader
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulk_upload.core.checkup import Check
+    from bulk_upload.core.network import Network
+
+_ANSWER_S_MAX = 15.0
+_HEAD_COLUMNS = 22
+_PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
+
+
+@click.command("doctor", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument("manifest", required=False, shell_complete=file_names)
+@endpoint_options
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="json: one JSON object for every check.",
+)  # fmt: skip
+def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
+    """Check what a run needs: key, server, certificates, proxy, clock, disk; send nothing.
+
+    Asks the server for one entry of its list. With MANIFEST the place of its ledger is looked at, else the current
+    folder. The exit code is 0 when nothing is in the way of a run, warnings or not; else the one such a run would
+    end with: 2, 5, 11 or 12.
+
+    \b
+    Examples:
+      bulk-upload doctor
+      bulk-upload doctor --job nightly
+      bulk-upload doctor --base-url http://127.0.0.1:8099 --format json
+    """
+    redaction = Redaction()
+    checks = []
+    for one in _checks(manifest, options, redaction):
+        checks.append(one)
+        put(_line(one, redaction, as_json=form == "json"))
+    return checkup.verdict_of(checks)
+
+
+def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
+    if as_json:
+        fields = asdict(one)
+        fields["exit_code"] = int(fields.pop("status"))
+        clean = {
+            key: redaction.clean(text) if isinstance(text, str) else text for key, text in fields.items()
+        }
+        return json.dumps(clean) + "\n"
+    lines = _wrapped(redaction.clean(one.words))
+    if one.remedy is not None and one.verdict is not Verdict.OK:
+        lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
+    heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
+    return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
+
+
+def _wrapped(words: str) -> list[str]:
+    """Return words as lines that leave room for the names of checks; one line where there is no terminal."""
+    if not sys.stdout.isatty():
+        return [printable(words)]
+    columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS - 3
+    return textwrap.wrap(printable(words), max(columns, 20), break_on_hyphens=False)
+
+
+def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction) -> Iterator[Check]:
+    yield fine("versions", _versions())
+    yield fine("packages", _packages())
+    path = current_configuration().path
+    yield fine("settings", f"from {path}" if path else "no bulk-upload.toml is read")
+    key = None
+    try:
+        source = redaction.learning(api_key_of(options))
+        key = usable_key(source if isinstance(source, str) else source())
+        yield fine("key", "there is one, and it looks like one")
+    except BulkUploadError as error:
+        yield _broken("key", error)
+    try:
+        profile = profile_named(options["profile"])
+        endpoint = endpoint_of(
+            options["base_url"] or profile.base_url, allow_plain_http=options["allow_plain_http"]
+        )
+        network = network_of(options, endpoint)
+        settings = TransportSettings(
+            endpoint=endpoint,
+            profile=profile,
+            api_key=key or usable_key("no-key"),
+            network=network,
+            team=options["team"],
+            stall_s=min(options["stall"], _ANSWER_S_MAX),
+            user_agent=f"bulk-upload/{__version__}",
+        )
+        yield _proxy(network)
+        yield _tls(endpoint, network)
+        yield from anyio.run(_asked, settings, key is not None)
+    except BulkUploadError as error:
+        yield _broken("server", error)
+    yield checkup.descriptors(raise_descriptor_limit())
+    yield from _ledger(manifest, options)
+
+
+def _broken(name: str, error: BulkUploadError) -> Check:
+    return problem(name, str(error), error.hint, error.exit_status)
+
+
+def _versions() -> str:
+    machine = f"{platform.system()} {platform.release()}"
+    return f"bulk-upload {__version__}, Python {platform.python_version()}, {machine}"
+
+
+def _packages() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"{packages}, SQLite {sqlite3.sqlite_version}, {ssl.OPENSSL_VERSION}"
+
+
+def _proxy(network: Network) -> Check:
+    if network.proxy is None:
+        return fine("proxy", "none")
+    parts = urlsplit(network.proxy)
+    return fine("proxy", f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+
+
+def _tls(endpoint: str, network: Network) -> Check:
+    parts = urlsplit(endpoint)
+    if parts.scheme == "http":
+        if is_loopback(parts.hostname or ""):
+            return fine("tls", "none: the server is this machine")
+        return doubtful("tls", "none: the key goes unencrypted", "use https where the server has it")
+    if network.insecure:
+        return doubtful(
+            "tls", "the server's certificate is not checked", "use --ca-file FILE, not --insecure"
+        )
+    trusted = network.ca_file or _system_authorities()
+    shown = "" if network.client_cert is None else f"; shows {network.client_cert}"
+    return fine("tls", f"certificates are checked against {trusted}{shown}")
+
+
+def _system_authorities() -> str:
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or "the system's authorities"
+
+
+async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
+    """Ask for one entry of the list: the smallest question that needs the key."""
+    transport = Transport(settings, SystemClock())
+    async with transport.running():
+        try:
+            await transport.list_page(limit=1, offset=0)
+            checks = [fine("server", f"{settings.endpoint} answers")]
+            if has_key:
+                checks.append(fine("key accepted", "the server lists files with it"))
+        except Unanswered as error:
+            checks = checkup.answered(error.http_status, str(error), can_list=settings.profile.can_list)
+            if not has_key:
+                # Refused without a key is what is to be expected, and said already.
+                checks = [one for one in checks if one.name != "key accepted"]
+            if error.http_status is None:
+                return checks
+    return [*checks, checkup.clock(transport.clock_offset_s or None)]
+
+
+def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
+    try:
+        path = _ledger_path(manifest, options)
+        require_local_folder(path)
+    except BulkUploadError as error:
+        yield _broken("ledger", error)
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.W_OK)):
+        remedy = "change who may write there, or choose another place with --ledger FILE"
+        yield problem("ledger", f"{path} cannot be written", remedy, ExitStatus.LEDGER_UNUSABLE)
+        return
+    yield fine("ledger", f"{path} {'is there' if os.path.exists(path) else 'can be made'}, on a local disk")
+    yield checkup.free_space(shutil.disk_usage(folder).free, folder)
+
+
+def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
+    if options["ledger"] is not None:
+        return str(options["ledger"])
+    if manifest is None:
+        return "manifest.ledger.db"
+    uploader = Uploader(
+        # Only asked where the ledger lies.
+        api_key="unused",
+        base_url=options["base_url"],
+        profile=profile_named(options["profile"]),
+        allow_plain_http=options["allow_plain_http"],
+    )
+    return uploader.ledger_path(Job(manifest=manifest))

@@ -1,0 +1,194 @@
+"""What a log holds besides the run's events, and how either becomes names and plain values.
+
+The fields of a record are those of the dataclass it is made of: the library's events and the log say the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, is_dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Draining,
+    EntrySettled,
+    Event,
+    LimitChanged,
+    Snapshot,
+)
+from bulk_upload.core.model import EntryState, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bulk_upload.core.finding import Finding
+
+
+LOG_VERSION = 1
+"""Of the records' form: fields and events may be added within one, and nothing that is there changes its meaning."""
+
+
+class Level(IntEnum):
+    """How much a record matters."""
+
+    ERROR = 40
+    WARNING = 30
+    INFO = 20
+    DEBUG = 10
+    TRACE = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run begins; `settings_from` is the file that settings came from."""
+
+    version: str
+    pid: int
+    manifest: str
+    endpoint: str
+    profile: str
+    team: str | None
+    settings_from: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How the run stands; told every 30 s. Counts are of this run."""
+
+    snapshot: Snapshot
+    to_send_count: int
+    to_send_bytes: int
+    accepted_count: int
+    accepted_bytes: int
+    failed_count: int
+    in_doubt_count: int
+    attempt_count: int
+    retry_count: int
+    throttled_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early."""
+
+    exit_code: int
+    exit_name: str
+    states: Mapping[EntryState, int]
+    stop: str | None
+    elapsed_s: float
+    ledger: str
+    results: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The command ends because of an error; `hint` says what to do next.
+
+    `findings` are the first complaints about the manifest, `finding_count` all of them.
+    """
+
+    message: str
+    hint: str | None
+    exit_code: int
+    findings: tuple[Finding, ...] = ()
+    finding_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Words for a person that no other record holds."""
+
+    text: str
+
+
+Record = Event | RunStarted | Progress | RunEnded | Failed | Message
+"""Whatever stands in a log."""
+
+
+def level_of(record: Record) -> Level:
+    """Return how much a record matters."""
+    match record:
+        case AttemptStarted():
+            return Level.TRACE
+        case AttemptEnded() | LimitChanged():
+            return Level.DEBUG
+        case EntrySettled(state=state):
+            return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING
+        case Draining():
+            return Level.WARNING
+        case RunEnded(exit_code=code):
+            return Level.INFO if code == 0 else Level.ERROR
+        case Failed():
+            return Level.ERROR
+        case _:
+            return Level.INFO
+
+
+def plain(record: Record, *, at_utc: str, clean: Callable[[str], str] = lambda text: text) -> dict[str, Any]:
+    """Return a record as what JSON can hold, every text of it passed through `clean`."""
+    return {
+        "v": LOG_VERSION,
+        "at": at_utc,
+        "level": level_of(record).name.lower(),
+        "event": name_of(type(record).__name__),
+        **_fields(record, clean),
+    }
+
+
+@lru_cache
+def name_of(class_name: str) -> str:
+    """Return how the log names a class: `EntrySettled` is `entry_settled`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+
+
+def _fields(value: Any, clean: Callable[[str], str]) -> dict[str, Any]:  # noqa: ANN401
+    found = {name: _plain(getattr(value, name), clean) for name in value.__dataclass_fields__}
+    return {"kind": name_of(type(value).__name__), **found} if isinstance(value, Outcome) else found
+
+
+def _plain(value: Any, clean: Callable[[str], str]) -> Any:  # noqa: ANN401
+    match value:
+        case str():
+            return clean(str(value))
+        case float():
+            return value if math.isfinite(value) else None
+        case None | bool() | int():
+            return value
+        case dict():
+            return {clean(str(key)): _plain(one, clean) for key, one in value.items()}
+        case tuple() | list():
+            return [_plain(one, clean) for one in value]
+        case _ if is_dataclass(value):
+            return _fields(value, clean)
+        case _:
+            return clean(str(value))
+
+
+def logfmt(values: Mapping[str, Any], encode: Callable[[object], str]) -> str:
+    """Return plain values as one line of text: time, level, event, then `name=value` with inner names behind dots.
+
+    `encode` makes JSON of a value that is not one bare word.
+    """
+    head = f"{values['at']} {values['level']:<7} {values['event']}"
+    rest = {name: value for name, value in values.items() if name not in ("v", "at", "level", "event")}
+    return " ".join([head, *_pairs("", rest, encode)])
+
+
+_BARE = re.compile(r"[A-Za-z0-9_./:@%+-]+", re.ASCII)
+
+
+def _pairs(prefix: str, values: Mapping[str, Any], encode: Callable[[object], str]) -> list[str]:
+    pairs: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            pairs += _pairs(f"{prefix}{name}.", value, encode)
+        elif isinstance(value, str) and _BARE.fullmatch(value):
+            pairs.append(f"{prefix}{name}={value}")
+        elif value is not None and value != []:
+            pairs.append(f"{prefix}{name}={encode(value)}")
+    return pairs

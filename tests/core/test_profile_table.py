@@ -1,0 +1,89 @@
+"""A profile of one's own is taken from a table whole, or refused with the key that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from bulk_upload.core.profile import FLOW, Profile
+from bulk_upload.core.profile_table import PROFILE_KEYS, ProfileFlaw, profile_of
+
+LEAST: dict[str, Any] = {
+    "base-url": "https://files.example.com",
+    "method": "POST",
+    "files-path": "/v1/files",
+    "file-field": "file",
+    "purpose-field": "purpose",
+    "purposes": ["assistants"],
+}
+
+
+def test_what_is_not_said_is_the_careful_choice() -> None:
+    """A profile that does not say so can neither list nor keep names, and sends the key as a bearer token."""
+    profile = profile_of("mine", LEAST)
+    assert (profile.name, profile.can_list, profile.keeps_names) == ("mine", False, False)
+    assert (profile.auth_header, profile.auth_prefix, profile.id_field) == ("Authorization", "Bearer ", "id")
+
+
+def test_every_field_has_its_key() -> None:
+    """A table can say all that a profile is."""
+    assert {key.replace("-", "_") for key in PROFILE_KEYS} == {one.name for one in fields(Profile)} - {"name"}
+
+
+def test_the_built_in_one_can_be_said() -> None:
+    """The profile of Flow itself, written as a table, is read back the same."""
+    table = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key in PROFILE_KEYS
+        if (value := getattr(FLOW, key.replace("-", "_"))) is not None
+    }
+    made = profile_of("other", table)
+    for one in fields(Profile):
+        assert one.name == "name" or getattr(made, one.name) == getattr(FLOW, one.name)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base-url", "files.example.com"),
+        ("method", "DELETE"),
+        ("method", 1),
+        ("files-path", "v1/files"),
+        ("files-path", "/v1/../files?x=1"),
+        ("file-field", 'a"; filename="x'),
+        ("file-field", "a\r\nb"),
+        ("auth-header", "X Y"),
+        ("auth-prefix", "Bearer sk-secret-4711"),
+        ("id-field", "a..b"),
+        ("purposes", "assistants"),
+        ("purposes", []),
+        ("can-list", "yes"),
+        ("list-page", 0),
+        ("list-page", True),
+        ("size-limit-bytes", 1.5),
+    ],
+)
+def test_what_cannot_be(key: str, value: object) -> None:
+    """A value that would break a request, or hides a key, is refused by its name and not repeated."""
+    with pytest.raises(ProfileFlaw) as caught:
+        profile_of("mine", {**LEAST, key: value})
+    assert caught.value.key == key
+    assert str(caught.value).startswith(f"{key} must be")
+    assert "4711" not in str(caught.value)
+
+
+def test_unknown_and_missing_keys() -> None:
+    """A misspelled key is told with the nearest one; missing ones are told all at once."""
+    with pytest.raises(ProfileFlaw, match=r'no \'file_field\'. Did you mean "file-field"\?'):
+        profile_of("mine", {**LEAST, "file_field": "x"})
+    with pytest.raises(ProfileFlaw, match="lacks base-url, files-path"):
+        profile_of("mine", {key: LEAST[key] for key in LEAST if key not in ("base-url", "files-path")})
+
+
+@pytest.mark.parametrize("name", ["flow", "", "My", "a b", "-a", "a" * 33])
+def test_names(name: str) -> None:
+    """A name is short and plain, and no built-in one."""
+    with pytest.raises(ProfileFlaw):
+        profile_of(name, LEAST)

@@ -1,0 +1,34 @@
+"""docs/configuration.md: its examples are read as they stand, and its table has every key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bulk_upload.cli.configuration_reading import configuration_for
+from bulk_upload.core.profile_table import PROFILE_KEYS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_read(example: str, tmp_path: Path) -> None:
+    """Each example is a whole file that is taken without complaint."""
+    path = tmp_path / "bulk-upload.toml"
+    path.write_text(example)
+    configuration = configuration_for(str(path))
+    assert configuration.jobs
+    assert {job.get("profile", "flow") for job in configuration.jobs.values()} <= set(configuration.profiles)
+
+
+def test_every_key_of_a_profile_is_explained() -> None:
+    """The table has the keys in their order, and says of each whether it is needed."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (yes|no) \|", PAGE, re.MULTILINE)
+    assert {name for name, _ in rows} == set(PROFILE_KEYS)
+    assert len(rows) == len(PROFILE_KEYS)
+    assert [name for name, needed in rows if needed == "yes"] == [
+        "base-url", "method", "files-path", "file-field", "purpose-field", "purposes",
+    ]  # fmt: skip

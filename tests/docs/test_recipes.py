@@ -1,0 +1,204 @@
+"""The recipes and the tutorial do what they say: their code blocks are run as they stand, against the sandbox."""
+
+from __future__ import annotations
+
+import configparser
+import csv
+import fcntl
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+import pytest
+from recipe_stage import DOCS, Stage, blocks_of
+
+from bulk_upload import LedgerReader
+from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+
+KEY = "sandbox-key"
+PAGES = sorted([*(DOCS / "recipes").glob("*.md"), *(DOCS / "tutorials").glob("*.md")])
+CHAT = '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "Yes."}]}\n'
+TEXT = '{"text": "%s"}\n'
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,))) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(sandbox: Sandbox, tmp_path: Path) -> Stage:
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    return Stage(folder=folder, url=sandbox.url, key=KEY)
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Lay out files."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+
+
+def port_of(sandbox: Sandbox) -> int:
+    port = urlsplit(sandbox.url).port
+    assert port is not None
+    return port
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    """No code block of a recipe is left out by oversight: it is run, or says why it is not."""
+    blocks = blocks_of(page)
+    assert len(blocks) == page.read_text("utf-8").count("\n```") / 2
+    assert all(block.what is not None for block in blocks)
+    assert all(block.detail for block in blocks if block.what == "not run")
+
+
+def test_nightly(stage: Stage, sandbox: Sandbox) -> None:
+    """The first night sends all, the next nothing, then only what is new or changed; good nights are silent."""
+    write(
+        stage.folder, {"exports/a.jsonl": CHAT % "a", "exports/b.jsonl": CHAT % "b", "seekr.key": f"{KEY}\n"}
+    )
+    (stage.folder / "seekr.key").chmod(0o600)
+    stage.env = {"SEEKR_API_KEY": ""}
+    stage.follow("recipes/nightly.md")
+    for night, files in enumerate(
+        ({}, {}, {"exports/b.jsonl": CHAT % "longer", "exports/c.jsonl": CHAT % "c"})
+    ):
+        write(stage.folder, files)
+        assert (stage.run("cd / && $OLDPWD/nightly.sh"), stage.said) == (0, "")
+        assert len(sandbox.files) == (2, 2, 4)[night]
+    log = (stage.folder / "nightly.log").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in log].count("run_ended") == 3
+
+
+def test_nightly_while_the_last_night_goes_on(stage: Stage) -> None:
+    """A second run does not begin, and says why; a key that is refused is not silent either."""
+    write(stage.folder, {"exports/a.jsonl": CHAT % "a", "seekr.key": "wrong\n"})
+    (stage.folder / "seekr.key").chmod(0o600)
+    stage.follow("recipes/nightly.md")
+    assert stage.run("./nightly.sh") == 12
+    assert "refused" in stage.said
+    with (stage.folder / "nightly.ledger.db.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert stage.run("./nightly.sh") == 11
+    assert "still at work" in stage.said
+
+
+def test_nightly_units(stage: Stage) -> None:
+    """The systemd units are well-formed, and the service takes for success what the script means by it."""
+    stage.follow("recipes/nightly.md")
+    units = {}
+    for name in ("nightly.service", "nightly.timer"):
+        units[name] = configparser.ConfigParser(interpolation=None)
+        units[name].optionxform = str  # type: ignore[assignment,method-assign]
+        units[name].read(stage.folder / name)
+    assert Path(units["nightly.service"]["Service"]["ExecStart"]).name == "nightly.sh"
+    assert units["nightly.service"]["Service"]["SuccessExitStatus"] == "5"
+    assert units["nightly.timer"]["Timer"]["OnCalendar"]
+
+
+def task_module(stage: Stage) -> ModuleType:
+    """Return the task as a module."""
+    stage.follow("recipes/orchestrator.md")
+    spec = importlib.util.spec_from_file_location("upload_task", stage.folder / "upload_task.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def test_orchestrator(stage: Stage, sandbox: Sandbox) -> None:
+    """Both forms work inside a running loop; a second call sends nothing."""
+    task = task_module(stage)
+    write(stage.folder, {"a.jsonl": CHAT % "a", "m.jsonl": '{"path": "a.jsonl", "purpose": "fine-tune"}\n'})
+    manifest, ledger = str(stage.folder / "m.jsonl"), str(stage.folder / "l.ledger.db")
+    told: list[object] = []
+    arguments = {"api_key": KEY, "base_url": sandbox.url}
+    assert await task.upload_async(manifest, ledger, on_event=told.append, **arguments) == {"accepted": 1}
+    assert told
+    assert task.upload_sync(manifest, ledger, **arguments) == {"accepted": 1}
+    assert len(sandbox.files) == 1
+
+
+async def test_orchestrator_verdicts(stage: Stage, sandbox: Sandbox) -> None:
+    """What a retry can mend is told from what a person must."""
+    task = task_module(stage)
+    write(stage.folder, {"a.jsonl": CHAT % "a", "m.jsonl": '{"path": "a.jsonl", "purpose": "fine-tune"}\n'})
+    manifest, ledger = str(stage.folder / "m.jsonl"), str(stage.folder / "l.ledger.db")
+    sandbox.use_faults(parse_faults("307"))
+    with pytest.raises(task.TryAgainLater, match="pending"):
+        await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
+    sandbox.use_faults(parse_faults("422"))
+    with pytest.raises(task.NeedsAPerson, match="rejected"):
+        await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
+
+
+def test_backfill(stage: Stage, sandbox: Sandbox) -> None:
+    """Each month has its ledger; the second pass sends nothing; the mapping has every file."""
+    write(stage.folder, {f"archive/2024-0{month}/x.jsonl": TEXT % month for month in (1, 2)})
+    stage.follow("recipes/backfill.md")
+    assert len(sandbox.files) == 2
+    assert stage.said.split()[0] == "2"
+    codes = (stage.folder / "backfill/codes.txt").read_text().split()
+    assert codes == [word for _ in range(2) for month in (1, 2) for word in (f"2024-0{month}", "0")]
+
+
+def test_migration(stage: Stage, sandbox: Sandbox) -> None:
+    """Rehearsed, uploaded, verified: the mapping has every file that was meant, and nothing else was sent."""
+    write(
+        stage.folder,
+        {"data/corpus/a.jsonl": TEXT % "a", "data/b.jsonl": CHAT % "b", "data/x.tmp": "", "data/notes": "x"},
+    )
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,))) as rehearsal:
+        stage.follow("recipes/migration.md", port=port_of(rehearsal))
+        assert len(rehearsal.files) == 2
+    assert {one.filename for one in sandbox.files} == {"a.jsonl", "b.jsonl"}
+    with (stage.folder / "mapping.csv").open() as mapping:
+        rows = list(csv.DictReader(mapping))
+    assert {(row["path"], row["status"]) for row in rows} == {
+        ("b.jsonl", "accepted"),
+        ("corpus/a.jsonl", "accepted"),
+    }
+
+
+def test_ci(stage: Stage, sandbox: Sandbox) -> None:
+    """The job uploads, verifies and leaves the mapping; a rerun with new modification times sends nothing."""
+    write(stage.folder, {"dist/a.jsonl": CHAT % "a", "dist/b/c.jsonl": CHAT % "c"})
+    stage.follow("recipes/ci.md")
+    os.utime(stage.folder / "dist/a.jsonl", (1, 1))
+    (upload,) = [line for line in (stage.folder / "ci/upload.sh").read_text().splitlines() if " run " in line]
+    assert stage.run(upload) == 0
+    assert len(sandbox.files) == 2
+    assert len((stage.folder / "upload.csv").read_text().splitlines()) == 3
+
+
+def test_first_hour(tmp_path: Path) -> None:
+    """The tutorial ends with one version of every file at the server, with all that happens on the way."""
+    faults = parse_faults("429:1,ok,drop-stored")
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=faults)) as sandbox:
+        folder = tmp_path / "stage"
+        folder.mkdir()
+        stage = Stage(folder=folder, url=sandbox.url, key=KEY)
+        said = []
+        for block in blocks_of(DOCS / "tutorials/first-hour.md"):
+            stage.do(block)
+            said.append((block.script, stage.said))
+        assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "sea.jsonl"]
+    _, scanned = next(one for one in said if " scan " in one[0])
+    assert "Entries: 3 (fine-tune 2, pre-train 1)\nSkipped: 1\n" in scanned
+    (page,) = [block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " scan " in block.code]
+    assert page.endswith(scanned), "the page shows what scan says"
+    _, planned = next(one for one in said if "pre-trian" in one[0])
+    assert 'Did you mean "pre-train"?' in planned
+    (ledger,) = (folder / "tides").glob("*.ledger.db")
+    with LedgerReader(str(ledger)) as reader:
+        rows = list(reader.rows(all_receipts=True))
+    assert sorted(row.status for row in rows) == ["accepted", "accepted", "accepted", "superseded"]
