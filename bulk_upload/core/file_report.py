@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
 from bulk_upload.core.finding import Finding, Severity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,9 @@ class LineJudge:
             complaints = self.examine(line)
             if complaints:
                 yield index, complaints
-            decode = self._decode
+            if decode is self._reader.strict and not any(map(is_error, complaints)):
+                # Good, and yet not passed: it has other keys, as the rest of the file will have.
+                decode = self._decode = self._decode_lenient
 
     def examine(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with one line, the exact way."""
@@ -76,11 +78,7 @@ class LineJudge:
         if not isinstance(parsed.value, dict):
             what = "an array" if isinstance(parsed.value, list) else "a single value"
             return [*parsed.complaints, Complaint("not-an-object", f"the line is {what}, not an object")]
-        complaints = [*parsed.complaints, *self._schema_complaints(parsed.value)]
-        if not self._thorough and not any(map(is_error, complaints)):
-            # Good, and yet not passed: it has other keys, as the rest of the file will have.
-            self._decode = self._decode_lenient
-        return complaints
+        return [*parsed.complaints, *self._schema_complaints(parsed.value)]
 
     def is_example(self, parsed: Parsed) -> bool:
         """Whether a line holds an example, with or without mistakes, and is not a part of something larger."""

@@ -133,7 +133,8 @@ class Checker:
             return
         first_no = self._line_count + 1
         lines = BytesIO(item).readlines()
-        if self._crlf_line_no is None and (at := item.find(b"\r\n")) >= 0:
+        # One byte is found ten times as fast as two.
+        if self._crlf_line_no is None and b"\r" in item and (at := item.find(b"\r\n")) >= 0:
             self._crlf_line_no = first_no + item.count(b"\n", 0, at)
         if not self._is_other:
             self._check(lines, first_no)

@@ -1,0 +1,17 @@
+"""Data files looked into before they are sent: in processes of their own, so that uploads go on meanwhile."""
+
+from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
+from bulk_upload.edge.validation.reading import CheckTask, check_file
+from bulk_upload.edge.validation.workers import FileMoved, Looked, WorkerLost, Workers
+
+__all__ = [
+    "CheckTask",
+    "FileMoved",
+    "Looked",
+    "Quarantine",
+    "QuarantineFailed",
+    "Quarantined",
+    "WorkerLost",
+    "Workers",
+    "check_file",
+]
