@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
 from dataclasses import dataclass, field
 
-from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
+from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
 from bulk_upload.core.finding import Finding, Severity
 
 
@@ -65,11 +65,13 @@ class Findings:
         """Whether another finding of a rule would be kept."""
         return self.counts[rule] < (1 if RULES[rule].once else KEPT_PER_RULE_MAX)
 
-    def add(self, finding: Finding) -> None:
-        """Take a finding in."""
-        if self.keeps(finding.rule):
-            self.kept.append(finding)
-        self.counts[finding.rule] += 1
+    def add(
+        self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
+    ) -> None:
+        """Take a complaint about one line of a file in; `line_start` is the line's first byte."""
+        if self.keeps(complaint.rule):
+            self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
+        self.counts[complaint.rule] += 1
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return all of it."""

@@ -6,7 +6,7 @@ from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.data_rules import Complaint, finding_of
+from bulk_upload.core.data_rules import Complaint
 from bulk_upload.core.display import human_bytes
 from bulk_upload.core.file_magic import BOM, HEAD_BYTES, not_json_lines
 from bulk_upload.core.file_opening import suspicion
@@ -235,4 +235,4 @@ class Checker:
             self._add(complaint, first_no + index, self._start_of(lines, index) if wanted else 0)
 
     def _add(self, complaint: Complaint, line_no: int | None, line_start: int = 0) -> None:
-        self._findings.add(finding_of(complaint, where=self._where, line_no=line_no, line_start=line_start))
+        self._findings.add(complaint, where=self._where, line_no=line_no, line_start=line_start)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.data_rules import Complaint, finding_of
+from bulk_upload.core.data_rules import Complaint
 from bulk_upload.core.file_magic import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.file_report import FileReport, Findings
 from bulk_upload.core.parquet_rules import TAIL_BYTES, ends_complaint, footer_complaints
@@ -57,7 +59,11 @@ def check_file(
 
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
     checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
-    while piece := os.read(descriptor, READ_BYTES):
+    status = os.fstat(descriptor)
+    # A file that is written to all the time must come to an end, too.
+    left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
+    while piece := os.read(descriptor, min(left, READ_BYTES)):
+        left -= len(piece)
         checker.feed(piece)
         if on_bytes is not None:
             on_bytes(len(piece))
@@ -97,7 +103,7 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
-    findings.add(finding_of(complaint, where=task.path, line_no=None))
+    findings.add(complaint, where=task.path)
 
 
 def _merged(first: Findings, then: FileReport) -> FileReport:

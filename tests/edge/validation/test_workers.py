@@ -117,8 +117,9 @@ async def test_a_file_that_is_written_to_meanwhile_is_told(tmp_path: Path, small
     workers = Workers(1, small_bytes_max=small_bytes_max)
 
     def grow(_: int) -> None:
+        # For ever: no more is read of a file than it had at first.
         with path.open("ab") as file:
-            file.write(b"\n")
+            file.write(LINE % 2)
 
     with pytest.raises(FileMoved):
         await workers.check(written(path, LINE % 1 * 450_000), task(path), on_bytes=grow)
