@@ -21,6 +21,7 @@ from bulk_upload.exit_status import ExitStatus
 COMMANDS = {
     "demo": "bulk_upload.cli.demo_command:demo",
     "scan": "bulk_upload.cli.scan_command:scan",
+    "validate": "bulk_upload.cli.validate_command:validate",
     "plan": "bulk_upload.cli.plan_command:plan",
     "run": "bulk_upload.cli.run_command:run",
     "status": "bulk_upload.cli.status_command:status",
@@ -35,6 +36,7 @@ COMMANDS = {
 _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
     "scan": "Make a manifest of the files in a folder.",
+    "validate": "Find what is wrong with the data, line by line; send nothing.",
     "plan": "Show what `run` would do, and why; touch nothing.",
     "run": "Upload a manifest; run again to go on.",
     "status": "Show where a job stands.",

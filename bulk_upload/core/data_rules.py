@@ -39,6 +39,7 @@ _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 RULES: dict[str, Rule] = {
     # The file as a whole
+    "unreadable": Rule(_E, "the file cannot be read", "Make it readable, and see that nobody writes to it"),
     "empty-file": Rule(_E, "there is nothing in the file", "Write the data into it, or take it out of the manifest"),
     "compressed": Rule(_E, "the file is compressed or an archive", "Decompress it and name the decompressed file", once=True),
     "not-json-lines": Rule(
@@ -107,6 +108,12 @@ RULES: dict[str, Rule] = {
     ),
     "document-mismatch": Rule(_W, "a document is not what its name says", "Open it to see what it is; export it anew"),
 }  # fmt: skip
+
+
+WHOLE_FILE = frozenset(
+    {"unreadable", "empty-file", "compressed", "not-json-lines", "utf-16", "pretty-printed", "json-array"}
+)
+"""Rules that leave no line to look at: no repaired copy can be made of such a file."""
 
 
 def finding_of(complaint: Complaint, *, where: str, line_no: int | None, line_start: int = 0) -> Finding:

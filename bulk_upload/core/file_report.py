@@ -54,6 +54,13 @@ class FileReport:
         return f"{f'{place}: ' if place else ''}{first.found} ({first.rule}){more}"
 
 
+def unreadable(path: str, reason: str) -> FileReport:
+    """Return the report of a file that could not be looked into."""
+    findings = Findings()
+    findings.add(Complaint("unreadable", reason), where=path)
+    return findings.report(line_count=0, byte_count=0)
+
+
 class Findings:
     """Gathers findings of one file: keeps the first of each rule, counts all."""
 

@@ -2,7 +2,7 @@
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_file
-from bulk_upload.edge.validation.workers import FileMoved, Looked, WorkerLost, Workers
+from bulk_upload.edge.validation.workers import FileMoved, Looked, WorkerLost, Workers, usable_processors
 
 __all__ = [
     "CheckTask",
@@ -14,4 +14,5 @@ __all__ = [
     "WorkerLost",
     "Workers",
     "check_file",
+    "usable_processors",
 ]

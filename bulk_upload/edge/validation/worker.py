@@ -22,7 +22,7 @@ from bulk_upload.edge.validation.protocol import (
 )
 from bulk_upload.edge.validation.reading import CheckTask, check_file
 
-PROGRESS_BYTES = 8 * 1024 * 1024
+PROGRESS_BYTES = 4 * 1024 * 1024
 
 
 def main() -> None:

@@ -91,12 +91,12 @@ async def test_small_files_need_no_process(tmp_path: Path) -> None:
 
 async def test_progress_is_told(tmp_path: Path, workers: Workers) -> None:
     """A long check says now and then how far it is."""
-    data = LINE % 1 * 450_000
+    data = LINE % 1 * 230_000
     heard: list[int] = []
     looked = await workers.check(
         written(tmp_path / "a.jsonl", data), task(tmp_path / "a.jsonl"), on_bytes=heard.append
     )
-    assert looked.report.line_count == 450_000
+    assert looked.report.line_count == 230_000
     assert 0 < sum(heard) <= len(data)
 
 
@@ -122,7 +122,7 @@ async def test_a_file_that_is_written_to_meanwhile_is_told(tmp_path: Path, small
             file.write(LINE % 2)
 
     with pytest.raises(FileMoved):
-        await workers.check(written(path, LINE % 1 * 450_000), task(path), on_bytes=grow)
+        await workers.check(written(path, LINE % 1 * 230_000), task(path), on_bytes=grow)
     workers.close()
 
 
@@ -170,7 +170,7 @@ async def test_a_killed_process_is_told(tmp_path: Path, workers: Workers, pipe: 
 def test_processes_end_with_the_one_that_asks(tmp_path: Path) -> None:
     """After a kill -9 of the uploader its validation processes end by themselves, busy or not."""
     data = tmp_path / "a.jsonl"
-    data.write_bytes(LINE % 1 * 800_000)
+    data.write_bytes(LINE % 1 * 400_000)
     script = f"""
 import asyncio, os, sys
 sys.path[:] = {sys.path!r}
