@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.schema_option import schema_option
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.profile import FLOW, PROFILES
+from bulk_upload.core.settings import ValidateMode
 from bulk_upload.errors import UsageError
 from bulk_upload.uploader import Job
 
@@ -57,7 +59,9 @@ _OPTIONS = (
     click.option(
         "--allow-outside-root", "allow_outside", is_flag=True, help="Let paths name files outside the root."
     ),
-    click.option("--force", is_flag=True, help="Send entries whose purpose is unknown."),
+    click.option(
+        "--force", is_flag=True, help="Send entries whose purpose is unknown, and files found invalid."
+    ),
     click.option("--moved-root", is_flag=True, help="The same tree has moved to another root."),
     click.option(
         "--name-template",
@@ -75,10 +79,24 @@ _OPTIONS = (
 )
 
 
+_VALIDATION = (
+    click.option(
+        "--validate",
+        type=click.Choice([one.value for one in ValidateMode]),
+        default="ahead",
+        show_default=True,
+        help="Look into files before they are sent: ahead of the uploads, each one just before its own, or not at all.",
+    ),
+    schema_option,
+)
+
+
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
     command = server_options(command)
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+    return functools.reduce(
+        lambda wrapped, option: option(wrapped), reversed((*_OPTIONS, *_VALIDATION)), command
+    )
 
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:

@@ -16,11 +16,12 @@ from bulk_upload.cli.job_options import (
     retry_of,
 )
 from bulk_upload.cli.running import RunRequest, run_and_report
+from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, WORD
 from bulk_upload.core.profile import PROFILES
 from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.exit_status import ExitStatus
 
 
@@ -115,6 +116,7 @@ def run(manifest: str, **options: Any) -> int:
         in_doubt=InDoubtPolicy(options["in_doubt"]),
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
+        validate=ValidateMode(options["validate"]),
     )
     profile = PROFILES[options["profile"]]
     request = RunRequest(
@@ -126,6 +128,7 @@ def run(manifest: str, **options: Any) -> int:
         team=options["team"],
         allow_plain_http=options["allow_plain_http"],
         settings=settings,
+        purposes=schemas_of(options["schema"]),
         stall_s=options["stall"],
         results=options["results"],
         live=not options["no_progress"],

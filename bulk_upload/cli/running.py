@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
+from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.summary import Tally
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
@@ -32,11 +33,12 @@ from bulk_upload.report.rows import RowFormat, save_rows
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
+    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.uploader import Job
@@ -68,6 +70,7 @@ class RunRequest:
     quiet: bool
     command: str
     listeners: tuple[Callable[[Event], None], ...] = ()
+    purposes: Mapping[str, Purpose] = field(default_factory=lambda: PURPOSES)
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
@@ -98,6 +101,7 @@ async def run_and_report(request: RunRequest) -> int:
             network=request.network,
             team=request.team,
             settings=request.settings,
+            purposes=request.purposes,
             stall_s=request.stall_s,
             allow_plain_http=request.allow_plain_http,
             on_event=partial(_hear, listeners),

@@ -18,7 +18,7 @@ from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.paths import PathComplaint
-from bulk_upload.core.purposes import Format, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.edge.manifest_file import ManifestFile, names_files
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
@@ -66,7 +66,7 @@ class ValidateRequest:
             root_as_typed=tree.root_as_typed,
             allow_outside=self.allow_outside,
             default_purpose=self.purpose,
-            purposes=(*self.profile.purposes, *self.purposes.keys() - set(self.profile.purposes)),
+            purposes=known_purposes(self.profile.purposes, self.purposes),
             allow_unknown_purpose=self.force,
             file_field=self.profile.file_field,
         )

@@ -41,16 +41,16 @@ class FileReport:
         kept = Counter(one.rule for one in self.findings)
         return {rule: count - kept[rule] for rule, count in self.counts.items() if count > kept[rule]}
 
-    def reason(self) -> str:
-        """Return why the file is invalid, in one line: the first error and how many there are."""
-        first = next((one for one in self.findings if one.severity is Severity.ERROR), None)
+    def reason(self, severity: Severity) -> str | None:
+        """Return what is wrong with the file in one line: the first finding of a severity and how many there are."""
+        first = next((one for one in self.findings if one.severity is severity), None)
         if first is None:
-            return "valid"
+            return None
         place = "" if first.line_no is None else f"line {first.line_no:,}"
         if first.place is not None:
             place = f"{place}, {first.place}" if place else first.place
-        count = self.error_count
-        more = "" if count == 1 else f" (and {count - 1:,} more error{'s' if count > 2 else ''})"
+        count = self.count(severity)
+        more = "" if count == 1 else f" (and {count - 1:,} more {severity}{'s' if count > 2 else ''})"
         return f"{f'{place}: ' if place else ''}{first.found} ({first.rule}){more}"
 
 

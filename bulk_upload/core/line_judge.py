@@ -9,7 +9,7 @@ import msgspec
 from bulk_upload.core.data_rules import Complaint, is_error
 from bulk_upload.core.foreign_schemas import foreign_schema, other_purpose
 from bulk_upload.core.json_text import parse_line
-from bulk_upload.core.line_reader import NOT_PASSED, LineReader, role_of
+from bulk_upload.core.line_reader import NOT_PASSED, reader_of, role_of
 from bulk_upload.core.line_schema import schema_complaints
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LineJudge:
         self._schema = purpose.schema
         self._known = tuple(known)
         self._thorough = thorough
-        self._reader = LineReader(purpose.schema)
+        self._reader = reader_of(purpose.schema)
         self._decode = _pass_none if thorough else self._reader.strict
 
     def complaints(self, line: bytes) -> list[Complaint]:

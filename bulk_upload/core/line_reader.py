@@ -6,6 +6,7 @@ exact way decides. A test holds the two against each other.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,6 +73,12 @@ class LineReader:
             for place, field in enumerate(schema.fields)
             if field.kind is Kind.MESSAGES
         ]
+
+
+@lru_cache(maxsize=16)
+def reader_of(schema: Schema) -> LineReader:
+    """Return the decoders for a schema. To make some takes longer than to check a small file."""
+    return LineReader(schema)
 
 
 role_of: Callable[[Any], str] = attrgetter("role")

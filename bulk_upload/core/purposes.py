@@ -9,8 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Kind(StrEnum):
@@ -172,6 +176,11 @@ def rules_of(purpose: Purpose) -> str:
 def unknown_to_us(name: str) -> Purpose:
     """Return what is checked for a purpose that nobody told us about: that lines are JSON objects."""
     return Purpose(name=name, summary="no schema is known", suffixes=(), schema=Schema(fields=()))
+
+
+def known_purposes(names: tuple[str, ...], described: Mapping[str, Purpose]) -> tuple[str, ...]:
+    """Return the purposes an entry may have: those of a profile, and those that somebody described."""
+    return (*names, *(name for name in described if name not in names and name not in PURPOSES))
 
 
 def suffix_of(path: str) -> str:

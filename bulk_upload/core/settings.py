@@ -24,6 +24,14 @@ class InDoubtPolicy(StrEnum):
     RESEND = "resend"
 
 
+class ValidateMode(StrEnum):
+    """When files are looked into: each just before its upload, all of them ahead of the uploads, or never."""
+
+    EACH = "each"
+    AHEAD = "ahead"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """Settings of one run. `None` means no limit.
@@ -41,6 +49,8 @@ class RunSettings:
             that lags longer makes a second copy.
         retry: settled states to try again.
         parked_max: how many entries may wait without a slot before no new one starts.
+        validate: when files are looked into.
+        sends_invalid: send files with errors all the same.
     """
 
     concurrency: int = 8
@@ -54,6 +64,8 @@ class RunSettings:
     settle_answered_s: float = 10.0
     retry: frozenset[EntryState] = frozenset()
     parked_max: int = 1000
+    validate: ValidateMode = ValidateMode.AHEAD
+    sends_invalid: bool = False
 
     def settles_after_s(self, *, answered: bool) -> float:
         """Return how long after the end of an attempt absence may be believed."""

@@ -34,6 +34,7 @@ class Passage:
 
     `loaded` and `attempt_id` are set when the file was read and its intent recorded ahead; both serve the first
     attempt only. `attempts_used` counts the attempts that count against the limit.
+    `checked` is the version of the file that validation found good; no other one is sent where validation is on.
     """
 
     work: StagedEntry
@@ -43,6 +44,7 @@ class Passage:
     attempt_id: int | None = None
     attempt_no: int = 0
     attempts_used: int = 0
+    checked: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,10 @@ class _Request:
 
 
 class Resized(Exception):
-    """The file no longer has the size it was planned with: nothing was sent, its twins must be looked at anew."""
+    """The file no longer has the size it was planned with, or is not the one that was found good: nothing was sent.
+
+    Its twins must be looked at anew, and its content.
+    """
 
     def __init__(self, source: Fingerprint) -> None:
         super().__init__("resized")
@@ -248,7 +253,7 @@ def _read_ahead(passage: Passage) -> LoadedFile | None:
 
 
 def _require_size(found: Fingerprint, passage: Passage) -> None:
-    if found.size != passage.source.size:
+    if found.size != passage.source.size or passage.checked not in (None, found):
         raise Resized(found)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.file_report import unreadable
 from bulk_upload.core.source import SourceError
+from bulk_upload.engine.validator import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -55,7 +56,5 @@ class Inspection:
                 await tell_first()
 
     async def _report(self, entry: Entry) -> FileReport:
-        try:
-            return (await self._validator.check(entry.path, entry.purpose)).report
-        except SourceError as error:
-            return unreadable(entry.path, error.reason)
+        (result,) = await self._validator.check_all([Wanted(entry.path, entry.purpose)], are_small=False)
+        return unreadable(entry.path, result.reason) if isinstance(result, SourceError) else result.report

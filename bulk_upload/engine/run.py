@@ -18,7 +18,9 @@ from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.engine.carrier import Carrier
+from bulk_upload.engine.checking import Checking
 from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.endings import Endings
 from bulk_upload.engine.feeder import Feeder
 from bulk_upload.engine.oversight import Oversight
 from bulk_upload.engine.parking import Parking
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.prepare import Plan
     from bulk_upload.engine.staged import PlannedEntries
+    from bulk_upload.engine.validator import Validating
 
 TICK_S = 0.25
 
@@ -75,6 +78,7 @@ class Run:
         plan: Plan,
         emit: Callable[[Event], None],
         controller: Controller | None = None,
+        validator: Validating | None = None,
     ) -> None:
         self._entries = entries
         self._plan = plan
@@ -104,8 +108,9 @@ class Run:
             ),
             emit=emit,
         )
-        self._carrier = Carrier(self._parts, self._parking)
-        self._feeder = Feeder(self._parts, self._parking, self._carry)
+        checking = Checking(self._parts, Endings(self._parts), validator)
+        self._carrier = Carrier(self._parts, self._parking, checking)
+        self._feeder = Feeder(self._parts, self._parking, checking, self._carry)
 
     @property
     def draining(self) -> bool:

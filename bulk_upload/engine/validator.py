@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of, unknown_to_us
 from bulk_upload.core.source import SourceError
 from bulk_upload.edge.files import fingerprint_of, source_error
-from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers
+from bulk_upload.edge.validation import CheckRequest, CheckTask, FileMoved, Looked, WorkerLost, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.model import Fingerprint
@@ -30,14 +30,21 @@ class Checked:
     fingerprint: Fingerprint
 
 
+class Wanted(NamedTuple):
+    """A file to look into, and what for."""
+
+    path: str
+    purpose: str
+
+
 class Validating(Protocol):
     """What a run needs of whatever looks into files."""
 
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
 
-    async def check(self, path: str, purpose: str) -> Checked:
-        """Look into a file. Raises SourceError."""
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look into files; one that cannot be looked into has its error in its place."""
 
 
 class FileValidator:
@@ -78,24 +85,38 @@ class FileValidator:
             path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
         )
 
-    async def check(self, path: str, purpose: str) -> Checked:
-        """Look into a file as it is now. Raises SourceError."""
-        task = self.task(path, purpose)
-        reason = ""
-        for _ in range(TRIES_MAX):
-            try:
-                looked = await self._workers.check(
-                    partial(self._tree.open_regular, path), task, on_bytes=self._on_bytes
-                )
-            except FileMoved:
-                reason = "the file keeps changing while it is validated"
-            except WorkerLost as error:
-                reason = f"the file could not be validated: {error}"
-            except OSError as error:
-                raise source_error(error) from error
-            else:
-                return Checked(report=looked.report, fingerprint=fingerprint_of(looked.status))
-        raise SourceError(reason)
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look into files as they are now; one that cannot be looked into has its error in its place.
+
+        Small ones do not wait behind large ones, and take one hop to a thread for all of them.
+        """
+        requests = [
+            CheckRequest(partial(self._tree.open_regular, one.path), self.task(*one), self._on_bytes)
+            for one in wanted
+        ]
+        results = await self._workers.check_all(requests, are_small=are_small)
+        tries = 1
+        while tries < TRIES_MAX:
+            again = [index for index, one in enumerate(results) if isinstance(one, FileMoved | WorkerLost)]
+            if not again:
+                break
+            tries += 1
+            repeated = await self._workers.check_all([requests[one] for one in again], are_small=are_small)
+            for index, result in zip(again, repeated, strict=True):
+                results[index] = result
+        return [_checked(one) for one in results]
 
     def _purpose(self, name: str) -> Purpose:
         return self._purposes.get(name) or unknown_to_us(name)
+
+
+def _checked(result: Looked | FileMoved | WorkerLost | OSError) -> Checked | SourceError:
+    match result:
+        case Looked(report, status):
+            return Checked(report=report, fingerprint=fingerprint_of(status))
+        case FileMoved():
+            return SourceError("the file keeps changing while it is validated")
+        case WorkerLost():
+            return SourceError(f"the file could not be validated: {result}")
+        case _:
+            return source_error(result)

@@ -317,7 +317,11 @@ def test_findings_are_bounded_and_the_rest_is_counted() -> None:
     assert report.counts["wrong-type"] == 500
     assert report.left_out()["wrong-type"] == 500 - KEPT_PER_RULE_MAX
     assert report.error_count == 501
-    assert report.reason().endswith("(wrong-type) (and 500 more errors)")
+    assert str(report.reason(Severity.ERROR)).endswith("(wrong-type) (and 500 more errors)")
+    assert (
+        report.reason(Severity.WARNING)
+        == "line 2: the line is the same as line 1 (duplicate-line) (and 498 more warnings)"
+    )
 
 
 def test_a_purpose_without_a_schema() -> None:

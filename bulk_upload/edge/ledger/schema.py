@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 CREATE = """
 CREATE TABLE job (
@@ -124,7 +124,24 @@ CREATE UNIQUE INDEX deletions_open ON deletions (file_id) WHERE outcome IS NULL;
 CREATE INDEX deletions_of_receipts ON deletions (receipt_id) WHERE receipt_id IS NOT NULL;
 """
 
-CREATE += _SINCE_VERSION_2
+_VALIDATIONS = """
+CREATE TABLE validations (
+    entry_id        INTEGER PRIMARY KEY REFERENCES entries,
+    rules           TEXT NOT NULL,
+    size            INTEGER NOT NULL,
+    mtime_ns        INTEGER NOT NULL,
+    inode           INTEGER NOT NULL,
+    line_count      INTEGER NOT NULL,
+    error_count     INTEGER NOT NULL,
+    warning_count   INTEGER NOT NULL,
+    reason          TEXT,
+    findings        TEXT NOT NULL,
+    checked_utc     TEXT NOT NULL
+);
+"""
+_SINCE_VERSION_3 = _VALIDATIONS
 
-MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2}
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3
+
+MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
 """Script that takes a ledger from version N to N + 1, by N."""

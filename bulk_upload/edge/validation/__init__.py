@@ -2,9 +2,17 @@
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_file
-from bulk_upload.edge.validation.workers import FileMoved, Looked, WorkerLost, Workers, usable_processors
+from bulk_upload.edge.validation.workers import (
+    CheckRequest,
+    FileMoved,
+    Looked,
+    WorkerLost,
+    Workers,
+    usable_processors,
+)
 
 __all__ = [
+    "CheckRequest",
     "CheckTask",
     "FileMoved",
     "Looked",

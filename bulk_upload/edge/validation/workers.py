@@ -18,7 +18,7 @@ from bulk_upload.edge.validation.protocol import Broken, Done, Progress, Unreada
 from bulk_upload.edge.validation.reading import check_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bulk_upload.core.file_report import FileReport
     from bulk_upload.edge.validation.reading import CheckTask
@@ -94,6 +94,19 @@ class FileMoved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """A file to check.
+
+    `open_file` returns a fresh descriptor; it and `on_bytes`, which hears how many more bytes were read, are called on
+    another thread.
+    """
+
+    open_file: Callable[[], int]
+    task: CheckTask
+    on_bytes: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """What was found in a file, and what the system said of the file then."""
 
@@ -107,7 +120,7 @@ def usable_processors() -> int:
 
 
 class Workers:
-    """Checks files in up to `process_count` processes at once; small ones on as many threads of this process.
+    """Checks files in up to `process_count` processes at once; small ones on threads of this process.
 
     Args:
         niceness: how much less urgent than this process the others are.
@@ -122,29 +135,40 @@ class Workers:
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         self._busy: set[_Worker] = set()
         self._pool = ThreadPoolExecutor(process_count, thread_name_prefix="bulk-upload-check")
+        self._small_pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-check-small")
         self._closed = False
 
     async def check(
         self, open_file: Callable[[], int], task: CheckTask, *, on_bytes: Callable[[int], None] | None = None
     ) -> Looked:
-        """Have a file checked. When cancelled, the process that does it is ended.
+        """Have one file checked. Raises OSError, FileMoved, WorkerLost."""
+        (result,) = await self.check_all([CheckRequest(open_file, task, on_bytes)], are_small=False)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-        `open_file` returns a fresh descriptor; it and `on_bytes`, which hears how many more bytes were read, are
-        called on another thread. Raises OSError, FileMoved, WorkerLost.
+    async def check_all(
+        self, requests: Sequence[CheckRequest], *, are_small: bool
+    ) -> list[Looked | FileMoved | WorkerLost | OSError]:
+        """Have files checked, one after the other; an error is in its place. When cancelled, the process is ended.
+
+        Files that are probably small do not wait for those that are not.
         """
-        check = _Check(self, open_file, task, on_bytes)
+        check = _Check(self, requests)
+        pool = self._small_pool if are_small else self._pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, check.run)
+            return await asyncio.get_running_loop().run_in_executor(pool, check.run)
         except asyncio.CancelledError:
             check.cancel()
             raise
 
     def close(self) -> None:
-        """End what is going on and let every process go."""
+        """End what is going on and let every process go. A thread that hangs in a read is abandoned."""
         self._closed = True
         for worker in tuple(self._busy):
             worker.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._small_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         while not self._idle.empty():
             self._idle.get().close()
 
@@ -162,45 +186,52 @@ class Workers:
     def give_back(self, worker: _Worker, *, usable: bool) -> None:
         """Take a process back, which may have become useless."""
         self._busy.discard(worker)
-        if usable:
+        if usable and not self._closed:
             self._idle.put(worker)
         else:
             worker.kill()
             worker.close()
 
     def is_small(self, task: CheckTask, byte_count: int) -> bool:
-        """Whether a file is checked in this process. Parquet never is: what reads it takes much memory."""
-        return byte_count <= self._small_bytes_max and task.purpose.format_of(task.path) is not Format.PARQUET
+        """Whether a file is checked in this process.
+
+        Parquet never is: what reads it takes much memory. Of documents only the beginning is read.
+        """
+        kind = task.purpose.format_of(task.path)
+        if kind is Format.JSON_LINES:
+            return byte_count <= self._small_bytes_max
+        return kind is not Format.PARQUET
 
 
 class _Check:
-    """One check, on its thread."""
+    """Checks of some files, on their thread."""
 
-    def __init__(
-        self,
-        workers: Workers,
-        open_file: Callable[[], int],
-        task: CheckTask,
-        on_bytes: Callable[[int], None] | None,
-    ) -> None:
+    def __init__(self, workers: Workers, requests: Sequence[CheckRequest]) -> None:
         self._workers = workers
-        self._open_file = open_file
-        self._task = task
-        self._on_bytes = on_bytes
+        self._requests = requests
         self._worker: _Worker | None = None
         self._cancelled = False
 
-    def run(self) -> Looked:
-        """Open, check, and see that the file did not move. Raises OSError, FileMoved, WorkerLost."""
+    def run(self) -> list[Looked | FileMoved | WorkerLost | OSError]:
+        """Open, check, and see that the files did not move."""
+        results: list[Looked | FileMoved | WorkerLost | OSError] = []
+        for request in self._requests:
+            try:
+                results.append(self._looked(request))
+            except (FileMoved, WorkerLost, OSError) as error:
+                results.append(error)
+        return results
+
+    def _looked(self, request: CheckRequest) -> Looked:
         if self._cancelled:
             raise WorkerLost("cancelled before it began")
-        descriptor = self._open_file()
+        descriptor = request.open_file()
         try:
             before = os.fstat(descriptor)
-            if self._workers.is_small(self._task, before.st_size):
-                report = check_file(descriptor, self._task, on_bytes=self._on_bytes)
+            if self._workers.is_small(request.task, before.st_size):
+                report = check_file(descriptor, request.task, on_bytes=request.on_bytes)
             else:
-                report = self._in_process(descriptor)
+                report = self._in_process(descriptor, request)
             if _identity(os.fstat(descriptor)) != _identity(before):
                 raise FileMoved
             return Looked(report, before)
@@ -213,11 +244,11 @@ class _Check:
         if self._worker is not None:
             self._worker.kill()
 
-    def _in_process(self, descriptor: int) -> FileReport:
+    def _in_process(self, descriptor: int, request: CheckRequest) -> FileReport:
         self._worker = worker = self._workers.take()
         usable = False
         try:
-            report = worker.check(descriptor, self._task, self._on_bytes)
+            report = worker.check(descriptor, request.task, request.on_bytes)
             usable = True
             return report
         except OSError:
