@@ -34,7 +34,7 @@ class FakeValidator:
         self.bytes_per_s = bytes_per_s
         self.rules_now = rules
         self.looked: list[str] = []
-        self._large = asyncio.Lock()
+        self._large: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
@@ -44,8 +44,15 @@ class FakeValidator:
         """Look into files; one that cannot be looked into has its error in its place."""
         if are_small:
             return [await self._check(one.path) for one in wanted]
-        async with self._large:
+        async with self._lock():
             return [await self._check(one.path) for one in wanted]
+
+    def _lock(self) -> asyncio.Lock:
+        """Return this run's lock: a run that was killed never gives its own back."""
+        loop = asyncio.get_running_loop()
+        if self._large is None or self._large[0] is not loop:
+            self._large = (loop, asyncio.Lock())
+        return self._large[1]
 
     async def _check(self, path: str) -> Checked | SourceError:
         file = self.files.find(path)
