@@ -106,6 +106,7 @@ RULES: dict[str, Rule] = {
         _N, "a PyTorch file was recognised by its container and not loaded: loading one can run code",
         "Nothing is to be done; check its content where you trust it",
     ),
+    "empty-document": Rule(_W, "a document is empty", "Fill it, or take it out of the manifest"),
     "document-mismatch": Rule(_W, "a document is not what its name says", "Open it to see what it is; export it anew"),
 }  # fmt: skip
 

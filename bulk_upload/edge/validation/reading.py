@@ -75,7 +75,9 @@ def _whole_file_complaints(
     descriptor: int, byte_count: int, kind: Format, task: CheckTask
 ) -> list[Complaint]:
     if not byte_count:
-        return [Complaint("empty-file", "the file is empty")]
+        # The service may take an empty document; of examples to learn from there must be one.
+        rule = "empty-document" if kind is Format.DOCUMENT else "empty-file"
+        return [Complaint(rule, "the file is empty")]
     head = os.pread(descriptor, HEAD_BYTES, 0)
     if kind is Format.PARQUET:
         return _parquet(descriptor, head, byte_count, task)
