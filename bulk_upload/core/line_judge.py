@@ -41,14 +41,14 @@ class LineJudge:
 
     def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
         """Yield each line that something is to be said about, by its index."""
-        turns = self._reader.turns
+        turns = [(one.messages_of, one.usual, one.are_usual) for one in self._reader.turns]
         decode = self._decode
         for index, line in enumerate(lines):
             try:
                 row = decode(line)
-                for one in turns:
-                    roles = tuple(map(role_of, one.messages_of(row)))
-                    if roles not in one.usual and not one.are_usual(roles):
+                for messages_of, usual, are_usual in turns:
+                    roles = tuple(map(role_of, messages_of(row)))
+                    if roles not in usual and not are_usual(roles):
                         break
                 else:
                     continue

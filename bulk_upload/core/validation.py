@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.json_text import Parsed
+    from bulk_upload.core.line_splitter import Run
     from bulk_upload.core.purposes import Purpose
 
 LINES_COMPARED_MAX = 1_000_000
@@ -63,6 +63,7 @@ class Checker:
         self._is_other = False
         self._is_empty = True
         self._crlf_line_no: int | None = None
+        self._held_back_cr = False
         self._first_seen: dict[int, int] = {}
 
     def feed(self, data: bytes) -> list[Finding]:
@@ -84,8 +85,8 @@ class Checker:
         """Say that there are no more bytes; return what was found and not returned before."""
         if self._head is not None:
             self._take(self._begin(self._head))
-        for item in self._splitter.rest():
-            self._take_whole(item)
+        for run in self._splitter.rest():
+            self._take_run(run)
         if self._held is not None:
             self._released(holds=self._held[0].holds_alone)
         if self._is_empty and not self._is_other:
@@ -124,22 +125,30 @@ class Checker:
         return head
 
     def _take(self, piece: bytes) -> None:
-        for item in self._splitter.split(piece):
-            self._take_whole(item)
-
-    def _take_whole(self, item: bytes | HugeLine) -> None:
-        if isinstance(item, HugeLine):
-            self._huge(item)
+        if not piece:
             return
-        first_no = self._line_count + 1
-        lines = BytesIO(item).readlines()
-        # One byte is found ten times as fast as two.
-        if self._crlf_line_no is None and b"\r" in item and (at := item.find(b"\r\n")) >= 0:
-            self._crlf_line_no = first_no + item.count(b"\n", 0, at)
+        # One byte is found ten times as fast as two; and it says whether lines need a closer look.
+        may_be_crlf = b"\r" in piece or self._held_back_cr
+        self._held_back_cr = piece.endswith(b"\r")
+        for run in self._splitter.split(piece):
+            if may_be_crlf and self._crlf_line_no is None and not isinstance(run, HugeLine):
+                self._look_for_crlf(run)
+            self._take_run(run)
+
+    def _take_run(self, run: Run) -> None:
+        if isinstance(run, HugeLine):
+            self._huge(run)
+            return
         if not self._is_other:
-            self._check(lines, first_no)
-        self._line_count += len(lines)
-        self._line_start += len(item)
+            self._check(run, self._line_count + 1)
+        self._line_count += len(run)
+        self._line_start += sum(map(len, run))
+
+    def _look_for_crlf(self, lines: Sequence[bytes]) -> None:
+        for line_no, line in enumerate(lines, start=self._line_count + 1):
+            if line.endswith(b"\r\n"):
+                self._crlf_line_no = line_no
+                return
 
     def _check(self, lines: Sequence[bytes], first_no: int) -> None:
         opened_count = self._open(lines, first_no) if self._opening else 0

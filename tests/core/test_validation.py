@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,11 +23,12 @@ from data_samples import (
     line,
     sample,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core import validation
 from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
+from bulk_upload.core.file_magic import HEAD_BYTES
 from bulk_upload.core.finding import Severity
 from bulk_upload.core.line_judge import LineJudge
 from bulk_upload.core.line_reader import NOT_PASSED, LineReader, role_of
@@ -166,6 +168,15 @@ def test_windows_line_ends_are_told_once() -> None:
     """CR LF is a warning, told once with its first line."""
     data = good(PRETRAIN, 2) + good(PRETRAIN, 5)[len(good(PRETRAIN, 2)) :].replace(b"\n", b"\r\n")
     assert found(PRETRAIN, data) == [("crlf", 3, None)]
+
+
+def test_windows_line_ends_of_which_the_file_is_cut_in_two() -> None:
+    """A cut between CR and LF hides nothing, and the first such line stays the first one among lines of any length."""
+    small = replace(PRETRAIN, schema=replace(PRETRAIN.schema, line_bytes_max=600))
+    data = b'{"text": "' + b"x" * HEAD_BYTES + b'"}\n' + b'{"text": "a"}\r\n' + b'{"text": "b"}\r\n'
+    for purpose in (PRETRAIN, small):
+        for cut in range(len(data) - 40, len(data)):
+            assert found(purpose, data[:cut], b"", data[cut:]) == [("crlf", 2, None)]
 
 
 def test_duplicate_lines_name_the_earlier_one() -> None:
@@ -343,16 +354,25 @@ _good = st.builds(
     st.integers(0, 2),
     st.dictionaries(st.sampled_from(["id", "x"]), st.text(max_size=3), max_size=1),
 )
+# A file is judged by its first bytes, all of them at once: what is to be cut comes after so many.
+_starts = st.sampled_from([b"", b" " * HEAD_BYTES + b"\n", b'{"text": "' + b"x" * HEAD_BYTES + b'"}\n'])
 _files = st.builds(
-    lambda lines, ends: b"".join(one.rstrip(b"\n") + end for one, end in zip(lines, ends, strict=False)),
+    lambda start, lines, ends: (
+        start + b"".join(one.rstrip(b"\n") + end for one, end in zip(lines, ends, strict=False))
+    ),
+    _starts,
     st.lists(_good | _odd | st.binary(max_size=20), max_size=8),
     st.lists(st.sampled_from([b"\n", b"\r\n", b"\n\n"]), min_size=8, max_size=8),
 )
 
 
-@given(st.sampled_from(EVERY), _files, st.data(), st.booleans())
+_MODEST = {one.name: replace(one, schema=replace(one.schema, line_bytes_max=150)) for one in EVERY}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([*EVERY, *_MODEST.values()]), _files, st.data(), st.booleans())
 def test_pieces_do_not_matter(purpose: Purpose, data: bytes, drawn: st.DataObject, thorough: bool) -> None:
-    """The same file has the same findings whatever pieces it comes in."""
+    """The same file has the same findings whatever pieces it comes in, huge lines and all."""
     cuts = sorted(drawn.draw(st.lists(st.integers(0, len(data)), max_size=6)))
     pieces = [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
     whole = check(purpose, data, thorough=thorough)

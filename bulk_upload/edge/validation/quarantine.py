@@ -9,11 +9,10 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from bulk_upload.core.file_magic import BOM
-from bulk_upload.core.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
+from bulk_upload.core.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
 from bulk_upload.core.purposes import rules_of
 from bulk_upload.core.quarantine import LineSorter, findings_line, place_of
 
@@ -123,7 +122,7 @@ class Quarantine:
                 bad_line_nos.append(line_no)
                 notes.write(findings_line(line_no, None, findings))
                 continue
-            done = sorter.sort(BytesIO(item).readlines())
+            done = sorter.sort(item)
             for line_no, line, findings in done.bad:
                 bad_count += 1
                 bad.write(line)
@@ -157,7 +156,7 @@ class Quarantine:
         )
 
 
-def _items(descriptor: int, line_bytes_max: int, hasher: hashlib._Hash) -> Iterator[bytes | HugeLine]:
+def _items(descriptor: int, line_bytes_max: int, hasher: hashlib._Hash) -> Iterator[Run]:
     """Read a file from its start; return its lines in blocks, without a byte order mark."""
     splitter = LineSplitter(line_bytes_max)
     position = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.data_rules import Complaint
 from bulk_upload.core.file_magic import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.file_report import FileReport, Findings
+from bulk_upload.core.line_splitter import PIECE_BYTES
 from bulk_upload.core.parquet_rules import TAIL_BYTES, ends_complaint, footer_complaints
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.validation import Checker
@@ -18,7 +19,8 @@ from bulk_upload.core.validation import Checker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ_BYTES = 1024 * 1024
+READ_BYTES = PIECE_BYTES
+"""What a checker takes in without a copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
