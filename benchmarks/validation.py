@@ -50,6 +50,8 @@ def purposes() -> list[str]:
 def lines(purpose: Purpose, chance: random.Random) -> Iterator[bytes]:
     """Return good lines without end: conversations of one to three turns, texts of some hundred words."""
     words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(5000)]
+    # As people write: sentences, lines, quotations, now and then a word that is not ASCII.
+    words += ["\n", '"so"', "end.\n\n", "caf\u00e9", "\u2013", "na\u00efve,"] * 60
 
     def text(least: int, most: int) -> str:
         return " ".join(chance.choices(words, k=chance.randint(least, most)))
@@ -73,7 +75,7 @@ def lines(purpose: Purpose, chance: random.Random) -> Iterator[bytes]:
             else text(50, 600)
             for field in purpose.schema.fields
         }
-        yield json.dumps(value).encode() + b"\n"
+        yield json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
 def write(folder: str, name: str, megabytes: int) -> tuple[str, list[str]]:
