@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import EntryState, Outcome, Receipt
     from bulk_upload.core.profile import FLOW, Profile
     from bulk_upload.core.retry import RetryPolicy
-    from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+    from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.errors import (
         BulkUploadError,
@@ -96,6 +96,7 @@ __all__ = [
     "Snapshot",
     "Uploader",
     "UsageError",
+    "ValidateMode",
     "__version__",
     "upload",
 ]
