@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import EntryState, Outcome, Receipt
     from bulk_upload.core.profile import FLOW, Profile
     from bulk_upload.core.retry import RetryPolicy
-    from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+    from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.core.timetable import Span, Timetable
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.errors import (
@@ -108,6 +108,7 @@ __all__ = [
     "Timetable",
     "Uploader",
     "UsageError",
+    "ValidateMode",
     "__version__",
     "upload",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
@@ -13,9 +13,11 @@ from weakref import WeakSet
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.name_template import NameTemplate
 from bulk_upload.core.network import DIRECT
 from bulk_upload.core.profile import FLOW
+from bulk_upload.core.purposes import PURPOSES, known_purposes
 from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
@@ -32,21 +34,24 @@ from bulk_upload.edge.ledger import (
 from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
+from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.prepare import Preparation
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.staged import StagedEntries
+from bulk_upload.engine.validator import FileValidator
 from bulk_upload.errors import UsageError
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
+    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.prepare import Plan
@@ -67,7 +72,7 @@ class Job:
         purpose: for entries that name none.
         follow_symlinks: symbolic links may lead out of the root.
         allow_outside: absolute paths and leading `..` may name files outside the root.
-        force: send entries whose purpose is unknown.
+        force: send entries whose purpose is unknown, and files that validation found invalid.
         moved_root: the tree moved to another root since the ledger was made.
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
     """
@@ -97,6 +102,7 @@ class Uploader:
         min_bytes_per_s: the least speed of a body over a minute; 0 lets any be.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
+        purposes: what is known of each purpose; see `core.schema_file.read_schemas` for more than the usual ones.
         on_event: hears every event of every run, on the event loop; must be quick and must not raise.
         clock: time and chance.
 
@@ -116,6 +122,7 @@ class Uploader:
         min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
+        purposes: Mapping[str, Purpose] = PURPOSES,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -125,6 +132,7 @@ class Uploader:
         )
         self._api_key, self._read_key_again = key_and_source(api_key)
         self._network = network
+        self._purposes = purposes
         self._team = team
         self._settings = settings or RunSettings()
         self._stall_s = stall_s
@@ -203,14 +211,24 @@ class Uploader:
             root_as_typed=tree.root_as_typed,
             allow_outside=job.allow_outside,
             default_purpose=job.purpose,
-            purposes=self._profile.purposes,
+            purposes=known_purposes(self._profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
             file_field=self._profile.file_field,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
         )
         return Preparation(
-            rules=rules, tree=tree, staging=staging, profile=self._profile, retry=self._settings.retry
+            rules=rules,
+            tree=tree,
+            staging=staging,
+            profile=self._profile,
+            retry=self._settings_for(job).retry,
         )
+
+    def _settings_for(self, job: Job) -> RunSettings:
+        if not job.force:
+            return self._settings
+        retry = self._settings.retry | {EntryState.INVALID}
+        return replace(self._settings, retry=retry, sends_invalid=True)
 
     async def _execute(
         self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
@@ -240,10 +258,11 @@ class Uploader:
                 hashing=self._settings.hashing,
             )
             entries = StagedEntries(staging)
+            workers = Workers(max(1, usable_processors() // 2))
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
                 run = Run(
-                    settings=self._settings,
+                    settings=self._settings_for(job),
                     profile=self._profile,
                     clock=self._clock,
                     reader=reader,
@@ -253,6 +272,7 @@ class Uploader:
                     plan=plan,
                     emit=emit,
                     learned=await ledger.writer.run(remembered),
+                    validator=FileValidator(preparation.tree, workers, purposes=self._purposes),
                 )
                 started(run)
                 try:
@@ -261,6 +281,7 @@ class Uploader:
                     ):
                         result = await run.execute()
                 finally:
+                    workers.close()
                     reader.close()
                     entries.close()
             return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
@@ -322,6 +343,7 @@ class UploaderOptions(TypedDict, total=False):
     min_bytes_per_s: float
     allow_plain_http: bool
     network: Network
+    purposes: Mapping[str, Purpose]
     on_event: Callable[[Event], None] | None
     clock: Clock | None
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.completing import profile_names
+from bulk_upload.cli.schema_option import schema_option
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.profile import FLOW
+from bulk_upload.core.settings import ValidateMode
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ _OPTIONS = (
     click.option(
         "--allow-outside-root", "allow_outside", is_flag=True, help="Let paths name files outside the root."
     ),
-    click.option("--force", is_flag=True, help="Send entries whose purpose is unknown."),
+    click.option(
+        "--force", is_flag=True, help="Send entries whose purpose is unknown, and files found invalid."
+    ),
     click.option("--moved-root", is_flag=True, help="The same tree has moved to another root."),
     click.option(
         "--name-template",
@@ -83,9 +87,21 @@ _OPTIONS = (
 )
 
 
+_VALIDATION = (
+    click.option(
+        "--validate",
+        type=click.Choice([one.value for one in ValidateMode]),
+        default="ahead",
+        show_default=True,
+        help="Look into files before they are sent: ahead of the uploads, each one just before its own, or not at all.",
+    ),
+    schema_option,
+)
+
+
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    return _with(_OPTIONS, server_options(command))
+    return _with((*_OPTIONS, *_VALIDATION), server_options(command))
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ from bulk_upload.exit_status import ExitStatus
 COMMANDS = {
     "demo": "bulk_upload.cli.demo_command:demo",
     "scan": "bulk_upload.cli.scan_command:scan",
+    "validate": "bulk_upload.cli.validate_command:validate",
     "plan": "bulk_upload.cli.plan_command:plan",
     "run": "bulk_upload.cli.run_command:run",
     "control": "bulk_upload.cli.control_command:control",
@@ -41,6 +42,7 @@ COMMANDS = {
 _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
     "scan": "Make a manifest of the files in a folder.",
+    "validate": "Find what is wrong with the data, line by line; send nothing.",
     "plan": "Show what `run` would do, and why; touch nothing.",
     "run": "Upload a manifest; run again to go on.",
     "control": "Change a run while it goes on: limits, pause, resume.",

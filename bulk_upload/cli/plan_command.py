@@ -13,10 +13,11 @@ from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.plan import Step
-from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.settings import RunSettings, ValidateMode
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
         base_url=options["base_url"],
         profile=profile_named(options["profile"]),
         team=options["team"],
-        settings=RunSettings(retry=retry_of(options["retry"])),
+        settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
+        purposes=schemas_of(options["schema"]),
         allow_plain_http=options["allow_plain_http"],
     )
     job = job_of(manifest, options)
     listed = _Listed()
     made = uploader.plan(job, on_entry=listed.add if list_entries else None)
     listed.flush()
-    for line in _lines(made, uploader.ledger_path(job)):
+    for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
         if list_entries:
             tell(line)
         else:
@@ -94,7 +96,7 @@ class _Listed:
             self._lines.clear()
 
 
-def _lines(made: Plan, ledger_path: str) -> Iterator[str]:
+def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)
@@ -106,7 +108,29 @@ def _lines(made: Plan, ledger_path: str) -> Iterator[str]:
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: these go one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
+    yield from _validation(made, validate)
     yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will make it)'}"
+
+
+_VALIDATION = {
+    ValidateMode.AHEAD: "ahead of the uploads",
+    ValidateMode.EACH: "each just before its upload",
+}
+
+
+def _validation(made: Plan, mode: ValidateMode) -> Iterator[str]:
+    """Say what would be read. What the ledger remembers as good would not be, but that is not looked up here."""
+    send = made.total(Step.SEND)
+    if not send.entry_count:
+        return
+    if mode is ValidateMode.OFF:
+        yield "Validation: none (--validate off)"
+        return
+    plural = "file" if send.entry_count == 1 else "files"
+    yield (
+        f"Validation: {send.entry_count:,} {plural} ({human_bytes(send.file_bytes)}) would be looked into,"
+        f" {_VALIDATION[mode]}; `bulk-upload validate` does it now"
+    )
 
 
 def _reason_lines(reasons: Counter[str]) -> Iterator[str]:

@@ -18,12 +18,13 @@ from bulk_upload.cli.job_options import (
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
+from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
@@ -194,6 +195,7 @@ def run(manifest: str, **options: Any) -> int:
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
         hashing=options["hash_"] == "sha256",
+        validate=ValidateMode(options["validate"]),
     )
     profile = profile_named(options["profile"])
     request = RunRequest(
@@ -205,6 +207,7 @@ def run(manifest: str, **options: Any) -> int:
         team=options["team"],
         allow_plain_http=options["allow_plain_http"],
         settings=settings,
+        purposes=schemas_of(options["schema"]),
         stall_s=options["stall"],
         answer_s=options["answer"],
         min_bytes_per_s=options["min_rate"],

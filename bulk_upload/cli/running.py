@@ -20,6 +20,7 @@ from bulk_upload.cli.run_records import run_ended, run_started
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
+from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.summary import Tally
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
@@ -36,12 +37,13 @@ from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.log_records import Record
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
+    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.uploader import Job
@@ -78,6 +80,7 @@ class RunRequest:
     listeners: tuple[Callable[[Event], None], ...] = ()
     settings_from: str | None = None
     log: LogRequest = field(default_factory=LogRequest)
+    purposes: Mapping[str, Purpose] = field(default_factory=lambda: PURPOSES)
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether people are told how the run ended."""
@@ -118,6 +121,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             network=request.network,
             team=request.team,
             settings=request.settings,
+            purposes=request.purposes,
             stall_s=request.stall_s,
             answer_s=request.answer_s,
             min_bytes_per_s=request.min_bytes_per_s,

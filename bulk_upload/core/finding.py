@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bulk_upload.core.display import printable
+
+
+class Severity(StrEnum):
+    """How much a finding matters: an error keeps a file from being sent, a warning and a note do not.
+
+    A warning is about the data; a note is about what was not looked at.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +25,7 @@ class Finding:
 
     `rule` is a short stable id (`unknown-field`, `missing-file`); `where` names the file; `line_no` is 1-based;
     `place` is a column, a field name or a JSON path; `found` says what is wrong; `remedy` what to do about it.
+    `column` counts characters from 1, `byte_offset` bytes of the file from 0, where they are known.
     """
 
     rule: str
@@ -21,6 +34,9 @@ class Finding:
     remedy: str
     line_no: int | None = None
     place: str | None = None
+    severity: Severity = Severity.ERROR
+    column: int | None = None
+    byte_offset: int | None = None
 
     def __str__(self) -> str:
         location = printable(self.where)
@@ -28,4 +44,5 @@ class Finding:
             location += f":{self.line_no}"
         if self.place is not None:
             location += f" [{printable(self.place)}]"
-        return f"{location}: {printable(self.found)} ({self.rule}). {printable(self.remedy)}"
+        severity = "" if self.severity is Severity.ERROR else f"{self.severity}: "
+        return f"{location}: {severity}{printable(self.found)} ({self.rule}). {printable(self.remedy)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bulk_upload.core.purposes import PURPOSES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -43,7 +45,7 @@ FLOW = Profile(
     auth_header="Authorization",
     auth_prefix="",
     team_header="x-team-id",
-    purposes=("fine-tune", "preference-fine-tune", "reinforcement-fine-tune", "pre-train", "alignment"),
+    purposes=tuple(PURPOSES),
     can_list=True,
     keeps_names=True,
     list_page=100,

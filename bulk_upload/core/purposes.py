@@ -1,23 +1,119 @@
-"""The table of purposes: what the server is to make of a file."""
+"""The table of purposes: what the server is to make of a file, and what such a file holds.
+
+Schemas are those of docs.seekr.com/flow/reference/file_upload_v1_flow_files_put and the fine-tuning pages beneath
+docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the user's own (`core/schema_file.py`).
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(StrEnum):
+    """What the value of a field is. `messages` is an array of `{role, content}`."""
+
+    MESSAGES = "messages"
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    ARRAY = "array"
+    OBJECT = "object"
+    ANY = "any"
+
+
+class Format(StrEnum):
+    """What a file is made of."""
+
+    JSON_LINES = "jsonl"
+    PARQUET = "parquet"
+    TORCH = "pt"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a line.
+
+    `ends_with` is the role of the last message, where the field is `messages` and it matters; `is_answer` says that
+    the messages may begin with that role too, because they go on where another field ends.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = True
+    ends_with: str | None = None
+    is_answer: bool = False
+
+
+ROLES = ("system", "user", "assistant")
+"""The roles of messages that the API's reference names."""
+
+LINE_BYTES_MAX = 32 * 1024 * 1024
+"""Longer lines are not looked into: some eight million tokens, far more than a model takes in as one example."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What every line of a JSON Lines file holds. Fields it does not name are allowed, whatever they are.
+
+    Args:
+        content_parts: `content` may also be a list of parts, `[{"type": "text", "text": "..."}]`. The reference shows
+            strings only, so that a list counts as a mistake unless somebody says that the server takes it.
+    """
+
+    fields: tuple[Field, ...]
+    roles: tuple[str, ...] = ROLES
+    content_parts: bool = False
+    line_bytes_max: int = LINE_BYTES_MAX
+
+    @property
+    def required_names(self) -> tuple[str, ...]:
+        """The names that every line must have."""
+        return tuple(field.name for field in self.fields if field.required)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """One purpose: its name, what such a file holds in one line, the usual file name suffixes."""
+    """One purpose: its name, what such a file holds in one line, the usual file name suffixes, the schema of a line.
+
+    `documents` are the suffixes of files that are taken as they are, line by line or not.
+    """
 
     name: str
     summary: str
     suffixes: tuple[str, ...]
+    schema: Schema
+    documents: tuple[str, ...] = ()
+
+    def format_of(self, path: str) -> Format:
+        """Return what a file of this purpose is by its name, JSON Lines where the name tells nothing."""
+        suffix = suffix_of(path)
+        if suffix in _BY_SUFFIX:
+            return _BY_SUFFIX[suffix]
+        return Format.DOCUMENT if self.documents and suffix not in _LINES else Format.JSON_LINES
+
+    def expects(self, path: str) -> bool:
+        """Whether files with such a name are usual for this purpose."""
+        return suffix_of(path) in (*self.suffixes, *self.documents)
 
 
-# The documents an alignment job may start from: docs.seekr.com/flow/sdk/data-engine/file-ingestion
-_DOCUMENTS = (".md", ".pdf", ".docx", ".doc", ".pptx", ".ppt", ".html", ".rst", ".rtf", ".txt", ".json")
+_LINES = (".jsonl", ".ndjson")
+_BY_SUFFIX = {".parquet": Format.PARQUET, ".pt": Format.TORCH, ".pth": Format.TORCH}
+
+# The documents an alignment job may start from: docs.seekr.com/flow/sdk/data-engine/file-ingestion, and the file types
+# of the official SDK.
+_DOCUMENTS = (
+    ".md", ".pdf", ".docx", ".doc", ".pptx", ".ppt", ".html", ".rst", ".rtf", ".txt", ".json", ".xml", ".csv",
+)  # fmt: skip
+_CONVERSATION = Field(name="messages", kind=Kind.MESSAGES, ends_with="assistant")
 
 PURPOSES = {
     purpose.name: purpose
@@ -26,25 +122,72 @@ PURPOSES = {
             name="fine-tune",
             summary="conversations to learn from: `messages` on every line",
             suffixes=(".jsonl", ".parquet"),
+            schema=Schema(fields=(_CONVERSATION,)),
         ),
         Purpose(
             name="preference-fine-tune",
             summary="conversations with a chosen and a rejected answer: `messages`, `chosen`, `rejected`",
             suffixes=(".jsonl",),
+            schema=Schema(
+                fields=(
+                    Field(name="messages", kind=Kind.MESSAGES),
+                    Field(name="chosen", kind=Kind.MESSAGES, ends_with="assistant", is_answer=True),
+                    Field(name="rejected", kind=Kind.MESSAGES, ends_with="assistant", is_answer=True),
+                )
+            ),
         ),
         Purpose(
             name="reinforcement-fine-tune",
             summary="questions with the answer to compare with: `messages`, `reference_answer`",
             suffixes=(".jsonl",),
+            schema=Schema(
+                fields=(
+                    Field(name="messages", kind=Kind.MESSAGES),
+                    Field(name="reference_answer", kind=Kind.STRING),
+                )
+            ),
         ),
-        Purpose(name="pre-train", summary="raw text: `text` on every line", suffixes=(".jsonl",)),
+        Purpose(
+            name="pre-train",
+            summary="raw text: `text` on every line",
+            suffixes=(".jsonl",),
+            schema=Schema(fields=(Field(name="text", kind=Kind.STRING),)),
+        ),
         Purpose(
             name="alignment",
             summary="conversations as for fine-tune, or documents to make them from",
-            suffixes=(".jsonl", *_DOCUMENTS),
+            suffixes=(".jsonl",),
+            schema=Schema(fields=(_CONVERSATION,)),
+            documents=_DOCUMENTS,
         ),
     )
 }
+
+RULES_VERSION = 1
+"""Raised whenever a rule of validation changes what it finds: results of other rules are not used again."""
+
+
+def rules_of(purpose: Purpose) -> str:
+    """Return what tells the rules for a purpose from any others: what was found by equal ones still holds."""
+    schema = hashlib.blake2b(repr(purpose).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{RULES_VERSION}-{schema}"
+
+
+def unknown_to_us(name: str) -> Purpose:
+    """Return what is checked for a purpose that nobody told us about: that lines are JSON objects."""
+    return Purpose(name=name, summary="no schema is known", suffixes=(), schema=Schema(fields=()))
+
+
+def known_purposes(names: tuple[str, ...], described: Mapping[str, Purpose]) -> tuple[str, ...]:
+    """Return the purposes an entry may have: those of a profile, and those that somebody described."""
+    return (*names, *(name for name in described if name not in names and name not in PURPOSES))
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix of a file name in lower case, with its dot; nothing where there is none."""
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""
 
 
 def purpose_remedy(name: str, known: tuple[str, ...] = tuple(PURPOSES)) -> str:

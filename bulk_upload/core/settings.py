@@ -26,6 +26,14 @@ class InDoubtPolicy(StrEnum):
     RESEND = "resend"
 
 
+class ValidateMode(StrEnum):
+    """When files are looked into: each just before its upload, all of them ahead of the uploads, or never."""
+
+    EACH = "each"
+    AHEAD = "ahead"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """Settings of one run. `None` means no limit.
@@ -47,6 +55,8 @@ class RunSettings:
         retry: settled states to try again.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
+        validate: when files are looked into.
+        sends_invalid: send files with errors all the same.
     """
 
     concurrency: int | None = None
@@ -64,6 +74,8 @@ class RunSettings:
     retry: frozenset[EntryState] = frozenset()
     hashing: bool = True
     parked_max: int = 1000
+    validate: ValidateMode = ValidateMode.AHEAD
+    sends_invalid: bool = False
 
     @property
     def caps(self) -> Caps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedEntry:
-    """A manifest entry beside its ledger row, and what a run will do with it."""
+    """A manifest entry beside its ledger row, and what a run will do with it.
+
+    `checked` is the version of the file that validation found good, None where none was looked into.
+    """
 
     seq: int
     entry: Entry
@@ -21,6 +24,11 @@ class StagedEntry:
     known: KnownEntry | None = None
     step: Step | None = None
     note: str = ""
+    checked: Fingerprint | None = None
+
+    def as_checked(self, fingerprint: Fingerprint) -> StagedEntry:
+        """Return the entry with the version of its file that was found good."""
+        return replace(self, source=fingerprint, checked=fingerprint)
 
 
 class PlannedEntry(NamedTuple):

@@ -11,11 +11,13 @@ import shutil
 import stat
 import sys
 import tempfile
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
 from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
+from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.wording import quoted
 from bulk_upload.errors import ManifestInvalid, UsageError
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 
+_ANY_PURPOSE = next(iter(PURPOSES))
+_LINES_LOOKED_AT = 10
 _COPY_BYTES = 1024 * 1024
 _HINTS = {
     errno.ENOENT: "Check the name; `bulk-upload scan FOLDER` makes a manifest of a folder",
@@ -143,6 +147,19 @@ def write_manifest(name: str, lines: Iterable[bytes]) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(partial)
+
+
+def names_files(name: str) -> bool:
+    """Whether a file is a manifest, by its first lines: training data has no paths in it.
+
+    Raises:
+        UsageError: as `ManifestFile` does.
+        ManifestInvalid: it is empty.
+    """
+    rules = ManifestRules(where=name, root="/", allow_outside=True, default_purpose=_ANY_PURPOSE)
+    with ManifestFile(name) as manifest:
+        first_lines = islice(manifest.lines(), _LINES_LOOKED_AT)
+        return any(isinstance(one, Entry) for one in read_manifest(first_lines, rules))
 
 
 def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:

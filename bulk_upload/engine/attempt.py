@@ -39,6 +39,7 @@ class Passage:
     `loaded` and `attempt_id` are set when the file was read and its intent recorded ahead; both serve the first
     attempt only. `attempts_used` counts the attempts that count against the limit. `ask_first` is set once a
     connection broke in the midst of the body: the server's reason is heard only when it is asked beforehand.
+    `checked` is the version of the file that validation found good; no other one is sent where validation is on.
     """
 
     work: StagedEntry
@@ -49,6 +50,7 @@ class Passage:
     attempt_no: int = 0
     attempts_used: int = 0
     ask_first: bool = False
+    checked: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,10 @@ class _Request:
 
 
 class Resized(Exception):
-    """The file no longer has the size it was planned with: nothing was sent, its twins must be looked at anew."""
+    """The file no longer has the size it was planned with, or is not the one that was found good: nothing was sent.
+
+    Its twins must be looked at anew, and its content.
+    """
 
     def __init__(self, source: Fingerprint) -> None:
         super().__init__("resized")
@@ -273,7 +278,7 @@ def _read_ahead(passage: Passage) -> LoadedFile | None:
 
 
 def _require_size(found: Fingerprint, passage: Passage) -> None:
-    if found.size != passage.source.size:
+    if found.size != passage.source.size or passage.checked not in (None, found):
         raise Resized(found)
 
 

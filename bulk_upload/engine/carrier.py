@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.attempt import AttemptResult
+    from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
 
@@ -48,8 +49,9 @@ class Carrier:
     Each ends in exactly one EntrySettled event, unless the run drains while it is compared with its receipt.
     """
 
-    def __init__(self, parts: Parts, parking: Parking) -> None:
+    def __init__(self, parts: Parts, parking: Parking, checking: Checking) -> None:
         self._parts = parts
+        self._checking = checking
         self._parking = parking
         self._attempter = Attempter(parts)
         self._doubts = Doubts(parts, parking)
@@ -110,6 +112,8 @@ class Carrier:
         twins = self._parts.twins
         resize_count = 0
         while True:
+            if not await self._checking.passes(passage):
+                return
             key = TwinKey(passage.work.sent_name, passage.source.size, passage.work.entry.purpose)
             if not holds_twin_key:
                 with self._parking.space():
@@ -131,7 +135,9 @@ class Carrier:
                     passage.work,
                     passage.entry_id,
                     EntryState.FAILED_LOCAL,
-                    "the file keeps changing its size",
+                    "the file keeps changing its size"
+                    if passage.checked is None
+                    else "the file keeps changing",
                 )
                 return
             except BaseException:

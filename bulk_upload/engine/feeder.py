@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import anyio.lowlevel
 from bulk_upload.core.plan import Step
 from bulk_upload.core.records import Intent
 from bulk_upload.core.source import LoadedFile
+from bulk_upload.core.work import StagedEntry
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.attempt import Passage
 from bulk_upload.engine.twins import TwinKey
@@ -19,10 +21,10 @@ from bulk_upload.errors import LedgerUnusable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from anyio.abc import ObjectSendStream, TaskGroup
+    from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
     from bulk_upload.core.source import SourceError
-    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
 
@@ -36,6 +38,7 @@ class Feeder:
     """Turns the plan's entries into tasks, in order, never many more than can be at work.
 
     Args:
+        checking: says what may be sent.
         carry: carries one entry to its end; told whether the entry holds its twin key already.
     """
 
@@ -43,10 +46,12 @@ class Feeder:
         self,
         parts: Parts,
         parking: Parking,
+        checking: Checking,
         carry: Callable[[Passage, bool], Coroutine[Any, Any, None]],
     ) -> None:
         self._parts = parts
         self._parking = parking
+        self._checking = checking
         self._carry = carry
         self._room = anyio.Event()
         self._intended: dict[int, Passage] = {}
@@ -62,7 +67,7 @@ class Feeder:
         try:
             send, receive = anyio.create_memory_object_stream[list[tuple[Passage, bool]]](0)
             async with receive, anyio.create_task_group() as ahead:
-                ahead.start_soon(self._prepare, pages, send)
+                ahead.start_soon(self._prepare, self._checked(pages, ahead), send)
                 async for batch in receive:
                     await self._start(batch, tasks)
         finally:
@@ -93,12 +98,33 @@ class Feeder:
                         return
                     await send.send(await self._batch(page[start : start + BATCH_ENTRIES_MAX]))
 
+    def _checked(
+        self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup
+    ) -> AsyncIterator[list[StagedEntry]]:
+        """Return the pages of entries that may be sent, where files are looked into ahead."""
+        if not self._checking.runs_ahead:
+            return pages
+        send, receive = anyio.create_memory_object_stream[list[StagedEntry]](math.inf)
+        ahead.start_soon(self._checking.run_ahead, pages, send)
+        return self._taken(receive)
+
+    async def _taken(
+        self, receive: ObjectReceiveStream[list[StagedEntry]]
+    ) -> AsyncIterator[list[StagedEntry]]:
+        async with receive:
+            async for page in receive:
+                self._checking.taken(len(page))
+                yield page
+
     async def _batch(self, works: list[StagedEntry]) -> list[tuple[Passage, bool]]:
         batch = [(passage, False) for passage in map(_passage, works)]
         ahead: list[tuple[int, TwinKey]] = []
         bytes_left = BATCH_BYTES_MAX
         for index, (passage, _) in enumerate(batch):
             size = passage.source.size
+            if not self._checking.may_send(passage):
+                # What has no certain content yet has no intent either.
+                continue
             if passage.work.step is Step.COMPARE or size > SMALL_FILE_BYTES_MAX or size > bytes_left:
                 continue
             key = TwinKey(passage.work.sent_name, size, passage.work.entry.purpose)
@@ -119,7 +145,7 @@ class Feeder:
         now = self._parts.clock.utc_s()
         for (index, key), file in zip(ahead, loaded, strict=True):
             passage = batch[index][0]
-            if not isinstance(file, LoadedFile) or file.fingerprint.size != key.file_bytes:
+            if not isinstance(file, LoadedFile) or not _is_meant(file, passage):
                 # The attempt meets the same trouble again and says what it is.
                 self._parts.twins.release(key)
                 continue
@@ -169,7 +195,12 @@ class Feeder:
         return not busy and self._parking.parked_count < max(PARKED_MIN, self._parts.settings.parked_max)
 
 
+def _is_meant(file: LoadedFile, passage: Passage) -> bool:
+    """Whether what was read ahead is what was planned, and what was found good."""
+    return file.fingerprint.size == passage.source.size and passage.checked in (None, file.fingerprint)
+
+
 def _passage(work: StagedEntry) -> Passage:
     if work.known is None or work.source is None:
         raise AssertionError("only registered entries with a file are sent")
-    return Passage(work=work, entry_id=work.known.entry_id, source=work.source)
+    return Passage(work=work, entry_id=work.known.entry_id, source=work.source, checked=work.checked)

@@ -18,8 +18,10 @@ from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.engine.carrier import Carrier
+from bulk_upload.engine.checking import Checking
 from bulk_upload.engine.controlling import Controlling
 from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.endings import Endings
 from bulk_upload.engine.feeder import Feeder
 from bulk_upload.engine.limit_watch import LimitWatch
 from bulk_upload.engine.oversight import Oversight
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.prepare import Plan
     from bulk_upload.engine.staged import PlannedEntries
+    from bulk_upload.engine.validator import Validating
 
 TICK_S = 0.25
 WRITE_LIMITS_EVERY_S = 2.0
@@ -81,6 +84,7 @@ class Run:
         emit: Callable[[Event], None],
         controller: Controller | None = None,
         learned: Learned | None = None,
+        validator: Validating | None = None,
     ) -> None:
         self._entries = entries
         self._plan = plan
@@ -117,8 +121,9 @@ class Run:
         )
         self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
         self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
-        self._carrier = Carrier(self._parts, self._parking)
-        self._feeder = Feeder(self._parts, self._parking, self._carry)
+        checking = Checking(self._parts, Endings(self._parts), validator)
+        self._carrier = Carrier(self._parts, self._parking, checking)
+        self._feeder = Feeder(self._parts, self._parking, checking, self._carry)
 
     @property
     def draining(self) -> bool:

@@ -87,7 +87,7 @@ def test_an_entry_in_each_state(state: EntryState, advice: str, job: Path) -> No
 def test_many_entries_in_trouble(desk: Path) -> None:
     """A few examples are shown, the rest is counted."""
     for number in range(8):
-        (desk / "data" / f"{number}.jsonl").write_text(f"{number}\n")
+        (desk / "data" / f"{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
     lines = [f'{{"path": "data/{number}.jsonl", "purpose": "pre-train"}}\n' for number in range(8)]
     (desk / "m.jsonl").write_text("".join(lines))
     with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=parse_faults("413*8"))) as sandbox:

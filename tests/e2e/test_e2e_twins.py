@@ -19,10 +19,12 @@ from e2e_witness import (
 TWINS = "drop-stored@20%,stored-500@10%,stored-503@5%,500@5%,no-id@5%,truncated@5%"
 """Without a budget: one is for a file name and purpose, and all of these have the same."""
 
+CHAT = b'{"messages": [{"role": "user", "content": "shard %03d"}, {"role": "assistant", "content": "yes"}]}\n'
+
 
 def twins(folder: Path, count: int) -> Tree:
     """Files of one base name and one size, with other bytes each."""
-    return written(folder, {b"shard-%03d/data.jsonl" % n: b"bytes of shard %03d\n" % n for n in range(count)})
+    return written(folder, {b"shard-%03d/data.jsonl" % n: CHAT % n for n in range(count)})
 
 
 def sent_through(stage: Stage, tree: Tree, *options: str, timeout_s: float) -> None:

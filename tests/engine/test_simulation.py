@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.ledger import Mishap
 from fakes.server import Faults, ServerSettings, unowned
+from fakes.validator import FakeValidator
 from fakes.virtual_time import Stuck
 from fakes.world import LARGE_BYTES, Ran, Scene, World
 
@@ -22,7 +23,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.pacing import Gate
 from bulk_upload.core.plan import Step
 from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.core.summary import exit_status
 from bulk_upload.engine.attempt import Attempter
 from bulk_upload.engine.doubts import Doubts
@@ -65,6 +66,9 @@ class Story:
         self.chance = random.Random(f"story {seed}")
         self.world = World(seed, faults=self._faults(), server=self._server())
         self.changed: set[str] = set()
+        # A chance of its own: what else a seed tells stays as it is.
+        self.validate = random.Random(f"validate {seed}").choice(list(ValidateMode))
+        self.validator = FakeValidator(self.world.files, bytes_per_s=1e8)
         self._add_files()
 
     def tell(self) -> None:
@@ -72,16 +76,19 @@ class Story:
         for _ in range(self.chance.choice([0, 1, 2, 3, 5])):
             ending = self._ending()
             ran = self.world.run(
-                self._settings(),
+                replace(self._settings(), validate=self.validate),
                 script=partial(self._disturb, ending=ending),
                 mishap=ending.mishap,
+                validator=self.validator,
             )
             self.check(ran, ending)
             self.world.now += self.chance.choice([0.0, 1.0, 20.0, 4000.0])
             self._change_files()
         self.world.server.heal()
-        patient = replace(self._settings(), deadline_s=None, errors_max=None)
-        healed = self.world.run(replace(patient, in_doubt=InDoubtPolicy.RECONCILE, retry=RETRIED))
+        patient = replace(self._settings(), deadline_s=None, errors_max=None, validate=self.validate)
+        healed = self.world.run(
+            replace(patient, in_doubt=InDoubtPolicy.RECONCILE, retry=RETRIED), validator=self.validator
+        )
         self.check(healed, Ending(kind="healed"))
         assert set(self.world.states().values()) == {EntryState.ACCEPTED}
         assert healed.result is not None

@@ -18,6 +18,7 @@ from fakes.files import FakeReader, MemoryFiles
 from fakes.ledger import LedgerFile, MemoryLedger, Mishap
 from fakes.server import FakeServer, Faults, ServerSettings
 from fakes.transport import FakeTransport, Sending
+from fakes.validator import FakeValidator
 from fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Scene:
         profile: Profile,
         controller: Controller | None,
         mishap: Mishap | None,
+        validator: FakeValidator | None,
     ) -> None:
         self.loop = loop
         self.world = world
@@ -101,6 +103,7 @@ class Scene:
             plan=self.entries.plan,
             emit=self._hear,
             controller=controller,
+            validator=validator,
         )
         self._task: asyncio.Task[RunResult] | None = None
         self.aborted_at: float | None = None
@@ -224,6 +227,7 @@ class World:
         profile: Profile = FLOW,
         controller: Controller | None = None,
         mishap: Mishap | None = None,
+        validator: FakeValidator | None = None,
         lasts_s_max: float = RUN_LASTS_S_MAX,
     ) -> Ran:
         """Run the job once; `script` sees the scene before the run begins. Raises Stuck."""
@@ -238,6 +242,7 @@ class World:
                 profile=profile,
                 controller=controller,
                 mishap=mishap,
+                validator=validator,
             )
             scenes.append(scene)
             if script is not None:

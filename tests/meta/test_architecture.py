@@ -24,14 +24,25 @@ LINES_MAX = 400
 PURE_MODULES = frozenset(
     {
         "__future__", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime", "difflib",
-        "email.utils", "enum", "fnmatch", "functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math",
+        "email.utils", "enum", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
         "msgspec", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
-# Pure modules have a few members that read the clock or the system's settings.
+# Pure modules have a few members that read the clock, the system's settings or a file.
 WORLDLY_MEMBERS = frozenset(
-    {"now", "utcnow", "today", "localtime", "formatdate", "make_msgid", "uuid1", "uuid4"}
+    {
+        "now",
+        "utcnow",
+        "today",
+        "localtime",
+        "formatdate",
+        "make_msgid",
+        "uuid1",
+        "uuid4",
+        "FileIO",
+        "open_code",
+    }
 )
 
 COMMON = frozenset({"errors", "exit_status", "version"})

@@ -11,6 +11,7 @@ from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
+from bulk_upload.edge.ledger.validations import Sought, keep_verdict, recall_verdicts, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 __all__ = [
@@ -25,14 +26,18 @@ __all__ = [
     "LedgerStore",
     "LedgerWriter",
     "Recalled",
+    "Sought",
     "Staging",
+    "keep_verdict",
     "note_changes",
     "note_states",
     "open_ledger",
+    "recall_verdicts",
     "receipt_of",
     "remember",
     "remembered",
     "require_ledger",
     "require_same",
     "run_is_at_work",
+    "settle_invalid",
 ]

@@ -124,7 +124,23 @@ CREATE UNIQUE INDEX deletions_open ON deletions (file_id) WHERE outcome IS NULL;
 CREATE INDEX deletions_of_receipts ON deletions (receipt_id) WHERE receipt_id IS NOT NULL;
 """
 
-_SINCE_VERSION_3 = """
+_VALIDATIONS = """
+CREATE TABLE validations (
+    entry_id        INTEGER PRIMARY KEY REFERENCES entries,
+    rules           TEXT NOT NULL,
+    size            INTEGER NOT NULL,
+    mtime_ns        INTEGER NOT NULL,
+    inode           INTEGER NOT NULL,
+    line_count      INTEGER NOT NULL,
+    error_count     INTEGER NOT NULL,
+    warning_count   INTEGER NOT NULL,
+    reason          TEXT,
+    findings        TEXT NOT NULL,
+    checked_utc     TEXT NOT NULL
+);
+"""
+
+_LIMITS = """
 ALTER TABLE controller_events ADD COLUMN starts_per_s REAL;
 ALTER TABLE controller_events ADD COLUMN pause_s REAL NOT NULL DEFAULT 0;
 CREATE TABLE warm_starts (
@@ -134,6 +150,8 @@ CREATE TABLE warm_starts (
     noted_utc       TEXT NOT NULL
 );
 """
+
+_SINCE_VERSION_3 = _LIMITS + _VALIDATIONS
 
 CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3
 

@@ -1,0 +1,88 @@
+"""What the ledger keeps of validation, so that no file is looked into twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.verdict import Verdict
+from bulk_upload.edge.ledger.columns import from_fingerprint, from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.edge.ledger.store import LedgerStore
+
+
+class Sought(NamedTuple):
+    """A version of an entry's file, and the rules it is to be judged by."""
+
+    entry_id: int
+    fingerprint: Fingerprint
+    rules: str
+
+
+def recall_verdicts(store: LedgerStore, sought: Sequence[Sought]) -> dict[int, Verdict]:
+    """Return what was found before in the same versions of files by the same rules, by entry."""
+    found = {}
+    for one in sought:
+        row = store.connection.execute(
+            "SELECT line_count, error_count, warning_count, reason FROM validations"
+            " WHERE entry_id = ? AND rules = ? AND size = ? AND mtime_ns = ? AND inode = ?",
+            (one.entry_id, from_text(one.rules), *from_fingerprint(one.fingerprint)),
+        ).fetchone()
+        if row is not None:
+            found[one.entry_id] = Verdict(
+                fingerprint=one.fingerprint,
+                rules=one.rules,
+                line_count=row[0],
+                error_count=row[1],
+                warning_count=row[2],
+                reason=row[3],
+            )
+    return found
+
+
+def keep_verdict(store: LedgerStore, entry_id: int, verdict: Verdict, *, utc_s: float) -> None:
+    """Record what was found in an entry's file, in the place of what was found in an earlier version."""
+    findings = [
+        {
+            "rule": one.rule,
+            "severity": one.severity,
+            "line": one.line_no,
+            "place": one.place,
+            "found": one.found,
+            "remedy": one.remedy,
+        }
+        for one in verdict.findings
+    ]
+    store.connection.execute(
+        "INSERT OR REPLACE INTO validations (entry_id, rules, size, mtime_ns, inode, line_count, error_count,"
+        " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            entry_id,
+            from_text(verdict.rules),
+            *from_fingerprint(verdict.fingerprint),
+            verdict.line_count,
+            verdict.error_count,
+            verdict.warning_count,
+            None if verdict.reason is None else from_text(verdict.reason),
+            # Escaped: text that is not Unicode may be in what was found.
+            json.dumps(findings),
+            utc_text(utc_s),
+        ),
+    )
+
+
+def settle_invalid(store: LedgerStore, entry_id: int, verdict: Verdict, *, utc_s: float) -> None:
+    """Record that an entry is invalid, and which version of its file: another one will be looked into again."""
+    if verdict.findings:
+        keep_verdict(store, entry_id, verdict, utc_s=utc_s)
+    store.settle(entry_id, EntryState.INVALID, reason=verdict.reason, utc_s=utc_s)
+    store.connection.execute(
+        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
+        (*from_fingerprint(verdict.fingerprint), entry_id),
+    )

@@ -1,0 +1,26 @@
+"""Data files looked into before they are sent: in processes of their own, so that uploads go on meanwhile."""
+
+from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
+from bulk_upload.edge.validation.reading import CheckTask, check_file
+from bulk_upload.edge.validation.workers import (
+    CheckRequest,
+    FileMoved,
+    Looked,
+    WorkerLost,
+    Workers,
+    usable_processors,
+)
+
+__all__ = [
+    "CheckRequest",
+    "CheckTask",
+    "FileMoved",
+    "Looked",
+    "Quarantine",
+    "QuarantineFailed",
+    "Quarantined",
+    "WorkerLost",
+    "Workers",
+    "check_file",
+    "usable_processors",
+]

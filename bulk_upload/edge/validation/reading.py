@@ -1,0 +1,119 @@
+"""One file, read in the way that fits what it is. Everything blocks."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.data_rules import Complaint
+from bulk_upload.core.file_magic import HEAD_BYTES, document_complaint, torch_complaint
+from bulk_upload.core.file_report import FileReport, Findings
+from bulk_upload.core.line_splitter import PIECE_BYTES
+from bulk_upload.core.parquet_rules import TAIL_BYTES, ends_complaint, footer_complaints
+from bulk_upload.core.purposes import Format, Purpose, suffix_of
+from bulk_upload.core.validation import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ_BYTES = PIECE_BYTES
+"""What a checker takes in without a copy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckTask:
+    """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
+
+    `known` are the purposes whose lines a file may look like.
+    """
+
+    path: str
+    purpose: Purpose
+    known: tuple[Purpose, ...]
+    thorough: bool = False
+
+
+def check_file(
+    descriptor: int, task: CheckTask, *, on_bytes: Callable[[int], None] | None = None
+) -> FileReport:
+    """Check an open file from where it stands, and return what was found.
+
+    `on_bytes` hears how many more bytes were read. Nothing of a file is ever unpickled or run. Raises OSError when the
+    file cannot be read.
+    """
+    kind = task.purpose.format_of(task.path)
+    findings = Findings()
+    if not task.purpose.expects(task.path) and task.purpose.schema.fields:
+        suffix = suffix_of(task.path) or "no suffix"
+        usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
+        found = f"files for {task.purpose.name} usually end in {usual}, this one has {suffix}"
+        _add(findings, task, Complaint("unusual-suffix", found))
+    if kind is Format.JSON_LINES:
+        return _merged(findings, _check_lines(descriptor, task, on_bytes))
+    byte_count = os.fstat(descriptor).st_size
+    for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
+        _add(findings, task, complaint)
+    return findings.report(line_count=0, byte_count=byte_count)
+
+
+def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
+    checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+    status = os.fstat(descriptor)
+    # A file that is written to all the time must come to an end, too.
+    left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
+    while piece := os.read(descriptor, min(left, READ_BYTES)):
+        left -= len(piece)
+        checker.feed(piece)
+        if on_bytes is not None:
+            on_bytes(len(piece))
+    checker.finish()
+    return checker.report()
+
+
+def _whole_file_complaints(
+    descriptor: int, byte_count: int, kind: Format, task: CheckTask
+) -> list[Complaint]:
+    if not byte_count:
+        # The service may take an empty document; of examples to learn from there must be one.
+        rule = "empty-document" if kind is Format.DOCUMENT else "empty-file"
+        return [Complaint(rule, "the file is empty")]
+    head = os.pread(descriptor, HEAD_BYTES, 0)
+    if kind is Format.PARQUET:
+        return _parquet(descriptor, head, byte_count, task)
+    complaint = torch_complaint(head) if kind is Format.TORCH else document_complaint(task.path, head)
+    return [] if complaint is None else [complaint]
+
+
+def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> list[Complaint]:
+    tail = os.pread(descriptor, TAIL_BYTES, max(0, byte_count - TAIL_BYTES))
+    complaint = ends_complaint(head, tail, byte_count)
+    if complaint is not None:
+        return [complaint]
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        return [Complaint("parquet-unread", "only the magic bytes were looked at: pyarrow is not installed")]
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
+            columns = [str(name) for name in opened.schema_arrow.names]
+            row_count = int(opened.metadata.num_rows)
+    except Exception as error:  # noqa: BLE001 - whatever pyarrow raises, it is about this file
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
+    return footer_complaints(columns, row_count, task.purpose.schema)
+
+
+def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
+    findings.add(complaint, where=task.path)
+
+
+def _merged(first: Findings, then: FileReport) -> FileReport:
+    return FileReport(
+        findings=(*first.kept, *then.findings),
+        counts={**first.counts, **then.counts},
+        line_count=then.line_count,
+        byte_count=then.byte_count,
+    )

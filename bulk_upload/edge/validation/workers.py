@@ -1,0 +1,264 @@
+"""The validation processes of one run or command: started when there is work, gone when it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.purposes import Format
+from bulk_upload.edge.validation.protocol import Broken, Done, Progress, Unreadable, receive, send
+from bulk_upload.edge.validation.reading import check_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bulk_upload.core.file_report import FileReport
+    from bulk_upload.edge.validation.reading import CheckTask
+
+SMALL_BYTES_MAX = 256 * 1024
+
+NICENESS = 5
+"""How much less urgent than uploads a check is to the scheduler."""
+
+# Not `-m`: the package is to be found where this process found it. Nor multiprocessing, which would run the main
+# script of whoever uses the library a second time.
+_START = (
+    "import os, sys; os.nice(int(sys.argv[1])); sys.path[:] = sys.argv[2:];"
+    " from bulk_upload.edge.validation.worker import main; main()"
+)
+
+
+class WorkerLost(Exception):
+    """A check ended without an answer: its process was killed, or the check has a bug; the message says which."""
+
+
+class _Worker:
+    """One process and the socket to it."""
+
+    def __init__(self, niceness: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._channel = ours
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _START, str(niceness), *sys.path],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    # A Ctrl-C at the terminal is the uploader's to hear.
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
+
+    def check(self, descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
+        """Have a file checked. Raises OSError as reading it did, WorkerLost."""
+        try:
+            send(self._channel, task, [descriptor])
+            while True:
+                match receive(self._channel):
+                    case Progress(byte_count) if on_bytes is not None:
+                        on_bytes(byte_count)
+                    case Done(report):
+                        return report
+                    case Unreadable(error_no, reason):
+                        raise OSError(error_no, reason)
+                    case Broken(reason):
+                        raise WorkerLost(f"a bug in bulk-upload: {reason}")
+        except (EOFError, BrokenPipeError, ConnectionError):
+            raise WorkerLost("the process that checked it was killed, perhaps for want of memory") from None
+
+    def kill(self) -> None:
+        """End the process now; a check that waits for it raises WorkerLost."""
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let the process end."""
+        self._channel.close()
+        self._process.wait()
+
+
+class FileMoved(Exception):
+    """The file was written to while it was read: what was found may hold for neither the one nor the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """A file to check.
+
+    `open_file` returns a fresh descriptor; it and `on_bytes`, which hears how many more bytes were read, are called on
+    another thread.
+    """
+
+    open_file: Callable[[], int]
+    task: CheckTask
+    on_bytes: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in a file, and what the system said of the file then."""
+
+    report: FileReport
+    status: os.stat_result
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+class Workers:
+    """Checks files in up to `process_count` processes at once; small ones on threads of this process.
+
+    Args:
+        niceness: how much less urgent than this process the others are.
+        small_bytes_max: up to this size a file is checked here: a hop to another process would cost more.
+    """
+
+    def __init__(
+        self, process_count: int, *, niceness: int = NICENESS, small_bytes_max: int = SMALL_BYTES_MAX
+    ) -> None:
+        self._niceness = niceness
+        self._small_bytes_max = small_bytes_max
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._busy: set[_Worker] = set()
+        self._pool = ThreadPoolExecutor(process_count, thread_name_prefix="bulk-upload-check")
+        self._small_pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-check-small")
+        self._closed = False
+
+    async def check(
+        self, open_file: Callable[[], int], task: CheckTask, *, on_bytes: Callable[[int], None] | None = None
+    ) -> Looked:
+        """Have one file checked. Raises OSError, FileMoved, WorkerLost."""
+        (result,) = await self.check_all([CheckRequest(open_file, task, on_bytes)], are_small=False)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def check_all(
+        self, requests: Sequence[CheckRequest], *, are_small: bool
+    ) -> list[Looked | FileMoved | WorkerLost | OSError]:
+        """Have files checked, one after the other; an error is in its place. When cancelled, the process is ended.
+
+        Files that are probably small do not wait for those that are not.
+        """
+        check = _Check(self, requests)
+        pool = self._small_pool if are_small else self._pool
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, check.run)
+        except asyncio.CancelledError:
+            check.cancel()
+            raise
+
+    def close(self) -> None:
+        """End what is going on and let every process go. A thread that hangs in a read is abandoned."""
+        self._closed = True
+        for worker in tuple(self._busy):
+            worker.kill()
+        for pool in (self._pool, self._small_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def take(self) -> _Worker:
+        """Return a process that has nothing to do."""
+        try:
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = _Worker(self._niceness)
+        self._busy.add(worker)
+        if self._closed:
+            worker.kill()
+        return worker
+
+    def give_back(self, worker: _Worker, *, usable: bool) -> None:
+        """Take a process back, which may have become useless."""
+        self._busy.discard(worker)
+        if usable and not self._closed:
+            self._idle.put(worker)
+        else:
+            worker.kill()
+            worker.close()
+
+    def is_small(self, task: CheckTask, byte_count: int) -> bool:
+        """Whether a file is checked in this process.
+
+        Parquet never is: what reads it takes much memory. Of documents only the beginning is read.
+        """
+        kind = task.purpose.format_of(task.path)
+        if kind is Format.JSON_LINES:
+            return byte_count <= self._small_bytes_max
+        return kind is not Format.PARQUET
+
+
+class _Check:
+    """Checks of some files, on their thread."""
+
+    def __init__(self, workers: Workers, requests: Sequence[CheckRequest]) -> None:
+        self._workers = workers
+        self._requests = requests
+        self._worker: _Worker | None = None
+        self._cancelled = False
+
+    def run(self) -> list[Looked | FileMoved | WorkerLost | OSError]:
+        """Open, check, and see that the files did not move."""
+        results: list[Looked | FileMoved | WorkerLost | OSError] = []
+        for request in self._requests:
+            try:
+                results.append(self._looked(request))
+            except (FileMoved, WorkerLost, OSError) as error:
+                results.append(error)
+        return results
+
+    def _looked(self, request: CheckRequest) -> Looked:
+        if self._cancelled:
+            raise WorkerLost("cancelled before it began")
+        descriptor = request.open_file()
+        try:
+            before = os.fstat(descriptor)
+            if self._workers.is_small(request.task, before.st_size):
+                report = check_file(descriptor, request.task, on_bytes=request.on_bytes)
+            else:
+                report = self._in_process(descriptor, request)
+            if _identity(os.fstat(descriptor)) != _identity(before):
+                raise FileMoved
+            return Looked(report, before)
+        finally:
+            os.close(descriptor)
+
+    def cancel(self) -> None:
+        """End the process that works on it."""
+        self._cancelled = True
+        if self._worker is not None:
+            self._worker.kill()
+
+    def _in_process(self, descriptor: int, request: CheckRequest) -> FileReport:
+        self._worker = worker = self._workers.take()
+        usable = False
+        try:
+            report = worker.check(descriptor, request.task, request.on_bytes)
+            usable = True
+            return report
+        except OSError:
+            usable = True
+            raise
+        finally:
+            self._worker = None
+            self._workers.give_back(worker, usable=usable and not self._cancelled)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    # ctime too: a writer that restores mtime cannot restore ctime.
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)

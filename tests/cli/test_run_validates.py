@@ -1,0 +1,96 @@
+"""`run` looks into files before it sends them: what a person sees of it, and the ways around it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from cli_stage import run_here, run_process
+
+GOOD = '{"text": "fine"}\n'
+BAD = '{"text": "fine too"}\n{"txt": "no"}\n'
+
+
+@pytest.fixture
+def job(desk: Path) -> Path:
+    """A manifest of a good file and a bad one."""
+    (desk / "data/good.jsonl").write_text(GOOD)
+    (desk / "data/bad.jsonl").write_text(BAD)
+    manifest = desk / "m.jsonl"
+    manifest.write_text(
+        '{"path": "data/bad.jsonl", "purpose": "pre-train"}\n{"path": "data/good.jsonl", "purpose": "pre-train"}\n'
+    )
+    return manifest
+
+
+def run_job(server: str, *options: str) -> tuple[int, str, dict[str, str]]:
+    """Run the job; return exit code, words for people, and the status of each entry."""
+    ended = run_here("run", "m.jsonl", "--ledger", "l.db", *options, SEEKR_BASE_URL=server)
+    exported = run_here("ledger", "export", "l.db", "--format", "jsonl").stdout.decode().splitlines()
+    rows = map(json.loads, exported)
+    return ended.status, ended.stderr, {os.path.basename(row["path"]): row["status"] for row in rows}
+
+
+@pytest.mark.parametrize("mode", ["ahead", "each"])
+def test_an_invalid_file_is_not_sent(job: Path, server: str, mode: str) -> None:
+    """Its reason is told with its place, everything else is uploaded, and the exit code is 3."""
+    status, told, states = run_job(server, "--validate", mode)
+    assert (status, states) == (3, {"bad.jsonl": "invalid", "good.jsonl": "accepted"})
+    assert 'invalid: data/bad.jsonl: line 2, $.text: there is no "text"; there is txt (missing-key)' in told
+    assert "1 entry invalid, not sent" in told or "1 entries invalid, not sent" in told
+
+
+def test_a_mended_file_follows(job: Path, server: str) -> None:
+    """Nothing is asked for: the file changed, so that it is looked at again."""
+    run_job(server)
+    (job.parent / "data/bad.jsonl").write_text(GOOD)
+    assert run_job(server)[::2] == (0, {"bad.jsonl": "accepted", "good.jsonl": "accepted"})
+
+
+@pytest.mark.parametrize("options", [("--validate", "off"), ("--force",)])
+def test_it_can_be_sent_as_it_is(job: Path, server: str, options: tuple[str, ...]) -> None:
+    """Not looked at, or sent all the same with a note."""
+    status, told, states = run_job(server, *options)
+    assert (status, states["bad.jsonl"]) == (0, "accepted")
+    assert ("invalid, and sent all the same as asked: line 2" in told) == ("--force" in options)
+
+
+def test_force_takes_up_what_was_invalid_before(job: Path, server: str) -> None:
+    """`--force` after a run that refused sends what it refused; without it nothing changes."""
+    assert run_job(server)[0] == 3
+    assert run_job(server)[2]["bad.jsonl"] == "invalid"
+    assert run_job(server, "--force")[::2] == (0, {"bad.jsonl": "accepted", "good.jsonl": "accepted"})
+
+
+def test_a_schema_of_ones_own_rules_the_run(job: Path, server: str) -> None:
+    """What the schema allows is sent; an entry may have a purpose that only the schema knows."""
+    (job.parent / "s.toml").write_text(
+        '[purposes.pre-train]\nfields = { text = "string?", txt = "string?" }\n'
+    )
+    assert run_job(server, "--schema", "s.toml")[0] == 0
+
+
+def test_a_plan_says_what_would_be_looked_into(job: Path) -> None:
+    """And reads none of it: the bad file is no finding of a plan."""
+    ended = run_here("plan", "m.jsonl", "--validate", "each")
+    assert (
+        "Validation: 2 files (52 B) would be looked into, each just before its upload"
+        in ended.stdout.decode()
+    )
+    assert ended.status == 0
+    assert (
+        "Validation: none (--validate off)"
+        in run_here("plan", "m.jsonl", "--validate", "off").stdout.decode()
+    )
+
+
+def test_large_files_are_looked_into_by_other_processes(job: Path, server: str) -> None:
+    """As the real command, with a file that is worth a process; none is left when it ends."""
+    many = "".join(f'{{"text": "{number} {"x" * 100}"}}\n' for number in range(5000))
+    (job.parent / "data/good.jsonl").write_text(many)
+    (job.parent / "data/bad.jsonl").write_text(many + BAD)
+    ended = run_process("run", "m.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
+    assert ended.status == 3
+    assert "data/bad.jsonl: line 5,002, $.text" in ended.stderr

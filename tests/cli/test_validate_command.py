@@ -1,0 +1,171 @@
+"""`bulk-upload validate`: findings of all files, totals, quarantine, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from cli_stage import run_here, run_process
+
+from bulk_upload.core.data_rules import RULES
+from bulk_upload.report.data_findings import JSON_KEYS
+
+DOCS = Path(__file__).parents[2] / "docs" / "validation.md"
+GOOD = '{"messages": [{"role": "user", "content": "a %d"}, {"role": "assistant", "content": "b"}]}\n'
+BAD = '{"messages": [{"role": "user", "content": "a"}, {"role": "gpt", "content": "b"}]}\n'
+
+
+@pytest.fixture
+def mixed(desk: Path) -> Path:
+    """A manifest of one good and one bad file, and of lines that name none."""
+    (desk / "data" / "chat.jsonl").write_text(GOOD % 1 + BAD + GOOD % 2 + "{]\n")
+    manifest = desk / "mixed.jsonl"
+    manifest.write_text(
+        '{"path": "data/a.jsonl", "purpose": "pre-train"}\n'
+        '{"path": "data/chat.jsonl", "purpose": "fine-tune"}\n'
+        '{"path": "data/none.jsonl", "purpose": "fine-tune"}\n'
+        '{"path": "data/a.jsonl", "purpose": "fine-toon"}\n'
+    )
+    return manifest
+
+
+def test_good_files_end_with_0(desk: Path) -> None:
+    """Nothing on standard output, totals on standard error."""
+    ended = run_here("validate", "good.jsonl")
+    assert (ended.status, ended.stdout) == (0, b"")
+    assert ended.stderr == "2 files, 3 lines, 50 B: 0 errors, 0 warnings\n"
+    assert run_here("validate", "good.csv", "--quiet").stderr == ""
+
+
+def test_everything_is_found_and_ends_with_10(mixed: Path) -> None:
+    """Manifest lines and data lines alike, each with its place and its remedy; the rest is validated all the same."""
+    ended = run_here("validate", str(mixed))
+    text = ended.stdout.decode()
+    assert ended.status == 10
+    assert "mixed.jsonl:3 [path]: there is no file" in text
+    assert "mixed.jsonl:4 [purpose]:" in text
+    assert "data/chat.jsonl (fine-tune): 2 errors\n" in text
+    assert '  error    line 2, $.messages[1].role: the role "gpt"' in text
+    assert '           -> Write "assistant" for it\n' in text
+    assert "  error    line 4, column 2: not JSON" in text
+    assert ended.stderr == "2 files, 5 lines, 281 B: 4 errors, 0 warnings in 1 invalid file\n"
+
+
+def test_json_lines_as_documented(mixed: Path) -> None:
+    """Each finding is one line with the documented keys."""
+    ended = run_here("validate", "--format", "json", str(mixed))
+    lines = [json.loads(line) for line in ended.stdout.decode().splitlines()]
+    assert all(list(line) == list(JSON_KEYS) for line in lines)
+    assert [
+        (line["file"].rpartition("/")[2], line["line"], line["path"], line["rule"]) for line in lines
+    ] == [
+        ("mixed.jsonl", 3, "path", "missing-file"),
+        ("mixed.jsonl", 4, "purpose", "unknown-purpose"),
+        ("chat.jsonl", 2, "$.messages[1].role", "wrong-role"),
+        ("chat.jsonl", 4, "column 2", "bad-json"),
+    ]
+    assert (lines[3]["column"], lines[3]["byte_offset"]) == (2, len(GOOD % 1) * 2 + len(BAD) + 1)
+
+
+def test_what_is_only_counted_is_a_line_of_its_own(desk: Path) -> None:
+    """Of a rule that is broken thousands of times the rest is told as a number, in both formats."""
+    (desk / "bad.jsonl").write_text("".join(BAD.replace('"a"', f'"{n}"') for n in range(3000)))
+    ended = run_here("validate", "bad.jsonl", "--purpose", "fine-tune", "--format", "json")
+    last = json.loads(ended.stdout.splitlines()[-1])
+    assert (last["rule"], last["line"], last["count"]) == ("wrong-role", None, 2950)
+    text = run_here("validate", "bad.jsonl", "--purpose", "fine-tune").stdout.decode()
+    assert "  and 2,980 more: 2,980 wrong-role\n" in text
+
+
+def test_data_files_are_told_from_manifests(desk: Path) -> None:
+    """With --purpose a file of examples is data, and a manifest is still a manifest."""
+    assert run_here("validate", "data/a.jsonl", "--purpose", "pre-train").status == 0
+    assert run_here("validate", "data/a.jsonl", "data/b.jsonl", "--purpose", "pre-train").status == 0
+    ended = run_here("validate", "good.csv", "--purpose", "pre-train")
+    assert ended.stderr.startswith("2 files, ")
+    ended = run_here("validate", "data/a.jsonl")
+    assert ended.status == 10
+    assert "--purpose" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data/a.jsonl", "data/b.jsonl"),
+        ("data/a.jsonl", "--purpose", "pre-trian"),
+        ("none.jsonl",),
+        ("good.jsonl", "--schema", "none.toml"),
+        ("good.jsonl", "--schema", "good.csv"),
+        ("good.jsonl", "--root", "nowhere"),
+    ],
+)
+def test_misuse_ends_with_2(desk: Path, arguments: tuple[str, ...]) -> None:
+    """What cannot be meant is said, with a hint."""
+    ended = run_here("validate", *arguments)
+    assert ended.status == 2
+    assert "hint: " in ended.stderr
+
+
+def test_a_missing_data_file_is_a_finding(desk: Path) -> None:
+    """One file that is not there does not keep the others from being looked into."""
+    ended = run_here("validate", "data/a.jsonl", "none.jsonl", "--purpose", "pre-train")
+    assert ended.status == 10
+    assert b'there is no file "none.jsonl"' in ended.stdout
+    assert ended.stderr.startswith("1 file, 1 line, ")
+
+
+def test_a_schema_of_ones_own(desk: Path) -> None:
+    """--schema adds purposes and loosens known ones."""
+    (desk / "s.toml").write_text(
+        '[purposes.labels]\nsuffixes = [".jsonl"]\nfields = { text = "string", label = "string" }\n'
+    )
+    ended = run_here("validate", "data/a.jsonl", "--purpose", "labels", "--schema", "s.toml")
+    assert ended.status == 10
+    assert b'there is no "label"' in ended.stdout
+
+
+def test_thorough_finds_keys_that_come_twice(desk: Path) -> None:
+    """Only where it is asked for."""
+    (desk / "d.jsonl").write_text('{"text": "a", "text": "b"}\n')
+    assert run_here("validate", "d.jsonl", "--purpose", "pre-train").stdout == b""
+    ended = run_here("validate", "d.jsonl", "--purpose", "pre-train", "--thorough")
+    assert b"duplicate-key" in ended.stdout
+    assert ended.status == 0
+
+
+def test_quarantine(mixed: Path) -> None:
+    """The repaired copy is valid; the original is as it was; what is not lines is named and left alone."""
+    folder = mixed.parent
+    before = (folder / "data/chat.jsonl").read_bytes()
+    ended = run_here("validate", str(mixed), "--quarantine", "q")
+    assert "quarantine: data/chat.jsonl: 2 good lines in " in ended.stderr
+    assert (folder / "data/chat.jsonl").read_bytes() == before
+    assert (folder / "q/data/chat.jsonl").read_text() == GOOD % 1 + GOOD % 2
+    assert run_here("validate", "q/data/chat.jsonl", "--purpose", "fine-tune").status == 0
+    assert not (folder / "q/data/a.jsonl").exists()
+    (folder / "x.jsonl").write_text("a,b\n1,2\n")
+    ended = run_here("validate", "x.jsonl", "--purpose", "pre-train", "--quarantine", "q")
+    assert "no lines to set apart" in ended.stderr
+    assert run_here("validate", "data/chat.jsonl", "--purpose", "fine-tune", "--quarantine", ".").status == 2
+
+
+def test_the_command_as_a_process_with_processes_of_its_own(desk: Path) -> None:
+    """Larger files are looked into by other processes; they are gone with the command."""
+    (desk / "large.jsonl").write_text("".join(GOOD % number for number in range(10_000)) + BAD)
+    ended = run_process("validate", "large.jsonl", "data/a.jsonl", "--purpose", "fine-tune", "--jobs", "2")
+    assert ended.status == 10
+    assert "line 10,001, $.messages[1].role" in ended.stdout.decode()
+    assert ended.stderr.startswith("2 files, 10,002 lines, ")
+
+
+def test_the_page_lists_every_rule_and_every_key() -> None:
+    """docs/validation.md has the rules with severity and meaning as the code has them, and the keys of the JSON lines."""
+    page = DOCS.read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (\w+) \|", page, re.MULTILINE))
+    assert rows == {rule: one.severity.value for rule, one in RULES.items()}
+    for rule, one in RULES.items():
+        assert f"| `{rule}` | {one.severity.value} | {one.meaning} |" in page
+    for key, meaning in JSON_KEYS.items():
+        assert f"| `{key}` | {meaning} |" in page

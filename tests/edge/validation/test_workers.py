@@ -1,0 +1,202 @@
+"""Validation processes: what they find is what is found here; they end, are ended, and do not outlive anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bulk_upload.core.file_report import FileReport
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
+
+CHAT, *_, PRETRAIN, _ALIGNMENT = PURPOSES.values()
+LINE = b'{"text": "%d and so on"}\n'
+
+
+def task(path: Path) -> CheckTask:
+    """Return the check of a file."""
+    return CheckTask(path=path.name, purpose=PRETRAIN, known=tuple(PURPOSES.values()))
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A file that never ends by itself."""
+    ends = os.pipe()
+    yield ends
+    for one in ends:
+        os.close(one)
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    """Two processes, started when they are needed, for files of any size."""
+    made = Workers(2, small_bytes_max=-1)
+    yield made
+    made.close()
+
+
+def written(path: Path, data: bytes) -> Callable[[], int]:
+    """Write a file; return what opens it."""
+    path.write_bytes(data)
+    return lambda: os.open(path, os.O_RDONLY)
+
+
+def checked_here(path: Path) -> FileReport:
+    """Check a file in this process."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return check_file(descriptor, task(path))
+    finally:
+        os.close(descriptor)
+
+
+async def test_the_same_is_found_in_a_process_and_here(tmp_path: Path, workers: Workers) -> None:
+    """A report travels whole, findings, counts and all; several files at once do not mix."""
+    paths = [tmp_path / f"{number}.jsonl" for number in range(5)]
+    async with asyncio.TaskGroup() as group:
+        checks = [
+            group.create_task(
+                workers.check(written(path, LINE % number * 3 + b'{"text": %d}\n' % number), task(path))
+            )
+            for number, path in enumerate(paths)
+        ]
+    for path, check in zip(paths, checks, strict=True):
+        looked = check.result()
+        assert looked.report == checked_here(path)
+        assert looked.status.st_ino == path.stat().st_ino
+        assert [found.rule for found in looked.report.findings] == [
+            "duplicate-line", "duplicate-line", "wrong-type",
+        ]  # fmt: skip
+
+
+async def test_small_files_need_no_process(tmp_path: Path) -> None:
+    """A small file is checked here, Parquet excepted."""
+    workers = Workers(1)
+    looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
+    assert looked.report.is_valid
+    assert workers._idle.empty()
+    looked = await workers.check(written(tmp_path / "a.parquet", LINE % 1), task(tmp_path / "a.parquet"))
+    assert not looked.report.is_valid
+    assert not workers._idle.empty()
+    workers.close()
+
+
+async def test_progress_is_told(tmp_path: Path, workers: Workers) -> None:
+    """A long check says now and then how far it is."""
+    data = LINE % 1 * 230_000
+    heard: list[int] = []
+    looked = await workers.check(
+        written(tmp_path / "a.jsonl", data), task(tmp_path / "a.jsonl"), on_bytes=heard.append
+    )
+    assert looked.report.line_count == 230_000
+    assert 0 < sum(heard) <= len(data)
+
+
+async def test_what_cannot_be_read_is_told(tmp_path: Path, workers: Workers) -> None:
+    """The system's complaint comes back as it was, and the process is used again."""
+    with pytest.raises(IsADirectoryError):
+        await workers.check(lambda: os.open(tmp_path, os.O_RDONLY), task(tmp_path / "a.jsonl"))
+    with pytest.raises(FileNotFoundError):
+        await workers.check(lambda: os.open(tmp_path / "none", os.O_RDONLY), task(tmp_path / "a.jsonl"))
+    looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
+    assert looked.report.is_valid
+
+
+@pytest.mark.parametrize("small_bytes_max", [-1, 1 << 30])
+async def test_a_file_that_is_written_to_meanwhile_is_told(tmp_path: Path, small_bytes_max: int) -> None:
+    """What was found in a file that moved is worth nothing."""
+    path = tmp_path / "a.jsonl"
+    workers = Workers(1, small_bytes_max=small_bytes_max)
+
+    def grow(_: int) -> None:
+        # For ever: no more is read of a file than it had at first.
+        with path.open("ab") as file:
+            file.write(LINE % 2)
+
+    with pytest.raises(FileMoved):
+        await workers.check(written(path, LINE % 1 * 230_000), task(path), on_bytes=grow)
+    workers.close()
+
+
+def children() -> set[int]:
+    """Return the processes that this one started and that are still there."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text() if sys.platform == "linux" else ""
+    threads = Path("/proc/self/task").iterdir() if sys.platform == "linux" else []
+    return set(map(int, found.split())) | {
+        int(pid) for one in threads for pid in (one / "children").read_text().split()
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_a_cancelled_check_ends_its_process(
+    tmp_path: Path, workers: Workers, pipe: tuple[int, int]
+) -> None:
+    """Who cancels waits for nobody; the next check has a process again."""
+    before = children()
+    check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
+    while not children() - before:
+        await asyncio.sleep(0.01)
+    check.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await check
+    while children() - before:
+        await asyncio.sleep(0.01)
+    looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
+    assert looked.report.is_valid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_a_killed_process_is_told(tmp_path: Path, workers: Workers, pipe: tuple[int, int]) -> None:
+    """A process that is killed amid a check is an error of that check only."""
+    before = children()
+    check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
+    while not children() - before:
+        await asyncio.sleep(0.01)
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match="killed"):
+        await check
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_processes_end_with_the_one_that_asks(tmp_path: Path) -> None:
+    """After a kill -9 of the uploader its validation processes end by themselves, busy or not."""
+    data = tmp_path / "a.jsonl"
+    data.write_bytes(LINE % 1 * 400_000)
+    script = f"""
+import asyncio, os, sys
+sys.path[:] = {sys.path!r}
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.validation import CheckTask, Workers
+purpose = PURPOSES[{PRETRAIN.name!r}]
+async def main():
+    workers = Workers(1)
+    task = CheckTask(path="a.jsonl", purpose=purpose, known=())
+    said = []
+    def on_bytes(count):
+        if not said:
+            said.append(1)
+            pid = workers._busy.copy().pop()._process.pid
+            print(pid, flush=True)
+    await workers.check(lambda: os.open({str(data)!r}, os.O_RDONLY), task, on_bytes=on_bytes)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    asker = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert asker.stdout is not None
+    worker = int(asker.stdout.readline())
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{worker}")

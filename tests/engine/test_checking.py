@@ -1,0 +1,288 @@
+"""Validation as a part of the run: nothing invalid is sent, nothing good waits for it, nothing is looked into twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from fakes.validator import BAD, ODD, FakeValidator
+from fakes.world import LARGE_BYTES, Scene, World
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_upload.core.events import AttemptStarted, Event, Noticed
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.plan import Step
+from bulk_upload.core.settings import RunSettings, ValidateMode
+from bulk_upload.core.source import SourceError
+from bulk_upload.engine import checking
+from bulk_upload.engine.validator import Checked, Wanted
+from bulk_upload.exit_status import ExitStatus
+
+ON = [ValidateMode.EACH, ValidateMode.AHEAD]
+REASON = "line 7, column 3: so it is (bad-json)"
+
+
+def world_of(*files: tuple[str, bytes | int]) -> World:
+    """A world with these files: of a content, or of a size."""
+    world = World()
+    for path, content in files:
+        world.add(path, content if isinstance(content, int) else 1)
+        if isinstance(content, bytes):
+            world.files.write(path, content)
+    return world
+
+
+def mode(one: ValidateMode, **changes: object) -> RunSettings:
+    """Settings that validate so."""
+    return replace(RunSettings(validate=one), **changes)  # type: ignore[arg-type]
+
+
+def large(word: bytes) -> bytes:
+    """The content of a file that is streamed."""
+    return word + b"." * LARGE_BYTES
+
+
+class Meddling(FakeValidator):
+    """Looks, and then something happens to the files, the first few times."""
+
+    def __init__(self, world: World, meddle: Callable[[], None], *, times: int) -> None:
+        super().__init__(world.files)
+        self._meddle = meddle
+        self._times = times
+
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look, and meddle."""
+        results = await super().check_all(wanted, are_small=are_small)
+        if len(self.looked) <= self._times:
+            self._meddle()
+        return results
+
+
+@pytest.mark.parametrize("one", ON)
+@pytest.mark.parametrize("content", [BAD + b"..", large(BAD)], ids=["small", "large"])
+def test_an_invalid_file_is_settled_and_the_rest_goes_on(one: ValidateMode, content: bytes) -> None:
+    """The invalid entry has its reason in the ledger, nothing of it is sent, and the exit code tells."""
+    world = world_of(("a", 10), ("b", content), ("c", LARGE_BYTES), ("d", 10))
+    ran = world.run(mode(one), validator=FakeValidator(world.files))
+    assert ran.scene.violations == []
+    assert world.states() == {
+        "a": EntryState.ACCEPTED, "b": EntryState.INVALID, "c": EntryState.ACCEPTED, "d": EntryState.ACCEPTED,
+    }  # fmt: skip
+    assert world.ledger.reason("b") == REASON
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.SOME_FAILED
+    assert "b" not in ran.told.started()
+    assert len(ran.told.settled()) == 4
+    rows = world.ledger.connection.execute(
+        "SELECT error_count, reason, findings FROM validations WHERE error_count"
+    )
+    ((count, reason, findings),) = rows.fetchall()
+    assert (count, reason) == (1, REASON)
+    assert '"line": 7' in findings
+
+
+def test_off_looks_into_nothing() -> None:
+    """`off` sends whatever there is."""
+    world = world_of(("a", BAD))
+    validator = FakeValidator(world.files)
+    world.run(mode(ValidateMode.OFF), validator=validator)
+    assert (world.states(), validator.looked) == ({"a": EntryState.ACCEPTED}, [])
+
+
+def test_uploads_do_not_wait_for_a_large_file_that_is_looked_into() -> None:
+    """Ahead: small files go on while a large one before them is still looked at."""
+    world = world_of(("large", LARGE_BYTES), *((f"{number}", 100) for number in range(50)))
+    ran = world.run(
+        mode(ValidateMode.AHEAD), validator=FakeValidator(world.files, bytes_per_s=LARGE_BYTES / 100)
+    )
+    assert ran.told.started()[-1] == "large"
+    last_small = max(
+        at for at, event in ran.told.events if isinstance(event, AttemptStarted) and event.path != "large"
+    )
+    assert last_small < 50
+
+
+def test_files_are_looked_into_while_others_are_sent() -> None:
+    """Ahead: the look at a file falls into the time that others take to be sent."""
+    world = world_of(*((f"{number}", LARGE_BYTES + number) for number in range(20)))
+    looked = FakeValidator(world.files, bytes_per_s=LARGE_BYTES / 0.01)
+    ran = world.run(mode(ValidateMode.AHEAD, concurrency=1), validator=looked)
+    bare = world_of(*((f"{number}", LARGE_BYTES + number) for number in range(20))).run(
+        mode(ValidateMode.OFF, concurrency=1)
+    )
+    assert ran.lasted_s < bare.lasted_s + 0.05
+    assert looked.looked == [f"{number}" for number in range(20)]
+
+
+def test_each_looks_into_a_file_when_its_turn_comes() -> None:
+    """Each: no more files are looked into than are at work."""
+    world = world_of(*((f"{number}", LARGE_BYTES + number) for number in range(20)))
+    validator = FakeValidator(world.files)
+    looked_before: list[int] = []
+
+    def script(scene: Scene) -> None:
+        def hook(event: Event) -> None:
+            if isinstance(event, AttemptStarted):
+                looked_before.append(len(validator.looked) - len(looked_before))
+
+        scene.hooks.append(hook)
+
+    world.run(mode(ValidateMode.EACH, concurrency=2), validator=validator, script=script)
+    assert max(looked_before) <= 3
+
+
+def test_remembered_verdicts() -> None:
+    """A file that was found good is not looked into again until it, or the rules, change; an invalid one neither."""
+    world = world_of(("bad", large(BAD)), ("good", LARGE_BYTES))
+    settings_ = mode(ValidateMode.AHEAD)
+    validator = FakeValidator(world.files)
+
+    def kill_before_anything_is_sent(scene: Scene) -> None:
+        scene.hooks.append(lambda event: scene.kill() if isinstance(event, AttemptStarted) else None)
+
+    world.run(settings_, validator=validator, script=kill_before_anything_is_sent)
+    assert sorted(validator.looked) == ["bad", "good"]
+    validator.looked.clear()
+    world.now += 100
+    again = FakeValidator(world.files)
+    ran = world.run(replace(settings_, retry=frozenset({EntryState.INVALID})), validator=again)
+    assert again.looked == []
+    assert ran.told.endings()["bad"] is EntryState.INVALID
+    stricter = FakeValidator(world.files, rules="2")
+    world.run(replace(settings_, retry=frozenset({EntryState.INVALID})), validator=stricter)
+    assert stricter.looked == ["bad"]
+
+
+def test_a_mended_file_is_sent_without_being_asked_for() -> None:
+    """An invalid entry is left alone until its file changes."""
+    world = world_of(("a", BAD))
+    validator = FakeValidator(world.files)
+    world.run(mode(ValidateMode.AHEAD), validator=validator)
+    ran = world.run(mode(ValidateMode.AHEAD), validator=validator)
+    assert ran.scene.entries.paths(Step.BLOCKED) == {"a"}
+    assert validator.looked == ["a"]
+    world.files.write("a", b"good")
+    world.run(mode(ValidateMode.AHEAD), validator=validator)
+    assert world.states() == {"a": EntryState.ACCEPTED}
+
+
+def test_invalid_files_are_sent_when_that_is_asked_for() -> None:
+    """With `sends_invalid` there is a note in the place of the refusal."""
+    world = world_of(("a", BAD), ("b", ODD))
+    ran = world.run(mode(ValidateMode.AHEAD, sends_invalid=True), validator=FakeValidator(world.files))
+    assert set(world.states().values()) == {EntryState.ACCEPTED}
+    notes = {event.path: event.message for _, event in ran.told.events if isinstance(event, Noticed)}
+    assert notes == {
+        "a": f"invalid, and sent all the same as asked: {REASON}",
+        "b": "line 7, column 3: so it is (empty-content)",
+    }
+
+
+@pytest.mark.parametrize("one", ON)
+@pytest.mark.parametrize("size", [10, LARGE_BYTES])
+@pytest.mark.parametrize("word", [BAD, b"new"])
+def test_a_file_that_changes_between_the_look_and_the_upload(
+    one: ValidateMode, size: int, word: bytes
+) -> None:
+    """Another version of the file is looked into anew, also one of the same size, and never sent unseen."""
+    world = world_of(("a", b"ok " + b"." * size))
+    changed = word + b"." * (size + 3 - len(word))
+    validator = Meddling(world, lambda: world.files.write("a", changed), times=1)
+    ran = world.run(mode(one), validator=validator)
+    assert ran.scene.violations == []
+    expected = EntryState.INVALID if word is BAD else EntryState.ACCEPTED
+    assert world.states()["a"] is expected
+    sent = {world.server.sha256_of(one.file_id) for one in world.server.stored}
+    assert sent == (set() if word is BAD else {hashlib.sha256(changed).hexdigest()})
+    assert world.ledger.open_intent_count() == 0
+
+
+def test_a_file_that_never_stays_as_it_was_seen() -> None:
+    """A file that is written to all the time is failed, not sent and not looked into for ever."""
+    world = world_of(("a", LARGE_BYTES))
+    world.run(mode(ValidateMode.AHEAD), validator=Meddling(world, lambda: world.files.touch("a"), times=100))
+    assert world.states() == {"a": EntryState.FAILED_LOCAL}
+    assert world.ledger.reason("a") == "the file keeps changing"
+
+
+@pytest.mark.parametrize("one", ON)
+def test_a_file_that_cannot_be_read_is_failed(one: ValidateMode) -> None:
+    """What the look meets, the attempt would meet: the entry fails with the system's words."""
+    world = world_of(("a", 10), ("b", LARGE_BYTES), ("c", 10))
+    world.files.deny("a")
+    world.files.deny("b")
+    world.run(mode(one), validator=FakeValidator(world.files))
+    assert world.states() == {
+        "a": EntryState.FAILED_LOCAL, "b": EntryState.FAILED_LOCAL, "c": EntryState.ACCEPTED,
+    }  # fmt: skip
+
+
+def test_a_touched_file_is_compared_before_it_is_looked_into() -> None:
+    """A file with the content that was accepted is not looked into; with another one it is."""
+    world = world_of(("same", 1000), ("other", 1000))
+    world.run(mode(ValidateMode.OFF))
+    world.files.touch("same")
+    world.files.write("other", BAD + b"." * 997)
+    validator = FakeValidator(world.files)
+    world.run(mode(ValidateMode.AHEAD), validator=validator)
+    assert validator.looked == ["other"]
+    assert world.states() == {"same": EntryState.ACCEPTED, "other": EntryState.INVALID}
+
+
+@pytest.mark.parametrize("one", ON)
+def test_a_drain_does_not_wait_for_a_look(one: ValidateMode) -> None:
+    """What is still looked into when the run drains stays pending, and the run ends at once."""
+    world = world_of(*((f"{number}", LARGE_BYTES) for number in range(10)))
+    slow = FakeValidator(world.files, bytes_per_s=1.0)
+    ran = world.run(mode(one), validator=slow, script=lambda scene: scene.after(5.0, scene.drain))
+    assert ran.lasted_s < 6
+    assert set(world.states().values()) == {EntryState.PENDING}
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.INTERRUPTED
+
+
+def test_only_so_many_entries_are_looked_into_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look ahead keeps a bounded number of entries, and still comes to the end of the manifest."""
+    monkeypatch.setattr(checking, "AHEAD_ENTRIES_MAX", 100)
+    world = world_of(*((f"{number:04d}", 100) for number in range(1000)))
+    validator = FakeValidator(world.files, bytes_per_s=1e9)
+    most = 0
+
+    def script(scene: Scene) -> None:
+        def hook(event: Event) -> None:
+            nonlocal most
+            if isinstance(event, AttemptStarted):
+                most = max(most, len(validator.looked) - len(scene.told.started()))
+
+        scene.hooks.append(hook)
+
+    world.run(mode(ValidateMode.AHEAD), validator=validator, script=script)
+    assert len(validator.looked) == 1000
+    assert most <= 100 + 4 * checking.BATCH_ENTRIES_MAX
+    assert set(world.states().values()) == {EntryState.ACCEPTED}
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.sampled_from([BAD, ODD, b"ok"]), st.sampled_from([0, 300_000])), max_size=12),
+    st.sampled_from(ON),
+    st.integers(1, 8),
+)
+def test_every_entry_ends_once_and_as_its_content_says(
+    files: list[tuple[bytes, int]], one: ValidateMode, concurrency: int
+) -> None:
+    """Whatever the files, invalid ones are invalid, good ones accepted, each told once."""
+    world = world_of(
+        *((f"{number}", word + b"." * size + b"%d" % number) for number, (word, size) in enumerate(files))
+    )
+    ran = world.run(mode(one, concurrency=concurrency), validator=FakeValidator(world.files))
+    assert ran.scene.violations == []
+    expected = {
+        f"{number}": EntryState.INVALID if word is BAD else EntryState.ACCEPTED
+        for number, (word, _) in enumerate(files)
+    }
+    assert world.states() == expected
+    assert sorted(event.path for event in ran.told.settled()) == sorted(expected)

@@ -1,0 +1,68 @@
+"""Looks into files in memory in the way `engine.validator.FileValidator` looks into a disk's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.data_rules import Complaint
+from bulk_upload.core.file_report import Findings
+from bulk_upload.core.source import SourceError
+from bulk_upload.engine.validator import Checked, Wanted
+
+if TYPE_CHECKING:
+    from fakes.files import MemoryFiles
+
+BAD = b"BAD"
+ODD = b"ODD"
+"""Content that begins with these words is invalid, or only worth a warning."""
+
+
+class FakeValidator:
+    """Finds a file invalid whose content says so.
+
+    Args:
+        files: what there is to look into.
+        bytes_per_s: how fast; one file at a time, small ones beside a large one.
+        rules: what tells the rules apart.
+    """
+
+    def __init__(self, files: MemoryFiles, *, bytes_per_s: float = 1e6, rules: str = "1") -> None:
+        self.files = files
+        self.bytes_per_s = bytes_per_s
+        self.rules_now = rules
+        self.looked: list[str] = []
+        self._large: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+
+    def rules(self, purpose: str) -> str:
+        """Return what tells the rules for a purpose from others."""
+        return f"{self.rules_now} {purpose}"
+
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look into files; one that cannot be looked into has its error in its place."""
+        if are_small:
+            return [await self._check(one.path) for one in wanted]
+        async with self._lock():
+            return [await self._check(one.path) for one in wanted]
+
+    def _lock(self) -> asyncio.Lock:
+        """Return this run's lock: a run that was killed never gives its own back."""
+        loop = asyncio.get_running_loop()
+        if self._large is None or self._large[0] is not loop:
+            self._large = (loop, asyncio.Lock())
+        return self._large[1]
+
+    async def _check(self, path: str) -> Checked | SourceError:
+        file = self.files.find(path)
+        if file is None or file.errno:
+            return SourceError(f"cannot read the file: {os.strerror(2 if file is None else file.errno)}")
+        self.looked.append(path)
+        await asyncio.sleep(len(file.content) / self.bytes_per_s)
+        findings = Findings()
+        for word, rule in ((BAD, "bad-json"), (ODD, "empty-content")):
+            if file.content.startswith(word):
+                findings.add(Complaint(rule, "so it is", "column 3"), where=path, line_no=7)
+        report = findings.report(line_count=9, byte_count=len(file.content))
+        return Checked(report=report, fingerprint=file.fingerprint)
