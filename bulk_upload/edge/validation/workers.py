@@ -245,7 +245,14 @@ class _Check:
             self._worker.kill()
 
     def _in_process(self, descriptor: int, request: CheckRequest) -> FileReport:
-        self._worker = worker = self._workers.take()
+        try:
+            self._worker = worker = self._workers.take()
+        except OSError:
+            # No interpreter to start, or no room for a process: slower, and uploads notice it, but it is checked.
+            return check_file(descriptor, request.task, on_bytes=request.on_bytes)
+        # Looked at after the worker is known to `cancel`, which looks the other way round: one of them sees the other.
+        if self._cancelled:
+            worker.kill()
         usable = False
         try:
             report = worker.check(descriptor, request.task, request.on_bytes)

@@ -89,6 +89,15 @@ async def test_small_files_need_no_process(tmp_path: Path) -> None:
     workers.close()
 
 
+async def test_without_a_process_files_are_checked_here(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no interpreter can be started, as in a program that embeds one, nothing is left unchecked."""
+    monkeypatch.setattr(sys, "executable", "")
+    looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1 + b"{"), task(tmp_path / "a.jsonl"))
+    assert [one.rule for one in looked.report.findings] == ["bad-json"]
+
+
 async def test_progress_is_told(tmp_path: Path, workers: Workers) -> None:
     """A long check says now and then how far it is."""
     data = LINE % 1 * 230_000
