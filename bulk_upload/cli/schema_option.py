@@ -9,7 +9,6 @@ import click
 from bulk_upload.cli.units import WORD
 from bulk_upload.core.display import printable
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.schema_file import read_schemas
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def schemas_of(name: str | None) -> Mapping[str, Purpose]:
     """Return what is known of purposes. Raises UsageError for a file that cannot be used."""
     if name is None:
         return PURPOSES
+    from bulk_upload.core.schema_file import read_schemas  # noqa: PLC0415 - help must not wait for msgspec
+
     try:
         with open(name, "rb") as file:
             text = file.read(_FILE_BYTES_MAX + 1)

@@ -32,6 +32,8 @@ JOB_SECTIONS = {
         "follow_symlinks",
         "allow_outside",
         "name_template",
+        "validate",
+        "schema",
         "retry",
         "force",
         "moved_root",

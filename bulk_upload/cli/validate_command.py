@@ -71,6 +71,13 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
 
     Each finding names file, line and place, what was found and what to do about it. Nothing is sent, and no file is
     changed. The exit code is 10 when there is any error, 0 when there are none, warnings or not.
+
+    \b
+    Examples:
+      bulk-upload validate manifest.jsonl
+      bulk-upload validate chat.jsonl --purpose fine-tune --thorough
+      bulk-upload validate manifest.jsonl --format json > findings.jsonl
+      bulk-upload validate manifest.jsonl --quarantine repaired
     """
     request = ValidateRequest(
         paths=paths,
