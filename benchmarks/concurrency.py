@@ -16,7 +16,9 @@ from simulation.report import remember, tables
 
 def main() -> None:
     """Print the report, or search anew what the oracle would do."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--search", action="store_true", help="search the best fixed values anew (minutes) and remember them"
     )
