@@ -11,7 +11,7 @@ from bulk_upload.core.breaker import Breaker
 from bulk_upload.core.goodput import Epoch, Meter, UploadCost
 from bulk_upload.core.pause import Pause
 from bulk_upload.core.rate import BETA, Rate
-from bulk_upload.core.slots import KEEP, Slots
+from bulk_upload.core.slots import KEEP, YIELD, Slots
 
 
 def pace(rate: Rate, now: float, seconds: float) -> tuple[float, int]:
@@ -60,8 +60,8 @@ def test_a_very_low_rate_recovers() -> None:
     """Even a rate of one start in fifty seconds climbs back within some minutes: nothing stalls."""
     rate = Rate()
     rate.limit_to(0.0, 0.02)
-    _, count = pace(rate, 0.0, 3600.0)
-    assert count > 200
+    _, count = pace(rate, 0.0, 600.0)
+    assert count > 20
 
 
 @given(st.floats(0, 1e6), st.lists(st.floats(0, 1e4), max_size=30))
@@ -268,11 +268,11 @@ def test_a_burst_cuts_once_to_what_is_in_flight() -> None:
     assert slots.ceiling == 24
 
 
-def test_a_single_refusal_yields_a_tenth() -> None:
+def test_a_single_refusal_yields_some() -> None:
     """Another client finds room; then the limit goes back to what was accepted, and no further."""
     slots, now = Slots(40), 0.0
     slots.on_refused(now, 41, None)
-    assert slots.limit == 36
+    assert slots.limit == round(YIELD * 40)
     for _ in range(10):
         now += 0.3
         slots.judge(now, Epoch(slots.limit, 100.0, 0.0), flat_cost())
