@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.breaker import Breaker
@@ -19,27 +18,28 @@ if TYPE_CHECKING:
     from bulk_upload.core.allowance import Allowance
 
 ACCEPTED_S = 10.0
-EPISODES = 4
-PRIOR_SLOTS = 1.15
-PRIOR_RATE = 0.8
-MOVING_S = 2.0
-BREATH_S = (0.02, 1.0)
-UNMEASURED_S = 0.5
+"""Accepted uploads are counted over so long."""
+
 FEW = 2
 """With so few in flight a refusal speaks of the rate: quotas are more common than servers for one or two."""
 
+CONTRADICTION = 1.5
+EPISODES = 4
+MOVING_S = 2.0
+"""An older upload makes progress while bytes left so recently."""
+
+BREATH_S = (0.02, 1.0)
+UNMEASURED_S = 0.5
+"""Paced starts that are refused so soon after a burst say nothing new: nothing was measured yet."""
+
+SAME_S = 1.0
+"""Changes for the same reason so close together are told as one."""
+
 CHANGES_MAX = 1000
+"""Of changes that nobody takes only so many are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Episode:
-    """A burst of refusals: at which level, and how many uploads a second had been accepted."""
-
-    level: float
-    accepted_per_s: float
-
-
-class Accepted:
+class _Accepted:
     """Counts accepted uploads: over the last ten seconds, and in all."""
 
     def __init__(self) -> None:
@@ -81,14 +81,13 @@ class AdaptiveLimit:
         self._pause = Pause()
         self._breaker = Breaker()
         self._meter = Meter(self._slots.limit)
-        self._accepted = Accepted()
-        self._episodes: deque[_Episode] = deque(maxlen=EPISODES)
+        self._accepted = _Accepted()
         self._in_flight: dict[int, float] = {}
         self._started_count = 0
         self._bytes_at = float("-inf")
         self._burst_at = float("-inf")
         self._burst_blames_slots = False
-        self._contradicted: list[int] = []
+        self._contradicting: deque[int] = deque(maxlen=EPISODES)
         self._paused_s = 0.0
         self._limit_before = self._slots.limit
         self._refused_at: tuple[float, int] | None = None
@@ -243,14 +242,14 @@ class AdaptiveLimit:
         before_s = self._pause.wait_s(now, self._started_count)
         self._pause.allow(now, ticket.number, allowance)
         after_s = self._pause.wait_s(now, self._started_count)
-        if after_s > before_s:
+        if after_s > 1.1 * before_s:
             self._changed(now, Part.PAUSE, before_s, after_s, "the server's allowance is used up")
 
     def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
         before_s = self._pause.wait_s(now, self._started_count)
         self._pause.hold(now, wait_s, jitter)
         after_s = self._pause.wait_s(now, self._started_count)
-        if after_s > before_s:
+        if after_s > 1.1 * before_s:
             self._changed(now, Part.PAUSE, before_s, after_s, f"{reason}, waiting {human_seconds(after_s)}")
 
     def _breathe(self, now: float) -> None:
@@ -287,7 +286,6 @@ class AdaptiveLimit:
             f"the server is back after {human_seconds(now - outage_began_at)}",
         )
         self._moved(now, self._slots.limit, self._slots.come_back(self._limit_before))
-        self._episodes.clear()
         if self._quota_outage:
             began_at, total = self._cycle or (self._accepted.since, 0)
             lasted_s = max(1.0, now - began_at)
@@ -300,7 +298,6 @@ class AdaptiveLimit:
         accepted_per_s = self._accepted.per_s(now)
         # Of many that start at once the server may meet the last one first: the level is that of them all.
         level = max(ticket.level, len(self._in_flight) + 1)
-        self._episodes.append(_Episode(level, accepted_per_s))
         self._burst_blames_slots = self._speaks_of_slots(level, paced=ticket.paced)
         self._burst_at = now
         if self._burst_blames_slots:
@@ -317,24 +314,20 @@ class AdaptiveLimit:
         self._restart(now)
 
     def _speaks_of_slots(self, level: int, *, paced: bool) -> bool:
-        """Whatever held the start back is suspected first; what stayed the same over the last refusals is guilty."""
+        """Whatever held the start back is suspected: the rate where it was paced, else the slots.
+
+        But for what a limit of simultaneous requests cannot do: refuse, twice in a row, fewer than it took before.
+        """
         if self._accepted.total == 0:
             return True
         ceiling = self._slots.ceiling
         if ceiling is not None and level <= ceiling:
-            self._contradicted.append(level)
+            self._contradicting.append(level)
         else:
-            self._contradicted.clear()
-        if level <= FEW:
+            self._contradicting.clear()
+        if len(self._contradicting) > 1 and self._contradicting[0] >= CONTRADICTION * level:
             return False
-        if len(self._contradicted) > 1 and self._contradicted[0] >= 1.5 * level:
-            return False
-        if len(self._episodes) >= 3:
-            prior = PRIOR_RATE if paced else PRIOR_SLOTS
-            levels = _spread([one.level for one in self._episodes])
-            rates = _spread([one.accepted_per_s for one in self._episodes])
-            return levels < rates * prior
-        return not paced
+        return level > FEW and not paced
 
     def _got_through(self, now: float, accepted_per_s: float) -> float:
         """Return what the server accepts in a second: what it took since it last refused, its bucket being empty."""
@@ -364,9 +357,7 @@ class AdaptiveLimit:
 
     def _changed(self, now: float, part: Part, old: float | None, new: float | None, reason: str) -> None:
         self._reason = reason
+        last = self._changes[-1] if self._changes else None
+        if last is not None and (last.part, last.reason) == (part, reason) and now - last.at < SAME_S:
+            old = self._changes.pop().old
         self._changes.append(Change(part, old, new, reason, now))
-
-
-def _spread(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return (max(values) - min(values)) / mean if mean > 0 else 0.0

@@ -14,7 +14,6 @@ EPOCH_ROUND_TRIPS = 1.5
 EPOCH_UPLOADS = 16
 QUICK_S = 0.25
 QUICK_UPLOADS = 16
-SURE_UPLOADS = 64
 USED = 0.75
 
 
@@ -90,7 +89,7 @@ class Meter:
     def restart(self, now: float, limit: int, *, quick: bool = False) -> None:
         """Begin to measure at `limit`, once what is in flight feels it; `quick` where a large step is judged."""
         self._limit = limit
-        self._enough_uploads = max(QUICK_UPLOADS if quick else SURE_UPLOADS, limit)
+        self._quick = quick
         self._settles_at = now + min(SETTLE_S_MAX, self.cost.seconds)
         self._measuring = False
         self._void = False
@@ -144,8 +143,8 @@ class Meter:
 
     def _over(self, lasted_s: float) -> bool:
         shortest_s = EPOCH_ROUND_TRIPS * min(self.cost.seconds, EPOCH_S[1])
-        if self._uploads >= self._enough_uploads and lasted_s >= max(QUICK_S, shortest_s):
-            return True
+        if self._quick and self._uploads >= max(QUICK_UPLOADS, self._limit):
+            return lasted_s >= max(QUICK_S, shortest_s)
         if self._uploads >= EPOCH_UPLOADS and lasted_s >= max(EPOCH_S[0], shortest_s):
             return True
         return lasted_s >= EPOCH_S[1]

@@ -22,7 +22,7 @@ KEEP = 0.96
 """A step down may cost this much."""
 
 STEP = 1.25
-YIELD = 0.9
+YIELD = 0.85
 """Kept of the limit after a refusal, so that another client finds room."""
 
 UP_WAIT_S = (4.0, 20.0)
@@ -73,7 +73,7 @@ class Slots:
 
     @property
     def growing(self) -> bool:
-        """Whether large steps are being tried, for which a short epoch tells enough."""
+        """Whether large steps are judged, for which a short epoch tells enough."""
         return self._trial is _Trial.GROW
 
     @property
@@ -129,13 +129,14 @@ class Slots:
         self._ceiling_at = now + max(self._ceiling_wait_s, cost * (retry_after_s or 0.0))
         self._uploads = 0
         self._target = min(self.limit, self.ceiling)
-        self._floor = self.limit / 4
+        # A burst alone is no proof of fewer than two: who is refused then speaks of the rate.
+        self._floor = min(self.limit, max(2.0, self.limit / 4))
         if self._before is None:
             self._before = self.limit
         self._base = None
         self._trial = _Trial.RETURN
         self._growth = 1.5
-        return self._shrink_to(min(int(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
+        return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
     def on_refused_too(self, in_flight: int) -> str | None:
         """Hear that one more of the same burst was refused: what is still in flight is what was accepted."""
@@ -149,7 +150,7 @@ class Slots:
         self._base = None
         self._trial = _Trial.GROW
         self._growth = 2.0
-        self.ceiling = None
+        self.ceiling = self._too_many = None
         return self._move(max(1, limit_before // 2), "back from an outage with half the slots")
 
     def acquit(self) -> str | None:
@@ -198,9 +199,8 @@ class Slots:
         if self.limit >= reach:
             self._hold(now)
             return None
-        target = max(self.limit + 1, int(self.limit * self._growth))
-        if self._too_many is not None and self.limit < self._too_many <= target:
-            target = max(self.limit + 1, geometric_mean(self.limit, self._too_many))
+        growth = self._growth if self._too_many is None else STEP
+        target = max(self.limit + 1, int(self.limit * growth))
         self._trial = _Trial.GROW
         return self._move(min(reach, target), f"growing: {earned}")
 

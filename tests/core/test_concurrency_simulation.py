@@ -1,0 +1,88 @@
+"""The adaptive controller against simulated servers, compared with the best fixed values in hindsight.
+
+All of it, some minutes: pytest -n 2 -m soak tests/core/test_concurrency_simulation.py
+The tables of docs/concurrency.md: python benchmarks/concurrency.py
+"""
+
+from __future__ import annotations
+
+import pytest
+from simulation.measure import best, known_best, oracle, run, run_shared, score
+from simulation.report import MUTE, SEEDS, measure, random_scenarios
+from simulation.scenarios import EXTRA, SCENARIOS, SHARED, Scenario
+
+from bulk_upload.core.controller import AdaptiveLimit
+
+BY_NAME = {one.name: one for one in [*SCENARIOS, *EXTRA]}
+QUICK = ("a1", "a2", "b2", "b3", "c2", "c3", "c4", "c7", "d2", "e2", "f1", "f2", "h1", "h2")
+
+
+def falls_short(scenario: Scenario, seed: int) -> list[str]:
+    """Return in what a run of the controller misses the scenario's bounds."""
+    one = score(run(scenario, seed, AdaptiveLimit), scenario, oracle(scenario, seed)[0])
+    missed = []
+    if one.goodput < scenario.floor:
+        missed.append(f"goodput {one.goodput:.3f} < {scenario.floor}")
+    if one.refused > scenario.refused_max:
+        missed.append(f"refused {one.refused:.4f} > {scenario.refused_max}")
+    if one.waste > scenario.waste_max:
+        missed.append(f"waste {one.waste:.4f} > {scenario.waste_max}")
+    if one.attempts_max > 10:
+        missed.append(f"{one.attempts_max} attempts")
+    return missed
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_one_seed(name: str) -> None:
+    """Each kind of server is met once: fast enough, and hardly a request refused."""
+    assert falls_short(BY_NAME[name], 0) == []
+
+
+def test_two_clients_share_a_quota() -> None:
+    """Two that do not know of each other end up with about as much."""
+    assert run_shared(SHARED[0], 1, AdaptiveLimit)[1] >= 0.8
+
+
+def test_what_the_oracle_would_do_is_searched_and_not_made_up() -> None:
+    """The remembered best values are what a search finds."""
+    assert tuple(known_best(BY_NAME["b2"], 0)) == best(BY_NAME["b2"], 0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_scenario(name: str, seed: int) -> None:
+    """Every scenario and seed keeps its own bounds."""
+    assert falls_short(BY_NAME[name], seed) == []
+
+
+@pytest.mark.soak
+def test_all_together() -> None:
+    """The means over the whole list, and how soon the best rate is reached."""
+    totals = measure(AdaptiveLimit, SCENARIOS)
+    goodput, refused = totals.mean()
+    ones = list(totals.scores.values())
+    assert goodput >= 0.95
+    assert totals.worst()[0] >= 0.78
+    assert refused <= 0.025
+    assert totals.mean(but=MUTE)[1] <= 0.01
+    assert sum(one.reached_s <= 15.0 for one in ones) >= 0.9 * len(ones)
+    assert max(one.reached_s for one in ones) < float("inf")
+    assert sorted(one.p99_ratio for one in ones)[len(ones) // 2] <= 1.5
+    assert max(one.attempts_max for one in ones) <= 10
+
+
+@pytest.mark.soak
+def test_two_clients() -> None:
+    """Jain's index over the shared servers: 0.9 on average, 0.7 in any seed."""
+    indices = [run_shared(one, seed, AdaptiveLimit)[1] for one in SHARED for seed in range(5)]
+    assert sum(indices) / len(indices) >= 0.9
+    assert min(indices) >= 0.7
+
+
+@pytest.mark.soak
+def test_servers_that_nothing_was_tuned_on() -> None:
+    """Random servers: refusals stay rare, and the mean is not far below the list's."""
+    goodput, refused = measure(AdaptiveLimit, random_scenarios(), (0,)).mean()
+    assert goodput >= 0.89
+    assert refused <= 0.02
