@@ -21,7 +21,7 @@ from fault_kinds import Kind
 from fault_server import VICTIM_BODY_BYTES_MIN, FaultServer
 from fault_wire import Upload
 
-from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader
+from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, ValidateMode
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import TransportSettings
 
@@ -67,6 +67,7 @@ class Impatient(Uploader):
 def settings_for(kind: Kind) -> RunSettings:
     """Return settings with short waits."""
     return RunSettings(
+        validate=ValidateMode.OFF,
         concurrency=1 if kind.one_at_a_time or kind.victim_last else 3,
         retry_policy=RetryPolicy(
             attempts_max=4, backoff_s_initial=0.25, backoff_s_max=0.5, slow_s=(0.1, 0.2), local_limit_s=0.1

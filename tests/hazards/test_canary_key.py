@@ -106,7 +106,7 @@ def job_in(folder: Path, names: list[str]) -> Path:
     for name in names:
         (folder / f"{name}.jsonl").write_text(f'{{"text": "{name}"}}\n')
     manifest = folder / "m.jsonl"
-    lines = [json.dumps({"path": f"{name}.jsonl", "purpose": "fine-tune"}) for name in names]
+    lines = [json.dumps({"path": f"{name}.jsonl", "purpose": "pre-train"}) for name in names]
     manifest.write_text("\n".join(lines))
     return manifest
 

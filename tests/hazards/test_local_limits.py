@@ -57,6 +57,8 @@ def command(
         "run",
         str(manifest),
         "--no-progress",
+        "--validate",
+        "off",
         *options,
     ]
     with open(manifest.with_suffix(".log"), "wb") as log:

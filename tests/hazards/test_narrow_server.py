@@ -19,9 +19,9 @@ from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 def uploads_needed(folder: Path, *, count: int, rate_per_s: int) -> float:
     """Run a job against such a server and return how many requests a file took."""
     for number in range(count):
-        (folder / f"{number}.jsonl").write_text(f"{number}\n")
+        (folder / f"{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
     manifest = folder / "m.jsonl"
-    lines = [json.dumps({"path": f"{number}.jsonl", "purpose": "fine-tune"}) for number in range(count)]
+    lines = [json.dumps({"path": f"{number}.jsonl", "purpose": "pre-train"}) for number in range(count)]
     manifest.write_text("\n".join(lines))
     config = SandboxConfig(faults=parse_faults(f"max-in-flight=4,rate={rate_per_s},answer-delay=0.02"))
 

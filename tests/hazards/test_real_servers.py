@@ -16,7 +16,17 @@ from cli_stage import run_here
 from gateways import nginx, prism, uvicorn
 from hazard_jobs import Chance, Impatient
 
-from bulk_upload import AttemptEnded, EntryState, Event, ExitStatus, Job, Result, RetryPolicy, RunSettings
+from bulk_upload import (
+    AttemptEnded,
+    EntryState,
+    Event,
+    ExitStatus,
+    Job,
+    Result,
+    RetryPolicy,
+    RunSettings,
+    ValidateMode,
+)
 from bulk_upload.core.records import status_in
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 
@@ -65,6 +75,7 @@ def run(folder: Path, url: str, *, attempts_max: int = 6, concurrency: int = 4, 
 
     async def whole() -> Result:
         settings = RunSettings(
+            validate=ValidateMode.OFF,
             concurrency=concurrency,
             settle_s=1.0,
             settle_answered_s=0.5,

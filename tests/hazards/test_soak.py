@@ -96,7 +96,7 @@ def job_of(folder: Path, count: int) -> Path:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b'{"text": "%d"}\n' % number * random.randrange(1, 60))
-        lines.append(json.dumps({"path": name, "purpose": "fine-tune"}))
+        lines.append(json.dumps({"path": name, "purpose": "pre-train"}))
     manifest = folder / "m.jsonl"
     manifest.write_text("\n".join(lines))
     return manifest

@@ -139,7 +139,9 @@ class UploadBody(Payload):
             transport.abort()
 
     async def _stream(self, writer: AbstractStreamWriter, file: FileStream) -> None:
-        piece = self._frame.prefix
+        # Written apart from the blocks: to join them would copy a whole block for a few bytes. The server cannot
+        # have the file before the suffix, so a body without it is as incomplete as one without its last block.
+        await self._hand_over(writer, self._frame.prefix)
         missing = file.fingerprint.size
         while True:
             self.reading = True
@@ -150,11 +152,11 @@ class UploadBody(Payload):
             missing -= len(block)
             if missing < 0 or (missing and not block):
                 raise SourceError("the file changed while it was sent")
+            if block:
+                await self._hand_over(writer, block)
             if not missing:
                 break
-            await self._hand_over(writer, piece + block if piece else block)
-            piece = b""
-        await self._hand_over(writer, piece + block + self._frame.suffix)
+        await self._hand_over(writer, self._frame.suffix)
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
         """Write data: at once, or in pieces as the bandwidth cap lets them pass, which may come and go meanwhile."""
