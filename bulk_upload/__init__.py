@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Noticed,
         Paused,
         PlanMade,
+        Preparing,
         Reconciling,
         Snapshot,
     )
@@ -86,6 +87,7 @@ __all__ = [
     "Outcome",
     "Paused",
     "PlanMade",
+    "Preparing",
     "Profile",
     "Receipt",
     "Reconciling",

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from bulk_upload.uploader import Uploader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.events import Event
+    from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
@@ -75,10 +75,13 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Display:
-    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time."""
+    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time, and
+    `restore` gives the terminal back to somebody else, from a process that is about to leave at once.
+    """
 
     tick: Callable[[], None]
     say: Callable[[str], None]
+    restore: Callable[[], None] = lambda: None
 
 
 async def run_and_report(request: RunRequest) -> int:
@@ -89,7 +92,7 @@ async def run_and_report(request: RunRequest) -> int:
     started = time.monotonic()
     with ExitStack() as displays:
         results = _add_results(request, listeners, displays)
-        display = _add_progress(request, listeners, displays, lambda: _snapshot(running))
+        display = _add_progress(request, listeners, displays, running)
         listeners += request.listeners
         async with Uploader(
             api_key=request.api_key,
@@ -104,7 +107,7 @@ async def run_and_report(request: RunRequest) -> int:
         ) as uploader:
             run = uploader.run(request.job)
             running.append(run)
-            with staged_signals(_stages(run, display.say)):
+            with staged_signals(_stages(run, display)):
                 result = await _with_ticks(run, display.tick)
     results_path = _save_mapping(request, result)
     if results is not None and results.failure is not None:
@@ -141,21 +144,32 @@ def _add_progress(
     request: RunRequest,
     listeners: list[Callable[[Event], None]],
     displays: ExitStack,
-    snapshot: Callable[[], Snapshot],
+    running: list[JobRun],
 ) -> _Display:
     """Add the display that fits where stderr goes."""
+
+    def snapshot() -> Snapshot:
+        return _snapshot(running)
+
+    def bodies() -> list[BodyNow]:
+        return running[0].bodies if running else []
+
     if request.quiet:
         return _Display(tick=lambda: None, say=tell)
     if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
         from rich.text import Text  # noqa: PLC0415
 
-        from bulk_upload.report.terminal import LiveProgress  # noqa: PLC0415
+        from bulk_upload.report.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
 
         console = Console(stderr=True)
-        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic))
+        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic, bodies))
         # Through its console: the display would draw over whatever else is printed.
-        display = _Display(tick=lambda: None, say=lambda line: console.print(Text(line)))
+        display = _Display(
+            tick=lambda: None,
+            say=lambda line: console.print(Text(line)),
+            restore=lambda: _write_now(SHOW_CURSOR),
+        )
         listeners += [_heading(request, display.say), live.on_event]
     else:
         lines = LineProgress(tell, snapshot, time.monotonic)
@@ -196,19 +210,25 @@ async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
     return result
 
 
-def _stages(run: JobRun, say: Callable[[str], None]) -> tuple[Callable[[signal.Signals], None], ...]:
+def _write_now(data: bytes) -> None:
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), data)
+
+
+def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
     def status_of(number: signal.Signals) -> ExitStatus:
         return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
 
     def drain(number: signal.Signals) -> None:
-        say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
+        display.say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
         run.drain(status=status_of(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
-        say(f"{number.name}: giving up what is in flight and recording it")
+        display.say(f"{number.name}: giving up what is in flight and recording it")
         run.cancel(status=status_of(number), reason=f"received {number.name}")
 
     def leave(number: signal.Signals) -> None:
+        display.restore()
         os._exit(status_of(number))
 
     return drain, cancel, leave

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """The manifest is being read and compared with the ledger; `entry_count` entries so far."""
+
+    entry_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
@@ -90,7 +97,17 @@ class Noticed:
     path: str | None = None
 
 
-Event = PlanMade | AttemptStarted | AttemptEnded | EntrySettled | Paused | Reconciling | Draining | Noticed
+Event = (
+    Preparing
+    | PlanMade
+    | AttemptStarted
+    | AttemptEnded
+    | EntrySettled
+    | Paused
+    | Reconciling
+    | Draining
+    | Noticed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +125,16 @@ class Snapshot:
     parked_count: int
     wire_bytes: int
     partial_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyNow:
+    """One request on its way: `left_bytes` of its body's `body_bytes` have left this process.
+
+    `waiting` says that it has no connection yet.
+    """
+
+    path: str
+    body_bytes: int
+    left_bytes: int
+    waiting: bool

@@ -213,6 +213,7 @@ class Attempter:
             fields=tuple(form_fields(work.entry, parts.profile)),
             source=source,
             ask_first=passage.ask_first,
+            path=work.entry.path,
         )
         try:
             return await parts.transport.send(
