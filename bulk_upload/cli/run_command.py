@@ -101,6 +101,12 @@ _VARIABLES = [
     help="Also write a JSON line for every entry as it is settled, to FILE or (-) standard output; "
     "none: write no results file at all.",
 )
+@click.option(
+    "--metrics-file",
+    type=WORD,
+    metavar="FILE",
+    help="Keep the run's numbers in FILE for Prometheus (textfile collector): every 30 s and at the end.",
+)
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 def run(manifest: str, **options: Any) -> int:
@@ -133,6 +139,7 @@ def run(manifest: str, **options: Any) -> int:
         settings=settings,
         stall_s=options["stall"],
         results=options["results"],
+        metrics=options["metrics_file"],
         live=not options["no_progress"],
         quiet=options["quiet"],
         command=shlex.join(["bulk-upload", *sys.argv[1:]]),

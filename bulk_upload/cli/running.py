@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
@@ -23,7 +24,7 @@ from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.signals import staged_signals
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import LedgerUnusable, UsageError
+from bulk_upload.errors import BulkUploadError, LedgerUnusable, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.lines import LineProgress
@@ -64,6 +65,7 @@ class RunRequest:
     settings: RunSettings
     stall_s: float
     results: str | None
+    metrics: str | None = None
     live: bool
     quiet: bool
     command: str
@@ -105,10 +107,15 @@ async def run_and_report(request: RunRequest) -> int:
             allow_plain_http=request.allow_plain_http,
             on_event=partial(_hear, listeners),
         ) as uploader:
+            metrics = _add_metrics(request, uploader, tally, running, displays)
             run = uploader.run(request.job)
             running.append(run)
             with staged_signals(_stages(run, display)):
-                result = await _with_ticks(run, display.tick)
+                result = await _with_ticks(run, display.tick, metrics)
+    if metrics is not None:
+        metrics.close(result.status)
+        if metrics.failure is not None:
+            tell(f"bulk-upload: cannot write metrics to {printable(str(request.metrics))}: {metrics.failure}")
     results_path = _save_mapping(request, result)
     if results is not None and results.failure is not None:
         tell(
@@ -138,6 +145,23 @@ def _add_results(
     displays.enter_context(results)
     listeners.append(results.on_event)
     return results
+
+
+def _add_metrics(
+    request: RunRequest, uploader: Uploader, tally: Tally, running: list[JobRun], displays: ExitStack
+) -> MetricsFile | None:
+    if request.metrics is None:
+        return None
+    ledger = os.path.abspath(uploader.ledger_path(request.job))
+    metrics = MetricsFile(request.metrics, ledger, tally, lambda: _snapshot(running))
+
+    def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """A run that ends before its work has an exit code as well."""
+        if kind is not None:
+            metrics.close(error.exit_status if isinstance(error, BulkUploadError) else ExitStatus.UNEXPECTED)
+
+    displays.push(on_error)
+    return metrics
 
 
 def _add_progress(
@@ -197,7 +221,7 @@ def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
         hear(event)
 
 
-async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
+async def _with_ticks(run: JobRun, tick: Callable[[], None], metrics: MetricsFile | None) -> Result:
     async def ticking() -> None:
         while True:
             await anyio.sleep(1.0)
@@ -205,6 +229,8 @@ async def _with_ticks(run: JobRun, tick: Callable[[], None]) -> Result:
 
     async with plain_task_group() as tasks:
         tasks.start_soon(ticking)
+        if metrics is not None:
+            tasks.start_soon(metrics.keep)
         result = await run
         tasks.cancel_scope.cancel()
     return result

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_the_display_in_a_terminal_from_start_to_ctrl_c(
         assert not terminal.shows_cursor()
         for width in (columns - 20, columns - 11, columns):
             terminal.resizes(width, rows)
-            screen = terminal.waits_for(lambda lines, width=width: _fills(lines, width))
+            screen = terminal.waits_for(partial(_fills, width))
             assert _frames(screen) == 1, "\n".join(screen)
         terminal.interrupts()
         screen = terminal.waits_for(lambda lines: any("draining, received SIGINT" in one for one in lines))
@@ -161,7 +162,7 @@ def test_the_display_in_a_terminal_from_start_to_ctrl_c(
         terminal.ends()
 
 
-def _fills(screen: list[str], width: int) -> bool:
+def _fills(width: int, screen: list[str]) -> bool:
     """Whether the bar's line is about as long as the terminal is wide now."""
     return any(line.startswith(BAR) and width - 9 < len(line) <= width for line in screen)
 
