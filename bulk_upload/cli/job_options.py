@@ -17,7 +17,7 @@ from bulk_upload.errors import UsageError
 from bulk_upload.uploader import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
@@ -113,3 +113,15 @@ def retry_of(text: str) -> frozenset[EntryState]:
                 f"--retry does not know {printable(word)!r}", hint="use any of rejected,failed,invalid"
             )
     return frozenset(_RETRY_WORDS[word] for word in words)
+
+
+def without_retry(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without its `--retry`: what a run proposes next names what it means to try again."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for one in rest:
+        if one == "--retry":
+            next(rest, None)
+        elif not one.startswith("--retry="):
+            kept.append(one)
+    return kept

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
-from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.output import put, reading_shown, tell
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.plan import Step
 from bulk_upload.core.profile import PROFILES
@@ -56,7 +56,8 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     )
     job = job_of(manifest, options)
     listed = _Listed()
-    made = uploader.plan(job, on_entry=listed.add if list_entries else None)
+    with reading_shown() as on_progress:
+        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=on_progress)
     listed.flush()
     for line in _lines(made, uploader.ledger_path(job)):
         if list_entries:

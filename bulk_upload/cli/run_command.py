@@ -14,6 +14,7 @@ from bulk_upload.cli.job_options import (
     job_of,
     job_options,
     retry_of,
+    without_retry,
 )
 from bulk_upload.cli.running import RunRequest, run_and_report
 from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
@@ -142,7 +143,7 @@ def run(manifest: str, **options: Any) -> int:
         metrics=options["metrics_file"],
         live=not options["no_progress"],
         quiet=options["quiet"],
-        command=shlex.join(["bulk-upload", *sys.argv[1:]]),
+        command=shlex.join(["bulk-upload", *without_retry(sys.argv[1:])]),
     )
     raise_descriptor_limit()
     return anyio.run(run_and_report, request)
