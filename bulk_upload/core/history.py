@@ -20,7 +20,8 @@ class RunFacts(NamedTuple):
 class AttemptFacts(NamedTuple):
     """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
 
-    From `intent_utc` to `ended_utc` is longer than the request took: intents may be recorded a batch ahead.
+    `began_utc` is when the request began, None where no process told; an intent may be recorded long before, since
+    those of small files are recorded a batch ahead.
     """
 
     run_id: int
@@ -31,6 +32,7 @@ class AttemptFacts(NamedTuple):
     outcome: str | None
     http_status: int | None = None
     reason: str | None = None
+    began_utc: str | None = None
 
 
 class LimitChange(NamedTuple):

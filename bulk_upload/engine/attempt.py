@@ -126,7 +126,7 @@ class Attempter:
             report = await self._send(passage, ticket, source, request)
         # The file is closed by now: its place may be another's as soon as the slot is.
         duration_s = self._parts.clock.monotonic() - request.began_at
-        concluded = await self._record(passage, ticket, request.attempt_id, report)
+        concluded = await self._record(passage, ticket, request, report)
         if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
             passage.ask_first = True
         return AttemptResult(
@@ -223,11 +223,11 @@ class Attempter:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
             with anyio.CancelScope(shield=True):
                 if cancelled:
-                    await self._record(passage, ticket, request.attempt_id, cancelled[0])
+                    await self._record(passage, ticket, request, cancelled[0])
             raise
 
     async def _record(
-        self, passage: Passage, ticket: Ticket, attempt_id: int, report: SendReport
+        self, passage: Passage, ticket: Ticket, request: _Request, report: SendReport
     ) -> Concluded:
         parts = self._parts
         # Judged before the slot is given back: an answer that ends the run lets nothing more start.
@@ -235,11 +235,12 @@ class Attempter:
         parts.permits.answered(ticket, report.outcome, report.sent.file_bytes)
         try:
             over = AttemptOver(
-                attempt_id=attempt_id,
+                attempt_id=request.attempt_id,
                 entry_id=passage.entry_id,
                 outcome=judgement.outcome,
                 sent=report.sent,
                 at_utc_s=parts.clock.utc_s(),
+                began_utc_s=request.began_utc_s,
             )
             return await parts.ledger.run(lambda store: store.conclude(over, reopen=judgement.reopen))
         finally:

@@ -22,10 +22,6 @@ def file_rate(rate: float) -> str:
 
 def rounded(number: float) -> str:
     """Return a number with no more digits than are worth reading."""
-    return (
-        f"{number:,.0f}"
-        if number >= 20 or number == int(number)
-        else f"{number:.1f}"
-        if number >= 0.1
-        else f"{number:.2g}"
-    )
+    if number >= 20:
+        return f"{number:,.0f}"
+    return f"{number:.1f}".removesuffix(".0") if number >= 0.1 else f"{number:.2g}"

@@ -106,7 +106,7 @@ class Figures:
         if run is not None:
             run.attempt_count += 1
             run.retry_count += is_retry
-        start, end = _utc_s(one.intent_utc), _utc_s(one.ended_utc)
+        start, end = _utc_s(one.began_utc or one.intent_utc), _utc_s(one.ended_utc)
         if outcome == ACCEPTED:
             self.sizes.add(one.size)
             if run is not None:

@@ -42,7 +42,7 @@ def over_time_section(figures: Figures) -> str:
             axis=axis, values=files_s, told=file_rate, run_names=names,
         ),
         timeline_chart(
-            "open", "Attempts between intent and answer",
+            "open", "Attempts in flight",
             _open_words(max(open_count), limits), axis=axis, values=open_count, told=rounded, limits=limits,
             marks=figures.throttled.totals(), run_names=names,
         ),
@@ -67,7 +67,7 @@ def distributions_section(figures: Figures) -> str:
     return (
         '<section><h2>Accepted uploads</h2>\n<div class="pair">'
         + histogram(
-            "latency", "Time from intent to answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
+            "latency", "Time to the answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
             told=brief_seconds, what="uploads",
         )
         + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), told=human_bytes, what="files")
@@ -160,7 +160,7 @@ def _spread_words(spread: Distribution, told: Callable[[float], str]) -> str:
 def _open_words(most: float, limits: Sequence[int | None]) -> str:
     known = [one for one in limits if one is not None]
     limit = f" The in-flight limit was {min(known):,} to {max(known):,}." if known else ""
-    return f"{rounded(most)} at most; intents may be recorded a batch ahead.{limit}"
+    return f"{rounded(most)} at most, on average over a bar.{limit}"
 
 
 def _ending(exit_status: int | None) -> str:

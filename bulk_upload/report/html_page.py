@@ -155,9 +155,8 @@ def _head(style: str, script: str) -> str:
 def _foot(heading: JobHeading) -> str:
     return (
         f"</main>\n<footer><p>Made {inert(heading.made_utc)} by bulk-upload {inert(heading.version)} from "
-        f"<code>{inert(heading.ledger)}</code>. The page holds all of its data and asks nobody for more. Throughput "
-        "and times come from the ledger, where an attempt begins with its intent, which may be recorded a little "
-        "before the first byte leaves.</p></footer>\n"
+        f"<code>{inert(heading.ledger)}</code>. The page holds all of its data and asks nobody for more. Attempts "
+        "that no process told the beginning of begin with their intent here, which may be earlier.</p></footer>\n"
         '<dialog aria-labelledby="detail"><button type="button">Close</button><h2 id="detail"></h2>'
         '<dl class="facts"></dl></dialog>\n'
     )

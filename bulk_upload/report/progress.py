@@ -69,7 +69,9 @@ class Reading:
     @property
     def percent(self) -> str:
         """The share in whole percent, rounded down: 100 % is said only when nothing is left."""
-        return f"{int(self.share * 100)} %"
+        whole = int(self.share * 100)
+        # A body may have left long before its answer comes.
+        return f"{min(whole, 99) if self.in_flight else whole} %"
 
     @property
     def retries(self) -> str:

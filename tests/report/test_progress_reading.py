@@ -152,6 +152,10 @@ def test_percent_is_rounded_down() -> None:
     progress.on_event(plan(1))
     run.moves(partial_bytes=FILE_BYTES - 1)
     assert progress.read().percent == "99 %"
+    run.moves(partial_bytes=FILE_BYTES, in_flight=1)
+    assert progress.read().percent == "99 %"
+    run.moves(in_flight=0)
+    assert progress.read().percent == "100 %"
 
 
 def test_the_reason_line_tells_what_holds_the_run_back() -> None:

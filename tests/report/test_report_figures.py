@@ -127,6 +127,16 @@ def test_attempts_that_were_never_sent_take_no_time() -> None:
     assert sum(figures_of(_runs([row]), [row], []).seconds_open.totals()) == 0
 
 
+def test_an_attempt_is_in_flight_from_its_request_on() -> None:
+    """An intent that was recorded a minute ahead is a minute in which nothing was in flight."""
+    row = AttemptFacts(
+        1, 1, 100, utc_text(BEGAN_S), utc_text(BEGAN_S + 61), ACCEPTED, began_utc=utc_text(BEGAN_S + 60)
+    )
+    figures = figures_of(_runs([row]), [row], [])
+    assert figures.latency_s.percentile(50) == pytest.approx(1.0)
+    assert sum(figures.seconds_open.totals()) == pytest.approx(1.0)
+
+
 def test_the_limit_is_carried_on_until_it_changes() -> None:
     """Between two changes the limit is what it was, and before the first one nobody knows it."""
     row = AttemptFacts(1, 1, 10, utc_text(BEGAN_S), utc_text(BEGAN_S + 160), ACCEPTED)

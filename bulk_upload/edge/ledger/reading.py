@@ -36,13 +36,13 @@ ORDER BY r.receipt_id
 _RUNS = """
 SELECT r.run_id, r.version, r.started_utc, r.ended_utc, r.exit_status, a.began_utc, a.over_utc
 FROM runs r LEFT JOIN (
-    SELECT run_id, min(intent_utc) AS began_utc, max(coalesce(ended_utc, intent_utc)) AS over_utc
+    SELECT run_id, min(coalesce(began_utc, intent_utc)) AS began_utc, max(coalesce(ended_utc, intent_utc)) AS over_utc
     FROM attempts GROUP BY run_id
 ) a ON a.run_id = r.run_id
 ORDER BY r.run_id
 """
 _ATTEMPTS = """
-SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
 FROM attempts ORDER BY attempt_id
 """
 _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"

@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 CREATE = """
 CREATE TABLE job (
@@ -124,7 +124,13 @@ CREATE UNIQUE INDEX deletions_open ON deletions (file_id) WHERE outcome IS NULL;
 CREATE INDEX deletions_of_receipts ON deletions (receipt_id) WHERE receipt_id IS NOT NULL;
 """
 
-CREATE += _SINCE_VERSION_2
+_BEGINNINGS = """
+ALTER TABLE attempts ADD COLUMN began_utc TEXT;
+"""
 
-MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2}
+_SINCE_VERSION_3 = _BEGINNINGS
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3
+
+MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
 """Script that takes a ledger from version N to N + 1, by N."""
