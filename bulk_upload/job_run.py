@@ -15,7 +15,7 @@ from bulk_upload.exit_status import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
-    from bulk_upload.core.events import Event, Snapshot
+    from bulk_upload.core.events import BodyNow, Event, Snapshot
     from bulk_upload.core.model import EntryState, Receipt
     from bulk_upload.engine.run import Run
 
@@ -78,6 +78,11 @@ class JobRun:
     def snapshot(self) -> Snapshot | None:
         """How the run stands now; None until its plan is made."""
         return None if self._run is None else self._run.snapshot()
+
+    @property
+    def bodies(self) -> list[BodyNow]:
+        """How each request in flight stands now; for a display that shows single uploads."""
+        return [] if self._run is None else self._run.bodies()
 
     def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
         """Start nothing new and finish what is in flight. `status` is the verdict when entries are left."""

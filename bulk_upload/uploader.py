@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
-from bulk_upload.core.events import Noticed
+from bulk_upload.core.events import Noticed, Preparing
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.name_template import NameTemplate
@@ -175,18 +176,25 @@ class Uploader:
         )
         return os.path.join(folder, f"{stem}.ledger.db")
 
-    def plan(self, job: Job, *, on_entry: Callable[[StagedEntry], None] | None = None) -> Plan:
+    def plan(
+        self,
+        job: Job,
+        *,
+        on_entry: Callable[[StagedEntry], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` hears of every entry with its step and the reason for it, in manifest order. Raises
-        ManifestInvalid, LedgerUnusable, UsageError.
+        `on_entry` hears of every entry with its step and the reason for it, in manifest order;
+        `on_progress` hears now and then how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        UsageError.
         """
         ledger_path = self.ledger_path(job)
         known = os.path.exists(ledger_path)
         with ManifestFile(job.manifest) as manifest:
             staging = Staging(None)
             try:
-                preparation = self._preparation(job, manifest, staging)
+                preparation = self._preparation(job, manifest, staging, on_progress)
                 if known:
                     self._require_same(ledger_path, job, preparation.tree.root)
                     staging.attach(ledger_path)
@@ -199,7 +207,13 @@ class Uploader:
             finally:
                 staging.close()
 
-    def _preparation(self, job: Job, manifest: ManifestFile, staging: Staging) -> Preparation:
+    def _preparation(
+        self,
+        job: Job,
+        manifest: ManifestFile,
+        staging: Staging,
+        on_progress: Callable[[int], None] | None,
+    ) -> Preparation:
         tree = SourceTree(
             job.root if job.root is not None else manifest.base_folder,
             follow_symlinks=job.follow_symlinks,
@@ -222,6 +236,7 @@ class Uploader:
             staging=staging,
             profile=self._profile,
             retry=self._settings_for(job).retry,
+            on_progress=on_progress,
         )
 
     def _settings_for(self, job: Job) -> RunSettings:
@@ -242,7 +257,7 @@ class Uploader:
         try:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
-            preparation = self._preparation(job, manifest, staging)
+            preparation = self._preparation(job, manifest, staging, partial(_tell_progress, loop, emit))
             if existed:
                 # Locked before anything is planned: what the plan saw must still hold when it is carried out.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
@@ -328,6 +343,13 @@ class Uploader:
             min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",
         )
+
+
+def _tell_progress(loop: asyncio.AbstractEventLoop, emit: Callable[[Event], None], entry_count: int) -> None:
+    """Tell listeners, on the loop and from the thread that plans, how far the plan is."""
+    # The loop is gone where the run was given up meanwhile: then nobody listens.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(emit, Preparing(entry_count=entry_count))
 
 
 class UploaderOptions(TypedDict, total=False):

@@ -19,7 +19,7 @@ from bulk_upload.core.settings import ValidateMode
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from bulk_upload.uploader import Job
 
@@ -146,3 +146,15 @@ def retry_of(text: str) -> frozenset[EntryState]:
                 f"--retry does not know {printable(word)!r}", hint="use any of rejected,failed,invalid"
             )
     return frozenset(_RETRY_WORDS[word] for word in words)
+
+
+def without_retry(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without its `--retry`: what a run proposes next names what it means to try again."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for one in rest:
+        if one == "--retry":
+            next(rest, None)
+        elif not one.startswith("--retry="):
+            kept.append(one)
+    return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,12 +13,14 @@ import click
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bulk_upload.errors import BulkUploadError
 
 COLUMNS_MAX = 100
 COLUMNS_MIN = 40
+SHOWN_AFTER_S = 1.0
+SHOWN_EVERY_S = 0.25
 
 
 HIDDEN_CHARS_MIN = 8
@@ -88,6 +91,37 @@ def writing_stdout() -> Iterator[None]:
         raise UsageError(
             f"cannot write standard output: {error.strerror}", hint="free some space, or write somewhere else"
         ) from None
+
+
+@contextmanager
+def reading_shown(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int], None] | None]:
+    """Give what hears how many entries were read, and show that on a terminal; None where there is none.
+
+    The line is there after a second only, and gone at the end: a short manifest leaves nothing to be seen.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    began_at = shown_at = now()
+    shown = False
+
+    def show(entry_count: int) -> None:
+        nonlocal shown, shown_at
+        at = now()
+        if at - began_at >= SHOWN_AFTER_S and at - shown_at >= SHOWN_EVERY_S:
+            shown, shown_at = True, at
+            _draw(f"\rreading the manifest: {entry_count:,} entries so far")
+
+    try:
+        yield show
+    finally:
+        if shown:
+            _draw("\r\x1b[2K")
+
+
+def _draw(text: str) -> None:
+    with suppress(OSError):
+        click.echo(text, err=True, nl=False)
 
 
 def told_columns() -> int:

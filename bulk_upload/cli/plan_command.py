@@ -12,7 +12,7 @@ import click
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
-from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.output import put, reading_shown, tell
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.core.display import human_bytes, printable
@@ -67,7 +67,8 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     )
     job = job_of(manifest, options)
     listed = _Listed()
-    made = uploader.plan(job, on_entry=listed.add if list_entries else None)
+    with reading_shown() as on_progress:
+        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=on_progress)
     listed.flush()
     for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
         if list_entries:

@@ -15,6 +15,7 @@ from bulk_upload.cli.job_options import (
     job_of,
     job_options,
     retry_of,
+    without_retry,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
@@ -139,6 +140,12 @@ _VARIABLES = [
     show_default=True,
     help="Hash what is sent; off is faster on large files, and a touched file is then read back or sent anew.",
 )
+@click.option(
+    "--metrics-file",
+    type=WORD,
+    metavar="FILE",
+    help="Keep the run's numbers in FILE for Prometheus (textfile collector): every 30 s and at the end.",
+)
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 @click.option(
@@ -212,11 +219,12 @@ def run(manifest: str, **options: Any) -> int:
         answer_s=options["answer"],
         min_bytes_per_s=options["min_rate"],
         results=options["results"],
+        metrics=options["metrics_file"],
         live=not options["no_progress"],
         quiet=options["quiet"],
         log=log,
         settings_from=current_configuration().path,
-        command=shlex.join(["bulk-upload", *sys.argv[1:]]),
+        command=shlex.join(["bulk-upload", *without_retry(sys.argv[1:])]),
     )
     raise_descriptor_limit()
     return anyio.run(run_and_report, request)

@@ -7,13 +7,14 @@ import shlex
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.cli.run_log import LogRequest, run_log
 from bulk_upload.cli.run_records import run_ended, run_started
@@ -26,7 +27,7 @@ from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.signals import staged_signals
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import LedgerUnusable, UsageError
+from bulk_upload.errors import BulkUploadError, LedgerUnusable, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.event_log import PROGRESS_EVERY_S, progress_of
@@ -39,7 +40,7 @@ from bulk_upload.uploader import Uploader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bulk_upload.core.events import Event
+    from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.log_records import Record
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
@@ -74,6 +75,7 @@ class RunRequest:
     answer_s: float
     min_bytes_per_s: float
     results: str | None
+    metrics: str | None = None
     live: bool
     quiet: bool
     command: str
@@ -92,10 +94,13 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Display:
-    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time."""
+    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time, and
+    `restore` gives the terminal back to somebody else, from a process that is about to leave at once.
+    """
 
     tick: Callable[[], None]
     say: Callable[[str], None]
+    restore: Callable[[], None] = lambda: None
 
 
 async def run_and_report(request: RunRequest) -> int:
@@ -112,7 +117,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     started = time.monotonic()
     with ExitStack() as displays:
         results = _add_results(request, listeners, displays)
-        display = _add_progress(request, listeners, displays, lambda: _snapshot(running))
+        display = _add_progress(request, listeners, displays, running)
         listeners += request.listeners
         async with Uploader(
             api_key=request.api_key,
@@ -128,12 +133,17 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             allow_plain_http=request.allow_plain_http,
             on_event=partial(_hear, listeners),
         ) as uploader:
+            metrics = _add_metrics(request, uploader, tally, running, displays)
             run = uploader.run(request.job)
             running.append(run)
-            with staged_signals(_stages(run, display.say)):
+            with staged_signals(_stages(run, display)):
                 result = await _with_ticks(
-                    run, display.tick, lambda: log(progress_of(tally, _snapshot(running)))
+                    run, display.tick, lambda: log(progress_of(tally, _snapshot(running))), metrics
                 )
+    if metrics is not None:
+        metrics.close(result.status)
+        if metrics.failure is not None:
+            tell(f"bulk-upload: cannot write metrics to {printable(str(request.metrics))}: {metrics.failure}")
     results_path = _save_mapping(request, result)
     elapsed_s = time.monotonic() - started
     log(run_ended(result, elapsed_s, results_path))
@@ -167,25 +177,53 @@ def _add_results(
     return results
 
 
+def _add_metrics(
+    request: RunRequest, uploader: Uploader, tally: Tally, running: list[JobRun], displays: ExitStack
+) -> MetricsFile | None:
+    if request.metrics is None:
+        return None
+    ledger = os.path.abspath(uploader.ledger_path(request.job))
+    metrics = MetricsFile(request.metrics, ledger, tally, lambda: _snapshot(running))
+
+    def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """A run that ends before its work has an exit code as well."""
+        if kind is not None:
+            metrics.close(error.exit_status if isinstance(error, BulkUploadError) else ExitStatus.UNEXPECTED)
+
+    displays.push(on_error)
+    return metrics
+
+
 def _add_progress(
     request: RunRequest,
     listeners: list[Callable[[Event], None]],
     displays: ExitStack,
-    snapshot: Callable[[], Snapshot],
+    running: list[JobRun],
 ) -> _Display:
     """Add the display that fits where stderr goes."""
+
+    def snapshot() -> Snapshot:
+        return _snapshot(running)
+
+    def bodies() -> list[BodyNow]:
+        return running[0].bodies if running else []
+
     if request.quiet or request.log.replaces_words:
         return _Display(tick=lambda: None, say=tell)
     if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
         from rich.text import Text  # noqa: PLC0415
 
-        from bulk_upload.report.terminal import LiveProgress  # noqa: PLC0415
+        from bulk_upload.report.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
 
         console = Console(stderr=True)
-        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic))
+        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic, bodies))
         # Through its console: the display would draw over whatever else is printed.
-        display = _Display(tick=lambda: None, say=lambda line: console.print(Text(line)))
+        display = _Display(
+            tick=lambda: None,
+            say=lambda line: console.print(Text(line)),
+            restore=lambda: _write_now(SHOW_CURSOR),
+        )
         listeners += [_heading(request, display.say), live.on_event]
     else:
         lines = LineProgress(tell, snapshot, time.monotonic)
@@ -225,7 +263,9 @@ def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
         hear(event)
 
 
-async def _with_ticks(run: JobRun, tick: Callable[[], None], now_and_then: Callable[[], None]) -> Result:
+async def _with_ticks(
+    run: JobRun, tick: Callable[[], None], now_and_then: Callable[[], None], metrics: MetricsFile | None
+) -> Result:
     async def repeating(every_s: float, call: Callable[[], None]) -> None:
         while True:
             await anyio.sleep(every_s)
@@ -234,24 +274,32 @@ async def _with_ticks(run: JobRun, tick: Callable[[], None], now_and_then: Calla
     async with plain_task_group() as tasks:
         tasks.start_soon(repeating, 1.0, tick)
         tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
+        if metrics is not None:
+            tasks.start_soon(metrics.keep)
         result = await run
         tasks.cancel_scope.cancel()
     return result
 
 
-def _stages(run: JobRun, say: Callable[[str], None]) -> tuple[Callable[[signal.Signals], None], ...]:
+def _write_now(data: bytes) -> None:
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), data)
+
+
+def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
     def status_of(number: signal.Signals) -> ExitStatus:
         return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
 
     def drain(number: signal.Signals) -> None:
-        say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
+        display.say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
         run.drain(status=status_of(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
-        say(f"{number.name}: giving up what is in flight and recording it")
+        display.say(f"{number.name}: giving up what is in flight and recording it")
         run.cancel(status=status_of(number), reason=f"received {number.name}")
 
     def leave(number: signal.Signals) -> None:
+        display.restore()
         os._exit(status_of(number))
 
     return drain, cancel, leave

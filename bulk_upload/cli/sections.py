@@ -47,6 +47,7 @@ JOB_SECTIONS = {
         "ledger",
         "hash_",
         "results",
+        "metrics_file",
         "no_progress",
         "quiet",
         "verbose",

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """The manifest is being read and compared with the ledger; `entry_count` entries so far."""
+
+    entry_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
@@ -127,7 +134,8 @@ class Noticed:
 
 
 Event = (
-    PlanMade
+    Preparing
+    | PlanMade
     | AttemptStarted
     | AttemptEnded
     | EntrySettled
@@ -156,3 +164,16 @@ class Snapshot:
     parked_count: int
     wire_bytes: int
     partial_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyNow:
+    """One request on its way: `left_bytes` of its body's `body_bytes` have left this process.
+
+    `waiting` says that it has no connection yet.
+    """
+
+    path: str
+    body_bytes: int
+    left_bytes: int
+    waiting: bool

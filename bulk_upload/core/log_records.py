@@ -19,6 +19,7 @@ from bulk_upload.core.events import (
     EntrySettled,
     Event,
     LimitChanged,
+    Preparing,
     Snapshot,
 )
 from bulk_upload.core.model import EntryState, Outcome
@@ -115,7 +116,7 @@ def level_of(record: Record) -> Level:
     match record:
         case AttemptStarted():
             return Level.TRACE
-        case AttemptEnded() | LimitChanged():
+        case AttemptEnded() | LimitChanged() | Preparing():
             return Level.DEBUG
         case EntrySettled(state=state):
             return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING

@@ -40,13 +40,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOver:
-    """An attempt ended; `sent` is what it put on the wire."""
+    """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did."""
 
     attempt_id: int
     entry_id: int
     outcome: Outcome
     sent: SentBody
     at_utc_s: float
+    began_utc_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

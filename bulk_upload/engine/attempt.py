@@ -139,7 +139,7 @@ class Attempter:
             report = await self._send(passage, ticket, source, request)
         # The file is closed by now: its place may be another's as soon as the slot is.
         duration_s = self._parts.clock.monotonic() - request.began_at
-        concluded = await self._record(passage, ticket, request.attempt_id, report)
+        concluded = await self._record(passage, ticket, request, report)
         if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
             passage.ask_first = True
         return AttemptResult(
@@ -234,6 +234,7 @@ class Attempter:
             fields=tuple(form_fields(work.entry, parts.profile)),
             source=source,
             ask_first=passage.ask_first,
+            path=work.entry.path,
         )
         try:
             report = await parts.transport.send(
@@ -243,14 +244,14 @@ class Attempter:
             # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
             with anyio.CancelScope(shield=True):
                 if cancelled:
-                    await self._record(passage, ticket, request.attempt_id, cancelled[0])
+                    await self._record(passage, ticket, request, cancelled[0])
             raise
         if not isinstance(report.outcome, Accepted):
             parts.permits.taken_back(handed_bytes)
         return report
 
     async def _record(
-        self, passage: Passage, ticket: Ticket, attempt_id: int, report: SendReport
+        self, passage: Passage, ticket: Ticket, request: _Request, report: SendReport
     ) -> Concluded:
         parts = self._parts
         # Judged before the slot is given back: an answer that ends the run lets nothing more start.
@@ -258,11 +259,12 @@ class Attempter:
         parts.permits.answered(ticket, report.outcome, report.sent.file_bytes)
         try:
             over = AttemptOver(
-                attempt_id=attempt_id,
+                attempt_id=request.attempt_id,
                 entry_id=passage.entry_id,
                 outcome=judgement.outcome,
                 sent=report.sent,
                 at_utc_s=parts.clock.utc_s(),
+                began_utc_s=request.began_utc_s,
             )
             return await parts.ledger.run(lambda store: store.conclude(over, reopen=judgement.reopen))
         finally:

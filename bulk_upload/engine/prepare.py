@@ -17,7 +17,7 @@ from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.manifest_rules import ManifestRules
     from bulk_upload.core.model import Entry, EntryState
@@ -89,13 +89,17 @@ class _Reasons:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again."""
+    """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
+
+    `on_progress` hears, now and then and on the thread that plans, how many entries were looked at so far.
+    """
 
     rules: ManifestRules
     tree: SourceTree
     staging: Staging
     profile: Profile
     retry: frozenset[EntryState]
+    on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, look at its files, compare them with the ledger and decide what to do.
@@ -106,10 +110,14 @@ class Preparation:
         complaints = _Complaints()
         reasons = _Reasons()
         oversized_count = 0
+        entry_count = 0
         for entries in self._groups(lines, complaints):
             planned = self._stage(entries, complaints)
             reasons.add(planned)
             oversized_count += self._oversized_count(planned)
+            entry_count += len(entries)
+            if self.on_progress is not None:
+                self.on_progress(entry_count)
         if complaints.count:
             plural = "problem" if complaints.count == 1 else "problems"
             raise ManifestInvalid(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.control import ControlAnswer, ControlRequest
-    from bulk_upload.core.events import Event
+    from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.limit import Controller, Learned
     from bulk_upload.core.model import Entry
     from bulk_upload.core.profile import Profile
@@ -157,6 +157,10 @@ class Run:
             wire_bytes=self._parts.transport.wire_bytes,
             partial_bytes=self._parts.transport.partial_bytes,
         )
+
+    def bodies(self) -> list[BodyNow]:
+        """Return how the requests in flight stand now, in no order."""
+        return self._parts.transport.bodies()
 
     async def execute(self) -> RunResult:
         """Do what the plan says and return the verdict.

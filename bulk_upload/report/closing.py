@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import human_bytes, human_seconds, printable
 from bulk_upload.core.model import EntryState
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bulk_upload.core.standing import Stop
     from bulk_upload.core.summary import Cause, Tally
-    from bulk_upload.exit_status import ExitStatus
 
 COLUMNS_MAX = 100
 CAUSES_SHOWN_MAX = 5
@@ -205,6 +205,10 @@ def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> li
     if results_path is not None:
         lines.append(_Whole(f"Results: {printable(results_path)}"))
     lines.append(_Whole(f"Ledger: {printable(ledger_path)}"))
+    if status is not ExitStatus.DONE:
+        lines.append(
+            _Whole(f"Report: bulk-upload report {printable(shlex.quote(ledger_path))} makes a page of it")
+        )
     return [*lines, f"Exit code {int(status)}: {status.meaning}."]
 
 

@@ -89,7 +89,7 @@ class LineProgress:
 def _summary(reading: Reading) -> str:
     if not reading.planned:
         return f"progress: {reading.why}"
-    moved = f"{reading.percent}, {reading.files}, {reading.volume}, {reading.speed}, {reading.eta}"
+    moved = f"{reading.percent}, {reading.files}, {reading.volume}, {reading.speeds}, {reading.eta}"
     counts = [f"in flight {reading.in_flight} of {reading.limit}"]
     if reading.failed_count:
         counts.append(f"{reading.failed_count:,} failed")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import human_bytes, human_seconds, printable
-from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Reconciling
+from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Preparing, Reconciling
 from bulk_upload.core.summary import Tally
+from bulk_upload.report.pace import TwoTermPace
 from bulk_upload.report.rate import SmoothedRate
 
 if TYPE_CHECKING:
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Snapshot
 
 RATE_FADE_S = 5.0
-ETA_FADE_S = 30.0
+ETA_FADE_S = 60.0
+ETA_SAMPLE_S = 2.0
+"""Shorter samples are mostly noise: a large file is finished in one of them."""
+
 ETA_S_MAX = 100 * 3600.0
+ETA_NEAR = 1.1
+"""Two estimates that differ by less are shown as one, the later."""
+
 RECONCILING_SHOWN_S = 10.0
 
 
@@ -27,8 +34,11 @@ class Reading:
     """One moment of a run, ready to be shown.
 
     `done_*` counts entries that are settled, whatever became of them, and the bytes of bodies in flight; it never
-    shrinks and never passes the total. `rate` is bytes per second on the wire, retries included; `eta_s` is None
-    while nobody can tell. `why` is one line about what holds the run back, safe to show.
+    shrinks and never passes the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
+    made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
+    this run. The run will take from `eta_s` to `eta_most_s` more seconds: as fast as lately, and as fast as on average,
+    whichever is less comes first; None while nobody can tell. `why` is one line about what holds the run back, safe
+    to show.
     """
 
     planned: bool
@@ -37,7 +47,11 @@ class Reading:
     done_bytes: int
     total_bytes: int
     rate: float
+    mean_rate: float
+    wire_bytes: int
+    accepted_bytes: int
     eta_s: float | None
+    eta_most_s: float | None
     in_flight: int
     limit: int
     retry_count: int
@@ -55,7 +69,9 @@ class Reading:
     @property
     def percent(self) -> str:
         """The share in whole percent, rounded down: 100 % is said only when nothing is left."""
-        return f"{int(self.share * 100)} %"
+        whole = int(self.share * 100)
+        # A body may have left long before its answer comes.
+        return f"{min(whole, 99) if self.in_flight else whole} %"
 
     @property
     def retries(self) -> str:
@@ -79,8 +95,22 @@ class Reading:
 
     @property
     def eta(self) -> str:
-        """`ETA 2 min 50 s`, or `ETA -`."""
-        return f"ETA {'-' if self.eta_s is None else whole_seconds(self.eta_s)}"
+        """`ETA 2 min 50 s`, `ETA 50 s to 1 min 10 s`, or `ETA -`."""
+        if self.eta_s is None or self.eta_most_s is None:
+            return "ETA -"
+        least, most = whole_seconds(self.eta_s), whole_seconds(self.eta_most_s)
+        near = self.eta_most_s <= self.eta_s * ETA_NEAR
+        return f"ETA {most}" if near or least == most else f"ETA {least} to {most}"
+
+    @property
+    def speeds(self) -> str:
+        """`70.0 MB/s now, 65.2 MB/s mean`."""
+        return f"{self.speed} now, {human_bytes(self.mean_rate)}/s mean"
+
+    @property
+    def traffic(self) -> str:
+        """`4.2 GB acknowledged, 4.5 GB sent`."""
+        return f"{human_bytes(self.accepted_bytes)} acknowledged, {human_bytes(self.wire_bytes)} sent"
 
 
 class Progress:
@@ -94,7 +124,8 @@ class Progress:
         self.tally = Tally()
         self._snapshot = snapshot
         self._now = now
-        self._planned = False
+        self._planned_at: float | None = None
+        self._prepared_count = 0
         self._pause_reason = "paused"
         self._drain_reason: str | None = None
         self._reconciling_count = 0
@@ -102,14 +133,17 @@ class Progress:
         self._moved_bytes = 0
         self._latest: Snapshot | None = None
         self._wire_rate = SmoothedRate(RATE_FADE_S)
-        self._useful_rate = SmoothedRate(ETA_FADE_S)
+        self._paces = (TwoTermPace(ETA_FADE_S), TwoTermPace())
+        self._sampled: tuple[float, int, int] | None = None
 
     def on_event(self, event: Event) -> None:
         """Take one event in."""
         self.tally.add(event)
         match event:
+            case Preparing():
+                self._prepared_count = event.entry_count
             case PlanMade():
-                self._planned = True
+                self._planned_at = self._now()
             case Paused():
                 self._pause_reason = printable(event.reason)
             case Draining():
@@ -126,19 +160,29 @@ class Progress:
         snapshot = self._look()
         tally = self.tally
         before_bytes = tally.settled_before_bytes
+        before_count = tally.settled_before_count
         left_bytes = max(0, tally.total_bytes - before_bytes)
         # Bytes sent for an attempt that failed are taken back by the run, but never on the screen.
         moved_bytes = tally.accepted_bytes + tally.failed_bytes + snapshot.partial_bytes
         self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
-        useful_rate = self._useful_rate.update(at, self._moved_bytes)
+        self._sample(at)
+        left_count = max(0, tally.entry_count - before_count - tally.settled_count)
+        eta_s, eta_most_s = self._eta_s(left_count, left_bytes - self._moved_bytes, snapshot.pause_s)
+        planned_at = self._planned_at
         return Reading(
-            planned=self._planned,
-            done_count=min(tally.settled_before_count + tally.settled_count, tally.entry_count),
+            planned=planned_at is not None,
+            done_count=min(before_count + tally.settled_count, tally.entry_count),
             entry_count=tally.entry_count,
             done_bytes=min(before_bytes, tally.total_bytes) + self._moved_bytes,
             total_bytes=tally.total_bytes,
             rate=self._wire_rate.update(at, snapshot.wire_bytes),
-            eta_s=_eta_s(left_bytes - self._moved_bytes, useful_rate, snapshot.pause_s),
+            mean_rate=0.0
+            if planned_at is None or at <= planned_at
+            else snapshot.wire_bytes / (at - planned_at),
+            wire_bytes=snapshot.wire_bytes,
+            accepted_bytes=tally.accepted_bytes,
+            eta_s=eta_s,
+            eta_most_s=eta_most_s,
             in_flight=snapshot.in_flight,
             limit=snapshot.limit,
             retry_count=tally.retry_count,
@@ -146,6 +190,25 @@ class Progress:
             failed_count=tally.failed_count,
             why=self._why(snapshot, at),
         )
+
+    def _sample(self, at: float) -> None:
+        """Let the estimates learn what happened since the last sample."""
+        if self._planned_at is None:
+            return
+        file_count = self.tally.settled_count
+        if self._sampled is None:
+            self._sampled = (self._planned_at, 0, 0)
+        since, files_before, bytes_before = self._sampled
+        if at - since >= ETA_SAMPLE_S:
+            for pace in self._paces:
+                pace.add(at - since, file_count - files_before, self._moved_bytes - bytes_before)
+            self._sampled = (at, file_count, self._moved_bytes)
+
+    def _eta_s(self, file_count: int, byte_count: int, pause_s: float) -> tuple[float | None, float | None]:
+        found = [one for pace in self._paces if (one := pace.left_s(file_count, byte_count)) is not None]
+        if not found or max(found) + pause_s >= ETA_S_MAX:
+            return None, None
+        return min(found) + pause_s, max(found) + pause_s
 
     def _look(self) -> Snapshot:
         try:
@@ -161,8 +224,9 @@ class Progress:
             return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
         if snapshot.pause_s > 0:
             return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}"
-        if not self._planned:
-            return "reading the manifest"
+        if self._planned_at is None:
+            so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
+            return f"reading the manifest{so_far}"
         if self._reconciling_count and at < self._reconciling_until:
             return f"looking for {self._reconciling_count:,} in doubt in the server's list"
         reason = printable(snapshot.limit_reason)
@@ -173,10 +237,3 @@ def whole_seconds(seconds: float) -> str:
     """Return a wait as `12 s` or `3 min 05 s`, rounded up: a countdown should not flicker in tenths."""
     whole = math.ceil(round(seconds, 3))
     return f"{whole} s" if whole < 60 else human_seconds(whole)
-
-
-def _eta_s(left_bytes: int, rate: float, pause_s: float) -> float | None:
-    if rate <= 0:
-        return None
-    eta_s = left_bytes / rate + pause_s
-    return eta_s if eta_s < ETA_S_MAX else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.protocol import decipher, lost_answer
 from bulk_upload.core.source import LoadedFile, SourceError
@@ -108,6 +109,18 @@ class FakeTransport:
     def wire_bytes(self) -> int:
         """Bytes of all bodies that were handed over."""
         return self._over_bytes + self.partial_bytes
+
+    def bodies(self) -> list[BodyNow]:
+        """Return the bodies in flight."""
+        return [
+            BodyNow(
+                path=one.shipment.path,
+                body_bytes=one.shipment.source.fingerprint.size + FRAME_BYTES,
+                left_bytes=one.handed_bytes,
+                waiting=False,
+            )
+            for one in self.sending
+        ]
 
     def end_all(self, reason: str) -> None:
         """Give up every request in flight."""

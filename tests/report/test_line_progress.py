@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
-from bulk_upload.core.events import Draining, Noticed, Paused, Reconciling
+from bulk_upload.core.events import Draining, Noticed, Paused, Preparing, Reconciling
 from bulk_upload.core.model import EntryState, Unavailable
 from bulk_upload.report.lines import LineProgress
 
@@ -38,7 +38,7 @@ def test_a_line_has_all_the_numbers() -> None:
     run.moves(seconds=30.0, in_flight=3, wire_bytes=3 * FILE_BYTES)
     display.tick()
     assert lines[-1] == (
-        "progress: 50 %, 2 of 4 files, 2.0 MB of 4.0 MB, 100.0 kB/s, ETA 30 s; "
+        "progress: 50 %, 2 of 4 files, 2.0 MB of 4.0 MB, 100.0 kB/s now, 100.0 kB/s mean, ETA 30 s; "
         "in flight 3 of 8, 1 failed, 1 in doubt, 1 retry; 8 in flight, as asked for"
     )
 
@@ -50,6 +50,10 @@ def test_before_the_plan_there_are_no_numbers() -> None:
     run.moves(seconds=31.0)
     display.tick()
     assert lines == ["progress: reading the manifest"]
+    display.on_event(Preparing(entry_count=512_000))
+    run.moves(seconds=30.0)
+    display.tick()
+    assert lines[1:] == ["progress: reading the manifest: 512,000 entries so far"]
 
 
 def test_what_matters_is_written_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
-from bulk_upload.core.events import Draining, Noticed, Paused
+from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Unavailable
 from bulk_upload.report.terminal import LiveProgress
 
@@ -29,7 +29,7 @@ def _written(console: Console) -> str:
 
 
 def _frame(console: Console, display: LiveProgress) -> list[str]:
-    """The three lines as they stand, without styles."""
+    """The lines as they stand, without styles."""
     with console.capture() as capture:
         console.print(display._draw(), no_wrap=True)
     return Console(file=io.StringIO()).render_str(capture.get(), markup=False).plain.splitlines()
@@ -47,32 +47,106 @@ def _busy(run: ScriptedRun, display: LiveProgress) -> None:
         display.on_event(settled(f"f{number}"))
     display.on_event(started("x"))
     display.on_event(ended("x", Unavailable(reason="reset"), retry_in_s=1.0))
-    display.on_event(settled("y", EntryState.REJECTED, reason="HTTP 400"))
+    display.on_event(settled("x", EntryState.REJECTED, reason="HTTP 400"))
     display.on_event(settled("z", EntryState.IN_DOUBT, reason="lost"))
     run.moves(seconds=60.0, in_flight=12, wire_bytes=4_200 * FILE_BYTES)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_display_is_three_lines_that_fit(width: int) -> None:
-    """At common widths all numbers are seen, in three lines that never wrap."""
+def test_the_display_is_four_lines_that_fit(width: int) -> None:
+    """At common widths all numbers are seen, in four lines that never wrap."""
     run = ScriptedRun()
     console, display = _plain(run, width)
     _busy(run, display)
-    bar, counts, why = _frame(console, display)
-    assert all(len(line) <= width for line in (bar, counts, why))
-    for number in ("62 %", "6.2 GB of 10.0 GB", "70.0 MB/s"):
+    bar, speed, counts, why = _frame(console, display)
+    assert all(len(line) <= width for line in (bar, speed, counts, why))
+    for number in ("62 %", "6.2 GB of 10.0 GB", "ETA 55 s"):
         assert number in bar
+    assert speed == "6,201 of 10,000 files  70.0 MB/s now, 70.0 MB/s mean"
+    assert counts.startswith("in flight 12/8  1 retry  1 in doubt  1 failed")
     if width >= 80:
-        assert "ETA 55 s" in bar
-        assert counts == "6,201 of 10,000 files  1 failed  1 in doubt  in flight 12/8  1 retry"
+        assert counts.endswith("4.2 GB acknowledged, 4.2 GB sent")
     assert why == "8 in flight, as asked for"
 
 
 def test_before_the_plan_the_display_says_so() -> None:
-    """While the manifest is read there is a moving bar, the reason, and no made-up number."""
+    """While the manifest is read there is a moving bar, the reason, and no number but how far it is."""
     console, display = _plain(ScriptedRun(), 80)
-    _, counts, why = _frame(console, display)
-    assert (counts, why) == ("", "reading the manifest")
+    assert _frame(console, display)[1:] == ["reading the manifest"]
+    display.on_event(Preparing(entry_count=12_800))
+    assert _frame(console, display)[1:] == ["reading the manifest: 12,800 entries so far"]
+
+
+def _slow(run: ScriptedRun, display: LiveProgress, count: int) -> None:
+    display.on_event(plan(20))
+    for number in range(count):
+        display.on_event(started(f"folder/of/shards/conversation-{number}.jsonl"))
+    run.moves(seconds=65.0, in_flight=count)
+    display.on_event(
+        ended("folder/of/shards/conversation-1.jsonl", Unavailable(reason="reset"), retry_in_s=7.5)
+    )
+
+
+def test_the_longest_uploads_have_lines_of_their_own() -> None:
+    """What each is doing stands beside its bar, and how long it has been at it; its name keeps its end."""
+    run = ScriptedRun()
+    console = Console(file=io.StringIO(), width=80, height=24, color_system=None)
+    bodies = [
+        BodyNow(
+            path=f"folder/of/shards/conversation-{number}.jsonl",
+            body_bytes=100,
+            left_bytes=left,
+            waiting=False,
+        )
+        for number, left in ((0, 50), (2, 100))
+    ]
+    display = LiveProgress(console, run.snapshot, run.now, lambda: bodies)
+    _slow(run, display, 9)
+    first, second, third = _frame(console, display)[4:]
+    assert "of/shards/conversation-0.jsonl" in first
+    for line, doing in ((first, "sending"), (second, "backing off, 8 s"), (third, "awaiting the answer")):
+        assert doing in line
+    assert all(one.rstrip().endswith("1 min 05 s") for one in (first, second, third))
+    narrow = Console(file=io.StringIO(), width=60, height=24, color_system=None)
+    display._console = narrow
+    assert _frame(narrow, display)[4].startswith("...")
+    assert "on-0.jsonl  " in _frame(narrow, display)[4]
+
+
+@pytest.mark.parametrize(("height", "count"), [(7, 0), (24, 3), (50, 6)])
+def test_a_low_terminal_shows_fewer_uploads(height: int, count: int) -> None:
+    """The display never takes more than a part of the terminal."""
+    run = ScriptedRun()
+    console = Console(file=io.StringIO(), width=80, height=height, color_system=None)
+    display = LiveProgress(console, run.snapshot, run.now)
+    _slow(run, display, 9)
+    assert len(_frame(console, display)) == 4 + count
+
+
+def test_a_terminal_that_got_narrower_is_cleared_of_the_wrapped_frame() -> None:
+    """The next frame is drawn over all the rows that the last one has now, not only over its lines."""
+    run = ScriptedRun()
+    console = _console(width=80)
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        _busy(run, display)
+        display.refresh()
+        before = len(_written(console))
+        console.width = 40
+        display.refresh()
+        # Of 77, 52, 76 and 25 columns.
+        assert _written(console)[before:].split("\x1b[?7l")[0].count("\x1b[1A") == 2 + 2 + 2 + 1 - 1
+
+
+def test_lines_do_not_wrap_while_they_are_drawn_and_do_afterwards() -> None:
+    """A terminal that narrows in the midst keeps one row a line; between frames it is as it was."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        _busy(run, display)
+        display.refresh()
+    text = _written(console)
+    assert text.count("\x1b[?7l") == text.count("\x1b[?7h") > 0
+    assert text.rindex("\x1b[?7h") > text.rindex("\x1b[?7l")
 
 
 def test_the_pause_stands_in_the_reason_line() -> None:
@@ -82,7 +156,7 @@ def test_the_pause_stands_in_the_reason_line() -> None:
     display.on_event(plan(1))
     display.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
     run.moves(pause_s=11.5)
-    assert _frame(console, display)[2] == "HTTP 429 from the server: waiting 12 s"
+    assert _frame(console, display)[3] == "HTTP 429 from the server: waiting 12 s"
 
 
 def test_failures_scroll_by_above_the_bar_one_line_each() -> None:

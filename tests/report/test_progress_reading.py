@@ -75,6 +75,38 @@ def test_the_eta_is_what_is_left_at_the_useful_rate_plus_the_pause() -> None:
     assert reading.rate == pytest.approx(3 * FILE_BYTES / 10)
 
 
+def test_an_eta_is_a_range_where_lately_and_on_average_differ() -> None:
+    """A run that got slower will take from what the mean says to what the last minute says."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(1000))
+    for number in range(500):
+        progress.on_event(settled(f"f{number}"))
+        if number % 100 == 0:
+            run.moves(seconds=30.0)
+            progress.read()
+    run.moves(seconds=600.0)
+    progress.on_event(settled("x"))
+    reading = progress.read()
+    assert reading.eta_s is not None
+    assert reading.eta_most_s is not None
+    assert reading.eta_s < reading.eta_most_s
+    assert " to " in reading.eta
+
+
+def test_sent_and_acknowledged_bytes_are_counted_apart() -> None:
+    """A body that was sent twice is twice on the wire and once acknowledged."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    run.moves(seconds=10.0, wire_bytes=2 * FILE_BYTES)
+    progress.on_event(settled("a"))
+    reading = progress.read()
+    assert reading.traffic == "1.0 MB acknowledged, 2.0 MB sent"
+    assert reading.percent == "50 %"
+    assert reading.mean_rate == pytest.approx(2 * FILE_BYTES / 10)
+
+
 def test_failures_are_done_and_in_doubt_is_not() -> None:
     """An entry that failed is over, so the bar can reach its end; one in doubt is not over."""
     run = ScriptedRun()
@@ -120,6 +152,10 @@ def test_percent_is_rounded_down() -> None:
     progress.on_event(plan(1))
     run.moves(partial_bytes=FILE_BYTES - 1)
     assert progress.read().percent == "99 %"
+    run.moves(partial_bytes=FILE_BYTES, in_flight=1)
+    assert progress.read().percent == "99 %"
+    run.moves(in_flight=0)
+    assert progress.read().percent == "100 %"
 
 
 def test_the_reason_line_tells_what_holds_the_run_back() -> None:

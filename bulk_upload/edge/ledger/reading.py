@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from bulk_upload.core.export import ExportRow
+from bulk_upload.core.history import AttemptFacts, LimitChange, RunFacts
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import orphans
 from bulk_upload.edge.ledger.in_doubt import open_doubts
@@ -32,6 +33,19 @@ FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
 """
+_RUNS = """
+SELECT r.run_id, r.version, r.started_utc, r.ended_utc, r.exit_status, a.began_utc, a.over_utc
+FROM runs r LEFT JOIN (
+    SELECT run_id, min(coalesce(began_utc, intent_utc)) AS began_utc, max(coalesce(ended_utc, intent_utc)) AS over_utc
+    FROM attempts GROUP BY run_id
+) a ON a.run_id = r.run_id
+ORDER BY r.run_id
+"""
+_ATTEMPTS = """
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
+FROM attempts ORDER BY attempt_id
+"""
+_LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +131,28 @@ class LedgerReader:
         if all_receipts:
             yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(attempts=self._attempts)))
 
+    def runs(self) -> Iterator[RunFacts]:
+        """Yield every run that was ever begun, oldest first."""
+        return map(RunFacts._make, self._select(_RUNS))
+
+    def attempts(self) -> Iterator[AttemptFacts]:
+        """Yield every attempt, in the order of their intents."""
+        return map(_attempt_facts, self._select(_ATTEMPTS))
+
+    def limit_changes(self) -> Iterator[LimitChange]:
+        """Yield every change of the in-flight limit, oldest first."""
+        return map(LimitChange._make, self._select(_LIMIT_CHANGES))
+
     def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
+
+
+def _attempt_facts(row: tuple[Any, ...]) -> AttemptFacts:
+    run_id, attempt_no, size, *rest = row
+    return AttemptFacts(run_id, attempt_no, int(size), *rest)
 
 
 def _export_row(row: tuple[Any, ...]) -> ExportRow:

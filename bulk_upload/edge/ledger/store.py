@@ -332,7 +332,7 @@ class LedgerStore:
     def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256) WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
+            " candidate_id = ?, sha256 = coalesce(?, sha256), began_utc = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
                 utc_text(over.at_utc_s),
@@ -342,6 +342,7 @@ class LedgerStore:
                 _text(getattr(outcome, "request_id", None)),
                 _text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
+                None if over.began_utc_s is None else utc_text(over.began_utc_s),
                 over.attempt_id,
                 over.entry_id,
             ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
+from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import (
     Accepted,
     NotSent,
@@ -117,6 +118,18 @@ class Transport:
         """Bytes of all bodies that have left this process, also of attempts that failed."""
         return self._over_bytes + self.partial_bytes
 
+    def bodies(self) -> list[BodyNow]:
+        """Return how the requests in flight stand now, in no order."""
+        return [
+            BodyNow(
+                path=one.path,
+                body_bytes=one.body.size or 0,
+                left_bytes=one.body.left_bytes,
+                waiting=one.moved_at is None,
+            )
+            for one in self._watchdog.sending
+        ]
+
     def end_all(self, reason: str) -> None:
         """Give up every request in flight; each `send` returns with what is known of its body."""
         for one in self._watchdog.sending:
@@ -148,7 +161,7 @@ class Transport:
             on_handed=on_handed,
             pace=pace,
         )
-        sending = Sending(body)
+        sending = Sending(body, shipment.path)
         self._watchdog.add(sending)
         outcome: Outcome | None = None
         try:

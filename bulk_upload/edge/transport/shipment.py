@@ -48,7 +48,7 @@ class TransportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """One file with what goes around it.
+    """One file with what goes around it. `path` is only for those who look on.
 
     `ask_first` sends the head alone, with `Expect: 100-continue`, and the body once the server wants it: a server
     that refuses a body and closes at once can then be heard (RFC 9110, section 10.1.1).
@@ -59,6 +59,7 @@ class Shipment:
     fields: tuple[tuple[str, str], ...]
     source: Source
     ask_first: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ class Sending:
     """
 
     body: UploadBody
+    path: str = ""
     moved_at: float | None = None
     position: tuple[int, int] = (0, 0)
     window: _Window | None = None

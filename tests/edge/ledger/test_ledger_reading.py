@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from ledger_stage import JOB, LOST, START_S, accepted, entry, exported, files, intent, opened, stored
+from ledger_stage import (
+    JOB,
+    LOST,
+    START_S,
+    accepted,
+    attempt_over,
+    entry,
+    exported,
+    files,
+    intent,
+    opened,
+    stored,
+)
 
 from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import EntryState, Fingerprint, InDoubt, NotSent, Outcome, Rejected, SourceFailed
@@ -178,3 +191,23 @@ async def test_reading_leaves_no_trace(tmp_path: Path) -> None:
     assert files(tmp_path) == before
     left.pop("a-shm")
     assert {name: content for name, content in files(dead).items() if name != "a-shm"} == left
+
+
+def test_attempts_and_runs_are_told_as_they_were(tmp_path: Path) -> None:
+    """Each attempt with when its request began, and each run with its first beginning and its last end."""
+    path = tmp_path / "a.ledger.db"
+    with stored(path) as store:
+        first, second = store.known(entry("a"), entry("b"))
+        attempt_id = store.intended(first, utc_s=START_S)
+        over = attempt_over(attempt_id, first, accepted("id-a"), utc_s=START_S + 9)
+        store.conclude(replace(over, began_utc_s=START_S + 7))
+        store.intended(second, utc_s=START_S + 8)
+    with LedgerReader(str(path)) as reader:
+        began, open_one = reader.attempts()
+        (run,) = reader.runs()
+        assert list(reader.limit_changes()) == []
+    assert (began.outcome, began.size, began.intent_utc) == ("accepted", 100, utc_text(START_S))
+    assert (began.began_utc, began.ended_utc) == (utc_text(START_S + 7), utc_text(START_S + 9))
+    assert (open_one.outcome, open_one.began_utc, open_one.ended_utc) == (None, None, None)
+    assert (run.began_utc, run.over_utc) == (utc_text(START_S + 7), utc_text(START_S + 9))
+    assert run.exit_status is None

@@ -1,0 +1,101 @@
+"""`bulk-upload report`: a ledger as one page for a browser."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.output import tell, writing_stdout
+from bulk_upload.core.display import printable
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.errors import UsageError
+from bulk_upload.report.figures import figures_of
+from bulk_upload.report.html_page import OTHER_STATES, ROWS_MAX, JobHeading, causes_of, write_page
+from bulk_upload.report.replacing import replaced
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from bulk_upload.core.export import ExportRow
+
+
+@click.command("report", short_help="Make one HTML page of a ledger.")
+@click.argument("ledger_path", metavar="LEDGER")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to (default: <ledger stem>.report.html beside the ledger); - is standard output.",
+)
+@click.option(
+    "--rows-max",
+    type=click.IntRange(0),
+    metavar="N",
+    default=ROWS_MAX,
+    show_default=True,
+    help="Rows of each table that the page holds; it says so where there are more.",
+)
+def report(ledger_path: str, *, output: str | None, rows_max: int) -> None:
+    """Make a page of LEDGER: where the job stands, how it went, and every receipt, searchable.
+
+    The page is one file that asks nobody for anything. Works while a run is going on.
+
+    \b
+      bulk-upload report datasets/manifest.ledger.db -o report.html
+    """
+    with LedgerReader(ledger_path) as reader:
+        if output == "-":
+            with writing_stdout():
+                _write(sys.stdout.buffer, reader, ledger_path, rows_max)
+                sys.stdout.buffer.flush()
+            return
+        path = output or ledger_path.removesuffix(".ledger.db").removesuffix(".db") + ".report.html"
+        try:
+            with replaced(path) as stream:
+                _write(stream, reader, ledger_path, rows_max)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {printable(path)}: {error.strerror}", hint="choose another file with -o"
+            ) from None
+    tell(f"Report: {printable(path)}")
+
+
+def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: int) -> None:
+    job = reader.job()
+    facts = []
+    if job is not None:
+        facts = [
+            ("Endpoint", job.endpoint),
+            ("Team", job.team or ""),
+            ("Profile", job.profile),
+            ("Root", job.root),
+        ]
+        facts += [("Job began", job.created_utc), ("Last at work", job.last_alive_utc)]
+    write_page(
+        stream,
+        heading=JobHeading(
+            ledger=ledger_path,
+            facts=tuple((name, value) for name, value in facts if value),
+            made_utc=utc_text(time.time())[:19].replace("T", " ") + " UTC",
+            version=__version__,
+        ),
+        states=reader.states(),
+        accepted_bytes=reader.accepted_bytes(),
+        figures=figures_of(reader.runs(), reader.attempts(), reader.limit_changes()),
+        causes=causes_of(_others(reader)),
+        accepted=reader.rows(states=frozenset({EntryState.ACCEPTED})),
+        others=_others(reader),
+        rows_max=rows_max,
+    )
+
+
+def _others(reader: LedgerReader) -> Iterator[ExportRow]:
+    for state in OTHER_STATES:
+        yield from reader.rows(states=frozenset({state}))

@@ -1,0 +1,44 @@
+"""What a ledger remembers of its runs: plain rows, for reports."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RunFacts(NamedTuple):
+    """One process that worked on the job. `began_utc` and `over_utc` are of its first and last attempt, if any."""
+
+    run_id: int
+    version: str
+    started_utc: str
+    ended_utc: str | None
+    exit_status: int | None
+    began_utc: str | None = None
+    over_utc: str | None = None
+
+
+class AttemptFacts(NamedTuple):
+    """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
+
+    `began_utc` is when the request began, None where no process told; an intent may be recorded long before, since
+    those of small files are recorded a batch ahead.
+    """
+
+    run_id: int
+    attempt_no: int
+    size: int
+    intent_utc: str
+    ended_utc: str | None
+    outcome: str | None
+    http_status: int | None = None
+    reason: str | None = None
+    began_utc: str | None = None
+
+
+class LimitChange(NamedTuple):
+    """From `at_utc` on, `in_flight_limit` requests might be unanswered."""
+
+    run_id: int
+    at_utc: str
+    in_flight_limit: int
+    reason: str

@@ -1,0 +1,79 @@
+"""How values that span many orders of magnitude are spread, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BINS_PER_DECADE = 10
+"""Neighbouring bounds are 26 % apart: near enough to read a percentile from, few enough to draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many values lie from `low` (included) to `high` (not included)."""
+
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(slots=True)
+class Distribution:
+    """Counts values in bins of a logarithmic scale that starts at `least`; what is smaller is in the first bin."""
+
+    least: float
+    count: int = 0
+    total: float = 0.0
+    smallest: float = math.inf
+    largest: float = 0.0
+    _counts: dict[int, int] = field(default_factory=dict)
+
+    def add(self, value: float) -> None:
+        """Count one value; a negative one counts as 0."""
+        value = max(0.0, value)
+        place = 0 if value < self.least else 1 + int(math.log10(value / self.least) * BINS_PER_DECADE)
+        self._counts[place] = self._counts.get(place, 0) + 1
+        self.count += 1
+        self.total += value
+        self.smallest = min(self.smallest, value)
+        self.largest = max(self.largest, value)
+
+    @property
+    def mean(self) -> float:
+        """The mean, 0 of nothing."""
+        return self.total / self.count if self.count else 0.0
+
+    def percentile(self, percent: float) -> float:
+        """Return the value that `percent` of all do not exceed, as near as the bins tell; 0 of nothing."""
+        if not self.count:
+            return 0.0
+        wanted = self.count * percent / 100
+        seen = 0
+        for one in self.bins(1):
+            if one.count and seen + one.count >= wanted:
+                inside = one.low + (one.high - one.low) * (wanted - seen) / one.count
+                return min(max(inside, self.smallest), self.largest)
+            seen += one.count
+        return self.largest
+
+    def bins(self, joined: int = 1) -> Sequence[Bin]:
+        """Return the bins from the first to the last that has a value, `joined` neighbours made one."""
+        if not self._counts:
+            return ()
+        # Bin 0 stays alone, and the others are joined at the same bounds whatever was counted.
+        groups: dict[int, int] = {}
+        for place, count in self._counts.items():
+            group = 0 if place == 0 else 1 + (place - 1) // joined
+            groups[group] = groups.get(group, 0) + count
+        return [
+            Bin(self._bound(group, joined), self._bound(group + 1, joined), groups.get(group, 0))
+            for group in range(min(groups), max(groups) + 1)
+        ]
+
+    def _bound(self, group: int, joined: int) -> float:
+        return 0.0 if group == 0 else self.least * 10 ** ((group - 1) * joined / BINS_PER_DECADE)

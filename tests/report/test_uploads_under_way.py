@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
+
+from bulk_upload.core.events import BodyNow
+from bulk_upload.core.model import Unavailable
+from bulk_upload.report.uploads import Uploads
+
+
+class _Bodies:
+    """The requests in flight, and how often somebody asked for them."""
+
+    def __init__(self, *bodies: BodyNow) -> None:
+        self.bodies = bodies
+        self.asked = 0
+
+    def __call__(self) -> tuple[BodyNow, ...]:
+        self.asked += 1
+        return self.bodies
+
+
+def _body(path: str, left_bytes: int, *, waiting: bool = False) -> BodyNow:
+    return BodyNow(path=path, body_bytes=100, left_bytes=left_bytes, waiting=waiting)
+
+
+def _doing(uploads: Uploads) -> dict[str, str]:
+    return {one.path: one.doing for one in uploads.longest(10)}
+
+
+def test_each_state_has_its_words() -> None:
+    """Waiting for a connection, sending, awaiting, backing off, waiting for a slot, in doubt, recording."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(_body("a", 0, waiting=True), _body("b", 40), _body("c", 100)), run.now)
+    for path in "abcdefg":
+        uploads.on_event(started(path))
+    uploads.on_event(ended("d", Unavailable(reason="reset"), retry_in_s=5.5))
+    uploads.on_event(ended("e", Unavailable(reason="reset"), retry_in_s=1.0))
+    uploads.on_event(ended("f", LOST))
+    uploads.on_event(ended("g", TAKEN))
+    run.moves(seconds=3.0)
+    assert _doing(uploads) == {
+        "a": "waiting for a connection",
+        "b": "sending",
+        "c": "awaiting the answer",
+        "d": "backing off, 3 s",
+        "e": "waiting for a slot",
+        "f": "in doubt, looked for",
+        "g": "recording",
+    }
+    assert [one.share for one in uploads.longest(3)] == [0.0, 0.4, 1.0]
+
+
+def test_the_one_that_began_first_is_first_and_the_settled_are_gone() -> None:
+    """A retry does not begin anew, and what is over makes room for the next."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(), run.now)
+    for path in "abcd":
+        uploads.on_event(started(path))
+        run.moves(seconds=1.0)
+    uploads.on_event(ended("a", Unavailable(reason="reset"), retry_in_s=0.0))
+    uploads.on_event(started("a", attempt_no=2))
+    uploads.on_event(settled("b"))
+    run.moves(seconds=5.0)
+    assert [(one.path, one.since_s) for one in uploads.longest(2)] == [("a", 9.0), ("c", 7.0)]
+
+
+def test_what_is_over_at_once_is_never_shown() -> None:
+    """Small files do not flicker by, and nobody asks for bodies that are not shown."""
+    run = ScriptedRun()
+    bodies = _Bodies()
+    uploads = Uploads(bodies, run.now)
+    for path in "abc":
+        uploads.on_event(started(path))
+    run.moves(seconds=1.0)
+    assert uploads.longest(3) == []
+    assert bodies.asked == 0
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    """A path is shown as it is spelled."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(), run.now)
+    uploads.on_event(started("a\x1b[2J"))
+    run.moves(seconds=3.0)
+    assert uploads.longest(1)[0].path == r"a\x1b[2J"
