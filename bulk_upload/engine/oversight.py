@@ -54,6 +54,11 @@ class Oversight:
         self._announced_until = float("-inf")
         self.budget = RetryBudget()
 
+    @property
+    def knows_server(self) -> bool:
+        """Whether the server answered any upload of this run."""
+        return self._standing.answered_any
+
     def review(self, outcome: Outcome, entry_id: int) -> Judgement:
         """Return what to record for an outcome, in the light of the whole run."""
         judgement = self._standing.judge(outcome, entry_id)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LIST_PAGES_MAX = 1000
 LIST_TRIES_MAX = 4
+BACKOFF_S_MAX = 30.0
 _ENDED = "the run ended before the server's list could tell"
 
 
@@ -50,7 +51,11 @@ class _Question:
 
 
 class Reconciler:
-    """Resolves doubts while a run goes on. It holds no slot."""
+    """Resolves doubts while a run goes on. It holds no slot.
+
+    `away_s` is asked how long a server that cannot be connected to is waited for; a list that answers and is of no
+    use is tried a few times only.
+    """
 
     def __init__(
         self,
@@ -61,8 +66,10 @@ class Reconciler:
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
+        away_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._transport = transport
+        self._away_s = away_s
         self._ledger = ledger
         self._profile = profile
         self._clock = clock
@@ -98,6 +105,7 @@ class Reconciler:
 
     async def _serve_all(self) -> None:
         failures = 0
+        failing_since = 0.0
         while self._questions:
             wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
             await self._drain.sleep(max(0.0, wait_s))
@@ -114,7 +122,10 @@ class Reconciler:
                 return
             except Unanswered as error:
                 failures += 1
-                if error.final or failures >= LIST_TRIES_MAX:
+                if failures == 1:
+                    failing_since = self._clock.monotonic()
+                waits_on = error.away and self._clock.monotonic() - failing_since < self._away_s()
+                if error.final or (failures >= LIST_TRIES_MAX and not waits_on):
                     self._give_up(str(error))
                     return
                 await self._drain.sleep(self._wait_s(failures, error))
@@ -194,7 +205,7 @@ class Reconciler:
 
     def _wait_s(self, failure_count: int, error: Unanswered) -> float:
         """Return how long to wait after a failed question; what the server asks for is the least."""
-        backoff_s = 2.0**failure_count * (0.5 + 0.5 * self._clock.jitter())
+        backoff_s = min(BACKOFF_S_MAX, 2.0**failure_count) * (0.5 + 0.5 * self._clock.jitter())
         return max(backoff_s, error.retry_after_s or 0.0)
 
     def _answer(self, question: _Question, verdict: Verdict) -> None:

@@ -96,6 +96,13 @@ class Run:
         )
         permits = Permits(reins, clock, on_change=self._on_change)
         throttle = Throttle(reins, clock)
+        oversight = Oversight(
+            settings,
+            to_send_count=plan.total(Step.SEND).entry_count,
+            clock=clock,
+            drain=self._drain,
+            emit=emit,
+        )
         self._parts = Parts(
             settings=settings,
             profile=profile,
@@ -107,16 +114,16 @@ class Run:
             throttle=throttle,
             twins=TwinGate(),
             reconciler=Reconciler(
-                transport=transport, ledger=ledger, profile=profile, clock=clock, drain=self._drain, emit=emit
-            ),
-            drain=self._drain,
-            oversight=Oversight(
-                settings,
-                to_send_count=plan.total(Step.SEND).entry_count,
+                transport=transport,
+                ledger=ledger,
+                profile=profile,
                 clock=clock,
                 drain=self._drain,
                 emit=emit,
+                away_s=lambda: settings.patience_s if oversight.knows_server else 0.0,
             ),
+            drain=self._drain,
+            oversight=oversight,
             emit=emit,
         )
         self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)

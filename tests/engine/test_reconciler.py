@@ -17,6 +17,7 @@ from bulk_upload.core.paging import STALE_PAGES_MAX
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.standing import Stop
+from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.reconciler import LIST_TRIES_MAX, Reconciler
 from bulk_upload.exit_status import ExitStatus
@@ -66,7 +67,12 @@ class Bench:
     """A reconciler at work, and everything around it."""
 
     def __init__(
-        self, *, settings: ServerSettings | None = None, profile: Profile = FLOW, mishap: Mishap | None = None
+        self,
+        *,
+        settings: ServerSettings | None = None,
+        profile: Profile = FLOW,
+        mishap: Mishap | None = None,
+        away_s: float = 0.0,
     ) -> None:
         self.clock = VirtualClock()
         self.server = FakeServer(settings=settings or ServerSettings(latency_s=(0.01, 0.01)))
@@ -82,8 +88,20 @@ class Bench:
             clock=self.clock,
             drain=self.drain,
             emit=self.events.append,
+            away_s=lambda: away_s,
         )
         self.attempt_count = 0
+
+    def goes_away(self, until_s: float) -> None:
+        """Let nobody connect before that time."""
+
+        async def unconnected(*, limit: int, offset: int) -> list[ListedFile]:
+            if self.now < until_s:
+                raise Unanswered("listing files failed: Connection refused", away=True)
+            return await list_page(limit=limit, offset=offset)
+
+        list_page = self.desk.list_page
+        self.desk.list_page = unconnected  # type: ignore[method-assign]
 
     @property
     def now(self) -> float:
@@ -197,6 +215,29 @@ async def test_a_list_that_recovers_is_believed() -> None:
     bench.server.list_fails = LIST_TRIES_MAX - 1
     async with bench.serving() as reconciler:
         assert isinstance(await reconciler.resolve(bench.doubt()), Found)
+
+
+@on_virtual_time
+async def test_a_server_that_is_away_is_waited_for() -> None:
+    """Nobody can connect for five minutes: the doubt waits, within patience, and is resolved by the list."""
+    bench = Bench(away_s=900.0)
+    bench.store()
+    bench.goes_away(300.0)
+    async with bench.serving() as reconciler:
+        assert isinstance(await reconciler.resolve(bench.doubt()), Found)
+    assert 300.0 <= bench.now < 340.0
+
+
+@on_virtual_time
+async def test_a_server_that_stays_away_leaves_everything_undecided() -> None:
+    """Beyond patience nobody waits; without any, a few tries are all."""
+    for away_s, ended_s in ((900.0, 960.0), (0.0, 30.0)):
+        bench = Bench(away_s=away_s)
+        bench.goes_away(float("inf"))
+        began = bench.now
+        async with bench.serving() as reconciler:
+            assert isinstance(await reconciler.resolve(bench.doubt()), Undecided)
+        assert away_s <= bench.now - began < ended_s
 
 
 @pytest.mark.parametrize("page_max", [1, 2, 7, 15])

@@ -34,13 +34,20 @@ _ASK_AGAIN = frozenset({408, 425, 429})
 class Unanswered(Exception):
     """A question got no usable answer; the message says why.
 
-    `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait.
+    `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait. `away`
+    says that there was not even a connection: the server may be back later.
     """
 
     def __init__(
-        self, message: str, *, http_status: int | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        away: bool = False,
     ) -> None:
         super().__init__(message)
+        self.away = away
         self.http_status = http_status
         self.retry_after_s = retry_after_s
 
@@ -193,4 +200,5 @@ def _naming(what: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise Unanswered(f"{what} failed: {words_of(error)}") from None
+        away = isinstance(error, aiohttp.ClientConnectorError)
+        raise Unanswered(f"{what} failed: {words_of(error)}", away=away) from None
