@@ -437,3 +437,31 @@ async def test_a_reader_told_so_hashes_nothing_on_the_way(tmp_path: Path, tree: 
         fingerprint = stream.fingerprint
     assert await reader.sha256("a") == (hashlib.sha256(b"x").hexdigest(), fingerprint)
     reader.close()
+
+
+async def test_a_file_is_closed_though_its_last_read_is_given_up_later(
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task that reads may be cancelled after the file was left: that takes back the read, never the close."""
+    (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES))
+    reading, go_on = threading.Event(), threading.Event()
+    read = HashedFile._read_exactly
+
+    def waits(file: HashedFile, wanted: int) -> bytes:
+        reading.set()
+        go_on.wait(20)
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", waits)
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    async with await reader.open("a") as stream:
+        task = asyncio.create_task(stream.read())
+        await _until(reading.is_set)
+    # The one thread is busy with the read: the close waits for its turn while the read is given up.
+    task.cancel()
+    await asyncio.wait([task])
+    go_on.set()
+    (descriptor,) = opening.descriptors
+    await _until(lambda: not _is_open(descriptor))
+    reader.close()

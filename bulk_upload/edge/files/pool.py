@@ -122,6 +122,13 @@ class Lane(Executor):
         self._latest = future
         return future
 
+    def let_go(self, call: Callable[[], object]) -> None:
+        """Run a last call that nobody waits for, and that is made whatever becomes of an earlier one.
+
+        Raises RuntimeError after the pool was shut down.
+        """
+        self._pool.submit(call)
+
     @contextmanager
     def patience(self) -> Iterator[None]:
         """Wait for the call made inside, but not for ever. Raises SourceError."""

@@ -84,7 +84,7 @@ class StreamedFile:
         self._opened.discard(self._raw)
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
         try:
-            self._lane.submit(self._raw.abandon)
+            self._lane.let_go(self._raw.abandon)
         except RuntimeError:  # the pool was shut down first
             self._raw.abandon()
 
