@@ -15,6 +15,10 @@ FIRST = 8
 GAIN = 0.3
 """A step up pays when it earns this share of what linear growth would."""
 
+MANY = 32
+GROWTH_MANY = 1.6
+"""From so many on, steps are smaller: a server that breaks down when overdriven does so within one step."""
+
 WORSE = 0.9
 """A step up that earned less than this is taken back at once; between this and paying it is measured twice."""
 
@@ -22,7 +26,7 @@ KEEP = 0.96
 """A step down may cost this much."""
 
 STEP = 1.25
-YIELD = 0.85
+YIELD = 0.9
 """Kept of the limit after a refusal, so that another client finds room."""
 
 UP_WAIT_S = (4.0, 20.0)
@@ -200,6 +204,8 @@ class Slots:
             self._hold(now)
             return None
         growth = self._growth if self._too_many is None else STEP
+        if self.limit >= MANY:
+            growth = min(growth, GROWTH_MANY)
         target = max(self.limit + 1, int(self.limit * growth))
         self._trial = _Trial.GROW
         return self._move(min(reach, target), f"growing: {earned}")

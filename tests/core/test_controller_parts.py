@@ -237,7 +237,7 @@ def flat_cost() -> UploadCost:
 
 
 def test_slots_double_while_it_pays_and_come_back_when_not() -> None:
-    """With goodput that grows up to 32 in flight the limit settles near there."""
+    """With goodput that grows up to 32 in flight the limit settles near there, after one step too far, a smaller one."""
     slots, now = Slots(), 0.0
     seen = []
     for _ in range(60):
@@ -245,7 +245,7 @@ def test_slots_double_while_it_pays_and_come_back_when_not() -> None:
         seen.append(slots.limit)
         now += 1.0
     assert seen[:2] == [16, 32]
-    assert max(seen) == 64
+    assert max(seen) == 51
     assert all(25 <= limit <= 45 for limit in seen[8:])
 
 
