@@ -6,7 +6,7 @@ BETA = 0.85
 """After a refusal starts go on at this share of what the server was seen to accept."""
 
 RATE_MIN = 0.02
-CLIMB_S_FIRST = 3.0
+CLIMB_S_FIRST = 4.0
 CLIMB_S_MAX = 60.0
 CLIMB_STRETCH = 1.4
 SAME = 0.2

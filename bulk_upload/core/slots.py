@@ -150,12 +150,14 @@ class Slots:
         return self._shrink_to(in_flight, "the server took no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
-        """Begin anew with half the slots after an outage."""
+        """Begin anew with three quarters of the slots after an outage."""
         self._base = None
         self._trial = _Trial.GROW
         self._growth = 2.0
         self.ceiling = self._too_many = None
-        return self._move(max(1, limit_before // 2), "back from an outage with half the slots")
+        return self._move(
+            max(1, limit_before * 3 // 4), "back from an outage with three quarters of the slots"
+        )
 
     def acquit(self) -> str | None:
         """Hear that it was not the slots: what was taken for a ceiling is none."""

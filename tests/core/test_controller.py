@@ -82,7 +82,7 @@ def test_an_allowance_that_is_used_up_stops_everybody() -> None:
     assert controller.take_changes() == []
 
 
-def test_an_outage_ends_with_half_the_slots() -> None:
+def test_an_outage_ends_with_three_quarters_of_the_slots() -> None:
     """After three bad round trips one probe at a time goes out; its success lets the others come back."""
     controller = AdaptiveLimit()
     now = accept(controller, 0.0)
@@ -95,7 +95,7 @@ def test_an_outage_ends_with_half_the_slots() -> None:
     assert probe.probe
     assert controller.next_delay(now) > 0
     controller.on_success(now + 0.1, probe, 1000)
-    assert controller.limit == 4
+    assert controller.limit == 6
     assert controller.next_delay(now + 0.1) < 1.1
     assert [one.new for one in controller.take_changes() if one.part is Part.BREAKER][-1] == 0.0
 

@@ -10,7 +10,7 @@ from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.breaker import Breaker
 from bulk_upload.core.goodput import Epoch, Meter, UploadCost
 from bulk_upload.core.pause import Pause
-from bulk_upload.core.rate import BETA, Rate
+from bulk_upload.core.rate import BETA, CLIMB_S_FIRST, Rate
 from bulk_upload.core.slots import KEEP, YIELD, Slots
 
 
@@ -40,9 +40,9 @@ def test_a_rate_climbs_back_while_it_binds() -> None:
     rate = Rate()
     rate.limit_to(0.0, 40.0)
     assert rate.per_s == pytest.approx(BETA * 40)
-    now, _ = pace(rate, 0.0, 3.0)
+    now, _ = pace(rate, 0.0, CLIMB_S_FIRST)
     assert rate.per_s == pytest.approx(40, rel=0.02)
-    pace(rate, now, 3.0)
+    pace(rate, now, CLIMB_S_FIRST)
     assert rate.per_s == pytest.approx(46, rel=0.03)
 
 
