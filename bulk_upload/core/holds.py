@@ -53,7 +53,7 @@ class Standstill:
         pacing_wait_s: how long it waits for the controller's, where nothing else holds it.
         waiting: somebody would start if nothing held him.
         in_flight, unrecorded: requests without an answer; answers the ledger has not recorded.
-        limit: how many of each there may be.
+        limit, unrecorded_max: how many of each there may be.
     """
 
     paused: bool
@@ -65,6 +65,7 @@ class Standstill:
     in_flight: int
     unrecorded: int
     limit: int
+    unrecorded_max: int
 
 
 def held_by(now: Standstill) -> Hold | None:
@@ -76,7 +77,7 @@ def held_by(now: Standstill) -> Hold | None:
         return Hold.PERSON if now.waiting else None
     if now.server_pause_s > 0:
         return Hold.SERVER
-    if now.unrecorded >= now.limit:
+    if now.unrecorded >= now.unrecorded_max:
         return Hold.LEDGER
     if now.bandwidth_bound:
         return Hold.BANDWIDTH

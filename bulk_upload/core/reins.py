@@ -248,7 +248,7 @@ class Reins:
         return ticket.owner, ticket.inner
 
     def _former_pause_s(self, now: float) -> float:
-        return max((one.pause_s(now) for one in self._former), default=0.0)
+        return max((one.pause_s(now) for one in self._former), default=0.0) if self._former else 0.0
 
     def _matters(self, former: Controller, now: float) -> bool:
         return id(former) in self._open_tickets or former.pause_s(now) > 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,12 +18,13 @@ from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.transport import SendReport, Shipment
+from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from bulk_upload.core.limit import Ticket
-    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.model import Fingerprint, Outcome
     from bulk_upload.core.records import Concluded
     from bulk_upload.core.source import Source
     from bulk_upload.core.work import StagedEntry
@@ -36,8 +39,8 @@ GOES_FIRST_ATTEMPTS = 3
 class Passage:
     """One entry's way through a run: what is known of it now.
 
-    `loaded` and `attempt_id` are set when the file was read and its intent recorded ahead; both serve the first
-    attempt only. `attempts_used` counts the attempts that count against the limit. `ask_first` is set once a
+    `loaded` is set when the file was read ahead, for the first attempt; `attempt_id` while an intent is recorded and not
+    acted on yet. `attempts_used` counts the attempts that count against the limit. `ask_first` is set once a
     connection broke in the midst of the body: the server's reason is heard only when it is asked beforehand.
     `checked` is the version of the file that validation found good; no other one is sent where validation is on.
     """
@@ -55,7 +58,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was over.
+    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was answered.
 
     `probe` says that it asked, for all uploads, whether an outage is over.
     """
@@ -101,30 +104,52 @@ class Attempter:
         Returns None when the run drains before it began, SourceError when the file cannot be opened. Raises
         Resized, LedgerUnusable.
         """
-        result: AttemptResult | SourceError | None = None
         try:
             ticket = await self._parts.permits.acquire(ahead=0 < passage.attempt_no < GOES_FIRST_ATTEMPTS)
-            if ticket is not None:
-                result = await self._use(ticket, passage)
+            return None if ticket is None else await self._use(ticket, passage)
         except SourceError as error:
-            result = error
+            return error
         finally:
-            passage.loaded = None
+            await self._give_back(passage)
+
+    async def attempt_ahead(
+        self, passage: Passage, then: Callable[[AttemptResult | LedgerUnusable], None]
+    ) -> Outcome | None:
+        """Make the first attempt of an entry whose file was read and whose intent was recorded ahead.
+
+        Returns the outcome as soon as there is one: the slot is another's from then on. `then` hears later how it was
+        recorded. None when the run drains before the request began; `then` hears nothing. Raises LedgerUnusable.
+        """
+        permits = self._parts.permits
+        ticket = None
+        try:
+            ticket = permits.try_acquire() or await permits.acquire()
+            if ticket is None:
+                return None
+            if permits.pause_since_s(ticket) > 0:
+                await self._outlast_pause(ticket)
+            if self._parts.drain.begun:
+                return None
+            source, passage.loaded = passage.loaded, None
+            if source is None:
+                raise AssertionError("nothing was read ahead")
+            request = self._begin(passage, source)
+        finally:
             if passage.attempt_id is not None:
-                # Whatever kept the request from beginning, a cancellation too: the ledger must not expect its end.
-                with anyio.CancelScope(shield=True):
-                    await self._withdraw(passage)
-        return result
+                if ticket is not None:
+                    permits.cancel(ticket)
+                await self._give_back(passage)
+        report = await self._send(passage, ticket, source, request)
+        self._conclude(passage, ticket, request, report, then)
+        return report.outcome
 
     async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
         """Make a ticket a request, or give it back."""
         async with AsyncExitStack() as opened:
-            source: Source | None = None
             try:
-                source = _read_ahead(passage)
-                if source is None:
-                    with self._parts.drain.cut():
-                        source = await opened.enter_async_context(self._opened(passage))
+                source: Source | None = None
+                with self._parts.drain.cut():
+                    source = await opened.enter_async_context(self._opened(passage))
                 if source is not None:
                     await self._intend(passage, source)
                     await self._outlast_pause(ticket)
@@ -138,19 +163,15 @@ class Attempter:
             request = self._begin(passage, source)
             report = await self._send(passage, ticket, source, request)
         # The file is closed by now: its place may be another's as soon as the slot is.
-        duration_s = self._parts.clock.monotonic() - request.began_at
-        concluded = await self._record(passage, ticket, request, report)
-        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
-            passage.ask_first = True
-        return AttemptResult(
-            attempt_id=request.attempt_id,
-            concluded=concluded,
-            probe=ticket.probe,
-            sent=report.sent,
-            duration_s=duration_s,
-            began_utc_s=request.began_utc_s,
-            ended_utc_s=self._parts.clock.utc_s(),
-        )
+        return await self._record(passage, ticket, request, report)
+
+    async def _give_back(self, passage: Passage) -> None:
+        """Record that an intent will not be acted on, where there is one, whatever kept its request from beginning."""
+        passage.loaded = None
+        if passage.attempt_id is not None:
+            # A cancellation may have: the ledger must not expect its end all the same.
+            with anyio.CancelScope(shield=True):
+                await self._withdraw(passage)
 
     async def _withdraw(self, passage: Passage) -> None:
         """Record that an intent will not be acted on, where there is one."""
@@ -184,9 +205,7 @@ class Attempter:
             yield stream
 
     async def _intend(self, passage: Passage, source: Source) -> None:
-        """Record that an attempt is about to be made, unless that was done ahead."""
-        if passage.attempt_id is not None:
-            return
+        """Record that an attempt is about to be made."""
         intent = Intent(
             entry_id=passage.entry_id,
             attempt_no=passage.attempt_no + 1,
@@ -252,31 +271,67 @@ class Attempter:
 
     async def _record(
         self, passage: Passage, ticket: Ticket, request: _Request, report: SendReport
-    ) -> Concluded:
+    ) -> AttemptResult:
+        recorded: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
+        self._conclude(passage, ticket, request, report, partial(_hand_over, recorded))
+        return await recorded
+
+    def _conclude(
+        self,
+        passage: Passage,
+        ticket: Ticket,
+        request: _Request,
+        report: SendReport,
+        then: Callable[[AttemptResult | LedgerUnusable], None],
+    ) -> None:
+        """Give the slot back and have the ledger record the outcome; `then` hears of it once it is durable."""
         parts = self._parts
         # Judged before the slot is given back: an answer that ends the run lets nothing more start.
         judgement = parts.oversight.review(report.outcome, passage.entry_id)
         parts.permits.answered(ticket, report.outcome, report.sent.file_bytes)
-        try:
-            over = AttemptOver(
-                attempt_id=request.attempt_id,
-                entry_id=passage.entry_id,
-                outcome=judgement.outcome,
-                sent=report.sent,
-                at_utc_s=parts.clock.utc_s(),
-                began_utc_s=request.began_utc_s,
-            )
-            return await parts.ledger.run(lambda store: store.conclude(over, reopen=judgement.reopen))
-        finally:
+        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+            passage.ask_first = True
+        duration_s = parts.clock.monotonic() - request.began_at
+        over = AttemptOver(
+            attempt_id=request.attempt_id,
+            entry_id=passage.entry_id,
+            outcome=judgement.outcome,
+            sent=report.sent,
+            at_utc_s=parts.clock.utc_s(),
+            began_utc_s=request.began_utc_s,
+        )
+
+        def recorded(concluded: Concluded | LedgerUnusable) -> None:
             parts.permits.recorded()
+            if isinstance(concluded, LedgerUnusable):
+                then(concluded)
+                return
+            then(
+                AttemptResult(
+                    attempt_id=over.attempt_id,
+                    concluded=concluded,
+                    probe=ticket.probe,
+                    sent=over.sent,
+                    duration_s=duration_s,
+                    began_utc_s=request.began_utc_s,
+                    ended_utc_s=over.at_utc_s,
+                )
+            )
+
+        try:
+            parts.ledger.conclude(over, recorded, reopen=judgement.reopen)
+        except LedgerUnusable:
+            parts.permits.recorded()
+            raise
 
 
-def _read_ahead(passage: Passage) -> LoadedFile | None:
-    """Take what was read ahead for this attempt, if anything was."""
-    loaded, passage.loaded = passage.loaded, None
-    if loaded is not None:
-        _require_size(loaded.fingerprint, passage)
-    return loaded
+def _hand_over(future: asyncio.Future[AttemptResult], result: AttemptResult | LedgerUnusable) -> None:
+    if future.done():
+        return
+    if isinstance(result, LedgerUnusable):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 def _require_size(found: Fingerprint, passage: Passage) -> None:

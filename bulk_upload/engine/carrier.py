@@ -14,7 +14,7 @@ from bulk_upload.core.records import reason_in
 from bulk_upload.core.retry import Leave, Reconcile, RetryDecision, Settle, StopRun, TryAgain
 from bulk_upload.core.source import SourceError
 from bulk_upload.edge.ledger import receipt_of
-from bulk_upload.engine.attempt import Attempter, Passage, Resized, failed_to_open
+from bulk_upload.engine.attempt import Passage, Resized, failed_to_open
 from bulk_upload.engine.comparing import Comparing
 from bulk_upload.engine.doubts import Adopted, Doubts, StillInDoubt
 from bulk_upload.engine.endings import Endings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import AttemptResult
+    from bulk_upload.engine.attempt import Attempter, AttemptResult
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
@@ -49,11 +49,11 @@ class Carrier:
     Each ends in exactly one EntrySettled event, unless the run drains while it is compared with its receipt.
     """
 
-    def __init__(self, parts: Parts, parking: Parking, checking: Checking) -> None:
+    def __init__(self, parts: Parts, parking: Parking, checking: Checking, attempter: Attempter) -> None:
         self._parts = parts
         self._checking = checking
         self._parking = parking
-        self._attempter = Attempter(parts)
+        self._attempter = attempter
         self._doubts = Doubts(parts, parking)
         self._endings = Endings(parts)
         self._comparing = Comparing(parts, parking, self._endings)
@@ -64,6 +64,26 @@ class Carrier:
         if known is not None and await self._comparing.settles(passage, known):
             return
         await self._through_the_gate(passage, holds_twin_key=holds_twin_key)
+
+    async def carry_on(self, passage: Passage, first: AttemptResult) -> None:
+        """Carry an entry on whose first attempt was made, and recorded, by somebody else. It holds its twin key."""
+        await self._through_the_gate(passage, holds_twin_key=True, first=first)
+
+    def accept(self, passage: Passage, first: AttemptResult) -> None:
+        """End an entry whose first attempt was accepted, and recorded."""
+        passage.attempts_used += 1
+        self._tell_attempt(passage, first, Settle())
+        self._endings.tell_attempt(passage.work, first)
+        self._parts.twins.release(_twin_key(passage))
+
+    def leave_undone(self, passage: Passage) -> None:
+        """End an entry whose first attempt did not begin before the run drained. It holds its twin key."""
+        self._endings.tell(passage.work, EntryState.PENDING, reason=_DRAINED)
+        self._parts.twins.release(_twin_key(passage))
+
+    def give_up(self, passage: Passage) -> None:
+        """Let no look-alike of an entry start any more: nobody knows what became of it. It holds its twin key."""
+        self._parts.twins.bar(_twin_key(passage))
 
     async def carry_doubt(self, doubt: Doubt, work: StagedEntry | None, *, holds_twin_key: bool) -> None:
         """Carry an entry that an earlier run left in doubt; `work` is None when the manifest no longer has it."""
@@ -107,14 +127,16 @@ class Carrier:
                 await self._comparing.put_back(known.entry_id, planned.reason)
             await self._through_the_gate(passage, holds_twin_key=False)
 
-    async def _through_the_gate(self, passage: Passage, *, holds_twin_key: bool) -> None:
-        """Send while no other entry that looks alike is on its way."""
+    async def _through_the_gate(
+        self, passage: Passage, *, holds_twin_key: bool, first: AttemptResult | None = None
+    ) -> None:
+        """Send while no other entry that looks alike is on its way. `first` is an attempt that was made already."""
         twins = self._parts.twins
         resize_count = 0
         while True:
-            if not await self._checking.passes(passage):
+            if first is None and not await self._checking.passes(passage):
                 return
-            key = TwinKey(passage.work.sent_name, passage.source.size, passage.work.entry.purpose)
+            key = _twin_key(passage)
             if not holds_twin_key:
                 with self._parking.space():
                     holds_twin_key = await twins.hold(key)
@@ -124,9 +146,10 @@ class Carrier:
                 self._endings.tell(passage.work, EntryState.PENDING, reason=reason)
                 return
             try:
-                state = await self._send(passage)
+                state = await self._send(passage, first)
             except Resized as resized:
                 twins.release(key)
+                first = None
                 passage.source, holds_twin_key = resized.source, False
                 resize_count += 1
                 if resize_count <= RESIZES_MAX:
@@ -149,13 +172,15 @@ class Carrier:
                 twins.release(key)
             return
 
-    async def _send(self, passage: Passage) -> EntryState:
+    async def _send(self, passage: Passage, first: AttemptResult | None) -> EntryState:
         """Attempt until the entry is settled or this run can do no more; return its state.
 
         tenacity drives the attempts after the first; what to do and how long to wait is the policy's.
         """
         fate = _Fate()
-        decision = await self._attempt(passage, fate)
+        decision = await (
+            self._attempt(passage, fate) if first is None else self._after(first, passage, fate)
+        )
         if isinstance(decision, TryAgain):
             await self._park(decision.delay_s)
             retrying = AsyncRetrying(
@@ -173,12 +198,16 @@ class Carrier:
             await self._parts.drain.sleep(delay_s)
 
     async def _attempt(self, passage: Passage, fate: _Fate) -> RetryDecision:
-        """Make one attempt, resolve the doubt it may leave, and return what comes next."""
+        """Make one attempt and return what comes next."""
         result = await self._attempter.attempt(passage)
         if result is None:
             return Leave(reason=fate.reason)
         if isinstance(result, SourceError):
             return await self._not_opened(passage, fate, failed_to_open(result))
+        return await self._after(result, passage, fate)
+
+    async def _after(self, result: AttemptResult, passage: Passage, fate: _Fate) -> RetryDecision:
+        """Resolve the doubt that an attempt may leave, and return what comes next."""
         outcome = result.concluded.outcome
         fate.state = result.concluded.state
         fate.reason = reason_in(outcome) or ""
@@ -270,6 +299,10 @@ class Carrier:
                 retry_in_s=decision.delay_s if isinstance(decision, TryAgain) else None,
             )
         )
+
+
+def _twin_key(passage: Passage) -> TwinKey:
+    return TwinKey(passage.work.sent_name, passage.source.size, passage.work.entry.purpose)
 
 
 def _policy_wait_s(state: RetryCallState) -> float:

@@ -1,7 +1,11 @@
-"""Starts entries as slots come free; small files are read, and their intents recorded, a batch ahead."""
+"""Starts entries as slots come free; small files are read, and their intents recorded, a batch ahead.
+
+What was made ready ahead goes to the senders, everything else gets a task of its own.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -27,11 +31,15 @@ if TYPE_CHECKING:
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.senders import Senders
 
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 PARKED_MIN = 256
 """More than two batches: fewer could all be waiting for a look-alike that was read ahead and has no room to start."""
+
+READY_LEFT_MAX = 16
+"""The next batch is handed on while so many entries of the last one are left: uploads never wait for it."""
 
 
 class Feeder:
@@ -39,7 +47,8 @@ class Feeder:
 
     Args:
         checking: says what may be sent.
-        carry: carries one entry to its end; told whether the entry holds its twin key already.
+        senders: take what is ready to be sent.
+        carry: carries any other entry to its end.
     """
 
     def __init__(
@@ -47,49 +56,57 @@ class Feeder:
         parts: Parts,
         parking: Parking,
         checking: Checking,
-        carry: Callable[[Passage, bool], Coroutine[Any, Any, None]],
+        senders: Senders,
+        carry: Callable[[Passage], Coroutine[Any, Any, None]],
     ) -> None:
         self._parts = parts
         self._parking = parking
         self._checking = checking
+        self._senders = senders
         self._carry = carry
-        self._room = anyio.Event()
+        self._wanted: Callable[[], bool] | None = None
+        self._change = asyncio.Event()
         self._intended: dict[int, Passage] = {}
-        """Passages with an intent that are not started yet, by the intent's attempt."""
+        """Passages with an intent that the senders do not have yet, by the intent's attempt."""
 
     def on_change(self) -> None:
-        """Look again whether there is room."""
-        if not self._room.is_set() and self._has_room():
-            self._room.set()
+        """Look again whether what is waited for has come true."""
+        if self._wanted is not None and (self._parts.drain.begun or self._wanted()):
+            self._wanted = None
+            self._change.set()
 
     async def feed(self, pages: AsyncIterator[list[StagedEntry]], tasks: TaskGroup) -> None:
         """Start a task for every entry; return when all are started or the run drains."""
         try:
-            send, receive = anyio.create_memory_object_stream[list[tuple[Passage, bool]]](0)
+            send, receive = anyio.create_memory_object_stream[list[Passage]](0)
             async with receive, anyio.create_task_group() as ahead:
                 ahead.start_soon(self._prepare, self._checked(pages, ahead), send)
                 async for batch in receive:
                     await self._start(batch, tasks)
+            await self._until(self._nothing_is_ready)
         finally:
             # Cancelled or not: the ledger must not expect the end of what was never begun.
             with anyio.CancelScope(shield=True):
                 await self._give_back()
 
-    async def _start(self, batch: list[tuple[Passage, bool]], tasks: TaskGroup) -> None:
-        for passage, holds_twin_key in batch:
-            await self._wait_for_room()
-            if self._parts.drain.begun:
-                return
+    async def _start(self, batch: list[Passage], tasks: TaskGroup) -> None:
+        for passage in batch:
             if passage.attempt_id is not None:
                 del self._intended[passage.attempt_id]
-            tasks.start_soon(self._carry, passage, holds_twin_key)
+                self._senders.put(passage)
+                continue
+            # In order: what is ready and comes before it has started by then.
+            if not await self._until(self._has_room):
+                return
+            tasks.start_soon(self._carry, passage)
             # It counts as live from its first step on, which comes before our next one.
             await anyio.lowlevel.checkpoint()
+        await self._until(self._little_is_ready)
 
     async def _prepare(
         self,
         pages: AsyncIterator[list[StagedEntry]],
-        send: ObjectSendStream[list[tuple[Passage, bool]]],
+        send: ObjectSendStream[list[Passage]],
     ) -> None:
         async with send:
             async for page in pages:
@@ -116,11 +133,11 @@ class Feeder:
                 self._checking.taken(len(page))
                 yield page
 
-    async def _batch(self, works: list[StagedEntry]) -> list[tuple[Passage, bool]]:
-        batch = [(passage, False) for passage in map(_passage, works)]
-        ahead: list[tuple[int, TwinKey]] = []
+    async def _batch(self, works: list[StagedEntry]) -> list[Passage]:
+        batch = list(map(_passage, works))
+        ahead: list[tuple[Passage, TwinKey]] = []
         bytes_left = BATCH_BYTES_MAX
-        for index, (passage, _) in enumerate(batch):
+        for passage in batch:
             size = passage.source.size
             if not self._checking.may_send(passage):
                 # What has no certain content yet has no intent either.
@@ -130,27 +147,25 @@ class Feeder:
             key = TwinKey(passage.work.sent_name, size, passage.work.entry.purpose)
             if self._parts.twins.try_hold(key):
                 bytes_left -= size
-                ahead.append((index, key))
-        await self._read_ahead(batch, ahead)
+                ahead.append((passage, key))
+        await self._read_ahead(ahead)
         return batch
 
-    async def _read_ahead(self, batch: list[tuple[Passage, bool]], ahead: list[tuple[int, TwinKey]]) -> None:
+    async def _read_ahead(self, ahead: list[tuple[Passage, TwinKey]]) -> None:
         loaded: list[LoadedFile | SourceError] = []
         with self._parts.drain.cut():
-            loaded = await self._parts.reader.load([batch[index][0].work.entry.path for index, _ in ahead])
+            loaded = await self._parts.reader.load([passage.work.entry.path for passage, _ in ahead])
         if self._parts.drain.begun:
             return
         intents: list[Intent] = []
         meant: list[Passage] = []
         now = self._parts.clock.utc_s()
-        for (index, key), file in zip(ahead, loaded, strict=True):
-            passage = batch[index][0]
+        for (passage, key), file in zip(ahead, loaded, strict=True):
             if not isinstance(file, LoadedFile) or not _is_meant(file, passage):
                 # The attempt meets the same trouble again and says what it is.
                 self._parts.twins.release(key)
                 continue
             passage.loaded = file
-            batch[index] = (passage, True)
             meant.append(passage)
             intents.append(
                 Intent(
@@ -172,8 +187,9 @@ class Feeder:
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""
-        attempt_ids = list(self._intended)
+        left = (*self._intended.values(), *self._senders.withdraw())
         self._intended.clear()
+        attempt_ids = [passage.attempt_id for passage in left if passage.attempt_id is not None]
         if attempt_ids:
             now = self._parts.clock.utc_s()
             # A ledger that fails now is noticed by the verdict; raising would hide a cancellation.
@@ -182,17 +198,24 @@ class Feeder:
                     lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now)
                 )
 
-    async def _wait_for_room(self) -> None:
+    async def _until(self, wanted: Callable[[], bool]) -> bool:
+        """Wait for something to come true; False when the run drains."""
         # Looked at again after each wake: an entry that is parked for an instant only leaves no room.
-        while not self._has_room():
-            self._room = anyio.Event()
-            await self._room.wait()
+        while not (self._parts.drain.begun or wanted()):
+            self._wanted = wanted
+            self._change.clear()
+            await self._change.wait()
+        return not self._parts.drain.begun
 
     def _has_room(self) -> bool:
-        if self._parts.drain.begun:
-            return True
         busy = self._parking.active_count >= self._parts.permits.limit
-        return not busy and self._parking.parked_count < max(PARKED_MIN, self._parts.settings.parked_max)
+        return not (busy or self._parking.is_full or self._senders.ready_count)
+
+    def _little_is_ready(self) -> bool:
+        return self._senders.ready_count < min(READY_LEFT_MAX, self._parts.permits.limit)
+
+    def _nothing_is_ready(self) -> bool:
+        return not self._senders.ready_count
 
 
 def _is_meant(file: LoadedFile, passage: Passage) -> bool:

@@ -90,8 +90,7 @@ class LimitWatch:
         if self._account is None:
             self._account = HoldAccount(now)
         rate_wait_s = reins.rate_wait_s(now)
-        limit = permits.limit
-        would_start = permits.waiting and max(permits.in_flight, permits.unrecorded) < limit
+        would_start = permits.waiting and permits.has_room
         self.hold = held_by(
             Standstill(
                 paused=reins.caps.paused,
@@ -103,7 +102,8 @@ class LimitWatch:
                 waiting=permits.waiting,
                 in_flight=permits.in_flight,
                 unrecorded=permits.unrecorded,
-                limit=limit,
+                limit=permits.limit,
+                unrecorded_max=permits.unrecorded_max,
             )
         )
         self._account.note(now, self.hold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,16 @@ if TYPE_CHECKING:
 
 
 class Parking:
-    """How many live entries there are, and how many of them are parked."""
+    """How many live entries there are, and how many of them are parked.
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    Args:
+        on_change: hears of every change that may leave room for others.
+        parked_max: with so many parked, nothing new is to start.
+    """
+
+    def __init__(self, on_change: Callable[[], None], *, parked_max: float = math.inf) -> None:
         self._on_change = on_change
+        self._parked_max = parked_max
         self.live_count = 0
         self.parked_count = 0
 
@@ -22,15 +29,28 @@ class Parking:
         """Entries that hold or want a slot."""
         return self.live_count - self.parked_count
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many entries are parked as may be."""
+        return self.parked_count >= self._parked_max
+
+    def enter(self) -> None:
+        """Count one more live entry; `leave` must follow."""
+        self.live_count += 1
+
+    def leave(self) -> None:
+        """Count one live entry less."""
+        self.live_count -= 1
+        self._on_change()
+
     @contextmanager
     def life(self) -> Iterator[None]:
         """Count an entry while its task lives."""
-        self.live_count += 1
+        self.enter()
         try:
             yield
         finally:
-            self.live_count -= 1
-            self._on_change()
+            self.leave()
 
     @contextmanager
     def space(self) -> Iterator[None]:

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Outcome
 
 
+UNRECORDED_PER_SLOT = 4
+"""How many answers may await the ledger for each slot. One would do for a disk that syncs in no time; with more, uploads
+go on while a slow one syncs. A process that dies leaves so many entries in doubt at most, beside those in flight."""
+
+
 class Permits:
     """Hands out tickets in order, never more than the controller allows.
 
-    Answers that the ledger has not recorded yet are bounded by the same limit: with a stuck disk nothing starts.
+    Answers that the ledger has not recorded yet are bounded, too: with a stuck disk nothing starts.
     """
 
     def __init__(self, controller: Controller, clock: Clock, *, on_change: Callable[[], None]) -> None:
@@ -57,17 +62,31 @@ class Permits:
         return self._unrecorded
 
     @property
+    def unrecorded_max(self) -> int:
+        """How many answers may wait for the ledger before nothing new starts."""
+        return self.limit * UNRECORDED_PER_SLOT
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a free slot, and no heap of answers before the ledger."""
+        limit = self.limit
+        return self.in_flight < limit and self._unrecorded < limit * UNRECORDED_PER_SLOT
+
+    @property
     def reason(self) -> str:
         """Why the limit is what it is, in words."""
         if self.limit < self._controller.limit:
             return f"{self.limit} in flight: this machine is short of descriptors or memory"
         return self._controller.explain()
 
+    def try_acquire(self) -> Ticket | None:
+        """Return a slot that is free at once, to be had by nobody who waits."""
+        return None if self._closed or self._waiting else self._try_start()
+
     async def acquire(self, *, ahead: bool = False) -> Ticket | None:
         """Wait for a slot; None when the run drains. `ahead` is for entries that have waited before: they go first."""
-        if self._closed:
-            return None
-        if not self._waiting and (ticket := self._try_start()) is not None:
+        ticket = self.try_acquire()
+        if ticket is not None or self._closed:
             return ticket
         future: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
         if ahead:
@@ -170,7 +189,7 @@ class Permits:
         )
 
     def _try_start(self) -> Ticket | None:
-        if max(self.in_flight, self._unrecorded) >= self.limit:
+        if not self.has_room:
             return None
         now = self._clock.monotonic()
         # Asked only while a slot is free: what the controller hears of a cap that held a start back is true then.

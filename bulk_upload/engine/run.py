@@ -17,18 +17,20 @@ from bulk_upload.core.reins import Reins
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
+from bulk_upload.engine.attempt import Attempter
 from bulk_upload.engine.carrier import Carrier
 from bulk_upload.engine.checking import Checking
 from bulk_upload.engine.controlling import Controlling
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.endings import Endings
-from bulk_upload.engine.feeder import Feeder
+from bulk_upload.engine.feeder import PARKED_MIN, Feeder
 from bulk_upload.engine.limit_watch import LimitWatch
 from bulk_upload.engine.oversight import Oversight
 from bulk_upload.engine.parking import Parking
 from bulk_upload.engine.parts import Parts
 from bulk_upload.engine.permits import Permits
 from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.senders import Senders
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.throttle import Throttle
 from bulk_upload.engine.twins import TwinGate, TwinKey
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.files import FileReader
     from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
-    from bulk_upload.engine.attempt import Passage
+    from bulk_upload.engine.attempt import AttemptResult, Passage
     from bulk_upload.engine.prepare import Plan
     from bulk_upload.engine.staged import PlannedEntries
     from bulk_upload.engine.validator import Validating
@@ -90,7 +92,7 @@ class Run:
         self._plan = plan
         self._emit = emit
         self._drain = Drain(self._on_drain)
-        self._parking = Parking(self._on_change)
+        self._parking = Parking(self._on_change, parked_max=max(PARKED_MIN, settings.parked_max))
         reins = Reins(
             settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned
         )
@@ -129,8 +131,17 @@ class Run:
         self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
         self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
         checking = Checking(self._parts, Endings(self._parts), validator)
-        self._carrier = Carrier(self._parts, self._parking, checking)
-        self._feeder = Feeder(self._parts, self._parking, checking, self._carry)
+        attempter = Attempter(self._parts)
+        self._carrier = Carrier(self._parts, self._parking, checking, attempter)
+        self._senders = Senders(
+            self._parts,
+            self._parking,
+            attempter=attempter,
+            carrier=self._carrier,
+            carry_on=self._carry_on,
+            on_failure=self._on_ledger_failure,
+        )
+        self._feeder = Feeder(self._parts, self._parking, checking, self._senders, self._carry)
 
     @property
     def draining(self) -> bool:
@@ -186,7 +197,7 @@ class Run:
                 await self._carry_all()
                 watchers.cancel_scope.cancel()
         except* LedgerUnusable as group:
-            self._on_ledger_failure(group)
+            self._on_ledger_failure(innermost(group))
         finally:
             self._parts.permits.close()
         self._watch.close()
@@ -222,11 +233,20 @@ class Run:
                 # Taken before anything is fed: no look-alike may start while a doubt is open.
                 holds = parts.twins.try_hold(TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose))
                 tasks.start_soon(self._carry_doubt, doubt, holds)
-            await self._guarded(self._feeder.feed(self._entries.pages((Step.SEND, Step.COMPARE)), tasks))
+            self._senders.serve(tasks)
+            try:
+                await self._guarded(self._feeder.feed(self._entries.pages((Step.SEND, Step.COMPARE)), tasks))
+                await self._senders.finish()
+            finally:
+                self._senders.close()
 
-    async def _carry(self, passage: Passage, holds_twin_key: bool) -> None:
+    async def _carry(self, passage: Passage) -> None:
         with self._parking.life():
-            await self._guarded(self._carrier.carry(passage, holds_twin_key=holds_twin_key))
+            await self._guarded(self._carrier.carry(passage))
+
+    async def _carry_on(self, passage: Passage, first: AttemptResult) -> None:
+        with self._parking.life():
+            await self._guarded(self._carrier.carry_on(passage, first))
 
     async def _carry_doubt(self, doubt: Doubt, holds_twin_key: bool) -> None:
         with self._parking.life():
@@ -238,10 +258,10 @@ class Run:
         try:
             await work
         except* LedgerUnusable as group:
-            self._on_ledger_failure(group)
+            self._on_ledger_failure(innermost(group))
 
-    def _on_ledger_failure(self, group: ExceptionGroup[LedgerUnusable]) -> None:
-        self._drain.begin(_ledger_stop(innermost(group)))
+    def _on_ledger_failure(self, error: BaseException) -> None:
+        self._drain.begin(_ledger_stop(error))
 
     def _on_drain(self, stop: Stop) -> None:
         self._parts.permits.close()
@@ -253,6 +273,7 @@ class Run:
         self._parts.transport.end_all("the run was told to stop at once")
 
     def _on_change(self) -> None:
+        self._senders.on_change()
         self._feeder.on_change()
 
     async def _tick(self) -> None:

@@ -20,6 +20,7 @@ FREE = Standstill(
     in_flight=3,
     unrecorded=0,
     limit=8,
+    unrecorded_max=32,
 )
 FULL = replace(FREE, in_flight=8)
 
@@ -36,7 +37,7 @@ FULL = replace(FREE, in_flight=8)
         (replace(FREE, rate_wait_s=0.1), Hold.RATE),
         (replace(FREE, pacing_wait_s=0.1), Hold.PACING),
         (replace(FULL, rate_wait_s=0.1), Hold.IN_FLIGHT),
-        (replace(FULL, unrecorded=8, in_flight=0), Hold.LEDGER),
+        (replace(FULL, unrecorded=32, in_flight=0), Hold.LEDGER),
         (replace(FULL, server_pause_s=3.0, pacing_wait_s=3.0), Hold.SERVER),
         (replace(FULL, server_pause_s=3.0, paused=True), Hold.PERSON),
         (replace(FREE, paused=True, waiting=False), None),

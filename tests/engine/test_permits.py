@@ -20,7 +20,7 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.permits import UNRECORDED_PER_SLOT, Permits
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 
@@ -192,10 +192,10 @@ async def test_a_waiter_cancelled_with_its_ticket_in_hand_gives_it_back() -> Non
 
 @on_virtual_time
 async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
-    """With as many unrecorded answers as the limit nothing starts, until one of them is durable."""
+    """With so many unrecorded answers for each slot nothing starts, until one of them is durable."""
     permits = _permits(2)
-    for ticket in (await _ticket(permits), await _ticket(permits)):
-        permits.answered(ticket, TAKEN, 10)
+    for _ in range(2 * UNRECORDED_PER_SLOT):
+        permits.answered(await _ticket(permits), TAKEN, 10)
     waiting = asyncio.create_task(permits.acquire())
     await asyncio.sleep(100)
     assert not waiting.done()

@@ -17,7 +17,9 @@ from bulk_upload.edge.ledger.schema import CREATE
 from bulk_upload.errors import LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+    from bulk_upload.core.records import AttemptOver, Concluded
 
 T = TypeVar("T")
 
@@ -228,6 +230,9 @@ class MemoryLedger:
 
         A caller that is cancelled meanwhile does not take its step back.
         """
+        return await self._submit(act)
+
+    def _submit(self, act: Callable[[LedgerStore], T]) -> asyncio.Future[T]:
         if self._failure is not None:
             raise LedgerUnusable(str(self._failure), hint=self._failure.hint)
         if self.dead:
@@ -237,7 +242,22 @@ class MemoryLedger:
         if not self._committing:
             self._committing = True
             asyncio.get_running_loop().call_soon(self._begin)
-        return await future
+        return future
+
+    def conclude(
+        self,
+        over: AttemptOver,
+        then: Callable[[Concluded | LedgerUnusable], None],
+        *,
+        reopen: Collection[int] = (),
+    ) -> None:
+        """Record how an attempt ended; `then` hears of it once that is durable. Raises LedgerUnusable."""
+
+        def tell(step: asyncio.Future[Concluded]) -> None:
+            error = step.exception()
+            then(error if isinstance(error, LedgerUnusable) else step.result())
+
+        self._submit(lambda store: store.conclude(over, reopen=reopen)).add_done_callback(tell)
 
     async def close(self) -> None:
         """Write what is queued."""

@@ -14,8 +14,9 @@ from bulk_upload.edge.ledger.place import FilesInPlace
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from bulk_upload.core.records import AttemptOver, Concluded
     from bulk_upload.edge.ledger.store import LedgerStore
 
 T = TypeVar("T")
@@ -87,6 +88,28 @@ class LedgerWriter:
         future: asyncio.Future[T] = self._loop.create_future()
         self._steps.put(_Step(act, future))
         return await future
+
+    def conclude(
+        self,
+        over: AttemptOver,
+        then: Callable[[Concluded | LedgerUnusable], None],
+        *,
+        reopen: Collection[int] = (),
+    ) -> None:
+        """Record how an attempt ended; `then` is called on the event loop once that is durable, or cannot be.
+
+        Raises LedgerUnusable where it is known at once that it cannot.
+        """
+        if self._failure is not None:
+            raise _again(self._failure)
+        future = self._loop.create_future()
+
+        def tell(done: asyncio.Future[Any]) -> None:
+            error = done.exception()
+            then(error if isinstance(error, LedgerUnusable) else done.result())
+
+        future.add_done_callback(tell)
+        self._steps.put(_Step(lambda store: store.conclude(over, reopen=reopen), future))
 
     async def close(self) -> None:
         """Write what is queued, close the file and end the thread, which goes on if this call is cancelled."""
