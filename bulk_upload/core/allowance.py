@@ -18,6 +18,7 @@ _EPOCH_S_MIN = 1e9
 _EPOCH_MS_MIN = 1e12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _HEADER_CHARS_MAX = 1000
+_NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> Allowance | No
     - `X-RateLimit-Remaining` and `X-RateLimit-Reset` (no standard), in seconds from now or since 1970; a moment
       is measured against the answer's own `Date`, so that a wrong local clock does no harm
     """
+    if not any(name in headers for name in _NAMES):
+        return None
     text = headers.get("ratelimit", "")[:_HEADER_CHARS_MAX]
     found = _fewest(_policies(text)) or _pair(_parameters(text.replace(",", ";")), "remaining", "reset")
     if found is not None:

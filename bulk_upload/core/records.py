@@ -120,7 +120,9 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
     if isinstance(outcome, SourceFailed | NotSent):
         return replace(outcome, reason=secret.redact(outcome.reason))
     if outcome.request_id is not None:
-        outcome = replace(outcome, request_id=secret.redact(outcome.request_id))
+        request_id = secret.redact(outcome.request_id)
+        if request_id != outcome.request_id:
+            outcome = replace(outcome, request_id=request_id)
     match outcome:
         case Accepted(file_id=file_id) if secret.betrayed_by(file_id):
             return InDoubt(
@@ -130,11 +132,14 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
                 request_id=outcome.request_id,
             )
         case Accepted(warnings=warnings, created_at=created_at):
-            return replace(
-                outcome,
-                warnings=tuple(map(secret.redact, warnings)),
-                created_at=None if created_at is None else secret.redact(created_at),
+            harmless = (
+                tuple(map(secret.redact, warnings)),
+                None if created_at is None else secret.redact(created_at),
             )
+            # Nearly no answer shows it, and each success passes here.
+            if harmless == (warnings, created_at):
+                return outcome
+            return replace(outcome, warnings=harmless[0], created_at=harmless[1])
         case Misdirected(location_host=host):
             return replace(outcome, location_host=secret.redact(host))
         case InDoubt(candidate_id=str(candidate_id)) if secret.betrayed_by(candidate_id):

@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | No
     return max(0.0, until_s - (now_utc_s if answered_s is None else answered_s))
 
 
+@lru_cache(maxsize=16)
 def http_date_s(text: str) -> float | None:
     """Return an HTTP-date as seconds since 1970, or None where `text` is not one.
 

@@ -7,7 +7,7 @@ import errno
 import secrets
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
@@ -161,23 +161,22 @@ class Transport:
             on_handed=on_handed,
             pace=pace,
         )
-        sending = Sending(body, shipment.path)
+        sending = Sending(body, _this_task(), shipment.path)
         self._watchdog.add(sending)
-        outcome: Outcome | None = None
         try:
-            with sending.scope:
-                async with self._turns:
-                    sending.moved_at = asyncio.get_running_loop().time()
-                    outcome = await self._request(shipment, body, sending)
+            async with self._turns:
+                sending.moved_at = asyncio.get_running_loop().time()
+                outcome = await self._request(shipment, body, sending)
+            sending.takes_back()
         except asyncio.CancelledError:
-            on_cancelled(_report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled"))))
-            raise
+            if not sending.takes_back() or sending.given_up is None:
+                on_cancelled(_report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled"))))
+                raise
+            outcome = _ended(shipment, body, sending.given_up)
         finally:
             self._watchdog.remove(sending)
             body.abandon()
             self._over_bytes += body.left_bytes
-        if outcome is None:
-            outcome = _ended(shipment, body, sending.given_up or GivenUp("the request was given up"))
         return _report(shipment, body, outcome)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
@@ -303,6 +302,13 @@ class Transport:
         if self._questions is None:
             raise RuntimeError("the transport is not running")
         return self._questions
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("requests are made by tasks")
+    return task
 
 
 def sent_body(shipment: Shipment, body: UploadBody) -> SentBody:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import anyio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.display import human_bytes, human_seconds
 from bulk_upload.core.source import SourceError
@@ -48,22 +46,31 @@ class _Window:
 class Sending:
     """One request on its way: what its body has done and when it last moved.
 
-    `moved_at` is None while the request waits for its turn, which may take any time.
+    `moved_at` is None while the request waits for its turn, which may take any time. `task` is the one that makes the
+    request; it is cancelled to end it, which costs less than a scope for each request.
     """
 
     body: UploadBody
+    task: asyncio.Task[Any]
     path: str = ""
     moved_at: float | None = None
     position: tuple[int, int] = (0, 0)
     window: _Window | None = None
     given_up: GivenUp | None = None
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    cancelling_before: int = 0
+
+    def __post_init__(self) -> None:
+        self.cancelling_before = self.task.cancelling()
 
     def end(self, given_up: GivenUp) -> None:
         """Give the request up; the first reason becomes part of its outcome."""
         if self.given_up is None:
             self.given_up = given_up
-            self.scope.cancel()
+            self.task.cancel()
+
+    def takes_back(self) -> bool:
+        """Take the cancellation by `end` back, if there was one; return whether nobody else cancelled the task."""
+        return self.given_up is not None and self.task.uncancel() <= self.cancelling_before
 
 
 class Watchdog:
