@@ -33,6 +33,7 @@ _BINARY = (
     (b"\x80\x05", "a Python pickle", "Write the data as JSON Lines"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the file", "Fetch the file: git lfs pull"),
 )  # fmt: skip
+_MAGIC = tuple(magic for magic, *_ in (*_COMPRESSED, *_BINARY))
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _OLE = b"\xd0\xcf\x11\xe0"
 _DOCUMENT_MAGIC = {
@@ -50,6 +51,16 @@ _PDF_MARK_WITHIN = 512
 
 def not_json_lines(head: bytes) -> Complaint | None:
     """Return why a file that should be JSON Lines is none, by its first bytes; None where they tell nothing."""
+    if head.startswith(_MAGIC):
+        return _other_format(head)
+    if head.startswith(_WIDE_MARKS) or _looks_wide(head):
+        return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
+    if b"\0" in head:
+        return Complaint("not-json-lines", "the file is binary data, not JSON Lines")
+    return None
+
+
+def _other_format(head: bytes) -> Complaint | None:
     for magic, name, remedy in _COMPRESSED:
         if head.startswith(magic):
             return Complaint(
@@ -58,10 +69,6 @@ def not_json_lines(head: bytes) -> Complaint | None:
     for magic, name, remedy in _BINARY:
         if head.startswith(magic):
             return Complaint("not-json-lines", f"the file is {name}, not JSON Lines", remedy=remedy)
-    if head.startswith(_WIDE_MARKS) or _looks_wide(head):
-        return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
-    if b"\0" in head:
-        return Complaint("not-json-lines", "the file is binary data, not JSON Lines")
     return None
 
 

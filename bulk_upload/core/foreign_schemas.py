@@ -92,16 +92,20 @@ def other_purpose(
     value: Mapping[str, Any], declared: Purpose, known: Iterable[Purpose] = tuple(PURPOSES.values())
 ) -> Complaint | None:
     """Return a complaint that names the purpose a line looks like, None where the declared one is as likely."""
-    needed = set(declared.schema.required_names)
-    fits = [one for one in known if set(one.schema.required_names) <= value.keys() and one.schema.fields]
+    needed = declared.schema.required_names
+    fits = [one for one in known if one.schema.fields and _has_all(value, one.schema.required_names)]
     best = max(fits, key=lambda one: len(one.schema.required_names), default=None)
     if best is None:
         return None
-    if needed <= value.keys() and len(best.schema.required_names) <= len(needed):
+    if _has_all(value, needed) and len(best.schema.required_names) <= len(needed):
         return None
     found = f"this looks like {best.name} data: its lines have {_names(best.schema.required_names)}"
     remedy = f"If they are meant so, declare the purpose {best.name}"
     return Complaint("wrong-purpose", found, remedy=remedy)
+
+
+def _has_all(value: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    return all(name in value for name in names)
 
 
 def _conversion(convention: _Convention, schema: Schema) -> str:

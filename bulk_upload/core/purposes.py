@@ -7,7 +7,7 @@ docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -73,11 +73,12 @@ class Schema:
     roles: tuple[str, ...] = ROLES
     content_parts: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
+    required_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The names that every line must have: made once, as each file asks for those of every purpose."""
 
-    @property
-    def required_names(self) -> tuple[str, ...]:
-        """The names that every line must have."""
-        return tuple(field.name for field in self.fields if field.required)
+    def __post_init__(self) -> None:
+        names = tuple(field.name for field in self.fields if field.required)
+        object.__setattr__(self, "required_names", names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.model import Fingerprint
 
 
@@ -31,11 +33,16 @@ class SourceGrew(SourceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """A small file, read whole, and hashed unless the run hashes nothing."""
+    """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a look at its content found."""
 
     content: bytes
     sha256: str | None
     fingerprint: Fingerprint
+    report: FileReport | None = None
+
+
+Look = Callable[[bytes], "FileReport"]
+"""Looks at the whole content of a file; may be called on any thread."""
 
 
 class FileStream(Protocol):

@@ -1,8 +1,8 @@
 """Validation as a part of the run: before anything of a file is sent, its content is known to be good.
 
-Ahead of the uploads, files are looked into in manifest order and go on to the feeder as soon as they are found good,
-whatever is still looked at. An entry that was not looked into ahead, or whose file moved since, is looked into when
-its turn comes.
+Small files are looked at when they are read to be sent: what is sent is what was seen. Ahead of the uploads, larger ones
+are looked into in manifest order and go on to the feeder as soon as they are found good, whatever is still looked at.
+An entry that was not looked into ahead, or whose file moved since, is looked into when its turn comes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ObjectSendStream
 
+    from bulk_upload.core.source import LoadedFile, Look
     from bulk_upload.core.verdict import Verdict
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.attempt import Passage
@@ -65,6 +66,24 @@ class Checking:
     def may_send(self, passage: Passage) -> bool:
         """Whether the version of the file that the passage knows needs no look any more."""
         return self._validator is None or passage.checked == passage.source
+
+    def look(self, passage: Passage) -> Look | None:
+        """Return what looks at a file's content when it is read to be sent, where that is enough."""
+        if self._validator is None or not _is_small(passage.work):
+            return None
+        entry = passage.work.entry
+        return self._validator.look(Wanted(entry.path, entry.purpose), passage.source.size)
+
+    async def admits(self, passage: Passage, file: LoadedFile) -> bool:
+        """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
+        if self._validator is None or file.report is None:
+            return True
+        work = passage.work
+        verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
+        if not await self._admits(work, passage.entry_id, verdict):
+            return False
+        passage.source = passage.checked = file.fingerprint
+        return True
 
     async def passes(self, passage: Passage) -> bool:
         """Whether an entry may be sent, looking into its file if that is still to be done; ends the entry if not.
@@ -119,8 +138,12 @@ class Checking:
         self, validator: Validating, page: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
     ) -> list[list[StagedEntry]]:
         """Hand on what needs no look; return the rest in groups that are looked into in one go."""
-        ready = [one for one in page if one.step is Step.COMPARE]
-        rest = [one for one in page if one.step is not Step.COMPARE]
+        ready: list[StagedEntry] = []
+        rest: list[StagedEntry] = []
+        for one in page:
+            (ready if one.step is Step.COMPARE or _is_looked_at_when_read(validator, one) else rest).append(
+                one
+            )
         sought = [
             Sought(_entry_id(one), one.source, validator.rules(one.entry.purpose))
             for one in rest
@@ -132,6 +155,7 @@ class Checking:
             if verdict is not None and await self._admits(one, _entry_id(one), verdict):
                 ready.append(one.as_checked(verdict.fingerprint))
         if ready:
+            await self._wait_for_room()
             self._ahead_count += len(ready)
             await send.send(sorted(ready, key=lambda one: one.seq))
         return list(_grouped([one for one in rest if _entry_id(one) not in known]))
@@ -215,6 +239,12 @@ class Checking:
 
 def _is_small(work: StagedEntry) -> bool:
     return work.source is not None and work.source.size <= SMALL_FILE_BYTES_MAX
+
+
+def _is_looked_at_when_read(validator: Validating, work: StagedEntry) -> bool:
+    if work.source is None or not _is_small(work):
+        return False
+    return validator.look(Wanted(work.entry.path, work.entry.purpose), work.source.size) is not None
 
 
 def _entry_id(work: StagedEntry) -> int:

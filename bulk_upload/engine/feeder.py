@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
-    from bulk_upload.core.source import SourceError
+    from bulk_upload.core.source import Look, SourceError
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
@@ -40,6 +40,14 @@ PARKED_MIN = 256
 
 READY_LEFT_MAX = 16
 """The next batch is handed on while so many entries of the last one are left: uploads never wait for it."""
+
+
+class _Ahead(NamedTuple):
+    """An entry whose file is to be read ahead, and looked at then."""
+
+    passage: Passage
+    key: TwinKey
+    look: Look | None
 
 
 class Feeder:
@@ -135,35 +143,45 @@ class Feeder:
 
     async def _batch(self, works: list[StagedEntry]) -> list[Passage]:
         batch = list(map(_passage, works))
-        ahead: list[tuple[Passage, TwinKey]] = []
+        ahead: list[_Ahead] = []
         bytes_left = BATCH_BYTES_MAX
         for passage in batch:
             size = passage.source.size
-            if not self._checking.may_send(passage):
-                # What has no certain content yet has no intent either.
-                continue
             if passage.work.step is Step.COMPARE or size > SMALL_FILE_BYTES_MAX or size > bytes_left:
                 continue
+            look = None
+            if not self._checking.may_send(passage):
+                look = self._checking.look(passage)
+                if look is None:
+                    # What has no certain content yet has no intent either.
+                    continue
             key = TwinKey(passage.work.sent_name, size, passage.work.entry.purpose)
             if self._parts.twins.try_hold(key):
                 bytes_left -= size
-                ahead.append((passage, key))
-        await self._read_ahead(ahead)
-        return batch
+                ahead.append(_Ahead(passage, key, look))
+        ended = await self._read_ahead(ahead)
+        return [passage for passage in batch if passage.entry_id not in ended]
 
-    async def _read_ahead(self, ahead: list[tuple[Passage, TwinKey]]) -> None:
+    async def _read_ahead(self, ahead: list[_Ahead]) -> set[int]:
+        """Read files, look at them and record intents; return the entries that ended because of what was seen."""
+        ended: set[int] = set()
         loaded: list[LoadedFile | SourceError] = []
         with self._parts.drain.cut():
-            loaded = await self._parts.reader.load([passage.work.entry.path for passage, _ in ahead])
+            paths = [one.passage.work.entry.path for one in ahead]
+            loaded = await self._parts.reader.load(paths, [one.look for one in ahead])
         if self._parts.drain.begun:
-            return
+            return ended
         intents: list[Intent] = []
         meant: list[Passage] = []
         now = self._parts.clock.utc_s()
-        for (passage, key), file in zip(ahead, loaded, strict=True):
+        for (passage, key, _), file in zip(ahead, loaded, strict=True):
             if not isinstance(file, LoadedFile) or not _is_meant(file, passage):
                 # The attempt meets the same trouble again and says what it is.
                 self._parts.twins.release(key)
+                continue
+            if not await self._checking.admits(passage, file):
+                self._parts.twins.release(key)
+                ended.add(passage.entry_id)
                 continue
             passage.loaded = file
             meant.append(passage)
@@ -184,6 +202,7 @@ class Feeder:
                 for passage, attempt_id in zip(meant, attempt_ids, strict=True):
                     passage.attempt_id = attempt_id
                     self._intended[attempt_id] = passage
+        return ended
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""

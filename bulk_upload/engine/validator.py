@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of, unknown_to_us
 from bulk_upload.core.source import SourceError
 from bulk_upload.edge.files import fingerprint_of, source_error
-from bulk_upload.edge.validation import CheckRequest, CheckTask, FileMoved, Looked, WorkerLost, Workers
+from bulk_upload.edge.validation import (
+    CheckRequest,
+    CheckTask,
+    FileMoved,
+    Looked,
+    WorkerLost,
+    Workers,
+    check_content,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.source import Look
     from bulk_upload.edge.source_tree import SourceTree
 
 TRIES_MAX = 3
@@ -42,6 +51,9 @@ class Validating(Protocol):
 
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
+
+    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
+        """Return what looks at the content of a file, read whole by somebody else; None where that will not do."""
 
     async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
         """Look into files; one that cannot be looked into has its error in its place."""
@@ -73,17 +85,26 @@ class FileValidator:
         self._known = tuple(purposes.values())
         self._thorough = thorough
         self._on_bytes = on_bytes
+        self._rules: dict[str, str] = {}
 
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
-        thorough = "-thorough" if self._thorough else ""
-        return f"{rules_of(self._purpose(purpose))}{thorough}"
+        rules = self._rules.get(purpose)
+        if rules is None:
+            thorough = "-thorough" if self._thorough else ""
+            rules = self._rules[purpose] = f"{rules_of(self._purpose(purpose))}{thorough}"
+        return rules
 
     def task(self, path: str, purpose: str) -> CheckTask:
         """Return what a file is checked for."""
         return CheckTask(
             path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
         )
+
+    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
+        """Return what looks at the content of a file, read whole by somebody else; None where that will not do."""
+        task = self.task(*wanted)
+        return partial(check_content, task=task) if self._workers.is_small(task, byte_count) else None
 
     async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
         """Look into files as they are now; one that cannot be looked into has its error in its place.

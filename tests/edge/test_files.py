@@ -23,6 +23,7 @@ from bulk_upload.edge.files import (
     block_bytes_for,
     fingerprint_of,
     source_error,
+    whole,
 )
 from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
@@ -155,14 +156,14 @@ async def test_a_file_that_changes_while_it_is_loaded_is_refused(
         "replace": lambda: (tmp_path / "b").write_bytes(b"x" * 1000) and (tmp_path / "b").rename(path),
         "remove": path.unlink,
     }
-    read = HashedFile._read_exactly
+    read = whole.read_exactly
 
-    def changes_first(file: HashedFile, wanted: int) -> bytes:
+    def changes_first(descriptor: int, byte_count: int) -> bytes:
         time.sleep(0.012)  # longer than the clock tick of file systems
         acts[change]()
-        return read(file, wanted)
+        return read(descriptor, byte_count)
 
-    monkeypatch.setattr(HashedFile, "_read_exactly", changes_first)
+    monkeypatch.setattr(whole, "read_exactly", changes_first)
     (loaded,) = await reader.load(["a"])
     assert isinstance(loaded, SourceError)
     assert "while it was sent" in loaded.reason
@@ -239,10 +240,11 @@ async def test_a_read_error_in_mid_file_is_a_source_error(
     """A disk error while reading is told in the words of the person who must mend it."""
     (tmp_path / "a").write_bytes(b"x" * 10)
 
-    def fails(file: HashedFile, wanted: int) -> bytes:
+    def fails(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(HashedFile, "_read_exactly", fails)
+    monkeypatch.setattr(whole, "read_exactly", fails)
     async with await reader.open("a") as stream:
         with pytest.raises(SourceError, match="Input/output error"):
             await stream.read()

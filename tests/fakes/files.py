@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from bulk_upload.core.source import Look
+
 BLOCK_BYTES = 64 * 1024
 """Smaller than the real reader's, so that a modest file has several blocks."""
 
@@ -171,11 +173,15 @@ class FakeReader:
         self.opened.append(path)
         return FakeStream(self, path, file)
 
-    async def load(self, paths: Sequence[str]) -> list[LoadedFile | SourceError]:
+    async def load(
+        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+    ) -> list[LoadedFile | SourceError]:
         """Read small files whole; a file that cannot be read has its error in its place."""
         self.loads.append(list(paths))
         await self.work()
-        return [self._load(path) for path in paths]
+        return [
+            self._load(path, look) for path, look in zip(paths, looks or [None] * len(paths), strict=True)
+        ]
 
     async def sha256(self, path: str) -> tuple[str, Fingerprint]:
         """Hash a file as it is now. Raises SourceError."""
@@ -195,7 +201,7 @@ class FakeReader:
         """Take the time of one hop to the disk."""
         await asyncio.sleep(self.read_s)
 
-    def _load(self, path: str) -> LoadedFile | SourceError:
+    def _load(self, path: str, look: Look | None) -> LoadedFile | SourceError:
         try:
             file = self._find(path)
         except SourceError as error:
@@ -203,7 +209,8 @@ class FakeReader:
         if len(file.content) > SMALL_FILE_BYTES_MAX:
             return SourceGrew(file.fingerprint)
         sha256 = hashlib.sha256(file.content).hexdigest()
-        return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint)
+        report = None if look is None else look(file.content)
+        return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint, report=report)
 
     def _find(self, path: str) -> MemoryFile:
         file = self.files.find(path)

@@ -13,6 +13,8 @@ from bulk_upload.core.source import SourceError
 from bulk_upload.engine.validator import Checked, Wanted
 
 if TYPE_CHECKING:
+    from bulk_upload.core.file_report import FileReport
+    from bulk_upload.core.source import Look
     from fakes.files import MemoryFiles
 
 BAD = b"BAD"
@@ -40,6 +42,15 @@ class FakeValidator:
         """Return what tells the rules for a purpose from others."""
         return f"{self.rules_now} {purpose}"
 
+    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
+        """Return what looks at a content that somebody else reads, in no time."""
+
+        def look(content: bytes) -> FileReport:
+            self.looked.append(wanted.path)
+            return _report(wanted.path, content)
+
+        return look
+
     async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
         """Look into files; one that cannot be looked into has its error in its place."""
         if are_small:
@@ -60,9 +71,12 @@ class FakeValidator:
             return SourceError(f"cannot read the file: {os.strerror(2 if file is None else file.errno)}")
         self.looked.append(path)
         await asyncio.sleep(len(file.content) / self.bytes_per_s)
-        findings = Findings()
-        for word, rule in ((BAD, "bad-json"), (ODD, "empty-content")):
-            if file.content.startswith(word):
-                findings.add(Complaint(rule, "so it is", "column 3"), where=path, line_no=7)
-        report = findings.report(line_count=9, byte_count=len(file.content))
-        return Checked(report=report, fingerprint=file.fingerprint)
+        return Checked(report=_report(path, file.content), fingerprint=file.fingerprint)
+
+
+def _report(path: str, content: bytes) -> FileReport:
+    findings = Findings()
+    for word, rule in ((BAD, "bad-json"), (ODD, "empty-content")):
+        if content.startswith(word):
+            findings.add(Complaint(rule, "so it is", "column 3"), where=path, line_no=7)
+    return findings.report(line_count=9, byte_count=len(content))

@@ -69,7 +69,7 @@ class HashedFile(io.FileIO):
             self._hash.update(block)
         self._left_bytes -= len(block)
         if self._left_bytes == 0:
-            self._prove_unchanged()
+            prove_unchanged(self.fileno(), self._path, self._opened_as)
         return block
 
     def _read_exactly(self, wanted: int) -> bytes:
@@ -83,15 +83,17 @@ class HashedFile(io.FileIO):
             missing -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _prove_unchanged(self) -> None:
-        if _identity(os.fstat(self.fileno())) != _identity(self._opened_as):
-            raise SourceError("the file changed while it was sent")
-        try:
-            named_now = os.stat(self._path)
-        except OSError as error:
-            raise SourceError("the file was removed while it was sent") from error
-        if (named_now.st_ino, named_now.st_dev) != (self._opened_as.st_ino, self._opened_as.st_dev):
-            raise SourceError("the file was replaced while it was sent")
+
+def prove_unchanged(descriptor: int, path: str, opened_as: os.stat_result) -> None:
+    """Raise SourceError unless an open file is what it was, and its name still leads to it."""
+    if _identity(os.fstat(descriptor)) != _identity(opened_as):
+        raise SourceError("the file changed while it was sent")
+    try:
+        named_now = os.stat(path)
+    except OSError as error:
+        raise SourceError("the file was removed while it was sent") from error
+    if (named_now.st_ino, named_now.st_dev) != (opened_as.st_ino, opened_as.st_dev):
+        raise SourceError("the file was replaced while it was sent")
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:

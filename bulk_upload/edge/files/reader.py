@@ -6,13 +6,15 @@ Reads run on a thread pool of their own, so that a slow disk starves neither the
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Protocol, Self
 
 from aiofiles.threadpool import wrap
 
-from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
+from bulk_upload.core.source import SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import Lane, ReadingPool
+from bulk_upload.edge.files.whole import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.source import LoadedFile, Look
 
 SMALL_FILE_BYTES_MAX = 256 * 1024
 """Files up to this size are read in one piece, whole batches of them in one hop to the reading pool."""
@@ -122,14 +125,18 @@ class FileReader:
             opening.add_done_callback(_close_unwanted)
             raise
 
-    async def load(self, paths: Sequence[str]) -> list[LoadedFile | SourceError]:
+    async def load(
+        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+    ) -> list[LoadedFile | SourceError]:
         """Read small files whole, in one hop; a file that cannot be read has its error in its place.
 
-        A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
+        `looks`, one for each path, are shown the content in the same hop. A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
         system does not answer, all of them have that error: nobody can tell which one it was.
         """
         lane = self._lane()
-        loading = lane.submit(lambda: [self._load(path) for path in paths])
+        if looks is None:
+            looks = [None] * len(paths)
+        loading = lane.submit(lambda: [self._load(*one) for one in zip(paths, looks, strict=True)])
         try:
             with lane.patience():
                 return await asyncio.wrap_future(loading)
@@ -159,13 +166,19 @@ class FileReader:
         except OSError as error:
             raise source_error(error) from error
 
-    def _load(self, path: str) -> LoadedFile | SourceError:
+    def _load(self, path: str, look: Look | None) -> LoadedFile | SourceError:
         try:
-            with self._open(path, hashing=self._hashing) as file:
-                if file.fingerprint.size > SMALL_FILE_BYTES_MAX:
-                    return SourceGrew(file.fingerprint)
-                content = file.read()
-                return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
+            descriptor = self._tree.open_regular(path)
+            try:
+                return read_whole(
+                    descriptor,
+                    self._tree.absolute(path),
+                    bytes_max=SMALL_FILE_BYTES_MAX,
+                    hashing=self._hashing,
+                    look=look,
+                )
+            finally:
+                os.close(descriptor)
         except SourceError as error:
             return error
         except OSError as error:

@@ -170,7 +170,9 @@ class Transport:
             sending.takes_back()
         except asyncio.CancelledError:
             if not sending.takes_back() or sending.given_up is None:
-                on_cancelled(_report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled"))))
+                on_cancelled(
+                    _report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled")))
+                )
                 raise
             outcome = _ended(shipment, body, sending.given_up)
         finally:

@@ -1,7 +1,7 @@
 """Data files looked into before they are sent: in processes of their own, so that uploads go on meanwhile."""
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
-from bulk_upload.edge.validation.reading import CheckTask, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
 from bulk_upload.edge.validation.workers import (
     CheckRequest,
     FileMoved,
@@ -21,6 +21,7 @@ __all__ = [
     "Quarantined",
     "WorkerLost",
     "Workers",
+    "check_content",
     "check_file",
     "usable_processors",
 ]

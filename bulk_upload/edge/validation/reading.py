@@ -45,18 +45,38 @@ def check_file(
     file cannot be read.
     """
     kind = task.purpose.format_of(task.path)
-    findings = Findings()
-    if not task.purpose.expects(task.path) and task.purpose.schema.fields:
-        suffix = suffix_of(task.path) or "no suffix"
-        usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
-        found = f"files for {task.purpose.name} usually end in {usual}, this one has {suffix}"
-        _add(findings, task, Complaint("unusual-suffix", found))
+    findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
         return _merged(findings, _check_lines(descriptor, task, on_bytes))
     byte_count = os.fstat(descriptor).st_size
     for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
         _add(findings, task, complaint)
     return findings.report(line_count=0, byte_count=byte_count)
+
+
+def check_content(content: bytes, task: CheckTask) -> FileReport:
+    """Check a file that was read whole, and return what was found. Not for Parquet."""
+    kind = task.purpose.format_of(task.path)
+    findings = _about_the_name(task)
+    if kind is Format.JSON_LINES:
+        checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+        checker.feed(content)
+        checker.finish()
+        return _merged(findings, checker.report())
+    complaint = _document_complaint(content[:HEAD_BYTES], kind, task) if content else _no_content(kind)
+    if complaint is not None:
+        _add(findings, task, complaint)
+    return findings.report(line_count=0, byte_count=len(content))
+
+
+def _about_the_name(task: CheckTask) -> Findings:
+    findings = Findings()
+    if not task.purpose.expects(task.path) and task.purpose.schema.fields:
+        suffix = suffix_of(task.path) or "no suffix"
+        usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
+        found = f"files for {task.purpose.name} usually end in {usual}, this one has {suffix}"
+        _add(findings, task, Complaint("unusual-suffix", found))
+    return findings
 
 
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
@@ -77,14 +97,21 @@ def _whole_file_complaints(
     descriptor: int, byte_count: int, kind: Format, task: CheckTask
 ) -> list[Complaint]:
     if not byte_count:
-        # The service may take an empty document; of examples to learn from there must be one.
-        rule = "empty-document" if kind is Format.DOCUMENT else "empty-file"
-        return [Complaint(rule, "the file is empty")]
+        return [_no_content(kind)]
     head = os.pread(descriptor, HEAD_BYTES, 0)
     if kind is Format.PARQUET:
         return _parquet(descriptor, head, byte_count, task)
-    complaint = torch_complaint(head) if kind is Format.TORCH else document_complaint(task.path, head)
+    complaint = _document_complaint(head, kind, task)
     return [] if complaint is None else [complaint]
+
+
+def _document_complaint(head: bytes, kind: Format, task: CheckTask) -> Complaint | None:
+    return torch_complaint(head) if kind is Format.TORCH else document_complaint(task.path, head)
+
+
+def _no_content(kind: Format) -> Complaint:
+    # The service may take an empty document; of examples to learn from there must be one.
+    return Complaint("empty-document" if kind is Format.DOCUMENT else "empty-file", "the file is empty")
 
 
 def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> list[Complaint]:
@@ -111,6 +138,8 @@ def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
 
 
 def _merged(first: Findings, then: FileReport) -> FileReport:
+    if not first.kept:
+        return then
     return FileReport(
         findings=(*first.kept, *then.findings),
         counts={**first.counts, **then.counts},

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES, Format, Purpose
-from bulk_upload.edge.validation import CheckTask, check_file
+from bulk_upload.edge.validation import CheckTask, check_content, check_file
 
 CHAT, *_, PRETRAIN, ALIGNMENT = PURPOSES.values()
 KNOWN = tuple(PURPOSES.values())
@@ -191,3 +191,26 @@ def test_any_bytes_do_whatever_the_name(
 ) -> None:
     """No content makes a check fail, whatever the name promises."""
     look(write(tmp_path, name, head + rest + head), purpose)
+
+
+_PIECES = st.sampled_from(
+    [
+        b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}',
+        b'{"text": "a"}', b"\n", b"\r\n", b"{", b"[", b"%PDF-1.4", b"PK\x03\x04", b"\x00", b"\xff", b"{\\rtf", b"x" * 600,
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(_PIECES, max_size=12),
+    suffix=st.sampled_from([".jsonl", ".txt", ".pdf", ".json", ".pt", ".docx", ""]),
+    purpose=st.sampled_from(KNOWN),
+)
+def test_a_content_in_memory_is_judged_as_the_file_is(
+    tmp_path: Path, pieces: list[bytes], suffix: str, purpose: Purpose
+) -> None:
+    """A small file that was read to be sent has the same findings as one that is opened to be looked into."""
+    path = write(tmp_path, f"a{suffix}", b"".join(pieces))
+    task = CheckTask(path=path.name, purpose=purpose, known=KNOWN)
+    assert check_content(path.read_bytes(), task) == look(path, purpose)

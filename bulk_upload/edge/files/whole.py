@@ -1,0 +1,44 @@
+"""A small file read in one piece, with as few calls as can prove that it did not move meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
+from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
+
+if TYPE_CHECKING:
+    from bulk_upload.core.source import Look
+
+
+def read_whole(
+    descriptor: int, path: str, *, bytes_max: int, hashing: bool = True, look: Look | None = None
+) -> LoadedFile | SourceGrew:
+    """Read an open file from its beginning to its end; SourceGrew where it is larger than `bytes_max`.
+
+    Raises OSError, and SourceError when the file moved meanwhile.
+    """
+    opened_as = os.fstat(descriptor)
+    if opened_as.st_size > bytes_max:
+        return SourceGrew(fingerprint_of(opened_as))
+    content = read_exactly(descriptor, opened_as.st_size)
+    prove_unchanged(descriptor, path, opened_as)
+    return LoadedFile(
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest() if hashing else None,
+        fingerprint=fingerprint_of(opened_as),
+        report=None if look is None else look(content),
+    )
+
+
+def read_exactly(descriptor: int, byte_count: int) -> bytes:
+    """Read so many bytes. Raises OSError, and SourceError when there are fewer."""
+    content = os.read(descriptor, byte_count)
+    while len(content) < byte_count:
+        piece = os.read(descriptor, byte_count - len(content))
+        if not piece:
+            raise SourceError("the file became shorter while it was sent")
+        content += piece
+    return content
