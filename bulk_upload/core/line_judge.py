@@ -34,6 +34,7 @@ class LineJudge:
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
         self._decode = _pass_none if thorough else self._reader.strict
+        self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
 
     def complaints(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with one line, its end included or not."""
@@ -60,6 +61,19 @@ class LineJudge:
             if decode is self._reader.strict and not any(map(is_error, complaints)):
                 # Good, and yet not passed: it has other keys, as the rest of the file will have.
                 decode = self._decode = self._decode_lenient
+
+    def passes_alone(self, line: bytes) -> bool:
+        """Whether a line is right and has exactly what the schema needs: no purpose that needs more looks like it."""
+        if not (self._needs_all and self._schema.fields):
+            return False
+        try:
+            row = self._reader.strict(line)
+        except NOT_PASSED:
+            return False
+        return all(
+            (roles := tuple(map(role_of, one.messages_of(row)))) in one.usual or one.are_usual(roles)
+            for one in self._reader.turns
+        )
 
     def examine(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with one line, the exact way."""

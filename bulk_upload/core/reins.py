@@ -56,6 +56,7 @@ class Reins:
         learned: Learned | None = None,
     ) -> None:
         self._caps = caps
+        self._in_flight_max = caps.in_flight_max
         self._controller = controller or controller_for(caps, learned=learned)
         self._first_learned = learned
         self._learned: Learned | None = None
@@ -78,7 +79,7 @@ class Reins:
     @property
     def limit(self) -> int:
         """How many requests may be unanswered."""
-        return min(self._controller.limit, self._caps.in_flight_max)
+        return min(self._controller.limit, self._in_flight_max)
 
     @property
     def rate_per_s(self) -> float | None:
@@ -103,6 +104,7 @@ class Reins:
     def change(self, now: float, caps: Caps) -> None:
         """Let other caps hold from now on."""
         before, self._caps = self._caps, caps
+        self._in_flight_max = caps.in_flight_max
         if caps.concurrency != before.concurrency:
             self._learned = self.learned
             self._former.append(self._controller)

@@ -67,6 +67,8 @@ class RetryBudget:
 
     def earn(self) -> RetryBudget:
         """Return the budget after one accepted entry."""
+        if self.tokens >= self.tokens_max:
+            return self
         return replace(self, tokens=min(self.tokens_max, self.tokens + self.earned_per_success))
 
     def spend(self) -> RetryBudget:

@@ -174,6 +174,10 @@ class Checker:
                 self._add_all(self._judge.examine(line), lines, index, first_no)
                 continue
             self._is_empty = False
+            if self._held is None and self._judge.passes_alone(line):
+                # Nearly all files begin so: nothing is to be said, of this line and of the file by it.
+                self._opening = False
+                return index + 1
             parsed = self._judge.parse(line)
             if self._held is not None:
                 self._opening = False

@@ -71,17 +71,20 @@ class Checking:
         """Return what looks at a file's content when it is read to be sent, where that is enough."""
         if self._validator is None or not _is_small(passage.work):
             return None
-        entry = passage.work.entry
-        return self._validator.look(Wanted(entry.path, entry.purpose), passage.source.size)
+        wanted = Wanted(passage.work.entry.path, passage.work.entry.purpose)
+        if not self._validator.looks_when_read(wanted, passage.source.size):
+            return None
+        return self._validator.look(wanted)
 
     async def admits(self, passage: Passage, file: LoadedFile) -> bool:
         """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
-        work = passage.work
-        verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
-        if not await self._admits(work, passage.entry_id, verdict):
-            return False
+        if file.report.counts:
+            work = passage.work
+            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
+            if not await self._admits(work, passage.entry_id, verdict):
+                return False
         passage.source = passage.checked = file.fingerprint
         return True
 
@@ -244,7 +247,7 @@ def _is_small(work: StagedEntry) -> bool:
 def _is_looked_at_when_read(validator: Validating, work: StagedEntry) -> bool:
     if work.source is None or not _is_small(work):
         return False
-    return validator.look(Wanted(work.entry.path, work.entry.purpose), work.source.size) is not None
+    return validator.looks_when_read(Wanted(work.entry.path, work.entry.purpose), work.source.size)
 
 
 def _entry_id(work: StagedEntry) -> int:

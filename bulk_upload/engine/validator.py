@@ -52,8 +52,11 @@ class Validating(Protocol):
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
 
-    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
-        """Return what looks at the content of a file, read whole by somebody else; None where that will not do."""
+    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
+
+    def look(self, wanted: Wanted) -> Look:
+        """Return what looks at the content of such a file."""
 
     async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
         """Look into files; one that cannot be looked into has its error in its place."""
@@ -101,10 +104,13 @@ class FileValidator:
             path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
         )
 
-    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
-        """Return what looks at the content of a file, read whole by somebody else; None where that will not do."""
-        task = self.task(*wanted)
-        return partial(check_content, task=task) if self._workers.is_small(task, byte_count) else None
+    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
+        return self._workers.is_small(self._purpose(wanted.purpose), wanted.path, byte_count)
+
+    def look(self, wanted: Wanted) -> Look:
+        """Return what looks at the content of such a file."""
+        return partial(check_content, task=self.task(*wanted))
 
     async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
         """Look into files as they are now; one that cannot be looked into has its error in its place.

@@ -54,12 +54,11 @@ class Meddling(FakeValidator):
         self._meddle = meddle
         self._times = times
 
-    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
+    def look(self, wanted: Wanted) -> Look:
         """Look, and meddle."""
-        look = super().look(wanted, byte_count)
+        look = super().look(wanted)
 
         def look_and_meddle(content: bytes) -> FileReport:
-            assert look is not None
             report = look(content)
             if len(self.looked) <= self._times:
                 self._meddle()

@@ -42,7 +42,11 @@ class FakeValidator:
         """Return what tells the rules for a purpose from others."""
         return f"{self.rules_now} {purpose}"
 
-    def look(self, wanted: Wanted, byte_count: int) -> Look | None:
+    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+        """Whether a look at the content will do: it always does here."""
+        return True
+
+    def look(self, wanted: Wanted) -> Look:
         """Return what looks at a content that somebody else reads, in no time."""
 
         def look(content: bytes) -> FileReport:

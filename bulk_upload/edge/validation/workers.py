@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bulk_upload.core.file_report import FileReport
+    from bulk_upload.core.purposes import Purpose
     from bulk_upload.edge.validation.reading import CheckTask
 
 SMALL_BYTES_MAX = 256 * 1024
@@ -192,12 +193,12 @@ class Workers:
             worker.kill()
             worker.close()
 
-    def is_small(self, task: CheckTask, byte_count: int) -> bool:
+    def is_small(self, purpose: Purpose, path: str, byte_count: int) -> bool:
         """Whether a file is checked in this process.
 
         Parquet never is: what reads it takes much memory. Of documents only the beginning is read.
         """
-        kind = task.purpose.format_of(task.path)
+        kind = purpose.format_of(path)
         if kind is Format.JSON_LINES:
             return byte_count <= self._small_bytes_max
         return kind is not Format.PARQUET
@@ -228,7 +229,7 @@ class _Check:
         descriptor = request.open_file()
         try:
             before = os.fstat(descriptor)
-            if self._workers.is_small(request.task, before.st_size):
+            if self._workers.is_small(request.task.purpose, request.task.path, before.st_size):
                 report = check_file(descriptor, request.task, on_bytes=request.on_bytes)
             else:
                 report = self._in_process(descriptor, request)
