@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 UNRECORDED_PER_SLOT = 4
-"""How many answers may await the ledger for each slot. One would do for a disk that syncs in no time; with more, uploads
-go on while a slow one syncs. A process that dies leaves so many entries in doubt at most, beside those in flight."""
+UNRECORDED_MIN = 16
+"""How many answers may await the ledger: for each slot, and where there are few slots. One for each would do for a disk
+that syncs in no time; with more, uploads go on while it does, and many outcomes share a sync. A process that dies leaves
+so many entries in doubt at most, beside those in flight."""
 
 
 class Permits:
@@ -64,13 +66,13 @@ class Permits:
     @property
     def unrecorded_max(self) -> int:
         """How many answers may wait for the ledger before nothing new starts."""
-        return self.limit * UNRECORDED_PER_SLOT
+        return max(UNRECORDED_MIN, self.limit * UNRECORDED_PER_SLOT)
 
     @property
     def has_room(self) -> bool:
         """Whether there is a free slot, and no heap of answers before the ledger."""
         limit = self.limit
-        return self.in_flight < limit and self._unrecorded < limit * UNRECORDED_PER_SLOT
+        return self.in_flight < limit and self._unrecorded < max(UNRECORDED_MIN, limit * UNRECORDED_PER_SLOT)
 
     @property
     def reason(self) -> str:

@@ -193,8 +193,8 @@ async def test_a_waiter_cancelled_with_its_ticket_in_hand_gives_it_back() -> Non
 @on_virtual_time
 async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
     """With so many unrecorded answers for each slot nothing starts, until one of them is durable."""
-    permits = _permits(2)
-    for _ in range(2 * UNRECORDED_PER_SLOT):
+    permits = _permits(8)
+    for _ in range(8 * UNRECORDED_PER_SLOT):
         permits.answered(await _ticket(permits), TAKEN, 10)
     waiting = asyncio.create_task(permits.acquire())
     await asyncio.sleep(100)

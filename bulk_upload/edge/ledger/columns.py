@@ -66,6 +66,11 @@ def from_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def optional_text(text: str | None) -> str | None:
+    """Return text as SQLite can hold it, and none where there is none."""
+    return None if text is None else from_text(text)
+
+
 def from_exact_text(text: str) -> bytes:
     """Return text as bytes that `to_exact_text` turns into the same text again, whatever it is."""
     return text.encode("utf-8", "surrogatepass")

@@ -10,8 +10,14 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Ob
 from bulk_upload.core.reconcile import Doubt
 from bulk_upload.core.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
 from bulk_upload.core.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import orphans
-from bulk_upload.edge.ledger.columns import from_fingerprint, from_path, from_text, to_fingerprint
+from bulk_upload.edge.ledger import bulk, orphans
+from bulk_upload.edge.ledger.columns import (
+    from_fingerprint,
+    from_path,
+    from_text,
+    optional_text,
+    to_fingerprint,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -90,7 +96,7 @@ class LedgerStore:
                     from_path(entry.path),
                     from_text(entry.purpose),
                     None if entry.remote_name is None else from_path(entry.remote_name),
-                    _text(entry.vector_database_id),
+                    optional_text(entry.vector_database_id),
                     json.dumps(dict(entry.fields)),
                     now,
                 )
@@ -102,17 +108,29 @@ class LedgerStore:
         """Record attempts that are about to be made and return their ids, in order."""
         if intents:
             self._seem_alive(intents[-1].at_utc_s)
-        return [self._intend(intent) for intent in intents]
+        return bulk.intend(self.connection, intents, self.run_id)
 
     def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""
         cursor = self.connection.executemany(
             "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ?"
             " WHERE attempt_id = ? AND outcome IS NULL",
-            [(utc_text(utc_s), _text(reason), attempt_id) for attempt_id in attempt_ids],
+            [(utc_text(utc_s), optional_text(reason), attempt_id) for attempt_id in attempt_ids],
         )
         if attempt_ids:
             _require_changed(cursor, len(attempt_ids))
+
+    def conclude_all(self, overs: Sequence[AttemptOver]) -> list[Concluded]:
+        """Record how attempts ended, as `conclude` does one after another."""
+        concluded: list[Concluded] = []
+        for group in bulk.groups(overs):
+            together = None
+            if bulk.CAN_CONCLUDE and bulk.is_usual(group):
+                for over in group:
+                    self._seem_alive(over.at_utc_s)
+                together = bulk.conclude(self.connection, group)
+            concluded += map(self.conclude, group) if together is None else together
+        return concluded
 
     def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Concluded:
         """Record how an attempt ended. An id that some entry already owns makes the attempt doubtful instead.
@@ -143,7 +161,7 @@ class LedgerStore:
             (
                 state.value,
                 status_in(outcome),
-                _text(reason_in(outcome)),
+                optional_text(reason_in(outcome)),
                 settled,
                 receipt_id,
                 over.attempt_id,
@@ -157,7 +175,7 @@ class LedgerStore:
         """Record a state that no attempt of this run led to."""
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, reason = ?, settled_utc = ? WHERE entry_id = ?",
-            (state.value, _text(reason), utc_text(utc_s) if state.settled else None, entry_id),
+            (state.value, optional_text(reason), utc_text(utc_s) if state.settled else None, entry_id),
         )
         _require_changed(cursor)
 
@@ -165,7 +183,7 @@ class LedgerStore:
         """Record why an entry is still where it is."""
         _require_changed(
             self.connection.execute(
-                "UPDATE entries SET reason = ? WHERE entry_id = ?", (_text(reason), entry_id)
+                "UPDATE entries SET reason = ? WHERE entry_id = ?", (optional_text(reason), entry_id)
             )
         )
 
@@ -275,7 +293,7 @@ class LedgerStore:
         """Record who decided what about an entry."""
         self.connection.execute(
             "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
-            (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), _text(decision)),
+            (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), optional_text(decision)),
         )
 
     def _unless_claimed(self, over: AttemptOver) -> Outcome:
@@ -313,22 +331,6 @@ class LedgerStore:
         # A clock that was set back must not make a fresh crash look old.
         return utc_text(utc_s if last_alive_s is None else min(utc_s, last_alive_s + ALIVE_EVERY_S))
 
-    def _intend(self, intent: Intent) -> int:
-        cursor = self.connection.execute(
-            "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                intent.entry_id,
-                self.run_id,
-                intent.attempt_no,
-                intent.sent_name,
-                *from_fingerprint(intent.fingerprint),
-                utc_text(intent.at_utc_s),
-                intent.sha256,
-            ),
-        )
-        return cursor.lastrowid or 0
-
     def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
@@ -338,9 +340,9 @@ class LedgerStore:
                 utc_text(over.at_utc_s),
                 status_in(outcome),
                 outcome.answered if isinstance(outcome, InDoubt) else None,
-                _text(reason_in(outcome)),
-                _text(getattr(outcome, "request_id", None)),
-                _text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
+                optional_text(reason_in(outcome)),
+                optional_text(getattr(outcome, "request_id", None)),
+                optional_text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
                 over.attempt_id,
@@ -370,7 +372,7 @@ class LedgerStore:
             " obtained, size_confirmed, server_created_at, settled_utc)"
             " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
-            (file.file_id, obtained.value, size_confirmed, _text(file.created_at), now, attempt_id),
+            (file.file_id, obtained.value, size_confirmed, optional_text(file.created_at), now, attempt_id),
         )
         return cursor.lastrowid or 0
 
@@ -378,14 +380,10 @@ class LedgerStore:
         cursor = self.connection.execute(
             "UPDATE attempts SET resolution = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome = 'in_doubt' AND resolution IS NULL",
-            (_text(resolution), doubt.attempt_id, doubt.entry_id),
+            (optional_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
         _require_changed(cursor)
         self.decide(doubt.entry_id, resolution, decided_by=decided_by, utc_s=utc_s)
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else from_text(text)
 
 
 def _require_changed(cursor: sqlite3.Cursor, row_count: int = 1) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import sqlite3
 import threading
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEPS_PER_COMMIT_MAX = 512
+
+LINGER_S = 0.01
+"""How long outcomes wait for more of them: a commit of many costs little more than one of a single record, and no upload
+waits for an outcome to be recorded. As soon as a step comes that somebody waits for, all of them are written."""
 
 
 class _Step:
@@ -45,6 +50,27 @@ class _Step:
             self.future.set_result(self.result)
 
 
+class _Conclusion:
+    """The end of an attempt, and who hears of it once it is durable."""
+
+    __slots__ = ("error", "over", "reopen", "result", "then")
+
+    def __init__(
+        self, over: AttemptOver, reopen: Collection[int], then: Callable[[Concluded | LedgerUnusable], None]
+    ) -> None:
+        self.over = over
+        self.reopen = reopen
+        self.then = then
+        self.result: Concluded | None = None
+        self.error: LedgerUnusable | None = None
+
+    def answer(self) -> None:
+        """Tell whoever waits. Runs on the event loop."""
+        told = self.error or self.result
+        if told is not None:
+            self.then(told)
+
+
 class LedgerWriter:
     """Runs steps on the ledger in the order they were submitted, grouped into durable commits.
 
@@ -64,7 +90,8 @@ class LedgerWriter:
         self._on_end = on_end
         self._files = FilesInPlace(path)
         self._loop = asyncio.get_running_loop()
-        self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._steps: queue.SimpleQueue[_Step | _Conclusion | None] = queue.SimpleQueue()
+        self._awaited = threading.Event()
         self._failure: LedgerUnusable | None = None
         self._closing = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -81,12 +108,10 @@ class LedgerWriter:
 
         A caller that is cancelled meanwhile does not take its step back.
         """
-        if self._failure is not None:
-            raise _again(self._failure)
-        if self._closing:
-            raise LedgerUnusable("the ledger is closed")
+        self._require_open()
         future: asyncio.Future[T] = self._loop.create_future()
         self._steps.put(_Step(act, future))
+        self._awaited.set()
         return await future
 
     def conclude(
@@ -96,28 +121,28 @@ class LedgerWriter:
         *,
         reopen: Collection[int] = (),
     ) -> None:
-        """Record how an attempt ended; `then` is called on the event loop once that is durable, or cannot be.
+        """Record how an attempt ended, as `LedgerStore.conclude` does.
 
-        Raises LedgerUnusable where it is known at once that it cannot.
+        `then` is called on the event loop once that is durable, or cannot be. Raises LedgerUnusable where it is known
+        at once that it cannot.
         """
-        if self._failure is not None:
-            raise _again(self._failure)
-        future = self._loop.create_future()
-
-        def tell(done: asyncio.Future[Any]) -> None:
-            error = done.exception()
-            then(error if isinstance(error, LedgerUnusable) else done.result())
-
-        future.add_done_callback(tell)
-        self._steps.put(_Step(lambda store: store.conclude(over, reopen=reopen), future))
+        self._require_open()
+        self._steps.put(_Conclusion(over, reopen, then))
 
     async def close(self) -> None:
         """Write what is queued, close the file and end the thread, which goes on if this call is cancelled."""
         if not self._closing:
             self._closing = True
             self._steps.put(None)
+            self._awaited.set()
         await asyncio.shield(self._ended)
         self._thread.join()
+
+    def _require_open(self) -> None:
+        if self._failure is not None:
+            raise _again(self._failure)
+        if self._closing:
+            raise LedgerUnusable("the ledger is closed")
 
     def _work(self) -> None:
         last = False
@@ -131,20 +156,22 @@ class LedgerWriter:
         self._end()
         self._tell(_end_waiting, self._ended)
 
-    def _gather(self) -> tuple[list[_Step], bool]:
-        group: list[_Step] = []
+    def _gather(self) -> tuple[list[_Step | _Conclusion], bool]:
         step = self._steps.get()
-        while step is not None:
-            group.append(step)
-            if len(group) == STEPS_PER_COMMIT_MAX:
-                return group, False
-            try:
+        if isinstance(step, _Conclusion):
+            self._awaited.wait(LINGER_S)
+        # Cleared before the queue is emptied: whatever comes later sets it anew.
+        self._awaited.clear()
+        group: list[_Step | _Conclusion] = []
+        with suppress(queue.Empty):
+            while step is not None:
+                group.append(step)
+                if len(group) == STEPS_PER_COMMIT_MAX:
+                    break
                 step = self._steps.get_nowait()
-            except queue.Empty:
-                return group, False
-        return group, True
+        return group, step is None
 
-    def _commit(self, group: list[_Step]) -> None:
+    def _commit(self, group: list[_Step | _Conclusion]) -> None:
         if self._failure is None:
             try:
                 self._write(group)
@@ -161,18 +188,30 @@ class LedgerWriter:
             for step in group:
                 step.error = _again(self._failure)
 
-    def _write(self, group: list[_Step]) -> None:
+    def _write(self, group: list[_Step | _Conclusion]) -> None:
         connection = self._store.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for step in group:
-                step.result = step.act(self._store)
+            for together, steps in itertools.groupby(group, _is_one_of_many):
+                if together:
+                    self._conclude([step for step in steps if isinstance(step, _Conclusion)])
+                    continue
+                for step in steps:
+                    if isinstance(step, _Step):
+                        step.result = step.act(self._store)
+                    else:
+                        step.result = self._store.conclude(step.over, reopen=step.reopen)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         self._files.require()
+
+    def _conclude(self, steps: list[_Conclusion]) -> None:
+        results = self._store.conclude_all([step.over for step in steps])
+        for step, result in zip(steps, results, strict=True):
+            step.result = result
 
     def _end(self) -> None:
         connection = self._store.connection
@@ -193,9 +232,18 @@ class LedgerWriter:
         return True
 
 
-def _answer_all(group: list[_Step]) -> None:
+def _is_one_of_many(step: _Step | _Conclusion) -> bool:
+    return isinstance(step, _Conclusion) and not step.reopen
+
+
+def _answer_all(group: list[_Step | _Conclusion]) -> None:
     for step in group:
-        step.answer()
+        try:
+            step.answer()
+        except Exception as error:  # noqa: BLE001 - one who fails to listen must not keep the others from hearing
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "an outcome was recorded and could not be told", "exception": error}
+            )
 
 
 def _end_waiting(ended: asyncio.Future[None]) -> None:

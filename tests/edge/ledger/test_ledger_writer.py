@@ -13,8 +13,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from ledger_stage import JOB, START_S, entry, exported, files, opened, query
+from ledger_stage import (
+    JOB,
+    START_S,
+    accepted,
+    attempt_over,
+    entry,
+    exported,
+    files,
+    intent,
+    opened,
+    query,
+)
 
+from bulk_upload.core.model import Accepted, Outcome, Refused, Rejected
+from bulk_upload.core.records import Concluded
 from bulk_upload.edge.ledger import Ledger, LedgerReader, LedgerStore, LedgerWriter, open_ledger
 from bulk_upload.edge.ledger import writer as writer_module
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
@@ -352,3 +365,120 @@ async def test_a_thread_that_cannot_start_leaves_no_lock(
             open_ledger(os.fspath(tmp_path / "a"), JOB, version="1", moved_root=False, utc_s=START_S)
     async with opened(tmp_path / "a"):
         pass
+
+
+async def test_outcomes_are_told_once_they_are_durable_and_in_order(tmp_path: Path) -> None:
+    """Whoever hears of an outcome can see it in the file; what was submitted first is recorded and told first."""
+    told: list[tuple[str, int]] = []
+    async with opened(tmp_path / "a") as ledger:
+        count = 150
+        await ledger.writer.run(
+            lambda store: store.register([entry(f"f{n}") for n in range(count)], utc_s=START_S)
+        )
+        ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(count)]))
+        done = asyncio.Event()
+
+        def hear(one: Concluded | LedgerUnusable) -> None:
+            assert isinstance(one, Concluded)
+            assert isinstance(one.outcome, Accepted)
+            file_id = one.outcome.file_id
+            ((visible,),) = query(
+                tmp_path / "a", f"SELECT count(*) FROM receipts WHERE file_id = '{file_id}'"
+            )
+            told.append((file_id, visible))
+            if len(told) == count:
+                done.set()
+
+        for n in range(count):
+            if n == 100:
+                everyone = [f"id-{one}" for one in range(count)]
+                seen = await ledger.writer.run(lambda store: store.claimed(everyone))
+                assert seen == set(everyone[:100])
+            ledger.writer.conclude(attempt_over(ids[n], n + 1, accepted(f"id-{n}")), hear)
+        await asyncio.wait_for(done.wait(), 20)
+    assert told == [(f"id-{n}", 1) for n in range(count)]
+
+
+async def test_an_outcome_that_reopens_others_keeps_its_turn(tmp_path: Path) -> None:
+    """Outcomes before and after one that opens rejected entries again are recorded around it, in order."""
+    heard: list[str] = []
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(
+            lambda store: store.register([entry(f"f{n}") for n in range(3)], utc_s=START_S)
+        )
+        ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(3)]))
+        outcomes: list[Outcome] = [
+            Rejected(http_status=404, reason="no"),
+            Refused(http_status=404, reason="no"),
+            accepted("id"),
+        ]
+        done = asyncio.Event()
+
+        def hear(one: Concluded | LedgerUnusable) -> None:
+            assert isinstance(one, Concluded)
+            heard.append(one.state.value)
+            if len(heard) == 3:
+                done.set()
+
+        for n, outcome in enumerate(outcomes):
+            ledger.writer.conclude(attempt_over(ids[n], n + 1, outcome), hear, reopen=(1,) if n == 1 else ())
+        await asyncio.wait_for(done.wait(), 20)
+    assert heard == ["rejected", "pending", "accepted"]
+    assert [row.status for row in exported(tmp_path / "a")] == ["pending", "pending", "accepted"]
+
+
+async def test_a_failure_is_told_to_everybody_who_waits_for_an_outcome(tmp_path: Path) -> None:
+    """A ledger that cannot record says so to each, and takes nothing more."""
+    heard: list[Concluded | LedgerUnusable] = []
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(lambda store: store.register([entry("f")], utc_s=START_S))
+        (attempt_id,) = await ledger.writer.run(lambda store: store.intend([intent(1)]))
+        done = asyncio.Event()
+
+        def last(one: Concluded | LedgerUnusable) -> None:
+            heard.append(one)
+            done.set()
+
+        ledger.writer.conclude(attempt_over(attempt_id + 7, 1, accepted("id")), heard.append)
+        ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("id-2")), last)
+        await asyncio.wait_for(done.wait(), 20)
+        with pytest.raises(LedgerUnusable):
+            ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("id-3")), heard.append)
+    assert [type(one) for one in heard] == [LedgerUnusable, LedgerUnusable]
+    assert [row.status for row in exported(tmp_path / "a")] == ["in_doubt"]
+
+
+async def test_one_who_fails_to_listen_keeps_nobody_from_hearing(tmp_path: Path) -> None:
+    """An exception in one listener is the loop's to report; the others hear all the same."""
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(lambda store: store.register([entry("f"), entry("g")], utc_s=START_S))
+        ids = await ledger.writer.run(lambda store: store.intend([intent(1), intent(2)]))
+        done = asyncio.Event()
+
+        def fails(_: object) -> None:
+            raise KeyError("a listener's bug")
+
+        ledger.writer.conclude(attempt_over(ids[0], 1, accepted("id-1")), fails)
+        ledger.writer.conclude(attempt_over(ids[1], 2, accepted("id-2")), lambda _: done.set())
+        await asyncio.wait_for(done.wait(), 20)
+    assert reported == ["an outcome was recorded and could not be told"]
+
+
+async def test_a_step_that_somebody_waits_for_is_not_kept_waiting_by_outcomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcomes linger for company; a step that comes meanwhile is written at once, and they with it."""
+    monkeypatch.setattr(writer_module, "LINGER_S", 60.0)
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(lambda store: store.register([entry("f")], utc_s=START_S))
+        (attempt_id,) = await ledger.writer.run(lambda store: store.intend([intent(1)]))
+        heard: list[object] = []
+        ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("id")), heard.append)
+        await asyncio.sleep(0.05)
+        assert heard == []
+        assert await ledger.writer.run(lambda store: store.claimed(["id"])) == {"id"}
+        assert len(heard) == 1
+        ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("late")), heard.append)
+    assert isinstance(heard[-1], LedgerUnusable)
