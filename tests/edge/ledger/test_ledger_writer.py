@@ -389,9 +389,9 @@ async def test_outcomes_are_told_once_they_are_durable_and_in_order(tmp_path: Pa
             if len(told) == count:
                 done.set()
 
+        everyone = [f"id-{n}" for n in range(count)]
         for n in range(count):
             if n == 100:
-                everyone = [f"id-{one}" for one in range(count)]
                 seen = await ledger.writer.run(lambda store: store.claimed(everyone))
                 assert seen == set(everyone[:100])
             ledger.writer.conclude(attempt_over(ids[n], n + 1, accepted(f"id-{n}")), hear)
