@@ -36,6 +36,8 @@ def cost_of(
 ) -> Cost:
     """Run a command and return its cost; its output goes nowhere, or to a terminal that nobody looks at."""
     environment = {**os.environ, **(environment or {})}
+    # Everybody is measured as installed: pip compiles what it installs, a checkout compiles itself on its first run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if terminal:
         return _cost_on_a_terminal(command, environment)
     with tempfile.TemporaryFile() as errors:

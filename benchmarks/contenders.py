@@ -132,8 +132,9 @@ def _limit(scene: Scene) -> list[str]:
 
 
 CONTENDERS: dict[str, Contender] = {
-    OURS: _ours("bulk-upload"),
-    "ours-no-hash": _ours("bulk-upload --hash off", "--hash", "off"),
+    OURS: _ours("bulk-upload --validate off", "--validate", "off"),
+    "ours-validating": _ours("bulk-upload, which also validates"),
+    "ours-no-hash": _ours("bulk-upload --validate off --hash off", "--validate", "off", "--hash", "off"),
     "ours-default": _ours("bulk-upload, its own concurrency", fixed=False),
     "F": _peer("aiohttp, FormData", "aiohttp_form.py", tls=True),
     "S": _peer("seekrai, loop", "seekrai_loop.py", tls=False),

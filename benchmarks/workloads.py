@@ -13,10 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IN_FLIGHT = 16
-_EVERYBODY = (OURS, "ours-no-hash", "ours-default", "F", "S", "T", "O", "httpx", "requests", "C", "L")
+_EVERYBODY = (
+    OURS,
+    "ours-validating",
+    "ours-no-hash",
+    "ours-default",
+    "F",
+    "S",
+    "T",
+    "O",
+    "httpx",
+    "requests",
+    "C",
+    "L",
+)
 # openai and httpx read whole files: of two GiB each, too much for many a machine.
-_STREAMING = (OURS, "ours-no-hash", "F", "S", "T", "C", "L")
-_OVER_TLS = (OURS, "ours-no-hash", "F", "httpx", "requests", "C")
+_STREAMING = (OURS, "ours-validating", "ours-no-hash", "F", "S", "T", "C", "L")
+_OVER_TLS = (OURS, "ours-validating", "ours-no-hash", "F", "httpx", "requests", "C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,6 +179,7 @@ def run(manifest: str, **options: Any) -> int:
     import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
     from bulk_upload.cli.running import RunRequest, run_and_report  # noqa: PLC0415
+    from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
     log = LogRequest(
         form=options["log_format"],
@@ -227,4 +228,5 @@ def run(manifest: str, **options: Any) -> int:
         command=shlex.join(["bulk-upload", *without_retry(sys.argv[1:])]),
     )
     raise_descriptor_limit()
+    share_one_arena()
     return anyio.run(run_and_report, request)
