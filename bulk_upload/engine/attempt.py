@@ -82,7 +82,8 @@ class _Request:
 
 
 class Resized(Exception):
-    """The file no longer has the size it was planned with, or is not the one that was found good: nothing was sent.
+    """The file no longer has the size it was planned with, or is not the one that was found good or intended: nothing was
+    sent.
 
     Its twins must be looked at anew, and its content.
     """
@@ -115,33 +116,50 @@ class Attempter:
     async def attempt_ahead(
         self, passage: Passage, then: Callable[[AttemptResult | LedgerUnusable], None]
     ) -> Outcome | None:
-        """Make the first attempt of an entry whose file was read and whose intent was recorded ahead.
+        """Make the first attempt of an entry whose intent was recorded ahead; a small file was read then, too.
 
         Returns the outcome as soon as there is one: the slot is another's from then on. `then` hears later how it was
-        recorded. None when the run drains before the request began; `then` hears nothing. Raises LedgerUnusable.
+        recorded. None when the run drains before the request began; `then` hears nothing. Raises SourceError, Resized
+        when the file is not what was intended: nothing was sent; and LedgerUnusable.
         """
         permits = self._parts.permits
         ticket = None
+        local_limit = False
         try:
             ticket = permits.try_acquire() or await permits.acquire()
             if ticket is None:
                 return None
-            if permits.pause_since_s(ticket) > 0:
-                await self._outlast_pause(ticket)
-            if self._parts.drain.begun:
-                return None
-            source, passage.loaded = passage.loaded, None
-            if source is None:
-                raise AssertionError("nothing was read ahead")
-            request = self._begin(passage, source)
+            async with AsyncExitStack() as opened:
+                source = await self._intended_source(passage, opened)
+                if source is not None and permits.pause_since_s(ticket) > 0:
+                    await self._outlast_pause(ticket)
+                if source is None or self._parts.drain.begun:
+                    return None
+                request = self._begin(passage, source)
+                report = await self._send(passage, ticket, source, request)
+        except SourceError as error:
+            local_limit = error.local_limit
+            raise
         finally:
             if passage.attempt_id is not None:
                 if ticket is not None:
-                    permits.cancel(ticket)
+                    permits.cancel(ticket, local_limit=local_limit)
                 await self._give_back(passage)
-        report = await self._send(passage, ticket, source, request)
+        # The file is closed by now: its place may be another's as soon as the slot is.
         self._conclude(passage, ticket, request, report, then)
         return report.outcome
+
+    async def _intended_source(self, passage: Passage, opened: AsyncExitStack) -> Source | None:
+        """Return what was read ahead, or open the file that was intended; None when the run drains meanwhile."""
+        loaded, passage.loaded = passage.loaded, None
+        if loaded is not None:
+            return loaded
+        source: Source | None = None
+        with self._parts.drain.cut():
+            source = await opened.enter_async_context(self._opened(passage))
+        if source is not None and source.fingerprint != passage.source:
+            raise Resized(source.fingerprint)
+        return source
 
     async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
         """Make a ticket a request, or give it back."""

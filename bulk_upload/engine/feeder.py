@@ -1,4 +1,4 @@
-"""Starts entries as slots come free; small files are read, and their intents recorded, a batch ahead.
+"""Starts entries as slots come free; intents are recorded, and small files read, a batch ahead.
 
 What was made ready ahead goes to the senders, everything else gets a task of its own.
 """
@@ -23,7 +23,7 @@ from bulk_upload.engine.twins import TwinKey
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+BATCH_LARGE_MAX = 16
+"""Fewer large files than small ones are intended ahead: after a crash nobody knows of an intent whether it was acted on."""
+
 PARKED_MIN = 256
 """More than two batches: fewer could all be waiting for a look-alike that was read ahead and has no room to start."""
 
@@ -118,10 +121,10 @@ class Feeder:
     ) -> None:
         async with send:
             async for page in pages:
-                for start in range(0, len(page), BATCH_ENTRIES_MAX):
+                for works in _batches(page):
                     if self._parts.drain.begun:
                         return
-                    await send.send(await self._batch(page[start : start + BATCH_ENTRIES_MAX]))
+                    await send.send(await self._batch(works))
 
     def _checked(
         self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup
@@ -144,10 +147,12 @@ class Feeder:
     async def _batch(self, works: list[StagedEntry]) -> list[Passage]:
         batch = list(map(_passage, works))
         ahead: list[_Ahead] = []
+        large: list[Passage] = []
         bytes_left = BATCH_BYTES_MAX
         for passage in batch:
             size = passage.source.size
-            if passage.work.step is Step.COMPARE or size > SMALL_FILE_BYTES_MAX or size > bytes_left:
+            is_small = size <= SMALL_FILE_BYTES_MAX
+            if passage.work.step is Step.COMPARE or (is_small and size > bytes_left):
                 continue
             look = None
             if not self._checking.may_send(passage):
@@ -156,24 +161,28 @@ class Feeder:
                     # What has no certain content yet has no intent either.
                     continue
             key = TwinKey(passage.work.sent_name, size, passage.work.entry.purpose)
-            if self._parts.twins.try_hold(key):
+            if not self._parts.twins.try_hold(key):
+                continue
+            if is_small:
                 bytes_left -= size
                 ahead.append(_Ahead(passage, key, look))
-        ended = await self._read_ahead(ahead)
+            else:
+                large.append(passage)
+        meant, ended = await self._read_ahead(ahead)
+        await self._intend([*meant, *large])
         return [passage for passage in batch if passage.entry_id not in ended]
 
-    async def _read_ahead(self, ahead: list[_Ahead]) -> set[int]:
-        """Read files, look at them and record intents; return the entries that ended because of what was seen."""
+    async def _read_ahead(self, ahead: list[_Ahead]) -> tuple[list[Passage], set[int]]:
+        """Read files and look at them; return what is to be sent, and which entries ended because of what was seen."""
+        meant: list[Passage] = []
         ended: set[int] = set()
         loaded: list[LoadedFile | SourceError] = []
-        with self._parts.drain.cut():
-            paths = [one.passage.work.entry.path for one in ahead]
-            loaded = await self._parts.reader.load(paths, [one.look for one in ahead])
+        if ahead:
+            with self._parts.drain.cut():
+                paths = [one.passage.work.entry.path for one in ahead]
+                loaded = await self._parts.reader.load(paths, [one.look for one in ahead])
         if self._parts.drain.begun:
-            return ended
-        intents: list[Intent] = []
-        meant: list[Passage] = []
-        now = self._parts.clock.utc_s()
+            return meant, ended
         for (passage, key, _), file in zip(ahead, loaded, strict=True):
             if not isinstance(file, LoadedFile) or not _is_meant(file, passage):
                 # The attempt meets the same trouble again and says what it is.
@@ -185,24 +194,30 @@ class Feeder:
                 continue
             passage.loaded = file
             meant.append(passage)
-            intents.append(
-                Intent(
-                    entry_id=passage.entry_id,
-                    attempt_no=1,
-                    sent_name=passage.work.sent_name,
-                    fingerprint=file.fingerprint,
-                    at_utc_s=now,
-                    sha256=file.sha256,
-                )
+        return meant, ended
+
+    async def _intend(self, meant: list[Passage]) -> None:
+        """Record that attempts are about to be made."""
+        if not meant or self._parts.drain.begun:
+            return
+        now = self._parts.clock.utc_s()
+        intents = [
+            Intent(
+                entry_id=passage.entry_id,
+                attempt_no=1,
+                sent_name=passage.work.sent_name,
+                fingerprint=passage.source if passage.loaded is None else passage.loaded.fingerprint,
+                at_utc_s=now,
+                sha256=None if passage.loaded is None else passage.loaded.sha256,
             )
-        if intents:
-            # Shielded: an intent whose id nobody knows could not be withdrawn.
-            with anyio.CancelScope(shield=True):
-                attempt_ids = await self._parts.ledger.run(lambda store: store.intend(intents))
-                for passage, attempt_id in zip(meant, attempt_ids, strict=True):
-                    passage.attempt_id = attempt_id
-                    self._intended[attempt_id] = passage
-        return ended
+            for passage in meant
+        ]
+        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        with anyio.CancelScope(shield=True):
+            attempt_ids = await self._parts.ledger.run(lambda store: store.intend(intents))
+            for passage, attempt_id in zip(meant, attempt_ids, strict=True):
+                passage.attempt_id = attempt_id
+                self._intended[attempt_id] = passage
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""
@@ -235,6 +250,21 @@ class Feeder:
 
     def _nothing_is_ready(self) -> bool:
         return not self._senders.ready_count
+
+
+def _batches(page: list[StagedEntry]) -> Iterator[list[StagedEntry]]:
+    """Yield entries in order, so many and with so many large files as are made ready at once."""
+    batch: list[StagedEntry] = []
+    large_count = 0
+    for work in page:
+        is_large = work.source is not None and work.source.size > SMALL_FILE_BYTES_MAX
+        if len(batch) == BATCH_ENTRIES_MAX or (is_large and large_count == BATCH_LARGE_MAX):
+            yield batch
+            batch, large_count = [], 0
+        batch.append(work)
+        large_count += is_large
+    if batch:
+        yield batch
 
 
 def _is_meant(file: LoadedFile, passage: Passage) -> bool:

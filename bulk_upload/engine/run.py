@@ -138,6 +138,7 @@ class Run:
             self._parking,
             attempter=attempter,
             carrier=self._carrier,
+            carry=self._carry_held,
             carry_on=self._carry_on,
             on_failure=self._on_ledger_failure,
         )
@@ -243,6 +244,10 @@ class Run:
     async def _carry(self, passage: Passage) -> None:
         with self._parking.life():
             await self._guarded(self._carrier.carry(passage))
+
+    async def _carry_held(self, passage: Passage) -> None:
+        with self._parking.life():
+            await self._guarded(self._carrier.carry(passage, holds_twin_key=True))
 
     async def _carry_on(self, passage: Passage, first: AttemptResult) -> None:
         with self._parking.life():

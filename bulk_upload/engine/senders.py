@@ -12,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.model import Accepted
+from bulk_upload.core.source import SourceError
+from bulk_upload.engine.attempt import Resized
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 
 
 class Senders:
-    """Makes the first attempts of entries whose file was read and whose intent was recorded ahead, in order.
+    """Makes the first attempts of entries whose intent was recorded ahead, in order.
 
     Args:
         attempter: makes the attempts.
         carrier: ends what was accepted.
-        carry_on: carries any other entry on, in a task of its own.
+        carry: carries an entry, whose file is not what was intended, from the beginning, in a task of its own.
+        carry_on: carries on an entry that was not accepted, likewise.
         on_failure: hears that the ledger cannot record.
     """
 
@@ -42,6 +45,7 @@ class Senders:
         *,
         attempter: Attempter,
         carrier: Carrier,
+        carry: Callable[[Passage], Coroutine[Any, Any, None]],
         carry_on: Callable[[Passage, AttemptResult], Coroutine[Any, Any, None]],
         on_failure: Callable[[LedgerUnusable], None],
     ) -> None:
@@ -49,6 +53,7 @@ class Senders:
         self._parking = parking
         self._attempter = attempter
         self._carrier = carrier
+        self._carry = carry
         self._carry_on = carry_on
         self._on_failure = on_failure
         self._ready: deque[Passage] = deque()
@@ -121,6 +126,11 @@ class Senders:
             self._carrier.give_up(passage)
             self._on_failure(error)
             return
+        except (SourceError, Resized):
+            # It meets the same trouble again there, and says what it is.
+            if self._tasks is not None:
+                self._tasks.start_soon(self._carry, passage)
+            return
         except BaseException:
             self._carrier.give_up(passage)
             raise
@@ -139,7 +149,7 @@ class Senders:
             self._carrier.give_up(passage)
             self._on_failure(result)
         elif isinstance(result.concluded.outcome, Accepted):
-            self._carrier.accept(passage, result)
+            self._accept(passage, result)
         elif self._tasks is not None:
             self._tasks.start_soon(self._carry_on, passage, result)
         awaited = self._awaited.pop(passage.entry_id, None)
@@ -147,6 +157,19 @@ class Senders:
             awaited.set_result(None)
         self._tell_if_quiet()
 
+    def _accept(self, passage: Passage, result: AttemptResult) -> None:
+        try:
+            self._carrier.accept(passage, result)
+        except Exception as error:
+            # A listener's bug: it ends the run, and whoever told us of the record has others to tell.
+            if self._tasks is None:
+                raise
+            self._tasks.start_soon(_raise, error)
+
     def _tell_if_quiet(self) -> None:
         if not (self._task_count or self._unrecorded_count):
             self._quiet.set()
+
+
+async def _raise(error: Exception) -> None:
+    raise error
