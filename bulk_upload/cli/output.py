@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from bulk_upload.core.redaction import without_logins
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
     for key in _hidden:
         text = text.replace(key, "[key]")
+    text = without_logins(text)
     for voice in _voices:
         voice.say(text)
         return
