@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_upload.report.progress import Progress, whole_seconds
+from bulk_upload.report.status_line import FREE_COLUMNS
 from bulk_upload.report.telling import Teller
 from bulk_upload.report.uploads import Uploads
 
@@ -38,9 +39,6 @@ ROWS_PER_UPLOAD = 8
 """One upload is shown for so many rows that the terminal has."""
 
 UPLOAD_BAR_COLUMNS = 12
-FREE_COLUMNS = 3
-"""Left free at the right edge: the `^C` that a terminal echoes there would begin a new line."""
-
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
 SHOW_CURSOR = b"\r\n\x1b[?25h"
