@@ -56,6 +56,8 @@ class Checking:
         self._validator = None if parts.settings.validate is ValidateMode.OFF else validator
         self._ahead_count = 0
         self._room = anyio.Event()
+        self.looked_count = self.looked_bytes = 0
+        """Entries that `run_ahead` is done with, and the bytes of their files: for whoever shows how far it is."""
 
     @property
     def runs_ahead(self) -> bool:
@@ -127,6 +129,7 @@ class Checking:
             if one.source is not None and not _is_small(one)
         ]
         known = await self._recalled(sought)
+        self._count([one for one in page if one.step is Step.COMPARE or _entry_id(one) in known])
         for one in rest:
             verdict = known.get(_entry_id(one))
             if verdict is not None and await self._admits(one, _entry_id(one), verdict):
@@ -140,6 +143,7 @@ class Checking:
         self, validator: Validating, group: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
     ) -> None:
         results = await self._checked(validator, group)
+        self._count(group)
         good = []
         for one, result in zip(group, results, strict=True):
             entry_id = _entry_id(one)
@@ -155,6 +159,10 @@ class Checking:
         self.taken(len(group) - len(good))
         if good:
             await send.send(good)
+
+    def _count(self, works: Sequence[StagedEntry]) -> None:
+        self.looked_count += len(works)
+        self.looked_bytes += sum(one.source.size for one in works if one.source is not None)
 
     async def _verdict(
         self, validator: Validating, work: StagedEntry, passage: Passage

@@ -128,9 +128,9 @@ class Run:
         )
         self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
         self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
-        checking = Checking(self._parts, Endings(self._parts), validator)
-        self._carrier = Carrier(self._parts, self._parking, checking)
-        self._feeder = Feeder(self._parts, self._parking, checking, self._carry)
+        self._checking = Checking(self._parts, Endings(self._parts), validator)
+        self._carrier = Carrier(self._parts, self._parking, self._checking)
+        self._feeder = Feeder(self._parts, self._parking, self._checking, self._carry)
 
     @property
     def draining(self) -> bool:
@@ -163,6 +163,8 @@ class Run:
             parked_count=self._parking.parked_count,
             wire_bytes=self._parts.transport.wire_bytes,
             partial_bytes=self._parts.transport.partial_bytes,
+            validated_count=self._checking.looked_count if self._checking.runs_ahead else None,
+            validated_bytes=self._checking.looked_bytes,
         )
 
     def bodies(self) -> list[BodyNow]:

@@ -107,7 +107,9 @@ class LiveProgress:
 
     def _draw(self) -> RenderableType:
         reading = self._progress.read()
-        lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(reading.why, "dim")]
+        backing_off = self._uploads.backing_off_count()
+        why = f"{reading.why}; {backing_off:,} backing off" if backing_off else reading.why
+        lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(why, "dim")]
         uploads = self._uploads.longest(min(UPLOADS_MAX, self._console.height // ROWS_PER_UPLOAD))
         return Group(*lines, _upload_lines(uploads)) if uploads else Group(*lines)
 
@@ -231,7 +233,8 @@ def _number_lines(reading: Reading) -> list[Text]:
     if reading.failed_count:
         counts.append(f"  {reading.failed_count:,} failed", "red")
     counts.append(f"  {reading.traffic}")
-    return [_line(f"{reading.files}  {reading.speeds}"), counts]
+    lines = [_line(f"{reading.files}  {reading.speeds}"), counts]
+    return [*lines, _line(reading.validated)] if reading.validated else lines
 
 
 def _upload_lines(uploads: Sequence[UploadReading]) -> Table:
