@@ -225,15 +225,15 @@ class Progress:
     def _why(self, snapshot: Snapshot, at: float) -> str:
         if self._drain_reason is not None:
             return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
+        parked = f"; {snapshot.parked_count:,} parked" if snapshot.parked_count else ""
         if snapshot.pause_s > 0:
-            return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}"
+            return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}{parked}"
         if self._planned_at is None:
             so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
             return f"reading the manifest{so_far}"
         if self._reconciling_count and at < self._reconciling_until:
             return f"looking for {self._reconciling_count:,} in doubt in the server's list"
-        reason = printable(snapshot.limit_reason)
-        return f"{reason}; {snapshot.parked_count:,} parked" if snapshot.parked_count else reason
+        return f"{printable(snapshot.limit_reason)}{parked}"
 
 
 def _validated(snapshot: Snapshot, tally: Tally) -> str:

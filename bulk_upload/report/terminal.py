@@ -108,7 +108,7 @@ class LiveProgress:
     def _draw(self) -> RenderableType:
         reading = self._progress.read()
         backing_off = self._uploads.backing_off_count()
-        why = f"{reading.why}; {backing_off:,} backing off" if backing_off else reading.why
+        why = f"{reading.why}, {backing_off:,} backing off" if backing_off else reading.why
         lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(why, "dim")]
         uploads = self._uploads.longest(min(UPLOADS_MAX, self._console.height // ROWS_PER_UPLOAD))
         return Group(*lines, _upload_lines(uploads)) if uploads else Group(*lines)

@@ -90,8 +90,8 @@ def test_those_that_back_off_are_counted_beside_the_reason() -> None:
     for number in range(9):
         display.on_event(started(f"{number}"))
         display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
-    run.moves(pause_s=12.0)
-    assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s; 9 backing off"
+    run.moves(pause_s=12.0, parked_count=10)
+    assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s; 10 parked, 9 backing off"
 
 
 def test_before_the_plan_the_display_says_so() -> None:
