@@ -13,6 +13,7 @@ import click
 
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.headway_shown import headway_shown
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.sections import ServerCommand
@@ -40,7 +41,7 @@ _REMEDIES = {
 
 
 @click.command("verify", cls=ServerCommand)
-@click.argument("ledger", shell_complete=file_names)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.option(
     "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
 )
