@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import printable
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, Paused
 from bulk_upload.core.model import InDoubt
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Uploads:
         self._under_way: dict[str, _Upload] = {}
         self._latest: Sequence[UploadReading] = ()
         self._backing_off_count = 0
+        self._paused_until = 0.0
 
     def on_event(self, event: Event) -> None:
         """Take one event in."""
@@ -73,6 +74,8 @@ class Uploads:
                         upload.resumes_at = self._now() + event.retry_in_s
             case EntrySettled():
                 self._under_way.pop(event.path, None)
+            case Paused():
+                self._paused_until = max(self._paused_until, self._now() + event.pause_s)
             case _:
                 pass
 
@@ -89,7 +92,9 @@ class Uploads:
             # The run changed the dict meanwhile, on its own thread: the picture before is good enough.
             return self._latest
         bodies = {one.path: one for one in self._bodies()} if any(one.in_flight for _, one in first) else {}
-        self._latest = [_reading(path, one, bodies.get(path), at) for path, one in first]
+        self._latest = [
+            _reading(path, one, bodies.get(path), at, paused=at < self._paused_until) for path, one in first
+        ]
         for path, one in first:
             one.seen = bodies.get(path)
         return self._latest
@@ -105,16 +110,19 @@ class Uploads:
         return self._backing_off_count
 
 
-def _reading(path: str, upload: _Upload, body: BodyNow | None, at: float) -> UploadReading:
+def _reading(path: str, upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) -> UploadReading:
     share = None
     if upload.in_flight and body is not None:
         share = min(1.0, body.left_bytes / body.body_bytes) if body.body_bytes else 0.0
     return UploadReading(
-        path=printable(path), doing=_doing(upload, body, at), share=share, since_s=at - upload.began_at
+        path=printable(path),
+        doing=_doing(upload, body, at, paused=paused),
+        share=share,
+        since_s=at - upload.began_at,
     )
 
 
-def _doing(upload: _Upload, body: BodyNow | None, at: float) -> str:
+def _doing(upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) -> str:
     if upload.in_flight:
         if body is None:
             return "recording"
@@ -125,7 +133,9 @@ def _doing(upload: _Upload, body: BodyNow | None, at: float) -> str:
         return _sending(body, upload.seen)
     if upload.resumes_at is not None:
         left_s = math.ceil(upload.resumes_at - at)
-        return f"backing off, {left_s} s" if left_s > 0 else "waiting for a slot"
+        if left_s > 0:
+            return f"backing off, {left_s} s"
+        return "paused by the server" if paused else "waiting for a slot"
     return "in doubt, looked for" if upload.in_doubt else "recording"
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
 
-from bulk_upload.core.events import BodyNow
+from bulk_upload.core.events import BodyNow, Paused
 from bulk_upload.core.model import Unavailable
 from bulk_upload.report.uploads import Uploads
 
@@ -71,6 +71,20 @@ def test_what_holds_a_body_up_is_told_once_it_lasts() -> None:
         "sending", "reading the file", "sending", "sending",
         "held by the bandwidth cap", "held by the bandwidth cap", "sending", "awaiting the answer",
     ]  # fmt: skip
+
+
+def test_an_upload_that_only_waits_for_the_server_says_so() -> None:
+    """During a pause no slot would help; a pause is never shortened by a later one."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(), run.now)
+    uploads.on_event(started("a"))
+    uploads.on_event(ended("a", Unavailable(reason="HTTP 429"), retry_in_s=1.0))
+    uploads.on_event(Paused(pause_s=6.0, reason="HTTP 429 from the server"))
+    uploads.on_event(Paused(pause_s=2.0, reason="HTTP 429 from the server"))
+    run.moves(seconds=5.5)
+    assert _doing(uploads) == {"a": "paused by the server"}
+    run.moves(seconds=0.6)
+    assert _doing(uploads) == {"a": "waiting for a slot"}
 
 
 def test_those_that_back_off_are_counted() -> None:
