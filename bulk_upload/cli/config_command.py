@@ -17,6 +17,7 @@ from bulk_upload.cli.sections import ServerCommand, file_key
 from bulk_upload.cli.server_options import KEY_VARIABLE
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
+from bulk_upload.core.redaction import shown_proxy, without_logins
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,10 +139,7 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
     if name == "api_key_command":
         program, _, arguments = text.strip().partition(" ")
         return f"{program} ..." if arguments else program
-    if name == "proxy" and "@" in text:
-        scheme, found, rest = text.rpartition("://")
-        return f"{scheme}{found}...@{rest.rpartition('@')[2]}"
-    return text
+    return shown_proxy(text) if name == "proxy" else without_logins(text)
 
 
 def _key(params: Mapping[str, Any]) -> Setting:

@@ -153,7 +153,7 @@ class _Reading:
         atoms = value if option.multiple and isinstance(value, list) else [value]
         if not option.is_flag and not all(_is_atom(one) for one in atoms):
             raise self._wrong(keys, f"{keys[-1]} must be a text or a number", f'write {keys[-1]} = "..."')
-        if isinstance(value, str) and "://" in value and _has_password(value):
+        if isinstance(value, str) and _has_password(keys[-1], value):
             raise self._wrong(
                 keys,
                 f"{keys[-1]} holds a user name or password, which others may read here",
@@ -213,7 +213,10 @@ def _is_atom(value: object) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _has_password(address: str) -> bool:
+def _has_password(key: str, address: str) -> bool:
+    if "://" not in address:
+        # As curl has it: `user:password@proxy:3128`.
+        return key == "proxy" and "@" in address
     try:
         return "@" in urlsplit(address).netloc
     except ValueError:

@@ -8,6 +8,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
 from bulk_upload.cli.output import put, tell
 from bulk_upload.core.control import ControlRequest
@@ -28,7 +29,7 @@ _CHANGES = ("concurrency", "concurrency_max", "starts_per_s", "bandwidth", "paus
 
 
 @click.command("control")
-@click.argument("ledger")
+@click.argument("ledger", type=LEDGER)
 @click.option(
     "--concurrency", type=CONCURRENCY, metavar="auto|N", help="Uploads in flight; auto finds the number."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import RETRY_WORDS
 from bulk_upload.core.profile import FLOW
+from bulk_upload.core.redaction import shown_proxy, without_logins
 from bulk_upload.core.settings import ValidateMode
 from bulk_upload.errors import UsageError
 
@@ -146,6 +148,20 @@ def retry_of(text: str) -> frozenset[EntryState]:
                 f"--retry does not know {printable(word)!r}", hint="use any of rejected,failed,invalid"
             )
     return frozenset(_RETRY_WORDS[word] for word in words)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """Return a command line as it may be shown and, but for a proxy's password, typed again; without its `--retry`."""
+    shown: list[str] = []
+    for one in without_retry(arguments):
+        name, given, value = one.partition("=")
+        if shown[-1:] == ["--proxy"]:
+            shown.append(shown_proxy(one))
+        elif name == "--proxy" and given:
+            shown.append(f"--proxy={shown_proxy(value)}")
+        else:
+            shown.append(without_logins(one))
+    return shlex.join(["bulk-upload", *shown])
 
 
 def without_retry(arguments: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import put, tell, writing_stdout
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
@@ -34,7 +35,7 @@ def ledger() -> None:
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
-@click.argument("ledger_path", metavar="LEDGER", shell_complete=file_names)
+@click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
 @click.option(
     "--limit", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Rows to show."
 )
@@ -107,7 +108,7 @@ def _fit(table: Table, console: Console) -> None:
 
 
 @ledger.command("export", short_help="Write one row an entry as CSV, JSON Lines or Parquet.")
-@click.argument("ledger_path", metavar="LEDGER", shell_complete=file_names)
+@click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
 @click.option(
     "--format",
     "row_format",

@@ -62,6 +62,7 @@ _SUMMARIES = {
 READER_LEFT = 128 + signal.SIGPIPE
 """The exit code when whoever read standard output has left (`| head`), as a shell shows it for any tool."""
 
+_DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
 _KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
 
 
@@ -178,15 +179,30 @@ def show_error(error: BulkUploadError) -> ExitStatus:
         # The last line is the number of findings, which the message below says too.
         for line in findings_lines(error.findings, error.finding_count)[:-1]:
             tell(line)
+    hint = _DATA_HINT if _is_training_data(error) else error.hint
     tell(f"bulk-upload: {printable(str(error))}")
-    if error.hint:
-        tell(f"  hint: {printable(error.hint)}")
+    if hint:
+        tell(f"  hint: {printable(hint)}")
     return error.exit_status
+
+
+_DATA_HINT = (
+    "this looks like training data and not like a manifest, which names files: "
+    "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl` makes one"
+)
+
+
+def _is_training_data(error: BulkUploadError) -> bool:
+    """Whether the first thing that is wrong with a manifest is that its entries have the fields of training data."""
+    findings = error.findings if isinstance(error, ManifestInvalid) else ()
+    return bool(findings) and findings[0].rule == "unknown-field" and findings[0].place in _DATA_FIELDS
 
 
 def _show_misuse(error: click.ClickException) -> int:
     """Print a complaint about the command line in the same form as every other error."""
-    tell(f"bulk-upload: {printable(error.format_message())}")
+    # click sets choices one below the other.
+    words = " ".join(line.strip() for line in error.format_message().splitlines())
+    tell(f"bulk-upload: {printable(words)}")
     tell(f"  hint: {_misuse_hint(error)}")
     return error.exit_code
 
@@ -195,6 +211,10 @@ def _misuse_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
         return "set SEEKR_API_KEY, or pass --api-key-file FILE; others can see what is on a command line"
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
+        return f"options stand behind a command: `bulk-upload run MANIFEST {error.option_name} ...`"
+    if isinstance(error, click.MissingParameter) and context is not None:
+        return f"`{context.command_path} --help` shows examples"
     command = "bulk-upload" if context is None else context.command_path
     what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"
     return f"`{command} --help` lists the {what}"

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from bulk_upload.core.redaction import without_logins
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from bulk_upload.errors import BulkUploadError
+    from bulk_upload.report.status_line import StatusLine
 
 COLUMNS_MAX = 100
 COLUMNS_MIN = 40
-SHOWN_AFTER_S = 1.0
-SHOWN_EVERY_S = 0.25
 
 
 HIDDEN_CHARS_MIN = 8
@@ -64,11 +64,29 @@ def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
     for key in _hidden:
         text = text.replace(key, "[key]")
+    text = without_logins(text)
     for voice in _voices:
         voice.say(text)
         return
-    with suppress(OSError):
+    with suppress(OSError), _status_line_away():
         click.echo(text, err=True)
+
+
+_status_lines: list[StatusLine] = []
+
+
+@contextmanager
+def with_status_line(line: StatusLine | None) -> Iterator[None]:
+    """Let a line stand below whatever is printed in the block."""
+    _status_lines[:] = [] if line is None else [line]
+    try:
+        yield
+    finally:
+        _status_lines.clear()
+
+
+def _status_line_away() -> AbstractContextManager[None]:
+    return _status_lines[0].away() if _status_lines else nullcontext()
 
 
 def put(text: str) -> None:
@@ -76,7 +94,8 @@ def put(text: str) -> None:
 
     Raises UsageError when it cannot be written, and BrokenPipeError when nobody reads it any more.
     """
-    with writing_stdout():
+    # A pipe that is full must not hold up who draws.
+    with writing_stdout(), _status_line_away() if sys.stdout.isatty() else nullcontext():
         click.echo(text, nl=False)
 
 
@@ -91,37 +110,6 @@ def writing_stdout() -> Iterator[None]:
         raise UsageError(
             f"cannot write standard output: {error.strerror}", hint="free some space, or write somewhere else"
         ) from None
-
-
-@contextmanager
-def reading_shown(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int], None] | None]:
-    """Give what hears how many entries were read, and show that on a terminal; None where there is none.
-
-    The line is there after a second only, and gone at the end: a short manifest leaves nothing to be seen.
-    """
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield None
-        return
-    began_at = shown_at = now()
-    shown = False
-
-    def show(entry_count: int) -> None:
-        nonlocal shown, shown_at
-        at = now()
-        if at - began_at >= SHOWN_AFTER_S and at - shown_at >= SHOWN_EVERY_S:
-            shown, shown_at = True, at
-            _draw(f"\rreading the manifest: {entry_count:,} entries so far")
-
-    try:
-        yield show
-    finally:
-        if shown:
-            _draw("\r\x1b[2K")
-
-
-def _draw(text: str) -> None:
-    with suppress(OSError):
-        click.echo(text, err=True, nl=False)
 
 
 def told_columns() -> int:

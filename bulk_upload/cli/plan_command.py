@@ -11,13 +11,15 @@ import click
 
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import profile_named
+from bulk_upload.cli.headway_shown import headway_shown
 from bulk_upload.cli.job_options import JOB_CONTEXT, job_of, job_options, retry_of
-from bulk_upload.cli.output import put, reading_shown, tell
+from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.core.plan import Step
 from bulk_upload.core.settings import RunSettings, ValidateMode
+from bulk_upload.report.headway import Headway
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
@@ -67,14 +69,30 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     )
     job = job_of(manifest, options)
     listed = _Listed()
-    with reading_shown() as on_progress:
-        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=on_progress)
+    read = _Read()
+    with headway_shown(read.headway):
+        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
     listed.flush()
     for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
         if list_entries:
             tell(line)
         else:
             put(f"{line}\n")
+
+
+class _Read:
+    """How many entries of the manifest were read so far."""
+
+    def __init__(self) -> None:
+        self._entry_count = 0
+
+    def on_progress(self, entry_count: int) -> None:
+        """Hear that so many were read."""
+        self._entry_count = entry_count
+
+    def headway(self) -> Headway:
+        """Return how far it is."""
+        return Headway(doing="reading the manifest", count=self._entry_count, things="entries")
 
 
 class _Listed:

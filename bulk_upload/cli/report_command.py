@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import tell, writing_stdout
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command("report", short_help="Make one HTML page of a ledger.")
-@click.argument("ledger_path", metavar="LEDGER")
+@click.argument("ledger_path", type=LEDGER, metavar="LEDGER")
 @click.option(
     "-o",
     "--output",

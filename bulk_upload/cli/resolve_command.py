@@ -9,6 +9,7 @@ import click
 
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.sections import ServerCommand
@@ -43,7 +44,7 @@ The ways out:
 
 
 @click.group("resolve", cls=SuggestingGroup, invoke_without_command=True)
-@click.argument("ledger", shell_complete=file_names)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.pass_context
 def resolve(ctx: click.Context, ledger: str) -> int:
     """Show the entries of LEDGER that are in doubt, and settle them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import Any
 
@@ -15,7 +14,7 @@ from bulk_upload.cli.job_options import (
     job_of,
     job_options,
     retry_of,
-    without_retry,
+    shown_command,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
@@ -225,7 +224,7 @@ def run(manifest: str, **options: Any) -> int:
         quiet=options["quiet"],
         log=log,
         settings_from=current_configuration().path,
-        command=shlex.join(["bulk-upload", *without_retry(sys.argv[1:])]),
+        command=shown_command(sys.argv[1:]),
     )
     raise_descriptor_limit()
     share_one_arena()

@@ -331,13 +331,21 @@ def _say_goodbye(
         stop=result.stop,
         status=result.status,
         elapsed_s=elapsed_s,
-        ledger_path=result.ledger,
-        results_path=results_path,
+        ledger_path=_as_typed(result.ledger, request.job.manifest),
+        results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
         rerun_command=request.command,
         columns=told_columns(),
     )
     for line in lines:
         tell(line)
+
+
+def _as_typed(path: str, manifest: str) -> str:
+    """Return a path as a person has it who named a manifest in the current folder: not from the root on."""
+    here = os.getcwd()
+    if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
+        return path
+    return os.path.relpath(path)
 
 
 def _ledger_path(request: RunRequest) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.headway_shown import headway_shown
+from bulk_upload.cli.output import tell
 from bulk_upload.core.display import printable
 from bulk_upload.core.globs import Glob, PurposeMap
 from bulk_upload.core.manifest_jsonl import jsonl_line
@@ -20,6 +22,7 @@ from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.manifest_file import write_manifest
 from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
 from bulk_upload.errors import UsageError
+from bulk_upload.report.headway import Headway
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +58,10 @@ _EXAMPLES_MAX = 5
     shell_complete=file_names,
     help="Write the manifest there (default: stdout).",
 )
-def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str) -> None:
+@click.option("--quiet", is_flag=True, help="No progress, no totals and no command.")
+def scan(
+    folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str, *, quiet: bool
+) -> None:
     """Make a manifest of the files in DIR and its folders.
 
     \b
@@ -76,15 +82,18 @@ def scan(folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], ou
     sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
     tally = _Tally()
     lines = tally.manifest_lines(sightings, folder)
-    if to_stdout:
-        stdout = sys.stdout.buffer
-        for line in lines:
-            stdout.write(line)
-        stdout.flush()
-    else:
-        write_manifest(output, lines)
-    tally.show()
-    click.echo(f"Next: {_run_command(folder, None if to_stdout else output)}", err=True)
+    # A manifest that scrolls by shows how far it is.
+    with headway_shown(tally.headway, quiet=quiet or (to_stdout and sys.stdout.isatty())):
+        if to_stdout:
+            stdout = sys.stdout.buffer
+            for line in lines:
+                stdout.write(line)
+            stdout.flush()
+        else:
+            write_manifest(output, lines)
+    if not quiet:
+        tally.show()
+        tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
 
 
 @dataclass(slots=True)
@@ -92,6 +101,8 @@ class _Tally:
     """What a scan came across, in numbers and a few examples."""
 
     chosen: Counter[str] = field(default_factory=Counter)
+    chosen_count: int = 0
+    chosen_bytes: int = 0
     unmatched_count: int = 0
     unmatched_examples: list[str] = field(default_factory=list)
     skipped_count: int = 0
@@ -106,6 +117,8 @@ class _Tally:
         for sighting in sightings:
             if isinstance(sighting, Chosen):
                 self.chosen[sighting.purpose] += 1
+                self.chosen_count += 1
+                self.chosen_bytes += sighting.file_bytes
                 yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
             else:
                 self._count_other(sighting)
@@ -116,10 +129,24 @@ class _Tally:
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are passed over",
             )
 
+    def headway(self) -> Headway:
+        """Return how far it is."""
+        others = (
+            (self.unmatched_count, "matched by no pattern"),
+            (self.skipped_count, "skipped"),
+        )
+        return Headway(
+            doing="scanning",
+            count=self.chosen_count,
+            byte_count=self.chosen_bytes,
+            bytes_are_read=False,
+            remarks=tuple(f"{count:,} {words}" for count, words in others if count),
+        )
+
     def show(self) -> None:
         """Print the numbers and the examples for people."""
         counts = ", ".join(f"{purpose} {count:,}" for purpose, count in sorted(self.chosen.items()))
-        click.echo(f"Entries: {self.chosen.total():,}{f' ({counts})' if counts else ''}", err=True)
+        tell(f"Entries: {self.chosen_count:,}{f' ({counts})' if counts else ''}")
         _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
         _show_others("Skipped", self.skipped_count, self.skipped_examples)
 
@@ -138,11 +165,11 @@ class _Tally:
 def _show_others(title: str, count: int, examples: list[str]) -> None:
     if not count:
         return
-    click.echo(f"{title}: {count:,}", err=True)
+    tell(f"{title}: {count:,}")
     for example in examples:
-        click.echo(f"  {example}", err=True)
+        tell(f"  {example}")
     if count > len(examples):
-        click.echo(f"  and {count - len(examples):,} more", err=True)
+        tell(f"  and {count - len(examples):,} more")
 
 
 def _run_command(folder: str, output: str | None) -> str:

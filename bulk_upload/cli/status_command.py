@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import put
 from bulk_upload.core.display import human_bytes, human_seconds, printable
 from bulk_upload.core.model import EntryState
@@ -40,7 +41,7 @@ _ADVICE = {
 
 
 @click.command("status")
-@click.argument("ledger", shell_complete=file_names)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
 def status(ledger: str) -> None:
     """Show where the job of LEDGER stands; works while a run is going on.
 

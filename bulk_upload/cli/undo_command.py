@@ -9,6 +9,7 @@ import anyio
 import click
 
 from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.ledger_options import job_ledger_of, person, require_yes
 from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.sections import ServerCommand
@@ -31,7 +32,7 @@ _DUPLICATES = "duplicates"
 
 
 @click.command("undo", cls=ServerCommand)
-@click.argument("ledger", shell_complete=file_names)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.option(
     "--only",
     type=click.Choice([Scope.SUPERSEDED.value, _DUPLICATES]),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from bulk_upload.cli.headway_shown import headway_shown
 from bulk_upload.cli.output import put, tell
 from bulk_upload.core.data_rules import WHOLE_FILE
-from bulk_upload.core.display import human_bytes, printable
+from bulk_upload.core.display import printable
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import ManifestRules
@@ -23,11 +23,12 @@ from bulk_upload.edge.manifest_file import ManifestFile, names_files
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
 from bulk_upload.engine.inspection import Inspected, Inspection
-from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validator import FileValidator
 from bulk_upload.errors import ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.data_findings import Totals, json_line, json_lines, people_lines
+from bulk_upload.report.headway import Headway
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.edge.validation import Quarantined
-
-TOLD_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +71,20 @@ class ValidateRequest:
         )
 
 
+class _Amount(NamedTuple):
+    """How much there is to look into, None where it is not known."""
+
+    file_count: int | None
+    byte_count: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Files to look into: entries one after the other, and findings about the manifest in between."""
 
     tree: SourceTree
     items: Callable[[], Iterator[Entry | Finding]]
+    amount: Callable[[], _Amount]
 
 
 async def validate_and_report(request: ValidateRequest) -> int:
@@ -88,11 +95,12 @@ async def validate_and_report(request: ValidateRequest) -> int:
         # Nothing is uploaded meanwhile that would have to go first.
         workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
         command = _Command(request, source, workers)
-        async with plain_task_group() as tasks:
-            if not request.quiet:
-                tasks.start_soon(command.tell_now_and_then)
-            await Inspection(command.validator, job_count=job_count).look(command.entries(), command.tell)
-            tasks.cancel_scope.cancel()
+        with headway_shown(command.headway, quiet=request.quiet):
+            inspection = Inspection(command.validator, job_count=job_count)
+            try:
+                await inspection.look(command.entries(), command.tell)
+            except BaseExceptionGroup as group:
+                raise innermost(group) from None
     if not request.quiet:
         tell(str(command.totals))
     if request.purpose is None and command.totals.error_count and not command.totals.file_count:
@@ -107,7 +115,11 @@ def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
         if purpose not in request.purposes and not request.force:
             known = tuple(request.purposes)
             raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
-        return _Source(tree, lambda: (Entry(path=path, purpose=purpose) for path in request.paths))
+        return _Source(
+            tree,
+            lambda: (Entry(path=path, purpose=purpose) for path in request.paths),
+            lambda: _Amount(len(request.paths), sum(map(_file_bytes, request.paths))),
+        )
     manifest = opened.enter_context(ManifestFile(request.paths[0]))
     tree = SourceTree(
         request.root if request.root is not None else manifest.base_folder,
@@ -115,7 +127,22 @@ def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
         allow_outside=request.allow_outside,
     )
     rules = request.rules(where=manifest.name, tree=tree)
-    return _Source(tree, lambda: read_manifest(manifest.lines(), rules))
+    return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: _amount_in(manifest))
+
+
+def _amount_in(manifest: ManifestFile) -> _Amount:
+    """Count the lines of a manifest; in CSV a line is not always a row."""
+    lines = manifest.lines()
+    if not next(lines, b"").lstrip().startswith(b"{"):
+        return _Amount(None, None)
+    return _Amount(1 + sum(1 for line in lines if not line.isspace()), None)
+
+
+def _file_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _are_data_files(request: ValidateRequest) -> bool:
@@ -143,7 +170,8 @@ class _Command:
         self._request = request
         self._source = source
         self._read_bytes = 0
-        self._began = time.monotonic()
+        self._done_count = 0
+        self._amount: _Amount | None = None
         self._quarantine = (
             None if request.quarantine is None else Quarantine(request.quarantine, version=__version__)
         )
@@ -164,6 +192,7 @@ class _Command:
                 continue
             looked = self._source.tree.inspect(item.path)
             if isinstance(looked, PathComplaint):
+                self._done_count += 1
                 where = self._request.paths[0] if item.line_no else item.path
                 self._complain(
                     looked.finding(
@@ -177,6 +206,7 @@ class _Command:
         """Print what was found in one file, and set its bad lines apart if that is asked for."""
         entry, report = inspected
         self.totals.add(report)
+        self._done_count += 1
         lines = json_lines if self._request.as_json else people_lines
         text = "".join(f"{line}\n" for line in lines(entry.path, entry.purpose, report))
         if text:
@@ -184,15 +214,20 @@ class _Command:
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
 
-    async def tell_now_and_then(self) -> None:
-        """Say how far it is, while it takes long."""
-        while True:
-            await anyio.sleep(TOLD_EVERY_S)
-            rate = self._read_bytes / (time.monotonic() - self._began)
-            tell(
-                f"validated {self.totals.file_count:,} files; read {human_bytes(self._read_bytes)},"
-                f" {human_bytes(rate)}/s; {self.totals.error_count:,} errors"
-            )
+    def headway(self) -> Headway:
+        """Return how far it is; called on another thread, and only once it takes long."""
+        if self._amount is None:
+            self._amount = self._source.amount()
+        errors = self.totals.error_count
+        return Headway(
+            doing="validating",
+            count=self._done_count,
+            total=self._amount.file_count,
+            # Files that are read by other processes tell only now and then where they are.
+            byte_count=max(self._read_bytes, self.totals.byte_count),
+            byte_total=self._amount.byte_count,
+            remarks=(f"{errors:,} {'error' if errors == 1 else 'errors'}",) if errors else (),
+        )
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a count that is late by a little is right enough.

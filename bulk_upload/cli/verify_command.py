@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import click
 
 from bulk_upload.cli.completing import file_names
+from bulk_upload.cli.headway_shown import headway_shown
+from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.ledger_options import job_ledger_of
 from bulk_upload.cli.output import put, tell
 from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import printable
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.verify import DifferenceKind
-from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.headway import Headway
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bulk_upload.core.verify import Difference
     from bulk_upload.engine.verifying import Verified
     from bulk_upload.job_ledger import JobLedger
 
-_TOLD_EVERY_S = 30.0
 _REMEDIES = {
     DifferenceKind.MISSING: "missing: somebody deleted these; the ledger still says accepted",
     DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` removes those that hold the same content",
@@ -33,13 +41,14 @@ _REMEDIES = {
 
 
 @click.command("verify", cls=ServerCommand)
-@click.argument("ledger", shell_complete=file_names)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.option(
     "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print differences as JSON lines.")
+@click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 @server_options
-def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
+def verify(ledger: str, *, content: bool, as_json: bool, quiet: bool, **options: Any) -> int:
     """Ask the server of LEDGER whether every receipt still holds; change nothing.
 
     Each difference is a line on standard output: a file that is missing, renamed, resized, for another purpose or
@@ -52,20 +61,30 @@ def verify(ledger: str, *, content: bool, as_json: bool, **options: Any) -> int:
       bulk-upload verify manifest.ledger.db --json > differences.jsonl
       bulk-upload verify manifest.ledger.db --content
     """
-    return anyio.run(_verify, job_ledger_of(ledger, options), content, as_json)
+    return anyio.run(
+        partial(
+            _verify, job_ledger_of(ledger, options), ledger, content=content, as_json=as_json, quiet=quiet
+        )
+    )
 
 
-async def _verify(job: JobLedger, content: bool, as_json: bool) -> int:
-    tell(f"server: {printable(job.facts.endpoint)}")
+async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, quiet: bool) -> int:
+    if not quiet:
+        tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
-    async with job.verifying() as verifier, plain_task_group() as tasks:
-        tasks.start_soon(_tell_now_and_then, verifier.verified)
-        async for difference in verifier.verify(content=content):
-            counts[difference.kind] += 1
-            put(_line(difference, as_json=as_json))
-        tasks.cancel_scope.cancel()
-    for line in _summary(verifier.verified, counts, content=content):
-        tell(line)
+    accepted = cache(partial(_accepted_in, ledger))
+    async with job.verifying() as verifier:
+
+        def headway() -> Headway:
+            return _headway(verifier.verified, accepted, content=content)
+
+        with headway_shown(headway, quiet=quiet):
+            async for difference in verifier.verify(content=content):
+                counts[difference.kind] += 1
+                put(_line(difference, as_json=as_json))
+    if counts or not quiet:
+        for line in _summary(verifier.verified, counts, content=content):
+            tell(line)
     return ExitStatus.DIFFERENCES if counts else ExitStatus.DONE
 
 
@@ -76,12 +95,27 @@ def _line(one: Difference, *, as_json: bool) -> str:
     return f"{one.kind:<10}  {one.file_id}  {printable(one.path)}  {printable(one.detail)}\n"
 
 
-async def _tell_now_and_then(verified: Verified) -> None:
-    while True:
-        await anyio.sleep(_TOLD_EVERY_S)
-        tell(
-            f"verified {verified.receipt_count:,} receipts; {verified.listed_count:,} files in the server's list"
-        )
+def _headway(verified: Verified, accepted: Callable[[], tuple[int, int]], *, content: bool) -> Headway:
+    if not verified.receipt_count:
+        return Headway(doing="reading the server's list", count=verified.listed_count)
+    entry_count, entry_bytes = accepted()
+    # Receipts of earlier versions come on top of those of the entries; their number is not known.
+    more = verified.receipt_count > entry_count
+    return Headway(
+        doing="verifying",
+        count=verified.receipt_count,
+        things="receipts",
+        total=None if more else entry_count,
+        byte_count=verified.content_bytes if content else None,
+        byte_total=None if more or not content else entry_bytes,
+    )
+
+
+def _accepted_in(ledger: str) -> tuple[int, int]:
+    """Return how many entries are accepted, and their bytes; nothing where the ledger cannot tell."""
+    with suppress(BulkUploadError), LedgerReader(ledger) as reader:
+        return reader.states().get(EntryState.ACCEPTED, 0), reader.accepted_bytes()
+    return 0, 0
 
 
 def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bool) -> list[str]:

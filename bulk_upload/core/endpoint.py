@@ -80,5 +80,6 @@ def _authority(parts: SplitResult, host: str, port: int | None) -> str:
 
 def _not_an_address(shown: str) -> UsageError:
     return UsageError(
-        f"{shown!r} is not the address of a server", hint="--base-url looks like https://flow.seekr.com"
+        f"{shown!r} is not the address of a server",
+        hint="--base-url looks like https://flow.seekr.com or http://127.0.0.1:8099",
     )

@@ -155,6 +155,8 @@ class Snapshot:
 
     `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
     bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is what is left of a pause.
+    `validated_count` entries with files of `validated_bytes` bytes were looked into ahead of their uploads; None where
+    that is not done.
     """
 
     in_flight: int
@@ -164,16 +166,21 @@ class Snapshot:
     parked_count: int
     wire_bytes: int
     partial_bytes: int
+    validated_count: int | None = None
+    validated_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyNow:
     """One request on its way: `left_bytes` of its body's `body_bytes` have left this process.
 
-    `waiting` says that it has no connection yet.
+    `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that
+    the bandwidth cap lets nothing of it pass just now.
     """
 
     path: str
     body_bytes: int
     left_bytes: int
     waiting: bool
+    reading: bool = False
+    held: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.secret import Secret
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
 
 SECRET_CHARS_MIN = 8
 """What is shorter keeps nothing secret, and to take it out would garble paths: people give a sandbox the key `x`."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LOGIN = re.compile(r"""(?<=://)[^\s/"'<>]*@""")
+
+
+def without_logins(text: str) -> str:
+    """Return `text` with `...@` for the user name and password in every address in it."""
+    return _LOGIN.sub("...@", text) if "@" in text else text
+
+
+def shown_proxy(address: str) -> str:
+    """Return a proxy's address, with a scheme or without, as it may be shown: a password may have any character."""
+    scheme = _SCHEME.match(address)
+    login, at, host = address.rpartition("@")
+    return f"{scheme[0] if scheme else ''}...@{host}" if at and login else address
 
 
 class Redaction:
@@ -35,7 +51,7 @@ class Redaction:
         return lambda: self.learn(source())
 
     def clean(self, text: str) -> str:
-        """Return `text` without any secret that is known."""
+        """Return `text` without any secret that is known, and without passwords in addresses."""
         for secret in self._secrets.values():
             text = secret.redact(text)
-        return text
+        return without_logins(text)

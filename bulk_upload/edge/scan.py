@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.globs import Glob
@@ -29,6 +29,7 @@ class Chosen:
 
     path: str
     purpose: str
+    file_bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,25 +115,28 @@ def _is_passed_over(path: str, exclude: Sequence[Glob]) -> bool:
 
 
 def _sighting(root: str, path: str, purposes: PurposeMap) -> Sighting:
-    reason = _reason_to_skip(root, os.path.join(root, path))
-    if reason is not None:
-        return Skipped(path=path, reason=reason)
+    status = _status_or_reason(root, os.path.join(root, path))
+    if isinstance(status, str):
+        return Skipped(path=path, reason=status)
     purpose = purposes.purpose_of(path)
-    return Unmatched(path=path) if purpose is None else Chosen(path=path, purpose=purpose)
+    if purpose is None:
+        return Unmatched(path=path)
+    return Chosen(path=path, purpose=purpose, file_bytes=status.st_size)
 
 
-def _reason_to_skip(root: str, full: str) -> str | None:
+def _status_or_reason(root: str, full: str) -> os.stat_result | str:
+    """Return what the system says of a file, or why it is skipped."""
     try:
-        mode = os.lstat(full).st_mode
-        is_link = stat.S_ISLNK(mode)
+        status = os.lstat(full)
+        is_link = stat.S_ISLNK(status.st_mode)
         if is_link:
-            mode = os.stat(full).st_mode
+            status = os.stat(full)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if is_link and stat.S_ISDIR(mode):
+    if is_link and stat.S_ISDIR(status.st_mode):
         return "is a symbolic link to a folder"
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if is_link and not is_beneath(os.path.realpath(full), root):
         return "is a symbolic link that leads outside the folder"
-    return None
+    return status

@@ -130,9 +130,9 @@ class Run:
         )
         self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
         self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
-        checking = Checking(self._parts, Endings(self._parts), validator)
+        self._checking = Checking(self._parts, Endings(self._parts), validator)
         attempter = Attempter(self._parts)
-        self._carrier = Carrier(self._parts, self._parking, checking, attempter)
+        self._carrier = Carrier(self._parts, self._parking, self._checking, attempter)
         self._senders = Senders(
             self._parts,
             self._parking,
@@ -142,7 +142,7 @@ class Run:
             carry_on=self._carry_on,
             on_failure=self._on_ledger_failure,
         )
-        self._feeder = Feeder(self._parts, self._parking, checking, self._senders, self._carry)
+        self._feeder = Feeder(self._parts, self._parking, self._checking, self._senders, self._carry)
 
     @property
     def draining(self) -> bool:
@@ -175,6 +175,8 @@ class Run:
             parked_count=self._parking.parked_count,
             wire_bytes=self._parts.transport.wire_bytes,
             partial_bytes=self._parts.transport.partial_bytes,
+            validated_count=self._checking.looked_count if self._checking.runs_ahead else None,
+            validated_bytes=self._checking.looked_bytes if self._checking.runs_ahead else 0,
         )
 
     def bodies(self) -> list[BodyNow]:

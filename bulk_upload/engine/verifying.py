@@ -37,6 +37,7 @@ class Verified:
     receipt_count: int = 0
     listed_count: int = 0
     content_count: int = 0
+    content_bytes: int = 0
     no_sha256_count: int = 0
 
 
@@ -103,6 +104,7 @@ class Verifier:
         async def ask(place: int) -> None:
             async with self._limiter:
                 found[place] = await self._check(page[place], listed[place], content=content)
+                self.verified.receipt_count += 1
 
         async with plain_task_group() as tasks:
             for place, file in enumerate(listed):
@@ -110,7 +112,7 @@ class Verifier:
                     tasks.start_soon(ask, place)
                 else:
                     found[place] = differences(page[place], file)
-        self.verified.receipt_count += len(page)
+                    self.verified.receipt_count += 1
         return found
 
     async def _check(
@@ -127,6 +129,7 @@ class Verifier:
             return found
         sha256 = await self._inquiry.sha256_of(receipt.file_id)
         self.verified.content_count += 1
+        self.verified.content_bytes += receipt.file_bytes
         difference = content_difference(receipt, sha256)
         return found if difference is None else [*found, difference]
 

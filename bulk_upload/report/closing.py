@@ -206,9 +206,7 @@ def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> li
         lines.append(_Whole(f"Results: {printable(results_path)}"))
     lines.append(_Whole(f"Ledger: {printable(ledger_path)}"))
     if status is not ExitStatus.DONE:
-        lines.append(
-            _Whole(f"Report: bulk-upload report {printable(shlex.quote(ledger_path))} makes a page of it")
-        )
+        lines.append(_Whole(f"For a page of it: bulk-upload report {printable(shlex.quote(ledger_path))}"))
     return [*lines, f"Exit code {int(status)}: {status.meaning}."]
 
 

@@ -26,7 +26,7 @@ JSON_KEYS = {
     "column": "the character of the line, counted from 1, or null",
     "path": "where in the line: a JSON path (`$.messages[2].role`) or a column, or null",
     "byte_offset": "the byte of the file, counted from 0, or null",
-    "rule": "the rule's id, see below",
+    "rule": "the rule's id, see above",
     "severity": "`error`, `warning` or `note`",
     "found": "what was found",
     "remedy": "what to do about it",

@@ -97,4 +97,6 @@ def _summary(reading: Reading) -> str:
         counts.append(f"{reading.in_doubt_count:,} in doubt")
     if reading.retry_count:
         counts.append(reading.retries)
+    if reading.validated:
+        counts.append(reading.validated)
     return f"progress: {moved}; {', '.join(counts)}; {reading.why}"

@@ -37,7 +37,8 @@ class Reading:
     shrinks and never passes the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
     made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
     this run. The run will take from `eta_s` to `eta_most_s` more seconds: as fast as lately, and as fast as on average,
-    whichever is less comes first; None while nobody can tell. `why` is one line about what holds the run back, safe
+    whichever is less comes first; None while nobody can tell. `validated` says how far files were looked into ahead of
+    their uploads, and is empty where that is not done, or is done with all. `why` is one line about what holds the run back, safe
     to show.
     """
 
@@ -57,6 +58,7 @@ class Reading:
     retry_count: int
     in_doubt_count: int
     failed_count: int
+    validated: str
     why: str
 
     @property
@@ -188,6 +190,7 @@ class Progress:
             retry_count=tally.retry_count,
             in_doubt_count=tally.in_doubt_count,
             failed_count=tally.failed_count,
+            validated="" if self._planned_at is None else _validated(snapshot, tally),
             why=self._why(snapshot, at),
         )
 
@@ -222,15 +225,23 @@ class Progress:
     def _why(self, snapshot: Snapshot, at: float) -> str:
         if self._drain_reason is not None:
             return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
+        parked = f"; {snapshot.parked_count:,} parked" if snapshot.parked_count else ""
         if snapshot.pause_s > 0:
-            return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}"
+            return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}{parked}"
         if self._planned_at is None:
             so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
             return f"reading the manifest{so_far}"
         if self._reconciling_count and at < self._reconciling_until:
             return f"looking for {self._reconciling_count:,} in doubt in the server's list"
-        reason = printable(snapshot.limit_reason)
-        return f"{reason}; {snapshot.parked_count:,} parked" if snapshot.parked_count else reason
+        return f"{printable(snapshot.limit_reason)}{parked}"
+
+
+def _validated(snapshot: Snapshot, tally: Tally) -> str:
+    count = snapshot.validated_count
+    if count is None or count >= tally.to_send_count:
+        return ""
+    sizes = f"{human_bytes(snapshot.validated_bytes)} of {human_bytes(tally.to_send_bytes)}"
+    return f"validated ahead: {count:,} of {tally.to_send_count:,} files, {sizes}"
 
 
 def whole_seconds(seconds: float) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_upload.report.progress import Progress, whole_seconds
+from bulk_upload.report.status_line import FREE_COLUMNS
 from bulk_upload.report.telling import Teller
 from bulk_upload.report.uploads import Uploads
 
@@ -38,9 +39,6 @@ ROWS_PER_UPLOAD = 8
 """One upload is shown for so many rows that the terminal has."""
 
 UPLOAD_BAR_COLUMNS = 12
-FREE_COLUMNS = 3
-"""Left free at the right edge: the `^C` that a terminal echoes there would begin a new line."""
-
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
 SHOW_CURSOR = b"\r\n\x1b[?25h"
@@ -109,7 +107,9 @@ class LiveProgress:
 
     def _draw(self) -> RenderableType:
         reading = self._progress.read()
-        lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(reading.why, "dim")]
+        backing_off = self._uploads.backing_off_count()
+        why = f"{reading.why}, {backing_off:,} backing off" if backing_off else reading.why
+        lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(why, "dim")]
         uploads = self._uploads.longest(min(UPLOADS_MAX, self._console.height // ROWS_PER_UPLOAD))
         return Group(*lines, _upload_lines(uploads)) if uploads else Group(*lines)
 
@@ -233,7 +233,8 @@ def _number_lines(reading: Reading) -> list[Text]:
     if reading.failed_count:
         counts.append(f"  {reading.failed_count:,} failed", "red")
     counts.append(f"  {reading.traffic}")
-    return [_line(f"{reading.files}  {reading.speeds}"), counts]
+    lines = [_line(f"{reading.files}  {reading.speeds}"), counts]
+    return [*lines, _line(reading.validated)] if reading.validated else lines
 
 
 def _upload_lines(uploads: Sequence[UploadReading]) -> Table:

@@ -166,10 +166,17 @@ def test_a_made_up_key_is_no_secret(desk: Path) -> None:
     assert run_here("plan", "good.jsonl", SEEKR_API_KEY="a").status == 0
 
 
-@pytest.mark.parametrize("key", ["proxy", "base-url"])
-def test_a_password_in_an_address(desk: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "address"),
+    [
+        ("proxy", "http://me:hunter2@proxy:3128"),
+        ("proxy", "me:hunter2@proxy:3128"),
+        ("base-url", "http://me:hunter2@proxy:3128"),
+    ],
+)
+def test_a_password_in_an_address(desk: Path, key: str, address: str) -> None:
     """A proxy's password belongs into the variable."""
-    said = refused(f"[defaults]\n{key} = 'http://me:hunter2@proxy:3128'\n")
+    said = refused(f"[defaults]\n{key} = '{address}'\n")
     assert "holds a user name or password" in said
     assert "HTTPS_PROXY" in said
     assert "hunter2" not in said

@@ -106,6 +106,17 @@ KEY_MISTAKES = {
     "key as a word of its own": run("--api-key", KEY, says=("--api-key", "SEEKR_API_KEY", "--api-key-file")),
 }
 
+WORD_MISTAKES = {
+    "training data for a manifest": manifest(
+        '{"messages": []}\n', "m.jsonl:1", "looks like training data", "bulk-upload scan"
+    ),
+    "an option before its command": Mistake(
+        ("--quiet", "run", "good.jsonl"), USAGE, ("--quiet", "`bulk-upload run MANIFEST --quiet")
+    ),
+    "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
+    "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
+}
+
 ADDRESS_MISTAKES = {
     "bad URL": run("--base-url", "htp:/x", says=("htp:/x", "--base-url looks like https://")),
     "URL without a scheme": run("--base-url", "flow.example", says=("flow.example", "https://")),
@@ -131,7 +142,15 @@ LEDGER_MISTAKES = {
     "status of no ledger": Mistake(("status", "no.db"), LEDGER, ("no ledger at", "no.db", "bulk-upload run")),
     "show of no ledger": Mistake(("ledger", "show", "no.db"), LEDGER, ("no ledger at", "no.db")),
     "export of no ledger": Mistake(("ledger", "export", "no.db"), LEDGER, ("no ledger at", "no.db")),
-    "status of a manifest": Mistake(("status", "good.jsonl"), LEDGER, ("good.jsonl", "ledger")),
+    "status of a manifest": Mistake(
+        ("status", "good.jsonl"), LEDGER, ("good.jsonl", "no ledger", "manifest")
+    ),
+    "verify of a manifest that was run": Mistake(
+        ("verify", "good.jsonl"),
+        LEDGER,
+        ("is no ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
+        files={"good@127.0.0.1-8099.ledger.db": ""},
+    ),
     "export into a missing folder": Mistake(
         ("ledger", "export", "empty.db", "-o", "nope/x.csv"), USAGE, ("nope/x.csv", "No such file", "-o")
     ),
@@ -164,7 +183,9 @@ OPTION_MISTAKES = {
     "unknown format": Mistake(("ledger", "export", "x", "--format", "xls"), USAGE, ("'xls'", "csv", "jsonl")),
 }
 
-MISTAKES = MANIFEST_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
+MISTAKES = (
+    MANIFEST_MISTAKES | WORD_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
+)
 
 
 @pytest.fixture

@@ -91,3 +91,31 @@ def test_a_proxy_comes_from_the_option_or_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_PROXY", "api.example")
     assert network_of(NONE, "https://api.example").proxy is None
     assert os.environ["NO_PROXY"]
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_the_password_of_a_proxy_is_repeated_nowhere(manifest: str, tmp_path: Path, scheme: str) -> None:
+    """Not in the closing command, the logs, the metrics, the results, the ledger or the report."""
+    proxy = f"{scheme}me:hun@ter2@127.0.0.1:9"
+    log, metrics, results, page = (str(tmp_path / name) for name in ("log", "metrics", "results", "page"))
+    arguments = ["run", manifest, f"--proxy={proxy}", "--deadline", "300ms", "-vv"]
+    files = ["--log-file", log, "--log-format", "json", "--metrics-file", metrics, "--results", results]
+    said = run_process(*arguments, *files)
+    assert said.status == ExitStatus.UNFINISHED, said.stderr
+    assert f"--proxy={scheme}...@127.0.0.1:9" in said.stderr
+    assert "cannot connect to the proxy" in said.stderr
+    as_json = run_process(*arguments, "--log-format", "json")
+    (ledger,) = tmp_path.glob("*.ledger.db")
+    told = [said, as_json, run_process("report", str(ledger), "-o", page), run_process("status", str(ledger))]
+    assert not any("ter2" in one.text for one in told)
+    written = [one for one in tmp_path.iterdir() if one.is_file()]
+    assert {log, metrics, results, page} <= {str(one) for one in written}
+    assert not any(b"ter2" in one.read_bytes() for one in written)
+
+
+def test_a_wrong_word_with_a_password_in_it_is_repeated_without_it(manifest: str) -> None:
+    """An option that was forgotten makes an argument of a proxy's address."""
+    ended = run_here("run", manifest, "http://me:hunter2@proxy:3128")
+    assert ended.status == ExitStatus.USAGE
+    assert "http://...@proxy:3128" in ended.stderr
+    assert "hunter2" not in ended.text

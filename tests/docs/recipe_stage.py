@@ -1,7 +1,7 @@
 """Pages whose code blocks are run: what each block is stands in a comment above it.
 
 `<!-- file: NAME -->` writes the block to a file, `<!-- run -->` gives it to bash and wants exit code 0,
-`<!-- run: 3 -->` another one, `<!-- not run: WHY -->` leaves it alone. Of a `console` block the lines after `$ ` are run.
+`<!-- run: 3 -->` another one, `<!-- run in DIR -->` in a folder where a reader is by then, `<!-- not run: WHY -->` leaves it alone. Of a `console` block the lines after `$ ` are run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<what>file|run|not run)(?:: (?P<detail>[^\n]*?))? -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<what>file|run|not run)(?: in (?P<folder>\S+?))?(?:: (?P<detail>[^\n]*?))? -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -28,6 +28,7 @@ class Block:
     detail: str
     language: str
     code: str
+    folder: str = "."
 
     @property
     def script(self) -> str:
@@ -45,7 +46,10 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     """Return the code blocks of a page."""
     found = _BLOCK.finditer(page.read_text("utf-8"))
-    return [Block(one["what"], one["detail"] or "", one["language"], one["code"]) for one in found]
+    return [
+        Block(one["what"], one["detail"] or "", one["language"], one["code"], one["folder"] or ".")
+        for one in found
+    ]
 
 
 @dataclass
@@ -73,14 +77,14 @@ class Stage:
             if code.startswith("#!"):
                 path.chmod(0o755)
         elif block.what == "run":
-            status = self.run(code)
+            status = self.run(code, block.folder)
             assert status == int(block.detail or 0), f"{code}\n{self.said}"
 
-    def run(self, script: str) -> int:
-        """Run lines of bash, each of which must go well but the last, and return how that ended."""
+    def run(self, script: str, folder: str = ".") -> int:
+        """Run lines of bash in a folder, each of which must go well but the last, and return how that ended."""
         done = subprocess.run(
             ["bash", "-euc", script],
-            cwd=self.folder,
+            cwd=self.folder / folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ def test_the_page_says_what_an_upload_can_be_doing() -> None:
     words = [
         one.replace("8 s", "{left_s} s") for one in table if f'"{one.replace("8 s", "{left_s} s")}"' in source
     ]
-    assert len(words) == 7
+    assert len(words) == 10
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:

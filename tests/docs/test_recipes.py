@@ -196,6 +196,19 @@ def test_first_hour(tmp_path: Path) -> None:
     assert "Entries: 3 (fine-tune 2, pre-train 1)\nSkipped: 1\n" in scanned
     (page,) = [block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " scan " in block.code]
     assert page.endswith(scanned), "the page shows what scan says"
+    _, validated = next(one for one in said if " validate " in one[0])
+    (page,) = [
+        block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " validate " in block.code
+    ]
+    assert sorted(page.splitlines()[1:]) == sorted(validated.splitlines()), (
+        "the page shows what validate says"
+    )
+    runs = [words for script, words in said if "run manifest.jsonl" in script]
+    assert "1 entry invalid, not sent:\n  1 x line 2, $.messages[1].role" in runs[0]
+    assert "Accepted 2 of 3 entries" in runs[0]
+    assert "1 entry accepted by way of the server's list" in runs[0]
+    assert "Accepted 1 of 3 entries" in runs[1]
+    assert "Nothing to do: all 3 entries were accepted before." in runs[2]
     _, planned = next(one for one in said if "pre-trian" in one[0])
     assert 'Did you mean "pre-train"?' in planned
     (ledger,) = (folder / "tides").glob("*.ledger.db")

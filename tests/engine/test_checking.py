@@ -118,6 +118,16 @@ def test_uploads_do_not_wait_for_a_large_file_that_is_looked_into() -> None:
     assert last_small < 50
 
 
+@pytest.mark.parametrize("one", list(ValidateMode))
+def test_a_snapshot_tells_how_many_were_looked_into_ahead(one: ValidateMode) -> None:
+    """Small and large, good and bad; only where that is done ahead of the uploads."""
+    world = world_of(("small", 10), ("large", LARGE_BYTES), ("bad", BAD))
+    ran = world.run(mode(one), validator=FakeValidator(world.files))
+    assert ran.scene.left is not None
+    counted = (ran.scene.left.validated_count, ran.scene.left.validated_bytes)
+    assert counted == ((3, 10 + LARGE_BYTES + len(BAD)) if one is ValidateMode.AHEAD else (None, 0))
+
+
 def test_files_are_looked_into_while_others_are_sent() -> None:
     """Ahead: the look at a file falls into the time that others take to be sent."""
     world = world_of(*((f"{number}", LARGE_BYTES + number) for number in range(20)))
@@ -163,6 +173,10 @@ def test_remembered_verdicts() -> None:
     again = FakeValidator(world.files)
     ran = world.run(replace(settings_, retry=frozenset({EntryState.INVALID})), validator=again)
     assert again.looked == []
+    assert ran.scene.left is not None
+    assert ran.scene.left.validated_count == 1, (
+        "no look is needed, and it counts all the same; the other is a doubt"
+    )
     assert ran.told.endings()["bad"] is EntryState.INVALID
     stricter = FakeValidator(world.files, rules="2")
     world.run(replace(settings_, retry=frozenset({EntryState.INVALID})), validator=stricter)

@@ -109,7 +109,7 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
         f"    {COMMAND} --retry rejected",
     ]
     assert lines[-2].startswith("Exit code 3: finished; some entries were rejected")
-    assert "Report: bulk-upload report m.ledger.db makes a page of it" in lines
+    assert "For a page of it: bulk-upload report m.ledger.db" in lines
 
 
 @pytest.mark.parametrize(

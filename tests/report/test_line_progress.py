@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 from bulk_upload.core.events import Draining, Noticed, Paused, Preparing, Reconciling
@@ -41,6 +43,17 @@ def test_a_line_has_all_the_numbers() -> None:
         "progress: 50 %, 2 of 4 files, 2.0 MB of 4.0 MB, 100.0 kB/s now, 100.0 kB/s mean, ETA 30 s; "
         "in flight 3 of 8, 1 failed, 1 in doubt, 1 retry; 8 in flight, as asked for"
     )
+
+
+def test_files_that_are_looked_into_ahead_are_in_the_line() -> None:
+    """For as long as some are left."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    display.on_event(plan(4))
+    run.state = replace(run.state, validated_count=3, validated_bytes=3 * FILE_BYTES)
+    run.moves(seconds=30.0)
+    display.tick()
+    assert "; in flight 0 of 8, validated ahead: 3 of 4 files, 3.0 MB of 4.0 MB; " in lines[-1]
 
 
 def test_before_the_plan_there_are_no_numbers() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
-from bulk_upload.core.model import EntryState, Unavailable
+from bulk_upload.core.model import EntryState, Throttled, Unavailable
 from bulk_upload.report.terminal import LiveProgress
 
 
@@ -67,6 +68,30 @@ def test_the_display_is_four_lines_that_fit(width: int) -> None:
     if width >= 80:
         assert counts.endswith("4.2 GB acknowledged, 4.2 GB sent")
     assert why == "8 in flight, as asked for"
+
+
+def test_files_that_are_looked_into_ahead_have_a_line_until_they_all_were() -> None:
+    """It says how far that is; with the last file it goes, and where nothing is looked into it never comes."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    _busy(run, display)
+    run.state = replace(run.state, validated_count=7_400, validated_bytes=7_400 * FILE_BYTES)
+    assert _frame(console, display)[3] == "validated ahead: 7,400 of 8,000 files, 7.4 GB of 8.0 GB"
+    run.state = replace(run.state, validated_count=8_000, validated_bytes=8_000 * FILE_BYTES)
+    assert len(_frame(console, display)) == 4
+
+
+def test_those_that_back_off_are_counted_beside_the_reason() -> None:
+    """In a storm of refusals few are in flight: the others are not lost, they wait."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(20))
+    display.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
+    for number in range(9):
+        display.on_event(started(f"{number}"))
+        display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
+    run.moves(pause_s=12.0, parked_count=10)
+    assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s; 10 parked, 9 backing off"
 
 
 def test_before_the_plan_the_display_says_so() -> None:

@@ -171,7 +171,7 @@ def test_the_reason_line_tells_what_holds_the_run_back() -> None:
     assert progress.read().why == "looking for 2 in doubt in the server's list"
     progress.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
     run.moves(pause_s=11.2)
-    assert progress.read().why == "HTTP 429 from the server: waiting 12 s"
+    assert progress.read().why == "HTTP 429 from the server: waiting 12 s; 3 parked"
     progress.on_event(Draining(reason="Ctrl-C"))
     run.moves(in_flight=5)
     assert progress.read().why == "draining, Ctrl-C: 5 in flight will finish"

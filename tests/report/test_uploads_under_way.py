@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
 
-from bulk_upload.core.events import BodyNow
+from bulk_upload.core.events import BodyNow, Paused
 from bulk_upload.core.model import Unavailable
 from bulk_upload.report.uploads import Uploads
 
@@ -48,6 +48,59 @@ def test_each_state_has_its_words() -> None:
         "g": "recording",
     }
     assert [one.share for one in uploads.longest(3)] == [0.0, 0.4, 1.0]
+
+
+def test_what_holds_a_body_up_is_told_once_it_lasts() -> None:
+    """A block is read in a moment, a piece passes the cap soon: only what lasts from look to look changes words."""
+    run = ScriptedRun()
+    bodies = _Bodies()
+    uploads = Uploads(bodies, run.now)
+    uploads.on_event(started("a"))
+    run.moves(seconds=3.0)
+    said = []
+    for left_bytes, reading, held in (
+        (10, True, False), (10, True, False), (20, True, False), (20, False, False),
+        (30, False, True), (40, False, False), (50, False, False), (100, False, False),
+    ):  # fmt: skip
+        body = BodyNow(
+            path="a", body_bytes=100, left_bytes=left_bytes, waiting=False, reading=reading, held=held
+        )
+        bodies.bodies = (body,)
+        said.append(_doing(uploads)["a"])
+    assert said == [
+        "sending", "reading the file", "sending", "sending",
+        "held by the bandwidth cap", "held by the bandwidth cap", "sending", "awaiting the answer",
+    ]  # fmt: skip
+
+
+def test_an_upload_that_only_waits_for_the_server_says_so() -> None:
+    """During a pause no slot would help; a pause is never shortened by a later one."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(), run.now)
+    uploads.on_event(started("a"))
+    uploads.on_event(ended("a", Unavailable(reason="HTTP 429"), retry_in_s=1.0))
+    uploads.on_event(Paused(pause_s=6.0, reason="HTTP 429 from the server"))
+    uploads.on_event(Paused(pause_s=2.0, reason="HTTP 429 from the server"))
+    run.moves(seconds=5.5)
+    assert _doing(uploads) == {"a": "paused by the server"}
+    run.moves(seconds=0.6)
+    assert _doing(uploads) == {"a": "waiting for a slot"}
+
+
+def test_those_that_back_off_are_counted() -> None:
+    """Each until its wait is over, it begins again, or it is settled."""
+    run = ScriptedRun()
+    uploads = Uploads(_Bodies(), run.now)
+    for path, wait_s in (("a", 5.0), ("b", 10.0), ("c", 10.0), ("d", 10.0)):
+        uploads.on_event(started(path))
+        uploads.on_event(ended(path, Unavailable(reason="reset"), retry_in_s=wait_s))
+    uploads.on_event(started("e"))
+    assert uploads.backing_off_count() == 4
+    uploads.on_event(started("b", attempt_no=2))
+    uploads.on_event(settled("c"))
+    assert uploads.backing_off_count() == 2
+    run.moves(seconds=6.0)
+    assert uploads.backing_off_count() == 1
 
 
 def test_the_one_that_began_first_is_first_and_the_settled_are_gone() -> None:

@@ -126,6 +126,8 @@ class Transport:
                 body_bytes=one.body.size or 0,
                 left_bytes=one.body.left_bytes,
                 waiting=one.moved_at is None,
+                reading=one.body.reading,
+                held=one.body.held,
             )
             for one in self._watchdog.sending
         ]
