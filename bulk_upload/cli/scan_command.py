@@ -93,6 +93,7 @@ def scan(
             write_manifest(output, lines)
     if not quiet:
         tally.show()
+        _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
 
 
@@ -160,6 +161,15 @@ class _Tally:
             self.unmatched_count += 1
             if self.unmatched_count <= _EXAMPLES_MAX:
                 self.unmatched_examples.append(path)
+
+
+def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
+    """Name what no file was chosen by: most often an earlier pattern took its files."""
+    for mapping in mappings:
+        if not chosen[mapping.rpartition("=")[2]]:
+            tell(
+                f"No file for --map {_shell_word(mapping)}: of several patterns that match, the first counts"
+            )
 
 
 def _show_others(title: str, count: int, examples: list[str]) -> None:

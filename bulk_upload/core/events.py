@@ -155,8 +155,8 @@ class Snapshot:
 
     `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
     bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is what is left of a pause.
-    `validated_count` entries with files of `validated_bytes` bytes were looked into ahead of their uploads; None where
-    that is not done.
+    `validating_count` files are being looked into ahead of their uploads, `validated_count` of `validated_bytes` bytes
+    were.
     """
 
     in_flight: int
@@ -166,7 +166,8 @@ class Snapshot:
     parked_count: int
     wire_bytes: int
     partial_bytes: int
-    validated_count: int | None = None
+    validating_count: int = 0
+    validated_count: int = 0
     validated_bytes: int = 0
 
 

@@ -57,8 +57,8 @@ class Checking:
         self._validator = None if parts.settings.validate is ValidateMode.OFF else validator
         self._ahead_count = 0
         self._room = anyio.Event()
-        self.looked_count = self.looked_bytes = 0
-        """Entries whose files were looked at, or need no look, and the bytes of those: for whoever shows how far it is."""
+        self.looking_count = self.looked_count = self.looked_bytes = 0
+        """Files that are looked into ahead now, that were, and the bytes of those: for whoever shows how far it is."""
 
     @property
     def runs_ahead(self) -> bool:
@@ -82,9 +82,8 @@ class Checking:
         """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
-        work = passage.work
-        self._count([work])
         if file.report.counts:
+            work = passage.work
             verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
             if not await self._admits(work, passage.entry_id, verdict):
                 return False
@@ -105,8 +104,6 @@ class Checking:
         if verdict is None:
             self._endings.tell(work, EntryState.PENDING, reason=_DRAINED)
             return False
-        if _is_small(work):
-            self._count([work])
         if not await self._admits(work, passage.entry_id, verdict):
             return False
         if not isinstance(verdict, SourceError):
@@ -158,7 +155,6 @@ class Checking:
             if one.source is not None and not _is_small(one)
         ]
         known = await self._recalled(sought)
-        self._count([one for one in page if one.step is Step.COMPARE or _entry_id(one) in known])
         for one in rest:
             verdict = known.get(_entry_id(one))
             if verdict is not None and await self._admits(one, _entry_id(one), verdict):
@@ -172,8 +168,13 @@ class Checking:
     async def _look(
         self, validator: Validating, group: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
     ) -> None:
-        results = await self._checked(validator, group)
-        self._count(group)
+        self.looking_count += len(group)
+        try:
+            results = await self._checked(validator, group)
+        finally:
+            self.looking_count -= len(group)
+        self.looked_count += len(group)
+        self.looked_bytes += sum(one.source.size for one in group if one.source is not None)
         good = []
         for one, result in zip(group, results, strict=True):
             entry_id = _entry_id(one)
@@ -189,10 +190,6 @@ class Checking:
         self.taken(len(group) - len(good))
         if good:
             await send.send(good)
-
-    def _count(self, works: Sequence[StagedEntry]) -> None:
-        self.looked_count += len(works)
-        self.looked_bytes += sum(one.source.size for one in works if one.source is not None)
 
     async def _verdict(
         self, validator: Validating, work: StagedEntry, passage: Passage

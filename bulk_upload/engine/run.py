@@ -175,8 +175,9 @@ class Run:
             parked_count=self._parking.parked_count,
             wire_bytes=self._parts.transport.wire_bytes,
             partial_bytes=self._parts.transport.partial_bytes,
-            validated_count=self._checking.looked_count if self._checking.runs_ahead else None,
-            validated_bytes=self._checking.looked_bytes if self._checking.runs_ahead else 0,
+            validating_count=self._checking.looking_count,
+            validated_count=self._checking.looked_count,
+            validated_bytes=self._checking.looked_bytes,
         )
 
     def bodies(self) -> list[BodyNow]:

@@ -27,6 +27,8 @@ ETA_NEAR = 1.1
 """Two estimates that differ by less are shown as one, the later."""
 
 RECONCILING_SHOWN_S = 10.0
+VALIDATING_SHOWN_S = 5.0
+"""Where uploads are slow a file is looked into now and then: a line that comes and goes would be a nuisance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Reading:
     made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
     this run. The run will take from `eta_s` to `eta_most_s` more seconds: as fast as lately, and as fast as on average,
     whichever is less comes first; None while nobody can tell. `validated` says how far files were looked into ahead of
-    their uploads, and is empty where that is not done, or is done with all. `why` is one line about what holds the run back, safe
+    their uploads, and is empty while none is. `why` is one line about what holds the run back, safe
     to show.
     """
 
@@ -132,6 +134,7 @@ class Progress:
         self._drain_reason: str | None = None
         self._reconciling_count = 0
         self._reconciling_until = 0.0
+        self._validating_until = 0.0
         self._moved_bytes = 0
         self._latest: Snapshot | None = None
         self._wire_rate = SmoothedRate(RATE_FADE_S)
@@ -190,7 +193,7 @@ class Progress:
             retry_count=tally.retry_count,
             in_doubt_count=tally.in_doubt_count,
             failed_count=tally.failed_count,
-            validated="" if self._planned_at is None else _validated(snapshot, tally),
+            validated=self._validated(snapshot, at),
             why=self._why(snapshot, at),
         )
 
@@ -222,6 +225,15 @@ class Progress:
                 raise
         return self._latest
 
+    def _validated(self, snapshot: Snapshot, at: float) -> str:
+        if snapshot.validating_count:
+            self._validating_until = at + VALIDATING_SHOWN_S
+        elif at >= self._validating_until:
+            return ""
+        done = f"validated ahead: {snapshot.validated_count:,} files, {human_bytes(snapshot.validated_bytes)}"
+        more = snapshot.validating_count
+        return f"{done}; looking into {more:,} more" if more else done
+
     def _why(self, snapshot: Snapshot, at: float) -> str:
         if self._drain_reason is not None:
             return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
@@ -234,14 +246,6 @@ class Progress:
         if self._reconciling_count and at < self._reconciling_until:
             return f"looking for {self._reconciling_count:,} in doubt in the server's list"
         return f"{printable(snapshot.limit_reason)}{parked}"
-
-
-def _validated(snapshot: Snapshot, tally: Tally) -> str:
-    count = snapshot.validated_count
-    if count is None or count >= tally.to_send_count:
-        return ""
-    sizes = f"{human_bytes(snapshot.validated_bytes)} of {human_bytes(tally.to_send_bytes)}"
-    return f"validated ahead: {count:,} of {tally.to_send_count:,} files, {sizes}"
 
 
 def whole_seconds(seconds: float) -> str:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cli_stage import run_here
 from click.testing import CliRunner, Result
 
 from bulk_upload.cli import scan_command
@@ -165,3 +166,18 @@ def test_help_lists_every_purpose() -> None:
     words = " ".join(result.stdout.replace("-\n", "-").split())
     assert all(purpose in words.replace("- ", "-") for purpose in PURPOSES)
     assert "\n    --map '*.jsonl=PURPOSE'" in result.stdout
+
+
+def test_a_pattern_that_gets_no_file_is_named(tmp_path: Path) -> None:
+    """An earlier one took them all: the order was wrong, and the manifest would be."""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.jsonl").write_text("{}\n")
+    maps = ["--map", f"*.jsonl={FIRST}", "--map", f"corpus/**={SECOND}"]
+    ended = run_here("scan", str(tmp_path), *maps, "-o", str(tmp_path / "m.jsonl"))
+    assert f"Entries: 1 ({FIRST} 1)\n" in ended.stderr
+    assert (
+        f"No file for --map 'corpus/**={SECOND}': of several patterns that match, the first counts"
+        in ended.stderr
+    )
+    turned = run_here("scan", str(tmp_path), *maps[2:], *maps[:2], "-o", str(tmp_path / "m.jsonl"))
+    assert f"No file for --map '*.jsonl={FIRST}'" in turned.stderr

@@ -46,14 +46,14 @@ def test_a_line_has_all_the_numbers() -> None:
 
 
 def test_files_that_are_looked_into_ahead_are_in_the_line() -> None:
-    """For as long as some are left."""
+    """For as long as some are."""
     run = ScriptedRun()
     display, lines = _display(run)
     display.on_event(plan(4))
-    run.state = replace(run.state, validated_count=3, validated_bytes=3 * FILE_BYTES)
+    run.state = replace(run.state, validating_count=1, validated_count=3, validated_bytes=3 * FILE_BYTES)
     run.moves(seconds=30.0)
     display.tick()
-    assert "; in flight 0 of 8, validated ahead: 3 of 4 files, 3.0 MB of 4.0 MB; " in lines[-1]
+    assert "; in flight 0 of 8, validated ahead: 3 files, 3.0 MB; looking into 1 more; " in lines[-1]
 
 
 def test_before_the_plan_there_are_no_numbers() -> None:

@@ -70,14 +70,17 @@ def test_the_display_is_four_lines_that_fit(width: int) -> None:
     assert why == "8 in flight, as asked for"
 
 
-def test_files_that_are_looked_into_ahead_have_a_line_until_they_all_were() -> None:
-    """It says how far that is; with the last file it goes, and where nothing is looked into it never comes."""
+def test_files_that_are_looked_into_ahead_have_a_line_while_some_are() -> None:
+    """It stays for some seconds after the last: where uploads are slow another follows, and nothing should jump."""
     run = ScriptedRun()
     console, display = _plain(run, 80)
     _busy(run, display)
-    run.state = replace(run.state, validated_count=7_400, validated_bytes=7_400 * FILE_BYTES)
-    assert _frame(console, display)[3] == "validated ahead: 7,400 of 8,000 files, 7.4 GB of 8.0 GB"
-    run.state = replace(run.state, validated_count=8_000, validated_bytes=8_000 * FILE_BYTES)
+    run.state = replace(run.state, validating_count=3, validated_count=40, validated_bytes=7_400 * FILE_BYTES)
+    assert _frame(console, display)[3] == "validated ahead: 40 files, 7.4 GB; looking into 3 more"
+    run.state = replace(run.state, validating_count=0, validated_count=43)
+    run.moves(seconds=4.0)
+    assert _frame(console, display)[3] == "validated ahead: 43 files, 7.4 GB"
+    run.moves(seconds=1.0)
     assert len(_frame(console, display)) == 4
 
 
