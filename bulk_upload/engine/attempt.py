@@ -12,12 +12,13 @@ import anyio
 import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
-from bulk_upload.core.model import Accepted, NotSent, SentBody, SourceFailed, Unavailable
+from bulk_upload.core.model import Accepted, NotSent, SourceFailed, Unavailable
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.transport import SendReport, Shipment
+from bulk_upload.engine.passage import AttemptResult, Resized
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -27,49 +28,12 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint, Outcome
     from bulk_upload.core.records import Concluded
     from bulk_upload.core.source import Source
-    from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import Passage
 
 
 GOES_FIRST_ATTEMPTS = 3
 """An entry that was turned away this often lets others go first: an outage must not be asked about with it alone."""
-
-
-@dataclass(slots=True)
-class Passage:
-    """One entry's way through a run: what is known of it now.
-
-    `loaded` is set when the file was read ahead, for the first attempt; `attempt_id` while an intent is recorded and not
-    acted on yet. `attempts_used` counts the attempts that count against the limit. `ask_first` is set once a
-    connection broke in the midst of the body: the server's reason is heard only when it is asked beforehand.
-    `checked` is the version of the file that validation found good; no other one is sent where validation is on.
-    """
-
-    work: StagedEntry
-    entry_id: int
-    source: Fingerprint
-    loaded: LoadedFile | None = None
-    attempt_id: int | None = None
-    attempt_no: int = 0
-    attempts_used: int = 0
-    ask_first: bool = False
-    checked: Fingerprint | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptResult:
-    """A recorded attempt. `began_utc_s` is when its request began, `ended_utc_s` when it was answered.
-
-    `probe` says that it asked, for all uploads, whether an outage is over.
-    """
-
-    attempt_id: int
-    concluded: Concluded
-    probe: bool
-    sent: SentBody
-    duration_s: float
-    began_utc_s: float
-    ended_utc_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +43,6 @@ class _Request:
     attempt_id: int
     began_at: float
     began_utc_s: float
-
-
-class Resized(Exception):
-    """The file no longer has the size it was planned with, or is not the one that was found good or intended: nothing was
-    sent.
-
-    Its twins must be looked at anew, and its content.
-    """
-
-    def __init__(self, source: Fingerprint) -> None:
-        super().__init__("resized")
-        self.source = source
 
 
 class Attempter:

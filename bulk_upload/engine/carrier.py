@@ -14,20 +14,22 @@ from bulk_upload.core.records import reason_in
 from bulk_upload.core.retry import Leave, Reconcile, RetryDecision, Settle, StopRun, TryAgain
 from bulk_upload.core.source import SourceError
 from bulk_upload.edge.ledger import receipt_of
-from bulk_upload.engine.attempt import Passage, Resized, failed_to_open
+from bulk_upload.engine.attempt import failed_to_open
 from bulk_upload.engine.comparing import Comparing
 from bulk_upload.engine.doubts import Adopted, Doubts, StillInDoubt
 from bulk_upload.engine.endings import Endings
+from bulk_upload.engine.passage import Passage, Resized
 from bulk_upload.engine.twins import TwinKey
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import Attempter, AttemptResult
+    from bulk_upload.engine.attempt import Attempter
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import AttemptResult
 
 RESIZES_MAX = 3
 """A file found with another size more often than that is being written to, and might be for ever."""
@@ -74,16 +76,16 @@ class Carrier:
         passage.attempts_used += 1
         self._tell_attempt(passage, first, Settle())
         self._endings.tell_attempt(passage.work, first)
-        self._parts.twins.release(_twin_key(passage))
+        self._parts.twins.release(passage.twin_key)
 
     def leave_undone(self, passage: Passage) -> None:
         """End an entry whose first attempt did not begin before the run drained. It holds its twin key."""
         self._endings.tell(passage.work, EntryState.PENDING, reason=_DRAINED)
-        self._parts.twins.release(_twin_key(passage))
+        self._parts.twins.release(passage.twin_key)
 
     def give_up(self, passage: Passage) -> None:
         """Let no look-alike of an entry start any more: nobody knows what became of it. It holds its twin key."""
-        self._parts.twins.bar(_twin_key(passage))
+        self._parts.twins.bar(passage.twin_key)
 
     async def carry_doubt(self, doubt: Doubt, work: StagedEntry | None, *, holds_twin_key: bool) -> None:
         """Carry an entry that an earlier run left in doubt; `work` is None when the manifest no longer has it."""
@@ -136,7 +138,7 @@ class Carrier:
         while True:
             if first is None and not await self._checking.passes(passage):
                 return
-            key = _twin_key(passage)
+            key = passage.twin_key
             if not holds_twin_key:
                 with self._parking.space():
                     holds_twin_key = await twins.hold(key)
@@ -299,10 +301,6 @@ class Carrier:
                 retry_in_s=decision.delay_s if isinstance(decision, TryAgain) else None,
             )
         )
-
-
-def _twin_key(passage: Passage) -> TwinKey:
-    return TwinKey(passage.work.sent_name, passage.source.size, passage.work.entry.purpose)
 
 
 def _policy_wait_s(state: RetryCallState) -> float:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.source import LoadedFile, Look
     from bulk_upload.core.verdict import Verdict
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.endings import Endings
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import Passage
     from bulk_upload.engine.validator import Checked, Validating
 
 AHEAD_ENTRIES_MAX = 4096

@@ -13,10 +13,10 @@ from bulk_upload.edge.transport import Unanswered
 if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.plan import KnownEntry
-    from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.endings import Endings
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import Passage
 
 
 class Comparing:

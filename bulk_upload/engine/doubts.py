@@ -12,9 +12,9 @@ from bulk_upload.core.source import SourceError
 if TYPE_CHECKING:
     from bulk_upload.core.model import InDoubt, ListedFile
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import AttemptResult
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import AttemptResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from bulk_upload.edge.ledger import receipt_of
 
 if TYPE_CHECKING:
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import AttemptResult
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import AttemptResult
 
 
 class Endings:

@@ -18,8 +18,7 @@ from bulk_upload.core.records import Intent
 from bulk_upload.core.source import LoadedFile
 from bulk_upload.core.work import StagedEntry
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.engine.attempt import Passage
-from bulk_upload.engine.twins import TwinKey
+from bulk_upload.engine.passage import Passage
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ class _Ahead(NamedTuple):
     """An entry whose file is to be read ahead, and looked at then."""
 
     passage: Passage
-    key: TwinKey
     look: Look | None
 
 
@@ -160,12 +158,11 @@ class Feeder:
                 if look is None:
                     # What has no certain content yet has no intent either.
                     continue
-            key = TwinKey(passage.work.sent_name, size, passage.work.entry.purpose)
-            if not self._parts.twins.try_hold(key):
+            if not self._parts.twins.try_hold(passage.twin_key):
                 continue
             if is_small:
                 bytes_left -= size
-                ahead.append(_Ahead(passage, key, look))
+                ahead.append(_Ahead(passage, look))
             else:
                 large.append(passage)
         meant, ended = await self._read_ahead(ahead)
@@ -183,13 +180,13 @@ class Feeder:
                 loaded = await self._parts.reader.load(paths, [one.look for one in ahead])
         if self._parts.drain.begun:
             return meant, ended
-        for (passage, key, _), file in zip(ahead, loaded, strict=True):
+        for (passage, _), file in zip(ahead, loaded, strict=True):
             if not isinstance(file, LoadedFile) or not _is_meant(file, passage):
                 # The attempt meets the same trouble again and says what it is.
-                self._parts.twins.release(key)
+                self._parts.twins.release(passage.twin_key)
                 continue
             if not await self._checking.admits(passage, file):
-                self._parts.twins.release(key)
+                self._parts.twins.release(passage.twin_key)
                 ended.add(passage.entry_id)
                 continue
             passage.loaded = file

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.files import FileReader
     from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
-    from bulk_upload.engine.attempt import AttemptResult, Passage
+    from bulk_upload.engine.passage import AttemptResult, Passage
     from bulk_upload.engine.prepare import Plan
     from bulk_upload.engine.staged import PlannedEntries
     from bulk_upload.engine.validator import Validating

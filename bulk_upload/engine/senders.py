@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.model import Accepted
 from bulk_upload.core.source import SourceError
-from bulk_upload.engine.attempt import Resized
+from bulk_upload.engine.passage import Resized
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from bulk_upload.engine.attempt import Attempter, AttemptResult, Passage
+    from bulk_upload.engine.attempt import Attempter
     from bulk_upload.engine.carrier import Carrier
     from bulk_upload.engine.parking import Parking
     from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.passage import AttemptResult, Passage
 
 
 class Senders:

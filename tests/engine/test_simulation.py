@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.attempt import Passage
     from bulk_upload.engine.doubts import Resolution
+    from bulk_upload.engine.passage import Passage
     from bulk_upload.engine.twins import TwinKey
 
 SEEDS = range(40)
