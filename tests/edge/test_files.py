@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -26,6 +28,7 @@ from bulk_upload.edge.files import (
     whole,
 )
 from bulk_upload.edge.files.pool import Lane, ReadingPool
+from bulk_upload.edge.files.reader import part_count_for
 from bulk_upload.edge.source_tree import SourceTree
 
 BLOCK_BYTES = block_bytes_for(1)
@@ -467,3 +470,42 @@ async def test_a_file_is_closed_though_its_last_read_is_given_up_later(
     (descriptor,) = opening.descriptors
     await _until(lambda: not _is_open(descriptor))
     reader.close()
+
+
+@given(file_count=st.integers(1, 64), waited_s=st.floats(0, 10), thread_count=st.integers(1, 16))
+def test_small_files_are_read_at_once_only_where_the_disk_is_slow(
+    file_count: int, waited_s: float, thread_count: int
+) -> None:
+    """From a warm cache one thread reads all; from a slow disk some do, never all there are, and never for a file or two."""
+    part_count = part_count_for(file_count, waited_s, thread_count=thread_count)
+    assert 1 <= part_count <= max(1, thread_count // 2)
+    assert part_count == 1 or file_count // part_count >= 4
+    assert (part_count == 1) or waited_s >= 0.002
+
+
+async def test_a_slow_disk_is_asked_for_several_files_at_once(tmp_path: Path, tree: SourceTree) -> None:
+    """Once files were waited for, the next batch is read by several threads, and comes back in order."""
+    for number in range(32):
+        (tmp_path / f"{number:02d}").write_bytes(b"%d" % number)
+    paths = [f"{number:02d}" for number in range(32)]
+    together = threading.Barrier(4)
+    slow = False
+
+    def wait(_: int) -> None:
+        if slow:
+            together.wait(20)
+
+    reader = FileReader(Opening(tree, wait), thread_count=8)
+    try:
+        assert len(await reader.load(paths)) == 32
+        reader._waited_s_per_file = 1.0
+        slow = True
+        loaded = await reader.load(paths)
+    finally:
+        reader.close()
+    assert [one.content for one in loaded if isinstance(one, LoadedFile)] == [b"%d" % n for n in range(32)]
+
+
+async def test_no_files_are_read_at_no_cost(reader: FileReader) -> None:
+    """An empty batch needs no thread."""
+    assert await reader.load([]) == []

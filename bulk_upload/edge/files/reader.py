@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Protocol, Self
 
+import anyio
 from aiofiles.threadpool import wrap
 
 from bulk_upload.core.source import SourceError
@@ -32,6 +34,21 @@ BLOCK_BYTES_MAX = 4 * 1024 * 1024
 BLOCKS_BYTES = 4 * 1024 * 1024
 """What the blocks of all large files in flight may hold together. A hop to a thread costs 130 to 240 µs, so few files
 get large blocks; each block lies in memory up to three times on its way out, so many files get small ones."""
+
+
+SLOW_FILE_S = 0.002
+"""A small file that takes longer than this to be waited for comes from a cold or distant disk: several are read at once then.
+From a warm cache one thread reads faster than several, which would wait for each other at the interpreter."""
+
+PART_FILES_MIN = 4
+
+
+def part_count_for(file_count: int, waited_s_per_file: float, *, thread_count: int) -> int:
+    """Return on how many threads at once to read so many small files, after those before took so long to wait for."""
+    if waited_s_per_file < SLOW_FILE_S:
+        return 1
+    # Half of the threads: large files are read meanwhile, too.
+    return max(1, min(thread_count // 2, file_count // PART_FILES_MIN))
 
 
 def block_bytes_for(open_count: int) -> int:
@@ -106,10 +123,12 @@ class FileReader:
         self, tree: Opener, *, thread_count: int, stuck_s: float = 60.0, hashing: bool = True
     ) -> None:
         self._tree = tree
+        self._thread_count = thread_count
         self._pool = ReadingPool(thread_count)
         self._stuck_s = stuck_s
         self._hashing = hashing
         self._opened: set[HashedFile] = set()
+        self._waited_s_per_file = 0.0
 
     async def open(self, path: str) -> StreamedFile:
         """Open a file to stream it. Raises SourceError."""
@@ -128,20 +147,39 @@ class FileReader:
     async def load(
         self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
     ) -> list[LoadedFile | SourceError]:
-        """Read small files whole, in one hop; a file that cannot be read has its error in its place.
+        """Read small files whole, in one hop, or a few at once where the disk is slow.
 
-        `looks`, one for each path, are shown the content in the same hop. A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
+        A file that cannot be read has its error in its place. `looks`, one for each path, are shown the content in the
+        same hop. A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
         system does not answer, all of them have that error: nobody can tell which one it was.
         """
+        if not paths:
+            return []
+        files = list(zip(paths, [None] * len(paths) if looks is None else looks, strict=True))
+        part_count = part_count_for(len(files), self._waited_s_per_file, thread_count=self._thread_count)
+        size = -(-len(files) // part_count)
+        parts = [files[start : start + size] for start in range(0, len(files), size)]
+        if len(parts) == 1:
+            return await self._load_part(files)
+        loaded: list[list[LoadedFile | SourceError]] = [[]] * len(parts)
+
+        async def load(place: int) -> None:
+            loaded[place] = await self._load_part(parts[place])
+
+        async with anyio.create_task_group() as tasks:
+            for place in range(len(parts)):
+                tasks.start_soon(load, place)
+        return [file for part in loaded for file in part]
+
+    async def _load_part(self, files: Sequence[tuple[str, Look | None]]) -> list[LoadedFile | SourceError]:
         lane = self._lane()
-        if looks is None:
-            looks = [None] * len(paths)
-        loading = lane.submit(lambda: [self._load(*one) for one in zip(paths, looks, strict=True)])
+        loading = lane.submit(self._load_all, files)
         try:
             with lane.patience():
-                return await asyncio.wrap_future(loading)
+                loaded, self._waited_s_per_file = await asyncio.wrap_future(loading)
         except SourceError as error:
-            return [error] * len(paths)
+            return [error] * len(files)
+        return loaded
 
     async def sha256(self, path: str) -> tuple[str, Fingerprint]:
         """Hash a file as it is now. Raises SourceError."""
@@ -165,6 +203,15 @@ class FileReader:
             return HashedFile(self._tree.open_regular(path), self._tree.absolute(path), hashing=hashing)
         except OSError as error:
             raise source_error(error) from error
+
+    def _load_all(
+        self, files: Sequence[tuple[str, Look | None]]
+    ) -> tuple[list[LoadedFile | SourceError], float]:
+        """Return the files, and how long each was waited for on average: not what it took to hash and look at it."""
+        began, began_cpu = time.perf_counter(), time.thread_time()
+        loaded = [self._load(path, look) for path, look in files]
+        waited_s = (time.perf_counter() - began) - (time.thread_time() - began_cpu)
+        return loaded, waited_s / len(files)
 
     def _load(self, path: str, look: Look | None) -> LoadedFile | SourceError:
         try:
