@@ -66,11 +66,18 @@ _SETTLE = (
 )
 
 
-def intend(connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None) -> list[int]:
-    """Record attempts that are about to be made and return their ids, in order."""
+def last_attempt_id(connection: sqlite3.Connection) -> int:
+    """Return the number of the last attempt that was intended, 0 before the first one."""
+    (last,) = connection.execute("SELECT coalesce(max(attempt_id), 0) FROM attempts").fetchone()
+    return int(last)
+
+
+def intend(
+    connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None, first_id: int
+) -> list[int]:
+    """Record attempts that are about to be made and return their ids: from `first_id` on, in order."""
     ids: list[int] = []
     for group in groups(intents):
-        first_id = 1 + _last_id(connection, "attempt_id", "attempts")
         rows = [
             (
                 first_id + index,
@@ -86,6 +93,7 @@ def intend(connection: sqlite3.Connection, intents: Sequence[Intent], run_id: in
         ]
         _execute(connection, _INTEND, rows)
         ids += range(first_id, first_id + len(group))
+        first_id += len(group)
     return ids
 
 
@@ -156,11 +164,6 @@ def _look(
     values = (*file_ids, *padding, *entry_ids, *padding)
     last_id, any_known, any_older = connection.execute(_look_at(size), values).fetchone()
     return int(last_id), bool(any_known), bool(any_older)
-
-
-def _last_id(connection: sqlite3.Connection, column: str, table: str) -> int:
-    (last,) = connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()
-    return int(last)
 
 
 def _change(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

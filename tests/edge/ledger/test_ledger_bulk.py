@@ -167,6 +167,21 @@ def test_large_groups_are_recorded_as_their_members_would_be(tmp_path: Path) -> 
     assert together == play(tmp_path / "b", one_by_one)
 
 
+def test_an_intent_that_was_taken_back_leaves_its_number_unused(tmp_path: Path) -> None:
+    """After a rollback, and for the next run, a number is given to one attempt only."""
+    with stored(tmp_path / "a") as store:
+        entry_ids = store.known(*(entry(f"e{number}") for number in range(70)))
+        store.connection.execute("BEGIN")
+        begun(store, entry_ids[:2])
+        store.connection.execute("ROLLBACK")
+        kept = begun(store, entry_ids)
+        assert kept == list(range(3, 73))
+        said = store.conclude_all(overs(kept, entry_ids, [accepted(f"file-{one}") for one in kept]))
+        assert {one.state.value for one in said} == {"accepted"}
+    with stored(tmp_path / "a") as store:
+        assert begun(store, entry_ids[:3]) == [73, 74, 75]
+
+
 def test_an_attempt_that_is_not_open_is_no_record(tmp_path: Path) -> None:
     """A group with an attempt that was concluded before is refused as a whole: what it says is not what is known."""
     with stored(tmp_path / "a") as store:
