@@ -172,11 +172,13 @@ def measure_share(folder: str, rounds: int) -> None:
 
 
 def _make_files(scratch: str) -> None:
+    frame = len(json.dumps({"text": ""}))
+    line = json.dumps({"text": "x" * (FILE_BYTES - frame - 1)}) + "\n"
     with open(os.path.join(scratch, "all.jsonl"), "w", encoding="utf-8") as manifest:
         for number in range(FILE_COUNT):
             name = f"f{number:05}.jsonl"
-            with open(os.path.join(scratch, name), "wb") as file:
-                file.write(b"x" * FILE_BYTES)
+            with open(os.path.join(scratch, name), "w", encoding="ascii") as file:
+                file.write(line)
             manifest.write(json.dumps({"path": name, "purpose": "pre-train"}) + "\n")
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.records import AttemptOver, Intent
+    from bulk_upload.errors import LedgerUnusable
 
 T = TypeVar("T")
 
@@ -85,7 +86,17 @@ def _forget_attempts() -> None:
         except _OtherStep:
             return await run(self, act)
 
+    def told_at_once(
+        self: LedgerWriter,  # noqa: ARG001
+        over: AttemptOver,
+        then: Callable[[Concluded | LedgerUnusable], None],
+        *,
+        reopen: Collection[int] = (),
+    ) -> None:
+        asyncio.get_running_loop().call_soon(then, forgetful.conclude(over, reopen=reopen))
+
     LedgerWriter.run = at_once  # type: ignore[method-assign]
+    LedgerWriter.conclude = told_at_once  # type: ignore[method-assign]
 
 
 def _do_not_sync() -> None:

@@ -26,9 +26,10 @@ T = TypeVar("T")
 CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 """Whether SQLite knows `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
 
-_SIZES = (4, 16, 64)
-"""Groups are filled up with rows of NULLs to one of these sizes, so that few statements are ever prepared. 64 rows of the
-widest have 576 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay in the
+connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640 parameters; older
+versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
 
@@ -36,9 +37,11 @@ _INTEND = (
     "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
     " SELECT * FROM ({rows}) WHERE column1 IS NOT NULL"
 )
-_UNUSUAL = (
-    "SELECT 1 FROM receipts WHERE file_id IN ({marks})"
-    " UNION ALL SELECT 1 FROM attempts WHERE candidate_id IN ({marks}) LIMIT 1"
+_LOOK = (
+    "SELECT (SELECT coalesce(max(receipt_id), 0) FROM receipts),"
+    " EXISTS (SELECT 1 FROM receipts WHERE file_id IN ({files}))"
+    " OR EXISTS (SELECT 1 FROM attempts WHERE candidate_id IN ({files})),"
+    " EXISTS (SELECT 1 FROM entries WHERE entry_id IN ({entries}) AND receipt_id IS NOT NULL)"
 )
 _CLOSE = (
     "UPDATE attempts SET outcome = 'accepted', ended_utc = column3, http_status = column4, reason = column5,"
@@ -63,11 +66,18 @@ _SETTLE = (
 )
 
 
-def intend(connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None) -> list[int]:
-    """Record attempts that are about to be made and return their ids, in order."""
+def last_attempt_id(connection: sqlite3.Connection) -> int:
+    """Return the number of the last attempt that was intended, 0 before the first one."""
+    (last,) = connection.execute("SELECT coalesce(max(attempt_id), 0) FROM attempts").fetchone()
+    return int(last)
+
+
+def intend(
+    connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None, first_id: int
+) -> list[int]:
+    """Record attempts that are about to be made and return their ids: from `first_id` on, in order."""
     ids: list[int] = []
     for group in groups(intents):
-        first_id = 1 + _last_id(connection, "attempt_id", "attempts")
         rows = [
             (
                 first_id + index,
@@ -83,6 +93,7 @@ def intend(connection: sqlite3.Connection, intents: Sequence[Intent], run_id: in
         ]
         _execute(connection, _INTEND, rows)
         ids += range(first_id, first_id + len(group))
+        first_id += len(group)
     return ids
 
 
@@ -101,9 +112,10 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptOver]) -> li
     Raises LookupError when one of the attempts is not open.
     """
     accepted = [(one, one.outcome) for one in overs if isinstance(one.outcome, Accepted)]
-    if _any_known(connection, [outcome.file_id for _, outcome in accepted]):
+    last_id, any_known, any_older = _look(connection, accepted)
+    if any_known:
         return None
-    receipt_id = 1 + _last_id(connection, "receipt_id", "receipts")
+    receipt_id = 1 + last_id
     closed, old, filed, settled = [], [], [], []
     for index, (over, outcome) in enumerate(accepted):
         now = utc_text(over.at_utc_s)
@@ -128,7 +140,8 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptOver]) -> li
         )
         settled.append((over.entry_id, over.attempt_id, receipt_id + index, outcome.http_status, reason, now))
     _change(connection, _CLOSE, closed)
-    _execute(connection, _SUPERSEDE, old)
+    if any_older:
+        _execute(connection, _SUPERSEDE, old)
     _change(connection, _FILE, filed)
     _change(connection, _SETTLE, settled)
     return [Concluded(state=state_after(outcome), outcome=outcome) for _, outcome in accepted]
@@ -140,15 +153,17 @@ def groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + GROUP_MAX]
 
 
-def _any_known(connection: sqlite3.Connection, file_ids: Sequence[str]) -> bool:
-    size = _size_for(len(file_ids))
-    padded = [*file_ids, *[None] * (size - len(file_ids))]
-    return connection.execute(_with_marks(_UNUSUAL, size), (*padded, *padded)).fetchone() is not None
-
-
-def _last_id(connection: sqlite3.Connection, column: str, table: str) -> int:
-    (last,) = connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()
-    return int(last)
+def _look(
+    connection: sqlite3.Connection, accepted: Sequence[tuple[AttemptOver, Accepted]]
+) -> tuple[int, bool, bool]:
+    """Return the last receipt's number, whether any file's id is known, and whether any entry has a receipt."""
+    size = _size_for(len(accepted))
+    padding = [None] * (size - len(accepted))
+    file_ids = [outcome.file_id for _, outcome in accepted]
+    entry_ids = [over.entry_id for over, _ in accepted]
+    values = (*file_ids, *padding, *entry_ids, *padding)
+    last_id, any_known, any_older = connection.execute(_look_at(size), values).fetchone()
+    return int(last_id), bool(any_known), bool(any_older)
 
 
 def _change(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -169,12 +184,13 @@ def _size_for(row_count: int) -> int:
     return next(size for size in _SIZES if row_count <= size)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _with_rows(statement: str, size: int, width: int) -> str:
     row = f"({', '.join('?' * width)})"
     return statement.replace("{rows}", f"VALUES {', '.join([row] * size)}")
 
 
 @lru_cache(maxsize=8)
-def _with_marks(statement: str, size: int) -> str:
-    return statement.replace("{marks}", ", ".join("?" * size))
+def _look_at(size: int) -> str:
+    marks = [f"?{number}" for number in range(1, 2 * size + 1)]
+    return _LOOK.replace("{files}", ", ".join(marks[:size])).replace("{entries}", ", ".join(marks[size:]))

@@ -47,6 +47,7 @@ class LedgerStore:
         self.run_id: int | None = None
         """The run that writes; None until it is begun."""
         self._alive_utc_s = float("-inf")
+        self._last_attempt_id: int | None = None
 
     def begin_run(self, *, version: str, utc_s: float) -> int:
         """Record a new run, put what a dead one left open in doubt, and return how many entries that is."""
@@ -106,9 +107,15 @@ class LedgerStore:
 
     def intend(self, intents: Sequence[Intent]) -> list[int]:
         """Record attempts that are about to be made and return their ids, in order."""
-        if intents:
-            self._seem_alive(intents[-1].at_utc_s)
-        return bulk.intend(self.connection, intents, self.run_id)
+        if not intents:
+            return []
+        self._seem_alive(intents[-1].at_utc_s)
+        # Only here do attempts come into being, on the one connection that writes. What is rolled back leaves a gap.
+        if self._last_attempt_id is None:
+            self._last_attempt_id = bulk.last_attempt_id(self.connection)
+        first_id = 1 + self._last_attempt_id
+        self._last_attempt_id += len(intents)
+        return bulk.intend(self.connection, intents, self.run_id, first_id)
 
     def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""

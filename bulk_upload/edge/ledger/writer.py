@@ -167,6 +167,8 @@ class LedgerWriter:
             while step is not None:
                 group.append(step)
                 if len(group) == STEPS_PER_COMMIT_MAX:
+                    # Somebody may wait for what is left.
+                    self._awaited.set()
                     break
                 step = self._steps.get_nowait()
         return group, step is None

@@ -16,7 +16,9 @@ from functools import partial
 from ledger_stage import JOB, LOST, accepted, attempt_over, entry, intent
 
 from bulk_upload.core.model import Outcome, Rejected
+from bulk_upload.core.records import AttemptOver, Concluded
 from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
+from bulk_upload.errors import LedgerUnusable
 
 TASKS = 16
 
@@ -42,8 +44,18 @@ async def work(ledger: Ledger, paths: itertools.count[int], chance: random.Rando
             Rejected(http_status=400, reason="bad"),
         ]
         over = attempt_over(attempt_id, entry_id, chance.choice(outcomes), utc_s=time.time())
-        concluded = await run(partial(LedgerStore.conclude, over=over))
+        concluded = await recorded(ledger, over)
         say("over", path, attempt_id, concluded.state.value)
+
+
+async def recorded(ledger: Ledger, over: AttemptOver) -> Concluded:
+    """Record an outcome as a run does, together with those of other tasks."""
+    told: asyncio.Future[Concluded | LedgerUnusable] = asyncio.get_running_loop().create_future()
+    ledger.writer.conclude(over, told.set_result)
+    concluded = await told
+    if isinstance(concluded, LedgerUnusable):
+        raise concluded
+    return concluded
 
 
 def registered(store: LedgerStore, path: str) -> int:

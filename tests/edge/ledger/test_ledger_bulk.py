@@ -89,6 +89,68 @@ def test_a_group_is_recorded_as_its_members_would_be(
     assert together == history(folder / "b", rounds, one_by_one)
 
 
+Ends = list[tuple[int, int, Outcome]]
+
+
+def attempted(path: Path, ends: Ends, conclude: Callable[[Store, Sequence[AttemptOver]], object]) -> object:
+    """Conclude attempts that need not be open, or of another entry, as one commit; return what came of it."""
+    with stored(path) as store:
+        entry_ids = store.known(*(entry(f"e{number}") for number in range(4)))
+        attempt_ids = [*begun(store, entry_ids), 99]
+        group = overs(
+            [attempt_ids[attempt] for attempt, _, _ in ends],
+            [entry_ids[number] for _, number, _ in ends],
+            [outcome for _, _, outcome in ends],
+        )
+        store.connection.execute("BEGIN")
+        try:
+            said = conclude(store, group)
+        except LookupError:
+            store.connection.execute("ROLLBACK")
+            said = None
+        else:
+            store.connection.execute("COMMIT")
+        return said, rows(store)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    own=st.lists(st.tuples(st.integers(0, 3), OUTCOMES), max_size=4, unique_by=lambda one: one[0]),
+    strange=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), OUTCOMES), max_size=2),
+    data=st.data(),
+)
+def test_a_group_is_refused_where_one_of_its_members_would_be(
+    tmp_path_factory: pytest.TempPathFactory,
+    own: list[tuple[int, Outcome]],
+    strange: Ends,
+    data: st.DataObject,
+) -> None:
+    """Attempts that nobody intended, that are another entry's or come twice: a LookupError in both ways, and after it
+    the ledger is what it was."""
+    ends = data.draw(st.permutations([*((number, number, outcome) for number, outcome in own), *strange]))
+    folder = tmp_path_factory.mktemp("bulk")
+    together = attempted(folder / "a", ends, Store.conclude_all)
+    assert together == attempted(folder / "b", ends, one_by_one)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65])
+def test_every_size_of_a_group_is_recorded(tmp_path: Path, count: int) -> None:
+    """Groups that fill a statement, or leave some of it empty, leave one receipt for each of them and no more."""
+    with stored(tmp_path / "a") as store:
+        entry_ids = store.known(*(entry(f"e{number}") for number in range(count)))
+        attempt_ids = begun(store, entry_ids)
+        assert attempt_ids == list(range(1, count + 1))
+        store.conclude_all(overs(attempt_ids, entry_ids, [accepted(f"file-{one}") for one in entry_ids]))
+        found = store.connection.execute(
+            "SELECT r.entry_id, r.attempt_id, r.file_id, r.bytes, e.state FROM receipts r JOIN entries e USING (receipt_id)"
+            " ORDER BY r.receipt_id"
+        ).fetchall()
+    assert found == [
+        (one, attempt_id, f"file-{one}", one, "accepted")
+        for one, attempt_id in zip(entry_ids, attempt_ids, strict=True)
+    ]
+
+
 def test_large_groups_are_recorded_as_their_members_would_be(tmp_path: Path) -> None:
     """More than one statement's worth of accepted uploads, then the same entries with new files."""
 
@@ -103,6 +165,21 @@ def test_large_groups_are_recorded_as_their_members_would_be(tmp_path: Path) -> 
 
     together = play(tmp_path / "a", Store.conclude_all)
     assert together == play(tmp_path / "b", one_by_one)
+
+
+def test_an_intent_that_was_taken_back_leaves_its_number_unused(tmp_path: Path) -> None:
+    """After a rollback, and for the next run, a number is given to one attempt only."""
+    with stored(tmp_path / "a") as store:
+        entry_ids = store.known(*(entry(f"e{number}") for number in range(70)))
+        store.connection.execute("BEGIN")
+        begun(store, entry_ids[:2])
+        store.connection.execute("ROLLBACK")
+        kept = begun(store, entry_ids)
+        assert kept == list(range(3, 73))
+        said = store.conclude_all(overs(kept, entry_ids, [accepted(f"file-{one}") for one in kept]))
+        assert {one.state.value for one in said} == {"accepted"}
+    with stored(tmp_path / "a") as store:
+        assert begun(store, entry_ids[:3]) == [73, 74, 75]
 
 
 def test_an_attempt_that_is_not_open_is_no_record(tmp_path: Path) -> None:
@@ -147,12 +224,17 @@ def test_an_older_sqlite_records_one_by_one(tmp_path: Path, monkeypatch: pytest.
 
 def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
     """No statement for many records reads a whole table, however large the ledger is."""
+    size = 16
     with stored(tmp_path / "a") as store:
         # The look for rows that a broken reference left waiting is in every plan; without one it is never taken.
         store.connection.execute("PRAGMA foreign_keys = OFF")
+        statements = {bulk._look_at(size): 2}
         for statement, width in ((bulk._CLOSE, 8), (bulk._SUPERSEDE, 2), (bulk._FILE, 6), (bulk._SETTLE, 6)):
-            query = bulk._with_rows(statement, 16, width)
-            steps = store.connection.execute(f"EXPLAIN QUERY PLAN {query}", [None] * (16 * width)).fetchall()
+            statements[bulk._with_rows(statement, size, width)] = width
+        for query, width in statements.items():
+            steps = store.connection.execute(
+                f"EXPLAIN QUERY PLAN {query}", [None] * (size * width)
+            ).fetchall()
             scans = [step[-1] for step in steps if step[-1].startswith("SCAN")]
             assert all("CONSTANT" in scan or "subquery" in scan for scan in scans), scans
 

@@ -134,10 +134,20 @@ def released(store: LedgerStore) -> None:
     store.release(doubt, "absent", utc_s=START_S)
 
 
+def accepted_together(store: LedgerStore, attempt_ids: tuple[int, int]) -> None:
+    """Two entries are sent, for the first or for a second time."""
+    assert store.intend([intent(4), intent(5)]) == list(attempt_ids)
+    overs = [
+        attempt_over(one, number, accepted(f"id-{one}"))
+        for one, number in zip(attempt_ids, (4, 5), strict=True)
+    ]
+    store.conclude_all(overs)
+
+
 STORY: list[tuple[Callable[[LedgerStore], object], str, list[tuple[object, ...]]]] = [
     (
         lambda store: store.register([entry("a"), entry("b"), entry("c")], utc_s=START_S),
-        "SELECT count(*) FROM entries",
+        "SELECT count(*) FROM entries WHERE entry_id <= 3",
         [(3,)],
     ),
     (
@@ -176,6 +186,21 @@ STORY: list[tuple[Callable[[LedgerStore], object], str, list[tuple[object, ...]]
         lambda store: store.settle(3, EntryState.INVALID, reason="x", utc_s=START_S),
         "SELECT state FROM entries WHERE entry_id = 3",
         [("invalid",)],
+    ),
+    (
+        lambda store: store.register([entry("d"), entry("e")], utc_s=START_S),
+        "SELECT count(*) FROM entries WHERE entry_id > 3",
+        [(2,)],
+    ),
+    (
+        partial(accepted_together, attempt_ids=(5, 6)),
+        "SELECT file_id FROM receipts WHERE attempt_id IN (5, 6) ORDER BY receipt_id",
+        [("id-5",), ("id-6",)],
+    ),
+    (
+        partial(accepted_together, attempt_ids=(7, 8)),
+        "SELECT file_id FROM receipts WHERE entry_id > 3 AND superseded_utc IS NULL ORDER BY receipt_id",
+        [("id-7",), ("id-8",)],
     ),
     (
         lambda store: store.end_run(exit_status=3, utc_s=START_S),
@@ -233,6 +258,8 @@ async def test_every_statement_may_fail_once(
         ("accepted", "id-1"),
         ("accepted", "id-2"),
         ("invalid", None),
+        ("accepted", "id-7"),
+        ("accepted", "id-8"),
     ]
 
 

@@ -30,7 +30,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.reconcile import Doubt
-from bulk_upload.core.records import state_after
+from bulk_upload.core.records import AttemptOver, Concluded, state_after
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.opening import open_for_writing
 from bulk_upload.edge.ledger.receipts import receipt_of
@@ -130,10 +130,25 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=OUTCOMES)
     def conclude(self, data: st.DataObject, outcome: Outcome) -> None:
         one = data.draw(st.sampled_from(self.open_attempts()))
+        self.is_concluded(one, outcome, self.store.conclude(self.over(one, outcome)))
+
+    @precondition(lambda self: self.open_attempts())
+    @rule(data=st.data(), outcomes=st.lists(OUTCOMES, min_size=5, max_size=5))
+    def conclude_together(self, data: st.DataObject, outcomes: list[Outcome]) -> None:
+        """All that is under way ends in one commit, in any order."""
+        ending = data.draw(st.permutations(self.open_attempts()))
+        group = [self.over(one, outcome) for one, outcome in zip(ending, outcomes, strict=False)]
+        for one, outcome, concluded in zip(ending, outcomes, self.store.conclude_all(group), strict=False):
+            self.is_concluded(one, outcome, concluded)
+
+    def over(self, one: Known, outcome: Outcome) -> AttemptOver:
         assert one.open_attempt is not None
+        return attempt_over(one.open_attempt, one.entry_id, outcome, utc_s=self.now)
+
+    def is_concluded(self, one: Known, outcome: Outcome, concluded: Concluded) -> None:
+        """Take into the model what must have become of an attempt."""
         file_id = getattr(outcome, "file_id", None)
         taken = file_id in self.claimed()
-        concluded = self.store.conclude(attempt_over(one.open_attempt, one.entry_id, outcome, utc_s=self.now))
         one.state = EntryState.IN_DOUBT if taken else state_after(outcome)
         assert concluded.state is one.state
         one.attempts += 1

@@ -482,3 +482,23 @@ async def test_a_step_that_somebody_waits_for_is_not_kept_waiting_by_outcomes(
         assert len(heard) == 1
         ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("late")), heard.append)
     assert isinstance(heard[-1], LedgerUnusable)
+
+
+async def test_a_step_behind_a_full_commit_is_not_kept_waiting_by_outcomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcomes between a full commit and a step that somebody waits for do not linger."""
+    monkeypatch.setattr(writer_module, "LINGER_S", 60.0)
+    monkeypatch.setattr(writer_module, "STEPS_PER_COMMIT_MAX", 3)
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(
+            lambda store: store.register([entry(f"f{n}") for n in range(4)], utc_s=START_S)
+        )
+        ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(4)]))
+        heard: list[object] = []
+        for n in range(4):
+            ledger.writer.conclude(attempt_over(ids[n], n + 1, accepted(f"id-{n}")), heard.append)
+        assert await asyncio.wait_for(ledger.writer.run(lambda store: store.claimed(["id-3"])), 20) == {
+            "id-3"
+        }
+        assert len(heard) == 4
