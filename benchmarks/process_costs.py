@@ -72,7 +72,12 @@ def progress(*, rounds: int, scale: float) -> list[dict[str, Any]]:
     kinds: dict[str, Callable[[], Measurement]] = {
         "no terminal": partial(measure, CONTENDERS[OURS], files, Server(), in_flight=_IN_FLIGHT),
         "terminal, --no-progress": partial(
-            measure, _ours_with("--no-progress"), files, Server(), in_flight=_IN_FLIGHT, terminal=True
+            measure,
+            _ours_with("--validate", "off", "--no-progress"),
+            files,
+            Server(),
+            in_flight=_IN_FLIGHT,
+            terminal=True,
         ),
         "terminal, live display": partial(
             measure, CONTENDERS[OURS], files, Server(), in_flight=_IN_FLIGHT, terminal=True
