@@ -161,7 +161,9 @@ def _look(
     padding = [None] * (size - len(accepted))
     file_ids = [outcome.file_id for _, outcome in accepted]
     entry_ids = [over.entry_id for over, _ in accepted]
-    values = (*file_ids, *padding, *entry_ids, *padding)
+    # Twice, for there are no numbers on the marks: the sqlite3 module of Python 3.12 warns of those.
+    files = (*file_ids, *padding)
+    values = (*files, *files, *entry_ids, *padding)
     last_id, any_known, any_older = connection.execute(_look_at(size), values).fetchone()
     return int(last_id), bool(any_known), bool(any_older)
 
@@ -192,5 +194,5 @@ def _with_rows(statement: str, size: int, width: int) -> str:
 
 @lru_cache(maxsize=8)
 def _look_at(size: int) -> str:
-    marks = [f"?{number}" for number in range(1, 2 * size + 1)]
-    return _LOOK.replace("{files}", ", ".join(marks[:size])).replace("{entries}", ", ".join(marks[size:]))
+    marks = ", ".join("?" * size)
+    return _LOOK.replace("{files}", marks).replace("{entries}", marks)

@@ -228,7 +228,7 @@ def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
     with stored(tmp_path / "a") as store:
         # The look for rows that a broken reference left waiting is in every plan; without one it is never taken.
         store.connection.execute("PRAGMA foreign_keys = OFF")
-        statements = {bulk._look_at(size): 2}
+        statements = {bulk._look_at(size): 3}
         for statement, width in ((bulk._CLOSE, 8), (bulk._SUPERSEDE, 2), (bulk._FILE, 6), (bulk._SETTLE, 6)):
             statements[bulk._with_rows(statement, size, width)] = width
         for query, width in statements.items():
