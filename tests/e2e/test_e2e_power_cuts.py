@@ -28,8 +28,8 @@ from e2e_witness import (
 )
 
 SETTLE = ("--settle", "1s")
-SYNC_MS = 15
-"""As slow as a disk that turns: most cuts then find changes that are not durable yet."""
+SYNC_MS = 40
+"""As slow as a busy disk that turns: commits are few, and many cuts should find changes that are not durable yet."""
 
 
 class Machine:
@@ -122,14 +122,20 @@ def complete(stage: Stage, tree: Tree, machine: Machine, toll: Toll) -> None:
 
 
 def test_power_cuts_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Five power cuts while answers are lost: the ledger opens, what was shown is in it, nothing is sent twice."""
+    """Five power cuts while answers are lost: the ledger opens, what was shown is in it, nothing is sent twice.
+
+    Five more, up to twice, where none of them met a change that had not reached the disk: such moments are rare.
+    """
     toll = Toll(seed=20260701)
-    tree = mixed_tree(tmp_path / "tree", count=80, seed=1, sizes=(10, 3000), large=(300_000,))
+    tree = mixed_tree(tmp_path / "tree", count=160, seed=1, sizes=(10, 3000), large=(300_000,))
     with staged(tmp_path, "answer-delay=0.15,ambiguous,list-lag=0.3") as stage:
         stage.use(tree)
         machine = Machine(stage, random.Random(toll.seed))
-        cut_again_and_again(stage, tree, machine, toll, cuts=5)
-        assert toll.kills == 5
+        for _ in range(3):
+            cut_again_and_again(stage, tree, machine, toll, cuts=5)
+            if machine.fates["dropped"]:
+                break
+        assert toll.kills >= 5
         complete(stage, tree, machine, toll)
     assert toll.clean
     assert machine.fates["dropped"] > 0
