@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
     (root / "absolute-link").symlink_to(outside / "secret")
     (root / "chain").symlink_to("link")
     (root / "folder-link").symlink_to("../outside")
-    (root / "back").symlink_to("../root/file")
+    (root / "back").symlink_to(f"../{root.name}/file")
     (root / "inner-folder").symlink_to("folder/deep")
     (root / "dangling").symlink_to("nothing")
     (root / "loop").symlink_to("loop")
