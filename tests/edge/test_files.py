@@ -488,12 +488,16 @@ async def test_a_slow_disk_is_asked_for_several_files_at_once(tmp_path: Path, tr
     for number in range(32):
         (tmp_path / f"{number:02d}").write_bytes(b"%d" % number)
     paths = [f"{number:02d}" for number in range(32)]
-    together = threading.Barrier(4)
+    waiting: set[int] = set()
+    together = threading.Event()
     slow = False
 
     def wait(_: int) -> None:
         if slow:
-            together.wait(20)
+            waiting.add(threading.get_ident())
+            if len(waiting) > 1:
+                together.set()
+            assert together.wait(20)
 
     reader = FileReader(Opening(tree, wait), thread_count=8)
     try:
