@@ -170,9 +170,9 @@ class Attempter:
             _require_size(result.fingerprint, passage)
             yield result
             return
-        async with await self._parts.reader.open(path) as stream:
-            _require_size(stream.fingerprint, passage)
-            yield stream
+        async with self._parts.reader.source(path) as source:
+            _require_size(source.fingerprint, passage)
+            yield source
 
     async def _intend(self, passage: Passage, source: Source) -> None:
         """Record that an attempt is about to be made."""

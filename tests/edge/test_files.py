@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bulk_upload.edge.files import (
     SMALL_FILE_BYTES_MAX,
     FileReader,
     HashedFile,
+    StreamedFile,
     block_bytes_for,
     fingerprint_of,
     source_error,
@@ -413,7 +415,7 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
 # --- blocks
 
 
-@pytest.mark.parametrize(("open_count", "mib"), [(0, 4), (1, 4), (2, 2), (4, 1), (16, 0.25), (500, 0.25)])
+@pytest.mark.parametrize(("open_count", "mib"), [(0, 1), (1, 1), (16, 1), (32, 0.5), (64, 0.25), (500, 0.25)])
 def test_the_more_files_the_smaller_their_blocks(open_count: int, mib: float) -> None:
     """Together they stay within a budget, each within sensible bounds."""
     assert block_bytes_for(open_count) == mib * 2**20
@@ -423,10 +425,109 @@ async def test_blocks_shrink_while_other_files_are_open(tmp_path: Path, reader: 
     """The size is decided anew with each read."""
     (tmp_path / "a").write_bytes(bytes(12 * 2**20))
     async with await reader.open("a") as first:
-        assert len(await first.read()) == 4 * 2**20
-        async with await reader.open("a"), await reader.open("a"), await reader.open("a"):
-            assert len(await first.read()) == 2**20
-        assert len(await first.read()) == 4 * 2**20
+        assert len(await first.read()) == 2**20
+        async with AsyncExitStack() as others:
+            for _ in range(31):
+                await others.enter_async_context(await reader.open("a"))
+            assert len(await first.read()) == 2**19
+        assert len(await first.read()) == 2**20
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES])
+async def test_what_fits_in_one_block_is_read_in_the_hop_that_opens_it(
+    tmp_path: Path, tree: SourceTree, size: int
+) -> None:
+    """Such a file is held whole, with its hash and fingerprint, and its descriptor is closed by then."""
+    content = os.urandom(size)
+    (tmp_path / "a").write_bytes(content)
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    async with reader.source("a") as source:
+        assert source == LoadedFile(
+            content=content,
+            sha256=hashlib.sha256(content).hexdigest(),
+            fingerprint=fingerprint_of((tmp_path / "a").stat()),
+        )
+        assert not any(map(_is_open, opening.descriptors))
+    reader.close()
+
+
+async def test_what_fits_in_no_block_is_opened_to_be_streamed(tmp_path: Path, tree: SourceTree) -> None:
+    """A larger file is open as long as it is held, and every byte of it comes in blocks."""
+    content = os.urandom(2 * BLOCK_BYTES + 1)
+    (tmp_path / "a").write_bytes(content)
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    async with reader.source("a") as source:
+        assert isinstance(source, StreamedFile)
+        blocks = [await source.read() for _ in range(3)]
+        assert b"".join(blocks) == content
+        assert source.sha256 == hashlib.sha256(content).hexdigest()
+    await _until(lambda: not any(map(_is_open, opening.descriptors)))
+    reader.close()
+
+
+async def test_files_held_whole_count_among_those_that_share_the_budget(
+    tmp_path: Path, reader: FileReader
+) -> None:
+    """With many in hand a file that one block held before is streamed in smaller ones."""
+    (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES))
+    async with AsyncExitStack() as others:
+        held = [await others.enter_async_context(reader.source("a")) for _ in range(31)]
+        assert isinstance(held[0], LoadedFile)
+        assert isinstance(held[-1], StreamedFile)
+        async with reader.source("a") as source:
+            assert isinstance(source, StreamedFile)
+            assert len(await source.read()) == BLOCK_BYTES // 2
+    async with reader.source("a") as source:
+        assert isinstance(source, LoadedFile)
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "touch", "remove"])
+async def test_a_file_that_changes_while_it_is_taken_whole_is_refused(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """What the opening hop read is believed only if the file is the same before and after."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 1000)
+    acts: dict[str, Callable[[], object]] = {
+        "grow": lambda: os.truncate(path, 2000),
+        "shrink": lambda: os.truncate(path, 10),
+        "touch": lambda: os.utime(path),
+        "remove": path.unlink,
+    }
+    read = HashedFile._read_exactly
+
+    def changes_first(file: HashedFile, wanted: int) -> bytes:
+        time.sleep(0.012)  # longer than the clock tick of file systems
+        acts[change]()
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", changes_first)
+    with pytest.raises(SourceError, match="while it was sent"):
+        async with reader.source("a"):
+            raise AssertionError("a file that moved is no source")
+
+
+async def test_a_file_taken_for_nobody_leaves_no_descriptor(tmp_path: Path, tree: SourceTree) -> None:
+    """Whoever waits may be cancelled: a file that was to be streamed is closed all the same."""
+    (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES + 1))
+    opened, go_on = threading.Event(), threading.Event()
+
+    def waits(descriptor: int) -> None:
+        opened.set()
+        go_on.wait(20)
+
+    opening = Opening(tree, waits)
+    reader = FileReader(opening, thread_count=1)
+    task = asyncio.create_task(reader.source("a").__aenter__())
+    await _until(opened.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    go_on.set()
+    (descriptor,) = opening.descriptors
+    await _until(lambda: not _is_open(descriptor))
+    reader.close()
 
 
 async def test_a_reader_told_so_hashes_nothing_on_the_way(tmp_path: Path, tree: SourceTree) -> None:

@@ -98,6 +98,30 @@ async def test_a_stream_reads_a_file_once(disk: Disk, content: bytes) -> None:
     assert await disk.reader.sha256("a") == expected
 
 
+async def test_a_file_that_fits_is_held_whole(disk: Disk) -> None:
+    """What was read is one version of the file, whatever becomes of the file meanwhile."""
+    disk.write("a", CONTENT[:1000])
+    async with disk.reader.source("a") as source:
+        disk.write("a", CONTENT)
+        assert isinstance(source, LoadedFile)
+        assert source.content == CONTENT[:1000]
+        assert source.sha256 == hashlib.sha256(CONTENT[:1000]).hexdigest()
+        assert source.fingerprint.size == 1000
+
+
+async def test_a_file_that_does_not_fit_is_held_open(disk: Disk) -> None:
+    """It is read block by block, and nothing of it is open afterwards."""
+    content = CONTENT * 5
+    disk.write("a", content)
+    async with disk.reader.source("a") as source:
+        assert not isinstance(source, LoadedFile)
+        pieces = []
+        while block := await source.read():
+            pieces.append(block)
+        assert b"".join(pieces) == content
+        assert source.fingerprint.size == len(content)
+
+
 async def test_a_file_that_was_replaced_has_no_last_block(disk: Disk) -> None:
     """What is complete is the file that was opened: its last block is refused when it moved."""
     disk.write("a", CONTENT)
@@ -111,8 +135,8 @@ async def test_a_file_that_was_replaced_has_no_last_block(disk: Disk) -> None:
 
 
 async def test_a_missing_file_cannot_be_opened(disk: Disk) -> None:
-    """Opening and hashing name the reason."""
-    for act in (disk.reader.open, disk.reader.sha256):
+    """Opening, holding and hashing name the reason."""
+    for act in (disk.reader.open, lambda path: disk.reader.source(path).__aenter__(), disk.reader.sha256):
         with pytest.raises(SourceError, match="No such file or directory"):
             await act("b")
 

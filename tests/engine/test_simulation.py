@@ -25,6 +25,7 @@ from bulk_upload.core.plan import Step
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.core.summary import exit_status
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.attempt import Attempter
 from bulk_upload.engine.doubts import Doubts
 from bulk_upload.engine.permits import Permits
@@ -68,6 +69,9 @@ class Story:
         self.changed: set[str] = set()
         # A chance of its own: what else a seed tells stays as it is.
         self.validate = random.Random(f"validate {seed}").choice(list(ValidateMode))
+        self.world.whole_bytes_max = random.Random(f"whole {seed}").choice(
+            [SMALL_FILE_BYTES_MAX, 2 * LARGE_BYTES]
+        )
         self.validator = FakeValidator(self.world.files, bytes_per_s=1e8)
         self._add_files()
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,7 @@ from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
     from bulk_upload.core.source import Look
@@ -110,6 +111,13 @@ class FakeStream:
         """The hash of everything read so far, in hex."""
         return self._hash.hexdigest()
 
+    def loaded(self) -> LoadedFile:
+        """Return the whole file as it was opened."""
+        content = self._file.content
+        return LoadedFile(
+            content=content, sha256=hashlib.sha256(content).hexdigest(), fingerprint=self.fingerprint
+        )
+
     async def read(self) -> bytes:
         """Return the next block; the last one only if the file is still the one that was opened."""
         await self._reader.work()
@@ -143,13 +151,20 @@ class FakeReader:
         files: what there is to read.
         read_s: how long each hop to the disk takes.
         descriptors_max: how many streams may be open at once; one more fails for want of descriptors.
+        whole_bytes_max: how large a file may be that is read in the hop that opens it.
     """
 
     def __init__(
-        self, files: MemoryFiles, *, read_s: float = 0.0005, descriptors_max: float = float("inf")
+        self,
+        files: MemoryFiles,
+        *,
+        read_s: float = 0.0005,
+        descriptors_max: float = float("inf"),
+        whole_bytes_max: int = SMALL_FILE_BYTES_MAX,
     ) -> None:
         self.files = files
         self.read_s = read_s
+        self.whole_bytes_max = whole_bytes_max
         self.descriptors_max = descriptors_max
         self.open_count = 0
         self.hashing_count = 0
@@ -172,6 +187,16 @@ class FakeReader:
         self.open_peak = max(self.open_peak, self.open_count)
         self.opened.append(path)
         return FakeStream(self, path, file)
+
+    @asynccontextmanager
+    async def source(self, path: str) -> AsyncIterator[LoadedFile | FakeStream]:
+        """Hold a file ready to be sent, whole or open. Raises SourceError."""
+        async with await self.open(path) as stream:
+            if stream.fingerprint.size > self.whole_bytes_max:
+                yield stream
+                return
+            loaded = stream.loaded()
+        yield loaded
 
     async def load(
         self, paths: Sequence[str], looks: Sequence[Look | None] | None = None

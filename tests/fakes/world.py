@@ -11,6 +11,7 @@ from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.core.standing import Stop
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.run import Run
 from bulk_upload.exit_status import ExitStatus
 from fakes.entries import FakeEntries
@@ -86,7 +87,7 @@ class Scene:
         self.violations: list[str] = []
         self.hooks: list[Callable[[Event], object]] = []
         self.clock = VirtualClock(f"{world.seed} {world.run_count}")
-        self.reader = FakeReader(world.files)
+        self.reader = FakeReader(world.files, whole_bytes_max=world.whole_bytes_max)
         self.transport = FakeTransport(world.server, self.clock, on_start=self._look_at_start)
         store = world.ledger.begin_run(utc_s=self.clock.utc_s())
         self.ledger = MemoryLedger(world.ledger, store, mishap=mishap, on_death=loop.kill)
@@ -206,6 +207,7 @@ class World:
         self, seed: int | str = 0, *, faults: Faults | None = None, server: ServerSettings | None = None
     ) -> None:
         self.seed = seed
+        self.whole_bytes_max = SMALL_FILE_BYTES_MAX
         self.files = MemoryFiles()
         self.server = FakeServer(seed, faults=faults, settings=server)
         self.server.content_of = self.files.content_of

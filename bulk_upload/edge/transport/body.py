@@ -29,6 +29,11 @@ _SO_NWRITE = 0x1024
 """Bytes in the send buffer of a socket of macOS; Python has no name for it."""
 
 
+PIECE_BYTES = 512 * 1024
+PIECE_BYTES_TLS = 256 * 1024
+"""How much a connection gets at once. asyncio copies what the system does not take of it, and TLS all of it, twice: larger
+pieces cost more memory than they save rounds through the event loop (measured with 2 and 16 files in flight)."""
+
 _WAIT_S_MIN = 0.001
 """Less is the call, and not a wait."""
 
@@ -106,10 +111,12 @@ class UploadBody(Payload):
         """Write the form. Raises SourceError with the body incomplete."""
         self._transport = writer.transport
         try:
-            if isinstance(self._source, LoadedFile):
+            if not isinstance(self._source, LoadedFile):
+                await self._stream(writer, self._source)
+            elif len(self._source.content) <= PIECE_BYTES_TLS:
                 await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
             else:
-                await self._stream(writer, self._source)
+                await self._send_whole(writer, self._source.content)
         except SourceError as error:
             self.failure = error
             self.abandon()
@@ -138,6 +145,12 @@ class UploadBody(Payload):
         if transport is not None:
             transport.abort()
 
+    async def _send_whole(self, writer: AbstractStreamWriter, content: bytes) -> None:
+        # Not joined: that would copy a whole block for a few bytes.
+        await self._hand_over(writer, self._frame.prefix)
+        await self._hand_over(writer, content)
+        await self._hand_over(writer, self._frame.suffix)
+
     async def _stream(self, writer: AbstractStreamWriter, file: FileStream) -> None:
         # Written apart from the blocks: to join them would copy a whole block for a few bytes. The server cannot
         # have the file before the suffix, so a body without it is as incomplete as one without its last block.
@@ -159,14 +172,22 @@ class UploadBody(Payload):
         await self._hand_over(writer, self._frame.suffix)
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
-        """Write data: at once, or in pieces as the bandwidth cap lets them pass, which may come and go meanwhile."""
-        while self._pace is not None and (piece_bytes := self._pace.piece_bytes) is not None:
-            piece, data = data[:piece_bytes], data[piece_bytes:]
-            await self._wait_for(self._pace, len(piece))
+        """Write data in pieces, smaller ones as the bandwidth cap lets them pass, which may come and go meanwhile."""
+        rest = memoryview(data)
+        while rest:
+            piece_bytes = self._piece_bytes(writer)
+            paced_bytes = None if self._pace is None else self._pace.piece_bytes
+            if self._pace is not None and paced_bytes is not None:
+                piece_bytes = min(piece_bytes, paced_bytes)
+                await self._wait_for(self._pace, min(piece_bytes, len(rest)))
+            piece, rest = rest[:piece_bytes], rest[piece_bytes:]
             await self._write(writer, piece)
-            if not data:
-                return
-        await self._write(writer, data)
+
+    @staticmethod
+    def _piece_bytes(writer: AbstractStreamWriter) -> int:
+        transport = writer.transport
+        is_tls = transport is not None and transport.get_extra_info("sslcontext") is not None
+        return PIECE_BYTES_TLS if is_tls else PIECE_BYTES
 
     async def _wait_for(self, pace: Pace, count: int) -> None:
         loop = asyncio.get_running_loop()
@@ -181,7 +202,7 @@ class UploadBody(Payload):
             if waited_s >= _WAIT_S_MIN:
                 self.held_s += waited_s
 
-    async def _write(self, writer: AbstractStreamWriter, data: bytes) -> None:
+    async def _write(self, writer: AbstractStreamWriter, data: memoryview) -> None:
         if not self._may_write(writer):
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         # Marked before the write: "not complete" must be proof that the server cannot have the file.

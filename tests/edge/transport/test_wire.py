@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import ANSWER, Exchange, ScriptedServer, accepts, answer
+from scripted_server import ANSWER, Exchange, ScriptedServer, accepts, answer, certified
 from shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Entry
@@ -20,6 +20,7 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.source import Source
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.edge.transport.body import PIECE_BYTES, PIECE_BYTES_TLS
 from bulk_upload.sandbox import Sandbox
 
 SIZES = [0, 1, 70_000, BLOCK, BLOCK + 1]
@@ -159,6 +160,29 @@ async def test_a_small_file_is_one_write_and_no_thread(monkeypatch: pytest.Monke
     request_bytes, _ = writes
     assert request_bytes > server.requests[0].content_length
     assert hops == []
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_larger_file_leaves_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool, streamed: bool
+) -> None:
+    """No more than a piece is given to a connection at once, less over TLS, and all of them are the file."""
+    largest = PIECE_BYTES_TLS if secured else PIECE_BYTES
+    content = os.urandom(3 * PIECE_BYTES + 1)
+    source: Source = loaded(content)
+    if streamed:
+        source = Blocks(len(content))
+        content = source.content
+    handed: list[int] = []
+    server = ScriptedServer(accepts())
+    tls = certified(tmp_path, monkeypatch) if secured else None
+    async with server.running(tls=tls), transport_to(server.url) as transport:
+        report = await ship(transport, source, on_handed=handed.append)
+    assert isinstance(report.outcome, Accepted)
+    assert max(handed) == largest
+    assert sum(handed) == server.requests[0].content_length
+    assert server.requests[0].parts[-1][1] == content
 
 
 async def test_a_large_file_streams_in_flat_memory_on_the_readers_own_threads(
