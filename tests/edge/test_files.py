@@ -392,6 +392,21 @@ async def test_a_batch_that_hangs_blames_nobody_for_good(tmp_path: Path, tree: S
     reader.close()
 
 
+async def test_a_time_out_of_the_file_system_is_told_as_its_own(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system that gives up says ETIMEDOUT: that is a read error, and not a call that hangs."""
+    (tmp_path / "a").write_bytes(b"x")
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", fails)
+    async with await reader.open("a") as stream:
+        with pytest.raises(SourceError, match="cannot read the file: Connection timed out"):
+            await stream.read()
+
+
 async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) -> None:
     """Where every thread hangs, the next file is tried again and not settled as failed."""
     pool = ReadingPool(1)
@@ -405,8 +420,8 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
     await _until(begun.is_set)
     lane = Lane(pool, 0.05)
     waiting = lane.submit(int)
-    with pytest.raises(SourceError) as caught, lane.patience():
-        await asyncio.wrap_future(waiting)
+    with pytest.raises(SourceError) as caught:
+        await lane.result_of(asyncio.wrap_future(waiting))
     assert caught.value.local_limit
     released.set()
     pool.shutdown()

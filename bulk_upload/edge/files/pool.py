@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-
-import anyio
 
 from bulk_upload.core.display import human_seconds
 from bulk_upload.core.source import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,21 +126,24 @@ class Lane(Executor):
         """
         self._pool.submit(call)
 
-    @contextmanager
-    def patience(self) -> Iterator[None]:
-        """Wait for the call made inside, but not for ever. Raises SourceError."""
+    async def result_of(self, call: Awaitable[T]) -> T:
+        """Wait for a call that was made here, but not for ever. Raises SourceError, and what the call raises."""
+        patience = asyncio.timeout(self._stuck_s)
         try:
-            with anyio.move_on_after(self._stuck_s) as scope:
-                yield
+            async with patience:
+                return await call
         except asyncio.CancelledError:
             self._give_up()
             raise
-        if scope.cancelled_caught:
+        except TimeoutError:
+            # A call may raise it, too: network file systems do.
+            if not patience.expired():
+                raise
             # A call that never began waited for threads that hang: its own file is not to blame.
             raise SourceError(
                 f"the file system did not answer for {human_seconds(self._stuck_s)}",
                 local_limit=not self._give_up(),
-            )
+            ) from None
 
     def _give_up(self) -> bool:
         return self._latest is not None and self._pool.give_up(self._latest)

@@ -94,11 +94,9 @@ class StreamedFile:
     async def read(self) -> bytes:
         """Return the next block, empty at the end. Raises SourceError."""
         try:
-            with self._lane.patience():
-                block: bytes = await self._file.read(block_bytes_for(len(self._in_hand)))
+            return await self._lane.result_of(self._file.read(block_bytes_for(len(self._in_hand))))
         except OSError as error:
             raise source_error(error) from error
-        return block
 
     async def __aenter__(self) -> Self:
         return self
@@ -196,8 +194,7 @@ class FileReader:
         lane = self._lane()
         loading = lane.submit(self._load_all, files)
         try:
-            with lane.patience():
-                loaded, self._waited_s_per_file = await asyncio.wrap_future(loading)
+            loaded, self._waited_s_per_file = await lane.result_of(asyncio.wrap_future(loading))
         except SourceError as error:
             return [error] * len(files)
         return loaded
@@ -267,8 +264,7 @@ class FileReader:
 async def _opened(lane: Lane, opening: Future[_Opened]) -> _Opened:
     """Wait for a file; it is closed again where nobody waits for it any more."""
     try:
-        with lane.patience():
-            return await asyncio.wrap_future(opening)
+        return await lane.result_of(asyncio.wrap_future(opening))
     except BaseException:
         opening.add_done_callback(_close_unwanted)
         raise

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 PAGE_ENTRIES = 512
 
-CACHE_KIB = 32 * 1024
-"""Of the temporary database, and as much of the ledger: the keys of a million entries fit, and no more."""
+CACHE_KIB = 8 * 1024
+"""Of the temporary database, and as much of the ledger. What does not fit, the operating system caches: four times as much
+was no faster with a million entries, new or settled."""
 
 # Nearly all entries of a job that is run again are unchanged: their rows hold no more than which they are, the rest is
 # in the ledger. Of the others, texts are kept exactly, as `from_exact_text` has them: an entry that comes back must
