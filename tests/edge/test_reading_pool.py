@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,50 @@ def test_no_more_threads_than_asked_for() -> None:
     futures = [pool.submit(call, number) for number in range(100)]
     assert [future.result(20) for future in futures] == list(range(100))
     assert len(seen) == 3
+    pool.shutdown()
+
+
+class _SlowWake(SimpleQueue[Any]):
+    """A queue from which one thread, once armed, takes long to come back with what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.armed, self.taken, self.go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        item = super().get(block, timeout)
+        if self.armed.is_set():
+            self.armed.clear()
+            self.taken.set()
+            self.go_on.wait(20)
+        return item
+
+
+def test_a_thread_that_is_just_waking_is_not_counted_on() -> None:
+    """Two calls after a quiet moment run at once: the thread that wakes for the first does not keep the second waiting."""
+    pool = ReadingPool(2)
+    pool._calls = calls = _SlowWake()
+    pool.submit(int).result(20)
+    calls.armed.set()
+    first = pool.submit(int)
+    assert calls.taken.wait(20)
+    assert pool.submit(int).result(20) == 0
+    assert not first.done()
+    calls.go_on.set()
+    assert first.result(20) == 0
+    pool.shutdown()
+
+
+def test_a_quiet_pool_starts_no_thread_it_does_not_need() -> None:
+    """Calls one after another are made by the one thread that the first of them started."""
+    pool = ReadingPool(4)
+    seen = set()
+    for _ in range(20):
+        seen.add(pool.submit(threading.get_ident).result(20))
+        deadline = time.monotonic() + 20
+        while pool._spare_count < 1 and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert len(seen) == 1
     pool.shutdown()
 
 

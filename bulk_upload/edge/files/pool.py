@@ -34,7 +34,8 @@ class ReadingPool(Executor):
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._started_count = 0
-        self._idle_count = 0
+        self._spare_count = 0
+        """Threads without a call, or calls without a thread where it is negative; a thread that has yet to wake is no spare one."""
         self._hung: set[Future[Any]] = set()
         self._closed = False
 
@@ -45,6 +46,7 @@ class ReadingPool(Executor):
             if self._closed:
                 raise RuntimeError("the reading pool is closed")
             self._calls.put((future, lambda: fn(*args, **kwargs)))
+            self._spare_count -= 1
             self._start_if_needed()
         return future
 
@@ -69,40 +71,34 @@ class ReadingPool(Executor):
 
     def _start_if_needed(self) -> None:
         busy_enough = self._started_count - len(self._hung) >= self._thread_count
-        if busy_enough or self._idle_count >= self._calls.qsize():
+        if busy_enough or self._spare_count >= 0:
             return
         self._started_count += 1
+        self._spare_count += 1
         threading.Thread(target=self._serve, name="bulk-upload-read", daemon=True).start()
 
     def _serve(self) -> None:
-        while (call := self._next()) is not None:
+        while (call := self._calls.get()) is not None:
             future, function = call
             if future.set_running_or_notify_cancel():
                 _make(future, function)
             # Nothing may be kept of a call while the thread waits for the next one: it may be a whole file.
             del call, function
-            if self._has_successor(future):
-                break
+            if not self._goes_on_after(future):
+                return
             del future
         with self._lock:
             self._started_count -= 1
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+    def _goes_on_after(self, future: Future[Any]) -> bool:
+        """Whether this thread is still wanted: not if it hung and another one took its place meanwhile."""
         with self._lock:
-            self._idle_count += 1
-        try:
-            return self._calls.get()
-        finally:
-            with self._lock:
-                self._idle_count -= 1
-
-    def _has_successor(self, future: Future[Any]) -> bool:
-        """Whether this thread hung and another one took its place meanwhile."""
-        with self._lock:
-            if future not in self._hung:
-                return False
             self._hung.discard(future)
-            return self._started_count - len(self._hung) > self._thread_count
+            if self._started_count - len(self._hung) > self._thread_count:
+                self._started_count -= 1
+                return False
+            self._spare_count += 1
+            return True
 
 
 class Lane(Executor):
