@@ -437,15 +437,79 @@ def test_the_more_files_the_smaller_their_blocks(open_count: int, mib: float) ->
 
 
 async def test_blocks_shrink_while_other_files_are_open(tmp_path: Path, reader: FileReader) -> None:
-    """The size is decided anew with each read."""
+    """The size is decided anew as each read begins, which for all but the first and the last is one block ahead."""
     (tmp_path / "a").write_bytes(bytes(12 * 2**20))
     async with await reader.open("a") as first:
-        assert len(await first.read()) == 2**20
+        sizes = [len(await first.read())]
         async with AsyncExitStack() as others:
-            for _ in range(31):
+            for _ in range(30):
                 await others.enter_async_context(await reader.open("a"))
-            assert len(await first.read()) == 2**19
-        assert len(await first.read()) == 2**20
+            sizes += [len(await first.read()), len(await first.read())]
+        sizes += [len(await first.read()), len(await first.read())]
+    assert sizes == [2**20, 2**20, 2**19, 2**19, 2**20]
+
+
+async def test_the_next_block_is_read_while_this_one_is_sent(
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the last: that one is asked for as late as can be, for with it comes the proof that nothing moved."""
+    (tmp_path / "a").write_bytes(os.urandom(4 * BLOCK_BYTES))
+    begun: list[int] = []
+    read = HashedFile._read_exactly
+
+    def noted(file: HashedFile, wanted: int) -> bytes:
+        begun.append(wanted)
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", noted)
+    reader = FileReader(tree, thread_count=1)
+    async with await reader.open("a") as stream:
+        for blocks_begun in (2, 3, 3, 4):
+            await stream.read()
+            await _until(lambda: len(begun) >= blocks_begun)  # noqa: B023 - called at once
+            await asyncio.get_running_loop().run_in_executor(reader._pool, int)
+            assert len(begun) == blocks_begun
+        assert await stream.read() == b""
+    assert reader._in_hand == set()
+    reader.close()
+
+
+async def test_a_block_read_ahead_for_nobody_is_dropped(
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is left early closes once the read that is under way returns, and its error is nobody's."""
+    (tmp_path / "a").write_bytes(os.urandom(4 * BLOCK_BYTES))
+    reading, go_on = threading.Event(), threading.Event()
+    read = HashedFile._read_exactly
+
+    def fails_later(file: HashedFile, wanted: int) -> bytes:
+        if file.tell() == BLOCK_BYTES:
+            reading.set()
+            go_on.wait(20)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", fails_later)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    async with await reader.open("a") as stream:
+        await stream.read()
+        await _until(reading.is_set)
+    (descriptor,) = opening.descriptors
+    assert _is_open(descriptor)
+    # The thread under way counts no more: another file does not wait for it.
+    (tmp_path / "b").write_bytes(b"x")
+    assert (await reader.sha256("b"))[0] == hashlib.sha256(b"x").hexdigest()
+    go_on.set()
+    await _until(lambda: not _is_open(descriptor))
+    del stream
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
+    assert reader._in_hand == set()
+    reader.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES])

@@ -129,7 +129,7 @@ class Lane(Executor):
             async with patience:
                 return await call
         except asyncio.CancelledError:
-            self._give_up()
+            self.give_up()
             raise
         except TimeoutError:
             # A call may raise it, too: network file systems do.
@@ -138,10 +138,11 @@ class Lane(Executor):
             # A call that never began waited for threads that hang: its own file is not to blame.
             raise SourceError(
                 f"the file system did not answer for {human_seconds(self._stuck_s)}",
-                local_limit=not self._give_up(),
+                local_limit=not self.give_up(),
             ) from None
 
-    def _give_up(self) -> bool:
+    def give_up(self) -> bool:
+        """Wait no longer for the latest call; return whether it hangs, as opposed to not having begun."""
         return self._latest is not None and self._pool.give_up(self._latest)
 
 

@@ -72,13 +72,15 @@ class Opener(Protocol):
 
 
 class StreamedFile:
-    """A file on its way out: an async view of `HashedFile` through aiofiles."""
+    """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead."""
 
     def __init__(self, file: HashedFile, lane: Lane, in_hand: set[object]) -> None:
         self._raw = file
         self._file = wrap(file, executor=lane)
         self._lane = lane
         self._in_hand = in_hand
+        self._unread_bytes = file.fingerprint.size
+        self._ahead: asyncio.Task[bytes] | None = None
         in_hand.add(file)
 
     @property
@@ -88,15 +90,39 @@ class StreamedFile:
 
     @property
     def sha256(self) -> str | None:
-        """The hash of everything read so far, in hex; None where the reader hashes nothing."""
+        """The hash of the file once all of it was read, in hex; None where the reader hashes nothing."""
         return self._raw.sha256
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end. Raises SourceError."""
+        reading, self._ahead = self._ahead, None
+        self._in_hand.discard(self)
         try:
-            return await self._lane.result_of(self._file.read(block_bytes_for(len(self._in_hand))))
+            block: bytes = await self._lane.result_of(reading or self._file.read(self._block_bytes()))
         except OSError as error:
             raise source_error(error) from error
+        self._unread_bytes -= len(block)
+        await self._read_ahead()
+        return block
+
+    async def _read_ahead(self) -> None:
+        """Begin to read the next block while this one is sent.
+
+        Not the last one: with it comes the proof that the file did not move, and that is to be made as late as it can be.
+        """
+        self._in_hand.add(self)
+        block_bytes = self._block_bytes()
+        if self._unread_bytes <= block_bytes:
+            self._in_hand.discard(self)
+            return
+        # Not in a task group: it ends with the file, in `__aexit__`.
+        self._ahead = asyncio.create_task(self._file.read(block_bytes))  # noqa: TID251
+        self._ahead.add_done_callback(_hear)
+        # So that it begins before this block is sent: a socket that takes all of it lets nobody else run.
+        await asyncio.sleep(0)
+
+    def _block_bytes(self) -> int:
+        return block_bytes_for(len(self._in_hand))
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,6 +131,10 @@ class StreamedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._in_hand.discard(self._raw)
+        self._in_hand.discard(self)
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._lane.give_up()
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
         try:
             self._lane.let_go(self._raw.abandon)
@@ -259,6 +289,12 @@ class FileReader:
             return error
         except OSError as error:
             return source_error(error)
+
+
+def _hear(reading: asyncio.Task[bytes]) -> None:
+    """Take note of how a read ended that nobody may wait for: asyncio would complain."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def _opened(lane: Lane, opening: Future[_Opened]) -> _Opened:
