@@ -437,16 +437,17 @@ def test_the_more_files_the_smaller_their_blocks(open_count: int, mib: float) ->
 
 
 async def test_blocks_shrink_while_other_files_are_open(tmp_path: Path, reader: FileReader) -> None:
-    """The size is decided anew as each read begins, which for all but the first and the last is one block ahead."""
+    """The size is decided anew as each read begins, and with many files none is read ahead."""
     (tmp_path / "a").write_bytes(bytes(12 * 2**20))
     async with await reader.open("a") as first:
         sizes = [len(await first.read())]
         async with AsyncExitStack() as others:
-            for _ in range(30):
+            for _ in range(31):
                 await others.enter_async_context(await reader.open("a"))
+            # This one was begun before they were opened.
             sizes += [len(await first.read()), len(await first.read())]
         sizes += [len(await first.read()), len(await first.read())]
-    assert sizes == [2**20, 2**20, 2**19, 2**19, 2**20]
+    assert sizes == [2**20, 2**20, 2**19, 2**20, 2**20]
 
 
 async def test_the_next_block_is_read_while_this_one_is_sent(

@@ -40,6 +40,9 @@ cache before they are sent, and were no faster, only larger (measured with 2 and
 BLOCKS_BYTES = 16 * 1024 * 1024
 """What the blocks of all larger files in flight may hold together."""
 
+AHEAD_FILES_MAX = 4
+"""With more files in hand one is read while another is sent, anyway: a second block of each would only cost memory."""
+
 
 SLOW_FILE_S = 0.002
 """A small file that takes longer than this to be waited for comes from a cold or distant disk: several are read at once then.
@@ -110,11 +113,10 @@ class StreamedFile:
 
         Not the last one: with it comes the proof that the file did not move, and that is to be made as late as it can be.
         """
-        self._in_hand.add(self)
-        block_bytes = self._block_bytes()
-        if self._unread_bytes <= block_bytes:
-            self._in_hand.discard(self)
+        block_bytes = block_bytes_for(len(self._in_hand) + 1)
+        if len(self._in_hand) > AHEAD_FILES_MAX or self._unread_bytes <= block_bytes:
             return
+        self._in_hand.add(self)
         # Not in a task group: it ends with the file, in `__aexit__`.
         self._ahead = asyncio.create_task(self._file.read(block_bytes))  # noqa: TID251
         self._ahead.add_done_callback(_hear)
