@@ -471,7 +471,7 @@ async def test_the_next_block_is_read_while_this_one_is_sent(
             await asyncio.get_running_loop().run_in_executor(reader._pool, int)
             assert len(begun) == blocks_begun
         assert await stream.read() == b""
-    assert reader._in_hand == set()
+    assert reader._blocks.count == 0
     reader.close()
 
 
@@ -509,7 +509,7 @@ async def test_a_block_read_ahead_for_nobody_is_dropped(
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
-    assert reader._in_hand == set()
+    assert reader._blocks.count == 0
     reader.close()
 
 

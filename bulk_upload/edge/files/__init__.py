@@ -1,7 +1,8 @@
 """The files that are sent: opened late, read once, hashed on the way."""
 
 from bulk_upload.edge.files.hashed import HashedFile, fingerprint_of, source_error
-from bulk_upload.edge.files.reader import SMALL_FILE_BYTES_MAX, FileReader, StreamedFile, block_bytes_for
+from bulk_upload.edge.files.reader import SMALL_FILE_BYTES_MAX, FileReader
+from bulk_upload.edge.files.streamed import StreamedFile, block_bytes_for
 
 __all__ = [
     "SMALL_FILE_BYTES_MAX",

@@ -9,20 +9,19 @@ import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
-from aiofiles.threadpool import wrap
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import Lane, ReadingPool
+from bulk_upload.edge.files.streamed import Blocks, StreamedFile
 from bulk_upload.edge.files.whole import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Future
-    from types import TracebackType
 
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.source import Look, Source
@@ -31,18 +30,6 @@ _Opened = TypeVar("_Opened", bound="LoadedFile | HashedFile")
 
 SMALL_FILE_BYTES_MAX = 256 * 1024
 """Files up to this size are read in one piece, whole batches of them in one hop to the reading pool."""
-
-BLOCK_BYTES_MIN = 256 * 1024
-BLOCK_BYTES_MAX = 1024 * 1024
-"""A hop to a thread costs 130 to 240 µs, as much as to read half a megabyte. Blocks beyond this one leave the processor's
-cache before they are sent, and were no faster, only larger (measured with 2 and 16 files in flight)."""
-
-BLOCKS_BYTES = 16 * 1024 * 1024
-"""What the blocks of all larger files in flight may hold together."""
-
-AHEAD_FILES_MAX = 4
-"""With more files in hand one is read while another is sent, anyway: a second block of each would only cost memory."""
-
 
 SLOW_FILE_S = 0.002
 """A small file that takes longer than this to be waited for comes from a cold or distant disk: several are read at once then.
@@ -59,11 +46,6 @@ def part_count_for(file_count: int, waited_s_per_file: float, *, thread_count: i
     return max(1, min(thread_count // 2, file_count // PART_FILES_MIN))
 
 
-def block_bytes_for(open_count: int) -> int:
-    """Return how much to read at once of each of so many files."""
-    return min(BLOCK_BYTES_MAX, max(BLOCK_BYTES_MIN, BLOCKS_BYTES // max(1, open_count)))
-
-
 class Opener(Protocol):
     """Opens a regular file of the job beneath its root; see `source_tree.SourceTree`."""
 
@@ -72,76 +54,6 @@ class Opener(Protocol):
 
     def absolute(self, relative_path: str) -> str:
         """Return the path to show and to stat."""
-
-
-class StreamedFile:
-    """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead."""
-
-    def __init__(self, file: HashedFile, lane: Lane, in_hand: set[object]) -> None:
-        self._raw = file
-        self._file = wrap(file, executor=lane)
-        self._lane = lane
-        self._in_hand = in_hand
-        self._unread_bytes = file.fingerprint.size
-        self._ahead: asyncio.Task[bytes] | None = None
-        in_hand.add(file)
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """The file's fingerprint when it was opened."""
-        return self._raw.fingerprint
-
-    @property
-    def sha256(self) -> str | None:
-        """The hash of the file once all of it was read, in hex; None where the reader hashes nothing."""
-        return self._raw.sha256
-
-    async def read(self) -> bytes:
-        """Return the next block, empty at the end. Raises SourceError."""
-        reading, self._ahead = self._ahead, None
-        self._in_hand.discard(self)
-        try:
-            block: bytes = await self._lane.result_of(reading or self._file.read(self._block_bytes()))
-        except OSError as error:
-            raise source_error(error) from error
-        self._unread_bytes -= len(block)
-        await self._read_ahead()
-        return block
-
-    async def _read_ahead(self) -> None:
-        """Begin to read the next block while this one is sent.
-
-        Not the last one: with it comes the proof that the file did not move, and that is to be made as late as it can be.
-        """
-        block_bytes = block_bytes_for(len(self._in_hand) + 1)
-        if len(self._in_hand) > AHEAD_FILES_MAX or self._unread_bytes <= block_bytes:
-            return
-        self._in_hand.add(self)
-        # Not in a task group: it ends with the file, in `__aexit__`.
-        self._ahead = asyncio.create_task(self._file.read(block_bytes))  # noqa: TID251
-        self._ahead.add_done_callback(_hear)
-        # So that it begins before this block is sent: a socket that takes all of it lets nobody else run.
-        await asyncio.sleep(0)
-
-    def _block_bytes(self) -> int:
-        return block_bytes_for(len(self._in_hand))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._in_hand.discard(self._raw)
-        self._in_hand.discard(self)
-        if self._ahead is not None:
-            self._ahead.cancel()
-            self._lane.give_up()
-        # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
-        try:
-            self._lane.let_go(self._raw.abandon)
-        except RuntimeError:  # the pool was shut down first
-            self._raw.abandon()
 
 
 class FileReader:
@@ -162,8 +74,7 @@ class FileReader:
         self._pool = ReadingPool(thread_count)
         self._stuck_s = stuck_s
         self._hashing = hashing
-        self._in_hand: set[object] = set()
-        """Each has a block in memory, or will have one with its next read."""
+        self._blocks = Blocks()
         self._waited_s_per_file = 0.0
 
     async def open(self, path: str, *, hashing: bool | None = None) -> StreamedFile:
@@ -174,7 +85,7 @@ class FileReader:
         lane = self._lane()
         wants_hash = self._hashing if hashing is None else hashing
         file = await _opened(lane, lane.submit(self._open, path, hashing=wants_hash))
-        return StreamedFile(file, lane, self._in_hand)
+        return StreamedFile(file, lane, self._blocks)
 
     @asynccontextmanager
     async def source(self, path: str) -> AsyncIterator[Source]:
@@ -184,15 +95,15 @@ class FileReader:
         """
         lane = self._lane()
         place = object()
-        self._in_hand.add(place)
+        self._blocks.hold(place)
         try:
-            taken = await _opened(lane, lane.submit(self._take, path, block_bytes_for(len(self._in_hand))))
+            taken = await _opened(lane, lane.submit(self._take, path, self._blocks.block_bytes()))
             if isinstance(taken, LoadedFile):
                 yield taken
                 return
         finally:
-            self._in_hand.discard(place)
-        async with StreamedFile(taken, lane, self._in_hand) as stream:
+            self._blocks.drop(place)
+        async with StreamedFile(taken, lane, self._blocks) as stream:
             yield stream
 
     async def load(
@@ -291,12 +202,6 @@ class FileReader:
             return error
         except OSError as error:
             return source_error(error)
-
-
-def _hear(reading: asyncio.Task[bytes]) -> None:
-    """Take note of how a read ended that nobody may wait for: asyncio would complain."""
-    if not reading.cancelled():
-        reading.exception()
 
 
 async def _opened(lane: Lane, opening: Future[_Opened]) -> _Opened:
