@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STALE_PAGES_MAX = 20
 """More pages in a row without a new file are no sign of a busy server, but of one that ignores the offset."""
@@ -13,24 +17,36 @@ PAGE_OVERLAP = 10
 
 @dataclass(slots=True)
 class Pager:
-    """Where the next page begins. A short page is no proof of the end: only an empty one is.
+    """Where the next page begins, and whether there is one.
 
-    A page without news is not the end either: as many files as it has may have come in before it since the last
-    one was read.
+    A short page is no proof of the end: servers have limits of their own. A page without news is none either: as many
+    files as it has may have come in before it since the last one was read. Proof is an empty page, or one that ends
+    with the same file as the page before it and is shorter than a page can be. Without the latter a walk never ends
+    while files come in: each moves the last page back by one.
     """
 
     pages_max: int
     offset: int = 0
     page_count: int = 0
+    at_end: bool = False
     _stale_count: int = 0
+    _longest: int = 0
+    _last_id: str | None = None
 
-    def turn(self, *, file_count: int, fresh_count: int) -> str | None:
-        """Go on behind a page with so many files, and so many new ones; return what is wrong with the list, if so."""
+    def turn(self, file_ids: Sequence[str], *, fresh_count: int) -> str | None:
+        """Go on behind a page of these files, so many of them new; return what is wrong with the list, if so."""
+        if not file_ids:
+            self.at_end = True
+            return None
         self.page_count += 1
+        self.at_end = file_ids[-1] == self._last_id and len(file_ids) < self._longest
+        self._last_id, self._longest = file_ids[-1], max(self._longest, len(file_ids))
         self._stale_count = 0 if fresh_count else self._stale_count + 1
+        if self.at_end:
+            return None
         if self._stale_count > STALE_PAGES_MAX:
             return "the server's list shows the same files on every page"
         if self.page_count >= self.pages_max:
             return f"the server's list did not end after {self.pages_max} pages"
-        self.offset += file_count - min(PAGE_OVERLAP, file_count // 2)
+        self.offset += len(file_ids) - min(PAGE_OVERLAP, len(file_ids) // 2)
         return None

@@ -179,9 +179,9 @@ class Reconciler:
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
             # Anew for each page: the first answer of a run tells how far the clocks are apart.
             not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
-            if not page or is_before(page, not_before_s):
+            problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
+            if pager.at_end or is_before(page, not_before_s):
                 return kept
-            problem = pager.turn(file_count=len(page), fresh_count=len(fresh))
             if problem is not None:
                 raise Unanswered(problem)
 

@@ -135,10 +135,11 @@ class Verifier:
 
     async def _list_all(self) -> None:
         pager = Pager(pages_max=LIST_PAGES_MAX)
-        while page := await self._inquiry.list_page(limit=self._profile.list_page, offset=pager.offset):
+        while not pager.at_end:
+            page = await self._inquiry.list_page(limit=self._profile.list_page, offset=pager.offset)
             fresh_count = await self._on_thread(partial(self._inventory.add, page))
             self.verified.listed_count += fresh_count
-            problem = pager.turn(file_count=len(page), fresh_count=fresh_count)
+            problem = pager.turn([one.file_id for one in page], fresh_count=fresh_count)
             if problem is not None:
                 raise ServerUnusable(
                     problem, hint="without a list there is no telling what else the server has"
