@@ -55,9 +55,12 @@ class ReadingPool(Executor):
 
         A thread that hangs does not count among the others until its call returns.
         """
-        if future.cancel() or future.done():
+        if future.cancel():
             return False
         with self._lock:
+            # Asked under the lock: a call that returned has passed its thread's own look at who hangs, or will find it here.
+            if future.done():
+                return False
             self._hung.add(future)
             self._start_if_needed()
         return True
@@ -66,8 +69,7 @@ class ReadingPool(Executor):
         """Take no more calls; those that were taken are still made. Never waits: a call may hang for ever."""
         with self._lock:
             self._closed = True
-            for _ in range(self._started_count):
-                self._calls.put(None)
+        self._calls.put(None)
 
     def _start_if_needed(self) -> None:
         busy_enough = self._started_count - len(self._hung) >= self._thread_count
@@ -87,6 +89,8 @@ class ReadingPool(Executor):
             if not self._goes_on_after(future):
                 return
             del future
+        # For the next thread: how many there will be is not known, one may yet take the place of one that hangs.
+        self._calls.put(None)
         with self._lock:
             self._started_count -= 1
 
