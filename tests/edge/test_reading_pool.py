@@ -140,6 +140,35 @@ def test_a_call_that_never_began_is_taken_back() -> None:
     pool.shutdown()
 
 
+def test_a_machine_short_of_threads_reads_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that cannot be started is not counted: its call waits for another one, and later calls try again."""
+    pool = ReadingPool(2)
+    begun, release = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        release.wait(20)
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="starts no thread"):
+            pool.submit(int)
+    first = pool.submit(waits)
+    assert begun.wait(20)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_more)
+        second = pool.submit(int)
+    assert pool.submit(int).result(20) == second.result(20) == 0
+    assert not first.done()
+    assert pool._started_count == 2
+    release.set()
+    pool.shutdown()
+    _until_started(pool, 0)
+
+
 class _WorkerFirst:
     """A lock that the test's own thread, once armed, gets only after another one has held it."""
 
