@@ -589,6 +589,25 @@ async def test_a_file_that_changes_while_it_is_taken_whole_is_refused(
             raise AssertionError("a file that moved is no source")
 
 
+async def test_an_error_at_the_close_of_a_file_taken_whole_is_a_source_error(
+    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system may tell only then; it is this file's failure and not the run's."""
+    (tmp_path / "a").write_bytes(b"x")
+    close = HashedFile.close
+
+    def fails(file: HashedFile) -> None:
+        was_open = not file.closed
+        close(file)
+        if was_open:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(HashedFile, "close", fails)
+    with pytest.raises(SourceError, match="cannot read the file: Input/output error"):
+        async with reader.source("a"):
+            raise AssertionError("what may not have been read is no source")
+
+
 async def test_a_file_taken_for_nobody_leaves_no_descriptor(tmp_path: Path, tree: SourceTree) -> None:
     """Whoever waits may be cancelled: a file that was to be streamed is closed all the same."""
     (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES + 1))

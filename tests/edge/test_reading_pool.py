@@ -108,11 +108,15 @@ def test_a_call_that_hangs_has_its_place_taken_until_it_returns() -> None:
     release.set()
     assert hung.result(20) == "after all"
     assert pool.submit(divmod, 9, 2).result(20) == (4, 1)
-    deadline = time.monotonic() + 20
-    while pool._started_count > 1 and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert pool._started_count == 1
+    _until_started(pool, 1)
     pool.shutdown()
+
+
+def _until_started(pool: ReadingPool, thread_count: int) -> None:
+    deadline = time.monotonic() + 20
+    while pool._started_count != thread_count and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert pool._started_count == thread_count
 
 
 def test_a_call_that_never_began_is_taken_back() -> None:
@@ -134,6 +138,88 @@ def test_a_call_that_never_began_is_taken_back() -> None:
     pool.submit(int).result(20)
     assert made == []
     pool.shutdown()
+
+
+def test_a_machine_short_of_threads_reads_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that cannot be started is not counted: its call waits for another one, and later calls try again."""
+    pool = ReadingPool(2)
+    begun, release = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        release.wait(20)
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="starts no thread"):
+            pool.submit(int)
+    first = pool.submit(waits)
+    assert begun.wait(20)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_more)
+        second = pool.submit(int)
+    assert pool.submit(int).result(20) == second.result(20) == 0
+    assert not first.done()
+    assert pool._started_count == 2
+    release.set()
+    pool.shutdown()
+    _until_started(pool, 0)
+
+
+class _WorkerFirst:
+    """A lock that the test's own thread, once armed, gets only after another one has held it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tester = threading.current_thread()
+        self.armed, self.release, self.passed = threading.Event(), threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        if self.armed.is_set() and threading.current_thread() is self._tester:
+            self.release.set()
+            assert self.passed.wait(20)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self.armed.is_set() and threading.current_thread() is not self._tester:
+            self.passed.set()
+
+
+def test_a_call_that_returns_while_it_is_given_up_does_not_hang() -> None:
+    """Its thread never counts as hung: nothing would ever take that back."""
+    pool = ReadingPool(1)
+    pool._lock = lock = _WorkerFirst()  # type: ignore[assignment]
+    begun = threading.Event()
+
+    def returns_late() -> None:
+        begun.set()
+        lock.release.wait(20)
+
+    late = pool.submit(returns_late)
+    assert begun.wait(20)
+    lock.armed.set()
+    assert not pool.give_up(late)
+    assert late.done()
+    assert pool._hung == set()
+    pool.shutdown()
+
+
+def test_a_shutdown_ends_threads_that_start_or_return_after_it() -> None:
+    """One that took the place of a thread that hangs, and those that hung: none of them waits for ever for a call."""
+    pool = ReadingPool(2)
+    release = threading.Event()
+    hung = [pool.submit(release.wait, 20) for _ in range(2)]
+    waiting = pool.submit(int)
+    pool.shutdown()
+    assert pool.give_up(hung[0])
+    assert waiting.result(20) == 0
+    _until_started(pool, 2)
+    release.set()
+    _until_started(pool, 0)
 
 
 def test_the_interpreter_does_not_wait_for_a_thread_that_hangs() -> None:

@@ -40,14 +40,16 @@ class ReadingPool(Executor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a call on one of the threads. Raises RuntimeError after `shutdown`."""
+        """Run a call on one of the threads. Raises RuntimeError after `shutdown`, and where no thread can be started."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the reading pool is closed")
             self._calls.put((future, lambda: fn(*args, **kwargs)))
             self._spare_count -= 1
-            self._start_if_needed()
+            if not self._start_if_needed():
+                future.cancel()
+                raise RuntimeError("this machine starts no thread to read files")
         return future
 
     def give_up(self, future: Future[Any]) -> bool:
@@ -55,9 +57,12 @@ class ReadingPool(Executor):
 
         A thread that hangs does not count among the others until its call returns.
         """
-        if future.cancel() or future.done():
+        if future.cancel():
             return False
         with self._lock:
+            # Asked under the lock: a call that returned has passed its thread's own look at who hangs, or will find it here.
+            if future.done():
+                return False
             self._hung.add(future)
             self._start_if_needed()
         return True
@@ -66,16 +71,21 @@ class ReadingPool(Executor):
         """Take no more calls; those that were taken are still made. Never waits: a call may hang for ever."""
         with self._lock:
             self._closed = True
-            for _ in range(self._started_count):
-                self._calls.put(None)
+        self._calls.put(None)
 
-    def _start_if_needed(self) -> None:
-        busy_enough = self._started_count - len(self._hung) >= self._thread_count
-        if busy_enough or self._spare_count >= 0:
-            return
+    def _start_if_needed(self) -> bool:
+        """Return whether a thread will come to the latest call: a new one where it takes that, and the machine has one."""
+        living_count = self._started_count - len(self._hung)
+        if living_count >= self._thread_count or self._spare_count >= 0:
+            return True
+        try:
+            threading.Thread(target=self._serve, name="bulk-upload-read", daemon=True).start()
+        except RuntimeError:
+            # Fewer threads than asked for are slow, and no reason to end a run.
+            return living_count > 0
         self._started_count += 1
         self._spare_count += 1
-        threading.Thread(target=self._serve, name="bulk-upload-read", daemon=True).start()
+        return True
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -87,6 +97,8 @@ class ReadingPool(Executor):
             if not self._goes_on_after(future):
                 return
             del future
+        # For the next thread: how many there will be is not known, one may yet take the place of one that hangs.
+        self._calls.put(None)
         with self._lock:
             self._started_count -= 1
 

@@ -169,12 +169,13 @@ class FileReader:
         file = self._open(path, hashing=self._hashing)
         if file.fingerprint.size > block_bytes:
             return file
-        with file:
-            try:
+        try:
+            # Some file systems tell only at the close what they could not read.
+            with file:
                 content = file.read()
-            except OSError as error:
-                raise source_error(error) from error
-            return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
+        except OSError as error:
+            raise source_error(error) from error
+        return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
 
     def _load_all(
         self, files: Sequence[tuple[str, Look | None]]
