@@ -22,10 +22,11 @@ BLOCK_BYTES_MAX = 1024 * 1024
 cache before they are sent, and were no faster, only larger (measured with 2 and 16 files in flight)."""
 
 BLOCKS_BYTES = 16 * 1024 * 1024
-"""What the blocks of all larger files in flight may hold together."""
+"""What the blocks of larger files in flight share. More than 64 files take more together, for none gets less than the least,
+and a file that is held whole already keeps what it has."""
 
 AHEAD_BLOCKS_MAX = 4
-"""With more files in hand one is read while another is sent, anyway: a second block of each would only cost memory."""
+"""With more in hand one file is read while another is sent, anyway: a second block of each would only cost memory."""
 
 
 def block_bytes_for(open_count: int) -> int:
@@ -58,7 +59,7 @@ class Blocks:
 
 
 class StreamedFile:
-    """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead."""
+    """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead where few files are in hand."""
 
     def __init__(self, file: HashedFile, lane: Lane, blocks: Blocks) -> None:
         self._raw = file
