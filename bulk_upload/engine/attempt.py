@@ -132,6 +132,8 @@ class Attempter:
                 raise
             request = self._begin(passage, source)
             report = await self._send(passage, ticket, source, request)
+            # It may be a whole file, and the ledger may take its time.
+            del source
         # The file is closed by now: its place may be another's as soon as the slot is.
         return await self._record(passage, ticket, request, report)
 

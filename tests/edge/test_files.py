@@ -430,7 +430,9 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
 # --- blocks
 
 
-@pytest.mark.parametrize(("open_count", "mib"), [(0, 1), (1, 1), (16, 1), (32, 0.5), (64, 0.25), (500, 0.25)])
+@pytest.mark.parametrize(
+    ("open_count", "mib"), [(0, 2), (4, 2), (5, 1), (16, 1), (32, 0.5), (64, 0.25), (500, 0.25)]
+)
 def test_the_more_files_the_smaller_their_blocks(open_count: int, mib: float) -> None:
     """Together they stay within a budget, each within sensible bounds."""
     assert block_bytes_for(open_count) == mib * 2**20
@@ -447,7 +449,7 @@ async def test_blocks_shrink_while_other_files_are_open(tmp_path: Path, reader: 
             # This one was begun before they were opened.
             sizes += [len(await first.read()), len(await first.read())]
         sizes += [len(await first.read()), len(await first.read())]
-    assert sizes == [2**20, 2**20, 2**19, 2**20, 2**20]
+    assert sizes == [2**21, 2**21, 2**19, 2**21, 2**21]
 
 
 async def test_the_next_block_is_read_while_this_one_is_sent(
@@ -558,7 +560,7 @@ async def test_files_held_whole_count_among_those_that_share_the_budget(
         assert isinstance(held[-1], StreamedFile)
         async with reader.source("a") as source:
             assert isinstance(source, StreamedFile)
-            assert len(await source.read()) == BLOCK_BYTES // 2
+            assert len(await source.read()) == 2**19
     async with reader.source("a") as source:
         assert isinstance(source, LoadedFile)
 

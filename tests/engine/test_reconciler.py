@@ -298,6 +298,18 @@ def test_files_added_between_pages_do_not_end_the_list(added_count: int) -> None
 
 
 @on_virtual_time
+async def test_a_list_that_grows_all_the_time_still_has_an_end() -> None:
+    """A doubt from the first seconds of a run is settled while that run goes on filling the list."""
+    bench = Bench(profile=SHORT_PAGES)
+    bench.store()
+    bench.store("other.jsonl", count=29)
+    bench.desk.before_page = lambda _: bench.store("new.jsonl", count=3)
+    async with bench.serving() as reconciler:
+        assert isinstance(await reconciler.resolve(bench.doubt(settle_s=0.0)), Found)
+    assert len(bench.desk.offsets) < 30
+
+
+@on_virtual_time
 async def test_a_server_that_shows_one_page_for_ever_decides_nothing() -> None:
     """Where the offset is ignored the list has no end, and what is not on its page is not absent."""
     bench = Bench(profile=SHORT_PAGES)

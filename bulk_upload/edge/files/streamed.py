@@ -16,22 +16,26 @@ if TYPE_CHECKING:
     from bulk_upload.edge.files.hashed import HashedFile
     from bulk_upload.edge.files.pool import Lane
 
+FEW_BLOCKS_MAX = 4
+"""So many in hand are few: they may be large, and each file's next block is read while one is sent. With more, one file is read
+while another is sent anyway, and second or larger blocks would only cost memory."""
+
+BLOCK_BYTES_FEW = 2 * 1024 * 1024
+BLOCK_BYTES_MANY = 1024 * 1024
 BLOCK_BYTES_MIN = 256 * 1024
-BLOCK_BYTES_MAX = 1024 * 1024
-"""A hop to a thread costs 130 to 240 µs, as much as to read half a megabyte. Blocks beyond this one leave the processor's
-cache before they are sent, and were no faster, only larger (measured with 2 and 16 files in flight)."""
+"""A hop to a thread costs 130 to 240 µs, as much as to read half a megabyte. Blocks of 4 MiB were slower again: they leave the
+processor's cache before they are sent (measured with 2 and 16 files in flight)."""
 
 BLOCKS_BYTES = 16 * 1024 * 1024
-"""What the blocks of larger files in flight share. More than 64 files take more together, for none gets less than the least,
-and a file that is held whole already keeps what it has."""
-
-AHEAD_BLOCKS_MAX = 4
-"""With more in hand one file is read while another is sent, anyway: a second block of each would only cost memory."""
+"""What many blocks share. More than 64 take more together, for none gets less than the least, and a file that is held whole
+already keeps what it has."""
 
 
-def block_bytes_for(open_count: int) -> int:
-    """Return how much to read at once of each of so many files."""
-    return min(BLOCK_BYTES_MAX, max(BLOCK_BYTES_MIN, BLOCKS_BYTES // max(1, open_count)))
+def block_bytes_for(block_count: int) -> int:
+    """Return how much to read at once, this block included in so many."""
+    if block_count <= FEW_BLOCKS_MAX:
+        return BLOCK_BYTES_FEW
+    return min(BLOCK_BYTES_MANY, max(BLOCK_BYTES_MIN, BLOCKS_BYTES // block_count))
 
 
 class Blocks:
@@ -98,7 +102,7 @@ class StreamedFile:
         Not the last one: with it comes the proof that the file did not move, and that is to be made as late as it can be.
         """
         block_bytes = self._blocks.block_bytes(more=1)
-        if self._blocks.count > AHEAD_BLOCKS_MAX or self._unread_bytes <= block_bytes:
+        if self._blocks.count >= FEW_BLOCKS_MAX or self._unread_bytes <= block_bytes:
             return
         self._blocks.hold(self)
         # Not in a task group: it ends with the file, in `__aexit__`.

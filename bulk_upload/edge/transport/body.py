@@ -29,10 +29,10 @@ _SO_NWRITE = 0x1024
 """Bytes in the send buffer of a socket of macOS; Python has no name for it."""
 
 
-PIECE_BYTES = 512 * 1024
-PIECE_BYTES_TLS = 256 * 1024
-"""How much a connection gets at once. asyncio copies what the system does not take of it, and TLS all of it, twice: larger
-pieces cost more memory than they save rounds through the event loop (measured with 2 and 16 files in flight)."""
+WRITE_BYTES_MIN = 256 * 1024
+"""A block is given to a connection in two halves, over TLS in pieces of this size: asyncio copies what the system does not
+take of a piece, and TLS all of it, twice. Smaller pieces take more rounds through the event loop, a whole block costs more
+than it saves (measured with 2 and 16 files in flight)."""
 
 _WAIT_S_MIN = 0.001
 """Less is the call, and not a wait."""
@@ -113,7 +113,7 @@ class UploadBody(Payload):
         try:
             if not isinstance(self._source, LoadedFile):
                 await self._stream(writer, self._source)
-            elif len(self._source.content) <= PIECE_BYTES_TLS:
+            elif len(self._source.content) <= WRITE_BYTES_MIN:
                 await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
             else:
                 await self._send_whole(writer, self._source.content)
@@ -174,20 +174,15 @@ class UploadBody(Payload):
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
         """Write data in pieces, smaller ones as the bandwidth cap lets them pass, which may come and go meanwhile."""
         rest = memoryview(data)
+        write_bytes = WRITE_BYTES_MIN if _is_tls(writer) else max(WRITE_BYTES_MIN, -(-len(data) // 2))
         while rest:
-            piece_bytes = self._piece_bytes(writer)
+            piece_bytes = write_bytes
             paced_bytes = None if self._pace is None else self._pace.piece_bytes
             if self._pace is not None and paced_bytes is not None:
                 piece_bytes = min(piece_bytes, paced_bytes)
                 await self._wait_for(self._pace, min(piece_bytes, len(rest)))
             piece, rest = rest[:piece_bytes], rest[piece_bytes:]
             await self._write(writer, piece)
-
-    @staticmethod
-    def _piece_bytes(writer: AbstractStreamWriter) -> int:
-        transport = writer.transport
-        is_tls = transport is not None and transport.get_extra_info("sslcontext") is not None
-        return PIECE_BYTES_TLS if is_tls else PIECE_BYTES
 
     async def _wait_for(self, pace: Pace, count: int) -> None:
         loop = asyncio.get_running_loop()
@@ -220,6 +215,11 @@ class UploadBody(Payload):
         # an idle connection before they close it.
         protocol = getattr(writer, "protocol", None)
         return self.handed_bytes > 0 or protocol is None or not protocol.should_close
+
+
+def _is_tls(writer: AbstractStreamWriter) -> bool:
+    transport = writer.transport
+    return transport is not None and transport.get_extra_info("sslcontext") is not None
 
 
 def _undelivered_bytes(transport: asyncio.WriteTransport) -> int:

@@ -20,7 +20,7 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.source import Source
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.edge.transport.body import PIECE_BYTES, PIECE_BYTES_TLS
+from bulk_upload.edge.transport.body import WRITE_BYTES_MIN
 from bulk_upload.sandbox import Sandbox
 
 SIZES = [0, 1, 70_000, BLOCK, BLOCK + 1]
@@ -167,9 +167,9 @@ async def test_a_small_file_is_one_write_and_no_thread(monkeypatch: pytest.Monke
 async def test_a_larger_file_leaves_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool, streamed: bool
 ) -> None:
-    """No more than a piece is given to a connection at once, less over TLS, and all of them are the file."""
-    largest = PIECE_BYTES_TLS if secured else PIECE_BYTES
-    content = os.urandom(3 * PIECE_BYTES + 1)
+    """A block is given to a connection in halves, over TLS in smaller pieces, and all of them are the file."""
+    largest = WRITE_BYTES_MIN if secured else BLOCK // 2
+    content = os.urandom(BLOCK)
     source: Source = loaded(content)
     if streamed:
         source = Blocks(len(content))
