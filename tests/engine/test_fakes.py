@@ -111,7 +111,7 @@ async def test_a_file_that_fits_is_held_whole(disk: Disk) -> None:
 
 async def test_a_file_that_does_not_fit_is_held_open(disk: Disk) -> None:
     """It is read block by block, and nothing of it is open afterwards."""
-    content = CONTENT * 5
+    content = CONTENT * 10
     disk.write("a", content)
     async with disk.reader.source("a") as source:
         assert not isinstance(source, LoadedFile)
