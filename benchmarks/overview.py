@@ -37,7 +37,7 @@ _ROWS = (
     _Row("latency", 64, "1,000 x 4 KiB, answered after 50 ms, 64 in flight"),
     _Row("latency", 16, "the same, 16 in flight"),
     _Row("small", 16, "10,000 x 4 KiB, answered at once"),
-    _Row("mixed", 16, "3,000 files, 2.4 GiB, log-normal sizes"),
+    _Row("mixed", 16, "3,000 files, 2.4 GB, log-normal sizes"),
     _Row("large", 16, "2 x 1 GiB"),
     _Row("tls", 16, "1,000 x 1 MiB over TLS"),
 )
