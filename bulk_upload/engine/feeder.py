@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from bulk_upload.core.source import Look, SourceError
     from bulk_upload.engine.checking import Checking
@@ -87,11 +88,13 @@ class Feeder:
     async def feed(self, pages: AsyncIterator[list[StagedEntry]], tasks: TaskGroup) -> None:
         """Start a task for every entry; return when all are started or the run drains."""
         try:
-            send, receive = anyio.create_memory_object_stream[list[Passage]](0)
-            async with receive, anyio.create_task_group() as ahead:
-                ahead.start_soon(self._prepare, self._checked(pages, ahead), send)
-                async for batch in receive:
-                    await self._start(batch, tasks)
+            with ExitStack() as streams:
+                send, receive = anyio.create_memory_object_stream[list[Passage]](0)
+                _close_at_end(streams, send, receive)
+                async with anyio.create_task_group() as ahead:
+                    ahead.start_soon(self._prepare, self._checked(pages, ahead, streams), send)
+                    async for batch in receive:
+                        await self._start(batch, tasks)
             await self._until(self._nothing_is_ready)
         finally:
             # Cancelled or not: the ledger must not expect the end of what was never begun.
@@ -125,12 +128,13 @@ class Feeder:
                     await send.send(await self._batch(works))
 
     def _checked(
-        self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup
+        self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup, streams: ExitStack
     ) -> AsyncIterator[list[StagedEntry]]:
         """Return the pages of entries that may be sent, where files are looked into ahead."""
         if not self._checking.runs_ahead:
             return pages
         send, receive = anyio.create_memory_object_stream[list[StagedEntry]](math.inf)
+        _close_at_end(streams, send, receive)
         ahead.start_soon(self._checking.run_ahead, pages, send)
         return self._taken(receive)
 
@@ -247,6 +251,14 @@ class Feeder:
 
     def _nothing_is_ready(self) -> bool:
         return not self._senders.ready_count
+
+
+def _close_at_end(
+    streams: ExitStack, send: MemoryObjectSendStream[Any], receive: MemoryObjectReceiveStream[Any]
+) -> None:
+    """Close both ends whatever happens: a task that never came to its first step closes nothing."""
+    streams.enter_context(send)
+    streams.enter_context(receive)
 
 
 def _batches(page: list[StagedEntry]) -> Iterator[list[StagedEntry]]:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import gc
+import warnings
+from typing import Any
+
 import pytest
 from fakes.server import Fate, Faults, ServerSettings
 from fakes.world import LARGE_BYTES, Ran, Scene, World
@@ -8,7 +12,7 @@ from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import RunSettings
-from bulk_upload.engine.feeder import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
+from bulk_upload.engine.feeder import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Feeder
 from bulk_upload.exit_status import ExitStatus
 
 
@@ -198,3 +202,23 @@ def test_a_throttled_run_reads_no_further_ahead() -> None:
 
     assert _all_accepted(world.run(RunSettings(concurrency=1), script=script))
     assert loads == [2]
+
+
+def test_a_run_that_ends_before_its_first_batch_leaves_no_stream_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The task that makes entries ready may be ended before its first step: then it closes nothing itself."""
+    prepare = Feeder._prepare
+
+    def script(scene: Scene) -> None:
+        def ends_at_once(feeder: Feeder, *args: Any) -> Any:
+            scene.loop.kill()
+            return prepare(feeder, *args)
+
+        monkeypatch.setattr(Feeder, "_prepare", ends_at_once)
+
+    assert _world(3).run(script=script).killed
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(one.message) for one in told] == []
