@@ -1,0 +1,69 @@
+"""Files and file systems that something happens to while they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from bulk_upload.edge.source_tree import SourceTree
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "grow": lambda path: os.truncate(path, 2000),
+    "shrink": lambda path: os.truncate(path, 10),
+    "rewrite": lambda path: path.write_bytes(b"y" * 1000),
+    "touch": os.utime,
+    "replace": lambda path: path.with_name("b").write_bytes(b"x" * 1000) and path.with_name("b").rename(path),
+    "remove": Path.unlink,
+}
+"""What may happen to a file of a thousand bytes."""
+
+
+class Opening:
+    """A tree whose files something happens to right after they were opened."""
+
+    def __init__(self, tree: SourceTree, then: Callable[[int], None]) -> None:
+        self._tree = tree
+        self._then = then
+        self.descriptors: list[int] = []
+
+    def absolute(self, relative_path: str) -> str:
+        return self._tree.absolute(relative_path)
+
+    def open_regular(self, relative_path: str) -> int:
+        descriptor = self._tree.open_regular(relative_path)
+        self.descriptors.append(descriptor)
+        self._then(descriptor)
+        return descriptor
+
+
+class DeadMount:
+    """A tree in which some files hang when they are opened, until the test lets them go."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self.released = threading.Event()
+
+    def absolute(self, relative_path: str) -> str:
+        return self._tree.absolute(relative_path)
+
+    def open_regular(self, relative_path: str) -> int:
+        if relative_path.startswith("dead"):
+            self.released.wait(60)
+        return self._tree.open_regular(relative_path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
