@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.records import AttemptOver, Intent
-    from bulk_upload.errors import LedgerUnusable
 
 T = TypeVar("T")
 
@@ -89,11 +88,12 @@ def _forget_attempts() -> None:
     def told_at_once(
         self: LedgerWriter,  # noqa: ARG001
         over: AttemptOver,
-        then: Callable[[Concluded | LedgerUnusable], None],
         *,
         reopen: Collection[int] = (),
-    ) -> None:
-        asyncio.get_running_loop().call_soon(then, forgetful.conclude(over, reopen=reopen))
+    ) -> asyncio.Future[Concluded]:
+        future: asyncio.Future[Concluded] = asyncio.get_running_loop().create_future()
+        future.set_result(forgetful.conclude(over, reopen=reopen))
+        return future
 
     LedgerWriter.run = at_once  # type: ignore[method-assign]
     LedgerWriter.conclude = told_at_once  # type: ignore[method-assign]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from bulk_upload import ExitStatus, Job, RunSettings, Uploader
 from bulk_upload.core.model import Accepted, SentBody
-from bulk_upload.core.source import LoadedFile
+from bulk_upload.core.sender import UploadReport, UploadRequest
+from bulk_upload.core.source import LoadedFile, Source
 from bulk_upload.edge.ledger import LedgerReader
-from bulk_upload.edge.transport import SendReport, Shipment, Transport
+from bulk_upload.edge.transport import Transport
 from bulk_upload.report.rows import RowFormat, save_rows
 
 if TYPE_CHECKING:
@@ -30,27 +31,27 @@ _numbers = itertools.count(1)
 
 async def _accept(
     self: Transport,  # noqa: ARG001 - stands in for a method
-    shipment: Shipment,
+    request: UploadRequest,
+    source: Source,
     *,
     on_handed: Callable[[int], None],
-    on_cancelled: Callable[[SendReport], None],  # noqa: ARG001 - nothing is ever in flight
+    on_cancelled: Callable[[UploadReport], None],  # noqa: ARG001 - nothing is ever in flight
     pace: Pace | None = None,  # noqa: ARG001 - no bandwidth is capped
-) -> SendReport:
-    source = shipment.source
+) -> UploadReport:
     if not isinstance(source, LoadedFile):
         raise TypeError("the simulated transport takes small files only")
     on_handed(source.fingerprint.size)
     await asyncio.sleep(0)
     sent = SentBody(
-        sent_name=shipment.sent_name,
-        purpose=shipment.purpose,
+        sent_name=request.sent_name,
+        purpose=request.purpose,
         file_bytes=source.fingerprint.size,
         complete=True,
         sha256=source.sha256,
         fingerprint=source.fingerprint,
     )
     outcome = Accepted(file_id=f"file-{next(_numbers):012}", http_status=200, size_confirmed=True)
-    return SendReport(outcome=outcome, sent=sent)
+    return UploadReport(outcome=outcome, sent=sent)
 
 
 async def _run(manifest: str, ledger: str, concurrency: int) -> ExitStatus:

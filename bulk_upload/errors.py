@@ -76,6 +76,16 @@ class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 
 
+class LedgerBroken(LedgerUnusable):
+    """A bug of ours keeps the ledger from recording; the cause is the error. Nothing that was recorded is lost."""
+
+    exit_status = ExitStatus.UNEXPECTED
+
+
+class RunStuck(BulkUploadError):
+    """Entries are left and nothing would let any of them go on: a bug of ours. The message says where the tasks are."""
+
+
 class NoRunAtWork(BulkUploadError):
     """No run works on the ledger, or it cannot be reached: there is nothing to control."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
 from bulk_upload.core.endpoint import endpoint_of, ledger_stem
-from bulk_upload.core.events import Noticed, Preparing
+from bulk_upload.core.events import Noticed
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.name_template import NameTemplate
@@ -36,8 +35,9 @@ from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.engine.assembly import assemble
+from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.prepare import Preparation
-from bulk_upload.engine.run import Run
 from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.engine.validator import FileValidator
 from bulk_upload.errors import UsageError
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.prepare import Plan
+    from bulk_upload.engine.run import Run
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the most uploads in flight: each thread costs memory of its own, which the C
@@ -257,12 +258,14 @@ class Uploader:
         try:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
-            preparation = self._preparation(job, manifest, staging, partial(_tell_progress, loop, emit))
+            progress = PlanProgress(emit)
+            preparation = self._preparation(job, manifest, staging, progress.put)
             if existed:
                 # Locked before anything is planned: what the plan saw must still hold when it is carried out.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
-            plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
+            async with progress.emitted():
+                plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
             if ledger is None:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
@@ -276,7 +279,7 @@ class Uploader:
             workers = Workers(max(1, usable_processors() // 2))
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
-                run = Run(
+                run = assemble(
                     settings=self._settings_for(job),
                     profile=self._profile,
                     clock=self._clock,
@@ -343,13 +346,6 @@ class Uploader:
             min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",
         )
-
-
-def _tell_progress(loop: asyncio.AbstractEventLoop, emit: Callable[[Event], None], entry_count: int) -> None:
-    """Tell listeners, on the loop and from the thread that plans, how far the plan is."""
-    # The loop is gone where the run was given up meanwhile: then nobody listens.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(emit, Preparing(entry_count=entry_count))
 
 
 class UploaderOptions(TypedDict, total=False):

@@ -22,6 +22,7 @@ from bulk_upload.core.reconcile import (
 )
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.twins import TwinKey
+from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Reconciler:
         drain: Drain,
         emit: Callable[[Event], None],
         away_s: Callable[[], float] = lambda: 0.0,
+        waits: Waits | None = None,
     ) -> None:
         self._transport = transport
         self._away_s = away_s
@@ -77,6 +79,7 @@ class Reconciler:
         self._emit = emit
         self._questions: list[_Question] = []
         self._asked = asyncio.Event()
+        self._waits = waits or Waits()
 
     async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
         """Return what the server's list says about a doubt, once it can be believed."""
@@ -173,7 +176,8 @@ class Reconciler:
         seen: set[str] = set()
         pager = Pager(pages_max=LIST_PAGES_MAX)
         while True:
-            page = await self._transport.list_page(limit=self._profile.list_page, offset=pager.offset)
+            with self._waits.on(Wait.SERVER):
+                page = await self._transport.list_page(limit=self._profile.list_page, offset=pager.offset)
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
@@ -191,7 +195,8 @@ class Reconciler:
         with self._drain.cut():
             for attempt_no in range(LIST_TRIES_MAX):
                 try:
-                    file = await self._transport.look_up(found.file.file_id)
+                    with self._waits.on(Wait.SERVER):
+                        file = await self._transport.look_up(found.file.file_id)
                 except Unanswered as error:
                     reason = str(error)
                     if error.final:

@@ -25,8 +25,8 @@ def _world(count: int, size: int = 1000) -> World:
 
 def _watch_counts(scene: Scene, seen: list[tuple[int, int]], *, every_s: float = 0.02) -> None:
     """Note how many entries are active and how many live, again and again."""
-    parking = scene.run._parking
-    seen.append((parking.active_count, parking.live_count))
+    occupancy = scene.run._occupancy
+    seen.append((occupancy.active_count, occupancy.live_count))
     scene.after(every_s, lambda: _watch_counts(scene, seen, every_s=every_s))
 
 

@@ -239,6 +239,37 @@ def test_the_library_does_not_print() -> None:
     assert wrong == []
 
 
+TASK_STARTERS = frozenset({"start_soon", "create_task", "ensure_future", "run_coroutine_threadsafe"})
+TASKS_STARTED_ELSEWHERE = {
+    "bulk_upload.job_run.JobRun._start": "`__await__` is no coroutine function, and is run by the task that awaits",
+    "bulk_upload.edge.control.server._Listener._accept": "a reader of the event loop; plain asyncio, and nobody waits",
+}
+
+
+def _task_starts(node: ast.AST, name: str, *, in_task: bool) -> Iterator[str]:
+    """Yield the functions that start tasks although they are no coroutines: they may be called by anybody."""
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.AsyncFunctionDef):
+            yield from _task_starts(inner, f"{name}.{inner.name}", in_task=True)
+        elif isinstance(inner, ast.FunctionDef | ast.ClassDef):
+            yield from _task_starts(inner, f"{name}.{inner.name}", in_task=False)
+        elif isinstance(inner, ast.Lambda):
+            yield from _task_starts(inner, f"{name}.<lambda>", in_task=False)
+        else:
+            is_start = isinstance(inner, ast.Attribute) and inner.attr in TASK_STARTERS
+            if is_start and not in_task:
+                yield name
+            yield from _task_starts(inner, name, in_task=in_task)
+
+
+def test_tasks_are_started_from_tasks() -> None:
+    """Only a coroutine starts a task: a callback of the event loop has no task, and anyio refuses it where sniffio is."""
+    found = {
+        name for path in module_files() for name in _task_starts(tree_of(path), name_of(path), in_task=False)
+    }
+    assert found == set(TASKS_STARTED_ELSEWHERE)
+
+
 def test_the_library_does_not_read_the_environment() -> None:
     """Configuration comes to the library as arguments, never from the environment or the home directory."""
     names = {"environ", "environb", "getenv", "getenvb", "expanduser", "expandvars"}

@@ -18,7 +18,6 @@ from ledger_stage import JOB, LOST, accepted, attempt_over, entry, intent
 from bulk_upload.core.model import Outcome, Rejected
 from bulk_upload.core.records import AttemptOver, Concluded
 from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
-from bulk_upload.errors import LedgerUnusable
 
 TASKS = 16
 
@@ -50,12 +49,7 @@ async def work(ledger: Ledger, paths: itertools.count[int], chance: random.Rando
 
 async def recorded(ledger: Ledger, over: AttemptOver) -> Concluded:
     """Record an outcome as a run does, together with those of other tasks."""
-    told: asyncio.Future[Concluded | LedgerUnusable] = asyncio.get_running_loop().create_future()
-    ledger.writer.conclude(over, told.set_result)
-    concluded = await told
-    if isinstance(concluded, LedgerUnusable):
-        raise concluded
-    return concluded
+    return await ledger.writer.conclude(over)
 
 
 def registered(store: LedgerStore, path: str) -> int:

@@ -13,9 +13,10 @@ from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.pace import Pace
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import Secret
+from bulk_upload.core.sender import UploadReport, UploadRequest
 from bulk_upload.core.source import LoadedFile, Source, SourceError
 from bulk_upload.edge.clock import SystemClock
-from bulk_upload.edge.transport import SendReport, Shipment, Transport, TransportSettings
+from bulk_upload.edge.transport import Transport, TransportSettings
 
 KEY = "canary-key-7f3a"
 BLOCK = 1024 * 1024
@@ -78,19 +79,21 @@ async def ship(
     name: str = "a.jsonl",
     fields: tuple[tuple[str, str], ...] = (("purpose", "fine-tune"),),
     on_handed: Callable[[int], None] = lambda count: None,
-    cancelled: list[SendReport] | None = None,
+    cancelled: list[UploadReport] | None = None,
     ask_first: bool = False,
     pace: Pace | None = None,
-) -> SendReport:
+) -> UploadReport:
     """Send one file."""
     return await transport.send(
-        Shipment(
+        UploadRequest(
+            attempt_id=1,
+            path=name,
             sent_name=name,
             purpose="fine-tune",
             fields=fields,
-            source=source or loaded(),
             ask_first=ask_first,
         ),
+        source or loaded(),
         on_handed=on_handed,
         on_cancelled=([] if cancelled is None else cancelled).append,
         pace=pace,

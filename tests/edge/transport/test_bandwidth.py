@@ -18,6 +18,7 @@ from bulk_upload.core.timetable import Timetable
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.throttle import Throttle
 
 LONG_S = 1e6
@@ -192,7 +193,9 @@ async def test_bytes_arrive_no_faster_than_the_cap() -> None:
 
     server = ScriptedServer(counts)
     clock = SystemClock()
-    throttle = Throttle(Reins(Caps(bandwidth=Timetable.always(rate)), minute_of_day=0), clock)
+    throttle = Throttle(
+        Reins(Caps(bandwidth=Timetable.always(rate)), minute_of_day=0), clock, CallbackErrors()
+    )
     sources: list[Source] = [Blocks(400_000), Blocks(400_000), *(loaded(b"x" * 20_000) for _ in range(40))]
     async with server.running(), transport_to(server.url) as transport:
         began = time.monotonic()

@@ -11,13 +11,14 @@ from scripted_server import Exchange, ScriptedServer, accepts, certified, holds
 from shipping import BLOCK, Blocks, ship, transport_to, until
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed
+from bulk_upload.core.sender import UploadReport
 from bulk_upload.core.source import Source
-from bulk_upload.edge.transport import SendReport, Transport
+from bulk_upload.edge.transport import Transport
 
 CANCELLED = NotSent(reason="the run was cancelled")
 
 
-async def cancel(upload: asyncio.Task[SendReport]) -> None:
+async def cancel(upload: asyncio.Task[UploadReport]) -> None:
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
         await upload
@@ -25,8 +26,8 @@ async def cancel(upload: asyncio.Task[SendReport]) -> None:
 
 def start(
     transport: Transport, source: Source | None = None
-) -> tuple[asyncio.Task[SendReport], list[SendReport]]:
-    heard: list[SendReport] = []
+) -> tuple[asyncio.Task[UploadReport], list[UploadReport]]:
+    heard: list[UploadReport] = []
     return asyncio.create_task(ship(transport, source, cancelled=heard)), heard
 
 
@@ -120,7 +121,7 @@ async def test_cancelled_at_any_moment_the_truth_is_told() -> None:
                 await asyncio.sleep(0)
             upload.cancel()
             (result,) = await asyncio.gather(upload, return_exceptions=True)
-            report = result if isinstance(result, SendReport) else heard[0]
+            report = result if isinstance(result, UploadReport) else heard[0]
             await asyncio.sleep(0.005)
             if isinstance(report.outcome, NotSent):
                 assert server.stored == stored

@@ -1,4 +1,4 @@
-"""What the transport is given and what it gives back."""
+"""How to reach one endpoint."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from bulk_upload.core.network import DIRECT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.model import Outcome, SentBody
     from bulk_upload.core.network import Network
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.secret import Secret
-    from bulk_upload.core.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,27 +42,3 @@ class TransportSettings:
     answer_s: float = 300.0
     keepalive_s: float = 4.0
     user_agent: str = "bulk-upload"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shipment:
-    """One file with what goes around it. `path` is only for those who look on.
-
-    `ask_first` sends the head alone, with `Expect: 100-continue`, and the body once the server wants it: a server
-    that refuses a body and closes at once can then be heard (RFC 9110, section 10.1.1).
-    """
-
-    sent_name: str
-    purpose: str
-    fields: tuple[tuple[str, str], ...]
-    source: Source
-    ask_first: bool = False
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendReport:
-    """What became of one shipment."""
-
-    outcome: Outcome
-    sent: SentBody

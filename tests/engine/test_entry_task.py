@@ -12,7 +12,7 @@ from bulk_upload.core.model import EntryState, Obtained, Unavailable
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
-from bulk_upload.engine.carrier import RESIZES_MAX
+from bulk_upload.engine.entry_task import FILE_CHANGES_MAX
 from bulk_upload.exit_status import ExitStatus
 
 NO_LIST = replace(FLOW, name="no-list", can_list=False)
@@ -167,7 +167,7 @@ def test_a_file_that_never_stops_growing_is_given_up() -> None:
     ran = world.run(script=grow, lasts_s_max=100.0)
     assert _ended(ran) == (EntryState.FAILED_LOCAL, "the file keeps changing its size")
     # Once more than it may change its size: its first intent was recorded ahead, for the size it was planned with.
-    assert len(ran.scene.reader.opened) == 1 + RESIZES_MAX + 1
+    assert len(ran.scene.reader.opened) == 1 + FILE_CHANGES_MAX + 1
 
 
 def test_a_file_that_changes_while_it_is_sent_fails() -> None:
