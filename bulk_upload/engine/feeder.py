@@ -90,7 +90,8 @@ class Feeder:
                 send, receive = anyio.create_memory_object_stream[list[Upload]](0)
                 _close_at_end(streams, send, receive)
                 async with plain_task_group() as ahead:
-                    ahead.start_soon(self._prepare, self._checked(pages, ahead, streams), send)
+                    checked = await self._checked(pages, ahead, streams)
+                    ahead.start_soon(self._prepare, checked, send)
                     async for batch in receive:
                         await self._start(batch)
             await self._until(self._nothing_is_ready)
@@ -121,7 +122,7 @@ class Feeder:
                         return
                     await send.send(await self._batch(entries))
 
-    def _checked(
+    async def _checked(
         self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup, streams: ExitStack
     ) -> AsyncIterator[list[StagedEntry]]:
         """Return the pages of entries that may be sent, where files are looked into ahead."""
