@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
-import venv
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cache import cache_folder
-from compiled import NoCompiler, compiled
-from file_sets import PURPOSE
+from measuring.absent import Absent
+from measuring.compiled import compiled
+from measuring.file_sets import PURPOSE
+from measuring.processes import bulk_upload_command
+from peers.environment import peers_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from file_sets import FileSet
+    from measuring.file_sets import FileSet
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-class Absent(Exception):
-    """A contender that this machine does not have, or that cannot do what is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +52,27 @@ _OUR_ENVIRONMENT = {"SEEKR_API_KEY": "benchmark"}
 _PEER_ENVIRONMENT = {"DISABLE_TQDM": "1"}
 
 
-def our_command(scene: Scene, *words: str) -> list[str]:
+def _our_command(scene: Scene, *words: str) -> list[str]:
     """Return the command line of bulk-upload, with a new ledger in the scratch folder."""
     manifest = os.path.join(scene.scratch, "job.jsonl")
     shutil.copyfile(scene.files.manifest, manifest)
-    command = [sys.executable, "-m", "bulk_upload", "run", manifest]
-    command += ["--root", scene.files.root, "--base-url", scene.url, *words]
+    command = bulk_upload_command(
+        "run", manifest, "--root", scene.files.root, "--base-url", scene.url, *words
+    )
     if scene.ca_file is not None:
         command += ["--ca-file", scene.ca_file]
     return command
 
 
-def _ours(label: str, *words: str, fixed: bool = True) -> Contender:
+def ours(label: str, *words: str, fixed: bool = True) -> Contender:
+    """Return a run of bulk-upload with some options; `fixed`, with as many in flight as everybody."""
+
     def command(scene: Scene) -> list[str]:
         for word in words:
             if word.startswith("--") and word not in _our_help():
                 raise Absent(f"bulk-upload has no {word}")
         concurrency = ("--concurrency", str(scene.in_flight)) if fixed else ()
-        return our_command(scene, *concurrency, *words)
+        return _our_command(scene, *concurrency, *words)
 
     return Contender(label=label, command=command, environment=_OUR_ENVIRONMENT)
 
@@ -82,7 +80,7 @@ def _ours(label: str, *words: str, fixed: bool = True) -> Contender:
 @cache
 def _our_help() -> str:
     return subprocess.run(
-        [sys.executable, "-m", "bulk_upload", "run", "--help"], stdout=subprocess.PIPE, text=True, check=True
+        bulk_upload_command("run", "--help"), stdout=subprocess.PIPE, text=True, check=True
     ).stdout
 
 
@@ -92,7 +90,7 @@ def _peer(label: str, script: str, *, tls: bool) -> Contender:
             raise Absent("cannot be told of a certificate")
         words = [
             peers_python(),
-            os.path.join(_HERE, "peers", script),
+            os.path.join(_HERE, "scripts", script),
             scene.files.listing,
             scene.url,
             str(scene.in_flight),
@@ -123,19 +121,16 @@ def _curl(scene: Scene) -> list[str]:
 def _limit(scene: Scene) -> list[str]:
     if scene.ca_file is not None:
         raise Absent("speaks plain HTTP only")
-    try:
-        program = compiled("limit")
-    except NoCompiler as error:
-        raise Absent(str(error)) from None
+    program = compiled(os.path.join(_HERE, "limit.c"))
     host, port = scene.url.removeprefix("http://").split(":")
     return [program, scene.files.listing, host, port, str(scene.in_flight)]
 
 
 CONTENDERS: dict[str, Contender] = {
-    OURS: _ours("bulk-upload --validate off", "--validate", "off"),
-    "ours-validating": _ours("bulk-upload, which also validates"),
-    "ours-no-hash": _ours("bulk-upload --validate off --hash off", "--validate", "off", "--hash", "off"),
-    "ours-default": _ours("bulk-upload, its own concurrency", fixed=False),
+    OURS: ours("bulk-upload --validate off", "--validate", "off"),
+    "ours-validating": ours("bulk-upload, which also validates"),
+    "ours-no-hash": ours("bulk-upload --validate off --hash off", "--validate", "off", "--hash", "off"),
+    "ours-default": ours("bulk-upload, its own concurrency", fixed=False),
     "F": _peer("aiohttp, FormData", "aiohttp_form.py", tls=True),
     "S": _peer("seekrai, loop", "seekrai_loop.py", tls=False),
     "T": _peer("seekrai, threads", "seekrai_threads.py", tls=False),
@@ -146,43 +141,3 @@ CONTENDERS: dict[str, Contender] = {
     "L": Contender(label="C, sendfile", command=_limit),
 }
 """By the short name that `--peers` takes."""
-
-
-@cache
-def peers_python() -> str:
-    """Return the interpreter of the peers' own environment, which is made when it is not there yet."""
-    requirements = os.path.join(_HERE, "requirements.txt")
-    folder = os.path.join(cache_folder(), f"peers-{sys.version_info.major}.{sys.version_info.minor}")
-    python, made_for = os.path.join(folder, "bin", "python"), os.path.join(folder, "requirements.txt")
-    if not _same(requirements, made_for):
-        print(f"making the peers' environment in {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        installing = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*installing, "-r", requirements], check=True, stderr=subprocess.DEVNULL)
-        shutil.copyfile(requirements, made_for)
-    return python
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        with open(one, "rb") as first, open(other, "rb") as second:
-            return first.read() == second.read()
-    except FileNotFoundError:
-        return False
-
-
-def versions() -> dict[str, dict[str, str]]:
-    """Return the packages that bulk-upload and the peers run on."""
-    return {"bulk-upload": _packages(sys.executable), "peers": _packages(peers_python())}
-
-
-def _packages(python: str) -> dict[str, str]:
-    script = (
-        "import importlib.metadata as m, json, sys; "
-        "print(json.dumps({'python': sys.version.split()[0]} | "
-        "{one.name: one.version for one in sorted(m.distributions(), key=lambda one: one.name)}))"
-    )
-    told: dict[str, str] = json.loads(
-        subprocess.run([python, "-c", script], stdout=subprocess.PIPE, check=True).stdout
-    )
-    return told

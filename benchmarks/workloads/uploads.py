@@ -1,18 +1,22 @@
-"""What is measured: which files, which server, who takes part."""
+"""Everybody uploads the same files: which files, which server, who takes part."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from contenders import OURS
-from file_sets import GIB, KIB, MIB, FileSet, equal_files, mixed_files
-from measuring import Server
+from measuring.absent import Absent
+from measuring.file_sets import GIB, KIB, MIB, FileSet, equal_files, mixed_files
+from measuring.rounds import in_turn
+from peers.contenders import CONTENDERS, OURS
+from servers.tls_front import require_tls
+from workloads.measurement import IN_FLIGHT, Measurement, Server, measure
+from workloads.upload_tables import Rounds, summaries, workload_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-IN_FLIGHT = 16
 _EVERYBODY = (
     OURS,
     "ours-validating",
@@ -136,3 +140,62 @@ WORKLOADS: dict[str, Workload] = {
         server=Server(tls=True),
     ),
 }
+
+
+def run_uploads(
+    workload: Workload, names: Sequence[str], *, rounds: int, scale: float
+) -> list[dict[str, Any]]:
+    """Measure one workload, print its tables and return them with every single measurement."""
+    if workload.server.tls:
+        require_tls()
+    files = workload.files(scale)
+    files.warm()
+    results = []
+    for in_flight in workload.in_flight:
+        # A loop has one in flight, whatever is asked of the others: measured once.
+        who = [name for name in names if in_flight == workload.in_flight[0] or name != "S"]
+        measured = _rounds(workload, files, who, rounds=rounds, in_flight=in_flight)
+        ideal_s = None if workload.ideal_s is None else workload.ideal_s(files.count, in_flight)
+        summary = summaries(measured, files, unit=workload.unit, ideal_s=ideal_s or None)
+        if summary:
+            labels = {name: CONTENDERS[name].label for name in summary}
+            print(f"\n{workload.title}, {in_flight} in flight, {rounds} rounds, scale {scale:g}\n")
+            print(workload_table(summary, labels, unit=workload.unit), flush=True)
+        results.append(
+            {
+                "in_flight": in_flight,
+                "file_count": files.count,
+                "file_bytes": files.total_bytes,
+                "ideal_s": ideal_s,
+                "medians": summary,
+                "runs": {name: [asdict(one) for one in runs] for name, runs in measured.items()},
+            }
+        )
+    return results
+
+
+def _rounds(workload: Workload, files: FileSet, names: list[str], *, rounds: int, in_flight: int) -> Rounds:
+    measured: Rounds = {name: [] for name in names}
+    for number, name in in_turn(names, rounds):
+        if name not in measured:
+            continue
+        try:
+            one = measure(CONTENDERS[name], files, workload.server, in_flight=in_flight)
+        except Absent as absent:
+            del measured[name]
+            report(f"{CONTENDERS[name].label}: left out: {absent}")
+            continue
+        measured[name].append(one)
+        report(f"round {number + 1}/{rounds}  {_said(CONTENDERS[name].label, one)}")
+    return measured
+
+
+def _said(label: str, one: Measurement) -> str:
+    if one.failure is not None:
+        return f"{label}: FAILED: {one.failure}"
+    return f"{label}: {one.cost.wall_s:.2f} s, CPU {one.cost.cpu_s:.2f} s, span {one.counts.span_s:.2f} s"
+
+
+def report(line: str) -> None:
+    """Print a line of progress to stderr."""
+    print(line, file=sys.stderr, flush=True)

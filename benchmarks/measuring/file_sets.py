@@ -14,8 +14,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cache import cache_folder
-from sink import name_sum
+from measuring.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +33,10 @@ _ANSWER_BYTES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSet:
-    """Files in one folder. `listing` has their paths, one a line; `manifest` names them for bulk-upload."""
+    """Files in one folder. `listing` has their paths, one a line; `manifest` names them for bulk-upload.
+
+    `name_sum` is that of the files' names, as the sink counts it.
+    """
 
     folder: str
     count: int
@@ -133,3 +135,14 @@ def _line(text: bytes) -> bytes:
 
 def _text(count: int, chance: random.Random) -> bytes:
     return base64.b64encode(chance.randbytes(count * 3 // 4 + 3))[:count]
+
+
+def name_sum(names: list[str]) -> int:
+    """Return the sum of the names' FNV-1a hashes: that of a list in any order, but of no other."""
+    total = 0
+    for name in names:
+        value = 14695981039346656037
+        for byte in name.encode():
+            value = (value ^ byte) * 1099511628211 % 2**64
+        total += value
+    return total % 2**64

@@ -43,14 +43,19 @@ def cost_of(
     with tempfile.TemporaryFile() as errors:
         cost = _cost(command, environment, output=subprocess.DEVNULL, errors=errors.fileno())
         errors.seek(max(0, errors.tell() - _ERROR_BYTES_MAX))
-        told = errors.read().decode(errors="replace")
+        last_errors = errors.read().decode(errors="replace")
     return Cost(
         wall_s=cost.wall_s,
         cpu_s=cost.cpu_s,
         peak_rss_bytes=cost.peak_rss_bytes,
         exit_code=cost.exit_code,
-        errors=told,
+        errors=last_errors,
     )
+
+
+def bulk_upload_command(*words: str) -> list[str]:
+    """Return the command line of the bulk-upload that this interpreter has."""
+    return [sys.executable, "-m", "bulk_upload", *words]
 
 
 def _cost(command: Sequence[str], environment: Mapping[str, str], *, output: int, errors: int) -> Cost:

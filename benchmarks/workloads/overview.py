@@ -1,17 +1,10 @@
-"""All workloads in one table, as README.md shows it: what a job takes with each, in seconds.
-
-    python benchmarks/overview.py RESULTS.json
-
-RESULTS.json is what `run.py --json` wrote; `run.py` prints this table itself when it is through.
-"""
+"""All workloads in one table, as README.md shows it: what a job takes with each, in seconds."""
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tables import table
+from measuring.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,26 +20,26 @@ COLUMNS = {
 """By a contender's short name. Ours is the run that does what the others do, and the ledger and hashes besides."""
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     workload: str
     in_flight: int
     title: str
 
 
-_ROWS = (
-    _Row("latency", 64, "1,000 x 4 KiB, answered after 50 ms, 64 in flight"),
-    _Row("latency", 16, "the same, 16 in flight"),
-    _Row("small", 16, "10,000 x 4 KiB, answered at once"),
-    _Row("mixed", 16, "3,000 files, 2.4 GB, log-normal sizes"),
-    _Row("large", 16, "2 x 1 GiB"),
-    _Row("tls", 16, "1,000 x 1 MiB over TLS"),
+ROWS = (
+    Row("latency", 64, "1,000 x 4 KiB, answered after 50 ms, 64 in flight"),
+    Row("latency", 16, "the same, 16 in flight"),
+    Row("small", 16, "10,000 x 4 KiB, answered at once"),
+    Row("mixed", 16, "3,000 files, 2.4 GB, log-normal sizes"),
+    Row("large", 16, "2 x 1 GiB"),
+    Row("tls", 16, "1,000 x 1 MiB over TLS"),
 )
 
 
 def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
     """Return the table of the workloads that were measured; None where there is none of them."""
     rows = [["wall s (CPU s)", *COLUMNS.values()]]
-    for row in _ROWS:
+    for row in ROWS:
         measured = results.get(row.workload, ())
         for one in measured:
             if one["in_flight"] == row.in_flight and "ours" in one["medians"]:
@@ -58,13 +51,3 @@ def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
 
 def _cell(medians: Mapping[str, float] | None) -> str:
     return "" if medians is None else f"{medians['wall_s']:.1f} ({medians['cpu_s']:.1f})"
-
-
-def main() -> None:
-    """Print the table of a file of results."""
-    with open(sys.argv[1], encoding="utf-8") as file:
-        print(overview(json.load(file)["results"]))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""One real run of many small files, in three kinds, told as one line of JSON. Started by ledger.py.
+"""One real run of many small files, in three kinds, told as one line of JSON. Started by `ledger.py`.
 
 `real` is the product as it is. `unsynced` has the same ledger, but its commits do not wait for the disk. `absent`
 records neither intents nor outcomes of uploads: each is answered at once, on the event loop, without SQLite. What

@@ -1,4 +1,4 @@
-"""Ways to look into a file of training data, each with the checks that are named with it. All read the file once."""
+"""Ways to validate a file of training data, each with the checks that are named with it. All read the file once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import msgspec
 
 from bulk_upload.core.purposes import PURPOSES, Kind, Purpose
 from bulk_upload.core.validation import LINES_COMPARED_MAX, Checker
+from measuring.absent import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_BYTES = 256 * 1024
-
-
-class Absent(Exception):
-    """What a contender needs is not installed."""
 
 
 def ours(path: str, purpose: Purpose, *, thorough: bool = False) -> int:
@@ -38,14 +35,14 @@ def thorough(path: str, purpose: Purpose) -> int:
     return ours(path, purpose, thorough=True)
 
 
-def bare(path: str, purpose: Purpose) -> int:
-    """The bare parser: msgspec's typed decoding of each line, and nothing else."""
+def bare(path: str, purpose: Purpose, *, read_bytes: int = -1) -> int:
+    """The bare parser: msgspec's typed decoding of each line, and nothing else, read as Python reads lines."""
     message = msgspec.defstruct("Message", [("role", Literal[purpose.schema.roles]), ("content", str)])
     kinds = {Kind.MESSAGES: list[message], Kind.STRING: str}  # type: ignore[valid-type]
     fields = [(field.name, kinds[field.kind]) for field in purpose.schema.fields]
     decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields)).decode
     count = 0
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=read_bytes) as file:
         for line in file:
             decode(line)
             count += 1
@@ -54,16 +51,7 @@ def bare(path: str, purpose: Purpose) -> int:
 
 def bare_buffered(path: str, purpose: Purpose) -> int:
     """The bare parser, read in larger pieces than Python does by itself."""
-    message = msgspec.defstruct("Message", [("role", Literal[purpose.schema.roles]), ("content", str)])
-    kinds = {Kind.MESSAGES: list[message], Kind.STRING: str}  # type: ignore[valid-type]
-    fields = [(field.name, kinds[field.kind]) for field in purpose.schema.fields]
-    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields)).decode
-    count = 0
-    with open(path, "rb", buffering=256 * 1024) as file:
-        for line in file:
-            decode(line)
-            count += 1
-    return count
+    return bare(path, purpose, read_bytes=READ_BYTES)
 
 
 def json_loads(path: str, purpose: Purpose) -> int:
@@ -131,7 +119,7 @@ def seekrai(path: str, purpose: Purpose) -> int:  # noqa: ARG001 - it knows no p
     return int(check_file(path).get("num_samples") or 0)
 
 
-CONTENDERS: dict[str, Callable[[str, Purpose], int]] = {
+VALIDATORS: dict[str, Callable[[str, Purpose], int]] = {
     "ours": ours,
     "bare msgspec": bare,
     "bare msgspec, 256 KiB": bare_buffered,

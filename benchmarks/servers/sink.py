@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from compiled import compiled
+from measuring.compiled import compiled
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sink.c")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class SinkCounts:
         malformed: requests that it did not understand.
         broken: connections that ended within a request.
         body_bytes: of all uploads; `file_bytes` are those of the accepted files alone.
-        name_sum: of the accepted files' names; see `name_sum`.
+        name_sum: of the accepted files' names; see `measuring.file_sets.name_sum`.
         span_s: from the first upload's head to the last answer.
         cpu_s: what the sink itself took.
     """
@@ -63,7 +66,7 @@ class Sink:
         retry_after_s: int = 1,
         keep: str | None = None,
     ) -> None:
-        self._command = [compiled("sink"), "--latency-ms", str(latency_s * 1000)]
+        self._command = [compiled(SOURCE), "--latency-ms", str(latency_s * 1000)]
         if rate_per_s is not None:
             self._command += ["--rate", str(rate_per_s), "--burst", str(burst)]
             self._command += ["--retry-after", str(retry_after_s)]
@@ -94,14 +97,3 @@ class Sink:
     ) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.communicate()
-
-
-def name_sum(names: list[str]) -> int:
-    """Return the sum of the names' FNV-1a hashes: that of a list in any order, but of no other."""
-    total = 0
-    for name in names:
-        value = 14695981039346656037
-        for byte in name.encode():
-            value = (value ^ byte) * 1099511628211 % 2**64
-        total += value
-    return total % 2**64

@@ -1,8 +1,6 @@
 """A run whose uploads are accepted at once, without a network: everything of a job but the wire.
 
-    python benchmarks/simulated_run.py MANIFEST LEDGER CONCURRENCY
-
-Planning, reading, hashing, recording and the results file are the product's own. Started by process_costs.py.
+Planning, reading, hashing, recording and the results file are the product's own. Started by the workload `growth`.
 """
 
 from __future__ import annotations

@@ -1,35 +1,22 @@
-"""Results as rows: medians of all rounds, ratios of the same round, in columns that line up."""
+"""The table of one workload: medians of all rounds, ratios of the same round."""
 
 from __future__ import annotations
 
 import statistics
 from typing import TYPE_CHECKING
 
-from contenders import OURS
-from file_sets import GIB
+from measuring.file_sets import GIB
+from measuring.tables import table
+from peers.contenders import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from file_sets import FileSet
-    from measuring import Measurement
+    from measuring.file_sets import FileSet
+    from workloads.measurement import Measurement
 
 Rounds = dict[str, list["Measurement"]]
 """The measurements of each contender, one for each round."""
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows in columns, the first of them to the left and all others to the right."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def summaries(

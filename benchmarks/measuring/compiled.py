@@ -1,4 +1,4 @@
-"""Builds the C programs of this folder with the system's compiler; each is kept until its source changes."""
+"""Builds the C programs of the benchmarks with the system's compiler; each is kept until its source changes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import os
 import shutil
 import subprocess
 
-from cache import cache_folder
+from measuring.absent import Absent
+from measuring.cache import cache_folder
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
 
 
-class NoCompiler(Exception):
+class NoCompiler(Absent):
     """This machine has no C compiler."""
 
 
-def compiled(name: str) -> str:
-    """Return the path of the program built from `name`.c. Raises NoCompiler, CalledProcessError."""
-    source = os.path.join(_HERE, f"{name}.c")
+def compiled(source: str) -> str:
+    """Return the path of the program built from a C file. Raises NoCompiler, CalledProcessError."""
     with open(source, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()[:12]
+    name = os.path.basename(source).removesuffix(".c")
     program = os.path.join(cache_folder(), f"{name}-{digest}")
     if not os.path.exists(program):
         partial = f"{program}.{os.getpid()}"

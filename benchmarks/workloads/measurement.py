@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from cache import cache_folder
-from child_cost import Cost, cost_of
-from contenders import Contender, Scene
-from sink import Sink, SinkCounts
-from tls_front import make_certificate, tls_front
+from measuring.cache import cache_folder
+from measuring.processes import Cost, cost_of
+from peers.contenders import Contender, Scene
+from servers.sink import Sink, SinkCounts
+from servers.tls_front import make_certificate, tls_front
 
 if TYPE_CHECKING:
-    from file_sets import FileSet
+    from measuring.file_sets import FileSet
+
+IN_FLIGHT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +87,9 @@ def _failure(cost: Cost, counts: SinkCounts, files: FileSet) -> str | None:
     if counts.malformed:
         return f"{counts.malformed} malformed requests"
     return None
+
+
+def as_run(cost: Cost) -> dict[str, Any]:
+    """Return a command without a sink in the form that `--json` writes a Measurement in."""
+    failure = f"exit code {cost.exit_code}: {cost.errors}" if cost.exit_code else None
+    return {"cost": asdict(cost), "failure": failure}

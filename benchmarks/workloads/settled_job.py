@@ -1,16 +1,14 @@
 """Makes a job that has nothing left to do: files, a manifest and a ledger in which every entry is accepted.
 
-    python benchmarks/settled_job.py FOLDER [--entries 1000000]
-
 The ledger is filled through the product's own store, in large transactions, with the rows a real run leaves: an
-attempt, a receipt and a settled entry for each file. `settled_commands.py` measures what the commands need for it.
+attempt, a receipt and a settled entry for each file.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
+import shutil
 import sqlite3
 import time
 from itertools import islice
@@ -37,14 +35,19 @@ ENTRIES_PER_COMMIT = 10_000
 PURPOSES = ("pre-train", "fine-tune")
 MANIFEST = "job.jsonl"
 LEDGER = "job.ledger.db"
+_COMPLETE = "complete"
 
 
 def settled_job(folder: str, *, entry_count: int) -> None:
-    """Make the job in `folder`, which must not hold one yet."""
+    """Make the job in `folder`, unless it is there. A million empty files take about 6 GB and some minutes."""
     root = os.path.realpath(folder)
-    os.makedirs(root, exist_ok=True)
+    complete = os.path.join(root, _COMPLETE)
+    if os.path.exists(complete):
+        return
+    shutil.rmtree(root, ignore_errors=True)
+    os.makedirs(root)
     connection = open_for_writing(os.path.join(root, LEDGER))
-    # Only here: what this script is interrupted in is made anew.
+    # Only here: what was interrupted is made anew.
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -262144")
     store = LedgerStore(connection)
@@ -65,6 +68,8 @@ def settled_job(folder: str, *, entry_count: int) -> None:
     store.end_run(exit_status=ExitStatus.DONE, utc_s=time.time())
     connection.execute("COMMIT")
     connection.close()
+    with open(complete, "xb"):
+        pass
 
 
 def _identity(root: str) -> JobIdentity:
@@ -125,21 +130,3 @@ def _accept(
                 at_utc_s=now_utc_s,
             )
         )
-
-
-def main() -> None:
-    """Make the job that the command line names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", help="new folder for the job; a million entries take about 6 GB with files")
-    parser.add_argument("--entries", type=int, default=1_000_000, help="how many entries (default: 1000000)")
-    options = parser.parse_args()
-    began = time.monotonic()
-    settled_job(options.folder, entry_count=options.entries)
-    size = os.path.getsize(os.path.join(options.folder, LEDGER))
-    print(f"{options.entries:,} entries in {time.monotonic() - began:.0f} s; ledger {size / 1e6:,.0f} MB")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from contenders import Absent
+from measuring.absent import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
