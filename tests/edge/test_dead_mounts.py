@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from reading_trees import DeadMount, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -18,6 +17,7 @@ from bulk_upload.edge.files import (
 )
 from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import DeadMount, until
 
 
 async def test_reads_that_hang_are_given_up_and_starve_nobody(tmp_path: Path, tree: SourceTree) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading_trees import CHANGES, Opening, is_open, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -25,6 +24,7 @@ from bulk_upload.edge.files import (
     fingerprint_of,
 )
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import CHANGES, Opening, is_open, until
 
 BLOCK_BYTES = block_bytes_for(1)
 

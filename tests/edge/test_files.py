@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading_trees import CHANGES, Opening, is_open, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -29,6 +28,7 @@ from bulk_upload.edge.files import (
 )
 from bulk_upload.edge.files.reader import part_count_for
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import CHANGES, Opening, is_open, until
 
 BLOCK_BYTES = block_bytes_for(1)
 SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]

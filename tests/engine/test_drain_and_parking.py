@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import on_virtual_time
 
 from bulk_upload.core.standing import Stop
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.parking import Parking
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.virtual_time import on_virtual_time
 
 FIRST = Stop(status=ExitStatus.INTERRUPTED, reason="first", hint="")
 SECOND = Stop(status=ExitStatus.UNFINISHED, reason="second", hint="")

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.limit import FixedLimit, Ticket
@@ -21,6 +20,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.engine.permits import UNRECORDED_PER_SLOT, Permits
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 

@@ -14,7 +14,7 @@ from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.protocol import decipher, lost_answer
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.transport import SendReport, Shipment, Unanswered
-from fakes.server import EARLY, Fate
+from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.pace import Pace
     from bulk_upload.core.source import FileStream
-    from fakes.server import Answer, FakeServer, Request
+    from tests.fakes.server import Answer, FakeServer, Request
 
 FRAME_BYTES = 300
 """What a form adds to a file."""

@@ -14,16 +14,6 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractStreamWriter
 from aioresponses import aioresponses
-from scripted_server import (
-    ANSWER,
-    Exchange,
-    ScriptedServer,
-    accepts,
-    answer,
-    refuses_early,
-    stores,
-)
-from shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 from bulk_upload.core.model import (
     Accepted,
@@ -36,6 +26,16 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
+from tests.edge.transport.scripted_server import (
+    ANSWER,
+    Exchange,
+    ScriptedServer,
+    accepts,
+    answer,
+    refuses_early,
+    stores,
+)
+from tests.edge.transport.shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 GOOD = json.dumps(ANSWER).encode()
 HEAD = b"HTTP/1.1 200 OK\r\n"

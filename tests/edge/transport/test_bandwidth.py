@@ -6,8 +6,6 @@ import asyncio
 import time
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, answer, refuses_early
-from shipping import BLOCK, Blocks, loaded, ship, transport_to, until
 
 from bulk_upload.core.caps import Caps
 from bulk_upload.core.model import Accepted, InDoubt, Rejected, Unavailable
@@ -19,6 +17,8 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.engine.throttle import Throttle
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, refuses_early
+from tests.edge.transport.shipping import BLOCK, Blocks, loaded, ship, transport_to, until
 
 LONG_S = 1e6
 

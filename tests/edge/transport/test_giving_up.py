@@ -7,12 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, certified, holds
-from shipping import BLOCK, Blocks, ship, transport_to, until
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed
 from bulk_upload.core.source import Source
 from bulk_upload.edge.transport import SendReport, Transport
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, certified, holds
+from tests.edge.transport.shipping import BLOCK, Blocks, ship, transport_to, until
 
 CANCELLED = NotSent(reason="the run was cancelled")
 

@@ -8,12 +8,12 @@ import time
 from email.utils import formatdate
 
 import pytest
-from scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
-from shipping import KEY, ship, transport_to
 
 from bulk_upload.core.model import Accepted, ListedFile
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.sandbox import Sandbox
+from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
+from tests.edge.transport.shipping import KEY, ship, transport_to
 
 
 async def _hangs_in_the_answer(exchange: Exchange) -> None:

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from scripted_server import ScriptedServer, accepts
-from shipping import ship, transport_to
 
 from bulk_upload.core.model import Accepted, Fingerprint, SourceFailed
 from bulk_upload.core.source import FileStream, LoadedFile
@@ -19,6 +17,8 @@ from bulk_upload.edge.files import FileReader, block_bytes_for
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport
 from bulk_upload.sandbox import Sandbox
+from tests.edge.transport.scripted_server import ScriptedServer, accepts
+from tests.edge.transport.shipping import ship, transport_to
 
 BLOCK = block_bytes_for(1)
 SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1000]

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, answer, loses, stores
-from shipping import BLOCK, Blocks, loaded, moved, ship, transport_to
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed, Unavailable
 from bulk_upload.core.source import Source
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, loses, stores
+from tests.edge.transport.shipping import BLOCK, Blocks, loaded, moved, ship, transport_to
 
 LOST_ANSWERS = {
     "closed": stores(b"", then="close"),

@@ -8,12 +8,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, answer, certified, holds
-from shipping import BLOCK, Blocks, ship, transport_to, until
 
 from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.watchdog import Sending
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, certified, holds
+from tests.edge.transport.shipping import BLOCK, Blocks, ship, transport_to, until
 
 LATER_S = 100.0
 LONG_S = 1e6
