@@ -103,8 +103,17 @@ async def test_who_only_looks_turns_no_run_away(tmp_path: Path, monkeypatch: pyt
     RunLock.acquire(path).release()
     looking = os.open(f"{path}.lock", os.O_RDONLY)
     fcntl.flock(looking, fcntl.LOCK_SH)
-    monkeypatch.setattr(time, "sleep", lambda _: os.close(looking))
-    RunLock.acquire(path).release()
+    waits: list[float] = []
+
+    def reader_leaves(seconds: float) -> None:
+        waits.append(seconds)
+        os.close(looking)
+
+    monkeypatch.setattr(time, "sleep", reader_leaves)
+    lock = RunLock.acquire(path)
+    assert run_is_at_work(path)
+    assert len(waits) == 1
+    lock.release()
 
 
 async def test_whether_a_run_is_at_work_can_be_seen(tmp_path: Path) -> None:

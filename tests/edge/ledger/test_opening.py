@@ -351,8 +351,10 @@ async def test_a_team_that_is_no_text_is_still_one_team(tmp_path: Path) -> None:
     """A team from an environment that is not UTF-8 is recorded, and recognised again."""
     job = JobIdentity(profile="flow", endpoint=JOB.endpoint, team="t\udcff", root="/data")
     for _ in range(2):
-        async with opened(tmp_path / "a", job=job):
-            pass
+        async with opened(tmp_path / "a", job=job) as ledger:
+            assert ledger.writer.failure is None
+    ((team,),) = query(tmp_path / "a", "SELECT team FROM job")
+    assert team == "t\\udcff"
 
 
 def older(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

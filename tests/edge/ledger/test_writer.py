@@ -31,6 +31,7 @@ from tests.edge.ledger.stage import (
     opened,
     query,
 )
+from tests.waiting import HeldCall, until
 
 
 class Watched:
@@ -64,22 +65,21 @@ def register(path: str) -> Callable[[LedgerStore], None]:
 async def test_callers_share_commits_and_keep_their_order(tmp_path: Path) -> None:
     """While a commit reaches the disk the next steps gather: many callers, few commits, first come first served."""
     commits: list[str] = []
-    committing, go_on = threading.Event(), threading.Event()
+    commit = HeldCall()
 
     def hear(sql: str) -> None:
         if sql == "COMMIT":
             commits.append(sql)
-            committing.set()
-            go_on.wait(10)
+            commit()
 
     async with opened(tmp_path / "a") as ledger:
         await watch(ledger, hear)
         first = asyncio.ensure_future(ledger.writer.run(register("f-first")))
-        await asyncio.to_thread(committing.wait, 10)
+        await until(commit.begun.is_set)
         others = [asyncio.ensure_future(ledger.writer.run(register(f"f{n}"))) for n in range(300)]
         await asyncio.sleep(0)
         assert not first.done()
-        go_on.set()
+        commit.released.set()
         await asyncio.wait([first, *others])
         assert len(commits) == 2
     assert [row.path for row in exported(tmp_path / "a")] == ["f-first", *(f"f{n}" for n in range(300))]
@@ -136,21 +136,16 @@ async def test_the_first_failure_is_final(tmp_path: Path) -> None:
 
 async def test_who_waits_with_a_failing_step_fails_too(tmp_path: Path) -> None:
     """A commit is whole: no step of a group that failed is acknowledged."""
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(_: LedgerStore) -> None:
-        started.set()
-        go_on.wait(10)
-
+    wait = HeldCall()
     async with opened(tmp_path / "a") as ledger:
         first = asyncio.ensure_future(ledger.writer.run(wait))
-        await asyncio.to_thread(started.wait, 10)
+        await until(wait.begun.is_set)
         tasks = [
             asyncio.ensure_future(ledger.writer.run(act))
             for act in (register("good"), lambda store: store.explain(77, "nobody"), register("late"))
         ]
         await asyncio.sleep(0)
-        go_on.set()
+        wait.released.set()
         await asyncio.wait([first, *tasks])
         assert first.exception() is None
         assert [type(one.exception()) for one in tasks] == [LedgerUnusable] * 3
@@ -225,8 +220,8 @@ async def test_closing_twice_and_after_a_failure_is_harmless(tmp_path: Path) -> 
             await ledger.writer.run(lambda store: store.explain(1, "nobody"))
         await asyncio.gather(ledger.close(), ledger.close())
         await ledger.close()
-    async with opened(path):
-        pass
+    async with opened(path) as again:
+        assert again.writer.failure is None
 
 
 async def test_a_closed_ledger_says_so(tmp_path: Path) -> None:
@@ -240,16 +235,15 @@ async def test_a_closed_ledger_says_so(tmp_path: Path) -> None:
 async def test_the_lock_is_held_until_the_last_commit(tmp_path: Path) -> None:
     """A close that is cancelled goes on by itself; until its end no other run gets in."""
     path = tmp_path / "a"
-    started, go_on = threading.Event(), threading.Event()
+    held = HeldCall()
 
     def slow(store: LedgerStore) -> None:
-        started.set()
-        go_on.wait(10)
+        held()
         store.register([entry("f")], utc_s=START_S)
 
     ledger = open_ledger(os.fspath(path), JOB, version="1", moved_root=False, utc_s=START_S)
     step = asyncio.ensure_future(ledger.writer.run(slow))
-    await asyncio.to_thread(started.wait, 10)
+    await until(held.begun.is_set)
     closing = asyncio.ensure_future(ledger.close())
     await asyncio.sleep(0)
     closing.cancel()
@@ -257,7 +251,7 @@ async def test_the_lock_is_held_until_the_last_commit(tmp_path: Path) -> None:
     assert closing.cancelled()
     with pytest.raises(LedgerLocked):
         open_ledger(os.fspath(path), JOB, version="1", moved_root=False, utc_s=START_S)
-    go_on.set()
+    held.released.set()
     await ledger.close()
     assert step.done()
     async with opened(path):
@@ -279,11 +273,10 @@ async def test_a_cancelled_caller_does_not_take_its_step_back(tmp_path: Path) ->
 def test_steps_outlive_the_event_loop(tmp_path: Path) -> None:
     """A loop that is gone before its answers come costs nothing: the steps are written and the lock is let go."""
     path = tmp_path / "a"
-    started, go_on = threading.Event(), threading.Event()
+    held = HeldCall()
 
     def slow(store: LedgerStore) -> None:
-        started.set()
-        go_on.wait(10)
+        held()
         store.register([entry("slow")], utc_s=START_S)
 
     async def leave() -> threading.Thread:
@@ -294,11 +287,11 @@ def test_steps_outlive_the_event_loop(tmp_path: Path) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await asyncio.to_thread(started.wait, 10)
+        await until(held.begun.is_set)
         return ledger.writer._thread
 
     thread = asyncio.run(leave())
-    go_on.set()
+    held.released.set()
     thread.join(10)
     assert not thread.is_alive()
     assert [row.path for row in exported(path)] == ["slow", "queued"]
@@ -466,6 +459,18 @@ async def test_one_who_fails_to_listen_keeps_nobody_from_hearing(tmp_path: Path)
     assert reported == ["an outcome was recorded and could not be told"]
 
 
+class _Watched(threading.Event):
+    """An event that says when somebody begins to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun.set()
+        return super().wait(timeout)
+
+
 async def test_a_step_that_somebody_waits_for_is_not_kept_waiting_by_outcomes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,8 +480,9 @@ async def test_a_step_that_somebody_waits_for_is_not_kept_waiting_by_outcomes(
         await ledger.writer.run(lambda store: store.register([entry("f")], utc_s=START_S))
         (attempt_id,) = await ledger.writer.run(lambda store: store.intend([intent(1)]))
         heard: list[object] = []
+        ledger.writer._awaited = awaited = _Watched()
         ledger.writer.conclude(attempt_over(attempt_id, 1, accepted("id")), heard.append)
-        await asyncio.sleep(0.05)
+        await until(awaited.begun.is_set)
         assert heard == []
         assert await ledger.writer.run(lambda store: store.claimed(["id"])) == {"id"}
         assert len(heard) == 1
