@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, NOWHERE, environment, run_here
 
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import KEY, NOWHERE, environment, run_here
 
 FILE_ID = re.compile(r"\bfile-[0-9a-f-]{36}\b")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
-from cli_stage import KEY, run_here
 
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, run_here
 
 
 @dataclass

@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here, run_shell
 
 from bulk_upload.cli.main import READER_LEFT
 from bulk_upload.core.export import COLUMNS
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here, run_shell
 
 FULL = "/dev/full"
 needs_full_device = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no /dev/full here")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.events import Draining, Event
 from bulk_upload.core.limit import FixedLimit
@@ -14,6 +13,7 @@ from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.occupancy import Occupancy
 from bulk_upload.engine.permits import Permits
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 FIRST = Stop(status=ExitStatus.INTERRUPTED, reason="first", hint="")
 SECOND = Stop(status=ExitStatus.UNFINISHED, reason="second", hint="")

@@ -4,8 +4,6 @@ import errno
 from dataclasses import replace
 
 import pytest
-from fakes.server import Fate, Faults, unowned
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event
 from bulk_upload.core.model import EntryState, Obtained, Unavailable
@@ -14,6 +12,8 @@ from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 from bulk_upload.engine.entry_task import FILE_CHANGES_MAX
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Fate, Faults, unowned
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 NO_LIST = replace(FLOW, name="no-list", can_list=False)
 

@@ -8,12 +8,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from fakes.entries import FakeEntries
-from fakes.files import FakeReader, FakeStream
-from fakes.server import Faults
-from fakes.transport import FakeTransport
-from fakes.validator import FakeValidator
-from fakes.world import LARGE_BYTES, Scene, World
 
 from bulk_upload.core.control import ControlRequest
 from bulk_upload.core.events import (
@@ -43,6 +37,12 @@ from bulk_upload.engine.watchdog import IDLE_TICKS_MAX
 from bulk_upload.engine.workers import Workers
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.entries import FakeEntries
+from tests.fakes.files import FakeReader, FakeStream
+from tests.fakes.server import Faults
+from tests.fakes.transport import FakeTransport
+from tests.fakes.validator import FakeValidator
+from tests.fakes.world import LARGE_BYTES, Scene, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

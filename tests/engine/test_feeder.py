@@ -5,8 +5,6 @@ import warnings
 from typing import Any
 
 import pytest
-from fakes.server import Fate, Faults, ServerSettings
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
@@ -14,6 +12,8 @@ from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.engine.feeder import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Feeder
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 
 def _world(count: int, size: int = 1000) -> World:

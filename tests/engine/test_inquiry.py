@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, Refused
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 FILE = ListedFile(file_id="file-1")
 

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.limit import FixedLimit, Ticket
@@ -24,6 +23,7 @@ from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.permits import UNRECORDED_PER_SLOT, Permits
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 

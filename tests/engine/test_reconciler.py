@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import pytest
-from fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from fakes.server import FakeServer, ServerSettings
-from fakes.transport import FakeTransport
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.paging import STALE_PAGES_MAX
@@ -21,6 +17,10 @@ from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.reconciler import LIST_TRIES_MAX, Reconciler
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from tests.fakes.server import FakeServer, ServerSettings
+from tests.fakes.transport import FakeTransport
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -12,11 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.ledger import Mishap
-from fakes.server import Faults, ServerSettings, unowned
-from fakes.validator import FakeValidator
-from fakes.virtual_time import Stuck
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
 from bulk_upload.core.model import EntryState
@@ -32,6 +27,11 @@ from bulk_upload.engine.permits import Permits
 from bulk_upload.engine.twins import TwinGate
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import Mishap
+from tests.fakes.server import Faults, ServerSettings, unowned
+from tests.fakes.validator import FakeValidator
+from tests.fakes.virtual_time import Stuck
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,13 +6,13 @@ import asyncio
 import random
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.caps import Caps
 from bulk_upload.core.reins import Reins
 from bulk_upload.core.timetable import Timetable
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.throttle import Throttle
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 MIXED = [300, 5_000, 20_000, 80_000, 400_000, 3_000_000]
 

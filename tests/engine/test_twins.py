@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import on_virtual_time
 
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.twins import TwinGate, TwinKey
+from tests.fakes.virtual_time import on_virtual_time
 
 KEY = TwinKey("data.jsonl", 10, "fine-tune")
 OTHER = TwinKey("data.jsonl", 11, "fine-tune")

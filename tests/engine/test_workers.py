@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from fakes.server import Faults
-from fakes.world import LARGE_BYTES, Scene, World
 
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
@@ -12,6 +10,8 @@ from bulk_upload.core.settings import RunSettings
 from bulk_upload.engine.feeder import BATCH_LARGE_MAX
 from bulk_upload.engine.permits import UNRECORDED_MIN, UNRECORDED_PER_SLOT
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Faults
+from tests.fakes.world import LARGE_BYTES, Scene, World
 
 SIZES = pytest.mark.parametrize("size", [1000, LARGE_BYTES], ids=["small", "large"])
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bulk_upload.core.model import Entry
-    from fakes.files import MemoryFiles
-    from fakes.ledger import LedgerFile
+    from tests.fakes.files import MemoryFiles
+    from tests.fakes.ledger import LedgerFile
 
 _KNOWN = """
 SELECT e.entry_id, e.state, e.size, e.mtime_ns, e.inode, e.reason, r.sha256

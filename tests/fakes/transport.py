@@ -15,7 +15,7 @@ from bulk_upload.core.protocol import decipher, lost_answer
 from bulk_upload.core.sender import UploadReport
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.transport import Unanswered
-from fakes.server import EARLY, Fate
+from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.pace import Pace
     from bulk_upload.core.sender import UploadRequest
     from bulk_upload.core.source import FileStream, Source
-    from fakes.server import Answer, FakeServer, Request
+    from tests.fakes.server import Answer, FakeServer, Request
 
 FRAME_BYTES = 300
 """What a form adds to a file."""

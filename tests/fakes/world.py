@@ -14,13 +14,13 @@ from bulk_upload.core.standing import Stop
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.assembly import assemble
 from bulk_upload.exit_status import ExitStatus
-from fakes.entries import FakeEntries
-from fakes.files import FakeReader, MemoryFiles
-from fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from fakes.server import FakeServer, Faults, ServerSettings
-from fakes.transport import FakeTransport, Sending
-from fakes.validator import FakeValidator
-from fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
+from tests.fakes.entries import FakeEntries
+from tests.fakes.files import FakeReader, MemoryFiles
+from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from tests.fakes.server import FakeServer, Faults, ServerSettings
+from tests.fakes.transport import FakeTransport, Sending
+from tests.fakes.validator import FakeValidator
+from tests.fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

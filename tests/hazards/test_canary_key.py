@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from cli_stage import environment, run_here
-from fault_scenes import Play, answers, ignores, on_look_up, stores, tells
-from fault_server import Call, FaultServer, page_of, serving
-from fault_wire import Exchange, answer
 
 from bulk_upload.core.protocol import REASON_CHARS_MAX
+from tests.cli.stage import environment, run_here
+from tests.hazards.fault_scenes import Play, answers, ignores, on_look_up, stores, tells
+from tests.hazards.fault_server import Call, FaultServer, page_of, serving
+from tests.hazards.fault_wire import Exchange, answer
 
 KEY = "sk-canary-5b1d9e27c4a8f036"
 BEGINNING = KEY[:12]

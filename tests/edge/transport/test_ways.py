@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import trustme
-from proxy_server import Proxy
-from scripted_server import ScriptedServer, accepts
-from shipping import KEY, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.network import Network
 from bulk_upload.errors import UsageError
+from tests.edge.transport.proxy_server import Proxy
+from tests.edge.transport.scripted_server import ScriptedServer, accepts
+from tests.edge.transport.shipping import KEY, ship, transport_to
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
+from tests.waiting import until, until_in_thread
 
 CHAT, *_, PRETRAIN, _ALIGNMENT = PURPOSES.values()
 LINE = b'{"text": "%d and so on"}\n'
@@ -151,13 +151,11 @@ async def test_a_cancelled_check_ends_its_process(
     """Who cancels waits for nobody; the next check has a process again."""
     before = children()
     check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
-    while not children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: children() - before)
     check.cancel()
     with pytest.raises(asyncio.CancelledError):
         await check
-    while children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: not children() - before)
     looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
     assert looked.report.is_valid
 
@@ -167,8 +165,7 @@ async def test_a_killed_process_is_told(tmp_path: Path, workers: Workers, pipe: 
     """A process that is killed amid a check is an error of that check only."""
     before = children()
     check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
-    while not children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: children() - before)
     for pid in children() - before:
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match="killed"):
@@ -196,7 +193,7 @@ async def main():
             pid = workers._busy.copy().pop()._process.pid
             print(pid, flush=True)
     await workers.check(lambda: os.open({str(data)!r}, os.O_RDONLY), task, on_bytes=on_bytes)
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 asyncio.run(main())
 """
     asker = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -205,7 +202,4 @@ asyncio.run(main())
     asker.kill()
     asker.wait()
     asker.stdout.close()
-    deadline = time.monotonic() + 30
-    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{worker}")
+    until_in_thread(lambda: not os.path.exists(f"/proc/{worker}"))
