@@ -118,7 +118,7 @@ class JobLedger:
                 ledger=ledger.writer,
                 inquiry=Inquiry(transport, self._clock),
                 reconciler=Reconciler(
-                    transport=transport,
+                    files_api=transport,
                     ledger=ledger.writer,
                     profile=self._profile,
                     clock=self._clock,

@@ -285,6 +285,7 @@ class Uploader:
                     clock=self._clock,
                     reader=reader,
                     transport=transport,
+                    files_api=transport,
                     ledger=ledger.writer,
                     entries=entries,
                     plan=plan,

@@ -37,11 +37,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Controller, Learned
+    from bulk_upload.core.ports import FilesApi, Ledger, Reader, Transport
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.prepare import Plan
     from bulk_upload.engine.staged import PlannedEntries
     from bulk_upload.engine.validator import Validating
@@ -52,9 +51,10 @@ def assemble(
     settings: RunSettings,
     profile: Profile,
     clock: Clock,
-    reader: FileReader,
+    reader: Reader,
     transport: Transport,
-    ledger: LedgerWriter,
+    files_api: FilesApi,
+    ledger: Ledger[LedgerStore],
     entries: PlannedEntries,
     plan: Plan,
     emit: Callable[[Event], None],
@@ -65,6 +65,8 @@ def assemble(
     """Return a run of a plan, ready to be executed.
 
     Args:
+        transport: makes the requests.
+        files_api: answers what files the server has.
         controller: by default the one that goes with the settings' caps.
         learned: what an earlier run found at this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
@@ -106,7 +108,7 @@ def assemble(
     )
 
     reconciler = Reconciler(
-        transport=transport,
+        files_api=files_api,
         ledger=ledger,
         profile=profile,
         clock=clock,
@@ -127,7 +129,7 @@ def assemble(
     )
     comparing = Comparing(
         sender=sender,
-        files_api=transport,
+        files_api=files_api,
         settler=settler,
         occupancy=occupancy,
         retry_policy=settings.retry_policy,

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Ticket
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.sender import Sender, UploadReport
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.oversight import Oversight
     from bulk_upload.engine.permits import Permits
@@ -54,7 +55,7 @@ class Attempts:
         profile: Profile,
         slots: Permits,
         sender: Sender,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         oversight: Oversight,
         drain: Drain,
         clock: Clock,

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.sender import PreparedFile
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.core.source import Look
     from bulk_upload.core.verdict import Verdict
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import Upload
@@ -61,7 +62,7 @@ class Checking:
         *,
         settings: RunSettings,
         settler: Settler,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
         emit: Callable[[Event], None],

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.plan import KnownEntry
+    from bulk_upload.core.ports import FilesApi, Ledger
     from bulk_upload.core.retry import RetryPolicy
     from bulk_upload.core.sender import Sender
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.occupancy import Occupancy
     from bulk_upload.engine.settling import Settler
@@ -32,11 +32,11 @@ class Comparing:
         self,
         *,
         sender: Sender,
-        files_api: Transport,
+        files_api: FilesApi,
         settler: Settler,
         occupancy: Occupancy,
         retry_policy: RetryPolicy,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
         waits: Waits,

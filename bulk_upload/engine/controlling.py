@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.control import ControlRequest
     from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.reins import Reins
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.limit_watch import LimitWatch
     from bulk_upload.engine.occupancy import Occupancy
@@ -43,7 +44,7 @@ class Controlling:
         slots: Permits,
         occupancy: Occupancy,
         oversight: Oversight,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
         emit: Callable[[Event], None],

@@ -12,11 +12,12 @@ from bulk_upload.core.source import SourceError
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import InDoubt, ListedFile
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.sender import Sender
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.occupancy import Occupancy
     from bulk_upload.engine.reconciler import Reconciler
@@ -54,7 +55,7 @@ class Doubts:
         profile: Profile,
         settings: RunSettings,
         occupancy: Occupancy,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
     ) -> None:

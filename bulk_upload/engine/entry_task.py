@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Outcome
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.retry import RetryPolicy
     from bulk_upload.core.source import SourceError
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.attempt import Attempts
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.comparing import Comparing
@@ -74,7 +75,7 @@ class EntryTasks:
         occupancy: Occupancy,
         oversight: Oversight,
         retry_policy: RetryPolicy,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
         emit: Callable[[Event], None],

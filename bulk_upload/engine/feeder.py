@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.sender import Sender
     from bulk_upload.core.source import SourceError
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.drain import Drain
@@ -58,7 +59,7 @@ class Feeder:
         self,
         *,
         sender: Sender,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         checking: Checking,
         workers: Workers,
         entry_tasks: EntryTasks,

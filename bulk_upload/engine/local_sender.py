@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.pace import Pace
+    from bulk_upload.core.ports import Reader, Transport
     from bulk_upload.core.sender import PrepareRequest, UploadReport, UploadRequest
     from bulk_upload.core.source import Look, Source
-    from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.transport import Transport
 
 
 class _Held(NamedTuple):
@@ -42,7 +41,7 @@ class LocalSender:
 
     def __init__(
         self,
-        reader: FileReader,
+        reader: Reader,
         transport: Transport,
         *,
         check_for: Callable[[str, str], Look] | None,

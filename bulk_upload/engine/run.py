@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.control import ControlAnswer, ControlRequest
     from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.model import Entry
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.sender import Sender
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.controlling import Controlling
@@ -82,7 +82,7 @@ class Run:
         slots: Permits,
         occupancy: Occupancy,
         sender: Sender,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         limits: LimitWatch,
         control: Controlling,
         watchdog: Watchdog,

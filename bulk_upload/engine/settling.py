@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.oversight import Oversight
     from bulk_upload.engine.upload import RecordedAttempt
 
@@ -25,7 +26,12 @@ class Settler:
     """Ends entries. Each entry of a run ends exactly once."""
 
     def __init__(
-        self, *, ledger: LedgerWriter, oversight: Oversight, clock: Clock, emit: Callable[[Event], None]
+        self,
+        *,
+        ledger: Ledger[LedgerStore],
+        oversight: Oversight,
+        clock: Clock,
+        emit: Callable[[Event], None],
     ) -> None:
         self._ledger = ledger
         self._oversight = oversight

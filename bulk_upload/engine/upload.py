@@ -10,7 +10,7 @@ import msgspec
 from bulk_upload.engine.twins import TwinKey
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Awaitable
 
     from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
     from bulk_upload.core.records import Concluded
@@ -78,7 +78,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     began_utc_s: float
     ended_utc_s: float
-    concluding: asyncio.Future[Concluded]
+    concluding: Awaitable[Concluded]
 
 
 class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,9 +14,10 @@ from bulk_upload.errors import RunStuck
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.reins import Reins
     from bulk_upload.core.sender import Sender
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.checking import Checking
     from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.permits import Permits
@@ -35,7 +36,7 @@ class Watchdog:
         self,
         *,
         sender: Sender,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         entries: PlannedEntries,
         checking: Checking,
         slots: Permits,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.profile import Profile
-    from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
 
 STOP = Stop(status=ExitStatus.INTERRUPTED, reason="asked to stop", hint="")
@@ -82,8 +81,8 @@ class Bench:
         self.file = LedgerFile()
         self.ledger = MemoryLedger(self.file, self.file.begin_run(utc_s=self.clock.utc_s()), mishap=mishap)
         self.reconciler = Reconciler(
-            transport=cast("Transport", self.desk),
-            ledger=cast("LedgerWriter", self.ledger),
+            files_api=cast("Transport", self.desk),
+            ledger=self.ledger,
             profile=profile,
             clock=self.clock,
             drain=self.drain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, EntrySettled
 from bulk_upload.core.model import Entry, EntryState
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Event, Snapshot
     from bulk_upload.core.limit import Controller
     from bulk_upload.core.profile import Profile
-    from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
     from bulk_upload.engine.run import RunResult
 
 PURPOSE = "fine-tune"
@@ -100,10 +97,10 @@ class Scene:
             settings=settings,
             profile=profile,
             clock=self.clock,
-            # The fakes have what the engine uses of these classes.
-            reader=cast("FileReader", self.reader),
-            transport=cast("Transport", self.transport),
-            ledger=cast("LedgerWriter", self.ledger),
+            reader=self.reader,
+            transport=self.transport,
+            files_api=self.transport,
+            ledger=self.ledger,
             entries=self.entries,
             plan=self.entries.plan,
             emit=self._hear,
