@@ -104,6 +104,7 @@ class Run:
             clock=clock,
             drain=self._drain,
             emit=emit,
+            key_variable=profile.key_variable,
         )
         self._parts = Parts(
             settings=settings,
