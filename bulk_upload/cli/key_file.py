@@ -32,29 +32,37 @@ def bytes_in(path: str) -> bytes:
         ) from None
 
 
+def exposure(*, mode: int, owner_uid: int, our_uid: int, read_only: bool) -> tuple[str, bool] | None:
+    """Return who else can read a file, and whether it can be used all the same; None where nobody else can.
+
+    It can where whoever runs this has no way to keep others from it, and they have none to change it.
+    """
+    if not mode & 0o077:
+        return None
+    if read_only:
+        return "and its file system is read-only", True
+    if our_uid in (0, owner_uid):
+        return "", False
+    if owner_uid == 0 and not mode & 0o022:
+        return "which belongs to root", True
+    return "which belongs to somebody else", False
+
+
 def _check_mode(path: str, descriptor: int) -> None:
     status = os.fstat(descriptor)
-    mode = stat.S_IMODE(status.st_mode)
-    if not mode & 0o077:
-        return
-    shown = printable(path)
-    if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
-        _warn_once(path, f"others can read the API key in {shown}, and its file system is read-only")
-        return
-    if os.geteuid() in (0, status.st_uid):
-        raise UsageError(
-            f"others can read the API key in {shown}", hint=f"chmod 600 {printable(shlex.quote(path))}"
-        )
-    if status.st_uid == 0 and not mode & 0o022:
-        _warn_once(path, f"others can read the API key in {shown}, which belongs to root")
-        return
-    raise UsageError(
-        f"others can read or change the API key in {shown}, which belongs to somebody else",
-        hint="have a file of your own for it, with chmod 600",
+    exposed = exposure(
+        mode=stat.S_IMODE(status.st_mode),
+        owner_uid=status.st_uid,
+        our_uid=os.geteuid(),
+        read_only=bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY),
     )
-
-
-def _warn_once(path: str, what: str) -> None:
+    if exposed is None:
+        return
+    why, usable = exposed
+    what = f"others can read the API key in {printable(path)}" + (f", {why}" if why else "")
+    if not usable:
+        remedy = "have a file of your own for it, with chmod 600" if why else None
+        raise UsageError(what, hint=remedy or f"chmod 600 {printable(shlex.quote(path))}")
     if path not in _warned_of:
         _warned_of.add(path)
         tell(f"warning: {what}")
