@@ -50,6 +50,9 @@ def printed_by(command: str) -> bytes:
             ) from None
     if len(data) > _PRINTED_BYTES_MAX:
         raise UsageError(f"--api-key-command {name} prints more than a key", hint=_TRY_IT)
+    if status == -signal.SIGINT and threading.current_thread() is threading.main_thread():
+        # It had the terminal, so that Ctrl-C went to it and meant both.
+        raise KeyboardInterrupt
     if status:
         raise UsageError(f"--api-key-command {name} ended with {status}", hint=_TRY_IT)
     return data

@@ -132,21 +132,30 @@ def test_a_command_that_reads_the_key_again_ends_with_the_run(desk: Path, witnes
         pass
 
 
+ASK = "#!/bin/sh\nprintf 'word? ' >/dev/tty\nread -r word </dev/tty\necho \"$word\"\n"
+
+
+def asking(folder: Path, server: str) -> Terminal:
+    """Start a run whose key command asks at the terminal; wait until it does."""
+    script = folder / "ask.sh"
+    script.write_text(ASK)
+    script.chmod(0o700)
+    arguments = ("run", "good.jsonl", "--api-key-command", str(script))
+    terminal = Terminal(*arguments, columns=80, controlling=True, SEEKR_BASE_URL=server)
+    terminal.read_until("word? ")
+    return terminal
+
+
 def test_a_command_may_ask_at_the_terminal(desk: Path, server: str) -> None:
     """Its process group has the terminal while it asks, and the run has it afterwards."""
-    script = desk / "ask.sh"
-    script.write_text("#!/bin/sh\nprintf 'word? ' >/dev/tty\nread -r word </dev/tty\necho \"$word\"\n")
-    script.chmod(0o700)
-    terminal = Terminal(
-        "run",
-        "good.jsonl",
-        "--api-key-command",
-        str(script),
-        columns=80,
-        controlling=True,
-        SEEKR_BASE_URL=server,
-    )
-    terminal.read_until("word? ")
+    terminal = asking(desk, server)
     terminal.type(f"{KEY}\n")
     assert terminal.end() == 0, terminal.text
     assert "Accepted 2 of 2" in terminal.text
+
+
+def test_ctrl_c_while_a_command_asks(desk: Path, server: str) -> None:
+    """It ends both, as it would where the run asked by itself."""
+    terminal = asking(desk, server)
+    terminal.type("\x03")
+    assert terminal.end() == ExitStatus.INTERRUPTED, terminal.text

@@ -172,9 +172,12 @@ def test_a_profile_sends_its_own_key_and_no_other(desk: Path, profile: str) -> N
     assert not any(KEYS[profile].encode() in body for body in own.bodies)
     assert not any(one.heads for one in servers.values())
     shown = "\n".join(one.text for one in ended)
-    written = {path: path.read_bytes().decode("latin-1") for path in desk.rglob("*") if path.is_file()}
+    for what in ("API_KEY", "BASE_URL", "TEAM_ID"):
+        assert f"environment {PREFIXES[profile]}_{what}" in ended[0].text
+    assert f"environment {PREFIXES[profile]}_API_KEY" in ended[4].text
+    written = {str(path): path.read_bytes().decode("latin-1") for path in desk.rglob("*") if path.is_file()}
     for name in PROFILES:
-        everywhere: dict[str | Path, str] = {"output": shown, **written}
+        everywhere = {"output": shown} | written
         if name != profile:
             everywhere["server"] = own.text
             strange = [KEYS[name], TEAMS[name], urls[name]]
