@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 import anyio
 import click
 
+from bulk_upload.cli.api_key import api_key_of
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, endpoint_options
 from bulk_upload.cli.output import put
 from bulk_upload.cli.sections import JobCommand
-from bulk_upload.cli.server_options import api_key_of, network_of
+from bulk_upload.cli.server_options import network_of
 from bulk_upload.core import checkup
 from bulk_upload.core.checkup import Verdict, doubtful, fine, problem
 from bulk_upload.core.display import printable
@@ -106,15 +107,19 @@ def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction)
     yield fine("packages", _packages())
     path = current_configuration().path
     yield fine("settings", f"from {path}" if path else "no bulk-upload.toml is read")
+    try:
+        profile = profile_named(options["profile"])
+    except BulkUploadError as error:
+        yield _broken("server", error)
+        return
     key = None
     try:
-        source = redaction.learning(api_key_of(options))
+        source = redaction.learning(api_key_of(options, profile))
         key = usable_key(source if isinstance(source, str) else source())
         yield fine("key", "there is one, and it looks like one")
     except BulkUploadError as error:
         yield _broken("key", error)
     try:
-        profile = profile_named(options["profile"])
         endpoint = endpoint_of(
             options["base_url"] or profile.base_url, allow_plain_http=options["allow_plain_http"]
         )

@@ -14,9 +14,11 @@ from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
 from bulk_upload.cli.completing import COMPLETE_VARIABLE
+from bulk_upload.cli.key_command import end_key_commands
 from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
+from bulk_upload.core.profile import FLOW
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 
@@ -115,6 +117,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
     status = _flushed(status_of(sys.argv[1:]))
+    end_key_commands()
     # Not sys.exit: a thread that hangs in a read on a dead mount must not keep the process.
     os._exit(status)
 
@@ -209,7 +212,9 @@ def _show_misuse(error: click.ClickException) -> int:
 
 def _misuse_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
-        return "set SEEKR_API_KEY, or pass --api-key-file FILE; others can see what is on a command line"
+        return (
+            f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see what is on a command line"
+        )
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
         return f"options stand behind a command: `bulk-upload run MANIFEST {error.option_name} ...`"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bulk_upload.cli.api_key import api_key_of
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import (
@@ -20,9 +21,10 @@ from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP,
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
-from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
+from bulk_upload.cli.server_options import network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
+from bulk_upload.core.profile import FLOW
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
@@ -41,7 +43,7 @@ class _Run(JobCommand):
 
 _EXIT_CODES = tuple(one for one in ExitStatus if one not in (ExitStatus.DIFFERENCES, ExitStatus.NO_RUN))
 _VARIABLES = [
-    (KEY_VARIABLE, "The API key."),
+    (str(FLOW.key_variable), f"The API key of the profile {FLOW.name}, and of no other one."),
     (
         "BULK_UPLOAD_...",
         "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options win; bulk-upload.toml does not.",
@@ -207,7 +209,7 @@ def run(manifest: str, **options: Any) -> int:
     profile = profile_named(options["profile"])
     request = RunRequest(
         job=job_of(manifest, options),
-        api_key=log.redaction.learning(api_key_of(options)),
+        api_key=log.redaction.learning(api_key_of(options, profile)),
         base_url=options["base_url"],
         profile=profile,
         network=network_of(options, options["base_url"] or profile.base_url),

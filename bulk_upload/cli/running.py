@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.key_command import end_key_commands
 from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.cli.run_log import LogRequest, run_log
@@ -107,7 +108,11 @@ async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
     with run_log(request.log, lambda: _ledger_path(request)) as log:
         log(run_started(request))
-        return await _run_logged(request, log)
+        try:
+            return await _run_logged(request, log)
+        finally:
+            # One that reads the key again is on a thread, which the end of the event loop waits for.
+            end_key_commands()
 
 
 async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
@@ -300,6 +305,7 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
 
     def leave(number: signal.Signals) -> None:
         display.restore()
+        end_key_commands()
         os._exit(status_of(number))
 
     return drain, cancel, leave

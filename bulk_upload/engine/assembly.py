@@ -81,7 +81,12 @@ def assemble(
     occupancy = Occupancy(slots, drain, conditions, parked_max=max(PARKED_MIN, settings.parked_max))
     limit_watch = LimitWatch(limits, slots, bandwidth, clock=clock, ledger=ledger, emit=emit)
     oversight = Oversight(
-        settings, to_send_count=plan.total(Step.SEND).entry_count, clock=clock, drain=drain, emit=emit
+        settings,
+        to_send_count=plan.total(Step.SEND).entry_count,
+        clock=clock,
+        drain=drain,
+        emit=emit,
+        key_variable=profile.key_variable,
     )
 
     settler = Settler(ledger=ledger, oversight=oversight, clock=clock, emit=emit)

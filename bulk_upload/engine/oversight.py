@@ -17,6 +17,7 @@ from bulk_upload.core.model import (
 )
 from bulk_upload.core.pacing import Patience
 from bulk_upload.core.plan import RETRY_WORDS
+from bulk_upload.core.profile import FLOW
 from bulk_upload.core.retry import RetryBudget
 from bulk_upload.core.standing import Standing, Stop
 from bulk_upload.core.timestamps import utc_text
@@ -44,11 +45,12 @@ class Oversight:
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
+        key_variable: str | None = FLOW.key_variable,
     ) -> None:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._standing = Standing(entry_count=to_send_count)
+        self._standing = Standing(entry_count=to_send_count, key_variable=key_variable)
         self._patience = Patience(settings.patience_s)
         self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")

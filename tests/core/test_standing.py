@@ -175,3 +175,15 @@ def test_an_answer_shows_a_server(standing: Standing) -> None:
         assert standing.on_unreachable("refused") is None
         assert standing.on_unreachable("refused") is None
         standing.on_answered()
+
+
+@pytest.mark.parametrize(
+    ("variable", "source"),
+    [("SEEKR_API_KEY", "SEEKR_API_KEY"), ("MINE", "MINE"), (None, "--api-key-command")],
+)
+def test_a_refused_key_is_looked_for_where_it_is(variable: str | None, source: str) -> None:
+    """The hint names the variable of the profile, not another one's."""
+    refused = Refused(http_status=401, reason="HTTP 401", request_id=None)
+    stop = Standing(key_variable=variable).judge(refused, 1).stop
+    assert stop is not None
+    assert stop.hint.startswith(f"check {source} or --api-key-file")

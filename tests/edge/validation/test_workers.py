@@ -15,9 +15,11 @@ import pytest
 from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
+from bulk_upload.edge.validation.surroundings import surroundings
 from tests.waiting import until, until_in_thread
 
 CHAT, *_, PRETRAIN, _ALIGNMENT = PURPOSES.values()
+KEY = "sk-canary-of-a-worker-4711"
 LINE = b'{"text": "%d and so on"}\n'
 
 
@@ -203,3 +205,30 @@ asyncio.run(main())
     asker.wait()
     asker.stdout.close()
     until_in_thread(lambda: not os.path.exists(f"/proc/{worker}"))
+
+
+def test_surroundings_are_what_an_interpreter_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where libraries are, and the locale, go on; whatever else is there may be a key."""
+    for name in ("SEEKR_API_KEY", "MINE", "AWS_SECRET_ACCESS_KEY", "BULK_UPLOAD_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    given = surroundings()
+    assert KEY not in given.values()
+    assert (given["LD_LIBRARY_PATH"], given["LC_ALL"]) == ("/opt/lib", "C.UTF-8")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="needs /proc")
+async def test_a_process_does_not_inherit_a_key(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a validation process is given when it starts has no key, under whatever name it was."""
+    for name in ("SEEKR_API_KEY", "MINE"):
+        monkeypatch.setenv(name, KEY)
+    found = await workers.check(written(tmp_path / "f.jsonl", LINE % 1), task(tmp_path / "f.jsonl"))
+    assert found.report.findings == ()
+    worker = workers.take()
+    environ = Path(f"/proc/{worker._process.pid}/environ").read_bytes()
+    workers.give_back(worker, usable=True)
+    assert b"PATH=" in environ
+    assert KEY.encode() not in environ
