@@ -14,10 +14,10 @@ from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.edge.output import replaced
 from bulk_upload.errors import UsageError
 from bulk_upload.report.figures import figures_of
 from bulk_upload.report.html_page import OTHER_STATES, ROWS_MAX, JobHeading, causes_of, write_page
-from bulk_upload.report.replacing import replaced
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:

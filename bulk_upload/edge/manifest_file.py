@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -19,6 +17,7 @@ from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.wording import quoted
+from bulk_upload.edge.output import descriptor_of, replaced
 from bulk_upload.errors import ManifestInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -119,34 +118,23 @@ class _FromStart(io.RawIOBase):
         return len(piece)
 
 
-def write_manifest(name: str, lines: Iterable[bytes]) -> None:
+def write_manifest(name: str, lines: Iterable[bytes], *, private: bool = False) -> None:
     """Write a manifest whole or not at all: what had the name before keeps it until the new one is on disk.
 
-    When `lines` raises, nothing is left behind.
+    When `lines` raises, nothing is left behind. A stream (`/dev/stdout`) is written to as it is. A private manifest
+    is for its owner alone.
 
     Raises:
         UsageError: the name belongs to something that is not a manifest, or cannot be written.
     """
-    target = os.path.realpath(name)
-    partial = os.path.join(os.path.dirname(target), f".bulk-upload-{secrets.token_hex(8)}.tmp")
     try:
-        _refuse_to_replace(target, name)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise _unwritable(name, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        if descriptor_of(name) is None:
+            _refuse_to_replace(os.path.realpath(name), name)
+        with replaced(name, private=private) as file:
             for line in lines:
                 file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, target)
-        _sync_folder(os.path.dirname(target))
     except OSError as error:
         raise _unwritable(name, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
 
 
 def names_files(name: str) -> bool:
@@ -220,14 +208,6 @@ def _refuse_to_replace(target: str, name: str) -> None:
 def _is_entry(line: bytes) -> bool:
     rules = ManifestRules(where="", root="/", allow_outside=True, allow_unknown_purpose=True)
     return any(isinstance(result, Entry) for result in read_manifest([line], rules))
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(name: str, error: OSError) -> UsageError:

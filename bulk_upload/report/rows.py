@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from bulk_upload.core.export import COLUMNS, csv_cells, plain_csv_line
+from bulk_upload.edge.output import replaced
 from bulk_upload.report.parquet_rows import write_parquet
-from bulk_upload.report.replacing import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +88,7 @@ def write_rows(rows: Iterable[ExportRow], stream: BinaryIO, row_format: RowForma
             return write_parquet(rows, stream)
 
 
-def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> int:
+def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat, *, private: bool = False) -> int:
     """Write rows to a file that is complete and durable or not there at all; return how many.
 
     An older file at `path` stays as it is until the new one is durable.
@@ -96,5 +96,5 @@ def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> in
     Raises:
         OSError: the file cannot be written; the older one, if any, is untouched.
     """
-    with replaced(path) as stream:
+    with replaced(path, private=private) as stream:
         return write_rows(rows, stream, row_format)
