@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from bulk_upload.cli.job_options import (
     shown_command,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
@@ -145,6 +147,7 @@ _VARIABLES = [
     metavar="FILE",
     help="Keep the run's numbers in FILE for Prometheus (textfile collector): every 30 s and at the end.",
 )
+@private_option
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 @click.option(
@@ -183,6 +186,7 @@ def run(manifest: str, **options: Any) -> int:
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],
+        private=options["private"],
         verbosity=options["verbose"],
         quiet=options["quiet"],
     )
@@ -206,7 +210,7 @@ def run(manifest: str, **options: Any) -> int:
     )
     profile = profile_named(options["profile"])
     request = RunRequest(
-        job=job_of(manifest, options),
+        job=replace(job_of(manifest, options), private=options["private"]),
         api_key=log.redaction.learning(api_key_of(options)),
         base_url=options["base_url"],
         profile=profile,

@@ -17,7 +17,7 @@ from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.wording import quoted
-from bulk_upload.edge.output import descriptor_of, replaced
+from bulk_upload.edge.output import descriptor_of, is_stream, replaced
 from bulk_upload.errors import ManifestInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STANDARD_INPUT = "-"
+_STANDARD_INPUT_NO = 0
 
 _ANY_PURPOSE = next(iter(PURPOSES))
 _LINES_LOOKED_AT = 10
@@ -53,11 +54,12 @@ class ManifestFile:
     """
 
     def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
-        """Open a file, or standard input where `name` is `-`.
+        """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
         What cannot be read twice is first copied to its end into a temporary file that has no name. `stdin`
         stands in for the standard input of the process.
         """
+        name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
         try:
             self._file, self.is_stream = _rereadable(name, stdin)
@@ -137,6 +139,19 @@ def write_manifest(name: str, lines: Iterable[bytes], *, private: bool = False) 
         raise _unwritable(name, error) from error
 
 
+def is_standard_input(name: str) -> bool:
+    """Whether a manifest is standard input, under any of its names."""
+    return name == STANDARD_INPUT or descriptor_of(name) == _STANDARD_INPUT_NO
+
+
+def comes_by_stream(name: str) -> bool:
+    """Whether a manifest is read from a stream, under any of its names: it has no folder, and can be read once.
+
+    `-`, `/dev/stdin`, `/dev/fd/63` (which a shell makes of `<(command)`), a named pipe, also behind links.
+    """
+    return name == STANDARD_INPUT or is_stream(name)
+
+
 def names_files(name: str) -> bool:
     """Whether a file is a manifest, by its first lines: training data has no paths in it.
 
@@ -154,8 +169,9 @@ def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:
     """Return a file that can be read again and again, and whether it is a copy of a stream."""
     if name == STANDARD_INPUT:
         return _spooled(stdin or sys.stdin.buffer), True
-    opened = _opened(name)
-    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+    descriptor = descriptor_of(name)
+    opened = _opened(name) if descriptor is None else os.fdopen(os.dup(descriptor), "rb", buffering=0)
+    if not is_stream(name) and stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         return opened, False
     with opened:
         return _spooled(opened), True

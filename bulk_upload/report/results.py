@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from bulk_upload.core.display import printable
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.export import ExportRow
+from bulk_upload.edge.output import open_to_append
 from bulk_upload.report.rows import json_line
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ class ResultStream:
         self._attempts: dict[str, int] = {}
 
     @classmethod
-    def append_to(cls, path: str, utc_now: Callable[[], str]) -> Self:
-        """Open a file to add lines to; a line that a crash cut off is ended first.
+    def append_to(cls, path: str, utc_now: Callable[[], str], *, private: bool = False) -> Self:
+        """Open a file to add lines to; a line that a crash cut off is ended first. A private one is for its owner alone.
 
         Raises:
             OSError: the file cannot be opened for writing.
         """
-        stream = open(path, "ab")  # noqa: SIM115
+        stream = open_to_append(path, private=private)
         results = cls(stream, utc_now)
         results._owned = True
         if _ends_within_line(path):

@@ -157,6 +157,8 @@ def unusable_file(path: str, error: OSError) -> LedgerUnusable:
         hint = "choose a folder of your own with --ledger FILE"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = _HINTS["full"]
+    elif error.errno == errno.EIO:
+        hint = _HINTS["disk I/O error"]
     else:
         hint = f"{_PERMISSION}, or another place with --ledger FILE"
     return LedgerUnusable(f"cannot use the ledger {printable(path)}: {error.strerror}", hint=hint)
