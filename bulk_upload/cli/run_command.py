@@ -130,8 +130,8 @@ _VARIABLES = [
     "--results",
     type=WORD,
     metavar="FILE|-|none",
-    help="Also write a JSON line for every entry as it is settled, to FILE or (-) standard output; "
-    "none: write no results file at all.",
+    help="Also write a line for every entry as it is settled, to FILE or (-) standard output: JSON, or CSV where "
+    "FILE ends in .csv; none: write no results file at all.",
 )
 @click.option(
     "--hash",

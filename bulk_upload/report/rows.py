@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.export import ExportRow
 
+CSV_HEADER = f"{','.join(COLUMNS)}\n".encode("ascii")
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
@@ -37,22 +38,22 @@ def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
     Raises:
         OSError: the stream cannot be written.
     """
-    text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
+    stream.write(CSV_HEADER)
     count = 0
-    try:
-        writer.writerow(COLUMNS)
-        for row in rows:
-            line = plain_csv_line(row)
-            if line is None:
-                writer.writerow(csv_cells(row))
-            else:
-                text.write(f"{line}\n")
-            count += 1
-    finally:
-        # The stream stays the caller's, and open.
-        text.detach()
+    for row in rows:
+        stream.write(csv_line(row))
+        count += 1
     return count
+
+
+def csv_line(row: ExportRow) -> bytes:
+    """Return a row as one line of CSV, newline included: the one rule for all that a spreadsheet may open."""
+    line = plain_csv_line(row)
+    if line is None:
+        record = io.StringIO(newline="")
+        csv.writer(record, lineterminator="").writerow(csv_cells(row))
+        line = record.getvalue()
+    return f"{line}\n".encode("utf-8", "surrogateescape")
 
 
 def write_jsonl(rows: Iterable[ExportRow], stream: BinaryIO) -> int:

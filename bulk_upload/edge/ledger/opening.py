@@ -74,10 +74,10 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         raise unusable(path, error) from None
 
 
-def require_safe_place(path: str) -> None:
-    """Raise LedgerUnusable where another user may have laid the ledger, or a file beside it."""
+def require_safe_name(path: str, suffixes: tuple[str, ...] = ("",)) -> None:
+    """Raise LedgerUnusable where another user may have laid what has the name of a ledger."""
     try:
-        for suffix in ("", *_SIDE_FILES):
+        for suffix in suffixes:
             require_safe(path + suffix)
     except OSError as error:
         raise unusable_file(path, error) from None
@@ -88,8 +88,9 @@ def open_for_writing(path: str, *, private: bool = False) -> sqlite3.Connection:
 
     The caller holds the run lock. A private ledger, and what SQLite keeps beside it, is for its owner alone.
     """
+    require_safe_name(path)
     require_ledger(path, may_be_new=True)
-    require_safe_place(path)
+    require_safe_name(path, _SIDE_FILES)
     try:
         if not os.path.exists(path):
             _make(path, private=private)
@@ -154,7 +155,7 @@ def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
 def unusable_file(path: str, error: OSError) -> LedgerUnusable:
     """Return the system's complaint about the file of a ledger with what to do about it."""
     if isinstance(error, OutputRefused):
-        hint = "choose a folder of your own with --ledger FILE"
+        hint = "choose a folder that only you may write to with --ledger FILE"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = _HINTS["full"]
     elif error.errno == errno.EIO:
