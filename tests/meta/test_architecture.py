@@ -48,7 +48,7 @@ WORLDLY_MEMBERS = frozenset(
 COMMON = frozenset({"errors", "exit_status", "version"})
 EVERY_EDGE = "edge"
 OUTPUT = "edge.output"
-"""How files are written is one thing for all that write any: the other edges, and the report."""
+"""How files are written is one thing for all that write any: the other edges, report and sandbox."""
 ALLOWED: dict[str, frozenset[str]] = {
     "exit_status": frozenset(),
     "version": frozenset(),
@@ -56,7 +56,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset({"errors", "exit_status"}),
     "edge": COMMON | {"core"},
     "report": frozenset({"core", "errors", "exit_status", OUTPUT}),
-    "sandbox": frozenset({"core", "errors"}),
+    "sandbox": frozenset({"core", "errors", OUTPUT}),
     "engine": COMMON | {"core", EVERY_EDGE},
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
     "uploader": COMMON | {"core", EVERY_EDGE, "engine", "job_run"},
