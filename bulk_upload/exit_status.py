@@ -31,6 +31,10 @@ class ExitStatus(IntEnum):
     )
     DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
     NO_RUN = 7, "`control` found no run at work that it could reach"
+    RESULTS_STALE = (
+        8,
+        "every entry is accepted, but a file of results is stale or lacks some; `ledger export` writes it anew",
+    )
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
     LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
     CREDENTIALS_REFUSED = 12, "the server refused the API key"
@@ -47,5 +51,6 @@ PRECEDENCE = (
     ExitStatus.IN_DOUBT,
     ExitStatus.UNFINISHED,
     ExitStatus.SOME_FAILED,
+    ExitStatus.RESULTS_STALE,
 )
 """Where several apply to one run, the earliest wins."""

@@ -31,7 +31,7 @@ from bulk_upload.edge.ledger import (
     remembered,
     require_same,
 )
-from bulk_upload.edge.manifest_file import ManifestFile
+from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, is_standard_input
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
@@ -77,6 +77,7 @@ class Job:
         force: send entries whose purpose is unknown, and files that validation found invalid.
         moved_root: the tree moved to another root since the ledger was made.
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
+        private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
     manifest: str
@@ -88,6 +89,7 @@ class Job:
     force: bool = False
     moved_root: bool = False
     name_template: str | None = None
+    private: bool = False
 
 
 class Uploader:
@@ -167,10 +169,11 @@ class Uploader:
         """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
         if job.ledger is not None:
             return job.ledger
-        if job.manifest == "-":
-            raise UsageError(
-                "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
+        if comes_by_stream(job.manifest):
+            where = (
+                "on standard input" if is_standard_input(job.manifest) else f"from {job.manifest}, a stream,"
             )
+            raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
         folder, name = os.path.split(os.path.abspath(job.manifest))
         stem = ledger_stem(
             os.path.splitext(name)[0], endpoint=self._endpoint, home_endpoint=self._profile.base_url
@@ -331,6 +334,7 @@ class Uploader:
             version=__version__,
             moved_root=job.moved_root,
             utc_s=self._clock.utc_s(),
+            private=job.private,
         )
 
     def _transport_settings(self) -> TransportSettings:

@@ -11,6 +11,7 @@ import click
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import put, tell, writing_stdout
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
@@ -128,7 +129,8 @@ def _fit(table: Table, console: Console) -> None:
 @click.option(
     "--all-receipts", is_flag=True, help="Also receipts that a newer version of the file superseded."
 )
-def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool) -> None:
+@private_option
+def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool, private: bool) -> None:
     """Export one row for every entry, failed and doubtful ones included.
 
     \b
@@ -147,7 +149,7 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
                 sys.stdout.buffer.flush()
             return
         try:
-            count = save_rows(rows, output, form)
+            count = save_rows(rows, output, form, private=private)
         except OSError as error:
             raise UsageError(
                 f"cannot write {printable(output)}: {error.strerror}", hint="choose another file with -o"

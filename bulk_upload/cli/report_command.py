@@ -10,14 +10,15 @@ import click
 
 from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import tell, writing_stdout
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.edge.output import replaced
 from bulk_upload.errors import UsageError
 from bulk_upload.report.figures import figures_of
 from bulk_upload.report.html_page import OTHER_STATES, ROWS_MAX, JobHeading, causes_of, write_page
-from bulk_upload.report.replacing import replaced
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Rows of each table that the page holds; it says so where there are more.",
 )
-def report(ledger_path: str, *, output: str | None, rows_max: int) -> None:
+@private_option
+def report(ledger_path: str, *, output: str | None, rows_max: int, private: bool) -> None:
     """Make a page of LEDGER: where the job stands, how it went, and every receipt, searchable.
 
     The page is one file that asks nobody for anything. Works while a run is going on.
@@ -59,7 +61,7 @@ def report(ledger_path: str, *, output: str | None, rows_max: int) -> None:
             return
         path = output or ledger_path.removesuffix(".ledger.db").removesuffix(".db") + ".report.html"
         try:
-            with replaced(path) as stream:
+            with replaced(path, private=private) as stream:
                 _write(stream, reader, ledger_path, rows_max)
         except OSError as error:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from bulk_upload.cli.job_options import (
     shown_command,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
@@ -130,8 +132,8 @@ _VARIABLES = [
     "--results",
     type=WORD,
     metavar="FILE|-|none",
-    help="Also write a JSON line for every entry as it is settled, to FILE or (-) standard output; "
-    "none: write no results file at all.",
+    help="Also write a line for every entry as it is settled, to FILE or (-) standard output: JSON, or CSV where "
+    "FILE ends in .csv; none: write no results file at all.",
 )
 @click.option(
     "--hash",
@@ -147,6 +149,7 @@ _VARIABLES = [
     metavar="FILE",
     help="Keep the run's numbers in FILE for Prometheus (textfile collector): every 30 s and at the end.",
 )
+@private_option
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
 @click.option(
@@ -185,6 +188,7 @@ def run(manifest: str, **options: Any) -> int:
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],
+        private=options["private"],
         verbosity=options["verbose"],
         quiet=options["quiet"],
     )
@@ -208,7 +212,7 @@ def run(manifest: str, **options: Any) -> int:
     )
     profile = profile_named(options["profile"])
     request = RunRequest(
-        job=job_of(manifest, options),
+        job=replace(job_of(manifest, options), private=options["private"]),
         api_key=log.redaction.learning(api_key_of(options, profile)),
         base_url=options["base_url"],
         profile=profile,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,22 +18,19 @@ from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.cli.run_log import LogRequest, run_log
 from bulk_upload.cli.run_records import run_ended, run_started
+from bulk_upload.cli.run_results import open_results, save_results
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.summary import Tally
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.signals import staged_signals
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import BulkUploadError, LedgerUnusable, UsageError
+from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.lines import LineProgress
-from bulk_upload.report.results import ResultStream
-from bulk_upload.report.rows import RowFormat, save_rows
 from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
 
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
+    from bulk_upload.report.results import ResultStream
     from bulk_upload.uploader import Job
 
 _NOTHING_YET = Snapshot(
@@ -145,40 +142,28 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 result = await _with_ticks(
                     run, display.tick, lambda: log(progress_of(tally, _snapshot(running))), metrics
                 )
+    saved = save_results(request.results, results, result, private=request.job.private)
+    if not saved.is_complete and result.status is ExitStatus.DONE:
+        # Whoever goes on with the files of results must not take them for those of this run.
+        result = replace(result, status=ExitStatus.RESULTS_STALE)
     if metrics is not None:
         metrics.close(result.status)
         if metrics.failure is not None:
             tell(f"bulk-upload: cannot write metrics to {printable(str(request.metrics))}: {metrics.failure}")
-    results_path = _save_mapping(request, result)
     elapsed_s = time.monotonic() - started
-    log(run_ended(result, elapsed_s, results_path))
-    if results is not None and results.failure is not None:
-        tell(
-            f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
-        )
-        tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them anew")
+    log(run_ended(result, elapsed_s, saved.path))
     if request.says_goodbye(result.status):
-        _say_goodbye(request, tally, result, elapsed_s, results_path)
+        _say_goodbye(request, tally, result, elapsed_s, saved.path)
     return int(result.status)
 
 
 def _add_results(
     request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack
 ) -> ResultStream | None:
-    if request.results in (None, "none"):
-        return None
-    if request.results == "-":
-        results = ResultStream(sys.stdout.buffer, _utc_now)
-    else:
-        try:
-            results = ResultStream.append_to(str(request.results), _utc_now)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write results to {printable(str(request.results))}: {error.strerror}",
-                hint="choose another file with --results, or - for standard output",
-            ) from None
-    displays.enter_context(results)
-    listeners.append(results.on_event)
+    results = open_results(request.results, private=request.job.private)
+    if results is not None:
+        displays.enter_context(results)
+        listeners.append(results.on_event)
     return results
 
 
@@ -188,7 +173,9 @@ def _add_metrics(
     if request.metrics is None:
         return None
     ledger = os.path.abspath(uploader.ledger_path(request.job))
-    metrics = MetricsFile(request.metrics, ledger, tally, lambda: _snapshot(running))
+    metrics = MetricsFile(
+        request.metrics, ledger, tally, lambda: _snapshot(running), private=request.job.private
+    )
 
     def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """A run that ends before its work has an exit code as well."""
@@ -311,23 +298,6 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
     return drain, cancel, leave
 
 
-def _save_mapping(request: RunRequest, result: Result) -> str | None:
-    if request.results == "none":
-        return None
-    path = result.ledger.removesuffix(".ledger.db").removesuffix(".db") + ".results.csv"
-    try:
-        with LedgerReader(result.ledger) as reader:
-            save_rows(reader.rows(), path, RowFormat.CSV)
-    except (OSError, LedgerUnusable) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        tell(f"bulk-upload: cannot write {printable(path)}: {reason}")
-        tell(
-            f"  hint: `bulk-upload ledger export {printable(shlex.quote(result.ledger))} -o FILE` makes it later"
-        )
-        return None
-    return path
-
-
 def _say_goodbye(
     request: RunRequest, tally: Tally, result: Result, elapsed_s: float, results_path: str | None
 ) -> None:
@@ -368,7 +338,3 @@ def _ledger_path(request: RunRequest) -> str:
 def _snapshot(running: list[JobRun]) -> Snapshot:
     snapshot = running[0].snapshot if running else None
     return snapshot or _NOTHING_YET
-
-
-def _utc_now() -> str:
-    return utc_text(time.time())

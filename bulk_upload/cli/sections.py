@@ -48,6 +48,7 @@ JOB_SECTIONS = {
         "hash_",
         "results",
         "metrics_file",
+        "private",
         "no_progress",
         "quiet",
         "verbose",

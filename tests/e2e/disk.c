@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FDS = 4096, LEDGER = 0, SHARED = 3, FOLDER = 4, NAMES = 5, OTHER = -1 };
+enum { FDS = 4096, LEDGER = 0, SHARED = 3, FOLDER = 4, NAMES = 5, MAKING = 5, OTHER = -1 };
 
 struct note {
     uint8_t kind;
@@ -34,7 +34,7 @@ struct note {
 static const char *const SUFFIXES[] = {"", "-wal", "-journal", "-shm"};
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static char paths[NAMES][PATH_MAX];
-static uint32_t files[NAMES]; /* which file has a name now; 0 before anybody opened it */
+static uint32_t files[NAMES + 1]; /* which file has a name now; 0 before anybody opened it */
 static uint32_t last_file;
 static struct { int8_t name_plus_one; uint32_t file; } opened[FDS];
 static int trace = -1;
@@ -47,6 +47,7 @@ static int (*real_open)(const char *, int, ...);
 static int (*real_close)(int);
 static int (*real_fsync)(int), (*real_fdatasync)(int);
 static int (*real_unlink)(const char *), (*real_rename)(const char *, const char *);
+static int (*real_link)(const char *, const char *), (*real_linkat)(int, const char *, int, const char *, int);
 static int (*real_ftruncate)(int, off_t);
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
@@ -63,6 +64,8 @@ __attribute__((constructor)) static void prepare(void) {
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_unlink = dlsym(RTLD_NEXT, "unlink");
     real_rename = dlsym(RTLD_NEXT, "rename");
+    real_link = dlsym(RTLD_NEXT, "link");
+    real_linkat = dlsym(RTLD_NEXT, "linkat");
     real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
     real_write = dlsym(RTLD_NEXT, "write");
     real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
@@ -84,13 +87,22 @@ __attribute__((constructor)) static void prepare(void) {
     trace = real_open(trace_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
+/* While there is no ledger, the temporary file in its folder is what becomes one. */
+static int is_making(const char *path) {
+    struct stat there;
+    size_t folder = strlen(paths[FOLDER]), length = strlen(path);
+    return length > folder + 5 && !strncmp(path, paths[FOLDER], folder) && !strncmp(path + folder, "/.", 2) &&
+           !strchr(path + folder + 1, '/') && !strcmp(path + length - 4, ".tmp") &&
+           (files[MAKING] || stat(paths[LEDGER], &there));
+}
+
 static int name_of(const char *path) {
     if (trace < 0)
         return OTHER;
     for (int name = 0; name < NAMES; name++)
         if (!strcmp(path, paths[name]))
             return name;
-    return OTHER;
+    return is_making(path) ? MAKING : OTHER;
 }
 
 static int name_at(int fd) { return trace >= 0 && fd >= 0 && fd < FDS ? opened[fd].name_plus_one - 1 : OTHER; }
@@ -240,6 +252,28 @@ int unlink(const char *path) {
     }
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+static int link_noted(const char *from, const char *to) {
+    pthread_mutex_lock(&lock);
+    int result = -1;
+    if (!fails()) {
+        files[name_of(to)] = files[MAKING];
+        note('l', name_of(to), files[MAKING], 0, NULL, 0);
+        result = real_link(from, to);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int link(const char *from, const char *to) {
+    return name_of(from) == MAKING && name_of(to) == LEDGER ? link_noted(from, to) : real_link(from, to);
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    if (name_of(from) == MAKING && name_of(to) == LEDGER)
+        return link_noted(from, to);
+    return real_linkat(from_folder, from, to_folder, to, flags);
 }
 
 /* Nothing of ours is ever renamed; a note that the reader does not know makes the test fail if that changes. */

@@ -18,7 +18,8 @@ from tempfile import mkdtemp
 
 import pytest
 
-LEDGER, LOG, JOURNAL, SHARED, FOLDER = range(5)
+LEDGER, LOG, JOURNAL, SHARED, FOLDER, MAKING = range(6)
+"""`MAKING` is the temporary file that becomes a new ledger."""
 SUFFIXES = {LEDGER: "", LOG: "-wal", JOURNAL: "-journal"}
 """The names of what outlives the machine; the shared memory beside them does not."""
 
@@ -30,7 +31,7 @@ _HEAD = struct.Struct("=BBHIqq")
 class Note:
     """One change of the ledger's files. `file` is the same for all names and openings of one file.
 
-    `kind` is `o`pened, `c`reated, `w`ritten, `t`runcated, `s`ynced, `d`irectory synced, `u`nlinked, sync failed
+    `kind` is `o`pened, `c`reated, `l`inked to one more name, `w`ritten, `t`runcated, `s`ynced, `d`irectory synced, `u`nlinked, sync failed
     (`x`), or that the shim let a change `f`ail: `offset` is then the time in ns, `length` the number of the change.
     """
 

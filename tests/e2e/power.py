@@ -64,6 +64,8 @@ class PowerCut:
             case "c":
                 self._files[note.file] = _File()
                 self._meanings.setdefault(note.name, [None]).append(self._files[note.file])
+            case "l":
+                self._meanings.setdefault(note.name, [None]).append(self._files[note.file])
             case "u":
                 self._meanings[note.name].append(None)
             case "w" | "t":

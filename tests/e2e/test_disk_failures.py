@@ -29,7 +29,15 @@ COUNT = 10
 SLOTS = 2
 OPTIONS = ("--settle", "300ms", "--concurrency", str(SLOTS))
 FAULTS = "answer-delay=0.02,ok*3,stored-503,drop-stored"
-WHYS = ("disk I/O error", "disk is full", "unable to open", "readonly")
+WHYS = (
+    "disk I/O error",
+    "disk is full",
+    "unable to open",
+    "readonly",
+    "Input/output error",
+    "No space left",
+    "Read-only file system",
+)
 REMEDIES = ("free some space", "look after the ledger's disk", "needs write permission")
 
 
@@ -75,6 +83,7 @@ def assert_told(code: int, told: str) -> None:
     """
     assert code in (0, 11), told
     assert "Traceback" not in told
+    assert "Exception ignored" not in told
     assert "bug" not in told
     if code == 11:
         words = " ".join(told.split())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.disk import LEDGER, LOG, Note, notes_in, put_ledger_files, watched
+from tests.e2e.disk import LEDGER, LOG, MAKING, Note, notes_in, put_ledger_files, watched
 from tests.e2e.power import PowerCut
 
 PROGRAM = """
@@ -88,6 +88,17 @@ def test_a_new_file_may_be_gone_until_its_folder_is_synced() -> None:
     made = (note("c"), note("w", data=b"n"), note("s"))
     assert outcomes(*made) == {(), ((LOG, b"n"),)}
     assert outcomes(*made, note("d")) == {((LOG, b"n"),)}
+
+
+def test_a_linked_file_may_lack_its_name_and_what_was_not_synced() -> None:
+    """A file that gets its name when it is made has what was synced of it, once its folder was synced too."""
+    making = Note("c", MAKING, 9, 0, 0, b""), Note("w", MAKING, 9, 0, 1, b"n")
+    synced, linked = Note("s", MAKING, 9, 0, 0, b""), Note("l", LEDGER, 9, 0, 0, b"")
+    ledgers = [
+        {dict(one).get(LEDGER) for one in outcomes(*made)}
+        for made in ((*making, linked), (*making, synced, linked), (*making, synced, linked, note("d")))
+    ]
+    assert ledgers == [{None, b"", b"n"}, {None, b"n"}, {b"n"}]
 
 
 def test_a_removed_file_may_be_back_until_its_folder_is_synced() -> None:

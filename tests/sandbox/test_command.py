@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from bulk_upload.cli.sandbox_command import sandbox
 from bulk_upload.errors import UsageError
 from bulk_upload.sandbox import sandbox_in_thread
+from bulk_upload.sandbox.journal import Journal
 from tests.sandbox.client import upload
 
 ROOT = Path(__file__).parents[2]
@@ -103,3 +104,14 @@ def test_every_setting_has_its_option() -> None:
         assert option in text
     for option in ("--read-rate", "--list-lag", "--max-in-flight", "--rate", "--burst"):
         assert option in text
+
+
+def test_the_journal_is_not_written_through_a_trap(tmp_path: Path) -> None:
+    """A link that another user laid in /tmp under the journal's name is refused."""
+    folder = tmp_path / "anybodys"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / "journal.jsonl").symlink_to(tmp_path / "precious")
+    with pytest.raises(UsageError, match="symbolic link"):
+        Journal(str(folder / "journal.jsonl"))
+    assert not (tmp_path / "precious").exists()

@@ -10,8 +10,10 @@ from contextlib import suppress
 from typing import Self
 
 from bulk_upload.core.display import printable
+from bulk_upload.edge.output import require_safe
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
 
+_PRIVATE_MODE = 0o600
 _TRIES_MAX = 4
 _TRY_EVERY_S = 0.05
 """Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
@@ -28,18 +30,22 @@ class RunLock:
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, ledger_path: str) -> Self:
-        """Take the lock at once. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
+    def acquire(cls, ledger_path: str, *, private: bool = False) -> Self:
+        """Take the lock at once; a private one is for its owner alone. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
         path = ledger_path + ".lock"
         try:
+            require_safe(path)
             # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(path, flags, 0o600)
+            # Readable as the ledger is: whoever may read that must see whether a run is at work.
+            descriptor = os.open(path, flags, _PRIVATE_MODE if private else 0o666)
         except OSError as error:
             raise _unusable(path, error.strerror) from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unusable(path, "not a regular file")
+            if private:
+                os.fchmod(descriptor, _PRIVATE_MODE)
             _lock(descriptor, ledger_path)
         except OSError as error:
             os.close(descriptor)

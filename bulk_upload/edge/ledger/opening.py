@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import quote
 
 from bulk_upload.core.display import printable
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
+from bulk_upload.edge.output import OutputRefused, created, require_safe
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
 
 BUSY_S = 10.0
@@ -17,6 +19,9 @@ BUSY_S = 10.0
 
 _BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 _NO_NEW_ONE = "a new ledger would not know what was uploaded"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_PRIVATE_MODE = 0o600
+_PERMISSION = "this needs write permission for the ledger and its folder"
 _HINTS = {
     "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
     "disk I/O error": f"look after the ledger's disk, then run again; {_NO_NEW_ONE}",
@@ -24,7 +29,7 @@ _HINTS = {
     "malformed": f"the file is damaged: keep it, and put back a whole copy of it; {_NO_NEW_ONE}",
     "locked": "another program has the database open for writing: close it and run again",
     "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
-    "unable to open": f"this needs write permission for the ledger and its folder; {_NO_NEW_ONE}",
+    "unable to open": f"{_PERMISSION}; {_NO_NEW_ONE}",
 }
 
 
@@ -48,12 +53,19 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
             hint="choose a file with --ledger FILE",
         )
     if status is None or status.st_size == 0:
+        # A file without content may be anything's; a ledger gets its name when its tables are in it.
         if _has_log(path):
             raise LedgerUnusable(
                 f"{printable(path)}-wal holds what a run recorded last, but its ledger is gone",
                 hint=f"put {printable(path)} back beside it; to start anew without it, remove the -wal file",
             )
-        _require_may_be_new(path, may_be_new=may_be_new)
+        if status is not None:
+            raise _without_content(path, "file")
+        if not may_be_new:
+            raise LedgerUnusable(
+                f"there is no ledger at {printable(path)}",
+                hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
+            )
         return
     try:
         with closing(_connect_uri(_unchanging_uri(path))) as connection:
@@ -62,25 +74,42 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         raise unusable(path, error) from None
 
 
-def open_for_writing(path: str) -> sqlite3.Connection:
+def require_safe_name(path: str, suffixes: tuple[str, ...] = ("",)) -> None:
+    """Raise LedgerUnusable where another user may have laid what has the name of a ledger."""
+    try:
+        for suffix in suffixes:
+            require_safe(path + suffix)
+    except OSError as error:
+        raise unusable_file(path, error) from None
+
+
+def open_for_writing(path: str, *, private: bool = False) -> sqlite3.Connection:
     """Open a ledger, creating or migrating it. Raises LedgerUnusable, LedgerNewer.
 
-    The caller holds the run lock.
+    The caller holds the run lock. A private ledger, and what SQLite keeps beside it, is for its owner alone.
     """
+    require_safe_name(path)
     require_ledger(path, may_be_new=True)
+    require_safe_name(path, _SIDE_FILES)
     try:
+        if not os.path.exists(path):
+            _make(path, private=private)
+        elif private:
+            _make_private(path)
         connection = sqlite3.connect(
             os.path.abspath(path), isolation_level=None, check_same_thread=False, timeout=BUSY_S
         )
         try:
             _make_durable(connection, path)
-            _create_or_migrate(connection, path)
+            _migrate(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise unusable(path, error) from None
+    except OSError as error:
+        raise unusable_file(path, error) from None
     return connection
 
 
@@ -123,21 +152,32 @@ def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
     return LedgerUnusable(f"cannot use the ledger {printable(path)}: {words}", hint=hint)
 
 
-def _require_may_be_new(path: str, *, may_be_new: bool) -> None:
-    if not may_be_new:
-        raise LedgerUnusable(
-            f"there is no ledger at {printable(path)}",
-            hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
-        )
+def unusable_file(path: str, error: OSError) -> LedgerUnusable:
+    """Return the system's complaint about the file of a ledger with what to do about it."""
+    if isinstance(error, OutputRefused):
+        hint = "choose a folder that only you may write to with --ledger FILE"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = _HINTS["full"]
+    elif error.errno == errno.EIO:
+        hint = _HINTS["disk I/O error"]
+    else:
+        hint = f"{_PERMISSION}, or another place with --ledger FILE"
+    return LedgerUnusable(f"cannot use the ledger {printable(path)}: {error.strerror}", hint=hint)
+
+
+def _without_content(path: str, what: str) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"{printable(path)} is an empty {what}, not a ledger",
+        hint="if there was a ledger, put back a copy of it, for a new one would not know what was uploaded;"
+        " else remove the file, or choose another with --ledger FILE",
+    )
 
 
 def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool) -> None:
     application_id = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
     if application_id == version == _pragma(connection, "schema_version") == 0:
-        # What a run leaves that dies while it makes its ledger.
-        _require_may_be_new(path, may_be_new=may_be_new)
-        return
+        raise _without_content(path, "database")
     if application_id != APPLICATION_ID or version < 1:
         raise LedgerUnusable(
             f"{printable(path)} is a database of another program",
@@ -169,14 +209,33 @@ def _make_durable(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
-def _create_or_migrate(connection: sqlite3.Connection, path: str) -> None:
+def _make(path: str, *, private: bool) -> None:
+    """Make a ledger under another name, and give it its own when it is whole: a crash leaves all of it or nothing."""
+    try:
+        with (
+            created(path, private=private) as making,
+            closing(sqlite3.connect(making, isolation_level=None)) as connection,
+        ):
+            # Whoever dies here begins anew: what would undo half of it is not needed.
+            connection.execute("PRAGMA journal_mode = OFF")
+            _run_script(connection, CREATE, SCHEMA_VERSION)
+            _make_durable(connection, path)
+    except FileExistsError:
+        require_ledger(path, may_be_new=True)
+
+
+def _make_private(path: str) -> None:
+    """Close a ledger to others; SQLite gives the files that it makes beside it the same mode."""
+    for name in (path, *(path + suffix for suffix in _SIDE_FILES)):
+        with suppress(FileNotFoundError):
+            os.chmod(name, _PRIVATE_MODE)
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
     version = _pragma(connection, "user_version")
     if version == SCHEMA_VERSION:
         return
-    if version == 0:
-        _run_script(connection, CREATE, SCHEMA_VERSION)
-        return
-    _back_up(connection, f"{path}.v{version}.backup")
+    _back_up(connection, path, f"{path}.v{version}.backup")
     while version < SCHEMA_VERSION:
         _run_script(connection, MIGRATIONS[version], version + 1)
         version += 1
@@ -189,8 +248,14 @@ def _run_script(connection: sqlite3.Connection, script: str, version: int) -> No
     )
 
 
-def _back_up(connection: sqlite3.Connection, backup_path: str) -> None:
-    with closing(sqlite3.connect(os.path.abspath(backup_path))) as backup:
+def _back_up(connection: sqlite3.Connection, path: str, backup_path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(backup_path)
+    private = not stat.S_IMODE(os.stat(path).st_mode) & ~_PRIVATE_MODE
+    with (
+        created(backup_path, private=private) as making,
+        closing(sqlite3.connect(making)) as backup,
+    ):
         connection.backup(backup)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, opening
-from bulk_upload.edge.ledger.opening import open_for_reading, open_for_writing
+from bulk_upload.edge.ledger.opening import open_for_writing
 from bulk_upload.edge.ledger.place import require_local_folder
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerMismatch, LedgerNewer, LedgerUnusable
@@ -30,6 +33,7 @@ from tests.edge.ledger.stage import (
     stored,
 )
 
+CREATION_CHILD = os.path.join(os.path.dirname(__file__), "ledger_creation_child.py")
 OURS = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
 ODD_NAMES = [
     "a?b",
@@ -138,22 +142,95 @@ async def test_a_closed_ledger_is_one_file(tmp_path: Path) -> None:
     assert sorted(files(tmp_path)) == ["a", "a.lock", "copy"]
 
 
-def test_a_creation_that_dies_is_made_again(tmp_path: Path) -> None:
-    """Before its tables are committed a ledger counts as new, wherever the crash cut its log."""
-    made = tmp_path / "made"
-    with_log(made, f"BEGIN; {CREATE} {OURS} COMMIT;")
-    log = Path(f"{made}-wal").read_bytes()
-    for kept in (0, 10, 32, *range(100, len(log), 4000), len(log) - 1):
-        path = tmp_path / str(kept)
-        shutil.copy(made, path)
-        Path(f"{path}-wal").write_bytes(log[:kept])
-        with pytest.raises(LedgerUnusable, match="there is no ledger"):
-            open_for_reading(os.fspath(path))
+def test_a_creation_that_is_killed_is_made_again(tmp_path: Path) -> None:
+    """Wherever kill -9 hits, there is no ledger or a whole one, and the next run goes ahead."""
+    killed = subprocess.run(
+        [sys.executable, CREATION_CHILD, os.fspath(tmp_path)], stdout=subprocess.PIPE, check=True, timeout=300
+    )
+    made = 0
+    for number in range(1, int(killed.stdout) + 1):
+        path = tmp_path / str(number) / "a"
+        if path.exists():
+            made += 1
+            assert exported(path) == []
         with stored(path) as store:
             assert store.known(entry("f")) == [1]
-    (tmp_path / "empty").touch()
-    with stored(tmp_path / "empty") as store:
-        assert store.known(entry("f")) == [1]
+        left = {name for name in os.listdir(path.parent) if not name.startswith(".")}
+        assert left <= {"a", "a.lock"}
+    assert 5 < made < number - 50
+
+
+@pytest.mark.parametrize("kept", [0, 10, 32, 4000, 20_000])
+def test_a_file_without_content_is_refused_and_left_alone(tmp_path: Path, kept: int) -> None:
+    """An empty file, or a database without a table, may be anything's, or all that a bad disk left of a ledger."""
+    with_log(tmp_path / "a", f"BEGIN; {CREATE} {OURS} COMMIT;")
+    os.truncate(tmp_path / "a-wal", kept)
+    (tmp_path / "b").touch()
+    before = files(tmp_path)
+    assert "is an empty database, not a ledger" in refused(tmp_path / "a")
+    assert "is an empty file, not a ledger" in refused(tmp_path / "b")
+    after = files(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) <= {"a-shm"}
+    with pytest.raises(LedgerUnusable) as caught:
+        open_for_writing(os.fspath(tmp_path / "b"))
+    assert "remove the file" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+async def test_a_ledger_follows_the_umask_with_all_its_files(tmp_path: Path, mask: int, mode: int) -> None:
+    """The lock and what SQLite keeps beside a ledger are for whom the ledger is for; private is for the owner alone."""
+    before = os.umask(mask)
+    try:
+        async with opened(tmp_path / "a"):
+            assert modes(tmp_path) == {"a": mode, "a-wal": mode, "a-shm": mode, "a.lock": mode}
+            shutil.copytree(tmp_path, tmp_path / "crashed")
+        for folder in (tmp_path / "new", tmp_path / "crashed"):
+            folder.mkdir(exist_ok=True)
+            ledger = open_ledger(
+                os.fspath(folder / "a"), JOB, version="1", moved_root=False, utc_s=START_S, private=True
+            )
+            assert modes(folder) == dict.fromkeys(["a", "a-wal", "a-shm", "a.lock"], 0o600)
+            await ledger.close()
+    finally:
+        os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The modes of the files in a folder."""
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir() if one.is_file()}
+
+
+@pytest.mark.parametrize("trap", ["a", "a-wal", "a.lock"])
+def test_a_trap_in_a_folder_of_all_is_refused(tmp_path: Path, trap: str) -> None:
+    """A link that another user laid in /tmp under the name of a ledger, or of a file beside it, is not followed."""
+    folder = tmp_path / "anybodys"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / trap).symlink_to(tmp_path / "precious")
+    with pytest.raises(LedgerUnusable, match="symbolic link") as caught:
+        open_ledger(os.fspath(folder / "a"), JOB, version="1", moved_root=False, utc_s=START_S)
+    assert "--ledger" in str(caught.value.hint)
+    assert not (tmp_path / "precious").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_another_users_ledger_in_a_folder_of_all_is_refused(tmp_path: Path) -> None:
+    """Who owns a ledger decides what counts as uploaded."""
+    with stored(tmp_path / "a"):
+        pass
+    tmp_path.chmod(0o1777)
+    os.chown(tmp_path / "a", 65534, -1)
+    with pytest.raises(LedgerUnusable, match="another user's"):
+        open_ledger(os.fspath(tmp_path / "a"), JOB, version="1", moved_root=False, utc_s=START_S)
+
+
+def test_no_ledger_is_made_among_devices() -> None:
+    """A ledger in /dev is gone with the container."""
+    before = os.listdir("/dev")
+    with pytest.raises(LedgerUnusable, match="no files are made in /dev"):
+        open_ledger("/dev/a.ledger.db", JOB, version="1", moved_root=False, utc_s=START_S)
+    assert os.listdir("/dev") == before
 
 
 def test_a_committed_creation_survives_in_the_log(tmp_path: Path) -> None:
@@ -438,8 +515,9 @@ def test_no_new_ledger_in_a_folder_of_others(open_folder: Path) -> None:
     with as_nobody():
         with pytest.raises(LedgerUnusable, match="cannot lock"):
             open_ledger(os.fspath(open_folder / "a"), JOB, version="1", moved_root=False, utc_s=START_S)
-        with pytest.raises(LedgerUnusable, match="unable to open"):
+        with pytest.raises(LedgerUnusable, match="Permission denied") as caught:
             open_for_writing(os.fspath(open_folder / "a"))
+        assert "write permission" in str(caught.value.hint)
     assert not list(open_folder.iterdir())
 
 

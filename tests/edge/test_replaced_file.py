@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.report.replacing import replaced
+from bulk_upload.edge.output import replaced
 
 
 def _write(path: Path, data: bytes) -> None:
