@@ -21,6 +21,7 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.purposes import PURPOSES, known_purposes
 from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.shortage import naming_shortage
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
@@ -246,6 +247,12 @@ class Uploader:
         return replace(self._settings, retry=retry, sends_invalid=True)
 
     async def _execute(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
+        with naming_shortage():
+            return await self._run_job(job, emit, started)
+
+    async def _run_job(
         self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
     ) -> Result:
         loop = asyncio.get_running_loop()

@@ -30,7 +30,6 @@ _MEMORY = (
 _BY_ERRNO = {
     errno.EMFILE: _PROCESS_FILES,
     errno.ENFILE: _SYSTEM_FILES,
-    errno.EAGAIN: _THREADS,
     errno.ENOMEM: _MEMORY,
 }
 _NO_THREAD = "can't start new thread"
@@ -46,20 +45,26 @@ def shortage_in(error: BaseException) -> ResourceShortage | None:
         found = _BY_ERRNO[error.errno]
     elif isinstance(error, MemoryError):
         found = _MEMORY
-    return (
-        None
-        if found is None
-        else ResourceShortage(f"this machine is short of resources: {found[0]}", hint=found[1])
-    )
+    return None if found is None else _shortage(found)
+
+
+def no_thread() -> ResourceShortage:
+    """Return the shortage of threads."""
+    return _shortage(_THREADS)
+
+
+def _shortage(found: tuple[str, str]) -> ResourceShortage:
+    what, remedy = found
+    return ResourceShortage(f"this machine is short of resources: {what}", hint=remedy)
 
 
 @contextmanager
 def naming_shortage() -> Iterator[None]:
-    """Raise ResourceShortage in place of an error of the block that comes of one; leave others as they are."""
+    """Raise ResourceShortage in place of an error that comes of one; leave other errors as they are."""
     try:
         yield
     except (RuntimeError, OSError, MemoryError) as error:
         shortage = shortage_in(error)
         if shortage is None:
             raise
-        raise shortage from error
+        raise shortage from None

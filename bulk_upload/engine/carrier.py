@@ -247,6 +247,8 @@ class Carrier:
 
     def _decide(self, passage: Passage, outcome: Outcome, *, spared: bool = False) -> RetryDecision:
         oversight = self._parts.oversight
+        if isinstance(outcome, NotSent) and outcome.local_limit:
+            oversight.on_short(outcome.reason, wire_bytes=self._parts.transport.wire_bytes)
         decision = self._parts.settings.retry_policy.decide(
             outcome,
             attempts_used=passage.attempts_used + 1,

@@ -205,6 +205,7 @@ class Checking:
                 break
             if not result.local_limit:
                 return result
+            self._parts.oversight.on_short(result.reason, wire_bytes=self._parts.transport.wire_bytes)
             await self._parts.drain.sleep(self._parts.settings.retry_policy.local_limit_s)
         verdict = verdict_of(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:

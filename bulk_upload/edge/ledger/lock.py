@@ -7,10 +7,14 @@ import os
 import stat
 import time
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.display import printable
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
+
+if TYPE_CHECKING:
+    from bulk_upload.errors import ResourceShortage
 
 _TRIES_MAX = 4
 _TRY_EVERY_S = 0.05
@@ -36,7 +40,7 @@ class RunLock:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(path, flags, 0o600)
         except OSError as error:
-            raise _unusable(path, error.strerror) from None
+            raise _unusable(path, error.strerror, shortage_in(error)) from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unusable(path, "not a regular file")
@@ -100,8 +104,8 @@ def _try_to_lock(descriptor: int) -> bool:
     return True
 
 
-def _unusable(path: str, why: str | None) -> LedgerUnusable:
+def _unusable(path: str, why: str | None, shortage: ResourceShortage | None = None) -> LedgerUnusable:
     return LedgerUnusable(
         f"cannot lock {printable(path)}: {why}",
-        hint="choose a folder you may write to with --ledger FILE",
+        hint="choose a folder you may write to with --ledger FILE" if shortage is None else shortage.hint,
     )

@@ -6,14 +6,22 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bulk_upload.core.display import printable
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
 
+if TYPE_CHECKING:
+    from bulk_upload.errors import ResourceShortage
+
 BUSY_S = 10.0
 """How long to wait for another program that holds the database, before it counts as unusable."""
+
+_FILES_AT_ONCE = 6
+"""SQLite has a database, its log, the log's index, a journal and two folders open at most."""
 
 _BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 _NO_NEW_ONE = "a new ledger would not know what was uploaded"
@@ -114,6 +122,8 @@ def reading_uri(path: str) -> str:
 def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
     """Return SQLite's complaint about a ledger with what to do about it."""
     words = str(error)
+    if (shortage := shortage_behind(error)) is not None:
+        return LedgerUnusable(f"cannot use the ledger {printable(path)}: {shortage}", hint=shortage.hint)
     if isinstance(error, _BUGS):
         hint = "this is a bug in bulk-upload: please report it; nothing that was recorded is lost"
     else:
@@ -121,6 +131,22 @@ def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
             (hint for sign, hint in _HINTS.items() if sign in words), "choose another with --ledger FILE"
         )
     return LedgerUnusable(f"cannot use the ledger {printable(path)}: {words}", hint=hint)
+
+
+def shortage_behind(error: sqlite3.Error) -> ResourceShortage | None:
+    """Return the shortage of descriptors that may have kept SQLite from opening a file: it does not say why it could not."""
+    if "unable to open" not in str(error):
+        return None
+    descriptors: list[int] = []
+    try:
+        for _ in range(_FILES_AT_ONCE):
+            descriptors.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - closed if one fails
+    except OSError as short:
+        return shortage_in(short)
+    finally:
+        for one in descriptors:
+            os.close(one)
+    return None
 
 
 def _require_may_be_new(path: str, *, may_be_new: bool) -> None:

@@ -30,6 +30,7 @@ from bulk_upload.core.protocol import (
 )
 from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
@@ -219,6 +220,12 @@ class Transport:
                 _let_go(response, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return self._lost(error, shipment, body)
+        except RuntimeError as error:
+            # Names are resolved on a thread.
+            shortage = shortage_in(error)
+            if shortage is None or body.complete:
+                raise
+            return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
             return _source_failed(body.failure)
         if not (body.handed_bytes or asks):
