@@ -188,7 +188,9 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))
         except Unanswered as error:
-            checks = checkup.answered(error.http_status, str(error), can_list=settings.profile.can_list)
+            checks = checkup.answered(
+                error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
+            )
             if not has_key:
                 # Refused without a key is what is to be expected, and said already.
                 checks = [one for one in checks if one.name != "key accepted"]

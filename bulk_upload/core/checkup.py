@@ -88,8 +88,12 @@ def free_space(free_bytes: int, folder: str) -> Check:
     return fine("disk", words)
 
 
-def answered(http_status: int | None, words: str, *, can_list: bool) -> list[Check]:
+def answered(
+    http_status: int | None, words: str, *, can_list: bool, remedy: str | None = None
+) -> list[Check]:
     """Judge a list that was asked for and not given: what it says of the server, and of the key."""
+    if remedy is not None:
+        return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
     again = "try again; if it stays, ask the people who run the server"
     if http_status is None:
         remedy = "check --base-url, the proxy and the network"

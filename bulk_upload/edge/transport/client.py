@@ -31,7 +31,7 @@ from bulk_upload.core.protocol import (
 from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
 from bulk_upload.core.shortage import shortage_in
-from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.questions import Questions
@@ -260,9 +260,10 @@ class Transport:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        return lost_answer(
-            sent_body(shipment, body), self._credentials.redact(words_of(error)), connection_lost=True
-        )
+        words = self._credentials.redact(words_of(error))
+        if (remedy := remedy_of(error)) is not None:
+            return Unavailable(reason=words, remedy=remedy)
+        return lost_answer(sent_body(shipment, body), words, connection_lost=True)
 
     @contextmanager
     def _asking(self, sending: Sending) -> Iterator[None]:
