@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
-from bulk_upload.core.endpoint import endpoint_of, ledger_stem
+from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import Noticed, Preparing
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import EntryState
@@ -29,6 +29,7 @@ from bulk_upload.edge.ledger import (
     JobIdentity,
     LedgerReader,
     Staging,
+    default_ledger_path,
     open_ledger,
     remembered,
     require_same,
@@ -41,7 +42,6 @@ from bulk_upload.engine.prepare import Preparation
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.engine.validator import FileValidator
-from bulk_upload.errors import UsageError
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -70,6 +70,7 @@ class Job:
     Args:
         manifest: path of a JSONL or CSV manifest, `-` for standard input.
         ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        ledger_dir: folder of the ledger in place of the manifest's; `ledger` goes before it.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
         follow_symlinks: symbolic links may lead out of the root.
@@ -81,6 +82,7 @@ class Job:
 
     manifest: str
     ledger: str | None = None
+    ledger_dir: str | None = None
     root: str | None = None
     purpose: str | None = None
     follow_symlinks: bool = False
@@ -167,15 +169,12 @@ class Uploader:
         """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
         if job.ledger is not None:
             return job.ledger
-        if job.manifest == "-":
-            raise UsageError(
-                "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
-            )
-        folder, name = os.path.split(os.path.abspath(job.manifest))
-        stem = ledger_stem(
-            os.path.splitext(name)[0], endpoint=self._endpoint, home_endpoint=self._profile.base_url
+        return default_ledger_path(
+            job.manifest,
+            folder=job.ledger_dir,
+            endpoint=self._endpoint,
+            home_endpoint=self._profile.base_url,
         )
-        return os.path.join(folder, f"{stem}.ledger.db")
 
     def plan(
         self,

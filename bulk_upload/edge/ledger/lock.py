@@ -45,9 +45,10 @@ class RunLock:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unusable(path, "not a regular file")
             _lock(descriptor, ledger_path)
+            _require_exclusion(path)
         except OSError as error:
             os.close(descriptor)
-            raise _unusable(path, error.strerror) from None
+            raise _unlockable(path, f"locks do not work there: {error.strerror}") from None
         except LedgerUnusable:
             os.close(descriptor)
             raise
@@ -102,6 +103,26 @@ def _try_to_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _require_exclusion(path: str) -> None:
+    """Raise LedgerUnusable where a second one can have the lock that we have: some file systems only say they lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unusable(path, error.strerror, shortage_in(error)) from None
+    try:
+        if _try_to_lock(descriptor):
+            raise _unlockable(path, "its file system gives one lock to two")
+    finally:
+        os.close(descriptor)
+
+
+def _unlockable(path: str, why: str) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"cannot lock {printable(path)}: {why}",
+        hint="two runs could upload everything twice: put the ledger elsewhere with --ledger-dir DIR",
+    )
 
 
 def _unusable(path: str, why: str | None, shortage: ResourceShortage | None = None) -> LedgerUnusable:

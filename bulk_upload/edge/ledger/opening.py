@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bulk_upload.core.display import printable
+from bulk_upload.core.file_systems import Journal
 from bulk_upload.core.shortage import shortage_in
+from bulk_upload.edge.ledger.lock import run_is_at_work
+from bulk_upload.edge.ledger.place import journal_at
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 BUSY_S = 10.0
 """How long to wait for another program that holds the database, before it counts as unusable."""
+
+ROLLBACK_BUSY_S = 60.0
+"""The same for a writer with a rollback journal, whom every reader keeps waiting while it reads."""
 
 _FILES_AT_ONCE = 6
 """SQLite has a database, its log, the log's index, a journal and two folders open at most."""
@@ -31,6 +37,7 @@ _HINTS = {
     "not a database": "this file is not a ledger; choose another with --ledger FILE",
     "malformed": f"the file is damaged: keep it, and put back a whole copy of it; {_NO_NEW_ONE}",
     "locked": "another program has the database open for writing: close it and run again",
+    "locking protocol": "locks do not work on this file system: choose another place with --ledger-dir DIR",
     "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
     "unable to open": f"this needs write permission for the ledger and its folder; {_NO_NEW_ONE}",
 }
@@ -70,10 +77,10 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         raise unusable(path, error) from None
 
 
-def open_for_writing(path: str) -> sqlite3.Connection:
+def open_for_writing(path: str, journal: Journal | None = None) -> sqlite3.Connection:
     """Open a ledger, creating or migrating it. Raises LedgerUnusable, LedgerNewer.
 
-    The caller holds the run lock.
+    The caller holds the run lock. `journal` is by default what fits the file system.
     """
     require_ledger(path, may_be_new=True)
     try:
@@ -81,7 +88,7 @@ def open_for_writing(path: str) -> sqlite3.Connection:
             os.path.abspath(path), isolation_level=None, check_same_thread=False, timeout=BUSY_S
         )
         try:
-            _make_durable(connection, path)
+            _make_durable(connection, journal or journal_at(path))
             _create_or_migrate(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -98,6 +105,9 @@ def open_for_reading(path: str) -> sqlite3.Connection:
     try:
         connection = _connect_uri(reading_uri(path))
         try:
+            if run_is_at_work(path) and journal_mode(connection) is not Journal.WAL:
+                # A run could not commit while we read.
+                connection = _copied(connection)
             connection.execute("PRAGMA query_only = ON")
             # One transaction from the first look on: all that is read belongs to one moment.
             connection.execute("BEGIN")
@@ -115,8 +125,10 @@ def reading_uri(path: str) -> str:
         return _uri(path, "mode=ro")
     # Nobody writes it now. With `ro` SQLite could not take away the two side files it makes for reading.
     here = (path, os.path.dirname(os.path.abspath(path)))
-    may_write = all(os.access(one, os.W_OK, effective_ids=True) for one in here)
-    return _uri(path, "mode=rw") if may_write else _unchanging_uri(path)
+    if all(os.access(one, os.W_OK, effective_ids=True) for one in here):
+        return _uri(path, "mode=rw")
+    # With a rollback journal somebody may write it now, and reading takes a lock but no side files.
+    return _uri(path, "mode=ro") if journal_at(path) is Journal.ROLLBACK else _unchanging_uri(path)
 
 
 def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
@@ -181,18 +193,46 @@ def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool
         )
 
 
-def _make_durable(connection: sqlite3.Connection, path: str) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise LedgerUnusable(
-            f"the file system of {printable(path)} cannot hold a write-ahead log",
-            hint="choose a local disk with --ledger FILE",
-        )
-    # FULL: a commit survives a power cut. An intent that is lost then would be a silent duplicate later.
+def journal_mode(connection: sqlite3.Connection) -> Journal | None:
+    """Return how a ledger is journaled, None for a mode that is not one of ours."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    # Where nobody has set a mode, a ledger that is not in WAL has SQLite's own default.
+    return {"wal": Journal.WAL, "truncate": Journal.ROLLBACK, "delete": Journal.ROLLBACK}.get(mode)
+
+
+def _make_durable(connection: sqlite3.Connection, journal: Journal) -> None:
+    if journal is Journal.ROLLBACK or _set_journal(connection, Journal.WAL) != Journal.WAL:
+        # So that a log which the ledger may still have is read without shared memory (https://sqlite.org/wal.html).
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _set_journal(connection, Journal.ROLLBACK)
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        # The lock is let go with the next look at the file.
+        _pragma(connection, "user_version")
+        connection.execute(f"PRAGMA busy_timeout = {ROLLBACK_BUSY_S * 1000:.0f}")
+    # FULL: a commit survives a power cut. An intent that is lost then would be a silent duplicate later. With a rollback
+    # journal FULL also syncs its truncation, which is the commit.
     connection.execute("PRAGMA synchronous = FULL")
     # macOS: fsync alone does not reach the platters there; elsewhere these do nothing.
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
+
+
+def _set_journal(connection: sqlite3.Connection, journal: Journal) -> str:
+    (mode,) = connection.execute(f"PRAGMA journal_mode = {journal.value}").fetchone()
+    return str(mode)
+
+
+def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy of a ledger in a temporary file of its own, and let go of the ledger."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        connection.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        connection.close()
+    return copy
 
 
 def _create_or_migrate(connection: sqlite3.Connection, path: str) -> None:

@@ -15,9 +15,10 @@ from functools import partial
 
 from ledger_stage import JOB, LOST, accepted, attempt_over, entry, intent
 
+from bulk_upload.core.file_systems import Journal
 from bulk_upload.core.model import Outcome, Rejected
 from bulk_upload.core.records import AttemptOver, Concluded
-from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
+from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger, opening
 from bulk_upload.errors import LedgerUnusable
 
 TASKS = 16
@@ -78,4 +79,6 @@ async def main(path: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        opening.journal_at = lambda _: Journal(sys.argv[3])
     asyncio.run(main(sys.argv[1], int(sys.argv[2])))

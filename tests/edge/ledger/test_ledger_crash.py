@@ -19,6 +19,7 @@ import pytest
 from ledger_stage import LOST, START_S, accepted, attempt_over, entry, exported, intent, opened, query
 
 from bulk_upload.core.export import ExportRow
+from bulk_upload.core.file_systems import Journal
 from bulk_upload.core.model import EntryState, ListedFile
 from bulk_upload.edge.ledger import LedgerReader, LedgerStore, opening
 from bulk_upload.errors import LedgerUnusable
@@ -26,10 +27,10 @@ from bulk_upload.errors import LedgerUnusable
 CHILD = os.path.join(os.path.dirname(__file__), "ledger_child.py")
 
 
-def killed_after(path: Path, line_count: int, seed: int) -> list[list[str]]:
+def killed_after(path: Path, line_count: int, seed: int, journal: Journal) -> list[list[str]]:
     """Run a child on the ledger, kill it when it has said `line_count` lines, return all whole ones."""
     with subprocess.Popen(
-        [sys.executable, CHILD, os.fspath(path), str(seed)], stdout=subprocess.PIPE
+        [sys.executable, CHILD, os.fspath(path), str(seed), journal.value], stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         said = b"".join(child.stdout.readline() for _ in range(line_count))
@@ -67,12 +68,12 @@ async def assert_all_is_there(path: Path, said: list[list[str]]) -> None:
     assert in_doubt == {row.path for row in rows.values() if row.status == "in_doubt"}
 
 
-async def survive(path: Path, *, kills: int, seed: int) -> None:
+async def survive(path: Path, *, kills: int, seed: int, journal: Journal = Journal.WAL) -> None:
     chance = random.Random(seed)
     said: list[list[str]] = []
     for number in range(kills):
         # The shortest ones hit the opening of the ledger.
-        said += killed_after(path, chance.choice([1, 2, 30, 100, 300]) if number else 1, number)
+        said += killed_after(path, chance.choice([1, 2, 30, 100, 300]) if number else 1, number, journal)
         await assert_all_is_there(path, said)
     assert len(said) > kills
 
@@ -80,6 +81,14 @@ async def survive(path: Path, *, kills: int, seed: int) -> None:
 async def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Ten kills at instants of chance: the ledger opens each time, and all that was said before is in it."""
     await survive(tmp_path / "a", kills=10, seed=20260618)
+
+
+async def test_a_kill_loses_nothing_with_a_rollback_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where the file system may be shared: what was under way is rolled back, the rest is there."""
+    monkeypatch.setattr(opening, "journal_at", lambda _: Journal.ROLLBACK)
+    await survive(tmp_path / "a", kills=10, seed=20261129, journal=Journal.ROLLBACK)
 
 
 @pytest.mark.soak
