@@ -7,7 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -208,7 +208,11 @@ async def hopeless(authority: Authority, scene: str) -> AsyncIterator[Transport]
             async with transport_to(f"{scheme}://127.0.0.1:{port}", network=network) as transport:
                 yield transport
         return
-    makers = {"unknown authority": Authority.server, "expired": expired, "another host": of_another_host}
+    makers: dict[str, Callable[[Authority], ssl.SSLContext]] = {
+        "unknown authority": Authority.server,
+        "expired": expired,
+        "another host": of_another_host,
+    }
     server = ScriptedServer(accepts())
     async with (
         server.running(tls=makers[scene](authority)),
