@@ -102,3 +102,9 @@ class ServerUnusable(BulkUploadError):
     """The server cannot be reached, or its answers cannot be used: run the same command again later."""
 
     exit_status = ExitStatus.UNFINISHED
+
+
+class ResourceShortage(BulkUploadError):
+    """This machine starts no more threads or processes, or opens no more files: raise its limit, or run again later."""
+
+    exit_status = ExitStatus.UNFINISHED

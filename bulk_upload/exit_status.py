@@ -27,7 +27,7 @@ class ExitStatus(IntEnum):
     IN_DOUBT = 4, "some entries are in doubt: the server may have them"
     UNFINISHED = (
         5,
-        "not finished (deadline, --max-errors, attempts or patience used up, server unreachable): run again",
+        "not finished (deadline, --max-errors, attempts or patience used up, server unreachable, this machine short of threads or files): run again",
     )
     DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
     NO_RUN = 7, "`control` found no run at work that it could reach"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
-from bulk_upload.core.endpoint import endpoint_of, ledger_stem
+from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import EntryState
@@ -20,6 +20,7 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.purposes import PURPOSES, known_purposes
 from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.shortage import naming_shortage
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
@@ -27,6 +28,7 @@ from bulk_upload.edge.ledger import (
     JobIdentity,
     LedgerReader,
     Staging,
+    default_ledger_path,
     open_ledger,
     remembered,
     require_same,
@@ -70,6 +72,7 @@ class Job:
     Args:
         manifest: path of a JSONL or CSV manifest, `-` for standard input.
         ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        ledger_dir: folder of the ledger in place of the manifest's; `ledger` goes before it.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
         follow_symlinks: symbolic links may lead out of the root.
@@ -82,6 +85,7 @@ class Job:
 
     manifest: str
     ledger: str | None = None
+    ledger_dir: str | None = None
     root: str | None = None
     purpose: str | None = None
     follow_symlinks: bool = False
@@ -174,11 +178,12 @@ class Uploader:
                 "on standard input" if is_standard_input(job.manifest) else f"from {job.manifest}, a stream,"
             )
             raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
-        folder, name = os.path.split(os.path.abspath(job.manifest))
-        stem = ledger_stem(
-            os.path.splitext(name)[0], endpoint=self._endpoint, home_endpoint=self._profile.base_url
+        return default_ledger_path(
+            job.manifest,
+            folder=job.ledger_dir,
+            endpoint=self._endpoint,
+            home_endpoint=self._profile.base_url,
         )
-        return os.path.join(folder, f"{stem}.ledger.db")
 
     def plan(
         self,
@@ -250,6 +255,12 @@ class Uploader:
         return replace(self._settings, retry=retry, sends_invalid=True)
 
     async def _execute(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
+        with naming_shortage():
+            return await self._run_job(job, emit, started)
+
+    async def _run_job(
         self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
     ) -> Result:
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ from bulk_upload.core.redaction import Redaction
 from bulk_upload.core.secret import usable_key
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.descriptors import raise_descriptor_limit
-from bulk_upload.edge.ledger.place import require_local_folder
+from bulk_upload.edge.ledger.place import kind_of_place, require_folder
 from bulk_upload.edge.transport import Transport, TransportSettings, Unanswered
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
@@ -193,7 +193,9 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))
         except Unanswered as error:
-            checks = checkup.answered(error.http_status, str(error), can_list=settings.profile.can_list)
+            checks = checkup.answered(
+                error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
+            )
             if not has_key:
                 # Refused without a key is what is to be expected, and said already.
                 checks = [one for one in checks if one.name != "key accepted"]
@@ -205,7 +207,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
 def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
     try:
         path = _ledger_path(manifest, options)
-        require_local_folder(path)
+        require_folder(path)
     except BulkUploadError as error:
         yield _broken("ledger", error)
         return
@@ -214,7 +216,7 @@ def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
         remedy = "change who may write there, or choose another place with --ledger FILE"
         yield problem("ledger", f"{path} cannot be written", remedy, ExitStatus.LEDGER_UNUSABLE)
         return
-    yield fine("ledger", f"{path} {'is there' if os.path.exists(path) else 'can be made'}, on a local disk")
+    yield checkup.ledger_place(path, is_there=os.path.exists(path), kind=kind_of_place(path))
     yield checkup.free_space(shutil.disk_usage(folder).free, folder)
 
 
@@ -222,7 +224,7 @@ def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
     if options["ledger"] is not None:
         return str(options["ledger"])
     if manifest is None:
-        return "manifest.ledger.db"
+        return os.path.join(options["ledger_dir"] or "", "manifest.ledger.db")
     uploader = Uploader(
         # Only asked where the ledger lies.
         api_key="unused",
@@ -230,4 +232,4 @@ def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
         profile=profile_named(options["profile"]),
         allow_plain_http=options["allow_plain_http"],
     )
-    return uploader.ledger_path(Job(manifest=manifest))
+    return uploader.ledger_path(Job(manifest=manifest, ledger_dir=options["ledger_dir"]))

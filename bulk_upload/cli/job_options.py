@@ -59,6 +59,12 @@ _ENDPOINT_OPTIONS = (
         help="The kind of API; bulk-upload.toml may describe others.",
     ),
     click.option("--ledger", type=WORD, metavar="FILE", help="The ledger (default: beside the manifest)."),
+    click.option(
+        "--ledger-dir",
+        type=WORD,
+        metavar="DIR",
+        help="Keep the ledger in this folder, such as on a local disk.",
+    ),
 )
 _OPTIONS = (
     *_ENDPOINT_OPTIONS,
@@ -125,6 +131,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
 
     names = (
         "ledger",
+        "ledger_dir",
         "root",
         "purpose",
         "follow_symlinks",

@@ -19,6 +19,7 @@ from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.core.profile import FLOW
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 
@@ -158,8 +159,9 @@ def status_of(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # click and rich answer a broken pipe with SystemExit; there is nobody left to tell.
         return READER_LEFT
-    except Exception:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
-        return _show_bug()
+    except Exception as error:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
+        shortage = shortage_in(error)
+        return _show_bug() if shortage is None else show_error(shortage)
     return result if isinstance(result, int) else ExitStatus.DONE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import select
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -24,7 +24,7 @@ from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.summary import Tally
-from bulk_upload.edge.signals import staged_signals
+from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
@@ -35,6 +35,7 @@ from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping
 
     from bulk_upload.core.events import BodyNow, Event
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 _NOTHING_YET = Snapshot(
     in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
 )
-_SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             metrics = _add_metrics(request, uploader, tally, running, displays)
             run = uploader.run(request.job)
             running.append(run)
-            with staged_signals(_stages(run, display)):
+            with staged_signals(_stages(run, display), leave=partial(_leave, display)):
                 result = await _with_ticks(
                     run, display.tick, lambda: log(progress_of(tally, _snapshot(running))), metrics
                 )
@@ -274,28 +274,28 @@ async def _with_ticks(
 
 
 def _write_now(data: bytes) -> None:
-    with suppress(OSError):
-        os.write(sys.stderr.fileno(), data)
+    """Write to the terminal, unless it takes nothing now: one that was stopped with Ctrl-S would keep us."""
+    with suppress(OSError, ValueError):
+        if select.select((), (sys.stderr.fileno(),), (), 0)[1]:
+            os.write(sys.stderr.fileno(), data)
 
 
 def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
-    def status_of(number: signal.Signals) -> ExitStatus:
-        return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
-
     def drain(number: signal.Signals) -> None:
         display.say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
-        run.drain(status=status_of(number), reason=f"received {number.name}")
+        run.drain(status=status_after(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
         display.say(f"{number.name}: giving up what is in flight and recording it")
-        run.cancel(status=status_of(number), reason=f"received {number.name}")
+        run.cancel(status=status_after(number), reason=f"received {number.name}")
 
-    def leave(number: signal.Signals) -> None:
-        display.restore()
-        end_key_commands()
-        os._exit(status_of(number))
+    return drain, cancel
 
-    return drain, cancel, leave
+
+def _leave(display: _Display, number: signal.Signals) -> ExitStatus:
+    display.restore()
+    end_key_commands()
+    return status_after(number)
 
 
 def _say_goodbye(

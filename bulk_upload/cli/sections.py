@@ -45,6 +45,7 @@ JOB_SECTIONS = {
     "When an answer is lost": ("in_doubt", "settle"),
     "What is written": (
         "ledger",
+        "ledger_dir",
         "hash_",
         "results",
         "metrics_file",

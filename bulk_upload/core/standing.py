@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected
+from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
 from bulk_upload.core.profile import FLOW
 from bulk_upload.exit_status import ExitStatus
 
@@ -74,15 +74,16 @@ class Standing:
         self._unreachable_count += 1
         if self._unreachable_count < self._unreachable_max:
             return None
-        return Stop(
-            status=ExitStatus.UNFINISHED,
-            reason=f"the server cannot be reached: {reason}",
-            hint="check --base-url and the network, then run the same command again",
-        )
+        return _unreachable(reason, "check --base-url and the network, then run the same command again")
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
         """Return what an outcome means now that it is known what came before it."""
         match outcome:
+            case Unavailable(remedy=str()) if self.answered_any:
+                # One of several servers behind the address: the next attempt may meet another.
+                return Judgement(replace(outcome, remedy=None))
+            case Unavailable(remedy=str() as remedy):
+                return Judgement(outcome, _unreachable(outcome.reason, remedy))
             case Misdirected():
                 return Judgement(outcome, _redirected(outcome))
             case Refused(http_status=403) if self._accepted_any:
@@ -133,6 +134,10 @@ class Standing:
     @staticmethod
     def _others(streak: list[int], entry: int) -> tuple[int, ...]:
         return tuple(one for one in streak if one != entry)
+
+
+def _unreachable(reason: str, hint: str) -> Stop:
+    return Stop(status=ExitStatus.UNFINISHED, reason=f"the server cannot be reached: {reason}", hint=hint)
 
 
 def _redirected(outcome: Misdirected) -> Stop:

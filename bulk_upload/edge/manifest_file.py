@@ -16,9 +16,10 @@ from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.core.wording import quoted
 from bulk_upload.edge.output import descriptor_of, is_stream, replaced
-from bulk_upload.errors import ManifestInvalid, UsageError
+from bulk_upload.errors import ManifestInvalid, ResourceShortage, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -226,7 +227,9 @@ def _is_entry(line: bytes) -> bool:
     return any(isinstance(result, Entry) for result in read_manifest([line], rules))
 
 
-def _unreadable(name: str, error: OSError) -> UsageError:
+def _unreadable(name: str, error: OSError) -> UsageError | ResourceShortage:
+    if (shortage := shortage_in(error)) is not None:
+        return shortage
     reason = error.strerror or type(error).__name__
     message = f"cannot read the manifest {quoted(name)}: {reason}"
     return UsageError(message, hint=_HINTS.get(error.errno or 0))

@@ -91,7 +91,15 @@ def assemble(
 
     settler = Settler(ledger=ledger, oversight=oversight, clock=clock, emit=emit)
     checking = Checking(
-        validator, settings=settings, settler=settler, ledger=ledger, drain=drain, clock=clock, emit=emit
+        validator,
+        settings=settings,
+        settler=settler,
+        oversight=oversight,
+        wire_bytes=lambda: transport.wire_bytes,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
     )
     validates = validator is not None and settings.validate is not ValidateMode.OFF
     sender = LocalSender(
@@ -155,6 +163,7 @@ def assemble(
         occupancy=occupancy,
         oversight=oversight,
         retry_policy=settings.retry_policy,
+        wire_bytes=lambda: sender.wire_bytes,
         ledger=ledger,
         drain=drain,
         clock=clock,

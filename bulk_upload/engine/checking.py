@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
+    from bulk_upload.engine.oversight import Oversight
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import Upload
     from bulk_upload.engine.validator import Checked, Validating
@@ -54,6 +55,7 @@ class Checking:
 
     Args:
         validator: who looks into files; None where nothing is to be validated.
+        wire_bytes: returns how many bytes of bodies have left so far.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Checking:
         *,
         settings: RunSettings,
         settler: Settler,
+        oversight: Oversight,
+        wire_bytes: Callable[[], int],
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
@@ -70,6 +74,8 @@ class Checking:
         self._validator = None if settings.validate is ValidateMode.OFF else validator
         self._settings = settings
         self._settler = settler
+        self._oversight = oversight
+        self._wire_bytes = wire_bytes
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
@@ -230,6 +236,7 @@ class Checking:
                 break
             if not result.local_limit:
                 return result
+            self._oversight.on_short(result.reason, wire_bytes=self._wire_bytes())
             await self._drain.sleep(self._settings.retry_policy.local_limit_s)
         verdict = verdict_of(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:

@@ -75,6 +75,7 @@ class EntryTasks:
         occupancy: Occupancy,
         oversight: Oversight,
         retry_policy: RetryPolicy,
+        wire_bytes: Callable[[], int],
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
@@ -89,6 +90,7 @@ class EntryTasks:
         self._occupancy = occupancy
         self._oversight = oversight
         self._retry_policy = retry_policy
+        self._wire_bytes = wire_bytes
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
@@ -271,6 +273,8 @@ class EntryTasks:
         await self._ledger.run(lambda store: store.explain(upload.entry_id, reason))
 
     def _decide(self, upload: Upload, outcome: Outcome, *, is_free: bool = False) -> RetryDecision:
+        if isinstance(outcome, NotSent) and outcome.local_limit:
+            self._oversight.on_short(outcome.reason, wire_bytes=self._wire_bytes())
         decision = self._retry_policy.decide(
             outcome,
             attempts_used=upload.attempts_used + 1,

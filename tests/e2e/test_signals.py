@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -83,6 +84,35 @@ def test_two_signals_cancel(tmp_path: Path) -> None:
         assert ended.code == 130, ended.stderr
         assert_left(stage, tree, {"accepted": 3, "in_doubt": 4, "pending": COUNT - 7})
         assert_completes(stage, tree)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_an_ignored_signal_stays_ignored(tmp_path: Path, number: signal.Signals) -> None:
+    """A run whose starter had a signal ignored, as `nohup` does and a shell's `trap ''`, does not hear it."""
+    with staged(tmp_path, "ok*3,delay:1*4") as stage:
+        tree = plain_tree(tmp_path / "tree", count=COUNT, size=1000)
+        stage.use(tree)
+        ignoring = ("sh", "-c", f"trap '' {number.name.removeprefix('SIG')}; exec \"$@\"", "sh")
+        process = stage.start_run(*FOUR, within=ignoring)
+        process.until(partial(waits_for_four, stage), "four uploads that wait for their answer")
+        process.signal(number)
+        ended = process.wait()
+        assert ended.code == 0, ended.stderr
+        assert_all_accepted(stage, tree)
+
+
+def test_the_third_signal_works_while_the_run_is_blocked(tmp_path: Path) -> None:
+    """A run that hangs in a write to a full pipe, its event loop with it, ends at the third signal."""
+    stuck = "import os, sys; r, w = os.pipe(); os.set_blocking(w, False)\n"
+    stuck += "try:\n while True: os.write(w, bytes(4096))\nexcept BlockingIOError: os.set_blocking(w, True)\n"
+    stuck += "os.set_inheritable(r, True); os.dup2(w, 2); os.execv(sys.argv[1], sys.argv[1:])"
+    with staged(tmp_path, "") as stage:
+        stage.use(plain_tree(tmp_path / "tree", count=3, size=1000))
+        process = stage.start_run(within=(sys.executable, "-c", stuck))
+        process.until(lambda: any(stage.folder.glob("*.ledger.db")), "a ledger")
+        for number in CODES:
+            process.signal(number)
+        assert process.wait().code in (130, 143)
 
 
 @pytest.mark.soak

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bulk_upload.edge.files.pool import ReadingPool
+from bulk_upload.errors import ResourceShortage
 from tests.waiting import HANG_S, HeldCall, until_in_thread
 
 
@@ -132,7 +133,7 @@ def test_a_machine_short_of_threads_reads_with_those_it_has(monkeypatch: pytest.
 
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", no_more)
-        with pytest.raises(RuntimeError, match="starts no thread"):
+        with pytest.raises(ResourceShortage, match="no further thread"):
             pool.submit(int)
     first = pool.submit(waits)
     assert waits.begun.wait(HANG_S)

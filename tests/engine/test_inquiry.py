@@ -121,3 +121,21 @@ async def test_a_no_is_taken_for_a_no(status: int) -> None:
     with pytest.raises(Refused):
         await Inquiry(desk, clock).look_up("file-1")
     assert len(desk.asked_at) == 1
+
+
+@on_virtual_time
+async def test_what_waiting_cannot_mend_is_not_asked_again() -> None:
+    """A certificate that is not trusted ends the command at the first question, with what to change."""
+    clock, asked = VirtualClock(), 0
+
+    class Untrusted:
+        clock_offset_s = 0.0
+
+        async def look_up(self, file_id: str) -> ListedFile | None:
+            nonlocal asked
+            asked += 1
+            raise Unanswered("not trusted", away=True, remedy="pass --ca-file")
+
+    with pytest.raises(ServerUnusable) as caught:
+        await Inquiry(Untrusted(), clock).look_up("file-1")  # type: ignore[arg-type]
+    assert (asked, caught.value.hint, isinstance(caught.value, Refused)) == (1, "pass --ca-file", False)

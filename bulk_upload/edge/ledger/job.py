@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.lock import RunLock
 from bulk_upload.edge.ledger.opening import open_for_writing, require_ledger, require_safe_name, unusable
-from bulk_upload.edge.ledger.place import require_local_folder
+from bulk_upload.edge.ledger.place import require_folder
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -41,7 +41,7 @@ def open_ledger(
     require_safe_name(path)
     # Two names of one ledger must not become two locks.
     path = os.path.realpath(path)
-    require_local_folder(path)
+    require_folder(path)
     # Before the lock: a file that is not ours gets no side file either.
     require_ledger(path, may_be_new=True)
     lock = RunLock.acquire(path, private=private)

@@ -10,7 +10,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bulk_upload.edge.ledger.opening import unusable
+from bulk_upload.core.file_systems import Journal
+from bulk_upload.edge.ledger.opening import journal_mode, unusable
 from bulk_upload.edge.ledger.place import FilesInPlace
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
@@ -187,7 +188,7 @@ class LedgerWriter:
             try:
                 self._write(group)
             except sqlite3.Error as error:
-                self._failure = unusable(self._path, error)
+                self._failure = self._moved() or unusable(self._path, error)
             except LedgerUnusable as error:
                 self._failure = error
             except BaseException as error:  # noqa: BLE001 - a bug in one step must not hang its waiters
@@ -195,6 +196,14 @@ class LedgerWriter:
         if self._failure is not None:
             for step in group:
                 step.error = _again(self._failure)
+
+    def _moved(self) -> LedgerUnusable | None:
+        """Return the failure where SQLite stumbles over files that are not in their place any more: that says more."""
+        try:
+            self._files.require()
+        except LedgerUnusable as error:
+            return error
+        return None
 
     def _write(self, group: list[_Step | _Conclusion]) -> None:
         connection = self._store.connection
@@ -226,7 +235,11 @@ class LedgerWriter:
         with suppress(sqlite3.Error):
             # Closing moves the log into the ledger only if nobody reads; a copy of the one file should do.
             connection.execute("PRAGMA busy_timeout = 0")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if journal_mode(connection) is Journal.WAL:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            else:
+                # Leaves no empty journal behind.
+                connection.execute("PRAGMA journal_mode = DELETE").fetchall()
         with suppress(sqlite3.Error):
             connection.close()
         self._on_end()

@@ -31,7 +31,8 @@ from bulk_upload.core.protocol import (
 from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
 from bulk_upload.core.sender import UploadReport
-from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
+from bulk_upload.core.shortage import shortage_in
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.questions import Questions
@@ -224,6 +225,12 @@ class Transport:
                 _let_go(response, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return self._lost(error, request, body)
+        except RuntimeError as error:
+            # Names are resolved on a thread.
+            shortage = shortage_in(error)
+            if shortage is None or body.complete:
+                raise
+            return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
             return _source_failed(body.failure)
         if not (body.handed_bytes or asks):
@@ -258,9 +265,10 @@ class Transport:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        return lost_answer(
-            sent_body(request, body), self._credentials.redact(words_of(error)), connection_lost=True
-        )
+        words = self._credentials.redact(words_of(error))
+        if (remedy := remedy_of(error)) is not None:
+            return Unavailable(reason=words, remedy=remedy)
+        return lost_answer(sent_body(request, body), words, connection_lost=True)
 
     @contextmanager
     def _asking(self, sending: Sending) -> Iterator[None]:

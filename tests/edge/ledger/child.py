@@ -13,9 +13,10 @@ import sys
 import time
 from functools import partial
 
+from bulk_upload.core.file_systems import Journal
 from bulk_upload.core.model import Outcome, Rejected
 from bulk_upload.core.records import AttemptOver, Concluded
-from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
+from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger, opening
 from tests.edge.ledger.stage import JOB, LOST, accepted, attempt_over, entry, intent
 
 TASKS = 16
@@ -71,4 +72,6 @@ async def main(path: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        setattr(opening, "journal_at", lambda _: Journal(sys.argv[3]))  # noqa: B010 - mypy
     asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bulk_upload.core.export import ExportRow
+from bulk_upload.core.file_systems import Journal
 from bulk_upload.core.model import EntryState, ListedFile
 from bulk_upload.edge.ledger import LedgerReader, LedgerStore, opening
 from bulk_upload.errors import LedgerUnusable
@@ -36,10 +37,10 @@ from tests.edge.ledger.stage import (
 ROOT = Path(__file__).parents[3]
 
 
-def killed_after(path: Path, line_count: int, seed: int) -> list[list[str]]:
+def killed_after(path: Path, line_count: int, seed: int, journal: Journal) -> list[list[str]]:
     """Run a child on the ledger, kill it when it has said `line_count` lines, return all whole ones."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.edge.ledger.child", os.fspath(path), str(seed)],
+        [sys.executable, "-m", "tests.edge.ledger.child", os.fspath(path), str(seed), journal.value],
         cwd=ROOT,
         stdout=subprocess.PIPE,
     ) as child:
@@ -79,12 +80,12 @@ async def assert_all_is_there(path: Path, said: list[list[str]]) -> None:
     assert in_doubt == {row.path for row in rows.values() if row.status == "in_doubt"}
 
 
-async def survive(path: Path, *, kills: int, seed: int) -> None:
+async def survive(path: Path, *, kills: int, seed: int, journal: Journal = Journal.WAL) -> None:
     chance = random.Random(seed)
     said: list[list[str]] = []
     for number in range(kills):
         # The shortest ones hit the opening of the ledger.
-        said += killed_after(path, chance.choice([1, 2, 30, 100, 300]) if number else 1, number)
+        said += killed_after(path, chance.choice([1, 2, 30, 100, 300]) if number else 1, number, journal)
         await assert_all_is_there(path, said)
     assert len(said) > kills
 
@@ -92,6 +93,14 @@ async def survive(path: Path, *, kills: int, seed: int) -> None:
 async def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Ten kills at instants of chance: the ledger opens each time, and all that was said before is in it."""
     await survive(tmp_path / "a", kills=10, seed=20260618)
+
+
+async def test_a_kill_loses_nothing_with_a_rollback_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where the file system may be shared: what was under way is rolled back, the rest is there."""
+    monkeypatch.setattr(opening, "journal_at", lambda _: Journal.ROLLBACK)
+    await survive(tmp_path / "a", kills=10, seed=20261129, journal=Journal.ROLLBACK)
 
 
 @pytest.mark.soak

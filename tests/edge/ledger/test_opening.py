@@ -17,7 +17,6 @@ import pytest
 
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, opening
 from bulk_upload.edge.ledger.opening import open_for_writing
-from bulk_upload.edge.ledger.place import require_local_folder
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerMismatch, LedgerNewer, LedgerUnusable
 from tests.edge.ledger.stage import (
@@ -534,42 +533,6 @@ def test_a_database_that_another_program_holds_is_named_as_such(
         with pytest.raises(LedgerUnusable, match="locked") as caught:
             open_ledger(os.fspath(path), JOB, version="1", moved_root=False, utc_s=START_S)
     assert "another program" in str(caught.value.hint)
-
-
-MOUNTS = """\
-/dev/sda1 / ext4 rw 0 0
-server:/a /mnt/nfs nfs4 rw 0 0
-/dev/sdb1 /mnt/nfs/local ext4 rw 0 0
-//nas/share /mnt/with\\040space\\134and\\011tab cifs rw 0 0
-broken line
-tmpfs /mnt/over tmpfs rw 0 0
-host:/x /mnt/over fuse.sshfs rw 0 0
-"""
-
-
-def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mount that holds the folder decides: the deepest one, of two at one place the later one."""
-    mounts = tmp_path / "mounts"
-    mounts.write_text(MOUNTS)
-    monkeypatch.setattr(os.path, "isdir", lambda _: True)
-    monkeypatch.setattr(os.path, "realpath", lambda path: path)
-    kinds = {
-        "/home/a": None,
-        "/mnt/nfs/a": "nfs4",
-        "/mnt/nfs/deep/er/a": "nfs4",
-        "/mnt/nfs/local/a": None,
-        "/mnt/nfsish/a": None,
-        "/mnt/with space\\and\ttab/a": "cifs",
-        "/mnt/over/a": "fuse.sshfs",
-    }
-    for path, kind in kinds.items():
-        if kind is None:
-            require_local_folder(path, mounts=os.fspath(mounts))
-            continue
-        with pytest.raises(LedgerUnusable, match=rf"network file system \({kind}\)") as caught:
-            require_local_folder(path, mounts=os.fspath(mounts))
-        assert "--ledger" in str(caught.value.hint)
-    require_local_folder("/mnt/nfs/a", mounts="/nowhere")
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
