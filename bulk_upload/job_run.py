@@ -85,9 +85,9 @@ class JobRun:
         return None if self._run is None else self._run.stop
 
     @property
-    def aborting_s(self) -> float | None:
-        """How long ago what was in flight was aborted, by `cancel` or at the end of a drain; None before that."""
-        return None if self._run is None else self._run.aborting_s
+    def recording_s(self) -> float | None:
+        """How long nothing is left but to record what became of requests; None while any may go on."""
+        return None if self._run is None else self._run.recording_s
 
     @property
     def waits(self) -> list[str]:

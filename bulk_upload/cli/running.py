@@ -308,8 +308,8 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
 
 
 def _leave_if_hanging(run: JobRun, display: _Display) -> None:
-    """End the process where a run does not end although all its requests were aborted: a disk may never answer."""
-    if (run.aborting_s or 0.0) < HANGS_S:
+    """End the process where a run that was told to stop cannot record what it did: a disk may never answer."""
+    if run.stop is None or (run.recording_s or 0.0) < HANGS_S:
         return
     display.restore()
     end_key_commands()
@@ -317,7 +317,7 @@ def _leave_if_hanging(run: JobRun, display: _Display) -> None:
     _write_now(
         f"bulk-upload: leaving, for the run still waits for {waits}; what is not recorded is in doubt\n".encode()
     )
-    os._exit(ExitStatus.UNFINISHED if run.stop is None else run.stop.status)
+    os._exit(run.stop.status)
 
 
 def _leave(display: _Display, number: signal.Signals) -> ExitStatus:

@@ -17,7 +17,7 @@ from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.engine.entry_task import ledger_stop
-from bulk_upload.engine.tasks import innermost
+from bulk_upload.engine.tasks import innermost, plain_task_group
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
@@ -110,7 +110,7 @@ class Run:
         self._drain = drain
         self._clock = clock
         self._emit = emit
-        self._aborted_at: float | None = None
+        self._over_at: float | None = None
 
     @property
     def stop(self) -> Stop | None:
@@ -118,9 +118,9 @@ class Run:
         return self._drain.stop
 
     @property
-    def aborting_s(self) -> float | None:
-        """How long ago what was in flight was aborted; None while that was not done."""
-        return None if self._aborted_at is None else self._clock.monotonic() - self._aborted_at
+    def recording_s(self) -> float | None:
+        """How long nothing is left but to record what became of requests; None while any may go on."""
+        return None if self._over_at is None else self._clock.monotonic() - self._over_at
 
     def waits(self) -> list[str]:
         """Return what the run waits for now, for people."""
@@ -173,26 +173,29 @@ class Run:
 
         Raises whatever is not the fault of a file, the server or the ledger: a bug, or a cancellation.
         """
-        try:
-            await self._execute()
-        except BaseExceptionGroup as group:
-            raise innermost(group) from None
-        finally:
-            self._slots.close()
-        self._limits.close()
-        return await self._verdict()
+        async with plain_task_group() as watchers:
+            # Until the very end: the verdict is recorded, too.
+            watchers.start_soon(self._errors.raise_first)
+            watchers.start_soon(self._end_overdue_drain)
+            try:
+                await self._execute()
+            finally:
+                self._over_at = self._over_at or self._clock.monotonic()
+                self._slots.close()
+            self._limits.close()
+            result = await self._verdict()
+            watchers.cancel_scope.cancel()
+        return result
 
     async def _execute(self) -> None:
         try:
             self._emit(_plan_made(self._plan))
             async with anyio.create_task_group() as watchers:
-                watchers.start_soon(self._errors.raise_first)
                 watchers.start_soon(self._reconciler.serve)
                 watchers.start_soon(self._tick)
                 watchers.start_soon(self._write_limits)
                 watchers.start_soon(self._stay_alive)
                 watchers.start_soon(self._watch_deadline)
-                watchers.start_soon(self._end_overdue_drain)
                 await self._register()
                 await self._upload_all()
                 watchers.cancel_scope.cancel()
@@ -243,8 +246,8 @@ class Run:
             self._entry_tasks.stop_for(error)
 
     def _end_all(self) -> None:
-        if self._aborted_at is None:
-            self._aborted_at = self._clock.monotonic()
+        if self._over_at is None:
+            self._over_at = self._clock.monotonic()
         self._sender.end_all("the run was told to stop at once")
 
     async def _tick(self) -> None:
