@@ -172,7 +172,7 @@ class _Reading:
         except ProfileFlaw as flaw:
             keys = ("profiles", name) if flaw.key is None else ("profiles", name, flaw.key)
             raise self._wrong(
-                keys, str(flaw), "docs/configuration.md explains every key of a profile"
+                keys, str(flaw), "docs/reference/configuration.md explains every key of a profile"
             ) from None
 
     def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:

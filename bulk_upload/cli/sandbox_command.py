@@ -68,7 +68,7 @@ def sandbox(
       stored-503      503 after the file was stored; early-413: before the body is read
       storm           a preset; others: ambiguous, liar, harsh
       budget=2        a setting; the options below say the same
-    docs/sandbox.md shows every fault with an example.
+    docs/how-to/sandbox.md shows every fault with an example.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ schema_option = click.option(
     "--schema",
     type=WORD,
     metavar="FILE",
-    help="A TOML or JSON file that describes purposes of your own, or known ones anew (docs/validation.md).",
+    help="A TOML or JSON file that describes purposes of your own, or known ones anew (docs/how-to/validation.md).",
 )
 
 

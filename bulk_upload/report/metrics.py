@@ -83,7 +83,7 @@ METRICS = (
     Metric("bulk_upload_parked_entries", "gauge", "Entries that wait without a slot: backing off, awaiting reconciliation, or behind a twin.", lambda now: _one(now.snapshot.parked_count)),
     Metric("bulk_upload_pause_seconds", "gauge", "What is left of a pause that the server asked for.", lambda now: _one(now.snapshot.pause_s)),
 )  # fmt: skip
-"""All metrics, in the order of the file and of docs/metrics.md. Counters begin at 0 with every run."""
+"""All metrics, in the order of the file and of docs/reference/metrics.md. Counters begin at 0 with every run."""
 
 
 def metrics_text(now: RunNumbers) -> str:

@@ -1,4 +1,4 @@
-"""docs/cli.md is made of the help texts: `python tests/cli/test_cli_page.py` writes it anew."""
+"""docs/reference/cli.md is made of the help texts: `python tests/cli/test_cli_page.py` writes it anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bulk_upload.cli.main import READER_LEFT, bulk_upload
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 COMMAND = "python tests/cli/test_cli_page.py"
 
 _BEGINNING = f"""\

@@ -14,7 +14,7 @@ from cli_stage import KEY, NOWHERE, Ended, run_here, run_process
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "log.schema.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "log.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""docs/control.md says what the command, the status and the socket are."""
+"""docs/how-to/control.md says what the command, the status and the socket are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulk_upload.edge.control.place import NAME_BYTES_MAX
 from bulk_upload.engine.run import TICK_S
 from bulk_upload.exit_status import ExitStatus
 
-PAGE = (Path(__file__).parents[2] / "docs" / "control.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "control.md").read_text("utf-8")
 
 
 def first_cells(heading: str) -> list[str]:

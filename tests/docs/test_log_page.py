@@ -1,4 +1,4 @@
-"""docs/log.md and docs/log.schema.json say what the log is."""
+"""docs/reference/log.md and docs/reference/log.schema.json say what the log is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import log_schema
 
 from bulk_upload.core.log_records import LOG_VERSION, Level, name_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "log.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log.md").read_text("utf-8")
 
 
 def test_the_schema_is_up_to_date() -> None:

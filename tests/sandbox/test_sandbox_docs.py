@@ -10,7 +10,7 @@ from bulk_upload.sandbox import FaultKind, Faults, parse_faults, parse_step
 from bulk_upload.sandbox.fault_text import _SETTINGS, PRESETS
 from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "sandbox.md").read_text()
 
 
 def table(heading: str) -> list[tuple[str, str]]:
