@@ -88,7 +88,7 @@ def test_nightly_while_the_last_night_goes_on(stage: Stage) -> None:
     with (stage.folder / "nightly.ledger.db.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert stage.run("./nightly.sh") == 11
-    assert "still at work" in stage.said
+    assert "run is still active" in stage.said
 
 
 def test_nightly_units(stage: Stage) -> None:
@@ -137,7 +137,7 @@ async def test_orchestrator_verdicts(stage: Stage, sandbox: Sandbox) -> None:
     with pytest.raises(task.TryAgainLater, match="pending"):
         await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
     sandbox.use_faults(parse_faults("422"))
-    with pytest.raises(task.NeedsAPerson, match="rejected"):
+    with pytest.raises(task.NeedsAttention, match="rejected"):
         await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
 
 

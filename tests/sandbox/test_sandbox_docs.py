@@ -26,7 +26,7 @@ def test_every_step_is_documented() -> None:
         assert row.endswith("yes") is parse_step(example).stores, example
     for kind, amount in DEFAULT_AMOUNTS.items():
         (row,) = [row for example, row in rows if example.partition(":")[0] == kind]
-        assert f"{amount:g} unless told otherwise" in row
+        assert f"default {amount:g})" in row
 
 
 def test_every_setting_and_preset_is_documented() -> None:
