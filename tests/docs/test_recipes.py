@@ -206,7 +206,7 @@ def test_first_hour(tmp_path: Path) -> None:
     runs = [words for script, words in said if "run manifest.jsonl" in script]
     assert "1 entry invalid, not sent:\n  1 x line 2, $.messages[1].role" in runs[0]
     assert "Accepted 2 of 3 entries" in runs[0]
-    assert "1 entry accepted by way of the server's list" in runs[0]
+    assert "1 entry accepted through the server's list" in runs[0]
     assert "Accepted 1 of 3 entries" in runs[1]
     assert "Nothing to do: all 3 entries were accepted before." in runs[2]
     _, planned = next(one for one in said if "pre-trian" in one[0])
