@@ -151,7 +151,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
         tell(
             f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
         )
-        tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them anew")
+        tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them again")
     if request.says_goodbye(result.status):
         _say_goodbye(request, tally, result, elapsed_s, results_path)
     return int(result.status)
@@ -291,11 +291,13 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
         return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
 
     def drain(number: signal.Signals) -> None:
-        display.say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
+        display.say(
+            f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
+        )
         run.drain(status=status_of(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
-        display.say(f"{number.name}: giving up what is in flight and recording it")
+        display.say(f"{number.name}: cancelling uploads in flight and recording them")
         run.cancel(status=status_of(number), reason=f"received {number.name}")
 
     def leave(number: signal.Signals) -> None:
@@ -316,7 +318,7 @@ def _save_mapping(request: RunRequest, result: Result) -> str | None:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         tell(f"bulk-upload: cannot write {printable(path)}: {reason}")
         tell(
-            f"  hint: `bulk-upload ledger export {printable(shlex.quote(result.ledger))} -o FILE` makes it later"
+            f"  hint: `bulk-upload ledger export {printable(shlex.quote(result.ledger))} -o FILE` writes it later"
         )
         return None
     return path

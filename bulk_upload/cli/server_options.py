@@ -31,46 +31,50 @@ _OPTIONS = (
         "--api-key-file",
         type=WORD,
         metavar="FILE",
-        help=f"Read the API key from a file only you can read (default: ${KEY_VARIABLE}). It is read again, once, "
-        "when the server refuses the key.",
+        help=f"Read the API key from a file only you can read (default: ${KEY_VARIABLE}). Read again once if "
+        "the server refuses the key.",
     ),
     click.option(
         "--api-key-command",
         type=WORD,
         metavar="COMMAND",
-        help="Run a command that prints the API key; run again, once, when the server refuses the key.",
+        help="Run a command that prints the API key. Run again once if the server refuses the key.",
     ),
     click.option(
         "--allow-plain-http",
         is_flag=True,
-        help="Send the key unencrypted to a server that is not this machine.",
+        help="Send the key unencrypted to a server other than this machine.",
     ),
     click.option(
         "--stall",
         type=POSITIVE_DURATION,
         default="60s",
         show_default=True,
-        help="Give a request up when nothing moved for so long.",
+        help="Abort a request after this long without progress.",
     ),
     click.option(
         "--proxy",
         type=WORD,
         metavar="URL",
-        help="HTTP proxy (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY); a password in it is better in the variable.",
+        help="HTTP proxy (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY). Use the variable for a password.",
     ),
     click.option(
-        "--ca-file", type=WORD, metavar="FILE", help="Trust these authorities (PEM) instead of the system's."
+        "--ca-file",
+        type=WORD,
+        metavar="FILE",
+        help="Trust these CA certificates (PEM) instead of the system's.",
     ),
+    click.option("--client-cert", type=WORD, metavar="FILE", help="Client certificate (PEM)."),
     click.option(
-        "--client-cert", type=WORD, metavar="FILE", help="Show this certificate (PEM) to the server."
-    ),
-    click.option(
-        "--client-key", type=WORD, metavar="FILE", help="Its key (PEM), where it is not in the same file."
+        "--client-key",
+        type=WORD,
+        metavar="FILE",
+        help="Key of the client certificate (PEM), if not in the same file.",
     ),
     click.option(
         "--insecure",
         is_flag=True,
-        help="Do not check the server's certificate: others may read key and files.",
+        help="Do not verify the server's certificate. Others may read key and files.",
     ),
 )
 
@@ -84,7 +88,7 @@ def network_of(options: dict[str, Any], endpoint: str) -> Network:
     """Return the way to an endpoint that options and environment mean. Raises UsageError."""
     if options["insecure"]:
         tell(
-            "WARNING: --insecure: the server's certificate is not checked; others may read the key and the files"
+            "WARNING: --insecure: the server's certificate is not verified; others may read the key and the files"
         )
     return Network(
         proxy=_usable_proxy(options["proxy"] or _proxy_of_environment(endpoint)),
@@ -114,7 +118,7 @@ def _usable_proxy(proxy: str | None) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError("the proxy's address cannot be used", hint="write http://HOST:PORT")
+        raise UsageError("the proxy address is invalid", hint="write http://HOST:PORT")
     return url
 
 
@@ -126,12 +130,12 @@ def api_key_of(options: dict[str, Any]) -> str | Callable[[], str]:
     path, command = options["api_key_file"], options["api_key_command"]
     if path is not None and command is not None:
         raise UsageError(
-            "the API key has two sources", hint="pass --api-key-file or --api-key-command, not both"
+            "two sources are given for the API key", hint="pass --api-key-file or --api-key-command, not both"
         )
     if path is not None:
         return lambda: _checked_key(_text_in(path), f"in {printable(path)}")
     if command is not None:
-        return lambda: _checked_key(_printed_by(command), "that --api-key-command prints")
+        return lambda: _checked_key(_printed_by(command), "printed by --api-key-command")
     key = os.environ.get(KEY_VARIABLE, "")
     if not key.strip():
         raise UsageError(
@@ -153,15 +157,15 @@ def _checked_key(text: str, where: str) -> str:
 
 def _what_is_wrong(key: str) -> tuple[str, str] | None:
     if not key:
-        return "is empty", "put the key there: one line and nothing else"
+        return "is empty", "write only the key there, on one line"
     if key.split(maxsplit=1)[0].rstrip(":").lower() == "bearer":
-        return "begins with `Bearer`", "remove that word: the server wants the key alone"
+        return "starts with `Bearer`", "remove that word: the server expects only the key"
     if key[0] in "'\"" or key[-1] in "'\"":
-        return "is in quotes", "remove them: the key alone, as it was given to you"
+        return "is in quotes", "remove the quotes: write only the key"
     if len(key.splitlines()) > 1:
         return "has several lines", "leave only the line with the key"
     if not key.isascii() or not key.isprintable() or " " in key:
-        return "contains characters no key has", "copy it anew: one line without spaces"
+        return "contains invalid characters", "copy it again: one line without spaces"
     return None
 
 
@@ -171,7 +175,9 @@ def _printed_by(command: str) -> str:
     except ValueError:
         words = []
     if not words:
-        raise UsageError("--api-key-command is no command", hint="write it as in a shell, quotes closed")
+        raise UsageError(
+            "--api-key-command is not a command", hint="write it as in a shell, and close quotes"
+        )
     name = printable(words[0])
     try:
         # Its words for people go where ours go; what it prints is a secret.
@@ -179,13 +185,13 @@ def _printed_by(command: str) -> str:
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_COMMAND_S_MAX, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it did not end in time"
+        reason = error.strerror if isinstance(error, OSError) else "it timed out"
         raise UsageError(
             f"cannot run --api-key-command {name}: {reason}", hint="try the command in a shell"
         ) from None
     if done.returncode:
         raise UsageError(
-            f"--api-key-command {name} ended with {done.returncode}", hint="try the command in a shell"
+            f"--api-key-command {name} exited with {done.returncode}", hint="try the command in a shell"
         )
     return done.stdout.decode("utf-8", "replace")
 
@@ -204,5 +210,5 @@ def _text_in(path: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(
             f"cannot read the API key in {printable(path)}: {reason}",
-            hint="check the name given to --api-key-file",
+            hint="check the path given with --api-key-file",
         ) from None

@@ -218,7 +218,7 @@ def test_a_log_that_cannot_be_opened(desk: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_log_that_does_not_fit_on_the_disk(desk: Path, server: str) -> None:
-    """The run goes on, ends as it would have, and says that the log is not complete."""
+    """The run goes on, ends as it would have, and says that the log is incomplete."""
     ended: Ended = run_here("run", "good.jsonl", "--log-file", "/dev/full", SEEKR_BASE_URL=server)
     assert ended.status == 0
-    assert "the log /dev/full is not complete" in ended.stderr
+    assert "the log /dev/full is incomplete" in ended.stderr
