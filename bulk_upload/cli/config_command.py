@@ -37,7 +37,7 @@ class Setting:
 
 @click.group("config", cls=SuggestingGroup)
 def config() -> None:
-    """Show which settings a command would run with."""
+    """Show the settings a command would run with."""
 
 
 @config.command(
@@ -45,14 +45,14 @@ def config() -> None:
     short_help="Show each setting and where it comes from.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option("--all", "every", is_flag=True, help="Also settings that have no value.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for every setting.")
+@click.option("--all", "every", is_flag=True, help="Also show settings without a value.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per setting.")
 @click.argument("words", metavar="[COMMAND [OPTION]...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def show(ctx: click.Context, words: tuple[str, ...], *, every: bool, as_json: bool) -> None:
-    """Show each setting of COMMAND (run, unless you name another) and where its value comes from.
+    """Show each setting of COMMAND (default: run) and where its value comes from.
 
-    Options after COMMAND are taken as it would take them. The API key itself is never shown.
+    Options after COMMAND are applied as it would apply them. The API key itself is never shown.
 
     \b
     Examples:
@@ -144,8 +144,8 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
 
 def _key(params: Mapping[str, Any]) -> Setting:
     if params.get("api_key_file") is not None:
-        return Setting("api-key", "(not shown)", "the file that api-key-file names")
+        return Setting("api-key", "(not shown)", "the file given as api-key-file")
     if params.get("api_key_command") is not None:
-        return Setting("api-key", "(not shown)", "what api-key-command prints")
+        return Setting("api-key", "(not shown)", "the output of api-key-command")
     is_set = bool(os.environ.get(KEY_VARIABLE, "").strip())
     return Setting("api-key", "(not shown)" if is_set else None, f"environment {KEY_VARIABLE}")

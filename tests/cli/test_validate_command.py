@@ -147,7 +147,7 @@ def test_quarantine(mixed: Path) -> None:
     assert not (folder / "q/data/a.jsonl").exists()
     (folder / "x.jsonl").write_text("a,b\n1,2\n")
     ended = run_here("validate", "x.jsonl", "--purpose", "pre-train", "--quarantine", "q")
-    assert "no lines to set apart" in ended.stderr
+    assert "no lines to quarantine" in ended.stderr
     assert run_here("validate", "data/chat.jsonl", "--purpose", "fine-tune", "--quarantine", ".").status == 2
 
 

@@ -44,4 +44,4 @@ def test_the_numbers_are_right() -> None:
     assert f"pieces of {PIECE_BYTES_MIN // 1024} KiB" in PAGE
     assert TICK_S == 0.25
     assert "four times a second" in PAGE
-    assert f"{int(ExitStatus.NO_RUN)} no run is at work" in PAGE
+    assert f"{int(ExitStatus.NO_RUN)} no active run" in PAGE
