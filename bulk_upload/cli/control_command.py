@@ -45,7 +45,7 @@ _CHANGES = ("concurrency", "concurrency_max", "starts_per_s", "bandwidth", "paus
     "starts_per_s",
     type=START_RATE,
     metavar="N/s|off",
-    help="Maximum uploads started per second, or per minute: 20/min.",
+    help="Maximum rate of upload starts, such as 5/s or 20/min.",
 )
 @click.option(
     "--bandwidth",

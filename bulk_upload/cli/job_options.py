@@ -64,7 +64,7 @@ _OPTIONS = (
         metavar="DIR",
         help="Base folder of relative paths (default: the manifest's folder).",
     ),
-    click.option("--purpose", type=WORD, metavar="P", help="Purpose of entries without one."),
+    click.option("--purpose", type=WORD, metavar="P", help="Default purpose, for entries without one."),
     click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
     click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
     click.option(

@@ -35,7 +35,7 @@ def require_yes(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"no terminal to ask: {question}", hint="pass --yes to confirm; nothing was done")
+        raise UsageError(f"cannot ask without a terminal: {question}", hint="pass --yes to confirm; nothing was done")
     if not click.confirm(question, default=False, err=True):
         tell("Nothing was done.")
         raise click.exceptions.Exit(ExitStatus.UNFINISHED)

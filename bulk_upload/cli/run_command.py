@@ -70,7 +70,7 @@ _VARIABLES = [
     "--rate",
     type=START_RATE,
     metavar="N/s",
-    help="Maximum uploads started per second, or per minute: 20/min.",
+    help="Maximum rate of upload starts, such as 5/s or 20/min.",
 )
 @click.option(
     "--bandwidth",
@@ -157,7 +157,7 @@ _VARIABLES = [
     "-v",
     "--verbose",
     count=True,
-    help="Also print accepted entries and retries; -vv: each request. With --log-file, only to the log.",
+    help="Also print accepted entries and retries; -vv: each request. With --log-file, only in the log.",
 )
 @click.option(
     "--log-format",

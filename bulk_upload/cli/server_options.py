@@ -31,14 +31,14 @@ _OPTIONS = (
         "--api-key-file",
         type=WORD,
         metavar="FILE",
-        help=f"Read the API key from a file only you can read (default: ${KEY_VARIABLE}). Read again once if "
-        "the server refuses the key.",
+        help=f"Read the API key from a file only you can read (default: ${KEY_VARIABLE}). Re-read once if the "
+        "server refuses the key.",
     ),
     click.option(
         "--api-key-command",
         type=WORD,
         metavar="COMMAND",
-        help="Run a command that prints the API key. Run again once if the server refuses the key.",
+        help="Run a command that prints the API key. Re-run once if the server refuses the key.",
     ),
     click.option(
         "--allow-plain-http",

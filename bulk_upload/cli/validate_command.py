@@ -19,7 +19,7 @@ from bulk_upload.core.profile import PROFILES
     "--purpose",
     type=WORD,
     metavar="P",
-    help="Purpose of the data files, or of a manifest's entries without one.",
+    help="Purpose of the data files; for a manifest, the default purpose.",
 )
 @click.option(
     "--root",
