@@ -6,10 +6,6 @@ python benchmarks/concurrency.py [--search]
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
 
 from simulation.report import remember, tables
 

@@ -22,11 +22,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sink import Sink
-
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
 from bulk_upload.core.records import AttemptOver, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, open_ledger
+from measuring.rounds import in_turn
+from measuring.tables import table
+from servers.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ FILE_COUNT = 10_000
 FILE_BYTES = 4096
 CONCURRENCY = 16
 KINDS = ("real", "unsynced", "absent")
+_SHARE_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "workloads", "ledger_share.py")
 _JOB = JobIdentity(profile="flow", endpoint="https://api.example", team=None, root="/data")
 _PRINT = Fingerprint(size=FILE_BYTES, mtime_ns=1_780_000_000_000_000_000, inode=1)
 _HASH = "0" * 64
@@ -134,41 +136,44 @@ def measure_rates(folder: str, rounds: int) -> None:
                     asyncio.run(ledger_rate(scratch, caller_count))
                 )
     bare = rates["SQLite, commit a row"]
-    print(f"{'':<26}{'records/s':>10}{'x SQLite':>10}")
+    rows = [["", "records/s", "x SQLite"]]
     for name, values in rates.items():
         ratio = statistics.median(one / other for one, other in zip(values, bare, strict=True))
-        print(f"{name:<26}{statistics.median(values):>10,.0f}{ratio:>10.1f}")
+        rows.append([name, f"{statistics.median(values):,.0f}", f"{ratio:.1f}"])
+    print(table(rows), flush=True)
 
 
 def measure_share(folder: str, rounds: int) -> None:
     """Print the medians of runs with the real ledger, with one that does not sync, and without records."""
     results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
-    here = os.path.dirname(os.path.abspath(__file__))
     with tempfile.TemporaryDirectory(dir=folder) as scratch, Sink() as sink:
         _make_files(scratch)
-        for number in range(rounds):
-            # Rotated: whoever always comes first meets the coldest machine.
-            for kind in KINDS[number % len(KINDS) :] + KINDS[: number % len(KINDS)]:
-                manifest = os.path.join(scratch, f"{kind}-{number}.jsonl")
-                os.link(os.path.join(scratch, "all.jsonl"), manifest)
-                results[kind].append(_share(here, kind, manifest, sink.url))
-    per_file_us = 1e6 / FILE_COUNT
-    print(
-        f"{FILE_COUNT:,} files of {FILE_BYTES:,} bytes, {CONCURRENCY} in flight\n"
-        f"{'':<12}{'wall s':>8}{'CPU s':>8}{'CPU us/file':>13}{'ledger thread: wall s':>23}{'CPU s':>8}{'commits':>9}"
-    )
+        for number, kind in in_turn(KINDS, rounds):
+            manifest = os.path.join(scratch, f"{kind}-{number}.jsonl")
+            os.link(os.path.join(scratch, "all.jsonl"), manifest)
+            results[kind].append(_share(kind, manifest, sink.url))
+    print(f"\n{FILE_COUNT:,} files of {FILE_BYTES:,} bytes, {CONCURRENCY} in flight\n")
+    rows = [["", "wall s", "CPU s", "CPU µs/file", "ledger thread: wall s", "CPU s", "commits"]]
     for kind, runs in results.items():
         median = {name: statistics.median(one[name] for one in runs) for name in runs[0]}
-        print(
-            f"{kind:<12}{median['wall_s']:>8.2f}{median['cpu_s']:>8.2f}{median['cpu_s'] * per_file_us:>13.0f}"
-            f"{median['thread_wall_s']:>23.2f}{median['thread_cpu_s']:>8.2f}{median['commit_count']:>9.0f}"
+        rows.append(
+            [
+                kind,
+                f"{median['wall_s']:.2f}",
+                f"{median['cpu_s']:.2f}",
+                f"{median['cpu_s'] / FILE_COUNT * 1e6:.0f}",
+                f"{median['thread_wall_s']:.2f}",
+                f"{median['thread_cpu_s']:.2f}",
+                f"{median['commit_count']:.0f}",
+            ]
         )
-    for what in ("wall_s", "cpu_s"):
+    print(table(rows) + "\n")
+    for what, unit in (("wall_s", "wall time"), ("cpu_s", "CPU time")):
         shares = [
             1 - absent[what] / real[what]
             for real, absent in zip(results["real"], results["absent"], strict=True)
         ]
-        print(f"the ledger's share of {what.removesuffix('_s')}: {statistics.median(shares):.1%}")
+        print(f"the ledger's share of {unit}: {statistics.median(shares):.1%}")
 
 
 def _make_files(scratch: str) -> None:
@@ -182,9 +187,9 @@ def _make_files(scratch: str) -> None:
             manifest.write(json.dumps({"path": name, "purpose": "pre-train"}) + "\n")
 
 
-def _share(here: str, kind: str, manifest: str, url: str) -> dict[str, float]:
+def _share(kind: str, manifest: str, url: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, os.path.join(here, "ledger_share.py"), kind, manifest, url, str(CONCURRENCY)],
+        [sys.executable, _SHARE_SCRIPT, kind, manifest, url, str(CONCURRENCY)],
         stdout=subprocess.PIPE,
         check=True,
     )

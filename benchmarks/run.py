@@ -1,6 +1,7 @@
 """Measures bulk-upload beside what a user would pick instead, on this machine, sending nothing beyond 127.0.0.1.
 
     python benchmarks/run.py [--workload small,large] [--peers ours,F,C] [--rounds 5] [--scale 1] [--json FILE]
+    python benchmarks/run.py --overview FILE
 
 Every figure is of a whole process, from its start to its end. README.md beside this file says how to read them.
 """
@@ -12,82 +13,41 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from contenders import CONTENDERS, Absent, versions
-from measuring import Measurement, measure
-from overview import overview
-from process_costs import PROCESS_WORKLOADS
-from tables import Rounds, summaries, workload_table
-from tls_front import require_tls
-from workloads import WORKLOADS, Workload
+from measuring.absent import Absent
+from measuring.cache import cache_folder
+from peers.contenders import CONTENDERS
+from peers.environment import versions
+from workloads.growth import growth
+from workloads.overview import overview
+from workloads.progress import progress
+from workloads.settled import settled
+from workloads.start_up import start_up
+from workloads.uploads import WORKLOADS, report, run_uploads
 
 if TYPE_CHECKING:
-    from file_sets import FileSet
+    from collections.abc import Callable
 
 
-def run_workload(
-    workload: Workload, names: tuple[str, ...], *, rounds: int, scale: float
-) -> list[dict[str, Any]]:
-    """Measure one workload, print its tables and return them with every single measurement."""
-    if workload.server.tls:
-        require_tls()
-    files = workload.files(scale)
-    files.warm()
-    results = []
-    for in_flight in workload.in_flight:
-        # A loop has one in flight, whatever is asked of the others: measured once.
-        who = [name for name in names if in_flight == workload.in_flight[0] or name != "S"]
-        measured = _rounds(workload, files, who, rounds=rounds, in_flight=in_flight)
-        ideal_s = None if workload.ideal_s is None else workload.ideal_s(files.count, in_flight)
-        summary = summaries(measured, files, unit=workload.unit, ideal_s=ideal_s or None)
-        if summary:
-            labels = {name: CONTENDERS[name].label for name in summary}
-            print(f"\n{workload.title}, {in_flight} in flight, {rounds} rounds, scale {scale:g}\n")
-            print(workload_table(summary, labels, unit=workload.unit), flush=True)
-        results.append(
-            {
-                "in_flight": in_flight,
-                "file_count": files.count,
-                "file_bytes": files.total_bytes,
-                "ideal_s": ideal_s,
-                "medians": summary,
-                "runs": {name: [asdict(one) for one in runs] for name, runs in measured.items()},
-            }
-        )
-    return results
+def _ledger(*, rounds: int, scale: float) -> list[dict[str, Any]]:  # noqa: ARG001 - has sizes of its own
+    print("\nledger\n", flush=True)
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ledger.py")
+    words = ["--folder", cache_folder(), "--rounds", str(rounds)]
+    subprocess.run([sys.executable, script, *words], check=True)
+    return []
 
 
-def _rounds(workload: Workload, files: FileSet, names: list[str], *, rounds: int, in_flight: int) -> Rounds:
-    measured: Rounds = {name: [] for name in names}
-    for number in range(rounds):
-        # Rotated: whoever always comes first meets another machine than whoever always comes last.
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
-            if name not in measured:
-                continue
-            try:
-                one = measure(CONTENDERS[name], files, workload.server, in_flight=in_flight)
-            except Absent as absent:
-                del measured[name]
-                _tell(f"{CONTENDERS[name].label}: left out: {absent}")
-                continue
-            measured[name].append(one)
-            _tell(f"round {number + 1}/{rounds}  {_said(CONTENDERS[name].label, one)}")
-    return measured
-
-
-def _said(label: str, one: Measurement) -> str:
-    if one.failure is not None:
-        return f"{label}: FAILED: {one.failure}"
-    return f"{label}: {one.cost.wall_s:.2f} s, CPU {one.cost.cpu_s:.2f} s, span {one.counts.span_s:.2f} s"
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+_OTHER_WORKLOADS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+    "start-up": start_up,
+    "progress": progress,
+    "growth": growth,
+    "settled": settled,
+    "ledger": _ledger,
+}
 
 
 def _machine() -> dict[str, Any]:
@@ -131,7 +91,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    everything = ", ".join((*WORKLOADS, *PROCESS_WORKLOADS))
+    everything = ", ".join((*WORKLOADS, *_OTHER_WORKLOADS))
     parser.add_argument("--workload", help=f"some of them, with commas (default: all): {everything}")
     parser.add_argument(
         "--peers", help=f"some of them, with commas (default: the workload's): {', '.join(CONTENDERS)}"
@@ -139,27 +99,34 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1: only a look whether all works")
     parser.add_argument("--json", metavar="FILE", help="also write every measurement there")
+    parser.add_argument(
+        "--overview", metavar="FILE", help="measure nothing; print the overview of what --json wrote to FILE"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     """Measure what the command line asks for; return 1 when a measurement failed."""
     options = _options()
-    known = [*WORKLOADS, *PROCESS_WORKLOADS]
+    if options.overview is not None:
+        with open(options.overview, encoding="utf-8") as file:
+            print(overview(json.load(file)["results"]))
+        return 0
+    known = [*WORKLOADS, *_OTHER_WORKLOADS]
     chosen = _names(options.workload, known, "workload") or known
     peers = _names(options.peers, list(CONTENDERS), "peer")
     machine = _machine()
-    _tell(f"measuring the bulk-upload of {_our_place()}")
+    report(f"measuring the bulk-upload of {_our_place()}")
     results: dict[str, Any] = {}
     for name in chosen:
-        _tell(f"== {name}")
+        report(f"== {name}")
         try:
             if name in WORKLOADS:
                 workload = WORKLOADS[name]
                 who = tuple(peers) if peers else workload.contenders
-                results[name] = run_workload(workload, who, rounds=options.rounds, scale=options.scale)
+                results[name] = run_uploads(workload, who, rounds=options.rounds, scale=options.scale)
             else:
-                results[name] = PROCESS_WORKLOADS[name](rounds=options.rounds, scale=options.scale)
+                results[name] = _OTHER_WORKLOADS[name](rounds=options.rounds, scale=options.scale)
         except Absent as absent:
             print(f"\n{name}: skipped: {absent}", flush=True)
     whole = overview(results)

@@ -1,4 +1,4 @@
-"""How fast training data is looked into, beside other ways to do it, for each purpose that has a schema of its own.
+"""How fast training data is validated, beside other ways to do it, for each purpose that has a schema of its own.
 
     python benchmarks/validation.py [--folder DIR] [--megabytes 200] [--rounds 3] [--only PURPOSE]
 
@@ -22,10 +22,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from validation_contenders import CONTENDERS, Absent, purpose_of
-
 from bulk_upload.core.purposes import PURPOSES, Kind
 from bulk_upload.edge.validation import CheckTask, Workers
+from measuring.absent import Absent
+from measuring.rounds import in_turn
+from measuring.tables import table
+from peers.validators import VALIDATORS, purpose_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,10 +95,10 @@ def write(folder: str, name: str, megabytes: int) -> tuple[str, list[str]]:
     return whole, parts
 
 
-def timed(contender: str, path: str, purpose: str) -> float | str:
-    """Return the processor seconds of a contender in a process of its own, or why it did not take part."""
+def timed(validator: str, path: str, purpose: str) -> float | str:
+    """Return the CPU seconds of a validator in a process of its own, or why it did not take part."""
     ended = subprocess.run(
-        [sys.executable, __file__, "--child", contender, path, purpose],
+        [sys.executable, __file__, "--child", validator, path, purpose],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -105,12 +107,12 @@ def timed(contender: str, path: str, purpose: str) -> float | str:
     return float(value) if kind == "s" else value
 
 
-def child(contender: str, path: str, purpose: str) -> None:
-    """Run one contender and print its seconds."""
-    # Processor time: the file is in memory by now, and on a shared machine only this tells the same twice.
+def child(validator: str, path: str, purpose: str) -> None:
+    """Run one validator and print its seconds."""
+    # CPU time: the file is in memory by now, and on a shared machine only this tells the same twice.
     began = time.process_time()
     try:
-        CONTENDERS[contender](path, purpose_of(purpose))
+        VALIDATORS[validator](path, purpose_of(purpose))
     except Absent as error:
         print(f"absent {error}")
     else:
@@ -144,42 +146,50 @@ async def _together(checks: list[Any]) -> None:
 
 
 def measure(folder: str, name: str, megabytes: int, round_count: int) -> None:
-    """Measure one purpose and print a table."""
+    """Measure one purpose and print its tables."""
     whole, parts = write(folder, name, megabytes)
     size_mb = os.path.getsize(whole) / 1e6
-    absent: dict[str, str] = {}
     with open(whole, "rb") as file:
         line_count = sum(1 for _ in file)
-    print(
-        f"\n{name}: {size_mb:,.0f} MB, {line_count:,} lines, best processor time of {round_count} rounds in turn"
-    )
-    taken: dict[str, list[float]] = {}
-    for _ in range(round_count):
-        for one in CONTENDERS:
-            seconds = timed(one, whole, name)
-            if isinstance(seconds, float):
-                taken.setdefault(one, []).append(seconds)
-            elif one not in absent:
-                absent[one] = seconds
+    print(f"\n{name}: {size_mb:,.0f} MB, {line_count:,} lines, best CPU time of {round_count} rounds\n")
+    taken, absent = measure_validators(whole, name, round_count)
     ours = min(taken["ours"])
-    for one, all_seconds in taken.items():
-        best = min(all_seconds)
-        print(f"  {one:<24} {size_mb / best:7,.0f} MB/s   {best / ours:5.2f} x our time")
+    rows = [["", "MB/s", "CPU time ÷ ours"]]
+    rows += [
+        [one, f"{size_mb / min(seconds):,.0f}", f"{min(seconds) / ours:.2f}"]
+        for one, seconds in taken.items()
+    ]
+    print(table(rows))
     for one, reason in absent.items():
-        print(f"  {one:<24} skipped: {reason}")
-    one_process, two_processes = (
+        print(f"{one}: left out: {reason}")
+    spread = statistics.median(taken["ours"]) / ours - 1
+    print(f"spread of ours: {spread:.0%} between the best and the median round\n")
+    one_process_s, two_processes_s = (
         min(asyncio.run(in_processes(parts, name, count)) for _ in range(round_count)) for count in (1, 2)
     )
-    print("  by the clock on the wall, several files:")
-    print(f"  {'ours, one process':<24} {size_mb / one_process:7,.0f} MB/s")
-    print(
-        f"  {'ours, two processes':<24} {size_mb / two_processes:7,.0f} MB/s   {one_process / two_processes:5.2f} x one"
-    )
-    print(
-        f"  spread of ours: {statistics.median(taken['ours']) / ours - 1:.0%} between the best and the median round"
-    )
+    rows = [[f"{PARTS} files", "MB/s of wall time", "speed ÷ one process"]]
+    for label, seconds in (("ours, one process", one_process_s), ("ours, two processes", two_processes_s)):
+        rows.append([label, f"{size_mb / seconds:,.0f}", f"{one_process_s / seconds:.2f}"])
+    print(table(rows), flush=True)
     for path in (whole, *parts):
         os.unlink(path)
+
+
+def measure_validators(
+    path: str, purpose: str, round_count: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return the CPU seconds of each validator in each round, and why the others did not take part."""
+    taken: dict[str, list[float]] = {}
+    absent: dict[str, str] = {}
+    for _, one in in_turn(tuple(VALIDATORS), round_count):
+        if one in absent:
+            continue
+        seconds = timed(one, path, purpose)
+        if isinstance(seconds, float):
+            taken.setdefault(one, []).append(seconds)
+        else:
+            absent[one] = seconds
+    return taken, absent
 
 
 def main() -> None:

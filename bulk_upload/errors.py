@@ -76,6 +76,16 @@ class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 
 
+class LedgerBroken(LedgerUnusable):
+    """A bug of ours keeps the ledger from recording; the cause is the error. Nothing that was recorded is lost."""
+
+    exit_status = ExitStatus.UNEXPECTED
+
+
+class RunStuck(BulkUploadError):
+    """Entries are left and nothing would let any of them go on: a bug of ours. The message says where the tasks are."""
+
+
 class NoRunAtWork(BulkUploadError):
     """No run works on the ledger, or it cannot be reached: there is nothing to control."""
 
@@ -90,5 +100,11 @@ class CredentialsRefused(BulkUploadError):
 
 class ServerUnusable(BulkUploadError):
     """The server cannot be reached, or its answers cannot be used: run the same command again later."""
+
+    exit_status = ExitStatus.UNFINISHED
+
+
+class ResourceShortage(BulkUploadError):
+    """This machine starts no more threads or processes, or opens no more files: raise its limit, or run again later."""
 
     exit_status = ExitStatus.UNFINISHED

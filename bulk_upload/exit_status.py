@@ -27,10 +27,14 @@ class ExitStatus(IntEnum):
     IN_DOUBT = 4, "some entries are in doubt: the server may have them"
     UNFINISHED = (
         5,
-        "not finished (deadline, --max-errors, attempts or patience used up, server unreachable): run again",
+        "not finished (deadline, --max-errors, attempts or patience used up, server unreachable, this machine short of threads or files): run again",
     )
     DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
     NO_RUN = 7, "`control` found no active run that it could reach"
+    RESULTS_STALE = (
+        8,
+        "every entry is accepted, but a results file is stale or incomplete; `ledger export` writes it again",
+    )
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
     LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
     CREDENTIALS_REFUSED = 12, "the server refused the API key"
@@ -47,5 +51,6 @@ PRECEDENCE = (
     ExitStatus.IN_DOUBT,
     ExitStatus.UNFINISHED,
     ExitStatus.SOME_FAILED,
+    ExitStatus.RESULTS_STALE,
 )
 """Where several apply to one run, the earliest wins."""

@@ -65,17 +65,12 @@ class JobLedger:
     ) -> None:
         self._path = path
         self._clock = clock or SystemClock()
-        self._api_key, self._read_key_again = key_and_source(api_key)
         self._network = network
         self._stall_s = stall_s
         self.facts = facts_of(path)
         """Whose ledger it is."""
-        if self.facts.profile not in profiles:
-            raise LedgerMismatch(
-                f"the ledger is for the profile {self.facts.profile}, which this bulk-upload does not know",
-                hint="run this where the bulk-upload.toml is that describes it, or name that with --config",
-            )
-        self._profile = profiles[self.facts.profile]
+        self._profile = profile_of_job(self.facts, profiles)
+        self._api_key, self._read_key_again = key_and_source(api_key)
         endpoint_of(self.facts.endpoint, allow_plain_http=allow_plain_http)
 
     @asynccontextmanager
@@ -118,7 +113,7 @@ class JobLedger:
                 ledger=ledger.writer,
                 inquiry=Inquiry(transport, self._clock),
                 reconciler=Reconciler(
-                    transport=transport,
+                    files_api=transport,
                     ledger=ledger.writer,
                     profile=self._profile,
                     clock=self._clock,
@@ -185,3 +180,13 @@ def facts_of(path: str) -> JobFacts:
             "the ledger belongs to no job yet: no run has got as far as sending", hint="run its job first"
         )
     return facts
+
+
+def profile_of_job(facts: JobFacts, profiles: Mapping[str, Profile]) -> Profile:
+    """Return the profile that a job is for. Raises LedgerMismatch for one that is not among those known."""
+    if facts.profile not in profiles:
+        raise LedgerMismatch(
+            f"the ledger is for the profile {facts.profile}, which this bulk-upload does not know",
+            hint="run this where the bulk-upload.toml is that describes it, or name that with --config",
+        )
+    return profiles[facts.profile]

@@ -92,6 +92,10 @@ class JobRun:
         """Give up what is in flight as well; each entry is recorded as what is known of it."""
         self._ask(lambda run: run.cancel(Stop(status=status, reason=reason, hint=_HINT)))
 
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error of whoever looks on, such as a signal handler: `await` raises it."""
+        self._ask(lambda run: run.fail(error))
+
     async def aclose(self) -> None:
         """Cancel the run if it still goes on, and wait until its ledger is closed."""
         if self._task is None or self._task.done():

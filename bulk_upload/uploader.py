@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
-from bulk_upload.core.endpoint import endpoint_of, ledger_stem
-from bulk_upload.core.events import Noticed, Preparing
+from bulk_upload.core.endpoint import endpoint_of
+from bulk_upload.core.events import Noticed
 from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.name_template import NameTemplate
@@ -21,6 +20,7 @@ from bulk_upload.core.profile import FLOW
 from bulk_upload.core.purposes import PURPOSES, known_purposes
 from bulk_upload.core.secret import key_and_source
 from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.shortage import naming_shortage
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
@@ -28,16 +28,18 @@ from bulk_upload.edge.ledger import (
     JobIdentity,
     LedgerReader,
     Staging,
+    default_ledger_path,
     open_ledger,
     remembered,
     require_same,
 )
-from bulk_upload.edge.manifest_file import ManifestFile
+from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, is_standard_input
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.engine.assembly import assemble
+from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.prepare import Preparation
-from bulk_upload.engine.run import Run
 from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.engine.validator import FileValidator
 from bulk_upload.errors import UsageError
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.prepare import Plan
+    from bulk_upload.engine.run import Run
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the most uploads in flight: each thread costs memory of its own, which the C
@@ -69,6 +72,7 @@ class Job:
     Args:
         manifest: path of a JSONL or CSV manifest, `-` for standard input.
         ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        ledger_dir: folder of the ledger in place of the manifest's; `ledger` goes before it.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
         follow_symlinks: symbolic links may lead out of the root.
@@ -76,10 +80,12 @@ class Job:
         force: send entries whose purpose is unknown, and files that validation found invalid.
         moved_root: the tree moved to another root since the ledger was made.
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
+        private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
     manifest: str
     ledger: str | None = None
+    ledger_dir: str | None = None
     root: str | None = None
     purpose: str | None = None
     follow_symlinks: bool = False
@@ -87,6 +93,7 @@ class Job:
     force: bool = False
     moved_root: bool = False
     name_template: str | None = None
+    private: bool = False
 
 
 class Uploader:
@@ -166,15 +173,17 @@ class Uploader:
         """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
         if job.ledger is not None:
             return job.ledger
-        if job.manifest == "-":
-            raise UsageError(
-                "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
+        if comes_by_stream(job.manifest):
+            where = (
+                "on standard input" if is_standard_input(job.manifest) else f"from {job.manifest}, a stream,"
             )
-        folder, name = os.path.split(os.path.abspath(job.manifest))
-        stem = ledger_stem(
-            os.path.splitext(name)[0], endpoint=self._endpoint, home_endpoint=self._profile.base_url
+            raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
+        return default_ledger_path(
+            job.manifest,
+            folder=job.ledger_dir,
+            endpoint=self._endpoint,
+            home_endpoint=self._profile.base_url,
         )
-        return os.path.join(folder, f"{stem}.ledger.db")
 
     def plan(
         self,
@@ -248,6 +257,12 @@ class Uploader:
     async def _execute(
         self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
     ) -> Result:
+        with naming_shortage():
+            return await self._run_job(job, emit, started)
+
+    async def _run_job(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
         loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
         ledger_path = self.ledger_path(job)
@@ -257,12 +272,14 @@ class Uploader:
         try:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
-            preparation = self._preparation(job, manifest, staging, partial(_tell_progress, loop, emit))
+            progress = PlanProgress(emit)
+            preparation = self._preparation(job, manifest, staging, progress.put)
             if existed:
                 # Locked before anything is planned: what the plan saw must still hold when it is carried out.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
-            plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
+            async with progress.emitted():
+                plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
             if ledger is None:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
@@ -276,12 +293,13 @@ class Uploader:
             workers = Workers(max(1, usable_processors() // 2))
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
-                run = Run(
+                run = assemble(
                     settings=self._settings_for(job),
                     profile=self._profile,
                     clock=self._clock,
                     reader=reader,
                     transport=transport,
+                    files_api=transport,
                     ledger=ledger.writer,
                     entries=entries,
                     plan=plan,
@@ -327,6 +345,7 @@ class Uploader:
             version=__version__,
             moved_root=job.moved_root,
             utc_s=self._clock.utc_s(),
+            private=job.private,
         )
 
     def _transport_settings(self) -> TransportSettings:
@@ -343,13 +362,6 @@ class Uploader:
             min_bytes_per_s=self._min_bytes_per_s,
             user_agent=f"bulk-upload/{__version__}",
         )
-
-
-def _tell_progress(loop: asyncio.AbstractEventLoop, emit: Callable[[Event], None], entry_count: int) -> None:
-    """Tell listeners, on the loop and from the thread that plans, how far the plan is."""
-    # The loop is gone where the run was given up meanwhile: then nobody listens.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(emit, Preparing(entry_count=entry_count))
 
 
 class UploaderOptions(TypedDict, total=False):

@@ -5,23 +5,28 @@ from __future__ import annotations
 import copy
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from bulk_upload.cli.configuration import current_configuration
+from bulk_upload.cli.api_key import key_source_of
+from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.output import put, tell
+from bulk_upload.cli.profile_variables import ProfileVariableOption
 from bulk_upload.cli.sections import ServerCommand, file_key
-from bulk_upload.cli.server_options import KEY_VARIABLE
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
+from bulk_upload.core.profile import FLOW
 from bulk_upload.core.redaction import shown_proxy, without_logins
-from bulk_upload.errors import UsageError
+from bulk_upload.errors import BulkUploadError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from bulk_upload.core.profile import Profile
 
 _LEFT_OUT = frozenset({"config"})
 
@@ -116,9 +121,9 @@ def _value_and_source(ctx: click.Context, param: click.Parameter) -> tuple[Any, 
     name = str(param.name)
     source = ctx.get_parameter_source(name)
     if source is ParameterSource.ENVIRONMENT:
-        own = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
-        variables = [*own, f"{ctx.auto_envvar_prefix}_{name.upper()}"]
-        variable = next(one for one in variables if os.environ.get(one))
+        own = param.variable(ctx) if isinstance(param, ProfileVariableOption) else None
+        variables = [own or "", f"{ctx.auto_envvar_prefix}_{name.upper()}"]
+        variable = next(one for one in variables if one and os.environ.get(one))
         return os.environ[variable], f"environment {variable}"
     if source is ParameterSource.DEFAULT_MAP:
         configuration = current_configuration()
@@ -143,9 +148,24 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
 
 
 def _key(params: Mapping[str, Any]) -> Setting:
-    if params.get("api_key_file") is not None:
+    source = key_source_of(params, _profile(params))
+    if source.file is not None:
         return Setting("api-key", "(not shown)", "the file given as api-key-file")
-    if params.get("api_key_command") is not None:
+    if source.command is not None:
         return Setting("api-key", "(not shown)", "the output of api-key-command")
-    is_set = bool(os.environ.get(KEY_VARIABLE, "").strip())
-    return Setting("api-key", "(not shown)" if is_set else None, f"environment {KEY_VARIABLE}")
+    if source.variable is None:
+        return Setting("api-key", None, "the profile names no variable for it")
+    is_set = bool(os.environ.get(source.variable, "").strip())
+    return Setting("api-key", "(not shown)" if is_set else None, f"environment {source.variable}")
+
+
+def _profile(params: Mapping[str, Any]) -> Profile:
+    """Return the profile whose key a command would take: the one of its ledger, where it has one."""
+    if isinstance(name := params.get("profile"), str):
+        return profile_named(name)
+    from bulk_upload.job_ledger import facts_of  # noqa: PLC0415 - help must not wait for an HTTP library
+
+    with suppress(BulkUploadError):
+        if isinstance(ledger := params.get("ledger"), str):
+            return profile_named(facts_of(ledger).profile)
+    return FLOW

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.core.display import printable
-from bulk_upload.core.profile import PROFILES, Profile
+from bulk_upload.core.profile import FLOW, PROFILES, Profile
 from bulk_upload.core.toml_lines import line_of
 from bulk_upload.core.wording import did_you_mean
 from bulk_upload.errors import UsageError
@@ -56,6 +56,11 @@ class Configuration:
         if job is not None and key in self.jobs[job]:
             return line_of(self.text, ("jobs", job, key))
         return line_of(self.text, ("defaults", key))
+
+    def profile_of(self, key: str, job: str | None = None) -> str:
+        """Return the profile that the table is for whose value counts for `key`: a key goes to no other one."""
+        table = self.jobs[job] if job is not None and key in self.jobs[job] else self.defaults
+        return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
         return self._beneath(value) if names_file(option) else as_typed(value)

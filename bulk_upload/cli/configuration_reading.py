@@ -13,15 +13,16 @@ import click
 
 from bulk_upload.cli.configuration import FILE_NAME, Configuration, as_typed
 from bulk_upload.core.display import printable
-from bulk_upload.core.profile import PROFILES, Profile
+from bulk_upload.core.profile import FLOW, PROFILES, Profile, variable_flaw
 from bulk_upload.core.profile_table import ProfileFlaw, profile_of
 from bulk_upload.core.redaction import SECRET_CHARS_MIN
+from bulk_upload.core.text_bytes import text_in
 from bulk_upload.core.toml_lines import line_of
 from bulk_upload.core.wording import did_you_mean
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bulk_upload.cli.configuration import Settings
 
@@ -54,19 +55,22 @@ def configuration_of(path: str, text: str) -> Configuration:
 
 def _read(path: str, *, trusted: bool) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             if not trusted:
                 _require_own(path, status)
-            text = file.read(_BYTES_MAX + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            data = file.read(_BYTES_MAX + 1)
+        if len(data) > _BYTES_MAX:
+            raise UsageError(
+                f"{printable(path)} is larger than 1 MiB", hint="name another with --config FILE"
+            )
+        # As a file opened for text has it: TOML does not know the line ends of old editors.
+        return text_in(data).replace("\r\n", "\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is {error}"
         raise UsageError(
             f"cannot read {printable(path)}: {reason}", hint="name another with --config FILE"
         ) from None
-    if len(text) > _BYTES_MAX:
-        raise UsageError(f"{printable(path)} is larger than 1 MiB", hint="name another with --config FILE")
-    return text
 
 
 def _require_own(path: str, status: os.stat_result) -> None:
@@ -103,6 +107,8 @@ class _Reading:
         for name, job in jobs.items():
             self._check_job(name, job, settings)
         profiles = {name: self._profile(name, table) for name, table in self._tables_of("profiles").items()}
+        for profile in profiles.values():
+            self._check_variables(profile, profiles)
         return Configuration(
             path=self._path, text=self._text, defaults=defaults, jobs=jobs, profiles={**PROFILES, **profiles}
         )
@@ -175,23 +181,38 @@ class _Reading:
                 keys, str(flaw), "docs/reference/configuration.md explains every key of a profile"
             ) from None
 
+    def _check_variables(self, profile: Profile, profiles: Mapping[str, Profile]) -> None:
+        flaw = variable_flaw(profile, profiles.values())
+        if flaw is not None:
+            key, what = flaw
+            raise self._wrong(("profiles", profile.name, key), what, "give the profile its own variable")
+
     def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:
         """Refuse a key under any name it may have; where its own words go the value is never shown."""
-        known = os.environ.get("SEEKR_API_KEY", "").strip()
-        known = known if len(known) >= SECRET_CHARS_MIN else ""
         for key, value in table.items():
             keys = (*above, key)
             if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",))):
                 self._refuse_secrets(value, keys)
             elif re.sub(r"[\s_]+", "-", key.lower()) in _SECRET_KEYS or (
-                known and isinstance(value, str) and known in value
+                isinstance(value, str) and any(known in value for known in self._known_keys())
             ):
                 raise self._wrong(
                     keys,
                     f"{key!r} would store a secret in this file, where others may read it",
                     "remove it, and say where the key is: api-key-file = FILE, "
-                    "api-key-command = COMMAND, or the variable SEEKR_API_KEY",
+                    f"api-key-command = COMMAND, or the variable {FLOW.key_variable} (of another profile the one "
+                    "that its key-variable names)",
                 )
+
+    def _known_keys(self) -> Iterator[str]:
+        """Yield the keys that are in the variables of the profiles, to find them where they must not be."""
+        tables = self._tables.get("profiles")
+        own = tables.values() if isinstance(tables, dict) else ()
+        named = [table.get("key-variable") for table in own if isinstance(table, dict)]
+        for variable in (FLOW.key_variable, *named):
+            key = os.environ.get(variable, "").strip() if isinstance(variable, str) and variable else ""
+            if len(key) >= SECRET_CHARS_MIN:
+                yield key
 
     def _wrong(self, keys: tuple[str, ...], what: str, hint: str) -> UsageError:
         where = f"{self._path}, line {line_of(self._text, keys)}"

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 import anyio
 import click
 
+from bulk_upload.cli.api_key import api_key_of
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import JOB_CONTEXT, endpoint_options
 from bulk_upload.cli.output import put
 from bulk_upload.cli.sections import JobCommand
-from bulk_upload.cli.server_options import api_key_of, network_of
+from bulk_upload.cli.server_options import network_of
 from bulk_upload.core import checkup
 from bulk_upload.core.checkup import Verdict, doubtful, fine, problem
 from bulk_upload.core.display import printable
@@ -32,7 +33,7 @@ from bulk_upload.core.redaction import Redaction
 from bulk_upload.core.secret import usable_key
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.descriptors import raise_descriptor_limit
-from bulk_upload.edge.ledger.place import require_local_folder
+from bulk_upload.edge.ledger.place import kind_of_place, require_folder
 from bulk_upload.edge.transport import Transport, TransportSettings, Unanswered
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
@@ -106,15 +107,19 @@ def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction)
     yield fine("packages", _packages())
     path = current_configuration().path
     yield fine("settings", f"from {path}" if path else "no bulk-upload.toml was read")
+    try:
+        profile = profile_named(options["profile"])
+    except BulkUploadError as error:
+        yield _broken("server", error)
+        return
     key = None
     try:
-        source = redaction.learning(api_key_of(options))
+        source = redaction.learning(api_key_of(options, profile))
         key = usable_key(source if isinstance(source, str) else source())
         yield fine("key", "set, and well-formed")
     except BulkUploadError as error:
         yield _broken("key", error)
     try:
-        profile = profile_named(options["profile"])
         endpoint = endpoint_of(
             options["base_url"] or profile.base_url, allow_plain_http=options["allow_plain_http"]
         )
@@ -188,7 +193,9 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))
         except Unanswered as error:
-            checks = checkup.answered(error.http_status, str(error), can_list=settings.profile.can_list)
+            checks = checkup.answered(
+                error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
+            )
             if not has_key:
                 # Refused without a key is what is to be expected, and said already.
                 checks = [one for one in checks if one.name != "key accepted"]
@@ -200,7 +207,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
 def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
     try:
         path = _ledger_path(manifest, options)
-        require_local_folder(path)
+        require_folder(path)
     except BulkUploadError as error:
         yield _broken("ledger", error)
         return
@@ -209,7 +216,7 @@ def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
         remedy = "fix its permissions, or choose another path with --ledger FILE"
         yield problem("ledger", f"{path} cannot be written", remedy, ExitStatus.LEDGER_UNUSABLE)
         return
-    yield fine("ledger", f"{path} {'exists' if os.path.exists(path) else 'can be created'}, on a local disk")
+    yield checkup.ledger_place(path, is_there=os.path.exists(path), kind=kind_of_place(path))
     yield checkup.free_space(shutil.disk_usage(folder).free, folder)
 
 
@@ -217,7 +224,7 @@ def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
     if options["ledger"] is not None:
         return str(options["ledger"])
     if manifest is None:
-        return "manifest.ledger.db"
+        return os.path.join(options["ledger_dir"] or "", "manifest.ledger.db")
     uploader = Uploader(
         # Only asked where the ledger lies.
         api_key="unused",
@@ -225,4 +232,4 @@ def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
         profile=profile_named(options["profile"]),
         allow_plain_http=options["allow_plain_http"],
     )
-    return uploader.ledger_path(Job(manifest=manifest))
+    return uploader.ledger_path(Job(manifest=manifest, ledger_dir=options["ledger_dir"]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.completing import profile_names
+from bulk_upload.cli.profile_variables import ProfileVariableOption
 from bulk_upload.cli.schema_option import schema_option
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.cli.units import WORD
@@ -31,23 +32,26 @@ JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 _ENDPOINT_OPTIONS = (
     click.option(
         "--base-url",
+        cls=ProfileVariableOption,
+        variable="base_url_variable",
         type=WORD,
-        envvar="SEEKR_BASE_URL",
-        show_envvar=True,
         metavar="URL",
-        help=f"Server address (default: the profile's; {FLOW.base_url} for flow).",
+        help=f"Server address (default: the profile's variable, for {FLOW.name} ${FLOW.base_url_variable}; "
+        f"otherwise the profile's address, for {FLOW.name} {FLOW.base_url}).",
     ),
     click.option(
         "--team",
+        cls=ProfileVariableOption,
+        variable="team_variable",
         type=WORD,
-        envvar="SEEKR_TEAM_ID",
-        show_envvar=True,
         metavar="ID",
-        help="Upload for this team.",
+        help="Upload for this team (default: the profile's variable, for "
+        f"{FLOW.name} ${FLOW.team_variable}).",
     ),
     click.option(
         "--profile",
         type=WORD,
+        is_eager=True,
         metavar="NAME",
         shell_complete=profile_names,
         default=FLOW.name,
@@ -55,6 +59,12 @@ _ENDPOINT_OPTIONS = (
         help="API profile; bulk-upload.toml can define others.",
     ),
     click.option("--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest)."),
+    click.option(
+        "--ledger-dir",
+        type=WORD,
+        metavar="DIR",
+        help="Keep the ledger in DIR, such as on a local disk.",
+    ),
 )
 _OPTIONS = (
     *_ENDPOINT_OPTIONS,
@@ -119,6 +129,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
 
     names = (
         "ledger",
+        "ledger_dir",
         "root",
         "purpose",
         "follow_symlinks",

@@ -11,6 +11,7 @@ import click
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import put, tell, writing_stdout
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
@@ -131,7 +132,8 @@ def _fit(table: Table, console: Console) -> None:
 @click.option(
     "--all-receipts", is_flag=True, help="Include receipts superseded by a newer version of the file."
 )
-def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool) -> None:
+@private_option
+def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool, private: bool) -> None:
     """Export one row per entry, including failed entries and those in doubt.
 
     \b
@@ -150,7 +152,7 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
                 sys.stdout.buffer.flush()
             return
         try:
-            count = save_rows(rows, output, form)
+            count = save_rows(rows, output, form, private=private)
         except OSError as error:
             raise UsageError(
                 f"cannot write {printable(output)}: {error.strerror}", hint="choose another file with -o"

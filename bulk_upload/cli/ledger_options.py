@@ -10,23 +10,27 @@ from typing import Any
 
 import click
 
+from bulk_upload.cli.api_key import api_key_of
 from bulk_upload.cli.configuration import current_configuration
 from bulk_upload.cli.output import tell
-from bulk_upload.cli.server_options import api_key_of, network_of
+from bulk_upload.cli.server_options import network_of
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.job_ledger import JobLedger, facts_of
+from bulk_upload.job_ledger import JobLedger, facts_of, profile_of_job
 
 
 def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
     """Return the job of a ledger, with the key that its server is asked with."""
+    facts = facts_of(ledger)
+    profiles = current_configuration().profiles
     return JobLedger(
         ledger,
-        api_key=api_key_of(options),
-        network=network_of(options, facts_of(ledger).endpoint),
+        # The ledger says whose key its server is asked with.
+        api_key=api_key_of(options, profile_of_job(facts, profiles)),
+        network=network_of(options, facts.endpoint),
         allow_plain_http=options["allow_plain_http"],
         stall_s=options["stall"],
-        profiles=current_configuration().profiles,
+        profiles=profiles,
     )
 
 
@@ -35,7 +39,9 @@ def require_yes(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"cannot ask without a terminal: {question}", hint="pass --yes to confirm; nothing was done")
+        raise UsageError(
+            f"cannot ask without a terminal: {question}", hint="pass --yes to confirm; nothing was done"
+        )
     if not click.confirm(question, default=False, err=True):
         tell("Nothing was done.")
         raise click.exceptions.Exit(ExitStatus.UNFINISHED)

@@ -14,9 +14,12 @@ from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
 from bulk_upload.cli.completing import COMPLETE_VARIABLE
+from bulk_upload.cli.key_command import end_key_commands
 from bulk_upload.cli.output import failed, speak_with, tell
 from bulk_upload.cli.suggesting import SuggestingGroup
 from bulk_upload.core.display import printable
+from bulk_upload.core.profile import FLOW
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 
@@ -115,6 +118,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
     status = _flushed(status_of(sys.argv[1:]))
+    end_key_commands()
     # Not sys.exit: a thread that hangs in a read on a dead mount must not keep the process.
     os._exit(status)
 
@@ -155,8 +159,9 @@ def status_of(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # click and rich answer a broken pipe with SystemExit; there is nobody left to tell.
         return READER_LEFT
-    except Exception:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
-        return _show_bug()
+    except Exception as error:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
+        shortage = shortage_in(error)
+        return _show_bug() if shortage is None else show_error(shortage)
     return result if isinstance(result, int) else ExitStatus.DONE
 
 
@@ -207,7 +212,7 @@ def _show_misuse(error: click.ClickException) -> int:
 
 def _misuse_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
-        return "set SEEKR_API_KEY, or pass --api-key-file FILE; others can see the command line"
+        return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
         return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"

@@ -33,13 +33,23 @@ class MetricsFile:
         ledger: of the job.
         tally: the numbers, which go on changing.
         snapshot: how the run stands.
+        private: the file is for its owner alone.
 
     Raises UsageError where the file cannot be written.
     """
 
-    def __init__(self, path: str, ledger: str, tally: Tally, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self,
+        path: str,
+        ledger: str,
+        tally: Tally,
+        snapshot: Callable[[], Snapshot],
+        *,
+        private: bool = False,
+    ) -> None:
         self.failure: str | None = None
         self._path = path
+        self._private = private
         self._ledger = ledger
         self._tally = tally
         self._snapshot = snapshot
@@ -80,6 +90,7 @@ class MetricsFile:
                     exit_code=exit_code,
                     last_success_utc_s=self._last_success_utc_s,
                 ),
+                private=self._private,
             )
         except OSError as error:
             self.failure = error.strerror or str(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from bulk_upload.core.redaction import without_logins
+from bulk_upload.core.redaction import Redaction
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,17 +22,12 @@ if TYPE_CHECKING:
 COLUMNS_MAX = 100
 COLUMNS_MIN = 40
 
-
-HIDDEN_CHARS_MIN = 8
-"""A shorter key, such as one made up for a rehearsal, may be part of a word."""
-
-_hidden: set[str] = set()
+_hidden = Redaction()
 
 
 def hide(key: str) -> None:
     """Let no line for people show this key from now on: the exception of a bug may carry anything."""
-    if len(key) >= HIDDEN_CHARS_MIN:
-        _hidden.add(key)
+    _hidden.learn(key)
 
 
 class Voice(Protocol):
@@ -62,9 +57,7 @@ def failed(error: BulkUploadError) -> bool:
 
 def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
-    for key in _hidden:
-        text = text.replace(key, "[key]")
-    text = without_logins(text)
+    text = _hidden.clean(text)
     for voice in _voices:
         voice.say(text)
         return

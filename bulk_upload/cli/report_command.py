@@ -10,14 +10,15 @@ import click
 
 from bulk_upload.cli.ledger_name import LEDGER
 from bulk_upload.cli.output import tell, writing_stdout
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.edge.output import replaced
 from bulk_upload.errors import UsageError
 from bulk_upload.report.figures import figures_of
 from bulk_upload.report.html_page import OTHER_STATES, ROWS_MAX, JobHeading, causes_of, write_page
-from bulk_upload.report.replacing import replaced
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Maximum rows per table; the page says if rows are left out.",
 )
-def report(ledger_path: str, *, output: str | None, rows_max: int) -> None:
+@private_option
+def report(ledger_path: str, *, output: str | None, rows_max: int, private: bool) -> None:
     """Write an HTML report about LEDGER: the state of the job, its history, and every receipt, searchable.
 
     The report is one file that loads nothing from the network. You can write it during a run, too.
@@ -59,7 +61,7 @@ def report(ledger_path: str, *, output: str | None, rows_max: int) -> None:
             return
         path = output or ledger_path.removesuffix(".ledger.db").removesuffix(".db") + ".report.html"
         try:
-            with replaced(path) as stream:
+            with replaced(path, private=private) as stream:
                 _write(stream, reader, ledger_path, rows_max)
         except OSError as error:
             raise UsageError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from bulk_upload.cli.api_key import api_key_of
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.configuration import current_configuration, profile_named
 from bulk_upload.cli.job_options import (
@@ -17,12 +19,14 @@ from bulk_upload.cli.job_options import (
     shown_command,
 )
 from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, LEAST_RATE, START_RATE
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.schema_option import schemas_of
 from bulk_upload.cli.sections import JobCommand
-from bulk_upload.cli.server_options import KEY_VARIABLE, api_key_of, network_of
+from bulk_upload.cli.server_options import network_of
 from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
+from bulk_upload.core.profile import FLOW
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
@@ -41,7 +45,7 @@ class _Run(JobCommand):
 
 _EXIT_CODES = tuple(one for one in ExitStatus if one not in (ExitStatus.DIFFERENCES, ExitStatus.NO_RUN))
 _VARIABLES = [
-    (KEY_VARIABLE, "The API key."),
+    (str(FLOW.key_variable), f"The API key of the profile {FLOW.name} only."),
     (
         "BULK_UPLOAD_...",
         "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Overrides bulk-upload.toml; options override it.",
@@ -67,10 +71,7 @@ _VARIABLES = [
     help="Maximum uploads in flight.",
 )
 @click.option(
-    "--rate",
-    type=START_RATE,
-    metavar="N/s",
-    help="Maximum rate of upload starts, such as 5/s or 20/min.",
+    "--rate", type=START_RATE, metavar="N/s", help="Maximum rate of upload starts, such as 5/s or 20/min."
 )
 @click.option(
     "--bandwidth",
@@ -134,8 +135,8 @@ _VARIABLES = [
     "--results",
     type=WORD,
     metavar="FILE|-|none",
-    help="Also write a JSON line per entry as it is settled, to FILE or standard output (-); "
-    "none: write no results file at all.",
+    help="Also write a line per entry as it is settled, to FILE or standard output (-): JSON, or CSV if "
+    "FILE ends in .csv; none: write no results file at all.",
 )
 @click.option(
     "--hash",
@@ -151,6 +152,7 @@ _VARIABLES = [
     metavar="FILE",
     help="Write metrics for Prometheus (textfile collector) to FILE, every 30 s and at the end.",
 )
+@private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @click.option(
@@ -189,6 +191,7 @@ def run(manifest: str, **options: Any) -> int:
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],
+        private=options["private"],
         verbosity=options["verbose"],
         quiet=options["quiet"],
     )
@@ -212,8 +215,8 @@ def run(manifest: str, **options: Any) -> int:
     )
     profile = profile_named(options["profile"])
     request = RunRequest(
-        job=job_of(manifest, options),
-        api_key=log.redaction.learning(api_key_of(options)),
+        job=replace(job_of(manifest, options), private=options["private"]),
+        api_key=log.redaction.learning(api_key_of(options, profile)),
         base_url=options["base_url"],
         profile=profile,
         network=network_of(options, options["base_url"] or profile.base_url),

@@ -14,6 +14,7 @@ from bulk_upload.core.display import printable
 from bulk_upload.core.log_records import Failed, Message
 from bulk_upload.core.redaction import Redaction
 from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.output import open_to_append
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.report.event_log import EventLog, least_level
 
@@ -29,10 +30,11 @@ BESIDE = "beside"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRequest:
-    """What is asked of the log: its form, a file instead of stderr, and how much it tells."""
+    """What is asked of the log: its form, a file instead of stderr, that for its owner alone, how much it tells."""
 
     form: str = TEXT
     file: str | None = None
+    private: bool = False
     verbosity: int = 0
     quiet: bool = False
     redaction: Redaction = field(default_factory=Redaction, repr=False)
@@ -85,7 +87,7 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
         return
     path = _beside(ledger()) if request.file == BESIDE else request.file
     try:
-        stream = open(path, "a", encoding="ascii", buffering=1)  # noqa: SIM115 - closed below
+        stream = open_to_append(path, private=request.private)
     except OSError as error:
         raise UsageError(
             f"cannot write the log to {printable(path)}: {error.strerror}",
@@ -93,7 +95,8 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
         ) from None
 
     def put(line: str) -> None:
-        stream.write(line)
+        stream.write(line.encode("ascii"))
+        stream.flush()
 
     log = EventLog(
         put,

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import os
-import shlex
-import signal
+import select
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.key_command import end_key_commands
 from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.cli.output import tell, told_columns
 from bulk_upload.cli.run_log import LogRequest, run_log
 from bulk_upload.cli.run_records import run_ended, run_started
+from bulk_upload.cli.run_results import open_results, save_results
 from bulk_upload.core.display import printable
 from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.events import PlanMade, Snapshot
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.summary import Tally
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.edge.ledger import LedgerReader
-from bulk_upload.edge.signals import staged_signals
+from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import BulkUploadError, LedgerUnusable, UsageError
+from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.lines import LineProgress
-from bulk_upload.report.results import ResultStream
-from bulk_upload.report.rows import RowFormat, save_rows
 from bulk_upload.report.verbose import verbose_line
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping
 
     from bulk_upload.core.events import BodyNow, Event
@@ -47,12 +45,12 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
+    from bulk_upload.report.results import ResultStream
     from bulk_upload.uploader import Job
 
 _NOTHING_YET = Snapshot(
     in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
 )
-_SIGNAL_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +105,11 @@ async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
     with run_log(request.log, lambda: _ledger_path(request)) as log:
         log(run_started(request))
-        return await _run_logged(request, log)
+        try:
+            return await _run_logged(request, log)
+        finally:
+            # One that reads the key again is on a thread, which the end of the event loop waits for.
+            end_key_commands()
 
 
 async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
@@ -136,44 +138,32 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             metrics = _add_metrics(request, uploader, tally, running, displays)
             run = uploader.run(request.job)
             running.append(run)
-            with staged_signals(_stages(run, display)):
+            with staged_signals(_stages(run, display), leave=partial(_leave, display)):
                 result = await _with_ticks(
                     run, display.tick, lambda: log(progress_of(tally, _snapshot(running))), metrics
                 )
+    saved = save_results(request.results, results, result, private=request.job.private)
+    if not saved.is_complete and result.status is ExitStatus.DONE:
+        # Whoever goes on with the files of results must not take them for those of this run.
+        result = replace(result, status=ExitStatus.RESULTS_STALE)
     if metrics is not None:
         metrics.close(result.status)
         if metrics.failure is not None:
             tell(f"bulk-upload: cannot write metrics to {printable(str(request.metrics))}: {metrics.failure}")
-    results_path = _save_mapping(request, result)
     elapsed_s = time.monotonic() - started
-    log(run_ended(result, elapsed_s, results_path))
-    if results is not None and results.failure is not None:
-        tell(
-            f"bulk-upload: results are missing from --results {printable(str(request.results))}: {results.failure}"
-        )
-        tell("  hint: the ledger has all of them; `bulk-upload ledger export` writes them again")
+    log(run_ended(result, elapsed_s, saved.path))
     if request.says_goodbye(result.status):
-        _say_goodbye(request, tally, result, elapsed_s, results_path)
+        _say_goodbye(request, tally, result, elapsed_s, saved.path)
     return int(result.status)
 
 
 def _add_results(
     request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack
 ) -> ResultStream | None:
-    if request.results in (None, "none"):
-        return None
-    if request.results == "-":
-        results = ResultStream(sys.stdout.buffer, _utc_now)
-    else:
-        try:
-            results = ResultStream.append_to(str(request.results), _utc_now)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write results to {printable(str(request.results))}: {error.strerror}",
-                hint="choose another file with --results, or - for standard output",
-            ) from None
-    displays.enter_context(results)
-    listeners.append(results.on_event)
+    results = open_results(request.results, private=request.job.private)
+    if results is not None:
+        displays.enter_context(results)
+        listeners.append(results.on_event)
     return results
 
 
@@ -183,7 +173,9 @@ def _add_metrics(
     if request.metrics is None:
         return None
     ledger = os.path.abspath(uploader.ledger_path(request.job))
-    metrics = MetricsFile(request.metrics, ledger, tally, lambda: _snapshot(running))
+    metrics = MetricsFile(
+        request.metrics, ledger, tally, lambda: _snapshot(running), private=request.job.private
+    )
 
     def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """A run that ends before its work has an exit code as well."""
@@ -282,46 +274,30 @@ async def _with_ticks(
 
 
 def _write_now(data: bytes) -> None:
-    with suppress(OSError):
-        os.write(sys.stderr.fileno(), data)
+    """Write to the terminal, unless it takes nothing now: one that was stopped with Ctrl-S would keep us."""
+    with suppress(OSError, ValueError):
+        if select.select((), (sys.stderr.fileno(),), (), 0)[1]:
+            os.write(sys.stderr.fileno(), data)
 
 
 def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
-    def status_of(number: signal.Signals) -> ExitStatus:
-        return _SIGNAL_STATUS.get(number, ExitStatus.TERMINATED)
-
     def drain(number: signal.Signals) -> None:
         display.say(
             f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
         )
-        run.drain(status=status_of(number), reason=f"received {number.name}")
+        run.drain(status=status_after(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
         display.say(f"{number.name}: cancelling uploads in flight and recording them")
-        run.cancel(status=status_of(number), reason=f"received {number.name}")
+        run.cancel(status=status_after(number), reason=f"received {number.name}")
 
-    def leave(number: signal.Signals) -> None:
-        display.restore()
-        os._exit(status_of(number))
-
-    return drain, cancel, leave
+    return drain, cancel
 
 
-def _save_mapping(request: RunRequest, result: Result) -> str | None:
-    if request.results == "none":
-        return None
-    path = result.ledger.removesuffix(".ledger.db").removesuffix(".db") + ".results.csv"
-    try:
-        with LedgerReader(result.ledger) as reader:
-            save_rows(reader.rows(), path, RowFormat.CSV)
-    except (OSError, LedgerUnusable) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        tell(f"bulk-upload: cannot write {printable(path)}: {reason}")
-        tell(
-            f"  hint: `bulk-upload ledger export {printable(shlex.quote(result.ledger))} -o FILE` writes it later"
-        )
-        return None
-    return path
+def _leave(display: _Display, number: signal.Signals) -> ExitStatus:
+    display.restore()
+    end_key_commands()
+    return status_after(number)
 
 
 def _say_goodbye(
@@ -364,7 +340,3 @@ def _ledger_path(request: RunRequest) -> str:
 def _snapshot(running: list[JobRun]) -> Snapshot:
     snapshot = running[0].snapshot if running else None
     return snapshot or _NOTHING_YET
-
-
-def _utc_now() -> str:
-    return utc_text(time.time())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from bulk_upload.core.display import printable
+from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
 
 DEFAULT_PORT = 8099
@@ -92,12 +92,10 @@ def sandbox(
 
 async def _serve(config: SandboxConfig) -> None:
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with Sandbox(config) as running:
-        _announce(running)
-        await stopped.wait()
+    with staged_signals((lambda _: stopped.set(),), leave=status_after):
+        async with Sandbox(config) as running:
+            _announce(running)
+            await stopped.wait()
     click.echo(f"sandbox stopped: {running.request_count} requests, {len(running.files)} files", err=True)
 
 

@@ -14,6 +14,7 @@ import click
 from bulk_upload.cli.completing import file_names
 from bulk_upload.cli.headway_shown import headway_shown
 from bulk_upload.cli.output import tell
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.core.display import printable
 from bulk_upload.core.globs import Glob, PurposeMap
 from bulk_upload.core.manifest_jsonl import jsonl_line
@@ -58,9 +59,16 @@ _EXAMPLES_MAX = 5
     shell_complete=file_names,
     help="Write the manifest to FILE (default: stdout).",
 )
+@private_option
 @click.option("--quiet", is_flag=True, help="Print no progress, totals or next command.")
 def scan(
-    folder: str, mappings: tuple[str, ...], exclusions: tuple[str, ...], output: str, *, quiet: bool
+    folder: str,
+    mappings: tuple[str, ...],
+    exclusions: tuple[str, ...],
+    output: str,
+    *,
+    private: bool,
+    quiet: bool,
 ) -> None:
     """Write a manifest for the files in DIR and its subfolders.
 
@@ -90,7 +98,7 @@ def scan(
                 stdout.write(line)
             stdout.flush()
         else:
-            write_manifest(output, lines)
+            write_manifest(output, lines, private=private)
     if not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)

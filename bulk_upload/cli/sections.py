@@ -45,9 +45,11 @@ JOB_SECTIONS = {
     "Lost answers": ("in_doubt", "settle"),
     "Output": (
         "ledger",
+        "ledger_dir",
         "hash_",
         "results",
         "metrics_file",
+        "private",
         "no_progress",
         "quiet",
         "verbose",

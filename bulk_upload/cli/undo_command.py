@@ -16,7 +16,7 @@ from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.cli.server_options import server_options
 from bulk_upload.core.display import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
-from bulk_upload.edge.signals import staged_signals
+from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.undoing import Scope
 from bulk_upload.exit_status import ExitStatus
 
@@ -79,7 +79,7 @@ async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, ye
         what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
         require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
         stopped_by: list[signal.Signals] = []
-        with staged_signals((_stop(undoing, stopped_by),)):
+        with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
             await undoing.finish()
             if only == _DUPLICATES:
                 await undoing.duplicates(copies)
@@ -90,7 +90,7 @@ async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, ye
 
 def _stop(undoing: Undoing, stopped_by: list[signal.Signals]) -> Callable[[signal.Signals], None]:
     def stop(number: signal.Signals) -> None:
-        tell(f"{number.name}: finishing the deletions in progress")
+        tell(f"{number.name}: finishing the deletions in progress; a second signal exits")
         stopped_by.append(number)
         undoing.stop()
 
@@ -141,8 +141,7 @@ class _Told:
             tell(f"No answer about {_files(counts[None])}: run the same command again.")
         if stopped_by:
             tell("Stopped: run the same command again to continue.")
-            interrupted = stopped_by[0].name == "SIGINT"
-            return ExitStatus.INTERRUPTED if interrupted else ExitStatus.TERMINATED
+            return status_after(stopped_by[0])
         if counts[None]:
             return ExitStatus.UNFINISHED
         return ExitStatus.SOME_FAILED if counts[Deleted.KEPT] else ExitStatus.DONE

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import click
 
+from bulk_upload.cli.private_option import private_option
 from bulk_upload.cli.schema_option import schema_option, schemas_of
 from bulk_upload.cli.units import WORD
 from bulk_upload.cli.validating import ValidateRequest, validate_and_report
@@ -49,6 +50,7 @@ from bulk_upload.core.profile import PROFILES
     metavar="DIR",
     help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
 )
+@private_option
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
@@ -88,6 +90,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         purposes=schemas_of(options["schema"]),
         thorough=options["thorough"],
         quarantine=options["quarantine"],
+        private=options["private"],
         job_count=options["jobs"],
         as_json=options["output_format"] == "json",
         quiet=options["quiet"],

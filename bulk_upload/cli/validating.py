@@ -19,7 +19,7 @@ from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.paths import PathComplaint
 from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
-from bulk_upload.edge.manifest_file import ManifestFile, names_files
+from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
 from bulk_upload.engine.inspection import Inspected, Inspection
@@ -53,6 +53,7 @@ class ValidateRequest:
     purposes: Mapping[str, Purpose]
     thorough: bool
     quarantine: str | None
+    private: bool
     job_count: int | None
     as_json: bool
     quiet: bool
@@ -152,7 +153,7 @@ def _are_data_files(request: ValidateRequest) -> bool:
             "several files are data files, not manifests, and need --purpose",
             hint="give one manifest, or the purpose of the data files with --purpose",
         )
-    if request.purpose is None or request.paths[0] == "-":
+    if request.purpose is None or comes_by_stream(request.paths[0]):
         return False
     if len(request.paths) > 1:
         return True
@@ -173,7 +174,9 @@ class _Command:
         self._done_count = 0
         self._amount: _Amount | None = None
         self._quarantine = (
-            None if request.quarantine is None else Quarantine(request.quarantine, version=__version__)
+            None
+            if request.quarantine is None
+            else Quarantine(request.quarantine, version=__version__, private=request.private)
         )
         self.totals = Totals()
         self.validator = FileValidator(

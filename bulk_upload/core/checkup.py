@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bulk_upload.core.display import human_bytes, human_seconds
+from bulk_upload.core.file_systems import Journal, journal_for
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 DESCRIPTORS_MIN = 256
@@ -88,8 +89,23 @@ def free_space(free_bytes: int, folder: str) -> Check:
     return fine("disk", words)
 
 
-def answered(http_status: int | None, words: str, *, can_list: bool) -> list[Check]:
+def ledger_place(path: str, *, is_there: bool, kind: str | None) -> Check:
+    """Judge where a ledger is, or is to be, by the kind of its file system."""
+    words = f"{path} {'is there' if is_there else 'can be made'}"
+    if journal_for(kind) is Journal.WAL:
+        return fine("ledger", f"{words}, on a local disk")
+    remedy = "--ledger-dir DIR puts it on a local disk, which is faster and keeps no reader waiting"
+    return doubtful(
+        "ledger", f"{words}, with a rollback journal: its file system ({kind}) may be shared", remedy
+    )
+
+
+def answered(
+    http_status: int | None, words: str, *, can_list: bool, remedy: str | None = None
+) -> list[Check]:
     """Judge a list that was asked for and not given: what it says of the server, and of the key."""
+    if remedy is not None:
+        return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
     again = "try again; if it stays, ask the people who run the server"
     if http_status is None:
         remedy = "check --base-url, the proxy and the network"

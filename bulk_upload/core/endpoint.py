@@ -29,7 +29,7 @@ def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
         # Before anything else, and without showing it: every other complaint repeats the address.
         raise UsageError(
             "the base URL carries a user name or password",
-            hint="remove it; the API key comes from SEEKR_API_KEY or --api-key-file",
+            hint="remove it; the API key comes from a variable (of flow SEEKR_API_KEY) or --api-key-file",
         )
     shown = printable(_AFTER_PATH.sub("?…", text))
     try:

@@ -143,13 +143,15 @@ class Unavailable:
 
     `answered` tells a server that said no (5xx, 408) from one that could not be reached. `cut_off` says that the
     connection broke with part of the body on its way: a server that refuses a body and closes at once looks like
-    that, its answer lost with the connection.
+    that, its answer lost with the connection. `remedy` is what a person must change where no further attempt can do
+    better, such as an untrusted certificate.
     """
 
     reason: str
     http_status: int | None = None
     request_id: str | None = None
     cut_off: bool = False
+    remedy: str | None = None
 
     @property
     def answered(self) -> bool:

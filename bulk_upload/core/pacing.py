@@ -52,6 +52,10 @@ UNKNOWN_SERVER_S = 30.0
 """How long a server that never answered may stay away: its address is more likely wrong than the server down."""
 
 
+SHORT_S = 30.0
+"""How long a run waits while this machine cannot make a request and nothing else moves: it may not get better by itself."""
+
+
 class Patience:
     """How long a run lets itself be throttled, or waits for a server that is away, without getting anywhere.
 
@@ -62,10 +66,28 @@ class Patience:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._since: float | None = None
+        self._short_since: float | None = None
+        self._short_wire_bytes = 0
 
     def on_success(self) -> None:
         """Start anew: the run gets somewhere."""
         self._since = None
+        self._short_since = None
+
+    def on_answer(self) -> None:
+        """Hear that a request could be made, whatever came of it: this machine has what that takes."""
+        self._short_since = None
+
+    def on_short(self, now: float, *, reason: str, wire_bytes: int) -> str | None:
+        """Hear that this machine could not make a request; return why the run should stop, None while it should not.
+
+        `wire_bytes` is what has left so far: while that grows, other requests are under way and will make room.
+        """
+        if self._short_since is None or wire_bytes != self._short_wire_bytes:
+            self._short_since, self._short_wire_bytes = now, wire_bytes
+        if now - self._short_since < min(SHORT_S, self._limit_s):
+            return None
+        return f"no request could be made for {human_seconds(now - self._short_since)}: {reason}"
 
     def on_throttled(self, now: float, *, retry_after_s: float | None) -> str | None:
         """Return why the run should stop instead of waiting on, None while it should not."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.purposes import PURPOSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +19,9 @@ class Profile:
     listed `filename` is the name that was sent: without it a list cannot decide what is in doubt. `id_field` says
     where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
     describes the file. Lists hold such objects in `data`.
+
+    `key_variable`, `base_url_variable` and `team_variable` name the environment variables that hold this profile's key,
+    address and team; they are names only, which the command line looks up, and no other profile's are.
     """
 
     name: str
@@ -32,6 +39,9 @@ class Profile:
     list_page: int
     size_limit_bytes: int | None = None
     id_field: str = "id"
+    key_variable: str | None = None
+    base_url_variable: str | None = None
+    team_variable: str | None = None
 
 
 FLOW = Profile(
@@ -52,6 +62,38 @@ FLOW = Profile(
     # "up to 4 GB each": docs.seekr.com/flow/sdk/data-engine/file-ingestion. Whether that is 10^9 or 2^30 is not
     # said, so it only warns.
     size_limit_bytes=4 * 10**9,
+    # Those of the vendor's SDK.
+    key_variable="SEEKR_API_KEY",
+    base_url_variable="SEEKR_BASE_URL",
+    team_variable="SEEKR_TEAM_ID",
 )
 
 PROFILES = {FLOW.name: FLOW}
+
+
+def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str] | None:
+    """Return which key of a profile of one's own names a variable it may not have, and why; None where all is well.
+
+    A built-in profile's variables are its own. A variable with a key is nothing else: addresses and teams are shown.
+    """
+    named = {
+        "key-variable": profile.key_variable,
+        "base-url-variable": profile.base_url_variable,
+        "team-variable": profile.team_variable,
+    }
+    for key, variable in named.items():
+        if variable is None:
+            continue
+        for one in PROFILES.values():
+            if variable in (one.key_variable, one.base_url_variable, one.team_variable):
+                return key, f"{variable} belongs to the profile {one.name}"
+        for one in (profile, *others):
+            if key != "key-variable" and variable == one.key_variable:
+                return key, f"{variable} holds the key of the profile {one.name}"
+    return None
+
+
+def variable_for_key(name: str) -> str:
+    """Return a name that the variable with a profile's key may have, to propose it."""
+    variable = f"{name.upper().replace('-', '_')}_API_KEY"
+    return f"_{variable}" if variable[0].isdigit() else variable

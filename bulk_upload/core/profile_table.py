@@ -16,6 +16,8 @@ _FIELD_NAME = re.compile(r"[^\x00-\x1f\x7f\"]{1,64}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~%:+-]+)+", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z-]{0,15} )?", re.ASCII)
 _ID_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,7}", re.ASCII)
+# Capitals only: a key that is put here by mistake is refused, and not looked up.
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 PAGE_MAX = 1000
 
@@ -80,6 +82,9 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "keeps-names": _whether,
     "list-page": _count(PAGE_MAX),
     "size-limit-bytes": _count(2**63 - 1),
+    "key-variable": _like(_VARIABLE, "ARCHIVE_API_KEY"),
+    "base-url-variable": _like(_VARIABLE, "ARCHIVE_BASE_URL"),
+    "team-variable": _like(_VARIABLE, "ARCHIVE_TEAM_ID"),
 }
 """Each key of a profile, and what takes its value."""
 
@@ -93,6 +98,9 @@ _DEFAULTS: dict[str, object] = {
     "keeps-names": False,
     "list-page": 100,
     "size-limit-bytes": None,
+    "key-variable": None,
+    "base-url-variable": None,
+    "team-variable": None,
 }
 PROFILE_KEYS = tuple(_TAKEN)
 

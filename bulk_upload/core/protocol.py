@@ -23,6 +23,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.retry_after import retry_after_s
+from bulk_upload.core.tls_trouble import USE_HTTPS, answers_in_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,8 @@ def decipher(
     if 300 <= status < 400:
         return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
     reason = reason_of(status, body)
+    if status == 400 and answers_in_tls(reason):
+        return Unavailable(reason=reason, http_status=status, request_id=request_id, remedy=USE_HTTPS)
     if status in (401, 403):
         return Refused(http_status=status, reason=reason, request_id=request_id)
     wait_s = retry_after_s(headers, now_utc_s=now_utc_s)

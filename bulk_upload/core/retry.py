@@ -106,7 +106,7 @@ class RetryPolicy:
         match outcome:
             case Accepted() | Rejected() | SourceFailed():
                 return Settle()
-            case Refused() | Misdirected():
+            case Refused() | Misdirected() | Unavailable(remedy=str()):
                 return StopRun()
             case Throttled():
                 # The gate that all uploads share does the waiting; the entry adds nothing of its own.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from bulk_upload.core.file_magic import BOM
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, unknown_to_us
 from bulk_upload.core.wording import did_you_mean, quoted
 from bulk_upload.errors import UsageError
@@ -48,6 +49,8 @@ def read_schemas(text: bytes, *, name: str) -> dict[str, Purpose]:
 
     Raises UsageError when the file is not as it should be.
     """
+    # Editors on Windows put the mark there.
+    text = text.removeprefix(BOM)
     try:
         read = (
             msgspec.json.decode(text, type=_File)

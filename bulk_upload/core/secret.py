@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode, urlsafe_b64encode
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from bulk_upload.errors import UsageError
 
@@ -15,14 +18,27 @@ CHARS_BY_CHANCE_MAX = 15
 
 _CUT_CHARS_MIN = 4
 
+_BASE64_CHARS_MIN = 8
+"""Fewer characters of base64 may be part of a word by chance."""
+
+_ESCAPE_MARKS = ("%", "\\", "&#")
+"""What an escaped character begins with: in a URL, in JSON, in HTML."""
+
 
 class Secret:
-    """Holds a secret; `repr` and `str` never show it."""
+    """Holds a secret; `repr` and `str` never show it.
 
-    __slots__ = ("_value",)
+    To find it means to find it in any form in which a server may throw it back: as it is, in base64 (alone, or with
+    anything before and after it, such as `user:KEY`), and with any of its characters escaped as in a URL, in JSON or
+    in HTML.
+    """
+
+    __slots__ = ("_forms", "_pattern", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._forms = (value, *_encoded(value)) if value else ()
+        self._pattern: re.Pattern[str] | None = None
 
     def reveal(self) -> str:
         """Return the secret itself: for the one header it is meant for."""
@@ -30,41 +46,104 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """Return `text` with every occurrence of the secret replaced, also where a `…` cuts one off."""
-        if not self._value:
-            return text
-        text = text.replace(self._value, "[key]")
+        text = self._replaced(text)
         if "…" in text:
-            for length in range(len(self._value) - 1, _CUT_CHARS_MIN - 1, -1):
-                text = text.replace(f"{self._value[:length]}…", "[key]…")
+            for form in self._forms:
+                least = _CUT_CHARS_MIN if form is self._value else _BASE64_CHARS_MIN
+                for length in range(len(form) - 1, least - 1, -1):
+                    text = text.replace(f"{form[:length]}…", "[key]…")
         return text
 
     def redact_bytes(self, data: bytes) -> bytes:
         """Return `data`, which nobody has read yet, without a secret that cannot be in it by chance."""
         if len(self._value) <= CHARS_BY_CHANCE_MAX:
             return data
-        return data.replace(self._value.encode("ascii", "replace"), b"[key]")
+        # As Latin-1 every byte is a character and comes back as the same byte.
+        return self._replaced(data.decode("latin-1")).encode("latin-1")
 
     def betrayed_by(self, text: str) -> bool:
         """Whether `text` shows the secret and cannot do so by chance."""
-        return len(self._value) > CHARS_BY_CHANCE_MAX and self._value in text
+        if len(self._value) <= CHARS_BY_CHANCE_MAX:
+            return False
+        return any(form in text for form in self._forms) or self._is_escaped_in(text)
+
+    def _replaced(self, text: str) -> str:
+        for form in self._forms:
+            text = text.replace(form, "[key]")
+        return self._escaped().sub("[key]", text) if self._is_escaped_in(text) else text
+
+    def _is_escaped_in(self, text: str) -> bool:
+        return (
+            len(self._value) >= _CUT_CHARS_MIN
+            and any(mark in text for mark in _ESCAPE_MARKS)
+            and self._escaped().search(text) is not None
+        )
+
+    def _escaped(self) -> re.Pattern[str]:
+        """Return what finds the secret with any of its characters escaped; made when it is first needed."""
+        if self._pattern is None:
+            self._pattern = re.compile("".join(map(_any_escape, self._value)))
+        return self._pattern
 
     def __repr__(self) -> str:
         return "Secret(…)"
 
 
-def key_and_source(api_key: str | Callable[[], str]) -> tuple[Secret, Callable[[], Secret] | None]:
-    """Return a key, and how to read it again where it came from a callable. Raises UsageError."""
-    if isinstance(api_key, str):
+def _encoded(value: str) -> list[str]:
+    """Return the base64 of a secret as it stands in the base64 of any text that holds it."""
+    data = value.encode("utf-8", "surrogatepass")
+    forms = []
+    for encode in (b64encode, urlsafe_b64encode):
+        # Three bytes become four characters: where the secret begins decides which ones it alone makes.
+        for before_bytes in range(3):
+            text = encode(bytes(before_bytes) + data).decode("ascii")
+            first, end = -(-before_bytes * 8 // 6), (before_bytes + len(data)) * 8 // 6
+            forms.append(text[first:end])
+    percent = quote(value, safe="", errors="surrogatepass")
+    return [
+        *dict.fromkeys(form for form in forms if len(form) >= _BASE64_CHARS_MIN),
+        *([percent] if percent != value else []),
+    ]
+
+
+def _any_escape(character: str) -> str:
+    code = ord(character)
+    digits = "".join(
+        f"[{digit.upper()}{digit.lower()}]" if digit.isalpha() else digit for digit in f"{code:02x}"
+    )
+    ways = [re.escape(character), f"%(?:25)*{digits}", f"&#(?:0*{code}|[xX]0*{digits});"]
+    ways.append(rf"\\+(?:u00{digits}|x{digits}|{re.escape(character)})")
+    return f"(?:{'|'.join(ways)})"
+
+
+def key_and_source(api_key: object) -> tuple[Secret, Callable[[], Secret] | None]:
+    """Return a key, and how to read it again where it came from a callable.
+
+    Raises UsageError for what is neither a text nor a callable, and for what cannot be a key.
+    """
+    if not callable(api_key):
         return usable_key(api_key), None
     source = api_key
     return usable_key(source()), lambda: usable_key(source())
 
 
-def usable_key(api_key: str) -> Secret:
+_NO_KEY_HINT = (
+    "pass api_key as a text, or as a function that returns it; is the variable set that it should come from?"
+)
+
+
+def usable_key(api_key: object) -> Secret:
     """Return a key as a secret. Raises UsageError for what cannot be one; the words never repeat it."""
+    if api_key is None:
+        raise UsageError("there is no API key: api_key is None", hint=_NO_KEY_HINT)
+    if not isinstance(api_key, str):
+        raise UsageError(
+            f"the API key is of the type {type(api_key).__name__}, and must be a text",
+            hint="pass a str; bytes become one with .decode().strip()",
+        )
     key = api_key.strip()
     if not key:
-        raise UsageError("the API key is empty", hint="set SEEKR_API_KEY, or pass --api-key-file FILE")
+        raise UsageError("there is no API key: api_key is empty", hint=_NO_KEY_HINT)
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
             "the API key contains characters no key has",

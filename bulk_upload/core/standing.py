@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected
+from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
+from bulk_upload.core.profile import FLOW
 from bulk_upload.exit_status import ExitStatus
 
 IN_A_ROW_MAX = 3
@@ -42,9 +43,13 @@ class Standing:
     Args:
         entry_count: how many entries the run has to send. So few that three in a row cannot be reached are
             judged by all of them.
+        key_variable: names the variable that a person may have the key in, for hints; None where there is none.
     """
 
-    def __init__(self, *, entry_count: int = IN_A_ROW_MAX) -> None:
+    def __init__(
+        self, *, entry_count: int = IN_A_ROW_MAX, key_variable: str | None = FLOW.key_variable
+    ) -> None:
+        self._key_variable = key_variable
         self._unreachable_max = max(1, min(IN_A_ROW_MAX, entry_count))
         self._accepted_any = False
         self._forbidden: list[int] = []
@@ -69,21 +74,22 @@ class Standing:
         self._unreachable_count += 1
         if self._unreachable_count < self._unreachable_max:
             return None
-        return Stop(
-            status=ExitStatus.UNFINISHED,
-            reason=f"the server cannot be reached: {reason}",
-            hint="check --base-url and the network, then run the same command again",
-        )
+        return _unreachable(reason, "check --base-url and the network, then run the same command again")
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
         """Return what an outcome means now that it is known what came before it."""
         match outcome:
+            case Unavailable(remedy=str()) if self.answered_any:
+                # One of several servers behind the address: the next attempt may meet another.
+                return Judgement(replace(outcome, remedy=None))
+            case Unavailable(remedy=str() as remedy):
+                return Judgement(outcome, _unreachable(outcome.reason, remedy))
             case Misdirected():
                 return Judgement(outcome, _redirected(outcome))
             case Refused(http_status=403) if self._accepted_any:
                 return self._forbidden_again(outcome, entry)
             case Refused():
-                return Judgement(outcome, _refused(outcome))
+                return Judgement(outcome, self._key_refused(outcome))
             case Rejected(http_status=status) if status in _ADDRESS_STATUSES and not self._accepted_any:
                 return self._astray_again(outcome, entry)
         return Judgement(outcome)
@@ -92,7 +98,7 @@ class Standing:
         if entry not in self._forbidden:
             self._forbidden.append(entry)
         if len(self._forbidden) >= IN_A_ROW_MAX:
-            return Judgement(outcome, _refused(outcome), self._others(self._forbidden, entry))
+            return Judgement(outcome, self._key_refused(outcome), self._others(self._forbidden, entry))
         return Judgement(
             Rejected(
                 http_status=outcome.http_status,
@@ -117,17 +123,21 @@ class Standing:
         )
         return Judgement(refused, stop, self._others(self._astray, entry))
 
+    def _key_refused(self, outcome: Refused) -> Stop:
+        sources = f"{self._key_variable or '--api-key-command'} or --api-key-file"
+        return Stop(
+            status=ExitStatus.CREDENTIALS_REFUSED,
+            reason=f"the server refused the API key: {outcome.reason}",
+            hint=f"check {sources} (and --team); nothing was lost, run again with a valid key",
+        )
+
     @staticmethod
     def _others(streak: list[int], entry: int) -> tuple[int, ...]:
         return tuple(one for one in streak if one != entry)
 
 
-def _refused(outcome: Refused) -> Stop:
-    return Stop(
-        status=ExitStatus.CREDENTIALS_REFUSED,
-        reason=f"the server refused the API key: {outcome.reason}",
-        hint="check SEEKR_API_KEY or --api-key-file (and --team); nothing was lost, run again with a valid key",
-    )
+def _unreachable(reason: str, hint: str) -> Stop:
+    return Stop(status=ExitStatus.UNFINISHED, reason=f"the server cannot be reached: {reason}", hint=hint)
 
 
 def _redirected(outcome: Misdirected) -> Stop:

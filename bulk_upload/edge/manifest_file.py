@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -18,8 +16,10 @@ from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.shortage import shortage_in
 from bulk_upload.core.wording import quoted
-from bulk_upload.errors import ManifestInvalid, UsageError
+from bulk_upload.edge.output import descriptor_of, is_stream, replaced
+from bulk_upload.errors import ManifestInvalid, ResourceShortage, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STANDARD_INPUT = "-"
+_STANDARD_INPUT_NO = 0
 
 _ANY_PURPOSE = next(iter(PURPOSES))
 _LINES_LOOKED_AT = 10
@@ -54,11 +55,12 @@ class ManifestFile:
     """
 
     def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
-        """Open a file, or standard input where `name` is `-`.
+        """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
         What cannot be read twice is first copied to its end into a temporary file that has no name. `stdin`
         stands in for the standard input of the process.
         """
+        name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
         try:
             self._file, self.is_stream = _rereadable(name, stdin)
@@ -119,34 +121,36 @@ class _FromStart(io.RawIOBase):
         return len(piece)
 
 
-def write_manifest(name: str, lines: Iterable[bytes]) -> None:
+def write_manifest(name: str, lines: Iterable[bytes], *, private: bool = False) -> None:
     """Write a manifest whole or not at all: what had the name before keeps it until the new one is on disk.
 
-    When `lines` raises, nothing is left behind.
+    When `lines` raises, nothing is left behind. A stream (`/dev/stdout`) is written to as it is. A private manifest
+    is for its owner alone.
 
     Raises:
         UsageError: the name belongs to something that is not a manifest, or cannot be written.
     """
-    target = os.path.realpath(name)
-    partial = os.path.join(os.path.dirname(target), f".bulk-upload-{secrets.token_hex(8)}.tmp")
     try:
-        _refuse_to_replace(target, name)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise _unwritable(name, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        if descriptor_of(name) is None:
+            _refuse_to_replace(os.path.realpath(name), name)
+        with replaced(name, private=private) as file:
             for line in lines:
                 file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, target)
-        _sync_folder(os.path.dirname(target))
     except OSError as error:
         raise _unwritable(name, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
+
+
+def is_standard_input(name: str) -> bool:
+    """Whether a manifest is standard input, under any of its names."""
+    return name == STANDARD_INPUT or descriptor_of(name) == _STANDARD_INPUT_NO
+
+
+def comes_by_stream(name: str) -> bool:
+    """Whether a manifest is read from a stream, under any of its names: it has no folder, and can be read once.
+
+    `-`, `/dev/stdin`, `/dev/fd/63` (which a shell makes of `<(command)`), a named pipe, also behind links.
+    """
+    return name == STANDARD_INPUT or is_stream(name)
 
 
 def names_files(name: str) -> bool:
@@ -166,8 +170,9 @@ def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:
     """Return a file that can be read again and again, and whether it is a copy of a stream."""
     if name == STANDARD_INPUT:
         return _spooled(stdin or sys.stdin.buffer), True
-    opened = _opened(name)
-    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+    descriptor = descriptor_of(name)
+    opened = _opened(name) if descriptor is None else os.fdopen(os.dup(descriptor), "rb", buffering=0)
+    if not is_stream(name) and stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         return opened, False
     with opened:
         return _spooled(opened), True
@@ -222,15 +227,9 @@ def _is_entry(line: bytes) -> bool:
     return any(isinstance(result, Entry) for result in read_manifest([line], rules))
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(name: str, error: OSError) -> UsageError:
+def _unreadable(name: str, error: OSError) -> UsageError | ResourceShortage:
+    if (shortage := shortage_in(error)) is not None:
+        return shortage
     reason = error.strerror or type(error).__name__
     message = f"cannot read the manifest {quoted(name)}: {reason}"
     return UsageError(message, hint=_HINTS.get(error.errno or 0))

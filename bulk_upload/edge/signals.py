@@ -1,11 +1,17 @@
-"""SIGINT, SIGTERM and SIGHUP in three stages: drain, stop at once, leave now."""
+"""SIGINT, SIGTERM and SIGHUP in stages, the last of which needs neither the event loop nor the main thread."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from contextlib import contextmanager
+import socket
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from bulk_upload.core.shortage import naming_shortage
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,25 +19,117 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def status_after(number: signal.Signals) -> ExitStatus:
+    """Return the exit code of a command that a signal ended."""
+    return ExitStatus.INTERRUPTED if number == signal.SIGINT else ExitStatus.TERMINATED
+
+
 @contextmanager
-def staged_signals(stages: tuple[Callable[[signal.Signals], None], ...]) -> Iterator[None]:
-    """Call the first stage at the first signal, the second at the second, and the last one from then on.
+def staged_signals(
+    stages: tuple[Callable[[signal.Signals], None], ...], *, leave: Callable[[signal.Signals], int]
+) -> Iterator[None]:
+    """Call the first stage at the first signal, the second at the second; end the process at the one after them.
 
-    Needs a running event loop in the main thread; the former handlers are restored at the end.
+    The stages run on the event loop. `leave` returns the exit code; it is called on a thread of its own while the
+    loop or the main thread may hang, so it must not wait for either, nor for any stream. A signal that is ignored
+    at the beginning, as under `nohup`, stays ignored.
+
+    Handlers and wakeup descriptor are restored at the end. Raises RuntimeError without a running event loop in the
+    main thread, ResourceShortage where no thread can be started.
     """
-    loop = asyncio.get_running_loop()
-    received = 0
-
-    def on_signal(number: signal.Signals) -> None:
-        nonlocal received
-        stage = stages[min(received, len(stages) - 1)]
-        received += 1
-        stage(number)
-
-    for one in _SIGNALS:
-        loop.add_signal_handler(one, on_signal, one)
-    try:
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("signals arrive in the main thread only")
+    heard = tuple(one for one in _SIGNALS if _may_be_taken(one))
+    with ExitStack() as undo:
+        with naming_shortage():
+            listener = _Listener(asyncio.get_running_loop(), heard, stages, leave)
+        undo.callback(listener.close)
+        listener.take_wakeups()
+        for one in heard:
+            undo.callback(signal.signal, one, signal.signal(one, _on_signal))
+            # Restart what the signal interrupts in C code, as asyncio's own handlers do.
+            signal.siginterrupt(one, False)
         yield
-    finally:
-        for one in _SIGNALS:
-            loop.remove_signal_handler(one)
+
+
+def _may_be_taken(number: signal.Signals) -> bool:
+    # None: set by code that is not Python's, which could not be restored.
+    return signal.getsignal(number) not in (signal.SIG_IGN, None)
+
+
+def _on_signal(number: int, frame: object) -> None:
+    """Do nothing: the wakeup descriptor has the signal's number already, and the main thread may hang."""
+
+
+class _Listener:
+    """The thread that reads signal numbers as they come, and counts them.
+
+    The interpreter writes each number from the C handler, in whatever thread the signal arrives. Each is passed on
+    to the descriptor that was there before: uvloop and asyncio learn of other signals by it.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        heard: tuple[signal.Signals, ...],
+        stages: tuple[Callable[[signal.Signals], None], ...],
+        leave: Callable[[signal.Signals], int],
+    ) -> None:
+        self._loop = loop
+        self._heard = heard
+        self._stages = stages
+        self._leave = leave
+        self._former_fd = -1
+        self._over = False
+        self._numbers, self._wakeup = socket.socketpair()
+        self._numbers.setblocking(True)
+        self._wakeup.setblocking(False)
+        self._thread = threading.Thread(target=self._listen, name="bulk-upload-signals", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._numbers.close()
+            self._wakeup.close()
+            raise
+
+    def take_wakeups(self) -> None:
+        """Have the interpreter write signal numbers here."""
+        self._former_fd = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Give the wakeups back, and wait for the thread, which waits for nothing else."""
+        self._over = True
+        current_fd = signal.set_wakeup_fd(self._former_fd)
+        if current_fd != self._wakeup.fileno():
+            # Somebody else's by now: it is theirs to restore.
+            signal.set_wakeup_fd(current_fd)
+        self._wakeup.close()
+        self._thread.join()
+        self._numbers.close()
+
+    def _listen(self) -> None:
+        received = 0
+        while data := self._numbers.recv(64):
+            if self._former_fd >= 0:
+                with suppress(OSError):
+                    os.write(self._former_fd, data)
+            for byte in data:
+                if byte in self._heard and not self._over:
+                    self._on_number(received, signal.Signals(byte))
+                    received += 1
+
+    def _on_number(self, received: int, number: signal.Signals) -> None:
+        if received < len(self._stages):
+            # The loop is gone where the process is about to end anyway.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._call, self._stages[received], number)
+            return
+        status = int(ExitStatus.UNEXPECTED)
+        try:
+            status = self._leave(number)
+        finally:
+            os._exit(status)
+
+    def _call(self, stage: Callable[[signal.Signals], None], number: signal.Signals) -> None:
+        if not self._over:
+            stage(number)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 
 from bulk_upload.core.events import AttemptStarted
-from bulk_upload.core.model import Accepted, NotSent, SourceFailed, Unavailable
+from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.multipart import form_fields
 from bulk_upload.core.records import AttemptOver, Intent
-from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
-from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.edge.transport import SendReport, Shipment
-from bulk_upload.engine.passage import AttemptResult, Resized
+from bulk_upload.core.sender import PreparedFile, PrepareRequest, UploadRequest
+from bulk_upload.core.source import SourceError, SourceGrew
+from bulk_upload.engine.upload import FileChanged, Made, NotBegun, RecordedAttempt
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
     from bulk_upload.core.limit import Ticket
-    from bulk_upload.core.model import Fingerprint, Outcome
-    from bulk_upload.core.records import Concluded
-    from bulk_upload.core.source import Source
-    from bulk_upload.engine.parts import Parts
-    from bulk_upload.engine.passage import Passage
-
+    from bulk_upload.core.ports import Ledger
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.sender import Sender, UploadReport
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.drain import Drain
+    from bulk_upload.engine.oversight import Oversight
+    from bulk_upload.engine.permits import Permits
+    from bulk_upload.engine.upload import Upload
 
 GOES_FIRST_ATTEMPTS = 3
-"""An entry that was turned away this often lets others go first: an outage must not be asked about with it alone."""
+"""An entry that was turned away this often lets others go first: an outage must not be probed with it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,278 +41,219 @@ class _Request:
     """A request that began: times are the clock's then."""
 
     attempt_id: int
+    number: int
     began_at: float
     began_utc_s: float
 
 
-class Attempter:
-    """Makes attempts. Holds nothing between them."""
+class Attempts:
+    """Makes attempts: the only way to a request. Holds nothing between them."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        profile: Profile,
+        slots: Permits,
+        sender: Sender,
+        ledger: Ledger[LedgerStore],
+        oversight: Oversight,
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._profile = profile
+        self._slots = slots
+        self._sender = sender
+        self._ledger = ledger
+        self._oversight = oversight
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
 
-    async def attempt(self, passage: Passage) -> AttemptResult | SourceError | None:
-        """Make one attempt and record it.
+    async def make(self, upload: Upload) -> Made | NotBegun:
+        """Make one attempt; its intent is recorded here where that was not done ahead.
 
-        Returns None when the run drains before it began, SourceError when the file cannot be opened. Raises
-        Resized, LedgerUnusable.
+        Returns as soon as there is an outcome: the slot is free then. `recorded` must follow for what was made. Raises
+        LedgerUnusable.
         """
+        ticket: Ticket | None = None
+        request: _Request | None = None
+        not_begun: NotBegun | None = NotBegun()
         try:
-            ticket = await self._parts.permits.acquire(ahead=0 < passage.attempt_no < GOES_FIRST_ATTEMPTS)
-            return None if ticket is None else await self._use(ticket, passage)
-        except SourceError as error:
-            return error
+            ticket = await self._slots.acquire(ahead=0 < upload.attempt_no < GOES_FIRST_ATTEMPTS)
+            if ticket is not None:
+                not_begun = await self._get_ready(upload, ticket)
+                if not_begun is None:
+                    request = self._begin(upload)
         finally:
-            await self._give_back(passage)
+            if request is None:
+                await self._give_back(upload, ticket, not_begun)
+        if ticket is None or request is None:
+            return not_begun or NotBegun()
+        report = await self._send(upload, ticket, request)
+        # The file is closed by now: its place may be another's as soon as the slot is.
+        return self._conclude(upload, ticket, request, report)
 
-    async def attempt_ahead(
-        self, passage: Passage, then: Callable[[AttemptResult | LedgerUnusable], None]
-    ) -> Outcome | None:
-        """Make the first attempt of an entry whose intent was recorded ahead; a small file was read then, too.
-
-        Returns the outcome as soon as there is one: the slot is another's from then on. `then` hears later how it was
-        recorded. None when the run drains before the request began; `then` hears nothing. Raises SourceError, Resized
-        when the file is not what was intended: nothing was sent; and LedgerUnusable.
-        """
-        permits = self._parts.permits
-        ticket = None
-        local_limit = False
+    async def recorded(self, made: Made) -> RecordedAttempt:
+        """Wait until an attempt is durable. Raises LedgerUnusable where it cannot be recorded."""
         try:
-            ticket = permits.try_acquire() or await permits.acquire()
-            if ticket is None:
-                return None
-            async with AsyncExitStack() as opened:
-                source = await self._intended_source(passage, opened)
-                if source is not None and permits.pause_since_s(ticket) > 0:
-                    await self._outlast_pause(ticket)
-                if source is None or self._parts.drain.begun:
-                    return None
-                request = self._begin(passage, source)
-                report = await self._send(passage, ticket, source, request)
-        except SourceError as error:
-            local_limit = error.local_limit
-            raise
+            concluded = await made.concluding
         finally:
-            if passage.attempt_id is not None:
-                if ticket is not None:
-                    permits.cancel(ticket, local_limit=local_limit)
-                await self._give_back(passage)
-        # The file is closed by now: its place may be another's as soon as the slot is.
-        self._conclude(passage, ticket, request, report, then)
-        return report.outcome
+            self._slots.recorded()
+        return RecordedAttempt(
+            attempt_id=made.attempt_id,
+            state=concluded.state,
+            outcome=concluded.outcome,
+            sent=made.sent,
+            probe=made.probe,
+            duration_s=made.duration_s,
+            began_utc_s=made.began_utc_s,
+            ended_utc_s=made.ended_utc_s,
+        )
 
-    async def _intended_source(self, passage: Passage, opened: AsyncExitStack) -> Source | None:
-        """Return what was read ahead, or open the file that was intended; None when the run drains meanwhile."""
-        loaded, passage.loaded = passage.loaded, None
-        if loaded is not None:
-            return loaded
-        source: Source | None = None
-        with self._parts.drain.cut():
-            source = await opened.enter_async_context(self._opened(passage))
-        if source is not None and source.fingerprint != passage.source:
-            raise Resized(source.fingerprint)
-        return source
+    async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
+        """Prepare the file and record the intent, where that is still to be done; None when the request may begin."""
+        prepared = upload.prepared or await self._prepare(upload)
+        if isinstance(prepared, NotBegun):
+            return prepared
+        if upload.attempt_id is None:
+            await self._intend(upload, prepared)
+        # The server may have asked for a pause meanwhile.
+        while (pause_s := self._slots.pause_since_s(ticket)) > 0 and not self._drain.begun:
+            await self._drain.sleep(pause_s)
+        return NotBegun() if self._drain.begun else None
 
-    async def _use(self, ticket: Ticket, passage: Passage) -> AttemptResult | None:
-        """Make a ticket a request, or give it back."""
-        async with AsyncExitStack() as opened:
-            try:
-                source: Source | None = None
-                with self._parts.drain.cut():
-                    source = await opened.enter_async_context(self._opened(passage))
-                if source is not None:
-                    await self._intend(passage, source)
-                    await self._outlast_pause(ticket)
-                if source is None or self._parts.drain.begun:
-                    self._parts.permits.cancel(ticket)
-                    return None
-            except BaseException as error:
-                local_limit = isinstance(error, SourceError) and error.local_limit
-                self._parts.permits.cancel(ticket, local_limit=local_limit)
-                raise
-            request = self._begin(passage, source)
-            report = await self._send(passage, ticket, source, request)
-            # It may be a whole file, and the ledger may take its time.
-            del source
-        # The file is closed by now: its place may be another's as soon as the slot is.
-        return await self._record(passage, ticket, request, report)
+    async def _prepare(self, upload: Upload) -> PreparedFile | NotBegun:
+        """Have the file prepared, unless the run drains first."""
+        entry = upload.planned.entry
+        request = PrepareRequest(
+            path=entry.path, purpose=entry.purpose, planned_bytes=upload.fingerprint.size
+        )
+        prepared: PreparedFile | SourceError | None = None
+        with self._drain.cut():
+            (prepared,) = await self._sender.prepare([request])
+        if isinstance(prepared, SourceGrew):
+            return NotBegun(FileChanged(prepared.fingerprint))
+        if not isinstance(prepared, PreparedFile):
+            return NotBegun(prepared)
+        upload.prepared = prepared
+        found = prepared.fingerprint
+        # An intent names one version of the file; without one, only the size was agreed upon with twins.
+        is_planned = (
+            found.size == upload.fingerprint.size
+            if upload.attempt_id is None
+            else found == upload.fingerprint
+        )
+        is_good = upload.checked in (None, found)
+        return prepared if is_planned and is_good else NotBegun(FileChanged(found))
 
-    async def _give_back(self, passage: Passage) -> None:
-        """Record that an intent will not be acted on, where there is one, whatever kept its request from beginning."""
-        passage.loaded = None
-        if passage.attempt_id is not None:
-            # A cancellation may have: the ledger must not expect its end all the same.
-            with anyio.CancelScope(shield=True):
-                await self._withdraw(passage)
-
-    async def _withdraw(self, passage: Passage) -> None:
-        """Record that an intent will not be acted on, where there is one."""
-        attempt_id, passage.attempt_id = passage.attempt_id, None
-        if attempt_id is not None:
-            now = self._parts.clock.utc_s()
-            await self._parts.ledger.run(
-                lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
-            )
-
-    async def _outlast_pause(self, ticket: Ticket) -> None:
-        """Wait out a pause that the server asked for while the file was opened and its intent recorded."""
-        parts = self._parts
-        while (pause_s := parts.permits.pause_since_s(ticket)) > 0 and not parts.drain.begun:
-            await parts.drain.sleep(pause_s)
-
-    @asynccontextmanager
-    async def _opened(self, passage: Passage) -> AsyncIterator[Source]:
-        path = passage.work.entry.path
-        if passage.source.size <= SMALL_FILE_BYTES_MAX:
-            (result,) = await self._parts.reader.load([path])
-            if isinstance(result, SourceGrew):
-                raise Resized(result.fingerprint)
-            if isinstance(result, SourceError):
-                raise result
-            _require_size(result.fingerprint, passage)
-            yield result
-            return
-        async with self._parts.reader.source(path) as source:
-            _require_size(source.fingerprint, passage)
-            yield source
-
-    async def _intend(self, passage: Passage, source: Source) -> None:
+    async def _intend(self, upload: Upload, prepared: PreparedFile) -> None:
         """Record that an attempt is about to be made."""
         intent = Intent(
-            entry_id=passage.entry_id,
-            attempt_no=passage.attempt_no + 1,
-            sent_name=passage.work.sent_name,
-            fingerprint=source.fingerprint,
-            at_utc_s=self._parts.clock.utc_s(),
-            # A stream has read nothing yet.
-            sha256=source.sha256 if isinstance(source, LoadedFile) else None,
+            entry_id=upload.entry_id,
+            attempt_no=upload.attempt_no + 1,
+            sent_name=upload.planned.sent_name,
+            fingerprint=prepared.fingerprint,
+            at_utc_s=self._clock.utc_s(),
+            sha256=prepared.sha256,
         )
         # Shielded: an intent whose id nobody knows could not be withdrawn.
         with anyio.CancelScope(shield=True):
-            (passage.attempt_id,) = await self._parts.ledger.run(lambda store: store.intend([intent]))
+            (upload.attempt_id,) = await self._ledger.run(lambda store: store.intend([intent]))
         await anyio.lowlevel.checkpoint_if_cancelled()
 
-    def _begin(self, passage: Passage, source: Source) -> _Request:
-        """Make the intent a request, and tell listeners."""
-        clock = self._parts.clock
-        attempt_id, passage.attempt_id = passage.attempt_id, None
-        if attempt_id is None:
+    async def _give_back(self, upload: Upload, ticket: Ticket | None, not_begun: NotBegun | None) -> None:
+        """Give back slot, file and intent of a request that did not begin, whatever kept it from that."""
+        if ticket is not None:
+            cause = None if not_begun is None else not_begun.cause
+            self._slots.cancel(ticket, local_limit=isinstance(cause, SourceError) and cause.local_limit)
+        attempt_id, upload.attempt_id = upload.attempt_id, None
+        prepared, upload.prepared = upload.prepared, None
+        # Shielded: the ledger must not expect the end of what never began, though a cancellation kept it from that.
+        with anyio.CancelScope(shield=True):
+            if prepared is not None:
+                await self._sender.drop(prepared.number)
+            if attempt_id is not None:
+                now = self._clock.utc_s()
+                await self._ledger.run(
+                    lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
+                )
+
+    def _begin(self, upload: Upload) -> _Request:
+        """Make the intent a request."""
+        prepared = upload.prepared
+        if upload.attempt_id is None or prepared is None:
             raise AssertionError("only an intended attempt is made")
-        passage.attempt_no += 1
-        self._parts.emit(
+        upload.attempt_no += 1
+        self._emit(
             AttemptStarted(
-                path=passage.work.entry.path,
-                attempt_no=passage.attempt_no,
-                file_bytes=source.fingerprint.size,
+                path=upload.planned.entry.path,
+                attempt_no=upload.attempt_no,
+                file_bytes=prepared.fingerprint.size,
             )
         )
-        return _Request(attempt_id=attempt_id, began_at=clock.monotonic(), began_utc_s=clock.utc_s())
-
-    async def _send(self, passage: Passage, ticket: Ticket, source: Source, request: _Request) -> SendReport:
-        parts = self._parts
-        work = passage.work
-        cancelled: list[SendReport] = []
-        handed_bytes = 0
-
-        def on_handed(count: int) -> None:
-            nonlocal handed_bytes
-            handed_bytes += count
-            parts.permits.handed(count)
-
-        shipment = Shipment(
-            sent_name=work.sent_name,
-            purpose=work.entry.purpose,
-            fields=tuple(form_fields(work.entry, parts.profile)),
-            source=source,
-            ask_first=passage.ask_first,
-            path=work.entry.path,
+        request = _Request(
+            attempt_id=upload.attempt_id,
+            number=prepared.number,
+            began_at=self._clock.monotonic(),
+            began_utc_s=self._clock.utc_s(),
         )
+        upload.attempt_id = upload.prepared = None
+        return request
+
+    async def _send(self, upload: Upload, ticket: Ticket, request: _Request) -> UploadReport:
+        entry = upload.planned.entry
         try:
-            report = await parts.transport.send(
-                shipment, on_handed=on_handed, on_cancelled=cancelled.append, pace=parts.throttle
+            report = await self._sender.send(
+                request.number,
+                UploadRequest(
+                    attempt_id=request.attempt_id,
+                    path=entry.path,
+                    sent_name=upload.planned.sent_name,
+                    purpose=entry.purpose,
+                    fields=tuple(form_fields(entry, self._profile)),
+                    ask_first=upload.ask_first,
+                ),
             )
         except BaseException:
-            # Cancelled from outside: what is known of the request is recorded before the cancellation goes on.
-            with anyio.CancelScope(shield=True):
-                if cancelled:
-                    await self._record(passage, ticket, request, cancelled[0])
+            # What is known of the request is recorded before the cancellation, or the error, goes on.
+            known = self._sender.cancelled(request.attempt_id)
+            if known is not None:
+                with anyio.CancelScope(shield=True):
+                    await self.recorded(self._conclude(upload, ticket, request, known))
             raise
         if not isinstance(report.outcome, Accepted):
-            parts.permits.taken_back(handed_bytes)
+            self._slots.taken_back(report.sent.handed_bytes)
         return report
 
-    async def _record(
-        self, passage: Passage, ticket: Ticket, request: _Request, report: SendReport
-    ) -> AttemptResult:
-        recorded: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
-        self._conclude(passage, ticket, request, report, partial(_hand_over, recorded))
-        return await recorded
-
-    def _conclude(
-        self,
-        passage: Passage,
-        ticket: Ticket,
-        request: _Request,
-        report: SendReport,
-        then: Callable[[AttemptResult | LedgerUnusable], None],
-    ) -> None:
-        """Give the slot back and have the ledger record the outcome; `then` hears of it once it is durable."""
-        parts = self._parts
+    def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
+        """Give the slot back and have the ledger record the outcome."""
         # Judged before the slot is given back: an answer that ends the run lets nothing more start.
-        judgement = parts.oversight.review(report.outcome, passage.entry_id)
-        parts.permits.answered(ticket, report.outcome, report.sent.file_bytes)
+        judgement = self._oversight.review(report.outcome, upload.entry_id)
+        self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
         if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
-            passage.ask_first = True
-        duration_s = parts.clock.monotonic() - request.began_at
+            upload.ask_first = True
+        ended_utc_s = self._clock.utc_s()
         over = AttemptOver(
             attempt_id=request.attempt_id,
-            entry_id=passage.entry_id,
+            entry_id=upload.entry_id,
             outcome=judgement.outcome,
             sent=report.sent,
-            at_utc_s=parts.clock.utc_s(),
+            at_utc_s=ended_utc_s,
             began_utc_s=request.began_utc_s,
         )
-
-        def recorded(concluded: Concluded | LedgerUnusable) -> None:
-            parts.permits.recorded()
-            if isinstance(concluded, LedgerUnusable):
-                then(concluded)
-                return
-            then(
-                AttemptResult(
-                    attempt_id=over.attempt_id,
-                    concluded=concluded,
-                    probe=ticket.probe,
-                    sent=over.sent,
-                    duration_s=duration_s,
-                    began_utc_s=request.began_utc_s,
-                    ended_utc_s=over.at_utc_s,
-                )
-            )
-
         try:
-            parts.ledger.conclude(over, recorded, reopen=judgement.reopen)
+            concluding = self._ledger.conclude(over, reopen=judgement.reopen)
         except LedgerUnusable:
-            parts.permits.recorded()
+            self._slots.recorded()
             raise
-
-
-def _hand_over(future: asyncio.Future[AttemptResult], result: AttemptResult | LedgerUnusable) -> None:
-    if future.done():
-        return
-    if isinstance(result, LedgerUnusable):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
-
-
-def _require_size(found: Fingerprint, passage: Passage) -> None:
-    if found.size != passage.source.size or passage.checked not in (None, found):
-        raise Resized(found)
-
-
-def failed_to_open(error: SourceError) -> SourceFailed | NotSent:
-    """Return the outcome of an attempt that never had a file to send."""
-    if error.local_limit:
-        return NotSent(reason=error.reason, local_limit=True)
-    return SourceFailed(reason=error.reason)
+        return Made(
+            attempt_id=request.attempt_id,
+            outcome=judgement.outcome,
+            sent=report.sent,
+            probe=ticket.probe,
+            duration_s=self._clock.monotonic() - request.began_at,
+            began_utc_s=request.began_utc_s,
+            ended_utc_s=ended_utc_s,
+            concluding=concluding,
+        )

@@ -20,19 +20,27 @@ from bulk_upload.core.source import SourceError
 from bulk_upload.core.verdict import verdict_of
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validator import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from anyio.abc import ObjectSendStream
 
-    from bulk_upload.core.source import LoadedFile, Look
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
+    from bulk_upload.core.sender import PreparedFile
+    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.core.source import Look
     from bulk_upload.core.verdict import Verdict
     from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.endings import Endings
-    from bulk_upload.engine.parts import Parts
-    from bulk_upload.engine.passage import Passage
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.drain import Drain
+    from bulk_upload.engine.oversight import Oversight
+    from bulk_upload.engine.settling import Settler
+    from bulk_upload.engine.upload import Upload
     from bulk_upload.engine.validator import Checked, Validating
 
 AHEAD_ENTRIES_MAX = 4096
@@ -41,20 +49,39 @@ AHEAD_ENTRIES_MAX = 4096
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 
-_DRAINED = "not sent: the run was draining"
-
 
 class Checking:
     """Decides which entries may be sent.
 
     Args:
         validator: who looks into files; None where nothing is to be validated.
+        wire_bytes: returns how many bytes of bodies have left so far.
     """
 
-    def __init__(self, parts: Parts, endings: Endings, validator: Validating | None) -> None:
-        self._parts = parts
-        self._endings = endings
-        self._validator = None if parts.settings.validate is ValidateMode.OFF else validator
+    def __init__(
+        self,
+        validator: Validating | None,
+        *,
+        settings: RunSettings,
+        settler: Settler,
+        oversight: Oversight,
+        wire_bytes: Callable[[], int],
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._validator = None if settings.validate is ValidateMode.OFF else validator
+        self._settings = settings
+        self._settler = settler
+        self._oversight = oversight
+        self._wire_bytes = wire_bytes
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
+        self.busy_count = 0
+        """How many calls wait for files to be checked now."""
         self._ahead_count = 0
         self._room = anyio.Event()
         self.looking_count = self.looked_count = self.looked_bytes = 0
@@ -63,51 +90,55 @@ class Checking:
     @property
     def runs_ahead(self) -> bool:
         """Whether files are looked into ahead of their uploads."""
-        return self._validator is not None and self._parts.settings.validate is ValidateMode.AHEAD
+        return self._validator is not None and self._settings.validate is ValidateMode.AHEAD
 
-    def may_send(self, passage: Passage) -> bool:
-        """Whether the version of the file that the passage knows needs no look any more."""
-        return self._validator is None or passage.checked == passage.source
+    def may_send(self, upload: Upload) -> bool:
+        """Whether the version of the file that the upload knows needs no look any more."""
+        return self._validator is None or upload.checked == upload.fingerprint
 
-    def look(self, passage: Passage) -> Look | None:
-        """Return what looks at a file's content when it is read to be sent, where that is enough."""
-        if self._validator is None or not _is_small(passage.work):
-            return None
-        wanted = Wanted(passage.work.entry.path, passage.work.entry.purpose)
-        if not self._validator.looks_when_read(wanted, passage.source.size):
-            return None
-        return self._validator.look(wanted)
+    def checks_when_read(self, upload: Upload) -> bool:
+        """Whether the check of a file's content that is made when it is read to be sent is enough."""
+        if self._validator is None or not _is_small(upload.planned):
+            return False
+        wanted = Wanted(upload.planned.entry.path, upload.planned.entry.purpose)
+        return self._validator.looks_when_read(wanted, upload.fingerprint.size)
 
-    async def admits(self, passage: Passage, file: LoadedFile) -> bool:
+    def check_for(self, path: str, purpose: str) -> Look:
+        """Return what checks the content of such a file when it is read."""
+        if self._validator is None:
+            raise AssertionError("nothing is validated")
+        return self._validator.look(Wanted(path, purpose))
+
+    async def admits(self, upload: Upload, file: PreparedFile) -> bool:
         """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
         if file.report.counts:
-            work = passage.work
+            work = upload.planned
             verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
-            if not await self._admits(work, passage.entry_id, verdict):
+            if not await self._admits(work, upload.entry_id, verdict):
                 return False
-        passage.source = passage.checked = file.fingerprint
+        upload.fingerprint = upload.checked = file.fingerprint
         return True
 
-    async def passes(self, passage: Passage) -> bool:
+    async def passes(self, upload: Upload) -> bool:
         """Whether an entry may be sent, looking into its file if that is still to be done; ends the entry if not.
 
-        The passage knows the version of the file that was found good then.
+        The upload knows the version of the file that was found good then.
         """
-        if self._validator is None or self.may_send(passage):
+        if self._validator is None or self.may_send(upload):
             return True
-        work = passage.work
+        work = upload.planned
         verdict: Verdict | SourceError | None = None
-        with self._parts.drain.cut():
-            verdict = await self._verdict(self._validator, work, passage)
+        with self._drain.cut():
+            verdict = await self._verdict(self._validator, work, upload)
         if verdict is None:
-            self._endings.tell(work, EntryState.PENDING, reason=_DRAINED)
+            self._settler.settled(work, EntryState.PENDING, reason=DRAINED)
             return False
-        if not await self._admits(work, passage.entry_id, verdict):
+        if not await self._admits(work, upload.entry_id, verdict):
             return False
         if not isinstance(verdict, SourceError):
-            passage.source = passage.checked = verdict.fingerprint
+            upload.fingerprint = upload.checked = verdict.fingerprint
         return True
 
     async def run_ahead(
@@ -121,7 +152,7 @@ class Checking:
         if validator is None:
             raise AssertionError("there is nobody who could look ahead")
         async with send:
-            with self._parts.drain.cut():
+            with self._drain.cut():
                 async with anyio.create_task_group() as tasks:
                     async for page in pages:
                         for group in await self._unless_known(validator, page, send):
@@ -192,60 +223,65 @@ class Checking:
             await send.send(good)
 
     async def _verdict(
-        self, validator: Validating, work: StagedEntry, passage: Passage
+        self, validator: Validating, work: StagedEntry, upload: Upload
     ) -> Verdict | SourceError | None:
         """Look into one file now, waiting while this machine is short of descriptors."""
         rules = validator.rules(work.entry.purpose)
-        known = await self._recalled([Sought(passage.entry_id, passage.source, rules)])
-        if passage.entry_id in known:
-            return known[passage.entry_id]
+        known = await self._recalled([Sought(upload.entry_id, upload.fingerprint, rules)])
+        if upload.entry_id in known:
+            return known[upload.entry_id]
         while True:
             (result,) = await self._checked(validator, [work])
             if not isinstance(result, SourceError):
                 break
             if not result.local_limit:
                 return result
-            await self._parts.drain.sleep(self._parts.settings.retry_policy.local_limit_s)
+            self._oversight.on_short(result.reason, wire_bytes=self._wire_bytes())
+            await self._drain.sleep(self._settings.retry_policy.local_limit_s)
         verdict = verdict_of(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
-            await self._keep(passage.entry_id, verdict)
+            await self._keep(upload.entry_id, verdict)
         return verdict
 
     async def _checked(
         self, validator: Validating, works: Sequence[StagedEntry]
     ) -> list[Checked | SourceError]:
         wanted = [Wanted(one.entry.path, one.entry.purpose) for one in works]
-        return await validator.check_all(wanted, are_small=all(map(_is_small, works)))
+        self.busy_count += 1
+        try:
+            return await validator.check_all(wanted, are_small=all(map(_is_small, works)))
+        finally:
+            self.busy_count -= 1
 
     async def _admits(self, work: StagedEntry, entry_id: int, verdict: Verdict | SourceError) -> bool:
         """Whether an entry may be sent after a look at its file; ends it otherwise."""
         if isinstance(verdict, SourceError):
-            await self._endings.settle(work, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
+            await self._settler.settle(work, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
             return False
         if verdict.is_valid:
             if verdict.warning is not None:
-                self._parts.emit(Noticed(message=verdict.warning, path=work.entry.path))
+                self._emit(Noticed(message=verdict.warning, path=work.entry.path))
             return True
-        if self._parts.settings.sends_invalid:
+        if self._settings.sends_invalid:
             message = f"invalid, and sent all the same as asked: {verdict.reason}"
-            self._parts.emit(Noticed(message=message, path=work.entry.path))
+            self._emit(Noticed(message=message, path=work.entry.path))
             return True
-        now = self._parts.clock.utc_s()
+        now = self._clock.utc_s()
         # Shielded: what is recorded is told, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
-            await self._parts.ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
-            self._endings.tell(work, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
+            await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
+            self._settler.settled(work, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
         return False
 
     async def _recalled(self, sought: list[Sought]) -> dict[int, Verdict]:
         if not sought:
             return {}
-        return await self._parts.ledger.run(lambda store: recall_verdicts(store, sought))
+        return await self._ledger.run(lambda store: recall_verdicts(store, sought))
 
     async def _keep(self, entry_id: int, verdict: Verdict) -> None:
         """Remember a verdict about a large file. A small one is read again anyway when it is sent."""
-        now = self._parts.clock.utc_s()
-        await self._parts.ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
+        now = self._clock.utc_s()
+        await self._ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
 
 
 def _is_small(work: StagedEntry) -> bool:

@@ -13,12 +13,20 @@ from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bulk_upload.core.caps import Caps
+    from bulk_upload.core.clock import Clock
     from bulk_upload.core.control import ControlRequest
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.reins import Reins
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.drain import Drain
     from bulk_upload.engine.limit_watch import LimitWatch
-    from bulk_upload.engine.parking import Parking
-    from bulk_upload.engine.parts import Parts
+    from bulk_upload.engine.occupancy import Occupancy
+    from bulk_upload.engine.oversight import Oversight
+    from bulk_upload.engine.permits import Permits
 
 
 class Controlling:
@@ -28,16 +36,33 @@ class Controlling:
     comes when it is durable.
     """
 
-    def __init__(self, parts: Parts, reins: Reins, watch: LimitWatch, parking: Parking) -> None:
-        self._parts = parts
-        self._reins = reins
+    def __init__(
+        self,
+        *,
+        limits: Reins,
+        watch: LimitWatch,
+        slots: Permits,
+        occupancy: Occupancy,
+        oversight: Oversight,
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._limits = limits
         self._watch = watch
-        self._parking = parking
-        self._capacity = reins.caps.capacity
+        self._slots = slots
+        self._occupancy = occupancy
+        self._oversight = oversight
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
+        self._capacity = limits.caps.capacity
 
     async def answer(self, request: ControlRequest, by: str) -> ControlAnswer:
         """Do what is asked and return what came of it. `by` is who asks, for the ledger and for listeners."""
-        before = self._reins.caps
+        before = self._limits.caps
         try:
             caps = caps_after(before, request)
         except ValueError as error:
@@ -51,11 +76,11 @@ class Controlling:
         made = changes(before, caps)
         self._apply(before, caps)
         for one in made:
-            self._parts.emit(ControlChanged(change=one, by=by))
+            self._emit(ControlChanged(change=one, by=by))
         try:
             if made:
-                now = self._parts.clock.utc_s()
-                await self._parts.ledger.run(partial(note_changes, changes=made, decided_by=by, utc_s=now))
+                now = self._clock.utc_s()
+                await self._ledger.run(partial(note_changes, changes=made, decided_by=by, utc_s=now))
         except LedgerUnusable as error:
             return ControlAnswer(
                 error=f"the change holds, but the ledger cannot record it: {error}",
@@ -66,28 +91,28 @@ class Controlling:
 
     def status(self) -> ControlStatus:
         """Return how the run stands and what it may use."""
-        parts, reins = self._parts, self._reins
-        caps = reins.caps
+        limits = self._limits
+        caps = limits.caps
         return ControlStatus(
-            limit=reins.limit,
-            reason=reins.explain(),
-            in_flight=parts.permits.in_flight,
-            parked=self._parking.parked_count,
+            limit=limits.limit,
+            reason=limits.explain(),
+            in_flight=self._slots.in_flight,
+            parked=self._occupancy.parked_count,
             concurrency=caps.concurrency,
             concurrency_max=caps.concurrency_max,
             starts_per_s=caps.starts_per_s,
-            server_starts_per_s=reins.rate_per_s,
+            server_starts_per_s=limits.rate_per_s,
             bandwidth=None if caps.bandwidth is None else str(caps.bandwidth),
-            bytes_per_s=reins.bytes_per_s,
+            bytes_per_s=limits.bytes_per_s,
             paused=caps.paused,
-            server_pause_s=round(parts.permits.pause_s, 3),
+            server_pause_s=round(self._slots.pause_s, 3),
             held_by=None if self._watch.hold is None else self._watch.hold.value,
             held_s={hold.value: round(seconds, 3) for hold, seconds in self._watch.held_s.items()},
-            draining=parts.drain.begun,
+            draining=self._drain.begun,
         )
 
     def _apply(self, before: Caps, caps: Caps) -> None:
-        self._reins.change(self._parts.clock.monotonic(), caps)
+        self._limits.change(self._clock.monotonic(), caps)
         if before.paused and not caps.paused:
-            self._parts.oversight.on_resumed()
+            self._oversight.on_resumed()
         self._watch.tick()

@@ -7,20 +7,30 @@ from weakref import WeakSet
 
 import anyio
 
+from bulk_upload.core.events import Draining
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.events import Event
     from bulk_upload.core.standing import Stop
 
 
 class Drain:
-    """Begun at most once; the first reason stays the run's."""
+    """Begun at most once; the first reason stays the run's.
 
-    def __init__(self, on_begin: Callable[[Stop], None]) -> None:
-        self._on_begin = on_begin
+    Args:
+        emit: takes the event that says so.
+    """
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
         self._begun = anyio.Event()
         self._stop: Stop | None = None
         self._cut: WeakSet[anyio.CancelScope] = WeakSet()
+        self._to_close: list[Callable[[], None]] = []
+        self.sleeping_count = 0
+        """How many tasks wait for a time to pass."""
 
     @property
     def stop(self) -> Stop | None:
@@ -32,6 +42,10 @@ class Drain:
         """Whether nothing new may start."""
         return self._stop is not None
 
+    def closes(self, close: Callable[[], None]) -> None:
+        """Call `close` when the drain begins: what makes entries wait turns them away then."""
+        self._to_close.append(close)
+
     def begin(self, stop: Stop) -> None:
         """Begin to drain."""
         if self._stop is None:
@@ -39,12 +53,18 @@ class Drain:
             self._begun.set()
             for scope in self._cut:
                 scope.cancel()
-            self._on_begin(stop)
+            for close in self._to_close:
+                close()
+            self._emit(Draining(reason=stop.reason))
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the drain begins."""
-        with anyio.move_on_after(seconds):
-            await self._begun.wait()
+        self.sleeping_count += 1
+        try:
+            with anyio.move_on_after(seconds):
+                await self._begun.wait()
+        finally:
+            self.sleeping_count -= 1
 
     def cut(self) -> anyio.CancelScope:
         """Return a scope that is left as soon as the drain begins: for waits that are of no use then."""

@@ -113,6 +113,8 @@ def _translated(error: Unanswered) -> ServerUnusable | CredentialsRefused:
         return CredentialsRefused(
             f"the server does not accept the API key: {error}", hint="use a valid key of the job's team"
         )
+    if error.remedy is not None:
+        return ServerUnusable(f"the server cannot be reached: {error}", hint=error.remedy)
     if error.final:
         return Refused(str(error), hint="see the server's words; running again will not help")
     if error.retry_after_s is not None and error.retry_after_s > PATIENCE_S:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Event
     from bulk_upload.core.holds import Hold
     from bulk_upload.core.limit import Learned
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.reins import Reins
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.permits import Permits
     from bulk_upload.engine.throttle import Throttle
 
@@ -36,7 +37,7 @@ class LimitWatch:
         throttle: Throttle,
         *,
         clock: Clock,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         emit: Callable[[Event], None],
     ) -> None:
         self._reins = reins

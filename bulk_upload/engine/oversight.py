@@ -17,6 +17,7 @@ from bulk_upload.core.model import (
 )
 from bulk_upload.core.pacing import Patience
 from bulk_upload.core.plan import RETRY_WORDS
+from bulk_upload.core.profile import FLOW
 from bulk_upload.core.retry import RetryBudget
 from bulk_upload.core.standing import Standing, Stop
 from bulk_upload.core.timestamps import utc_text
@@ -44,11 +45,12 @@ class Oversight:
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
+        key_variable: str | None = FLOW.key_variable,
     ) -> None:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._standing = Standing(entry_count=to_send_count)
+        self._standing = Standing(entry_count=to_send_count, key_variable=key_variable)
         self._patience = Patience(settings.patience_s)
         self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")
@@ -67,6 +69,7 @@ class Oversight:
             and getattr(outcome, "http_status", None) is not None
         ):
             self._standing.on_answered()
+            self._patience.on_answer()
         if isinstance(outcome, Accepted):
             self._standing.on_accepted()
             self._patience.on_success()
@@ -99,6 +102,13 @@ class Oversight:
                 hint = "check --base-url and the network, then run the same command again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=reason, hint=hint))
         return known
+
+    def on_short(self, reason: str, *, wire_bytes: int) -> None:
+        """Hear that an upload could not be made for want of something local; so many bytes have left in all."""
+        enough = self._patience.on_short(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
+        if enough is not None:
+            hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
+            self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
     def on_exhausted(self, outcome: Outcome) -> None:
         """Hear that an entry used up its attempts with `outcome`."""

@@ -10,12 +10,13 @@ from bulk_upload.core.local_cap import LocalCap
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bulk_upload.core.allowance import Allowance
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.limit import Controller, Ticket
     from bulk_upload.core.model import Outcome
+    from bulk_upload.engine.callback_errors import CallbackErrors
+    from bulk_upload.engine.conditions import Conditions
+    from bulk_upload.engine.drain import Drain
 
 
 UNRECORDED_PER_SLOT = 4
@@ -31,10 +32,20 @@ class Permits:
     Answers that the ledger has not recorded yet are bounded, too: with a stuck disk nothing starts.
     """
 
-    def __init__(self, controller: Controller, clock: Clock, *, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        clock: Clock,
+        *,
+        drain: Drain,
+        conditions: Conditions,
+        errors: CallbackErrors,
+    ) -> None:
         self._controller = controller
         self._clock = clock
-        self._on_change = on_change
+        self._conditions = conditions
+        self._errors = errors
+        drain.closes(self.close)
         self._local = LocalCap()
         self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -57,6 +68,11 @@ class Permits:
     def waiting(self) -> bool:
         """Whether somebody waits for a slot."""
         return any(not one.done() for one in self._waiting)
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether the next slot comes free as time passes."""
+        return self._timer is not None
 
     @property
     def unrecorded(self) -> int:
@@ -144,14 +160,16 @@ class Permits:
         self._pump()
 
     def close(self) -> None:
-        """Start nobody any more; everyone who waits hears None."""
+        """Start nobody any more; everyone who waits gets None."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
+        self._conditions.check()
 
     def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
         now = self._clock.monotonic()
@@ -211,11 +229,16 @@ class Permits:
             if ticket is None:
                 break
             self._waiting.popleft().set_result(ticket)
-        self._on_change()
+        self._conditions.check()
 
     def _wake_in(self, delay_s: float) -> None:
         if self._closed:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
+        pump = self._errors.guarded(self._on_timer)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, pump)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()

@@ -22,6 +22,7 @@ from bulk_upload.core.reconcile import (
 )
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.twins import TwinKey
+from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.ports import FilesApi, Ledger
     from bulk_upload.core.profile import Profile
     from bulk_upload.core.reconcile import Doubt, Verdict
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.drain import Drain
 
 LIST_PAGES_MAX = 1000
@@ -60,15 +61,16 @@ class Reconciler:
     def __init__(
         self,
         *,
-        transport: Transport,
-        ledger: LedgerWriter,
+        files_api: FilesApi,
+        ledger: Ledger[LedgerStore],
         profile: Profile,
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
         away_s: Callable[[], float] = lambda: 0.0,
+        waits: Waits | None = None,
     ) -> None:
-        self._transport = transport
+        self._files_api = files_api
         self._away_s = away_s
         self._ledger = ledger
         self._profile = profile
@@ -77,6 +79,7 @@ class Reconciler:
         self._emit = emit
         self._questions: list[_Question] = []
         self._asked = asyncio.Event()
+        self._waits = waits or Waits()
 
     async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
         """Return what the server's list says about a doubt, once it can be believed."""
@@ -133,7 +136,7 @@ class Reconciler:
     async def _look(self, questions: list[_Question]) -> None:
         listed_at_utc_s = self._clock.utc_s()
         listing = await self._listing([one.doubt for one in questions])
-        offset_s = self._transport.clock_offset_s
+        offset_s = self._files_api.clock_offset_s
         suspected = {
             one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
         }
@@ -173,12 +176,13 @@ class Reconciler:
         seen: set[str] = set()
         pager = Pager(pages_max=LIST_PAGES_MAX)
         while True:
-            page = await self._transport.list_page(limit=self._profile.list_page, offset=pager.offset)
+            with self._waits.on(Wait.SERVER):
+                page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
             # Anew for each page: the first answer of a run tells how far the clocks are apart.
-            not_before_s = window_start_utc_s(doubts, clock_offset_s=self._transport.clock_offset_s)
+            not_before_s = window_start_utc_s(doubts, clock_offset_s=self._files_api.clock_offset_s)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
             if pager.at_end or is_before(page, not_before_s):
                 return kept
@@ -191,7 +195,8 @@ class Reconciler:
         with self._drain.cut():
             for attempt_no in range(LIST_TRIES_MAX):
                 try:
-                    file = await self._transport.look_up(found.file.file_id)
+                    with self._waits.on(Wait.SERVER):
+                        file = await self._files_api.look_up(found.file.file_id)
                 except Unanswered as error:
                     reason = str(error)
                     if error.final:

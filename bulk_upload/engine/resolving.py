@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.resolve import OpenDoubt
-    from bulk_upload.edge.ledger import LedgerStore, LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.inquiry import Inquiry
     from bulk_upload.engine.reconciler import Reconciler
 
@@ -46,7 +47,7 @@ class Resolving:
     def __init__(
         self,
         *,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         inquiry: Inquiry,
         reconciler: Reconciler,
         clock: Clock,

@@ -10,31 +10,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.display import human_seconds
-from bulk_upload.core.events import Draining, PlanMade, Snapshot
+from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import Step
-from bulk_upload.core.reins import Reins
 from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
-from bulk_upload.engine.attempt import Attempter
-from bulk_upload.engine.carrier import Carrier
-from bulk_upload.engine.checking import Checking
-from bulk_upload.engine.controlling import Controlling
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.endings import Endings
-from bulk_upload.engine.feeder import PARKED_MIN, Feeder
-from bulk_upload.engine.limit_watch import LimitWatch
-from bulk_upload.engine.oversight import Oversight
-from bulk_upload.engine.parking import Parking
-from bulk_upload.engine.parts import Parts
-from bulk_upload.engine.permits import Permits
-from bulk_upload.engine.reconciler import Reconciler
-from bulk_upload.engine.senders import Senders
+from bulk_upload.engine.entry_task import ledger_stop
 from bulk_upload.engine.tasks import innermost
-from bulk_upload.engine.throttle import Throttle
-from bulk_upload.engine.twins import TwinGate, TwinKey
-from bulk_upload.errors import LedgerUnusable
+from bulk_upload.engine.waits import Wait
+from bulk_upload.errors import LedgerBroken, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -43,21 +28,30 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.control import ControlAnswer, ControlRequest
     from bulk_upload.core.events import BodyNow, Event
-    from bulk_upload.core.limit import Controller, Learned
     from bulk_upload.core.model import Entry
-    from bulk_upload.core.profile import Profile
-    from bulk_upload.core.reconcile import Doubt
+    from bulk_upload.core.ports import Ledger
+    from bulk_upload.core.sender import Sender
     from bulk_upload.core.settings import RunSettings
-    from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
-    from bulk_upload.engine.passage import AttemptResult, Passage
+    from bulk_upload.engine.callback_errors import CallbackErrors
+    from bulk_upload.engine.checking import Checking
+    from bulk_upload.engine.controlling import Controlling
+    from bulk_upload.engine.drain import Drain
+    from bulk_upload.engine.entry_task import EntryTasks
+    from bulk_upload.engine.feeder import Feeder
+    from bulk_upload.engine.limit_watch import LimitWatch
+    from bulk_upload.engine.occupancy import Occupancy
+    from bulk_upload.engine.permits import Permits
     from bulk_upload.engine.prepare import Plan
+    from bulk_upload.engine.reconciler import Reconciler
     from bulk_upload.engine.staged import PlannedEntries
-    from bulk_upload.engine.validator import Validating
+    from bulk_upload.engine.watchdog import Watchdog
+    from bulk_upload.engine.workers import Workers
 
 TICK_S = 0.25
 WRITE_LIMITS_EVERY_S = 2.0
+
+OVERDUE_S = 5.0
+"""How long a drain goes on after every request in flight has outlived its own limits, or none is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,111 +64,86 @@ class RunResult:
 
 
 class Run:
-    """Works through one plan. Make one, await `execute` once; `drain` and `cancel` may come at any time."""
+    """Works through one plan; `assembly.assemble` makes one. Await `execute` once; `drain` and `cancel` may come at
+    any time.
+    """
 
     def __init__(
         self,
         *,
         settings: RunSettings,
-        profile: Profile,
-        clock: Clock,
-        reader: FileReader,
-        transport: Transport,
-        ledger: LedgerWriter,
-        entries: PlannedEntries,
         plan: Plan,
+        entries: PlannedEntries,
+        feeder: Feeder,
+        workers: Workers,
+        entry_tasks: EntryTasks,
+        reconciler: Reconciler,
+        checking: Checking,
+        slots: Permits,
+        occupancy: Occupancy,
+        sender: Sender,
+        ledger: Ledger[LedgerStore],
+        limits: LimitWatch,
+        control: Controlling,
+        watchdog: Watchdog,
+        errors: CallbackErrors,
+        drain: Drain,
+        clock: Clock,
         emit: Callable[[Event], None],
-        controller: Controller | None = None,
-        learned: Learned | None = None,
-        validator: Validating | None = None,
     ) -> None:
-        self._entries = entries
+        self._settings = settings
         self._plan = plan
+        self._entries = entries
+        self._feeder = feeder
+        self._workers = workers
+        self._entry_tasks = entry_tasks
+        self._reconciler = reconciler
+        self._checking = checking
+        self._slots = slots
+        self._occupancy = occupancy
+        self._sender = sender
+        self._ledger = ledger
+        self._limits = limits
+        self._control = control
+        self._watchdog = watchdog
+        self._errors = errors
+        self._drain = drain
+        self._clock = clock
         self._emit = emit
-        self._drain = Drain(self._on_drain)
-        self._parking = Parking(self._on_change, parked_max=max(PARKED_MIN, settings.parked_max))
-        reins = Reins(
-            settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned
-        )
-        permits = Permits(reins, clock, on_change=self._on_change)
-        throttle = Throttle(reins, clock)
-        oversight = Oversight(
-            settings,
-            to_send_count=plan.total(Step.SEND).entry_count,
-            clock=clock,
-            drain=self._drain,
-            emit=emit,
-        )
-        self._parts = Parts(
-            settings=settings,
-            profile=profile,
-            clock=clock,
-            reader=reader,
-            transport=transport,
-            ledger=ledger,
-            permits=permits,
-            throttle=throttle,
-            twins=TwinGate(),
-            reconciler=Reconciler(
-                transport=transport,
-                ledger=ledger,
-                profile=profile,
-                clock=clock,
-                drain=self._drain,
-                emit=emit,
-                away_s=lambda: settings.patience_s if oversight.knows_server else 0.0,
-            ),
-            drain=self._drain,
-            oversight=oversight,
-            emit=emit,
-        )
-        self._watch = LimitWatch(reins, permits, throttle, clock=clock, ledger=ledger, emit=emit)
-        self._controlling = Controlling(self._parts, reins, self._watch, self._parking)
-        self._checking = Checking(self._parts, Endings(self._parts), validator)
-        attempter = Attempter(self._parts)
-        self._carrier = Carrier(self._parts, self._parking, self._checking, attempter)
-        self._senders = Senders(
-            self._parts,
-            self._parking,
-            attempter=attempter,
-            carrier=self._carrier,
-            carry=self._carry_held,
-            carry_on=self._carry_on,
-            on_failure=self._on_ledger_failure,
-        )
-        self._feeder = Feeder(self._parts, self._parking, self._checking, self._senders, self._carry)
-
-    @property
-    def draining(self) -> bool:
-        """Whether the run starts nothing new."""
-        return self._drain.begun
 
     def drain(self, stop: Stop) -> None:
         """Start nothing new and finish what is in flight."""
-        self._drain.begin(stop)
+        self._errors.guarded(partial(self._drain.begin, stop))()
 
     def cancel(self, stop: Stop) -> None:
-        """Drain, and give up what is in flight; each entry is recorded as what is known of it."""
-        self._drain.begin(stop)
+        """Drain, and abort what is in flight; each entry is recorded as what is known of it."""
+        self.drain(stop)
         self._end_all()
-        # Once more in the next turn: a listener may ask while it hears of a request that is just beginning.
-        asyncio.get_running_loop().call_soon(self._end_all)
+        # Once more in the next turn: a listener may ask while a request is just beginning.
+        asyncio.get_running_loop().call_soon(self._errors.guarded(self._end_all))
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error that was raised where no task of the run could raise it."""
+        self._errors.take(error)
 
     async def control(self, request: ControlRequest, by: str) -> ControlAnswer:
-        """Change what the run may use, or only tell how it stands. `by` is who asks, for the ledger."""
-        return await self._controlling.answer(request, by)
+        """Change what the run may use, or only say how it stands. `by` is who asks, for the ledger."""
+        try:
+            return await self._control.answer(request, by)
+        except Exception as error:
+            self._errors.take(error)
+            raise
 
     def snapshot(self) -> Snapshot:
         """Return how the run stands now."""
-        permits = self._parts.permits
         return Snapshot(
-            in_flight=permits.in_flight,
-            limit=permits.limit,
-            limit_reason=permits.reason,
-            pause_s=permits.pause_s,
-            parked_count=self._parking.parked_count,
-            wire_bytes=self._parts.transport.wire_bytes,
-            partial_bytes=self._parts.transport.partial_bytes,
+            in_flight=self._slots.in_flight,
+            limit=self._slots.limit,
+            limit_reason=self._slots.reason,
+            pause_s=self._slots.pause_s,
+            parked_count=self._occupancy.parked_count,
+            wire_bytes=self._sender.wire_bytes,
+            partial_bytes=self._sender.partial_bytes,
             validating_count=self._checking.looking_count,
             validated_count=self._checking.looked_count,
             validated_bytes=self._checking.looked_bytes,
@@ -182,7 +151,7 @@ class Run:
 
     def bodies(self) -> list[BodyNow]:
         """Return how the requests in flight stand now, in no order."""
-        return self._parts.transport.bodies()
+        return self._sender.bodies()
 
     async def execute(self) -> RunResult:
         """Do what the plan says and return the verdict.
@@ -190,22 +159,30 @@ class Run:
         Raises whatever is not the fault of a file, the server or the ledger: a bug, or a cancellation.
         """
         try:
+            await self._execute()
+        except BaseExceptionGroup as group:
+            raise innermost(group) from None
+        finally:
+            self._slots.close()
+        self._limits.close()
+        return await self._verdict()
+
+    async def _execute(self) -> None:
+        try:
             self._emit(_plan_made(self._plan))
             await self._register()
             async with anyio.create_task_group() as watchers:
-                watchers.start_soon(self._parts.reconciler.serve)
+                watchers.start_soon(self._errors.raise_first)
+                watchers.start_soon(self._reconciler.serve)
                 watchers.start_soon(self._tick)
                 watchers.start_soon(self._write_limits)
                 watchers.start_soon(self._stay_alive)
                 watchers.start_soon(self._watch_deadline)
-                await self._carry_all()
+                watchers.start_soon(self._end_overdue_drain)
+                await self._upload_all()
                 watchers.cancel_scope.cancel()
         except* LedgerUnusable as group:
-            self._on_ledger_failure(innermost(group))
-        finally:
-            self._parts.permits.close()
-        self._watch.close()
-        return await self._verdict()
+            self._stop_for_ledger(innermost(group))
 
     async def _register(self) -> None:
         """Record every entry to send as pending before the first one is sent.
@@ -213,7 +190,7 @@ class Run:
         `status` then shows them all, and a run that ends early leaves no changed file looking accepted.
         """
         async for page in self._entries.pages((Step.SEND,)):
-            now = self._parts.clock.utc_s()
+            now = self._clock.utc_s()
             fresh = [one.entry for one in page if one.known is None]
             again = [
                 (one.known.entry_id, one.note)
@@ -221,91 +198,61 @@ class Run:
                 if one.known is not None and one.known.state is not EntryState.PENDING
             ]
             if fresh or again:
-                await self._parts.ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
+                await self._ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
 
-    async def _carry_all(self) -> None:
-        parts = self._parts
-        settings = parts.settings
-        doubts = await parts.ledger.run(
+    async def _upload_all(self) -> None:
+        doubts = await self._ledger.run(
             lambda store: store.doubts(
-                settle_answered_s=settings.settles_after_s(answered=True),
-                settle_lost_s=settings.settles_after_s(answered=False),
+                settle_answered_s=self._settings.settles_after_s(answered=True),
+                settle_lost_s=self._settings.settles_after_s(answered=False),
             )
         )
-        async with anyio.create_task_group() as tasks:
-            for doubt in doubts:
-                # Taken before anything is fed: no look-alike may start while a doubt is open.
-                holds = parts.twins.try_hold(TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose))
-                tasks.start_soon(self._carry_doubt, doubt, holds)
-            self._senders.serve(tasks)
-            try:
-                await self._guarded(self._feeder.feed(self._entries.pages((Step.SEND, Step.COMPARE)), tasks))
-                await self._senders.finish()
-            finally:
-                self._senders.close()
+        planned = [await self._entries.find(doubt.entry_id) for doubt in doubts]
+        async with self._entry_tasks.running():
+            # All of them before anything is fed: look-alikes in doubt are told apart only together.
+            for doubt, entry in zip(doubts, planned, strict=True):
+                await self._entry_tasks.start_doubt(doubt, entry)
+            async with self._workers.running():
+                pages = self._entries.pages((Step.SEND, Step.COMPARE))
+                await self._unless_ledger_fails(self._feeder.feed(pages))
 
-    async def _carry(self, passage: Passage) -> None:
-        with self._parking.life():
-            await self._guarded(self._carrier.carry(passage))
-
-    async def _carry_held(self, passage: Passage) -> None:
-        with self._parking.life():
-            await self._guarded(self._carrier.carry(passage, holds_twin_key=True))
-
-    async def _carry_on(self, passage: Passage, first: AttemptResult) -> None:
-        with self._parking.life():
-            await self._guarded(self._carrier.carry_on(passage, first))
-
-    async def _carry_doubt(self, doubt: Doubt, holds_twin_key: bool) -> None:
-        with self._parking.life():
-            work = await self._entries.find(doubt.entry_id)
-            await self._guarded(self._carrier.carry_doubt(doubt, work, holds_twin_key=holds_twin_key))
-
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _unless_ledger_fails(self, work: Awaitable[None]) -> None:
         """A ledger that cannot record ends the run, but not what is in flight."""
         try:
             await work
         except* LedgerUnusable as group:
-            self._on_ledger_failure(innermost(group))
+            self._stop_for_ledger(innermost(group))
 
-    def _on_ledger_failure(self, error: BaseException) -> None:
-        self._drain.begin(_ledger_stop(error))
-
-    def _on_drain(self, stop: Stop) -> None:
-        self._parts.permits.close()
-        self._parts.twins.close()
-        self._on_change()
-        self._emit(Draining(reason=stop.reason))
+    def _stop_for_ledger(self, error: BaseException) -> None:
+        if isinstance(error, LedgerUnusable):
+            self._entry_tasks.stop_for(error)
 
     def _end_all(self) -> None:
-        self._parts.transport.end_all("the run was told to stop at once")
-
-    def _on_change(self) -> None:
-        self._senders.on_change()
-        self._feeder.on_change()
+        self._sender.end_all("the run was told to stop at once")
 
     async def _tick(self) -> None:
         while True:
-            self._watch.tick()
+            self._limits.tick()
+            self._watchdog.tick()
             await asyncio.sleep(TICK_S)
 
     async def _write_limits(self) -> None:
         while True:
             await asyncio.sleep(WRITE_LIMITS_EVERY_S)
-            await self._guarded(self._watch.write())
+            await self._unless_ledger_fails(self._limits.write())
 
     async def _stay_alive(self) -> None:
         """Say that the run lives: after a crash, absence is judged from the last such word."""
         while True:
             await asyncio.sleep(ALIVE_EVERY_S)
-            step = partial(LedgerStore.stay_alive, utc_s=self._parts.clock.utc_s())
-            await self._guarded(self._parts.ledger.run(step))
+            step = partial(LedgerStore.stay_alive, utc_s=self._clock.utc_s())
+            await self._unless_ledger_fails(self._ledger.run(step))
 
     async def _watch_deadline(self) -> None:
-        deadline_s = self._parts.settings.deadline_s
+        deadline_s = self._settings.deadline_s
         if deadline_s is None:
             return
-        await self._drain.sleep(deadline_s)
+        await asyncio.sleep(deadline_s)
         self._drain.begin(
             Stop(
                 status=ExitStatus.UNFINISHED,
@@ -314,26 +261,34 @@ class Run:
             )
         )
 
+    async def _end_overdue_drain(self) -> None:
+        """Abort what is in flight once a drain has outlasted all that it may wait for."""
+        await self._drain.wait()
+        overdue_s = 0.0
+        while overdue_s < OVERDUE_S:
+            await asyncio.sleep(TICK_S)
+            overdue_s = 0.0 if self._sender.has_time_left(0.0) else overdue_s + TICK_S
+        waits = sorted(self._watchdog.waits() - {Wait.CLOCK})
+        self._emit(
+            Noticed(message=f"aborting what is in flight; still waiting for {', '.join(waits) or 'tasks'}")
+        )
+        self._end_all()
+
     async def _verdict(self) -> RunResult:
-        failure = self._parts.ledger.failure
+        failure = self._ledger.failure
+        if isinstance(failure, LedgerBroken) and failure.__cause__ is not None:
+            raise failure.__cause__
         # Whatever began the drain: a ledger that failed since is the worse news.
-        stop = self._drain.stop if failure is None else _ledger_stop(failure)
+        stop = self._drain.stop if failure is None else ledger_stop(failure)
         states = await self._entries.states()
         status = exit_status(states, stop)
         if failure is None:
-            await self._guarded(self._watch.write(last=True))
-            now = self._parts.clock.utc_s()
-            await self._guarded(
-                self._parts.ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
+            await self._unless_ledger_fails(self._limits.write(last=True))
+            now = self._clock.utc_s()
+            await self._unless_ledger_fails(
+                self._ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
         return RunResult(status=status, states=states, stop=stop)
-
-
-def _ledger_stop(error: BaseException) -> Stop:
-    hint = error.hint if isinstance(error, LedgerUnusable) else None
-    return Stop(
-        status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=hint or "run the same command again"
-    )
 
 
 def _register_page(

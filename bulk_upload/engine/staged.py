@@ -20,6 +20,10 @@ T = TypeVar("T")
 class PlannedEntries(Protocol):
     """What a run needs of its plan's entries."""
 
+    @property
+    def busy_count(self) -> int:
+        """How many calls wait for the disk now."""
+
     def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
         """Yield the entries planned for one of `steps`, in manifest order, as the ledger knows them now."""
 
@@ -36,6 +40,7 @@ class StagedEntries:
     def __init__(self, staging: Staging) -> None:
         self._staging = staging
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
+        self.busy_count = 0
 
     async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
         """Yield the entries planned for one of `steps`, a page at a time."""
@@ -56,4 +61,8 @@ class StagedEntries:
         self._pool.shutdown(wait=True)
 
     async def _on_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        self.busy_count += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        finally:
+            self.busy_count -= 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.reins import Reins
+    from bulk_upload.engine.callback_errors import CallbackErrors
 
 
 class Throttle:
@@ -17,9 +18,10 @@ class Throttle:
     Nothing is promised ahead: a cap that is lifted, or another one, holds for those who wait already.
     """
 
-    def __init__(self, reins: Reins, clock: Clock) -> None:
+    def __init__(self, reins: Reins, clock: Clock, errors: CallbackErrors) -> None:
         self._reins = reins
         self._clock = clock
+        self._errors = errors
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -27,6 +29,11 @@ class Throttle:
     def piece_bytes(self) -> int | None:
         """How many bytes to ask for at once; None while there is no cap."""
         return self._reins.piece_bytes
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether the next piece may pass as time passes."""
+        return self._timer is not None
 
     async def pass_bytes(self, count: int) -> None:
         """Return when `count` bytes may be handed over; they count as handed over then."""
@@ -47,7 +54,8 @@ class Throttle:
             if not future.done():
                 wait_s = self._try_pass(count)
                 if wait_s > 0:
-                    self._timer = asyncio.get_running_loop().call_later(wait_s, self.look)
+                    look = self._errors.guarded(self.look)
+                    self._timer = asyncio.get_running_loop().call_later(wait_s, look)
                     return
                 future.set_result(None)
             self._waiting.popleft()

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulk_upload.engine.drain import Drain
 
 
 class TwinKey(NamedTuple):
@@ -15,10 +21,20 @@ class TwinKey(NamedTuple):
     purpose: str
 
 
+class HeldKey:
+    """A key while it is held. `in_doubt` is set where its holder ends in doubt: no twin may start in this run then."""
+
+    __slots__ = ("in_doubt",)
+
+    def __init__(self) -> None:
+        self.in_doubt = False
+
+
 class TwinGate:
     """Lets one entry of each key through; the others wait in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Drain) -> None:
+        drain.closes(self.close)
         self._held: dict[TwinKey, deque[asyncio.Future[bool]]] = {}
         self._barred: set[TwinKey] = set()
         self._closed = False
@@ -44,6 +60,20 @@ class TwinGate:
             if future.done() and not future.cancelled() and future.result():
                 self.release(key)
             raise
+
+    @contextmanager
+    def holding(self, key: TwinKey) -> Iterator[HeldKey]:
+        """Give back a key that was taken, or bar it: after an error nobody knows what became of who held it."""
+        held = HeldKey()
+        try:
+            yield held
+        except BaseException:
+            self.bar(key)
+            raise
+        if held.in_doubt:
+            self.bar(key)
+        else:
+            self.release(key)
 
     def release(self, key: TwinKey) -> None:
         """Let the next one in; nobody once the key is barred."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.ports import Ledger
     from bulk_upload.core.verify import HeldReceipt, LookAlike
-    from bulk_upload.edge.ledger import LedgerWriter
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.inquiry import Inquiry
 
 PAGE_RECEIPTS = 256
@@ -63,7 +64,7 @@ class Undoing:
     def __init__(
         self,
         *,
-        ledger: LedgerWriter,
+        ledger: Ledger[LedgerStore],
         inquiry: Inquiry,
         clock: Clock,
         asked_by: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import printable
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.replacing import replaced
+from bulk_upload.edge.output import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,9 +104,9 @@ def metrics_text(now: RunNumbers) -> str:
     return "\n".join([*lines, ""])
 
 
-def save_metrics(path: str, now: RunNumbers) -> None:
+def save_metrics(path: str, now: RunNumbers, *, private: bool = False) -> None:
     """Write the file whole or not at all, so that a collector never reads half of it. Raises OSError."""
-    with replaced(path) as stream:
+    with replaced(path, private=private) as stream:
         stream.write(metrics_text(now).encode("utf-8"))
 
 

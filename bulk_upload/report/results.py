@@ -1,4 +1,4 @@
-"""The results of a run as they come: one JSON line for each entry that is settled."""
+"""The results of a run as they come: one line of JSON or CSV for each entry that is settled."""
 
 from __future__ import annotations
 
@@ -8,28 +8,40 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from bulk_upload.core.display import printable
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.export import ExportRow
-from bulk_upload.report.rows import json_line
+from bulk_upload.edge.output import open_to_append
+from bulk_upload.report.rows import CSV_HEADER, csv_line, json_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
 
+_LINE_BYTES_MAX = 1024 * 1024
+"""No row is as long: a path has at most 4 kB, and a reason is one line of an answer."""
+
+
 class ResultStream:
-    """Writes an export row, as JSON, for each entry the run settles; a context manager that closes nothing it
+    """Writes an export row, as JSON or CSV, for each entry the run settles; a context manager that closes nothing it
     did not open.
 
     Each line is handed over whole and at once. A reader that goes away (`| head`) silences the stream; any other
     failure to write does too, and is kept in `failure`: the ledger has every result, so the run goes on.
-    `first_seen_utc` is null here, only the ledger knows it.
+    `first_seen_utc` is not known here, only the ledger knows it.
 
     Args:
         stream: where lines go, such as `sys.stdout.buffer`.
         utc_now: the time as UTC text, for entries without a receipt.
+        line_of: makes a line of a row.
     """
 
-    def __init__(self, stream: BinaryIO, utc_now: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        utc_now: Callable[[], str],
+        line_of: Callable[[ExportRow], bytes] = json_line,
+    ) -> None:
         self.failure: str | None = None
+        self._line_of = line_of
         self._stream = stream
         self._utc_now = utc_now
         self._owned = False
@@ -37,17 +49,25 @@ class ResultStream:
         self._attempts: dict[str, int] = {}
 
     @classmethod
-    def append_to(cls, path: str, utc_now: Callable[[], str]) -> Self:
+    def append_to(cls, path: str, utc_now: Callable[[], str], *, private: bool = False) -> Self:
         """Open a file to add lines to; a line that a crash cut off is ended first.
+
+        A name that ends in `.csv` takes CSV, any other JSON Lines. A private file is for its owner alone.
 
         Raises:
             OSError: the file cannot be opened for writing.
         """
-        stream = open(path, "ab")  # noqa: SIM115
-        results = cls(stream, utc_now)
+        stream = open_to_append(path, private=private)
+        is_csv = path.lower().endswith(".csv")
+        results = cls(stream, utc_now, csv_line if is_csv else json_line)
         results._owned = True
-        if _ends_within_line(path):
-            results._put(b"\n")
+        tail = _tail(path)
+        if tail and not tail.endswith(b"\n"):
+            last_line = tail[tail.rfind(b"\n") + 1 :]
+            # A cell that was cut off would go on in the next line.
+            results._put(b'"\n' if is_csv and last_line.count(b'"') % 2 else b"\n")
+        if is_csv and not tail:
+            results._put(CSV_HEADER)
         return results
 
     def __enter__(self) -> Self:
@@ -79,7 +99,7 @@ class ResultStream:
 
     def write(self, row: ExportRow) -> None:
         """Write one row."""
-        self._put(json_line(row))
+        self._put(self._line_of(row))
 
     def _row(self, event: EntrySettled, attempts: int) -> ExportRow:
         receipt = event.receipt
@@ -138,9 +158,10 @@ def _point_at_nothing(stream: BinaryIO) -> None:
         os.close(nothing)
 
 
-def _ends_within_line(path: str) -> bool:
-    if not os.path.isfile(path) or os.path.getsize(path) == 0:
-        return False
+def _tail(path: str) -> bytes:
+    """Return the end of a file, its last line included; nothing of what is no file."""
+    if not os.path.isfile(path):
+        return b""
     with open(path, "rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) != b"\n"
+        stream.seek(max(0, os.path.getsize(path) - _LINE_BYTES_MAX))
+        return stream.read()

@@ -9,14 +9,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from bulk_upload.core.export import COLUMNS, csv_cells, plain_csv_line
+from bulk_upload.edge.output import replaced
 from bulk_upload.report.parquet_rows import write_parquet
-from bulk_upload.report.replacing import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bulk_upload.core.export import ExportRow
 
+CSV_HEADER = f"{','.join(COLUMNS)}\n".encode("ascii")
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
@@ -37,22 +38,22 @@ def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
     Raises:
         OSError: the stream cannot be written.
     """
-    text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
+    stream.write(CSV_HEADER)
     count = 0
-    try:
-        writer.writerow(COLUMNS)
-        for row in rows:
-            line = plain_csv_line(row)
-            if line is None:
-                writer.writerow(csv_cells(row))
-            else:
-                text.write(f"{line}\n")
-            count += 1
-    finally:
-        # The stream stays the caller's, and open.
-        text.detach()
+    for row in rows:
+        stream.write(csv_line(row))
+        count += 1
     return count
+
+
+def csv_line(row: ExportRow) -> bytes:
+    """Return a row as one line of CSV, newline included: the one rule for all that a spreadsheet may open."""
+    line = plain_csv_line(row)
+    if line is None:
+        record = io.StringIO(newline="")
+        csv.writer(record, lineterminator="").writerow(csv_cells(row))
+        line = record.getvalue()
+    return f"{line}\n".encode("utf-8", "surrogateescape")
 
 
 def write_jsonl(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
@@ -88,7 +89,7 @@ def write_rows(rows: Iterable[ExportRow], stream: BinaryIO, row_format: RowForma
             return write_parquet(rows, stream)
 
 
-def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> int:
+def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat, *, private: bool = False) -> int:
     """Write rows to a file that is complete and durable or not there at all; return how many.
 
     An older file at `path` stays as it is until the new one is durable.
@@ -96,5 +97,5 @@ def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat) -> in
     Raises:
         OSError: the file cannot be written; the older one, if any, is untouched.
     """
-    with replaced(path) as stream:
+    with replaced(path, private=private) as stream:
         return write_rows(rows, stream, row_format)

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bulk_upload.edge.output import open_to_append
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
 
 class RecordKind(StrEnum):
@@ -101,10 +103,10 @@ class Journal:
         self._lock = threading.Lock()
         self._records: list[JournalRecord] = []
         self._count = 0
-        self._descriptor: int | None = None
+        self._stream: BinaryIO | None = None
         if path is not None:
             try:
-                self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                self._stream = open_to_append(path)
             except OSError as error:
                 raise UsageError(
                     f"the journal {path} cannot be opened: {error.strerror}",
@@ -121,8 +123,8 @@ class Journal:
         """Keep a record, and append it to the file."""
         with self._lock:
             self._records.append(record)
-            if self._descriptor is not None:
-                os.write(self._descriptor, record.as_json().encode("ascii") + b"\n")
+            if self._stream is not None:
+                os.write(self._stream.fileno(), record.as_json().encode("ascii") + b"\n")
 
     @property
     def records(self) -> tuple[JournalRecord, ...]:
@@ -133,6 +135,6 @@ class Journal:
     def close(self) -> None:
         """Close the file. Records stay readable in memory."""
         with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from overview import _ROWS, COLUMNS, overview
+from workloads.overview import COLUMNS, ROWS, overview
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ def _results() -> dict[str, list[dict[str, object]]]:
         ],
         **{
             row.workload: [{"in_flight": row.in_flight, "medians": medians}]
-            for row in _ROWS
+            for row in ROWS
             if row.workload != "latency"
         },
     }
@@ -29,7 +29,7 @@ def _results() -> dict[str, list[dict[str, object]]]:
 def test_every_workload_has_a_row_with_everybody() -> None:
     """Each cell has wall and processor time; the loop's time holds for any number in flight."""
     lines = str(overview(_results())).splitlines()
-    assert len(lines) == 2 + len(_ROWS)
+    assert len(lines) == 2 + len(ROWS)
     assert all(line.count("1.3 (0.5)") == len(COLUMNS) for line in lines[2:])
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compiled import NoCompiler, compiled
-from sink import Sink, name_sum
 
 from bulk_upload import ExitStatus, Job, RunSettings, upload
+from measuring.compiled import NoCompiler, compiled
+from measuring.file_sets import name_sum
+from servers.sink import SOURCE, Sink
 
 KEY = "benchmark"
 BOUNDARY = "sink-test"
@@ -26,7 +27,7 @@ def _built() -> None:
     if sys.platform != "linux":
         pytest.skip("the sink uses epoll")
     try:
-        compiled("sink")
+        compiled(SOURCE)
     except NoCompiler:
         pytest.skip("there is no C compiler")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, lay_out
 
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.stage import KEY, lay_out
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here
+
+from tests.cli.stage import run_here
 
 
 def _closing(ended_stderr: str) -> dict[str, str]:

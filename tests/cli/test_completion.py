@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here, run_process, run_shell
 
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here, run_process, run_shell
 
 COMMAND = f'#!/bin/sh\nexec {sys.executable} -m bulk_upload "$@"\n'
 

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, Ended, run_here
 
 from bulk_upload.cli.main import bulk_upload
 from bulk_upload.cli.sections import JOB_SECTIONS, SERVER_SECTIONS
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, Ended, run_here
 
 
 def shown(*words: str, **env: str | None) -> dict[str, tuple[str | None, str]]:

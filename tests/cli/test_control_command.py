@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here
 
 from bulk_upload.core.control import ControlAnswer, ControlRequest, ControlStatus
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.ledger import JobIdentity, open_ledger
 from bulk_upload.edge.ledger.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here
 
 STATUS = ControlStatus(
     limit=8, reason="8 in flight, as asked for", in_flight=7, parked=1200, concurrency=None, concurrency_max=16,

@@ -15,18 +15,18 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, NOWHERE, environment, run_here
 
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import KEY, NOWHERE, environment, run_here
 
 FILE_ID = re.compile(r"\bfile-[0-9a-f-]{36}\b")
 
 
 class Terminal:
-    """A command on a terminal of its own."""
+    """A command on a terminal of its own, which also hears it as `/dev/tty` where it is `controlling`."""
 
-    def __init__(self, *arguments: str, columns: int, **env: str) -> None:
+    def __init__(self, *arguments: str, columns: int, controlling: bool = False, **env: str) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         wanted = environment({"TERM": "xterm-256color", **env})
@@ -37,7 +37,9 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             env=wanted,
-            start_new_session=True,
+            start_new_session=not controlling,
+            # Nothing else makes a terminal the controlling one everywhere.
+            preexec_fn=(lambda: os.login_tty(slave)) if controlling else None,  # noqa: PLW1509
         )
         os.close(slave)
         self.text = ""
@@ -51,6 +53,10 @@ class Terminal:
             except OSError:  # Linux tells the end of a terminal like this.
                 return
             self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece.decode("utf-8", "replace"))
+
+    def type(self, words: str) -> None:
+        """Type words."""
+        os.write(self._master, words.encode())
 
     def end(self) -> int:
         """Read to the end and return the exit code."""

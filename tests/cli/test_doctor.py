@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, run_here
 
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.stage import KEY, run_here
 
 
 def checks(*arguments: str, **env: str | None) -> tuple[int, dict[str, str], dict[str, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, NOWHERE, run_here, run_shell
 
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, NOWHERE, run_here, run_shell
 
 
 def write_key(path: Path, key: str) -> str:

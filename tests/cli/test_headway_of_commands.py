@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, run_here
 
 from bulk_upload.cli import plan_command, scan_command, validating, verify_command
 from bulk_upload.engine.verifying import Verified
 from bulk_upload.report.headway import Headway
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.stage import KEY, run_here
 
 
 def _last_look(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Headway]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, run_here
 
 from bulk_upload.cli import headway_shown as module
 from bulk_upload.cli.headway_shown import HeadwayShown, headway_shown
@@ -17,6 +16,7 @@ from bulk_upload.cli.output import put, tell
 from bulk_upload.report.headway import Headway, HeadwayLine
 from bulk_upload.report.status_line import StatusLine
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.stage import KEY, run_here
 
 
 class _Screen(io.StringIO):

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from cli_stage import run_here, run_process
 
 from bulk_upload import __version__
 from bulk_upload.cli.main import bulk_upload
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here, run_process
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import anyio
 import pytest
-from cli_stage import run_here
 
 from bulk_upload.cli import metrics_file
 from bulk_upload.cli.metrics_file import MetricsFile
 from bulk_upload.core.events import Snapshot
 from bulk_upload.core.summary import Tally
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here
 
 STANDING = Snapshot(
     in_flight=0, limit=1, limit_reason="", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0

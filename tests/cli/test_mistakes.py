@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, NOWHERE, Ended, run_here, run_process
 
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.ledger.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, NOWHERE, Ended, run_here, run_process
 
 USAGE = ExitStatus.USAGE
 INVALID = ExitStatus.INVALID_INPUT

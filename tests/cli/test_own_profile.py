@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
-from cli_stage import KEY, run_here
 
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, run_here
 
 
 @dataclass
@@ -100,6 +100,7 @@ purposes = ["letters"]
 auth-header = "X-Archive-Auth"
 auth-prefix = "Token "
 id-field = "result.file.file_no"
+key-variable = "ARCHIVE_API_KEY"
 
 [jobs.letters]
 manifest = "letters.jsonl"
@@ -107,7 +108,7 @@ profile = "archive"
 """
         )
         (desk / "letters.jsonl").write_text('{"path": "data/a.jsonl", "purpose": "letters"}\n')
-        ended = run_here("run", "--job", "letters", SEEKR_BASE_URL=None)
+        ended = run_here("run", "--job", "letters", ARCHIVE_API_KEY=KEY)
         assert ended.status == 0, ended.stderr
         assert server.seen == [
             {
@@ -120,9 +121,9 @@ profile = "archive"
         ]
         exported = run_here("ledger", "export", "letters.ledger.db", "--format", "jsonl").stdout
         assert json.loads(exported)["file_id"] == "doc-1"
-        assert run_here("verify", "letters.ledger.db").status == 0
+        assert run_here("verify", "letters.ledger.db", ARCHIVE_API_KEY=KEY).status == 0
         server.seen.clear()
-        assert run_here("verify", "letters.ledger.db").status == ExitStatus.DIFFERENCES
+        assert run_here("verify", "letters.ledger.db", ARCHIVE_API_KEY=KEY).status == ExitStatus.DIFFERENCES
         ended = run_here("verify", "letters.ledger.db", "--config", "none")
         assert (ended.status, "bulk-upload.toml" in ended.stderr) == (ExitStatus.LEDGER_UNUSABLE, True)
 

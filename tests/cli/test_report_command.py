@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-from told_ledger import tell_ledger
+from tests.cli.stage import run_here
+from tests.report.told_ledger import tell_ledger
 
 
 def _report(tmp_path: Path, *options: str, entries: int = 300) -> str:

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here, run_process
+
+from tests.cli.stage import run_here, run_process
 
 GOOD = '{"text": "fine"}\n'
 BAD = '{"text": "fine too"}\n{"txt": "no"}\n'

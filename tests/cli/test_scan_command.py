@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here
 from click.testing import CliRunner, Result
 
 from bulk_upload.cli import scan_command
@@ -16,6 +15,7 @@ from bulk_upload.core.manifest_rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.errors import UsageError
+from tests.cli.stage import run_here
 
 FIRST, SECOND, *_ = PURPOSES
 JSONL = f"*.jsonl={FIRST}"

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, run_here, run_process
 
 from bulk_upload.cli.server_options import network_of
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.stage import KEY, run_here, run_process
 
 NONE = {"proxy": None, "ca_file": None, "client_cert": None, "client_key": None, "insecure": False}
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")

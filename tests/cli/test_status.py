@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli_stage import KEY, run_here
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import KEY, run_here
 
 
 def status_lines(ledger: str) -> list[str]:

@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here, run_shell
 
 from bulk_upload.cli.main import READER_LEFT
 from bulk_upload.core.export import COLUMNS
 from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import run_here, run_shell
 
 FULL = "/dev/full"
 needs_full_device = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no /dev/full here")
@@ -86,7 +86,7 @@ def test_an_answer_that_does_not_fit_on_the_disk(command: str, done: Path, serve
 def test_results_that_do_not_fit_on_the_disk(desk: Path, server: str) -> None:
     """A run goes on when its results cannot be written, and says at the end where they can be had."""
     ended = run_shell(f"bulk-upload run good.jsonl --results - >{FULL}", SEEKR_BASE_URL=server)
-    assert ended.status == 0
+    assert ended.status == ExitStatus.RESULTS_STALE
     assert "results are missing from --results -: " in ended.stderr
     assert "No space left on device" in ended.stderr
     assert "bulk-upload ledger export" in ended.stderr

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_stage import run_here, run_process
 
 from bulk_upload.core.data_rules import RULES
 from bulk_upload.report.data_findings import JSON_KEYS
+from tests.cli.stage import run_here, run_process
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "validation.md"
 GOOD = '{"messages": [{"role": "user", "content": "a %d"}, {"role": "assistant", "content": "b"}]}\n'

@@ -7,11 +7,11 @@ The tables of docs/explanation/concurrency.md: python benchmarks/concurrency.py
 from __future__ import annotations
 
 import pytest
+
+from bulk_upload.core.controller import AdaptiveLimit
 from simulation.measure import best, known_best, oracle, run, run_shared, score
 from simulation.report import MUTE, SEEDS, measure, random_scenarios
 from simulation.scenarios import EXTRA, SCENARIOS, SHARED, Scenario
-
-from bulk_upload.core.controller import AdaptiveLimit
 
 BY_NAME = {one.name: one for one in [*SCENARIOS, *EXTRA]}
 QUICK = ("a1", "a2", "b2", "b3", "c2", "c3", "c4", "c7", "d2", "e2", "f1", "f2", "h1", "h2")

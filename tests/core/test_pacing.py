@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.pacing import Gate, Patience
+from bulk_upload.core.pacing import SHORT_S, Gate, Patience
 
 JITTERS = st.floats(0, 1, exclude_max=True)
 
@@ -160,3 +160,24 @@ def test_patience_starts_anew() -> None:
     assert patience.on_throttled(5000.0, retry_after_s=None) is None
     assert patience.on_throttled(5900.0, retry_after_s=None) is None
     assert patience.on_throttled(5901.0, retry_after_s=None) is not None
+
+
+# --- a machine that is short of something
+
+
+def test_a_shortage_ends_the_run_where_nothing_moves() -> None:
+    """A machine that could make no request for half a minute, and sends nothing else meanwhile, ends the run."""
+    patience = Patience(900.0)
+    assert patience.on_short(0.0, reason="too many open files", wire_bytes=7) is None
+    assert patience.on_short(SHORT_S - 1, reason="too many open files", wire_bytes=7) is None
+    enough = patience.on_short(SHORT_S, reason="too many open files", wire_bytes=7)
+    assert enough == "no request could be made for 30 s: too many open files"
+
+
+def test_a_shortage_ends_no_run_that_goes_on() -> None:
+    """While bytes leave, or an answer came, the shortage is one that passes."""
+    patience = Patience(900.0)
+    patience.on_short(0.0, reason="r", wire_bytes=1)
+    assert patience.on_short(SHORT_S, reason="r", wire_bytes=2) is None
+    patience.on_answer()
+    assert patience.on_short(2 * SHORT_S, reason="r", wire_bytes=2) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.profile import FLOW, Profile
+from bulk_upload.core.profile import FLOW, Profile, variable_flaw, variable_for_key
 from bulk_upload.core.profile_table import PROFILE_KEYS, ProfileFlaw, profile_of
 
 LEAST: dict[str, Any] = {
@@ -63,6 +63,11 @@ def test_the_built_in_one_can_be_said() -> None:
         ("list-page", 0),
         ("list-page", True),
         ("size-limit-bytes", 1.5),
+        ("key-variable", "sk-4711"),
+        ("key-variable", "sk4711"),
+        ("key-variable", ""),
+        ("base-url-variable", "A B"),
+        ("team-variable", 1),
     ],
 )
 def test_what_cannot_be(key: str, value: object) -> None:
@@ -80,6 +85,31 @@ def test_unknown_and_missing_keys() -> None:
         profile_of("mine", {**LEAST, "file_field": "x"})
     with pytest.raises(ProfileFlaw, match="lacks base-url, files-path"):
         profile_of("mine", {key: LEAST[key] for key in LEAST if key not in ("base-url", "files-path")})
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"key-variable": "SEEKR_API_KEY"}, "key-variable"),
+        ({"team-variable": "SEEKR_API_KEY"}, "team-variable"),
+        ({"base-url-variable": "SEEKR_BASE_URL"}, "base-url-variable"),
+        ({"key-variable": "MINE", "team-variable": "MINE"}, "team-variable"),
+        ({"base-url-variable": "OTHER_API_KEY"}, "base-url-variable"),
+        ({"key-variable": "MINE", "team-variable": "TEAM", "base-url-variable": "URL"}, None),
+        ({}, None),
+    ],
+)
+def test_a_variable_belongs_to_one_profile(change: dict[str, str], key: str | None) -> None:
+    """A profile takes no variable of a built-in one, and shows nothing out of a variable that holds a key."""
+    other = profile_of("other", {**LEAST, "key-variable": "OTHER_API_KEY"})
+    flaw = variable_flaw(profile_of("mine", {**LEAST, **change}), [other])
+    assert (flaw and flaw[0]) == key
+
+
+def test_a_name_for_the_variable_is_proposed() -> None:
+    """It is one that a shell and a profile take, whatever the profile is called."""
+    assert variable_for_key("my-archive") == "MY_ARCHIVE_API_KEY"
+    assert profile_of("9", {**LEAST, "key-variable": variable_for_key("9")}).key_variable == "_9_API_KEY"
 
 
 @pytest.mark.parametrize("name", ["flow", "", "My", "a b", "-a", "a" * 33])

@@ -175,3 +175,31 @@ def test_an_answer_shows_a_server(standing: Standing) -> None:
         assert standing.on_unreachable("refused") is None
         assert standing.on_unreachable("refused") is None
         standing.on_answered()
+
+
+@pytest.mark.parametrize(
+    ("variable", "source"),
+    [("SEEKR_API_KEY", "SEEKR_API_KEY"), ("MINE", "MINE"), (None, "--api-key-command")],
+)
+def test_a_refused_key_is_looked_for_where_it_is(variable: str | None, source: str) -> None:
+    """The hint names the variable of the profile, not another one's."""
+    refused = Refused(http_status=401, reason="HTTP 401", request_id=None)
+    stop = Standing(key_variable=variable).judge(refused, 1).stop
+    assert stop is not None
+    assert stop.hint.startswith(f"check {source} or --api-key-file")
+
+
+def test_what_waiting_cannot_mend_ends_the_run(standing: Standing) -> None:
+    """An untrusted certificate ends a run that has no answer yet, with what to change, and the entry stays pending."""
+    untrusted = Unavailable(reason="not trusted", remedy="pass --ca-file")
+    judgement = standing.judge(untrusted, 1)
+    assert judgement.stop is not None
+    assert (judgement.stop.status, judgement.stop.hint) == (ExitStatus.UNFINISHED, "pass --ca-file")
+    assert state_after(judgement.outcome) is EntryState.PENDING
+
+
+def test_a_server_that_answered_is_tried_again(standing: Standing) -> None:
+    """After an answer the next attempt may meet another server behind the address."""
+    standing.on_answered()
+    judgement = standing.judge(Unavailable(reason="not trusted", remedy="pass --ca-file"), 1)
+    assert judgement == Judgement(Unavailable(reason="not trusted"))

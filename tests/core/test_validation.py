@@ -8,7 +8,18 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from data_samples import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_upload.core import validation
+from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
+from bulk_upload.core.file_magic import HEAD_BYTES
+from bulk_upload.core.finding import Severity
+from bulk_upload.core.line_judge import LineJudge
+from bulk_upload.core.line_reader import NOT_PASSED, LineReader, role_of
+from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
+from bulk_upload.core.validation import Checker
+from tests.core.data_samples import (
     ALIGNMENT,
     ASSISTANT,
     CHAT,
@@ -23,17 +34,6 @@ from data_samples import (
     line,
     sample,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from bulk_upload.core import validation
-from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
-from bulk_upload.core.file_magic import HEAD_BYTES
-from bulk_upload.core.finding import Severity
-from bulk_upload.core.line_judge import LineJudge
-from bulk_upload.core.line_reader import NOT_PASSED, LineReader, role_of
-from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
-from bulk_upload.core.validation import Checker
 
 EVERY = list(PURPOSES.values())
 

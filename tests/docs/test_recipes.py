@@ -14,10 +14,10 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
-from recipe_stage import DOCS, Stage, blocks_of
 
 from bulk_upload import LedgerReader
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+from tests.docs.stage import DOCS, Stage, blocks_of
 
 KEY = "sandbox-key"
 PAGES = sorted([*(DOCS / "how-to").glob("*.md"), *(DOCS / "tutorials").glob("*.md")])

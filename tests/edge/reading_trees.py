@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from bulk_upload.edge.files import HashedFile
 from bulk_upload.edge.source_tree import SourceTree
+from tests.waiting import HeldCall
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "grow": lambda path: os.truncate(path, 2000),
@@ -24,7 +26,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 class Opening:
     """A tree whose files something happens to right after they were opened."""
 
-    def __init__(self, tree: SourceTree, then: Callable[[int], None]) -> None:
+    def __init__(self, tree: SourceTree, then: Callable[[int], object]) -> None:
         self._tree = tree
         self._then = then
         self.descriptors: list[int] = []
@@ -44,21 +46,28 @@ class DeadMount:
 
     def __init__(self, tree: SourceTree) -> None:
         self._tree = tree
-        self.released = threading.Event()
+        self._hangs = HeldCall()
+        self.released = self._hangs.released
 
     def absolute(self, relative_path: str) -> str:
         return self._tree.absolute(relative_path)
 
     def open_regular(self, relative_path: str) -> int:
         if relative_path.startswith("dead"):
-            self.released.wait(60)
+            self._hangs()
         return self._tree.open_regular(relative_path)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
+def hold_reads(monkeypatch: pytest.MonkeyPatch) -> HeldCall:
+    """Let every read of an open file wait until the test releases it."""
+    held, read = HeldCall(), HashedFile._read_exactly
+
+    def waits(file: HashedFile, wanted: int) -> bytes:
+        held()
+        return read(file, wanted)
+
+    monkeypatch.setattr(HashedFile, "_read_exactly", waits)
+    return held
 
 
 def is_open(descriptor: int) -> bool:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import threading
 from pathlib import Path
 
 import pytest
-from reading_trees import DeadMount, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -18,6 +16,8 @@ from bulk_upload.edge.files import (
 )
 from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import DeadMount
+from tests.waiting import HeldCall, until
 
 
 async def test_reads_that_hang_are_given_up_and_starve_nobody(tmp_path: Path, tree: SourceTree) -> None:
@@ -72,18 +72,13 @@ async def test_a_time_out_of_the_file_system_is_told_as_its_own(
 async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) -> None:
     """Where every thread hangs, the next file is tried again and not settled as failed."""
     pool = ReadingPool(1)
-    begun, released = threading.Event(), threading.Event()
-
-    def hangs() -> None:
-        begun.set()
-        released.wait(60)
-
+    hangs = HeldCall()
     pool.submit(hangs)
-    await until(begun.is_set)
+    await until(hangs.begun.is_set)
     lane = Lane(pool, 0.05)
     waiting = lane.submit(int)
     with pytest.raises(SourceError) as caught:
         await lane.result_of(asyncio.wrap_future(waiting))
     assert caught.value.local_limit
-    released.set()
+    hangs.released.set()
     pool.shutdown()

@@ -7,14 +7,11 @@ import errno
 import gc
 import hashlib
 import os
-import threading
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reading_trees import CHANGES, Opening, is_open, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -25,6 +22,8 @@ from bulk_upload.edge.files import (
     fingerprint_of,
 )
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import CHANGES, Opening, is_open
+from tests.waiting import HeldCall, until, until_the_clock_ticks
 
 BLOCK_BYTES = block_bytes_for(1)
 
@@ -81,13 +80,11 @@ async def test_a_block_read_ahead_for_nobody_is_dropped(
 ) -> None:
     """A file that is left early closes once the read that is under way returns, and its error is nobody's."""
     (tmp_path / "a").write_bytes(os.urandom(4 * BLOCK_BYTES))
-    reading, go_on = threading.Event(), threading.Event()
-    read = HashedFile._read_exactly
+    held, read = HeldCall(), HashedFile._read_exactly
 
     def fails_later(file: HashedFile, wanted: int) -> bytes:
         if file.tell() == BLOCK_BYTES:
-            reading.set()
-            go_on.wait(20)
+            held()
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(file, wanted)
 
@@ -98,13 +95,13 @@ async def test_a_block_read_ahead_for_nobody_is_dropped(
     reader = FileReader(opening, thread_count=1)
     async with await reader.open("a") as stream:
         await stream.read()
-        await until(reading.is_set)
+        await until(held.begun.is_set)
     (descriptor,) = opening.descriptors
     assert is_open(descriptor)
     # The thread under way counts no more: another file does not wait for it.
     (tmp_path / "b").write_bytes(b"x")
     assert (await reader.sha256("b"))[0] == hashlib.sha256(b"x").hexdigest()
-    go_on.set()
+    held.released.set()
     await until(lambda: not is_open(descriptor))
     del stream
     gc.collect()
@@ -174,7 +171,7 @@ async def test_a_file_that_changes_while_it_is_taken_whole_is_refused(
     read = HashedFile._read_exactly
 
     def changes_first(file: HashedFile, wanted: int) -> bytes:
-        time.sleep(0.012)  # longer than the clock tick of file systems
+        until_the_clock_ticks(tmp_path)
         CHANGES[change](path)
         return read(file, wanted)
 
@@ -206,19 +203,14 @@ async def test_an_error_at_the_close_of_a_file_taken_whole_is_a_source_error(
 async def test_a_file_taken_for_nobody_leaves_no_descriptor(tmp_path: Path, tree: SourceTree) -> None:
     """Whoever waits may be cancelled: a file that was to be streamed is closed all the same."""
     (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES + 1))
-    opened, go_on = threading.Event(), threading.Event()
-
-    def waits(descriptor: int) -> None:
-        opened.set()
-        go_on.wait(20)
-
-    opening = Opening(tree, waits)
+    held = HeldCall()
+    opening = Opening(tree, held)
     reader = FileReader(opening, thread_count=1)
     task = asyncio.create_task(reader.source("a").__aenter__())
-    await until(opened.is_set)
+    await until(held.begun.is_set)
     task.cancel()
     await asyncio.wait([task])
-    go_on.set()
+    held.released.set()
     (descriptor,) = opening.descriptors
     await until(lambda: not is_open(descriptor))
     reader.close()

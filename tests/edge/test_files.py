@@ -8,14 +8,12 @@ import gc
 import hashlib
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading_trees import CHANGES, Opening, is_open, until
 
 from bulk_upload.core.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -29,6 +27,8 @@ from bulk_upload.edge.files import (
 )
 from bulk_upload.edge.files.reader import part_count_for
 from bulk_upload.edge.source_tree import SourceTree
+from tests.edge.reading_trees import CHANGES, Opening, hold_reads, is_open
+from tests.waiting import HeldCall, until, until_the_clock_ticks
 
 BLOCK_BYTES = block_bytes_for(1)
 SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]
@@ -109,7 +109,7 @@ async def test_a_file_that_changes_while_it_is_loaded_is_refused(
     read = whole.read_exactly
 
     def changes_first(descriptor: int, byte_count: int) -> bytes:
-        time.sleep(0.012)  # longer than the clock tick of file systems
+        until_the_clock_ticks(tmp_path)
         CHANGES[change](path)
         return read(descriptor, byte_count)
 
@@ -206,27 +206,19 @@ async def test_a_file_is_not_closed_under_a_read(
 ) -> None:
     """A read that is given up keeps its descriptor until it returns, and only then the file is closed."""
     (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES))
-    reading, go_on = threading.Event(), threading.Event()
-    read = HashedFile._read_exactly
-
-    def waits(file: HashedFile, wanted: int) -> bytes:
-        reading.set()
-        go_on.wait(20)
-        return read(file, wanted)
-
-    monkeypatch.setattr(HashedFile, "_read_exactly", waits)
+    held = hold_reads(monkeypatch)
     opening = Opening(tree, lambda descriptor: None)
     reader = FileReader(opening, thread_count=2)
     async with await reader.open("a") as stream:
         task = asyncio.create_task(stream.read())
-        await until(reading.is_set)
+        await until(held.begun.is_set)
         task.cancel()
         await asyncio.wait([task])
     # The close has a thread of its own and was asked for: it must find the read under way.
-    await asyncio.get_running_loop().run_in_executor(reader._pool, time.sleep, 0)
+    await asyncio.get_running_loop().run_in_executor(reader._pool, int)
     (descriptor,) = opening.descriptors
     assert is_open(descriptor)
-    go_on.set()
+    held.released.set()
     await until(lambda: not is_open(descriptor))
     reader.close()
 
@@ -234,19 +226,14 @@ async def test_a_file_is_not_closed_under_a_read(
 async def test_a_file_opened_for_nobody_is_closed(tmp_path: Path, tree: SourceTree) -> None:
     """A cancelled open leaves no descriptor behind."""
     (tmp_path / "a").touch()
-    opened, go_on = threading.Event(), threading.Event()
-
-    def waits(descriptor: int) -> None:
-        opened.set()
-        go_on.wait(20)
-
-    opening = Opening(tree, waits)
+    held = HeldCall()
+    opening = Opening(tree, held)
     reader = FileReader(opening, thread_count=1)
     task = asyncio.create_task(reader.open("a"))
-    await until(opened.is_set)
+    await until(held.begun.is_set)
     task.cancel()
     await asyncio.wait([task])
-    go_on.set()
+    held.released.set()
     (descriptor,) = opening.descriptors
     await until(lambda: not is_open(descriptor))
     reader.close()
@@ -304,24 +291,16 @@ async def test_a_file_is_closed_though_its_last_read_is_given_up_later(
 ) -> None:
     """The task that reads may be cancelled after the file was left: that takes back the read, never the close."""
     (tmp_path / "a").write_bytes(bytes(BLOCK_BYTES))
-    reading, go_on = threading.Event(), threading.Event()
-    read = HashedFile._read_exactly
-
-    def waits(file: HashedFile, wanted: int) -> bytes:
-        reading.set()
-        go_on.wait(20)
-        return read(file, wanted)
-
-    monkeypatch.setattr(HashedFile, "_read_exactly", waits)
+    held = hold_reads(monkeypatch)
     opening = Opening(tree, lambda descriptor: None)
     reader = FileReader(opening, thread_count=1)
     async with await reader.open("a") as stream:
         task = asyncio.create_task(stream.read())
-        await until(reading.is_set)
+        await until(held.begun.is_set)
     # The one thread is busy with the read: the close waits for its turn while the read is given up.
     task.cancel()
     await asyncio.wait([task])
-    go_on.set()
+    held.released.set()
     (descriptor,) = opening.descriptors
     await until(lambda: not is_open(descriptor))
     reader.close()

@@ -5,24 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from bulk_upload.edge.files.pool import ReadingPool
+from bulk_upload.errors import ResourceShortage
+from tests.waiting import HANG_S, HeldCall, until_in_thread
 
 
 def test_calls_run_and_fail_as_with_any_executor() -> None:
     """Results and exceptions come back through the futures; after a shutdown nothing is taken."""
     pool = ReadingPool(2)
-    assert pool.submit(divmod, 7, 2).result(20) == (3, 1)
+    assert pool.submit(divmod, 7, 2).result(HANG_S) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        pool.submit(divmod, 7, 0).result(20)
-    late = pool.submit(time.sleep, 0.01)
+        pool.submit(divmod, 7, 0).result(HANG_S)
+    waits = HeldCall("late")
+    late = pool.submit(waits)
     pool.shutdown()
-    assert late.result(20) is None
+    waits.released.set()
+    assert late.result(HANG_S) == "late"
     with pytest.raises(RuntimeError):
         pool.submit(divmod, 7, 2)
 
@@ -35,12 +38,12 @@ def test_no_more_threads_than_asked_for() -> None:
 
     def call(number: int) -> int:
         if number < 3:
-            gate.wait(20)
+            gate.wait(HANG_S)
         seen.add(threading.get_ident())
         return number
 
     futures = [pool.submit(call, number) for number in range(100)]
-    assert [future.result(20) for future in futures] == list(range(100))
+    assert [future.result(HANG_S) for future in futures] == list(range(100))
     assert len(seen) == 3
     pool.shutdown()
 
@@ -57,7 +60,7 @@ class _SlowWake(SimpleQueue[Any]):
         if self.armed.is_set():
             self.armed.clear()
             self.taken.set()
-            self.go_on.wait(20)
+            self.go_on.wait(HANG_S)
         return item
 
 
@@ -65,14 +68,14 @@ def test_a_thread_that_is_just_waking_is_not_counted_on() -> None:
     """Two calls after a quiet moment run at once: the thread that wakes for the first does not keep the second waiting."""
     pool = ReadingPool(2)
     pool._calls = calls = _SlowWake()
-    pool.submit(int).result(20)
+    pool.submit(int).result(HANG_S)
     calls.armed.set()
     first = pool.submit(int)
-    assert calls.taken.wait(20)
-    assert pool.submit(int).result(20) == 0
+    assert calls.taken.wait(HANG_S)
+    assert pool.submit(int).result(HANG_S) == 0
     assert not first.done()
     calls.go_on.set()
-    assert first.result(20) == 0
+    assert first.result(HANG_S) == 0
     pool.shutdown()
 
 
@@ -81,10 +84,8 @@ def test_a_quiet_pool_starts_no_thread_it_does_not_need() -> None:
     pool = ReadingPool(4)
     seen = set()
     for _ in range(20):
-        seen.add(pool.submit(threading.get_ident).result(20))
-        deadline = time.monotonic() + 20
-        while pool._spare_count < 1 and time.monotonic() < deadline:
-            time.sleep(0.001)
+        seen.add(pool.submit(threading.get_ident).result(HANG_S))
+        until_in_thread(lambda: pool._spare_count)
     assert len(seen) == 1
     pool.shutdown()
 
@@ -92,50 +93,32 @@ def test_a_quiet_pool_starts_no_thread_it_does_not_need() -> None:
 def test_a_call_that_hangs_has_its_place_taken_until_it_returns() -> None:
     """Given up: the next call runs at once. Returned: the spare thread goes."""
     pool = ReadingPool(1)
-    begun, release = threading.Event(), threading.Event()
-
-    def hangs() -> str:
-        begun.set()
-        release.wait(20)
-        return "after all"
-
+    hangs = HeldCall("after all")
     hung = pool.submit(hangs)
-    assert begun.wait(20)
+    assert hangs.begun.wait(HANG_S)
     waiting = pool.submit(divmod, 7, 2)
     assert not waiting.done()
     assert pool.give_up(hung)
-    assert waiting.result(20) == (3, 1)
-    release.set()
-    assert hung.result(20) == "after all"
-    assert pool.submit(divmod, 9, 2).result(20) == (4, 1)
-    _until_started(pool, 1)
+    assert waiting.result(HANG_S) == (3, 1)
+    hangs.released.set()
+    assert hung.result(HANG_S) == "after all"
+    assert pool.submit(divmod, 9, 2).result(HANG_S) == (4, 1)
+    until_in_thread(lambda: pool._started_count == 1)
     pool.shutdown()
-
-
-def _until_started(pool: ReadingPool, thread_count: int) -> None:
-    deadline = time.monotonic() + 20
-    while pool._started_count != thread_count and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert pool._started_count == thread_count
 
 
 def test_a_call_that_never_began_is_taken_back() -> None:
     """Giving it up costs no thread, and it is never made."""
     pool = ReadingPool(1)
-    begun, release = threading.Event(), threading.Event()
+    hangs = HeldCall()
     made: list[int] = []
-
-    def hangs() -> None:
-        begun.set()
-        release.wait(20)
-
     first = pool.submit(hangs)
-    assert begun.wait(20)
+    assert hangs.begun.wait(HANG_S)
     second = pool.submit(made.append, 1)
     assert not pool.give_up(second)
-    release.set()
-    first.result(20)
-    pool.submit(int).result(20)
+    hangs.released.set()
+    first.result(HANG_S)
+    pool.submit(int).result(HANG_S)
     assert made == []
     pool.shutdown()
 
@@ -143,30 +126,26 @@ def test_a_call_that_never_began_is_taken_back() -> None:
 def test_a_machine_short_of_threads_reads_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that cannot be started is not counted: its call waits for another one, and later calls try again."""
     pool = ReadingPool(2)
-    begun, release = threading.Event(), threading.Event()
-
-    def waits() -> None:
-        begun.set()
-        release.wait(20)
+    waits = HeldCall()
 
     def no_more(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", no_more)
-        with pytest.raises(RuntimeError, match="starts no thread"):
+        with pytest.raises(ResourceShortage, match="no further thread"):
             pool.submit(int)
     first = pool.submit(waits)
-    assert begun.wait(20)
+    assert waits.begun.wait(HANG_S)
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", no_more)
         second = pool.submit(int)
-    assert pool.submit(int).result(20) == second.result(20) == 0
+    assert pool.submit(int).result(HANG_S) == second.result(HANG_S) == 0
     assert not first.done()
     assert pool._started_count == 2
-    release.set()
+    waits.released.set()
     pool.shutdown()
-    _until_started(pool, 0)
+    until_in_thread(lambda: pool._started_count == 0)
 
 
 class _WorkerFirst:
@@ -180,7 +159,7 @@ class _WorkerFirst:
     def __enter__(self) -> None:
         if self.armed.is_set() and threading.current_thread() is self._tester:
             self.release.set()
-            assert self.passed.wait(20)
+            assert self.passed.wait(HANG_S)
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
@@ -197,10 +176,10 @@ def test_a_call_that_returns_while_it_is_given_up_does_not_hang() -> None:
 
     def returns_late() -> None:
         begun.set()
-        lock.release.wait(20)
+        lock.release.wait(HANG_S)
 
     late = pool.submit(returns_late)
-    assert begun.wait(20)
+    assert begun.wait(HANG_S)
     lock.armed.set()
     assert not pool.give_up(late)
     assert late.done()
@@ -211,15 +190,15 @@ def test_a_call_that_returns_while_it_is_given_up_does_not_hang() -> None:
 def test_a_shutdown_ends_threads_that_start_or_return_after_it() -> None:
     """One that took the place of a thread that hangs, and those that hung: none of them waits for ever for a call."""
     pool = ReadingPool(2)
-    release = threading.Event()
-    hung = [pool.submit(release.wait, 20) for _ in range(2)]
+    hangs = HeldCall()
+    hung = [pool.submit(hangs) for _ in range(2)]
     waiting = pool.submit(int)
     pool.shutdown()
     assert pool.give_up(hung[0])
-    assert waiting.result(20) == 0
-    _until_started(pool, 2)
-    release.set()
-    _until_started(pool, 0)
+    assert waiting.result(HANG_S) == 0
+    until_in_thread(lambda: pool._started_count == 2)
+    hangs.released.set()
+    until_in_thread(lambda: pool._started_count == 0)
 
 
 def test_the_interpreter_does_not_wait_for_a_thread_that_hangs() -> None:
@@ -231,4 +210,5 @@ def test_the_interpreter_does_not_wait_for_a_thread_that_hangs() -> None:
         "ReadingPool(1).submit(lambda: (begun.set(), threading.Event().wait()))\n"
         "begun.wait()\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=HANG_S)
+    assert ended.returncode == 0

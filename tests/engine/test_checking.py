@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from fakes.validator import BAD, ODD, FakeValidator
-from fakes.world import LARGE_BYTES, Scene, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +19,8 @@ from bulk_upload.core.source import Look, SourceError
 from bulk_upload.engine import checking
 from bulk_upload.engine.validator import Checked, Wanted
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.validator import BAD, ODD, FakeValidator
+from tests.fakes.world import LARGE_BYTES, Scene, World
 
 ON = [ValidateMode.EACH, ValidateMode.AHEAD]
 REASON = "line 7, column 3: so it is (bad-json)"

@@ -10,10 +10,6 @@ from inspect import signature
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.files import FakeReader, MemoryFiles
-from fakes.ledger import JOB, LedgerFile, MemoryLedger
-from fakes.server import Fate, Faults
-from fakes.transport import FakeTransport
 
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.source import LoadedFile, SourceError
@@ -22,6 +18,10 @@ from bulk_upload.edge.ledger import open_ledger
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport
 from bulk_upload.errors import LedgerUnusable
+from tests.fakes.files import FakeReader, MemoryFiles
+from tests.fakes.ledger import JOB, LedgerFile, MemoryLedger
+from tests.fakes.server import Fate, Faults
+from tests.fakes.transport import FakeTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

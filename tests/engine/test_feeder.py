@@ -5,8 +5,6 @@ import warnings
 from typing import Any
 
 import pytest
-from fakes.server import Fate, Faults, ServerSettings
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
@@ -14,6 +12,8 @@ from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.engine.feeder import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Feeder
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 
 def _world(count: int, size: int = 1000) -> World:
@@ -25,8 +25,8 @@ def _world(count: int, size: int = 1000) -> World:
 
 def _watch_counts(scene: Scene, seen: list[tuple[int, int]], *, every_s: float = 0.02) -> None:
     """Note how many entries are active and how many live, again and again."""
-    parking = scene.run._parking
-    seen.append((parking.active_count, parking.live_count))
+    occupancy = scene.run._occupancy
+    seen.append((occupancy.active_count, occupancy.live_count))
     scene.after(every_s, lambda: _watch_counts(scene, seen, every_s=every_s))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, Refused
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 FILE = ListedFile(file_id="file-1")
 
@@ -121,3 +121,21 @@ async def test_a_no_is_taken_for_a_no(status: int) -> None:
     with pytest.raises(Refused):
         await Inquiry(desk, clock).look_up("file-1")
     assert len(desk.asked_at) == 1
+
+
+@on_virtual_time
+async def test_what_waiting_cannot_mend_is_not_asked_again() -> None:
+    """A certificate that is not trusted ends the command at the first question, with what to change."""
+    clock, asked = VirtualClock(), 0
+
+    class Untrusted:
+        clock_offset_s = 0.0
+
+        async def look_up(self, file_id: str) -> ListedFile | None:
+            nonlocal asked
+            asked += 1
+            raise Unanswered("not trusted", away=True, remedy="pass --ca-file")
+
+    with pytest.raises(ServerUnusable) as caught:
+        await Inquiry(Untrusted(), clock).look_up("file-1")  # type: ignore[arg-type]
+    assert (asked, caught.value.hint, isinstance(caught.value, Refused)) == (1, "pass --ca-file", False)

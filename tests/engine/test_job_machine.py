@@ -12,9 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from fakes.ledger import Mishap
-from fakes.server import Faults, ServerSettings
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -23,6 +20,9 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.plan import Step
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import Mishap
+from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 PATHS = [*(f"plain/{number}.jsonl" for number in range(4)), "a/twin.jsonl", "b/twin.jsonl", "c/twin.jsonl"]
 SIZES = st.sampled_from([0, 1, 500, 70_000, LARGE_BYTES + 1])

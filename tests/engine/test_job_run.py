@@ -4,12 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from fakes.virtual_time import on_virtual_time
 
 from bulk_upload.core.events import Draining, EntrySettled, Event, Snapshot
 from bulk_upload.core.model import EntryState, Obtained, Receipt
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_run import JobRun, Result
+from tests.fakes.virtual_time import on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

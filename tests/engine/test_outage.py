@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fakes.server import Faults
-from fakes.world import Ran, Scene, World
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Faults
+from tests.fakes.world import Ran, Scene, World
 
 BEGINS_S = 1.0
 MINUTES = 60.0

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from fakes.server import Fate, Faults, ServerSettings
-from fakes.virtual_time import VirtualClock, on_virtual_time
-from fakes.world import Ran, Scene, World
 
 from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Paused
@@ -22,6 +19,9 @@ from bulk_upload.core.settings import RunSettings
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.oversight import Oversight
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
+from tests.fakes.world import Ran, Scene, World
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 LOST = Unavailable(reason="cannot connect")

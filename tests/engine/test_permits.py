@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.allowance import Allowance
 from bulk_upload.core.limit import FixedLimit, Ticket
@@ -20,7 +19,11 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
+from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.conditions import Conditions
+from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.permits import UNRECORDED_PER_SLOT, Permits
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 
@@ -79,7 +82,13 @@ def _left(allowance: Allowance | None) -> str:
 
 
 def _permits(limit: int = 1, controller: FixedLimit | None = None) -> Permits:
-    return Permits(controller or FixedLimit(limit), VirtualClock(), on_change=lambda: None)
+    return Permits(
+        controller or FixedLimit(limit),
+        VirtualClock(),
+        drain=Drain(lambda _: None),
+        conditions=Conditions(),
+        errors=CallbackErrors(),
+    )
 
 
 async def _ticket(permits: Permits) -> Ticket:
@@ -286,7 +295,7 @@ async def test_bytes_reach_the_controller() -> None:
 async def test_a_local_limit_shrinks_what_is_in_flight_and_is_no_fault_of_the_server() -> None:
     """Refused descriptors: the limit becomes what fitted, the controller hears of nothing but a cancel."""
     controller = RecordingController(8)
-    permits = Permits(controller, VirtualClock(), on_change=lambda: None)
+    permits = _permits(controller=controller)
     tickets = [ticket for _ in range(8) if (ticket := await permits.acquire()) is not None]
     permits.answered(tickets.pop(), NotSent(reason="too many open files", local_limit=True), 0)
     permits.recorded()

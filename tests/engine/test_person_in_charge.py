@@ -6,8 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from fakes.server import Faults, ServerSettings
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.control import ControlAnswer, ControlRequest
 from bulk_upload.core.events import AttemptStarted, ControlChanged, LimitChanged, RunLimited
@@ -16,6 +14,8 @@ from bulk_upload.core.limit import FixedLimit, Learned
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.core.timetable import Span, Timetable
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 BY = "kim (uid 7)"
 

@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import pytest
-from fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from fakes.server import FakeServer, ServerSettings
-from fakes.transport import FakeTransport
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.paging import STALE_PAGES_MAX
@@ -21,13 +17,16 @@ from bulk_upload.edge.transport import Unanswered
 from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.reconciler import LIST_TRIES_MAX, Reconciler
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from tests.fakes.server import FakeServer, ServerSettings
+from tests.fakes.transport import FakeTransport
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.profile import Profile
-    from bulk_upload.edge.ledger import LedgerWriter
     from bulk_upload.edge.transport import Transport
 
 STOP = Stop(status=ExitStatus.INTERRUPTED, reason="asked to stop", hint="")
@@ -82,8 +81,8 @@ class Bench:
         self.file = LedgerFile()
         self.ledger = MemoryLedger(self.file, self.file.begin_run(utc_s=self.clock.utc_s()), mishap=mishap)
         self.reconciler = Reconciler(
-            transport=cast("Transport", self.desk),
-            ledger=cast("LedgerWriter", self.ledger),
+            files_api=cast("Transport", self.desk),
+            ledger=self.ledger,
             profile=profile,
             clock=self.clock,
             drain=self.drain,

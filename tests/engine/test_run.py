@@ -6,9 +6,6 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from fakes.ledger import Mishap
-from fakes.server import Fate, ServerSettings, unowned
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, Event, PlanMade
 from bulk_upload.core.limit import FixedLimit, Ticket
@@ -16,6 +13,9 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt
 from bulk_upload.core.plan import Step
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import Mishap
+from tests.fakes.server import Fate, ServerSettings, unowned
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 PROMPTLY_S = 0.5
 SETTINGS = RunSettings(concurrency=2)

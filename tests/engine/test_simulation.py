@@ -12,11 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.ledger import Mishap
-from fakes.server import Faults, ServerSettings, unowned
-from fakes.validator import FakeValidator
-from fakes.virtual_time import Stuck
-from fakes.world import LARGE_BYTES, Ran, Scene, World
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
 from bulk_upload.core.model import EntryState
@@ -26,11 +21,17 @@ from bulk_upload.core.retry import RetryPolicy
 from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.core.summary import exit_status
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.engine.attempt import Attempter
+from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.engine.doubts import Doubts
 from bulk_upload.engine.permits import Permits
 from bulk_upload.engine.twins import TwinGate
+from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.ledger import Mishap
+from tests.fakes.server import Faults, ServerSettings, unowned
+from tests.fakes.validator import FakeValidator
+from tests.fakes.virtual_time import Stuck
+from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.reconcile import Doubt
     from bulk_upload.core.work import StagedEntry
     from bulk_upload.engine.doubts import Resolution
-    from bulk_upload.engine.passage import Passage
     from bulk_upload.engine.twins import TwinKey
 
 SEEDS = range(40)
@@ -320,8 +320,8 @@ def test_no_seed_of_many_loses_or_doubles_a_file(seed: int) -> None:
     _tell(Story(seed, sizes=(3, 10, 60, 150)))
 
 
-async def _forget(_self: Attempter, passage: Passage) -> None:
-    passage.attempt_id = passage.loaded = None
+def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:
+    """Withdraw nothing."""
 
 
 async def _send_again_unasked(self: Doubts, doubt: Doubt, _: StagedEntry | None = None) -> Resolution:
@@ -342,8 +342,8 @@ def _start_at_once(_self: Gate, _now: float) -> float:
         (Doubts, "resolve", _send_again_unasked, "orphans of|two copies"),
         (TwinGate, "hold", _let_through, "a twin is"),
         (Gate, "wait_s", _start_at_once, "the server asked to wait"),
-        (Permits, "recorded", lambda _: None, "everybody waits|still running"),
-        (Attempter, "_withdraw", _forget, "open_intents"),
+        (Permits, "recorded", lambda _: None, "no task of the run waits"),
+        (LedgerStore, "withdraw", _forget, "open_intents"),
     ],
     ids=["guessing", "twins", "pauses", "slots", "intents"],
 )
@@ -356,7 +356,7 @@ def test_a_broken_engine_is_noticed(
     for seed in SEEDS:
         try:
             Story(seed).tell()
-        except (AssertionError, KeyError, Stuck, ExceptionGroup) as error:
+        except (AssertionError, KeyError, RunStuck, Stuck) as error:
             complaints.append(str(error))
             if re.search(noticed, str(error)):
                 return

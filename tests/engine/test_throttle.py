@@ -6,12 +6,13 @@ import asyncio
 import random
 
 import pytest
-from fakes.virtual_time import VirtualClock, on_virtual_time
 
 from bulk_upload.core.caps import Caps
 from bulk_upload.core.reins import Reins
 from bulk_upload.core.timetable import Timetable
+from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.throttle import Throttle
+from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 MIXED = [300, 5_000, 20_000, 80_000, 400_000, 3_000_000]
 
@@ -22,7 +23,7 @@ class Line:
     def __init__(self, bytes_per_s: float | None) -> None:
         clock = VirtualClock()
         self.reins = Reins(caps(bytes_per_s), minute_of_day=0)
-        self.throttle = Throttle(self.reins, clock)
+        self.throttle = Throttle(self.reins, clock, CallbackErrors())
         self.passed: list[tuple[float, int]] = []
 
     async def send(self, count: int) -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import on_virtual_time
 
+from bulk_upload.engine.drain import Drain
 from bulk_upload.engine.twins import TwinGate, TwinKey
+from tests.fakes.virtual_time import on_virtual_time
 
 KEY = TwinKey("data.jsonl", 10, "fine-tune")
 OTHER = TwinKey("data.jsonl", 11, "fine-tune")
@@ -14,7 +15,7 @@ OTHER = TwinKey("data.jsonl", 11, "fine-tune")
 @on_virtual_time
 async def test_one_of_a_kind_goes_at_a_time_and_in_order() -> None:
     """Entries that look alike pass one by one, in the order they came; others are not held up."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     order: list[int] = []
 
     async def go(number: int) -> None:
@@ -36,7 +37,7 @@ async def test_one_of_a_kind_goes_at_a_time_and_in_order() -> None:
 @on_virtual_time
 async def test_a_held_key_cannot_be_taken() -> None:
     """Taking without waiting fails while somebody holds the key, and works again once it is free."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     assert not gate.try_hold(KEY)
     gate.release(KEY)
@@ -46,7 +47,7 @@ async def test_a_held_key_cannot_be_taken() -> None:
 @on_virtual_time
 async def test_a_barred_key_turns_everybody_away() -> None:
     """Those who wait and those who come later hear False once a twin stays in doubt."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     waiting = [asyncio.create_task(gate.hold(KEY)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -60,7 +61,7 @@ async def test_a_barred_key_turns_everybody_away() -> None:
 @on_virtual_time
 async def test_releasing_a_barred_key_changes_nothing() -> None:
     """Two doubts may share a key: one may bar it before the other lets it go."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     gate.bar(KEY)
     gate.release(KEY)
@@ -70,7 +71,7 @@ async def test_releasing_a_barred_key_changes_nothing() -> None:
 @on_virtual_time
 async def test_a_closed_gate_wakes_all_who_wait() -> None:
     """When the run drains nobody waits for a key any more, whoever has it and however long."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     waiting = [asyncio.create_task(gate.hold(KEY)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -83,7 +84,7 @@ async def test_a_closed_gate_wakes_all_who_wait() -> None:
 @on_virtual_time
 async def test_a_cancelled_waiter_passes_the_key_on() -> None:
     """A waiter cancelled in the instant it gets the key hands it to the next one."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     gone = asyncio.create_task(gate.hold(KEY))
     patient = asyncio.create_task(gate.hold(KEY))
@@ -97,7 +98,7 @@ async def test_a_cancelled_waiter_passes_the_key_on() -> None:
 @on_virtual_time
 async def test_a_waiter_cancelled_early_is_passed_over() -> None:
     """A waiter that is gone when the key comes free is not given it."""
-    gate = TwinGate()
+    gate = TwinGate(Drain(lambda _: None))
     assert gate.try_hold(KEY)
     gone = asyncio.create_task(gate.hold(KEY))
     patient = asyncio.create_task(gate.hold(KEY))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes.virtual_time import (
+
+from tests.fakes.virtual_time import (
     EPOCH_UTC_S,
     Killed,
     Stuck,

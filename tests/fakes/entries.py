@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bulk_upload.core.model import Entry
-    from fakes.files import MemoryFiles
-    from fakes.ledger import LedgerFile
+    from tests.fakes.files import MemoryFiles
+    from tests.fakes.ledger import LedgerFile
 
 _KNOWN = """
 SELECT e.entry_id, e.state, e.size, e.mtime_ns, e.inode, e.reason, r.sha256
@@ -49,6 +49,7 @@ class FakeEntries:
         self._ledger = ledger
         self._page_entries = page_entries
         self._hop_s = hop_s
+        self.busy_count = 0
         self._keys = [entry.key for entry in entries]
         self.staged = [
             self._plan(StagedEntry(seq=seq, entry=entry, sent_name=_name(entry)), files, retry)
@@ -75,12 +76,12 @@ class FakeEntries:
         """Yield the entries planned for one of `steps`, a page at a time, as the ledger knows them now."""
         wanted = [one for one in self.staged if one.step in steps]
         for start in range(0, len(wanted), self._page_entries):
-            await asyncio.sleep(self._hop_s)
+            await self._hop()
             yield [self._with_known(one) for one in wanted[start : start + self._page_entries]]
 
     async def find(self, entry_id: int) -> StagedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""
-        await asyncio.sleep(self._hop_s)
+        await self._hop()
         (key,) = self._ledger.connection.execute(
             "SELECT key FROM entries WHERE entry_id = ?", (entry_id,)
         ).fetchone()
@@ -88,13 +89,20 @@ class FakeEntries:
 
     async def states(self) -> dict[EntryState, int]:
         """Return how many of the manifest's entries the ledger has in each state."""
-        await asyncio.sleep(self._hop_s)
+        await self._hop()
         counts: dict[EntryState, int] = {}
         for one in self.staged:
             known = self._known(one)
             state = EntryState.PENDING if known is None else known.state
             counts[state] = counts.get(state, 0) + 1
         return counts
+
+    async def _hop(self) -> None:
+        self.busy_count += 1
+        try:
+            await asyncio.sleep(self._hop_s)
+        finally:
+            self.busy_count -= 1
 
     def _plan(self, staged: StagedEntry, files: MemoryFiles, retry: frozenset[EntryState]) -> StagedEntry:
         file = files.find(staged.entry.path)

@@ -14,7 +14,7 @@ from bulk_upload.edge.ledger import JobIdentity, LedgerStore
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.opening import unusable
 from bulk_upload.edge.ledger.schema import CREATE
-from bulk_upload.errors import LedgerMismatch, LedgerUnusable
+from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -225,6 +225,11 @@ class MemoryLedger:
         """Why the ledger can no longer record, None while it can."""
         return self._failure
 
+    @property
+    def pending_count(self) -> int:
+        """How many steps are not durable yet."""
+        return len(self._steps) + self._committing
+
     async def run(self, act: Callable[[LedgerStore], T]) -> T:
         """Run one step and return its result once it is durable. Raises LedgerUnusable.
 
@@ -244,20 +249,9 @@ class MemoryLedger:
             asyncio.get_running_loop().call_soon(self._begin)
         return future
 
-    def conclude(
-        self,
-        over: AttemptOver,
-        then: Callable[[Concluded | LedgerUnusable], None],
-        *,
-        reopen: Collection[int] = (),
-    ) -> None:
-        """Record how an attempt ended; `then` hears of it once that is durable. Raises LedgerUnusable."""
-
-        def tell(step: asyncio.Future[Concluded]) -> None:
-            error = step.exception()
-            then(error if isinstance(error, LedgerUnusable) else step.result())
-
-        self._submit(lambda store: store.conclude(over, reopen=reopen)).add_done_callback(tell)
+    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> asyncio.Future[Concluded]:
+        """Record how an attempt ended; the future is resolved once that is durable. Raises LedgerUnusable."""
+        return self._submit(lambda store: store.conclude(over, reopen=reopen))
 
     async def close(self) -> None:
         """Write what is queued."""
@@ -286,7 +280,8 @@ class MemoryLedger:
             if future.done():
                 continue
             if self._failure is not None:
-                future.set_exception(LedgerUnusable(str(self._failure), hint=self._failure.hint))
+                future.set_exception(type(self._failure)(str(self._failure), hint=self._failure.hint))
+                future.exception()
             else:
                 future.set_result(results[index])
         if self._steps:
@@ -320,7 +315,9 @@ class MemoryLedger:
             self._break(unusable("/data/manifest.ledger.db", error))
         except Exception as error:
             # A step that cannot be recorded is a bug of the engine or the store: tests look for these words.
-            self._break(LedgerUnusable(f"the ledger cannot record ({type(error).__name__}: {error})"))
+            failure = LedgerBroken(f"the ledger cannot record ({type(error).__name__}: {error})")
+            failure.__cause__ = error
+            self._break(failure)
         if dies_durably:
             self.die()
             return None

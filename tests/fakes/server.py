@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.timestamps import utc_text
-from fakes.virtual_time import EPOCH_UTC_S
+from tests.fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

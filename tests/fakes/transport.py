@@ -12,9 +12,10 @@ import anyio
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.protocol import decipher, lost_answer
+from bulk_upload.core.sender import UploadReport
 from bulk_upload.core.source import LoadedFile, SourceError
-from bulk_upload.edge.transport import SendReport, Shipment, Unanswered
-from fakes.server import EARLY, Fate
+from bulk_upload.edge.transport import Unanswered
+from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.pace import Pace
-    from bulk_upload.core.source import FileStream
-    from fakes.server import Answer, FakeServer, Request
+    from bulk_upload.core.sender import UploadRequest
+    from bulk_upload.core.source import FileStream, Source
+    from tests.fakes.server import Answer, FakeServer, Request
 
 FRAME_BYTES = 300
 """What a form adds to a file."""
@@ -40,7 +42,8 @@ class _EarlyEnd(Exception):
 class Sending:
     """One request on its way."""
 
-    shipment: Shipment
+    request: UploadRequest
+    source: Source
     on_handed: Callable[[int], None]
     began_at: float
     pace: Pace | None = None
@@ -53,12 +56,13 @@ class Sending:
     @property
     def sent(self) -> SentBody:
         """What has gone out so far."""
-        source = self.shipment.source
+        source = self.source
         return SentBody(
-            sent_name=self.shipment.sent_name,
-            purpose=self.shipment.purpose,
+            sent_name=self.request.sent_name,
+            purpose=self.request.purpose,
             file_bytes=source.fingerprint.size,
             complete=self.complete,
+            handed_bytes=self.handed_bytes,
             sha256=source.sha256 if self.complete else None,
             fingerprint=source.fingerprint,
         )
@@ -99,6 +103,8 @@ class FakeTransport:
         self.pauses: list[tuple[float, float]] = []
         self.cancelled: list[str] = []
         self.clock_offset_s = 0.0
+        self.limit_s = 10 * ANSWER_S
+        """How long a whole request may take."""
 
     @property
     def partial_bytes(self) -> int:
@@ -114,13 +120,18 @@ class FakeTransport:
         """Return the bodies in flight."""
         return [
             BodyNow(
-                path=one.shipment.path,
-                body_bytes=one.shipment.source.fingerprint.size + FRAME_BYTES,
+                path=one.request.path,
+                body_bytes=one.source.fingerprint.size + FRAME_BYTES,
                 left_bytes=one.handed_bytes,
                 waiting=False,
             )
             for one in self.sending
         ]
+
+    def has_time_left(self, grace_s: float) -> bool:
+        """Whether a request in flight has not yet outlived what an answer may take by `grace_s`."""
+        now = self._clock.monotonic()
+        return any(now - one.began_at < self.limit_s + grace_s for one in self.sending)
 
     def end_all(self, reason: str) -> None:
         """Give up every request in flight."""
@@ -131,33 +142,34 @@ class FakeTransport:
 
     async def send(
         self,
-        shipment: Shipment,
+        request: UploadRequest,
+        source: Source,
         *,
         on_handed: Callable[[int], None],
-        on_cancelled: Callable[[SendReport], None],
+        on_cancelled: Callable[[UploadReport], None],
         pace: Pace | None = None,
-    ) -> SendReport:
+    ) -> UploadReport:
         """Send one file and return what became of it."""
-        sending = Sending(shipment, on_handed, self._clock.monotonic(), pace=pace)
+        sending = Sending(request, source, on_handed, self._clock.monotonic(), pace=pace)
         if self._on_start is not None:
             self._on_start(sending)
         self.sending.append(sending)
-        request = self._server.begin(shipment.sent_name)
+        begun = self._server.begin(request.sent_name)
         outcome: Outcome | None = None
         try:
             with sending.scope:
-                outcome = await self._exchange(sending, request)
+                outcome = await self._exchange(sending, begun)
         except asyncio.CancelledError:
-            self.cancelled.append(shipment.sent_name)
-            on_cancelled(SendReport(outcome=_ended(sending, "the run was cancelled"), sent=sending.sent))
+            self.cancelled.append(request.sent_name)
+            on_cancelled(UploadReport(outcome=_ended(sending, "the run was cancelled"), sent=sending.sent))
             raise
         finally:
             self.sending.remove(sending)
             self._over_bytes += sending.handed_bytes
-            self._server.end(request, now=self._clock.monotonic())
+            self._server.end(begun, now=self._clock.monotonic())
         if outcome is None:
             outcome = _ended(sending, sending.given_up or "the request was given up")
-        return SendReport(outcome=outcome, sent=sending.sent)
+        return UploadReport(outcome=outcome, sent=sending.sent)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the server's list. Raises Unanswered."""
@@ -186,7 +198,7 @@ class FakeTransport:
         await asyncio.sleep(request.connect_s)
         if request.fate is Fate.REFUSE:
             return lost_answer(sending.sent, "cannot connect: Connection refused")
-        source = sending.shipment.source
+        source = sending.source
         try:
             if isinstance(source, LoadedFile):
                 await sending.wait_for_pace(source.fingerprint.size, last=True)
@@ -195,9 +207,9 @@ class FakeTransport:
                 await self._stream(sending, source, request)
             answer = await self._server.receive(
                 request,
-                sent_name=sending.shipment.sent_name,
+                sent_name=sending.request.sent_name,
                 size=source.fingerprint.size,
-                purpose=sending.shipment.purpose,
+                purpose=sending.request.purpose,
                 source=source.fingerprint.inode,
             )
         except SourceError as error:

@@ -15,7 +15,7 @@ from bulk_upload.engine.validator import Checked, Wanted
 if TYPE_CHECKING:
     from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.source import Look
-    from fakes.files import MemoryFiles
+    from tests.fakes.files import MemoryFiles
 
 BAD = b"BAD"
 ODD = b"ODD"

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, EntrySettled
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.settings import RunSettings
 from bulk_upload.core.standing import Stop
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.engine.run import Run
+from bulk_upload.engine.assembly import assemble
 from bulk_upload.exit_status import ExitStatus
-from fakes.entries import FakeEntries
-from fakes.files import FakeReader, MemoryFiles
-from fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from fakes.server import FakeServer, Faults, ServerSettings
-from fakes.transport import FakeTransport, Sending
-from fakes.validator import FakeValidator
-from fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
+from tests.fakes.entries import FakeEntries
+from tests.fakes.files import FakeReader, MemoryFiles
+from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from tests.fakes.server import FakeServer, Faults, ServerSettings
+from tests.fakes.transport import FakeTransport, Sending
+from tests.fakes.validator import FakeValidator
+from tests.fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Event, Snapshot
     from bulk_upload.core.limit import Controller
     from bulk_upload.core.profile import Profile
-    from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.ledger import LedgerWriter
-    from bulk_upload.edge.transport import Transport
     from bulk_upload.engine.run import RunResult
 
 PURPOSE = "fine-tune"
@@ -58,6 +55,10 @@ class Told:
     def settled(self) -> list[EntrySettled]:
         """Return every ending of an entry, in order."""
         return [one for _, one in self.events if isinstance(one, EntrySettled)]
+
+    def draining(self) -> bool:
+        """Whether the run said that it starts nothing new."""
+        return any(isinstance(one, Draining) for _, one in self.events)
 
     def endings(self) -> dict[str, EntryState]:
         """Return the state each entry was last said to end in, by path."""
@@ -92,14 +93,14 @@ class Scene:
         store = world.ledger.begin_run(utc_s=self.clock.utc_s())
         self.ledger = MemoryLedger(world.ledger, store, mishap=mishap, on_death=loop.kill)
         self.entries = FakeEntries(world.entries, world.files, world.ledger, retry=settings.retry)
-        self.run = Run(
+        self.run = assemble(
             settings=settings,
             profile=profile,
             clock=self.clock,
-            # The fakes have what the engine uses of these classes.
-            reader=cast("FileReader", self.reader),
-            transport=cast("Transport", self.transport),
-            ledger=cast("LedgerWriter", self.ledger),
+            reader=self.reader,
+            transport=self.transport,
+            files_api=self.transport,
+            ledger=self.ledger,
             entries=self.entries,
             plan=self.entries.plan,
             emit=self._hear,
@@ -150,13 +151,13 @@ class Scene:
             hook(event)
 
     def _look_at_start(self, sending: Sending) -> None:
-        shipment = sending.shipment
-        path = self.world.files.path_of(shipment.source.fingerprint.inode)
-        twin = (shipment.sent_name, shipment.source.fingerprint.size, shipment.purpose)
+        request, fingerprint = sending.request, sending.source.fingerprint
+        path = self.world.files.path_of(fingerprint.inode)
+        twin = (request.sent_name, fingerprint.size, request.purpose)
         now = self.loop.time()
         limit = self.run.snapshot().limit
         in_flight = [
-            (one.shipment.sent_name, one.shipment.source.fingerprint.size, one.shipment.purpose)
+            (one.request.sent_name, one.source.fingerprint.size, one.request.purpose)
             for one in self.transport.sending
         ]
         ledger = self.world.ledger
@@ -168,7 +169,7 @@ class Scene:
             "a twin is in flight": twin in in_flight,
             "a twin is in doubt": twin in ledger.doubtful_twins(),
             "more files are open for sending than may be sent": self.reader.sending_count > limit,
-            "the run drains": self.run.draining,
+            "the run drains": self.told.draining(),
         }
         self.violations.extend(f"{now:.6f} {path}: {what}" for what, is_so in wrong.items() if is_so)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fault_scenes import (
+from bulk_upload.exit_status import ExitStatus
+from tests.hazards.fault_scenes import (
     HEAD,
     AnswerCall,
     Play,
@@ -47,10 +48,8 @@ from fault_scenes import (
     with_nonsense,
     with_twin,
 )
-from fault_server import FaultServer
-from fault_wire import answer
-
-from bulk_upload.exit_status import ExitStatus
+from tests.hazards.fault_server import FaultServer
+from tests.hazards.fault_wire import answer
 
 ALWAYS = None
 """For `Kind.strikes`: until faults end."""

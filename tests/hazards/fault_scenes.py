@@ -12,8 +12,8 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from fault_server import FILES_PATH, Call, FaultServer, page_of
-from fault_wire import Exchange, answer
+from tests.hazards.fault_server import FILES_PATH, Call, FaultServer, page_of
+from tests.hazards.fault_wire import Exchange, answer
 
 Play = Callable[[FaultServer, Exchange], Awaitable[None]]
 

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from fault_wire import Exchange, Upload, answer, request_head
+from tests.hazards.fault_wire import Exchange, Upload, answer, request_head
 
 FILES_PATH = "/v1/flow/files"
 VICTIM_BODY_BYTES_MIN = 900

@@ -17,13 +17,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fault_kinds import Kind
-from fault_server import VICTIM_BODY_BYTES_MIN, FaultServer
-from fault_wire import Upload
-
 from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, ValidateMode
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import TransportSettings
+from tests.hazards.fault_kinds import Kind
+from tests.hazards.fault_server import VICTIM_BODY_BYTES_MIN, FaultServer
+from tests.hazards.fault_wire import Upload
 
 KEY = "canary-7f3a-0c41"
 VICTIM = "victim.jsonl"

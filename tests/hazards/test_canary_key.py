@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from cli_stage import environment, run_here
-from fault_scenes import Play, answers, ignores, on_look_up, stores, tells
-from fault_server import Call, FaultServer, page_of, serving
-from fault_wire import Exchange, answer
 
 from bulk_upload.core.protocol import REASON_CHARS_MAX
+from tests.cli.stage import environment, run_here
+from tests.hazards.fault_scenes import Play, answers, ignores, on_look_up, stores, tells
+from tests.hazards.fault_server import Call, FaultServer, page_of, serving
+from tests.hazards.fault_wire import Exchange, answer
 
 KEY = "sk-canary-5b1d9e27c4a8f036"
 BEGINNING = KEY[:12]
@@ -38,6 +38,16 @@ ECHOES: dict[str, Play] = {
     "escaped detail": answers(answer(422, json.dumps({"detail": KEY}).replace("c", "\\u0063").encode())),
     "located detail": answers(answer(422, {"detail": [{"loc": [KEY, 1], "msg": KEY, "type": KEY}]})),
     "error message": answers(answer(404, {"error": {"message": f"Bearer {KEY}"}})),
+    "base64": answers(answer(400, {"detail": f"Basic {base64.b64encode(f'me:{KEY}'.encode()).decode()}"})),
+    "cut base64": answers(answer(400, {"detail": FILLER + base64.b64encode(KEY.encode()).decode()})),
+    "percent": answers(answer(400, {"detail": "".join(f"%{ord(one):02x}" for one in KEY)})),
+    "base64 request id": answers(answer(400, b"{}", {"CF-Ray": base64.b64encode(KEY.encode()).decode()})),
+    "base64 name": stores(
+        lambda response: answer(200, response | {"filename": base64.b64encode(KEY.encode()).decode()})
+    ),
+    "base64 id": stores(
+        lambda response: answer(200, response | {"id": base64.b64encode(KEY.encode()).decode().rstrip("=")})
+    ),
     "page": answers(answer(409, f"<html><b>{KEY}</b>{KEY}</html>".encode())),
     "page cut": answers(answer(413, b" " * (4096 - len(BEGINNING) - 3) + KEY.encode())),
     "phrase": answers(answer(415, b"", phrase=KEY)),
@@ -134,7 +144,9 @@ class Outputs:
         spellings = [
             BEGINNING.encode(),
             quote(BEGINNING, safe="").encode(),
-            base64.b64encode(KEY.encode())[:16],
+            base64.b64encode(KEY.encode())[:12],
+            base64.b64encode(f"me:{KEY}".encode())[4:16],
+            "".join(f"%{ord(one):02x}" for one in BEGINNING).encode(),
             BEGINNING.encode("utf-16-le"),
             BEGINNING.encode()[::-1],
         ]

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_kinds import ALWAYS, KINDS, Kind
-from fault_scenes import never_invites
-from fault_server import FaultServer, serving
-from fault_wire import Exchange, answer
-from hazard_jobs import HazardJob, meet_all
 
 from bulk_upload.exit_status import ExitStatus
+from tests.hazards.fault_kinds import ALWAYS, KINDS, Kind
+from tests.hazards.fault_scenes import never_invites
+from tests.hazards.fault_server import FaultServer, serving
+from tests.hazards.fault_wire import Exchange, answer
+from tests.hazards.hazard_jobs import HazardJob, meet_all
 
 SIZES = (300_000, 9_000_000)
 

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fault_kinds import FAMILIES, KINDS
-from fault_server import serving
-from hazard_jobs import HazardJob, meet_all
+
+from tests.hazards.fault_kinds import FAMILIES, KINDS
+from tests.hazards.fault_server import serving
+from tests.hazards.hazard_jobs import HazardJob, meet_all
 
 KB, MB = 1_000, 1_000_000
 SIZES = (1 * KB, 300 * KB, 9 * MB)

@@ -18,8 +18,6 @@ from random import Random
 from typing import get_args
 
 import pytest
-from fault_wire import Form, Upload
-from fuzzing import fuzz, mutated, piece, texts
 from rich.console import Console
 
 from bulk_upload.core.display import printable
@@ -38,6 +36,8 @@ from bulk_upload.core.secret import Secret
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, open_ledger
 from bulk_upload.report.mapping import mapping_table
 from bulk_upload.report.rows import json_line, write_csv
+from tests.hazards.fault_wire import Form, Upload
+from tests.hazards.fuzzing import fuzz, mutated, piece, texts
 
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 FORMULA = tuple("=+-@|\t\r\uff1d\uff0b\uff0d\uff20")

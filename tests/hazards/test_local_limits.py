@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cli_stage import environment
 
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import environment
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 MIB_IN_KIB = 1024
@@ -149,3 +149,59 @@ def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path, size: int) -
         assert len(re.findall(r"failed: .*(could not be read|did not answer) for 2\.0 s", words)) == 8
         assert words.count("\nfailed: ") == 8
         assert len(sandbox.files) == 32
+
+
+_SHORT = """
+import os, resource, sys, threading
+import aiohttp, bulk_upload.cli.run_command, sqlite3
+from bulk_upload.cli.main import main
+threads, descriptors = int(sys.argv[1]), int(sys.argv[2])
+start = threading._start_new_thread
+
+def starts(*arguments):
+    global threads
+    if not threads:
+        raise RuntimeError("can't start new thread")
+    threads -= 1
+    return start(*arguments)
+
+threading._start_new_thread = starts
+limit = len(os.listdir("/dev/fd")) + descriptors
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+sys.argv[:] = ["bulk-upload", *sys.argv[3:]]
+main()
+"""
+MANY = 200
+
+
+def short_run(folder: Path, threads: int, descriptors: int) -> tuple[int, str]:
+    """Run a small job in a process that can start so many threads and open so many files more; return code and words."""
+    manifest = tree(folder, 3, 1000)
+    with sandbox_in_thread(SandboxConfig()) as sandbox:
+        arguments = ["run", str(manifest), "--validate", "off", "--patience", "2s", "--base-url", sandbox.url]
+        ended = subprocess.run(
+            [sys.executable, "-c", _SHORT, str(threads), str(descriptors), *arguments],
+            env=environment({}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 3, 4])
+def test_few_threads_are_named(tmp_path: Path, threads: int) -> None:
+    """A machine that starts no more threads is short of them, and the words say of what; it is never called a bug."""
+    code, words = short_run(tmp_path, threads, MANY)
+    assert code in (0, 5), words
+    assert code == 0 or "ulimit -u" in words, words
+
+
+@pytest.mark.parametrize("descriptors", [1, 3, 5, 7, 9, 11])
+def test_few_descriptors_are_named(tmp_path: Path, descriptors: int) -> None:
+    """A process that may open no more files says so, wherever it stumbles over that, and never waits for ever."""
+    code, words = short_run(tmp_path, MANY, descriptors)
+    assert code in (0, 5, 11), words
+    assert code == 0 or "ulimit -n" in words, words

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_stage import run_here
-from gateways import nginx, prism, uvicorn
-from hazard_jobs import Chance, Impatient
 
 from bulk_upload import (
     AttemptEnded,
@@ -29,6 +26,9 @@ from bulk_upload import (
 )
 from bulk_upload.core.records import status_in
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import run_here
+from tests.hazards.gateways import nginx, prism, uvicorn
+from tests.hazards.hazard_jobs import Chance, Impatient
 
 pytestmark = pytest.mark.servers
 

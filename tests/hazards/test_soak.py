@@ -21,11 +21,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from cli_stage import environment
-from fault_kinds import KINDS
-from fault_scenes import Play
-from fault_server import FaultServer, serving
-from fault_wire import Exchange
+
+from tests.cli.stage import environment
+from tests.hazards.fault_kinds import KINDS
+from tests.hazards.fault_scenes import Play
+from tests.hazards.fault_server import FaultServer, serving
+from tests.hazards.fault_wire import Exchange
 
 FILE_COUNT = 36_000
 FAULT_SHARE = 0.1

@@ -201,3 +201,13 @@ async def test_a_ledger_of_no_job_cannot_be_verified(tmp_path: Path) -> None:
     """What is no ledger is refused before anything is asked."""
     with pytest.raises(LedgerUnusable, match="there is no ledger"):
         JobLedger(str(tmp_path / "none.ledger.db"), api_key="key")
+
+
+@pytest.mark.parametrize("nothing", [None, "", " \n", b"sk-x"])
+def test_no_key_is_a_usage_error(tmp_path: Path, nothing: str) -> None:
+    """`os.environ.get` of a variable that is not set, and whatever else is no key, is told in words."""
+    manifest = manifest_of(tmp_path, 1)
+    with pytest.raises(UsageError, match="API key"):
+        upload(manifest, api_key=nothing)
+    with pytest.raises(UsageError, match="API key"):
+        Uploader(api_key=lambda: nothing)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 from bulk_upload.core.events import Event, RunLimited
 from bulk_upload.core.holds import Hold
@@ -10,6 +9,7 @@ from bulk_upload.core.standing import Stop
 from bulk_upload.core.summary import Tally, exit_status
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import COLUMNS_MAX, closing_lines
+from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"
 INTERRUPT = Stop(status=ExitStatus.INTERRUPTED, reason="Ctrl-C", hint="nothing was lost")

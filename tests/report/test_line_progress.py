@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
-
 from bulk_upload.core.events import Draining, Noticed, Paused, Preparing, Reconciling
 from bulk_upload.core.model import EntryState, Unavailable
 from bulk_upload.report.lines import LineProgress
+from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 
 def _display(run: ScriptedRun) -> tuple[LineProgress, list[str]]:

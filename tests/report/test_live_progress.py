@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 from rich.console import Console
-from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Throttled, Unavailable
 from bulk_upload.report.terminal import LiveProgress
+from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 
 def _console(*, width: int = 80, **environ: str) -> Console:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 from bulk_upload.core.model import EntryState, Throttled
 from bulk_upload.core.summary import Tally
@@ -20,6 +19,7 @@ from bulk_upload.report.metrics import (
     metrics_text,
     save_metrics,
 )
+from tests.report.scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text("utf-8")
 SAMPLE = re.compile(r'^([a-z_]+)\{ledger="((?:[^"\\\n]|\\.)*)"(?:,([a-z_]+)="([^"]*)")?\} (-?[0-9.e+-]+)$')

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 from bulk_upload.core.events import Draining, Paused, PlanMade, Reconciling, Snapshot
 from bulk_upload.core.model import EntryState, Unavailable
 from bulk_upload.report.progress import Progress, whole_seconds
+from tests.report.scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 
 def _progress(run: ScriptedRun) -> Progress:

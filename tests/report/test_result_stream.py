@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripted_run import FILE_BYTES, receipt, settled, started
-
 from bulk_upload.core.export import COLUMNS
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.results import ResultStream
+from tests.report.scripted_run import FILE_BYTES, receipt, settled, started
 
 NOW = "2026-06-18T10:00:00.000000Z"
 

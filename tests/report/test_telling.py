@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from scripted_run import ended, plan, settled, started
 
 from bulk_upload.core.caps import CapChange
 from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.telling import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
+from tests.report.scripted_run import ended, plan, settled, started
 
 
 def _told(teller: Teller, *events: Event) -> list[str]:

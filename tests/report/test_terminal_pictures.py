@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
-from scripted_run import FILE_BYTES, ScriptedRun, ended, plan, receipt, settled, started
 
 from bulk_upload.core.events import BodyNow, Paused
 from bulk_upload.core.holds import Hold
@@ -19,6 +18,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.closing import closing_lines
 from bulk_upload.report.telling import Teller
 from bulk_upload.report.terminal import LiveProgress
+from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, receipt, settled, started
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
-
 from bulk_upload.core.events import BodyNow, Paused
 from bulk_upload.core.model import Unavailable
 from bulk_upload.report.uploads import Uploads
+from tests.report.scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
 
 
 class _Bodies:

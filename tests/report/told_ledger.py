@@ -1,6 +1,6 @@
 """A ledger with a story: three runs, throttling, lost answers, failures. Written row by row, for any number of entries.
 
-python tests/report/told_ledger.py ENTRIES FILE
+python -m tests.report.told_ledger ENTRIES FILE
 """
 
 from __future__ import annotations

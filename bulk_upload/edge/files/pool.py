@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bulk_upload.core.display import human_seconds
+from bulk_upload.core.shortage import no_thread
 from bulk_upload.core.source import SourceError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ReadingPool(Executor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a call on one of the threads. Raises RuntimeError after `shutdown`, and where no thread can be started."""
+        """Run a call on one of the threads. Raises RuntimeError after `shutdown`, ResourceShortage without a thread."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -49,7 +50,7 @@ class ReadingPool(Executor):
             self._spare_count -= 1
             if not self._start_if_needed():
                 future.cancel()
-                raise RuntimeError("this machine starts no thread to read files")
+                raise no_thread()
         return future
 
     def give_up(self, future: Future[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from aiofiles.threadpool import wrap
 
 from bulk_upload.edge.files.hashed import source_error
+from bulk_upload.errors import ResourceShortage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -125,7 +126,7 @@ class StreamedFile:
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
         try:
             self._lane.let_go(self._raw.abandon)
-        except RuntimeError:  # the pool was shut down first
+        except (RuntimeError, ResourceShortage):  # the pool was shut down first, or has no thread left
             self._raw.abandon()
 
 

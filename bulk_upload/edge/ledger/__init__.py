@@ -7,6 +7,7 @@ from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.opening import require_ledger
+from bulk_upload.edge.ledger.place import default_ledger_path
 from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
@@ -28,6 +29,7 @@ __all__ = [
     "Recalled",
     "Sought",
     "Staging",
+    "default_ledger_path",
     "keep_verdict",
     "note_changes",
     "note_states",

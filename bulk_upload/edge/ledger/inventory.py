@@ -15,7 +15,7 @@ from bulk_upload.core.display import printable
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.timestamps import utc_seconds
 from bulk_upload.core.verify import LookAlike
-from bulk_upload.edge.ledger.opening import open_for_reading, reading_uri
+from bulk_upload.edge.ledger.opening import open_for_reading, reading_uri, shortage_behind
 from bulk_upload.edge.ledger.receipts import HELD, LIVE, held_receipt
 from bulk_upload.errors import LedgerUnusable
 
@@ -126,7 +126,9 @@ class Inventory:
         except sqlite3.Error as error:
             raise LedgerUnusable(
                 f"cannot compare the server's list with the ledger {printable(self._path)}: {error}",
-                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files",
+                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files"
+                if (shortage := shortage_behind(error)) is None
+                else shortage.hint,
             ) from None
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.edge.ledger.identity import claim
 from bulk_upload.edge.ledger.lock import RunLock
-from bulk_upload.edge.ledger.opening import open_for_writing, require_ledger, unusable
-from bulk_upload.edge.ledger.place import require_local_folder
+from bulk_upload.edge.ledger.opening import open_for_writing, require_ledger, require_safe_name, unusable
+from bulk_upload.edge.ledger.place import require_folder
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -31,16 +31,22 @@ class Ledger:
         await self.writer.close()
 
 
-def open_ledger(path: str, job: JobIdentity, *, version: str, moved_root: bool, utc_s: float) -> Ledger:
-    """Open, lock and claim the ledger of a job. Raises LedgerUnusable and its kin. Call on the event loop."""
+def open_ledger(
+    path: str, job: JobIdentity, *, version: str, moved_root: bool, utc_s: float, private: bool = False
+) -> Ledger:
+    """Open, lock and claim the ledger of a job. Raises LedgerUnusable and its kin. Call on the event loop.
+
+    A private ledger is for its owner alone, with all that lies beside it.
+    """
+    require_safe_name(path)
     # Two names of one ledger must not become two locks.
     path = os.path.realpath(path)
-    require_local_folder(path)
+    require_folder(path)
     # Before the lock: a file that is not ours gets no side file either.
     require_ledger(path, may_be_new=True)
-    lock = RunLock.acquire(path)
+    lock = RunLock.acquire(path, private=private)
     try:
-        connection = open_for_writing(path)
+        connection = open_for_writing(path, private=private)
         try:
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")

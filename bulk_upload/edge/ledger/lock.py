@@ -7,11 +7,17 @@ import os
 import stat
 import time
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.display import printable
+from bulk_upload.core.shortage import shortage_in
+from bulk_upload.edge.output import require_safe
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
 
+if TYPE_CHECKING:
+    from bulk_upload.errors import ResourceShortage
+
+_PRIVATE_MODE = 0o600
 _TRIES_MAX = 4
 _TRY_EVERY_S = 0.05
 """Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
@@ -28,22 +34,27 @@ class RunLock:
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, ledger_path: str) -> Self:
-        """Take the lock at once. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
+    def acquire(cls, ledger_path: str, *, private: bool = False) -> Self:
+        """Take the lock at once; a private one is for its owner alone. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
         path = ledger_path + ".lock"
         try:
+            require_safe(path)
             # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(path, flags, 0o600)
+            # Readable as the ledger is: whoever may read that must see whether a run is at work.
+            descriptor = os.open(path, flags, _PRIVATE_MODE if private else 0o666)
         except OSError as error:
-            raise _unusable(path, error.strerror) from None
+            raise _unusable(path, error.strerror, shortage_in(error)) from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unusable(path, "not a regular file")
+            if private:
+                os.fchmod(descriptor, _PRIVATE_MODE)
             _lock(descriptor, ledger_path)
+            _require_exclusion(path)
         except OSError as error:
             os.close(descriptor)
-            raise _unusable(path, error.strerror) from None
+            raise _unlockable(path, f"locks do not work there: {error.strerror}") from None
         except LedgerUnusable:
             os.close(descriptor)
             raise
@@ -100,8 +111,28 @@ def _try_to_lock(descriptor: int) -> bool:
     return True
 
 
-def _unusable(path: str, why: str | None) -> LedgerUnusable:
+def _require_exclusion(path: str) -> None:
+    """Raise LedgerUnusable where a second one can have the lock that we have: some file systems only say they lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unusable(path, error.strerror, shortage_in(error)) from None
+    try:
+        if _try_to_lock(descriptor):
+            raise _unlockable(path, "its file system gives one lock to two")
+    finally:
+        os.close(descriptor)
+
+
+def _unlockable(path: str, why: str) -> LedgerUnusable:
     return LedgerUnusable(
         f"cannot lock {printable(path)}: {why}",
-        hint="choose a folder you may write to with --ledger FILE",
+        hint="two runs could upload everything twice: put the ledger elsewhere with --ledger-dir DIR",
+    )
+
+
+def _unusable(path: str, why: str | None, shortage: ResourceShortage | None = None) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"cannot lock {printable(path)}: {why}",
+        hint="choose a folder you may write to with --ledger FILE" if shortage is None else shortage.hint,
     )

@@ -1,71 +1,65 @@
-"""Whether a ledger can live where it was asked to, and whether it is still there."""
+"""Where a ledger lives: whether it can be there, how SQLite is to keep it there, and whether it is still there."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.display import printable
-from bulk_upload.errors import LedgerUnusable
+from bulk_upload.core.endpoint import ledger_stem
+from bulk_upload.core.file_systems import file_system_of, journal_for
+from bulk_upload.errors import LedgerUnusable, UsageError
 
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "davfs",
-        "fuse.ceph",
-        "fuse.gcsfuse",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "gpfs",
-        "lustre",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-    }
-)
-_OCTAL = re.compile(r"\\([0-7]{3})")
+if TYPE_CHECKING:
+    from bulk_upload.core.file_systems import Journal
+
+_FOLDER_HASH_BYTES = 4
+"""Manifests of one name in different folders share a `--ledger-dir`; there are never so many that 32 bits would not do."""
+
+MOUNTS = "/proc/self/mounts"
 
 
-def require_local_folder(ledger_path: str, *, mounts: str = "/proc/self/mounts") -> None:
-    """Raise LedgerUnusable unless the ledger's folder exists and is on this machine.
+def default_ledger_path(manifest: str, *, folder: str | None, endpoint: str, home_endpoint: str) -> str:
+    """Return where the ledger of a manifest lies: beside it, or in `folder`, where its own folder's hash is in the name.
 
-    SQLite's write-ahead log needs shared memory, which a network file system cannot give
-    (https://sqlite.org/wal.html). Where the mounts cannot be read, nothing is refused.
+    Raises UsageError for a manifest on standard input, which has no name to go by.
     """
+    if manifest == "-":
+        raise UsageError(
+            "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
+        )
+    home, name = os.path.split(os.path.abspath(manifest))
+    stem = ledger_stem(os.path.splitext(name)[0], endpoint=endpoint, home_endpoint=home_endpoint)
+    if folder is not None:
+        digest = hashlib.blake2b(os.fsencode(os.path.realpath(home)), digest_size=_FOLDER_HASH_BYTES)
+        stem = f"{stem}-{digest.hexdigest()}"
+    return os.path.join(home if folder is None else folder, f"{stem}.ledger.db")
+
+
+def require_folder(ledger_path: str) -> None:
+    """Raise LedgerUnusable unless the ledger's folder exists."""
     folder = os.path.dirname(os.path.abspath(ledger_path))
     if not os.path.isdir(folder):
         raise LedgerUnusable(
             f"the ledger's folder {printable(folder)} does not exist",
-            hint="create it, or choose another with --ledger FILE",
-        )
-    kind = _file_system(os.path.realpath(folder), mounts)
-    if kind in _NETWORK_FILE_SYSTEMS:
-        raise LedgerUnusable(
-            f"the ledger's folder {printable(folder)} is on a network file system ({kind})",
-            hint="a ledger needs a local disk: pass --ledger FILE with a place on this machine",
+            hint="create it, or choose another with --ledger FILE or --ledger-dir DIR",
         )
 
 
-def _file_system(folder: str, mounts: str) -> str | None:
-    best_path, best_kind = "", None
-    with suppress(OSError), open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            fields = line.split(" ")
-            if len(fields) < 3:
-                continue
-            path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[1])
-            inside = folder == path or folder.startswith(path.rstrip("/") + "/")
-            if inside and len(path) >= len(best_path):
-                best_path, best_kind = path, fields[2]
-    return best_kind
+def kind_of_place(ledger_path: str, *, mounts: str | None = None) -> str | None:
+    """Return the kind of file system a ledger is on, None where this system does not tell (macOS has no list of that form)."""
+    folder = os.path.dirname(os.path.realpath(ledger_path))
+    try:
+        with open(mounts or MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
+            return file_system_of(folder, lines)
+    except OSError:
+        return None
+
+
+def journal_at(ledger_path: str) -> Journal:
+    """Return the journal for a ledger where it is."""
+    return journal_for(kind_of_place(ledger_path))
 
 
 class FilesInPlace:

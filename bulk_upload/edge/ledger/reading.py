@@ -6,6 +6,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from bulk_upload.core.export import ExportRow
 from bulk_upload.core.history import AttemptFacts, LimitChange, RunFacts
@@ -16,7 +17,7 @@ from bulk_upload.edge.ledger.lock import run_is_at_work
 from bulk_upload.edge.ledger.opening import open_for_reading, unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from bulk_upload.core.resolve import OpenDoubt
 
@@ -70,6 +71,7 @@ class LedgerReader:
     def __init__(self, path: str) -> None:
         self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
+        self._selected: WeakSet[Generator[tuple[Any, ...]]] = WeakSet()
         self._run_at_work = run_is_at_work(path)
         self._attempts = orphans.open_attempts("main", run_at_work=self._run_at_work)
 
@@ -77,6 +79,9 @@ class LedgerReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Rows that nobody reads to their end, as when a disk is full, must not outlive what they are read from.
+        for one in list(self._selected):
+            one.close()
         self._connection.close()
 
     def job(self) -> JobFacts | None:
@@ -144,6 +149,11 @@ class LedgerReader:
         return map(LimitChange._make, self._select(_LIMIT_CHANGES))
 
     def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        selected = self._read(sql, values)
+        self._selected.add(selected)
+        return selected
+
+    def _read(self, sql: str, values: Sequence[str]) -> Generator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:

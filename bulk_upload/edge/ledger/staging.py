@@ -26,7 +26,7 @@ from bulk_upload.edge.ledger.columns import (
     to_path,
 )
 from bulk_upload.edge.ledger.lock import run_is_at_work
-from bulk_upload.edge.ledger.opening import reading_uri
+from bulk_upload.edge.ledger.opening import reading_uri, shortage_behind
 from bulk_upload.edge.ledger.schema import CREATE
 from bulk_upload.errors import LedgerUnusable
 
@@ -253,7 +253,9 @@ class Staging:
             )
             raise LedgerUnusable(
                 f"cannot compare the manifest with {ledger}: {error}",
-                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files",
+                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files"
+                if (shortage := shortage_behind(error)) is None
+                else shortage.hint,
             ) from None
 
 

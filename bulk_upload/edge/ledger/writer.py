@@ -10,9 +10,10 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bulk_upload.edge.ledger.opening import unusable
+from bulk_upload.core.file_systems import Journal
+from bulk_upload.edge.ledger.opening import journal_mode, unusable
 from bulk_upload.edge.ledger.place import FilesInPlace
-from bulk_upload.errors import LedgerUnusable
+from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -30,7 +31,7 @@ waits for an outcome to be recorded. As soon as a step comes that somebody waits
 
 
 class _Step:
-    """One caller's step, and the future that hears of it once it is durable."""
+    """One caller's step, and the future that is resolved once it is durable."""
 
     __slots__ = ("act", "error", "future", "result")
 
@@ -40,35 +41,18 @@ class _Step:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def answer(self) -> None:
-        """Tell the caller. Runs on the event loop."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
-
 
 class _Conclusion:
-    """The end of an attempt, and who hears of it once it is durable."""
+    """The end of an attempt, and the future that is resolved once it is durable."""
 
-    __slots__ = ("error", "over", "reopen", "result", "then")
+    __slots__ = ("error", "future", "over", "reopen", "result")
 
-    def __init__(
-        self, over: AttemptOver, reopen: Collection[int], then: Callable[[Concluded | LedgerUnusable], None]
-    ) -> None:
+    def __init__(self, over: AttemptOver, reopen: Collection[int], future: asyncio.Future[Concluded]) -> None:
         self.over = over
         self.reopen = reopen
-        self.then = then
-        self.result: Concluded | None = None
-        self.error: LedgerUnusable | None = None
-
-    def answer(self) -> None:
-        """Tell whoever waits. Runs on the event loop."""
-        told = self.error or self.result
-        if told is not None:
-            self.then(told)
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
 
 
 class LedgerWriter:
@@ -94,6 +78,10 @@ class LedgerWriter:
         self._awaited = threading.Event()
         self._failure: LedgerUnusable | None = None
         self._closing = False
+        self._pending_count = 0
+        self._in_hand: list[_Step | _Conclusion] = []
+        """The group that the thread works on."""
+        self._is_last = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="bulk-upload-ledger", daemon=True)
         self._thread.start()
@@ -103,6 +91,11 @@ class LedgerWriter:
         """Why the ledger can no longer record, None while it can."""
         return self._failure
 
+    @property
+    def pending_count(self) -> int:
+        """How many steps are not durable yet."""
+        return self._pending_count
+
     async def run(self, act: Callable[[LedgerStore], T]) -> T:
         """Run one step and return its result once it is durable. Raises LedgerUnusable.
 
@@ -110,24 +103,21 @@ class LedgerWriter:
         """
         self._require_open()
         future: asyncio.Future[T] = self._loop.create_future()
+        self._pending_count += 1
         self._steps.put(_Step(act, future))
         self._awaited.set()
         return await future
 
-    def conclude(
-        self,
-        over: AttemptOver,
-        then: Callable[[Concluded | LedgerUnusable], None],
-        *,
-        reopen: Collection[int] = (),
-    ) -> None:
-        """Record how an attempt ended, as `LedgerStore.conclude` does.
+    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> asyncio.Future[Concluded]:
+        """Record how an attempt ended, as `LedgerStore.conclude` does; the future is resolved once that is durable.
 
-        `then` is called on the event loop once that is durable, or cannot be. Raises LedgerUnusable where it is known
-        at once that it cannot.
+        The future raises LedgerUnusable where it cannot be. Raises LedgerUnusable where that is known at once.
         """
         self._require_open()
-        self._steps.put(_Conclusion(over, reopen, then))
+        future: asyncio.Future[Concluded] = self._loop.create_future()
+        self._pending_count += 1
+        self._steps.put(_Conclusion(over, reopen, future))
+        return future
 
     async def close(self) -> None:
         """Write what is queued, close the file and end the thread, which goes on if this call is cancelled."""
@@ -145,24 +135,43 @@ class LedgerWriter:
             raise LedgerUnusable("the ledger is closed")
 
     def _work(self) -> None:
-        last = False
-        while not last:
-            group, last = self._gather()
-            if group:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies must not hang those who wait for it
+            self._failure = _bug(error)
+            with suppress(BaseException):
+                self._refuse_the_rest()
+        finally:
+            self._tell(_end_waiting, self._ended)
+
+    def _serve(self) -> None:
+        while not self._is_last:
+            if group := self._gather():
                 self._commit(group)
-                if not self._tell(_answer_all, group):
+                if not self._tell(self._resolve, group):
                     # The event loop is gone: nobody will close us.
                     self._steps.put(None)
         self._end()
-        self._tell(_end_waiting, self._ended)
 
-    def _gather(self) -> tuple[list[_Step | _Conclusion], bool]:
+    def _refuse_the_rest(self) -> None:
+        """Fail what was in hand and whatever is queued until the ledger is closed."""
+        group = self._in_hand
+        while True:
+            self._commit(group)
+            if not self._tell(self._resolve, group) or self._is_last:
+                break
+            group = self._gather()
+        self._end()
+
+    def _gather(self) -> list[_Step | _Conclusion]:
         step = self._steps.get()
+        # An error from here on must find what was taken off the queue.
+        group: list[_Step | _Conclusion] = []
+        self._in_hand = group
         if isinstance(step, _Conclusion):
             self._awaited.wait(LINGER_S)
         # Cleared before the queue is emptied: whatever comes later sets it anew.
         self._awaited.clear()
-        group: list[_Step | _Conclusion] = []
         with suppress(queue.Empty):
             while step is not None:
                 group.append(step)
@@ -171,24 +180,30 @@ class LedgerWriter:
                     self._awaited.set()
                     break
                 step = self._steps.get_nowait()
-        return group, step is None
+        self._is_last = step is None
+        return group
 
     def _commit(self, group: list[_Step | _Conclusion]) -> None:
         if self._failure is None:
             try:
                 self._write(group)
             except sqlite3.Error as error:
-                self._failure = unusable(self._path, error)
+                self._failure = self._moved() or unusable(self._path, error)
             except LedgerUnusable as error:
                 self._failure = error
             except BaseException as error:  # noqa: BLE001 - a bug in one step must not hang its waiters
-                self._failure = LedgerUnusable(
-                    f"the ledger cannot record ({type(error).__name__}: {error})",
-                    hint="this is a bug in bulk-upload: please report it; nothing that was recorded is lost",
-                )
+                self._failure = _bug(error)
         if self._failure is not None:
             for step in group:
                 step.error = _again(self._failure)
+
+    def _moved(self) -> LedgerUnusable | None:
+        """Return the failure where SQLite stumbles over files that are not in their place any more: that says more."""
+        try:
+            self._files.require()
+        except LedgerUnusable as error:
+            return error
+        return None
 
     def _write(self, group: list[_Step | _Conclusion]) -> None:
         connection = self._store.connection
@@ -220,10 +235,28 @@ class LedgerWriter:
         with suppress(sqlite3.Error):
             # Closing moves the log into the ledger only if nobody reads; a copy of the one file should do.
             connection.execute("PRAGMA busy_timeout = 0")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if journal_mode(connection) is Journal.WAL:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            else:
+                # Leaves no empty journal behind.
+                connection.execute("PRAGMA journal_mode = DELETE").fetchall()
         with suppress(sqlite3.Error):
             connection.close()
         self._on_end()
+
+    def _resolve(self, group: list[_Step | _Conclusion]) -> None:
+        """Resolve the futures of a group. Runs on the event loop."""
+        self._pending_count -= len(group)
+        for step in group:
+            # A caller that was cancelled does not wait any more.
+            if step.future.done():
+                continue
+            if step.error is not None:
+                step.future.set_exception(step.error)
+                # A run that ends may wait for it no more: asyncio would complain.
+                step.future.exception()
+            else:
+                step.future.set_result(step.result)
 
     def _tell(self, act: Callable[[T], None], of: T) -> bool:
         """Call `act` on the event loop; return False when the loop is closed."""
@@ -234,18 +267,17 @@ class LedgerWriter:
         return True
 
 
+def _bug(error: BaseException) -> LedgerBroken:
+    failure = LedgerBroken(
+        f"the ledger cannot record ({type(error).__name__}: {error})",
+        hint="this is a bug in bulk-upload: please report it; nothing that was recorded is lost",
+    )
+    failure.__cause__ = error
+    return failure
+
+
 def _is_one_of_many(step: _Step | _Conclusion) -> bool:
     return isinstance(step, _Conclusion) and not step.reopen
-
-
-def _answer_all(group: list[_Step | _Conclusion]) -> None:
-    for step in group:
-        try:
-            step.answer()
-        except Exception as error:  # noqa: BLE001 - one who fails to listen must not keep the others from hearing
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "an outcome was recorded and could not be told", "exception": error}
-            )
 
 
 def _end_waiting(ended: asyncio.Future[None]) -> None:
@@ -255,4 +287,6 @@ def _end_waiting(ended: asyncio.Future[None]) -> None:
 
 def _again(failure: LedgerUnusable) -> LedgerUnusable:
     """Return a copy to raise: each raise adds its traceback to the exception it raises."""
-    return type(failure)(str(failure), hint=failure.hint)
+    again = type(failure)(str(failure), hint=failure.hint)
+    again.__cause__ = failure.__cause__
+    return again

@@ -2,6 +2,6 @@
 
 from bulk_upload.edge.transport.client import Transport
 from bulk_upload.edge.transport.questions import Unanswered
-from bulk_upload.edge.transport.shipment import SendReport, Shipment, TransportSettings
+from bulk_upload.edge.transport.settings import TransportSettings
 
-__all__ = ["SendReport", "Shipment", "Transport", "TransportSettings", "Unanswered"]
+__all__ = ["Transport", "TransportSettings", "Unanswered"]

@@ -8,6 +8,14 @@ import ssl
 
 import aiohttp
 
+from bulk_upload.core.tls_trouble import (
+    HOSTNAME_MISMATCH,
+    USE_HTTPS,
+    answers_in_tls,
+    certificate_remedy,
+    handshake_remedy,
+)
+
 
 async def read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Return the answer's body, or its first `bytes_max` + 1 bytes where it is longer."""
@@ -32,6 +40,8 @@ def words_of(error: Exception) -> str:
         return unconnected
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "the server took too long to accept a connection"
+    if speaks_tls(error):
+        return "the answer came in TLS, to a request without it"
     if isinstance(error, aiohttp.ClientResponseError):
         # aiohttp reports a malformed answer as status 400; it is no answer at all.
         return "the answer was malformed"
@@ -46,6 +56,24 @@ def words_of(error: Exception) -> str:
     if isinstance(cause, OSError):
         return f"the connection was lost: {_system_words(cause)}"
     return f"the connection was lost: {type(error).__name__}"
+
+
+def remedy_of(error: Exception) -> str | None:
+    """Return what a person must change before TLS comes about, None for an error that may pass by itself."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+        code = cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else HOSTNAME_MISMATCH
+        return certificate_remedy(code)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ssl.SSLError):
+        return handshake_remedy(error.os_error.reason)
+    if speaks_tls(error):
+        return USE_HTTPS
+    return None
+
+
+def speaks_tls(error: Exception) -> bool:
+    """Whether a TLS server answered a request that came without TLS: it cannot have understood any of it."""
+    return isinstance(error, aiohttp.ClientResponseError) and answers_in_tls(error.message)
 
 
 def _unconnected_words(error: Exception) -> str | None:

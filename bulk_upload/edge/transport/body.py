@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
+    from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.multipart import Frame
     from bulk_upload.core.pace import Pace
     from bulk_upload.core.source import FileStream, Source
@@ -81,6 +82,11 @@ class UploadBody(Payload):
     def consumed(self) -> bool:
         """Always True: aiohttp must never write this body a second time."""
         return True
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Which version of the file the body is made of."""
+        return self._source.fingerprint
 
     @property
     def sha256(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The aiohttp edge: a shipment goes out, an outcome comes back; nothing of aiohttp leaves this module."""
+"""The aiohttp edge: a request goes out, an outcome comes back; nothing of aiohttp leaves this module."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from bulk_upload.core.protocol import (
 )
 from bulk_upload.core.records import without_secret
 from bulk_upload.core.retry_after import http_date_s
-from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
+from bulk_upload.core.sender import UploadReport
+from bulk_upload.core.shortage import shortage_in
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.questions import Questions
-from bulk_upload.edge.transport.shipment import SendReport
 from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.pace import Pace
     from bulk_upload.core.secret import Secret
-    from bulk_upload.core.source import SourceError
-    from bulk_upload.edge.transport.shipment import Shipment, TransportSettings
+    from bulk_upload.core.sender import UploadRequest
+    from bulk_upload.core.source import Source, SourceError
+    from bulk_upload.edge.transport.settings import TransportSettings
 
 _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -132,6 +134,10 @@ class Transport:
             for one in self._watchdog.sending
         ]
 
+    def has_time_left(self, grace_s: float) -> bool:
+        """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
+        return self._watchdog.has_time_left(asyncio.get_running_loop().time(), grace_s)
+
     def end_all(self, reason: str) -> None:
         """Give up every request in flight; each `send` returns with what is known of its body."""
         for one in self._watchdog.sending:
@@ -139,12 +145,13 @@ class Transport:
 
     async def send(
         self,
-        shipment: Shipment,
+        request: UploadRequest,
+        source: Source,
         *,
         on_handed: Callable[[int], None],
-        on_cancelled: Callable[[SendReport], None],
+        on_cancelled: Callable[[UploadReport], None],
         pace: Pace | None = None,
-    ) -> SendReport:
+    ) -> UploadReport:
         """Send one file in one request and return what became of it; failures are outcomes, not exceptions.
 
         `on_handed` hears of every piece handed over, in bytes, after `pace` let it pass. When the calling task is
@@ -153,35 +160,34 @@ class Transport:
         """
         body = UploadBody(
             frame(
-                fields=shipment.fields,
+                fields=request.fields,
                 file_field=self._settings.profile.file_field,
-                filename=shipment.sent_name,
+                filename=request.sent_name,
                 boundary=self._boundary,
             ),
-            shipment.source,
+            source,
             content_type=self._content_type,
             on_handed=on_handed,
             pace=pace,
         )
-        sending = Sending(body, _this_task(), shipment.path)
+        sending = Sending(body, _this_task(), request.path)
         self._watchdog.add(sending)
         try:
             async with self._turns:
                 sending.moved_at = asyncio.get_running_loop().time()
-                outcome = await self._request(shipment, body, sending)
+                outcome = await self._request(request, body, sending)
             sending.takes_back()
         except asyncio.CancelledError:
-            if not sending.takes_back() or sending.given_up is None:
-                on_cancelled(
-                    _report(shipment, body, _ended(shipment, body, GivenUp("the run was cancelled")))
-                )
+            if sending.error is not None or not sending.takes_back() or sending.given_up is None:
+                on_cancelled(_report(request, body, _ended(request, body, GivenUp("the run was cancelled"))))
+                sending.raise_error()
                 raise
-            outcome = _ended(shipment, body, sending.given_up)
+            outcome = _ended(request, body, sending.given_up)
         finally:
             self._watchdog.remove(sending)
             body.abandon()
             self._over_bytes += body.left_bytes
-        return _report(shipment, body, outcome)
+        return _report(request, body, outcome)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the server's list, newest first. Raises Unanswered."""
@@ -199,10 +205,10 @@ class Transport:
         """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
         return await self._open_questions().sha256_of(file_id)
 
-    async def _request(self, shipment: Shipment, body: UploadBody, sending: Sending) -> Outcome:
+    async def _request(self, request: UploadRequest, body: UploadBody, sending: Sending) -> Outcome:
         session = self._open_session()
         key = self._credentials.current
-        asks = shipment.ask_first and not self._ignores_expect
+        asks = request.ask_first and not self._ignores_expect
         try:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
@@ -218,12 +224,18 @@ class Transport:
             finally:
                 _let_go(response, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self._lost(error, shipment, body)
+            return self._lost(error, request, body)
+        except RuntimeError as error:
+            # Names are resolved on a thread.
+            shortage = shortage_in(error)
+            if shortage is None or body.complete:
+                raise
+            return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
             return _source_failed(body.failure)
         if not (body.handed_bytes or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
-            return lost_answer(sent_body(shipment, body), "the connection held an answer to another request")
+            return lost_answer(sent_body(request, body), "the connection held an answer to another request")
         headers = self._credentials.clean(lower_case_headers(response))
         self._note_clock(headers)
         if response.status >= 300:
@@ -233,7 +245,7 @@ class Transport:
             status=response.status,
             headers=headers,
             body=answer,
-            sent=sent_body(shipment, body),
+            sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
             id_field=self._settings.profile.id_field,
         )
@@ -248,14 +260,15 @@ class Transport:
             outcome = _to_send_again(outcome, f"{outcome.reason} (the key was read again)")
         return without_secret(outcome, self._credentials)
 
-    def _lost(self, error: Exception, shipment: Shipment, body: UploadBody) -> Outcome:
+    def _lost(self, error: Exception, request: UploadRequest, body: UploadBody) -> Outcome:
         if body.failure is not None:
             return _source_failed(body.failure)
         if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        return lost_answer(
-            sent_body(shipment, body), self._credentials.redact(words_of(error)), connection_lost=True
-        )
+        words = self._credentials.redact(words_of(error))
+        if (remedy := remedy_of(error)) is not None:
+            return Unavailable(reason=words, remedy=remedy)
+        return lost_answer(sent_body(request, body), words, connection_lost=True)
 
     @contextmanager
     def _asking(self, sending: Sending) -> Iterator[None]:
@@ -315,16 +328,16 @@ def _this_task() -> asyncio.Task[Any]:
     return task
 
 
-def sent_body(shipment: Shipment, body: UploadBody) -> SentBody:
+def sent_body(request: UploadRequest, body: UploadBody) -> SentBody:
     """Return what a body has put on the wire so far."""
     return SentBody(
-        sent_name=shipment.sent_name,
-        purpose=shipment.purpose,
-        file_bytes=shipment.source.fingerprint.size,
+        sent_name=request.sent_name,
+        purpose=request.purpose,
+        file_bytes=body.fingerprint.size,
         complete=body.complete,
         handed_bytes=body.handed_bytes,
         sha256=body.sha256,
-        fingerprint=shipment.source.fingerprint,
+        fingerprint=body.fingerprint,
     )
 
 
@@ -333,8 +346,8 @@ def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
     return Unavailable(reason=reason, http_status=outcome.http_status, request_id=outcome.request_id)
 
 
-def _report(shipment: Shipment, body: UploadBody, outcome: Outcome) -> SendReport:
-    return SendReport(outcome=outcome, sent=sent_body(shipment, body))
+def _report(request: UploadRequest, body: UploadBody, outcome: Outcome) -> UploadReport:
+    return UploadReport(outcome=outcome, sent=sent_body(request, body))
 
 
 async def _read_answer(response: aiohttp.ClientResponse, body: UploadBody) -> bytes:
@@ -362,10 +375,10 @@ def _source_failed(failure: SourceError) -> SourceFailed | NotSent:
     return SourceFailed(reason=failure.reason)
 
 
-def _ended(shipment: Shipment, body: UploadBody, given_up: GivenUp) -> Outcome:
+def _ended(request: UploadRequest, body: UploadBody, given_up: GivenUp) -> Outcome:
     """Return the outcome of a request that was ended from our side."""
     if body.failure is not None:
         return _source_failed(body.failure)
     if not (body.complete or given_up.stalled):
         return NotSent(reason=given_up.reason)
-    return lost_answer(sent_body(shipment, body), given_up.reason)
+    return lost_answer(sent_body(request, body), given_up.reason)

@@ -14,7 +14,8 @@ from yarl import URL
 from bulk_upload.core.protocol import ANSWER_BYTES_MAX, listed_files, looked_up_file, reason_of
 from bulk_upload.core.records import listed_without_secret
 from bulk_upload.core.retry_after import retry_after_s
-from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, words_of
+from bulk_upload.core.tls_trouble import USE_HTTPS, answers_in_tls
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -35,7 +36,8 @@ class Unanswered(Exception):
     """A question got no usable answer; the message says why.
 
     `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait. `away`
-    says that there was not even a connection: the server may be back later.
+    says that there was not even a connection: the server may be back later. `remedy` is what a person must change where
+    it will not, such as an untrusted certificate.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Unanswered(Exception):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         away: bool = False,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.away = away
         self.http_status = http_status
         self.retry_after_s = retry_after_s
@@ -54,6 +58,8 @@ class Unanswered(Exception):
     @property
     def final(self) -> bool:
         """Whether asking again would get the same answer: the server understood and said no, or pointed elsewhere."""
+        if self.remedy is not None:
+            return True
         status = self.http_status
         return status is not None and 300 <= status < 500 and status not in _ASK_AGAIN
 
@@ -190,6 +196,7 @@ class Questions:
         return Unanswered(
             f"{what} gave no usable answer ({reason})",
             http_status=response.status,
+            remedy=USE_HTTPS if response.status == 400 and answers_in_tls(reason) else None,
             retry_after_s=retry_after_s(lower_case_headers(response), now_utc_s=self._clock.utc_s()),
         )
 
@@ -201,4 +208,4 @@ def _naming(what: str) -> Iterator[None]:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:
         away = isinstance(error, aiohttp.ClientConnectorError)
-        raise Unanswered(f"{what} failed: {words_of(error)}", away=away) from None
+        raise Unanswered(f"{what} failed: {words_of(error)}", away=away, remedy=remedy_of(error)) from None

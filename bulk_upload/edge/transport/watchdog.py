@@ -47,7 +47,8 @@ class Sending:
     """One request on its way: what its body has done and when it last moved.
 
     `moved_at` is None while the request waits for its turn, which may take any time. `task` is the one that makes the
-    request; it is cancelled to end it, which costs less than a scope for each request.
+    request; it is cancelled to end it, which costs less than a scope for each request. `error` is what the task raises
+    then, where the watchdog itself failed.
     """
 
     body: UploadBody
@@ -57,6 +58,7 @@ class Sending:
     position: tuple[int, int] = (0, 0)
     window: _Window | None = None
     given_up: GivenUp | None = None
+    error: Exception | None = None
     cancelling_before: int = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +69,17 @@ class Sending:
         if self.given_up is None:
             self.given_up = given_up
             self.task.cancel()
+
+    def fail(self, error: Exception) -> None:
+        """Have the request's task raise an error."""
+        self.error = error
+        self.task.cancel()
+
+    def raise_error(self) -> None:
+        """Raise, in the request's task, the error that it was cancelled for; nothing where there is none."""
+        if self.error is not None:
+            self.task.uncancel()
+            raise self.error from None
 
     def takes_back(self) -> bool:
         """Take the cancellation by `end` back, if there was one; return whether nobody else cancelled the task."""
@@ -88,6 +101,7 @@ class Watchdog:
         self._min_bytes_per_s = min_bytes_per_s
         self._sending: set[Sending] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._failure: Exception | None = None
 
     @property
     def sending(self) -> frozenset[Sending]:
@@ -95,7 +109,9 @@ class Watchdog:
         return frozenset(self._sending)
 
     def add(self, sending: Sending) -> None:
-        """Begin to watch a request."""
+        """Begin to watch a request. Raises what an earlier look at the requests raised."""
+        if self._failure is not None:
+            raise self._failure
         self._sending.add(sending)
 
     def remove(self, sending: Sending) -> None:
@@ -112,6 +128,13 @@ class Watchdog:
             if self._timer is not None:
                 self._timer.cancel()
 
+    def has_time_left(self, now: float, grace_s: float) -> bool:
+        """Whether a request has not yet outlived its limits by `grace_s` at `now`, in the event loop's time."""
+        return any(
+            one.moved_at is not None and now - one.moved_at < self._allowed_s(one) + grace_s
+            for one in self._sending
+        )
+
     def look(self, now: float) -> None:
         """End the requests that have not moved for too long at `now`, in the event loop's time."""
         for one in self._sending:
@@ -124,10 +147,12 @@ class Watchdog:
                 if self._min_bytes_per_s and not one.body.complete:
                     self._look_at_rate(one, position[0], now)
                 continue
-            answering = one.body.complete and one.body.left_bytes == one.body.handed_bytes
-            allowed_s = self._answer_s if answering else self._stall_s
+            allowed_s = self._allowed_s(one)
             if now - one.moved_at >= allowed_s:
-                _end_stalled(one, human_seconds(allowed_s), answering=answering)
+                _end_stalled(one, human_seconds(allowed_s), answering=_is_answering(one))
+
+    def _allowed_s(self, one: Sending) -> float:
+        return self._answer_s if _is_answering(one) else self._stall_s
 
     def _look_at_rate(self, one: Sending, left_bytes: int, now: float) -> None:
         held_s = one.body.held_s
@@ -147,7 +172,17 @@ class Watchdog:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(TICK_S, self._tick)
-        self.look(loop.time())
+        try:
+            self.look(loop.time())
+        except Exception as error:  # noqa: BLE001 - nobody awaits a timer: the requests it was to watch raise it
+            self._failure = error
+            for one in self._sending:
+                one.fail(error)
+
+
+def _is_answering(one: Sending) -> bool:
+    """Whether the whole body has left, so that only the answer is missing."""
+    return one.body.complete and one.body.left_bytes == one.body.handed_bytes
 
 
 def _end_stalled(one: Sending, waited: str, *, answering: bool) -> None:

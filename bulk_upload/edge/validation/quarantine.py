@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
-import secrets
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.file_magic import BOM
 from bulk_upload.core.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
 from bulk_upload.core.purposes import rules_of
 from bulk_upload.core.quarantine import LineSorter, findings_line, place_of
+from bulk_upload.edge.output import FileSet, require_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from bulk_upload.edge.validation.reading import CheckTask
 
@@ -39,52 +39,19 @@ class Quarantined:
     bad_count: int
 
 
-class _Written:
-    """Files under temporary names in one folder; they get their names together, the last one last."""
-
-    def __init__(self) -> None:
-        self._open: list[tuple[IO[bytes], str, str]] = []
-
-    def add(self, name: str) -> IO[bytes]:
-        """Begin a file."""
-        partial = os.path.join(os.path.dirname(name), f".bulk-upload-{secrets.token_hex(8)}.tmp")
-        file = open(partial, "xb")  # noqa: SIM115 - closed by `name` or `drop`
-        self._open.append((file, partial, name))
-        return file
-
-    def name(self, *, without: str | None) -> None:
-        """Make all of it durable, then give each file its name; the one called `without` is dropped."""
-        for file, _, _ in self._open:
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-        for _, partial, name in self._open:
-            if name == without:
-                os.unlink(partial)
-            else:
-                os.rename(partial, name)
-        if self._open:
-            _sync_folder(os.path.dirname(self._open[0][2]))
-
-    def drop(self) -> None:
-        """Take away what has no name yet."""
-        for file, partial, _ in self._open:
-            file.close()
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-
-
 class Quarantine:
     """A folder for what was set apart. Originals are only read.
 
     Args:
         folder: is made where it is not there.
         version: of the program, for the lineage.
+        private: files and folders that are made are for their owner alone.
     """
 
-    def __init__(self, folder: str, *, version: str) -> None:
+    def __init__(self, folder: str, *, version: str, private: bool = False) -> None:
         self._folder = os.path.abspath(folder)
         self._version = version
+        self._private = private
 
     def set_apart(self, descriptor: int, task: CheckTask) -> Quarantined:
         """Write the good lines of an open file to a repaired copy, and the bad ones with their findings beside it.
@@ -92,16 +59,18 @@ class Quarantine:
         Raises QuarantineFailed.
         """
         target = os.path.join(self._folder, place_of(task.path))
-        written = _Written()
+        written = FileSet(private=self._private)
         try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            require_safe(self._folder)
+            self._make_folders(os.path.dirname(target))
             _require_ours(descriptor, target)
             before = os.fstat(descriptor)
-            made = self._write(descriptor, task, target, written)
+            repaired = written.add(target)
+            made = self._write(descriptor, task, target, repaired, written)
             after = os.fstat(descriptor)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise QuarantineFailed("the file changed while it was read")
-            written.name(without=None if made.repaired is not None else target)
+            written.commit(without=None if made.repaired is not None else repaired)
             return made
         except OSError as error:
             raise QuarantineFailed(
@@ -110,8 +79,17 @@ class Quarantine:
         finally:
             written.drop()
 
-    def _write(self, descriptor: int, task: CheckTask, target: str, written: _Written) -> Quarantined:
-        repaired, bad, notes = (written.add(target + suffix) for suffix in ("", ".bad", ".findings.jsonl"))
+    def _make_folders(self, folder: str) -> None:
+        if os.path.isdir(folder):
+            return
+        self._make_folders(os.path.dirname(folder))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700 if self._private else 0o777)
+
+    def _write(
+        self, descriptor: int, task: CheckTask, target: str, repaired: BinaryIO, written: FileSet
+    ) -> Quarantined:
+        bad, notes = (written.add(target + suffix) for suffix in (".bad", ".findings.jsonl"))
         sorter = LineSorter(task.purpose, where=task.path, known=task.known)
         original, copy = hashlib.sha256(), hashlib.sha256()
         bad_line_nos: list[int] = []
@@ -180,15 +158,3 @@ def _require_ours(descriptor: int, target: str) -> None:
         raise QuarantineFailed(f"{target} is the file itself; name another folder")
     if not os.path.exists(target + LINEAGE_SUFFIX):
         raise QuarantineFailed(f"{target} exists and is not from a quarantine; name another folder")
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some file systems know no such thing.
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(descriptor)

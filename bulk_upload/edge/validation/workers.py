@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.purposes import Format
 from bulk_upload.edge.validation.protocol import Broken, Done, Progress, Unreadable, receive, send
 from bulk_upload.edge.validation.reading import check_file
+from bulk_upload.edge.validation.surroundings import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +55,7 @@ class _Worker:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    env=surroundings(),
                     # A Ctrl-C at the terminal is the uploader's to hear.
                     start_new_session=True,
                 )

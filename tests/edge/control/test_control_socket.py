@@ -25,6 +25,7 @@ from bulk_upload.edge.control import ask, client, listening
 from bulk_upload.edge.control.place import ADDRESS_BYTES_MAX, short_address, socket_path
 from bulk_upload.edge.control.server import CONNECTIONS_MAX
 from bulk_upload.errors import NoRunAtWork
+from tests.waiting import until
 
 PAUSE = ControlRequest(paused=True)
 DONE = ControlAnswer(changes=("paused",))
@@ -294,8 +295,7 @@ async def test_the_end_of_the_run_waits_for_nobody(ledger: Path) -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         async with run.listening(ledger):
             waiting = tasks.create_task(_refused(ledger))
-            while not run.heard:
-                await asyncio.sleep(0.005)
+            await until(lambda: run.heard)
         assert "gave no answer" in await waiting
 
 

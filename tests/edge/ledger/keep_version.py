@@ -1,6 +1,6 @@
 """Keeps a ledger as the present version makes it, for the tests of the next one.
 
-Whoever is about to raise SCHEMA_VERSION runs this first: `python tests/edge/ledger/keep_version.py`
+Whoever is about to raise SCHEMA_VERSION runs this first: `python -m tests.edge.ledger.keep_version`
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ledger_stage import LOST, START_S, accepted, entry, stored
-
 from bulk_upload.core.controller_log import ControllerState
 from bulk_upload.core.limit import Learned
 from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile, Rejected
 from bulk_upload.edge.ledger import Deleted, Doomed, note_states, remember
 from bulk_upload.edge.ledger.deletions import ask, end
 from bulk_upload.edge.ledger.schema import SCHEMA_VERSION
+from tests.edge.ledger.stage import LOST, START_S, accepted, entry, stored
 
 VERSIONS = Path(__file__).with_name("versions")
 

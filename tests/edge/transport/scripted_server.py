@@ -47,6 +47,13 @@ class Request:
         return len(self.body) == self.content_length
 
     @property
+    def file_name(self) -> str:
+        """The name under which the last part, the file, was sent."""
+        name = re.search('filename="([^"]*)"', self.parts[-1][0])
+        assert name is not None
+        return name[1]
+
+    @property
     def parts(self) -> list[tuple[str, bytes]]:
         """The head and the content of every part of the form."""
         boundary = re.search("boundary=(.+)", self.header("Content-Type") or "")
@@ -111,6 +118,11 @@ class ScriptedServer:
         self.surplus = b""
         self.released = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether some client's connection is open."""
+        return not all(task.done() for task in self._tasks)
 
     @property
     def stored(self) -> int:
@@ -223,6 +235,14 @@ def holds(*, reads_body: bool = True, limit: int | None = None) -> Scene:
         await exchange.released.wait()
 
     return scene
+
+
+async def first_bytes(listener: socket.socket) -> socket.socket:
+    """Take a connection and wait until the client has said something; nothing answers it."""
+    listener.setblocking(False)
+    connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+    await asyncio.get_running_loop().sock_recv(connection, 1)
+    return connection
 
 
 def certified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiohttp import BaseConnector
+from aiohttp.client_proto import ResponseHandler
+
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.pace import Pace
 from bulk_upload.core.profile import FLOW
 from bulk_upload.core.secret import Secret
+from bulk_upload.core.sender import UploadReport, UploadRequest
 from bulk_upload.core.source import LoadedFile, Source, SourceError
 from bulk_upload.edge.clock import SystemClock
-from bulk_upload.edge.transport import SendReport, Shipment, Transport, TransportSettings
+from bulk_upload.edge.transport import Transport, TransportSettings
+from tests.waiting import until
 
 KEY = "canary-key-7f3a"
 BLOCK = 1024 * 1024
@@ -78,27 +82,56 @@ async def ship(
     name: str = "a.jsonl",
     fields: tuple[tuple[str, str], ...] = (("purpose", "fine-tune"),),
     on_handed: Callable[[int], None] = lambda count: None,
-    cancelled: list[SendReport] | None = None,
+    cancelled: list[UploadReport] | None = None,
     ask_first: bool = False,
     pace: Pace | None = None,
-) -> SendReport:
+) -> UploadReport:
     """Send one file."""
     return await transport.send(
-        Shipment(
+        UploadRequest(
+            attempt_id=1,
+            path=name,
             sent_name=name,
             purpose="fine-tune",
             fields=fields,
-            source=source or loaded(),
             ask_first=ask_first,
         ),
+        source or loaded(),
         on_handed=on_handed,
         on_cancelled=([] if cancelled is None else cancelled).append,
         pace=pace,
     )
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that is about to happen."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
+def _connector_of(transport: Transport) -> BaseConnector:
+    assert transport._session is not None
+    connector = transport._session.connector
+    assert connector is not None
+    return connector
+
+
+def connection_in_use(transport: Transport) -> ResponseHandler:
+    """Return the client's side of the one connection that a request has."""
+    (protocol,) = _connector_of(transport)._acquired
+    return protocol
+
+
+async def until_the_answer_begins(transport: Transport) -> ResponseHandler:
+    """Wait until the head of an answer has reached the client; return the client's side of its connection."""
+    protocol = connection_in_use(transport)
+    await until(lambda: protocol._payload is not None)
+    return protocol
+
+
+async def until_no_connection_is_idle(transport: Transport) -> None:
+    """Wait until the client has seen what the server did to the connections that it keeps for the next request."""
+    connector = _connector_of(transport)
+    await until(
+        lambda: (
+            not any(
+                protocol.is_connected() and not protocol.should_close
+                for idle in connector._conns.values()
+                for protocol, _ in idle
+            )
+        )
+    )

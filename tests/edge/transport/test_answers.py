@@ -14,16 +14,6 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractStreamWriter
 from aioresponses import aioresponses
-from scripted_server import (
-    ANSWER,
-    Exchange,
-    ScriptedServer,
-    accepts,
-    answer,
-    refuses_early,
-    stores,
-)
-from shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 from bulk_upload.core.model import (
     Accepted,
@@ -36,6 +26,26 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
+from tests.edge.transport.scripted_server import (
+    ANSWER,
+    Exchange,
+    ScriptedServer,
+    accepts,
+    answer,
+    refuses_early,
+    stores,
+)
+from tests.edge.transport.shipping import (
+    BLOCK,
+    KEY,
+    Blocks,
+    loaded,
+    ship,
+    transport_to,
+    until_no_connection_is_idle,
+    until_the_answer_begins,
+)
+from tests.waiting import until
 
 GOOD = json.dumps(ANSWER).encode()
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -78,7 +88,7 @@ async def test_a_stored_file_with_an_odd_answer_is_in_doubt(kind: str) -> None:
         assert isinstance(report.outcome, InDoubt)
         assert report.sent.complete
         assert len(server.requests) == 1
-        await asyncio.sleep(0.02)  # so that the close is seen before the connection is used again
+        await until_no_connection_is_idle(transport)
         assert isinstance((await ship(transport)).outcome, Accepted)
 
 
@@ -159,15 +169,20 @@ async def test_an_early_answer_lost_in_a_reset_leaves_nothing_in_doubt(kind: str
 async def test_an_early_refusal_counts_by_its_status_when_its_words_are_cut_off() -> None:
     """The head of an early refusal is enough, for the close that follows often cuts the rest."""
 
+    heard = asyncio.Event()
+
     async def refuses_and_resets(exchange: Exchange) -> None:
         await exchange.send(answer(413, b"too large")[:-3])
-        await asyncio.sleep(0.02)
+        await heard.wait()
         exchange.reset()
 
     server = ScriptedServer(refuses_and_resets)
 
     async def waits(number: int) -> None:
-        await asyncio.sleep(0 if number < 2 else 0.2)
+        if number == 2:
+            connection = await until_the_answer_begins(transport)
+            heard.set()
+            await until(lambda: not connection.is_connected())
 
     async with server.running(), transport_to(server.url) as transport:
         report = await ship(transport, Blocks(8 * BLOCK, before=waits))

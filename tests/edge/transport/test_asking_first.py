@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from scripted_server import Exchange, Scene, ScriptedServer, accepts, answer, refuses_early
-from shipping import Blocks, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Outcome, Rejected, Throttled, Unavailable
+from tests.edge.transport.scripted_server import (
+    Exchange,
+    Scene,
+    ScriptedServer,
+    accepts,
+    answer,
+    refuses_early,
+)
+from tests.edge.transport.shipping import Blocks, ship, transport_to
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

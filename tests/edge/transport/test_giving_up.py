@@ -7,27 +7,36 @@ import socket
 from pathlib import Path
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, certified, holds
-from shipping import BLOCK, Blocks, ship, transport_to, until
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed
+from bulk_upload.core.sender import UploadReport
 from bulk_upload.core.source import Source
-from bulk_upload.edge.transport import SendReport, Transport
+from bulk_upload.edge.transport import Transport
+from tests.edge.transport.scripted_server import (
+    Exchange,
+    ScriptedServer,
+    accepts,
+    certified,
+    first_bytes,
+    holds,
+)
+from tests.edge.transport.shipping import BLOCK, Blocks, ship, transport_to, until_the_answer_begins
+from tests.waiting import until
 
 CANCELLED = NotSent(reason="the run was cancelled")
 
 
-async def cancel(upload: asyncio.Task[SendReport]) -> None:
+async def cancel(upload: asyncio.Task[UploadReport]) -> None:
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
         await upload
 
 
 def start(
-    transport: Transport, source: Source | None = None
-) -> tuple[asyncio.Task[SendReport], list[SendReport]]:
-    heard: list[SendReport] = []
-    return asyncio.create_task(ship(transport, source, cancelled=heard)), heard
+    transport: Transport, source: Source | None = None, *, name: str = "a.jsonl"
+) -> tuple[asyncio.Task[UploadReport], list[UploadReport]]:
+    heard: list[UploadReport] = []
+    return asyncio.create_task(ship(transport, source, name=name, cancelled=heard)), heard
 
 
 async def test_cancelled_while_connecting_nothing_was_sent() -> None:
@@ -35,8 +44,9 @@ async def test_cancelled_while_connecting_nothing_was_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with transport_to(f"https://127.0.0.1:{listener.getsockname()[1]}") as transport:
             upload, heard = start(transport)
-            await asyncio.sleep(0.02)
+            connection = await first_bytes(listener)
             await cancel(upload)
+            connection.close()
     (report,) = heard
     assert report.outcome == CANCELLED
     assert not report.sent.complete
@@ -99,7 +109,8 @@ async def test_cancelled_while_the_answer_is_awaited_the_file_is_in_doubt(cut: i
     async with server.running(), transport_to(server.url) as transport:
         upload, heard = start(transport)
         await until(lambda: server.stored)
-        await asyncio.sleep(0.02)
+        if cut:
+            await until_the_answer_begins(transport)
         await cancel(upload)
         (report,) = heard
         assert report.outcome == InDoubt(reason="the run was cancelled", answered=False)
@@ -112,21 +123,33 @@ async def test_cancelled_while_the_answer_is_awaited_the_file_is_in_doubt(cut: i
 async def test_cancelled_at_any_moment_the_truth_is_told() -> None:
     """Whenever the cancellation comes, the server has the file only if the report does not deny it."""
     server = ScriptedServer(accepts())
-    async with server.running(), transport_to(server.url) as transport:
-        for turns in range(1, 40):
-            stored = server.stored
-            upload, heard = start(transport, Blocks(2 * BLOCK))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            upload.cancel()
-            (result,) = await asyncio.gather(upload, return_exceptions=True)
-            report = result if isinstance(result, SendReport) else heard[0]
-            await asyncio.sleep(0.005)
-            if isinstance(report.outcome, NotSent):
-                assert server.stored == stored
-            else:
-                assert report.sent.complete
-        assert isinstance((await ship(transport)).outcome, Accepted)
+    denied: set[str] = set()
+    async with server.running():
+        async with transport_to(server.url) as transport:
+            await _cancel_at_each_turn(transport, denied)
+            assert isinstance((await ship(transport, name="last.jsonl")).outcome, Accepted)
+        # The client closed its connections: all that it sent is read by then.
+        await until(lambda: not server.is_connected)
+    stored = {request.file_name for request in server.requests if request.complete}
+    assert "last.jsonl" in stored
+    assert denied
+    assert not denied & stored
+
+
+async def _cancel_at_each_turn(transport: Transport, denied: set[str]) -> None:
+    """Cancel an upload after one turn of the event loop, another after two and so on; note whose report says not sent."""
+    for turns in range(1, 40):
+        name = f"{turns}.jsonl"
+        upload, heard = start(transport, Blocks(2 * BLOCK), name=name)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        upload.cancel()
+        (result,) = await asyncio.gather(upload, return_exceptions=True)
+        report = result if isinstance(result, UploadReport) else heard[0]
+        if isinstance(report.outcome, NotSent):
+            denied.add(name)
+        else:
+            assert report.sent.complete
 
 
 async def test_ending_all_returns_an_outcome_for_each() -> None:
@@ -166,7 +189,7 @@ async def test_a_file_that_failed_stays_the_reason_when_the_request_is_ended() -
 
     async def changes(number: int) -> None:
         if number == 3:
-            await asyncio.sleep(0.02)
+            await until_the_answer_begins(transport)
             source.content = b""
 
     server = ScriptedServer(answers_in_part)

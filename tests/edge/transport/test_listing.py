@@ -8,12 +8,13 @@ import time
 from email.utils import formatdate
 
 import pytest
-from scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
-from shipping import KEY, ship, transport_to
 
 from bulk_upload.core.model import Accepted, ListedFile
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.sandbox import Sandbox
+from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
+from tests.edge.transport.shipping import KEY, ship, transport_to
+from tests.waiting import until
 
 
 async def _hangs_in_the_answer(exchange: Exchange) -> None:
@@ -109,8 +110,7 @@ async def test_a_list_never_waits_behind_uploads() -> None:
     server = ScriptedServer(holds(), holds(), stores(answer(200, b'{"data": []}')))
     async with server.running(), transport_to(server.url, connection_limit=2, stall_s=5) as transport:
         uploads = [asyncio.create_task(ship(transport)) for _ in range(3)]
-        while server.stored < 2:
-            await asyncio.sleep(0.002)
+        await until(lambda: server.stored == 2)
         assert await transport.list_page(limit=100, offset=0) == []
         transport.end_all("enough")
         await asyncio.gather(*uploads)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from scripted_server import ScriptedServer, accepts
-from shipping import ship, transport_to
 
 from bulk_upload.core.model import Accepted, Fingerprint, SourceFailed
 from bulk_upload.core.source import FileStream, LoadedFile
@@ -19,6 +16,9 @@ from bulk_upload.edge.files import FileReader, block_bytes_for
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport
 from bulk_upload.sandbox import Sandbox
+from tests.edge.transport.scripted_server import ScriptedServer, accepts
+from tests.edge.transport.shipping import ship, transport_to
+from tests.waiting import until_the_clock_ticks
 
 BLOCK = block_bytes_for(1)
 SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1000]
@@ -93,10 +93,14 @@ class Changing:
     async def read(self) -> bytes:
         self._until -= 1
         if self._until == 0:
-            # Longer than the clock tick of file systems, within which two changes have the same time.
-            time.sleep(0.012)
             self._change()
         return await self._file.read()
+
+
+def _change(path: Path, change: str) -> None:
+    # Within one tick of the file system's clock two changes have the same time.
+    until_the_clock_ticks(path.parent)
+    CHANGES[change](path)
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ async def test_a_change_before_the_last_block_stores_nothing(path: Path, change:
     reads = max(1, -(-size // BLOCK))
     async with Sandbox() as sandbox, transport_to(sandbox.url) as transport, reading(path.parent) as reader:
         async with await reader.open(path.name) as file:
-            report = await ship(transport, Changing(file, lambda: CHANGES[change](path), at=reads))
+            report = await ship(transport, Changing(file, lambda: _change(path, change), at=reads))
         assert isinstance(report.outcome, SourceFailed)
         assert not report.sent.complete
         assert report.sent.sha256 is None
@@ -147,7 +151,7 @@ async def test_a_change_at_the_first_block_of_many_stores_nothing(path: Path, ch
     path.write_bytes(os.urandom(2 * BLOCK + 1000))
     async with Sandbox() as sandbox, transport_to(sandbox.url) as transport, reading(path.parent) as reader:
         async with await reader.open(path.name) as file:
-            report = await ship(transport, Changing(file, lambda: CHANGES[change](path), at=1))
+            report = await ship(transport, Changing(file, lambda: _change(path, change), at=1))
         assert isinstance(report.outcome, SourceFailed)
         assert sandbox.files == ()
         await _next_upload_is_unharmed(transport, reader, sandbox)

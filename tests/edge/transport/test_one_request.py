@@ -11,11 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, answer, loses, stores
-from shipping import BLOCK, Blocks, loaded, moved, ship, transport_to
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed, Unavailable
 from bulk_upload.core.source import Source
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, loses, stores
+from tests.edge.transport.shipping import (
+    BLOCK,
+    Blocks,
+    connection_in_use,
+    loaded,
+    moved,
+    ship,
+    transport_to,
+    until_no_connection_is_idle,
+)
+from tests.waiting import until
 
 LOST_ANSWERS = {
     "closed": stores(b"", then="close"),
@@ -71,34 +81,34 @@ async def test_a_connection_closed_while_idle_costs_no_doubt() -> None:
     server = ScriptedServer(stores(then="close"), accepts("file-2"))
     async with server.running(), transport_to(server.url) as transport:
         await ship(transport)
-        await asyncio.sleep(0.02)
+        await until_no_connection_is_idle(transport)
         report = await ship(transport)
         assert isinstance(report.outcome, Accepted)
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.02], ids=["with the answer", "later"])
+@pytest.mark.parametrize("later", [False, True], ids=["with the answer", "later"])
 @pytest.mark.parametrize("status", [200, 400, 408])
-async def test_an_answer_to_nobody_is_never_the_answer_to_the_next_upload(
-    status: int, delay_s: float
-) -> None:
+async def test_an_answer_to_nobody_is_never_the_answer_to_the_next_upload(status: int, later: bool) -> None:
     """Bytes the server sends on an idle connection decide nothing about the upload that comes next."""
+
+    heard = asyncio.Event()
 
     async def chatty(exchange: Exchange) -> None:
         await exchange.read_body()
         surplus = answer(status, {"id": "file-stale"})
-        await exchange.send(answer() + (b"" if delay_s else surplus))
-        await asyncio.sleep(delay_s)
-        await exchange.send(surplus if delay_s else b"")
+        if later:
+            await exchange.send(answer())
+            await heard.wait()
+            await exchange.send(surplus)
+        else:
+            await exchange.send(answer() + surplus)
 
     server = ScriptedServer(chatty, accepts("file-2"))
     async with server.running(), transport_to(server.url) as transport:
         await ship(transport)
-        idle = transport._session.connector._conns  # type: ignore[union-attr]
-        while any(
-            protocol.is_connected() and not protocol.should_close for (protocol, _), *_ in idle.values()
-        ):
-            await asyncio.sleep(0.002)
+        heard.set()
+        await until_no_connection_is_idle(transport)
         report = await ship(transport)
         if isinstance(report.outcome, Unavailable):
             assert not report.sent.complete
@@ -191,10 +201,8 @@ async def test_a_shortage_after_the_last_byte_proves_nothing(complete: bool) -> 
             )
             return
         upload = asyncio.create_task(ship(transport))
-        while not server.stored:
-            await asyncio.sleep(0.002)
-        (acquired,) = transport._session.connector._acquired  # type: ignore[union-attr]
-        acquired.set_exception(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+        await until(lambda: server.stored)
+        connection_in_use(transport).set_exception(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
         assert isinstance((await upload).outcome, InDoubt)
 
 

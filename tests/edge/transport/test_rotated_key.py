@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import anyio
 import pytest
-from scripted_server import Exchange, ScriptedServer, answer
-from shipping import KEY, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Refused, Unavailable
 from bulk_upload.core.secret import Secret
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.errors import UsageError
+from tests.edge.transport.scripted_server import Exchange, ScriptedServer, answer
+from tests.edge.transport.shipping import KEY, ship, transport_to
 
 NEW = "canary-key-new-11"
 

@@ -8,12 +8,21 @@ import socket
 from pathlib import Path
 
 import pytest
-from scripted_server import Exchange, ScriptedServer, accepts, answer, certified, holds
-from shipping import BLOCK, Blocks, ship, transport_to, until
 
 from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.watchdog import Sending
+from tests.edge.transport.scripted_server import (
+    Exchange,
+    ScriptedServer,
+    accepts,
+    answer,
+    certified,
+    first_bytes,
+    holds,
+)
+from tests.edge.transport.shipping import BLOCK, Blocks, ship, transport_to
+from tests.waiting import until, until_still
 
 LATER_S = 100.0
 LONG_S = 1e6
@@ -32,11 +41,7 @@ def sending_of(transport: Transport) -> Sending:
 
 async def standstill(transport: Transport) -> None:
     """Wait until the one body in flight moves no more."""
-    seen: list[object] = []
-    async with asyncio.timeout(20):
-        while len(seen) < 10 or len(set(seen[-10:])) > 1:
-            await asyncio.sleep(0.005)
-            seen.append(sending_of(transport).body.position)
+    await until_still(lambda: sending_of(transport).body.position)
 
 
 def look(transport: Transport, after_s: float) -> None:
@@ -95,16 +100,15 @@ async def test_a_server_that_never_answers_leaves_a_doubt() -> None:
 )
 async def test_an_answer_that_drips_for_ever_is_ended(start: bytes) -> None:
     """The answer time bounds the whole answer, head and body, however steadily its bytes come."""
-    dripped = 0
+    dripped, more = 0, asyncio.Semaphore(1)
 
     async def drips(exchange: Exchange) -> None:
         nonlocal dripped
         await exchange.read_body()
         await exchange.send(start or b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while True:
+        while await more.acquire():
             await exchange.send(b"y")
             dripped += 1
-            await asyncio.sleep(0.001)
 
     server = ScriptedServer(drips)
     async with server.running(), transport_to(server.url) as transport:
@@ -117,6 +121,7 @@ async def test_an_answer_that_drips_for_ever_is_ended(start: bytes) -> None:
             for waited_s in (0, 50, 100, 150, 200, 250, 310):
                 assert sending.given_up is None
                 seen = dripped
+                more.release()
                 await until(lambda seen=seen: dripped > seen)  # type: ignore[misc]
                 transport._watchdog.look(now + waited_s)
             assert sending.given_up is not None
@@ -195,10 +200,10 @@ async def test_a_connection_that_never_comes_about_is_given_up() -> None:
             asyncio.TaskGroup() as tasks,
         ):
             upload = tasks.create_task(ship(transport))
-            await until(lambda: transport._watchdog.sending)
-            await asyncio.sleep(0.02)
+            connection = await first_bytes(listener)
             look(transport, 60.0)
             report = await upload
+            connection.close()
     assert report.outcome == Unavailable(reason="nothing moved for 1 min 00 s")
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trustme
-from proxy_server import Proxy
-from scripted_server import ScriptedServer, accepts
-from shipping import KEY, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.network import Network
+from bulk_upload.edge.transport import Transport, Unanswered
 from bulk_upload.errors import UsageError
+from tests.edge.transport.proxy_server import Proxy
+from tests.edge.transport.scripted_server import ScriptedServer, accepts
+from tests.edge.transport.shipping import KEY, ship, transport_to
 
 
 @dataclass(frozen=True)
@@ -154,3 +162,127 @@ async def test_a_dead_proxy_is_named() -> None:
     assert isinstance(outcome, Unavailable)
     assert "proxy" in outcome.reason
     assert "s3cret" not in outcome.reason
+
+
+# --- where no further attempt can do better
+
+
+def expired(authority: Authority) -> ssl.SSLContext:
+    """Return the server's side with a certificate that was good once."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.ca.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC)).configure_cert(context)
+    return context
+
+
+def of_another_host(authority: Authority) -> ssl.SSLContext:
+    """Return the server's side with a certificate for another host."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.ca.issue_cert("elsewhere.example").configure_cert(context)
+    return context
+
+
+HOPELESS = {
+    "unknown authority": ("--ca-file", "SSL_CERT_FILE"),
+    "expired": ("clock", "renew"),
+    "another host": ("host in --base-url",),
+    "no TLS there": ("http://",),
+    "TLS there": ("https://",),
+    "TLS there, in words": ("https://",),
+}
+BYTES_OF = {
+    "no TLS there": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    "TLS there": b"\x15\x03\x01\x00\x02\x02\x46",
+    "TLS there, in words": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 64\r\nConnection: close\r\n\r\n"
+    b"<html>The plain HTTP request was sent to HTTPS port</html>      ",
+}
+"""What real servers answer in the wrong protocol: any HTTP server, OpenSSL's `protocol version` alert, nginx."""
+
+
+@asynccontextmanager
+async def hopeless(authority: Authority, scene: str) -> AsyncIterator[Transport]:
+    """Yield a transport to a server that TLS keeps apart from it."""
+    network = Network() if scene == "unknown authority" else Network(ca_file=authority.ca_file)
+    if scene in BYTES_OF:
+        async with talking(BYTES_OF[scene]) as port:
+            scheme = "https" if scene == "no TLS there" else "http"
+            async with transport_to(f"{scheme}://127.0.0.1:{port}", network=network) as transport:
+                yield transport
+        return
+    makers: dict[str, Callable[[Authority], ssl.SSLContext]] = {
+        "unknown authority": Authority.server,
+        "expired": expired,
+        "another host": of_another_host,
+    }
+    server = ScriptedServer(accepts())
+    async with (
+        server.running(tls=makers[scene](authority)),
+        transport_to(server.url, network=network) as transport,
+    ):
+        yield transport
+    assert server.requests == []
+
+
+@asynccontextmanager
+async def talking(raw: bytes) -> AsyncIterator[int]:
+    """Answer whatever comes with the same bytes; yield the port."""
+
+    serving: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with suppress(OSError, asyncio.CancelledError), closing(writer):
+            await reader.read(65536)
+            writer.write(raw)
+            await writer.drain()
+            # Whatever is unread when a connection is closed would take the answer along.
+            writer.write_eof()
+            await reader.read()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
+
+
+@pytest.mark.parametrize("scene", HOPELESS)
+async def test_trouble_that_lasts_names_its_remedy(authority: Authority, scene: str) -> None:
+    """What keeps TLS from coming about is told from an outage: it names what to change, for uploads and questions."""
+    async with hopeless(authority, scene) as transport:
+        outcome = (await ship(transport)).outcome
+        with pytest.raises(Unanswered) as caught:
+            await transport.list_page(limit=1, offset=0)
+    assert isinstance(outcome, Unavailable)
+    assert caught.value.final
+    for word in HOPELESS[scene]:
+        assert outcome.remedy is not None
+        assert word in outcome.remedy
+    assert caught.value.remedy == outcome.remedy
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+async def test_commands_end_at_once(authority: Authority, tmp_path: Path, command: str) -> None:
+    """A certificate that is not trusted ends a command at its first look, with exit code 5 and what to do."""
+    (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text('{"path": "a.jsonl", "purpose": "fine-tune"}\n')
+    server = ScriptedServer(accepts())
+    async with server.running(tls=authority.server()):
+        arguments = (command, str(manifest), "--base-url", server.url)
+        options = ("--validate", "off", "-vv") if command == "run" else ()
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "bulk_upload", *arguments, *options],
+            env={**os.environ, "SEEKR_API_KEY": KEY},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    words = " ".join((ended.stdout + ended.stderr).split())
+    assert ended.returncode == 5, words
+    assert "--ca-file FILE (or SSL_CERT_FILE)" in words
+    assert "retry" not in words

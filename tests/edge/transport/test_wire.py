@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import ANSWER, Exchange, ScriptedServer, accepts, answer, certified
-from shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 from bulk_upload.core.model import Accepted, Entry
 from bulk_upload.core.multipart import form_fields, frame
@@ -22,6 +20,8 @@ from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport.body import WRITE_BYTES_MIN
 from bulk_upload.sandbox import Sandbox
+from tests.edge.transport.scripted_server import ANSWER, Exchange, ScriptedServer, accepts, answer, certified
+from tests.edge.transport.shipping import BLOCK, KEY, Blocks, loaded, ship, transport_to
 
 SIZES = [0, 1, 70_000, BLOCK, BLOCK + 1]
 

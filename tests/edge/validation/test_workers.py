@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +15,11 @@ import pytest
 from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
+from bulk_upload.edge.validation.surroundings import surroundings
+from tests.waiting import until, until_in_thread
 
 CHAT, *_, PRETRAIN, _ALIGNMENT = PURPOSES.values()
+KEY = "sk-canary-of-a-worker-4711"
 LINE = b'{"text": "%d and so on"}\n'
 
 
@@ -151,13 +153,11 @@ async def test_a_cancelled_check_ends_its_process(
     """Who cancels waits for nobody; the next check has a process again."""
     before = children()
     check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
-    while not children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: children() - before)
     check.cancel()
     with pytest.raises(asyncio.CancelledError):
         await check
-    while children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: not children() - before)
     looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
     assert looked.report.is_valid
 
@@ -167,8 +167,7 @@ async def test_a_killed_process_is_told(tmp_path: Path, workers: Workers, pipe: 
     """A process that is killed amid a check is an error of that check only."""
     before = children()
     check = asyncio.ensure_future(workers.check(lambda: os.dup(pipe[0]), task(tmp_path / "a.jsonl")))
-    while not children() - before:
-        await asyncio.sleep(0.01)
+    await until(lambda: children() - before)
     for pid in children() - before:
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match="killed"):
@@ -196,7 +195,7 @@ async def main():
             pid = workers._busy.copy().pop()._process.pid
             print(pid, flush=True)
     await workers.check(lambda: os.open({str(data)!r}, os.O_RDONLY), task, on_bytes=on_bytes)
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 asyncio.run(main())
 """
     asker = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -205,7 +204,31 @@ asyncio.run(main())
     asker.kill()
     asker.wait()
     asker.stdout.close()
-    deadline = time.monotonic() + 30
-    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{worker}")
+    until_in_thread(lambda: not os.path.exists(f"/proc/{worker}"))
+
+
+def test_surroundings_are_what_an_interpreter_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where libraries are, and the locale, go on; whatever else is there may be a key."""
+    for name in ("SEEKR_API_KEY", "MINE", "AWS_SECRET_ACCESS_KEY", "BULK_UPLOAD_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    given = surroundings()
+    assert KEY not in given.values()
+    assert (given["LD_LIBRARY_PATH"], given["LC_ALL"]) == ("/opt/lib", "C.UTF-8")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="needs /proc")
+async def test_a_process_does_not_inherit_a_key(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a validation process is given when it starts has no key, under whatever name it was."""
+    for name in ("SEEKR_API_KEY", "MINE"):
+        monkeypatch.setenv(name, KEY)
+    found = await workers.check(written(tmp_path / "f.jsonl", LINE % 1), task(tmp_path / "f.jsonl"))
+    assert found.report.findings == ()
+    worker = workers.take()
+    environ = Path(f"/proc/{worker._process.pid}/environ").read_bytes()
+    workers.give_back(worker, usable=True)
+    assert b"PATH=" in environ
+    assert KEY.encode() not in environ

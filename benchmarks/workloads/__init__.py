@@ -1,0 +1,1 @@
+"""The workloads of `run.py`, and the scripts that some of them start."""

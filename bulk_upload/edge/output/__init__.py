@@ -1,0 +1,15 @@
+"""Files that are written: where they may go, and how they come there whole."""
+
+from bulk_upload.edge.output.atomic_file import FileSet, created, open_to_append, replaced
+from bulk_upload.edge.output.place import OutputRefused, descriptor_of, is_stream, require_safe
+
+__all__ = [
+    "FileSet",
+    "OutputRefused",
+    "created",
+    "descriptor_of",
+    "is_stream",
+    "open_to_append",
+    "replaced",
+    "require_safe",
+]

@@ -1,0 +1,18 @@
+"""What a validation process is given of the environment: what makes an interpreter start, and no secrets."""
+
+from __future__ import annotations
+
+import os
+
+_NAMES = frozenset(
+    {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TEMP", "TMP", "TMPDIR", "TZ"}
+)
+_PREFIXES = ("ARROW_", "COVERAGE_", "DYLD_", "LC_", "MALLOC_", "OMP_", "PYTHON")
+
+
+def surroundings() -> dict[str, str]:
+    """Return the variables that a child may have: where its libraries are, its locale, what limits its threads.
+
+    Anything else may be a key, under whatever name whoever uses the library has it.
+    """
+    return {name: value for name, value in os.environ.items() if name in _NAMES or name.startswith(_PREFIXES)}

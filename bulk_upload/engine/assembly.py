@@ -1,0 +1,233 @@
+"""Puts a run together, from the bottom up: each object is made from objects above it on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.plan import Step
+from bulk_upload.core.reins import Reins
+from bulk_upload.core.settings import ValidateMode
+from bulk_upload.engine.attempt import Attempts
+from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.checking import Checking
+from bulk_upload.engine.comparing import Comparing
+from bulk_upload.engine.conditions import Conditions
+from bulk_upload.engine.controlling import Controlling
+from bulk_upload.engine.doubts import Doubts
+from bulk_upload.engine.drain import Drain
+from bulk_upload.engine.entry_task import EntryTasks
+from bulk_upload.engine.feeder import PARKED_MIN, Feeder
+from bulk_upload.engine.limit_watch import LimitWatch
+from bulk_upload.engine.local_sender import LocalSender
+from bulk_upload.engine.occupancy import Occupancy
+from bulk_upload.engine.oversight import Oversight
+from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.run import Run
+from bulk_upload.engine.settling import Settler
+from bulk_upload.engine.throttle import Throttle
+from bulk_upload.engine.twins import TwinGate
+from bulk_upload.engine.waits import Waits
+from bulk_upload.engine.watchdog import Watchdog
+from bulk_upload.engine.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.limit import Controller, Learned
+    from bulk_upload.core.ports import FilesApi, Ledger, Reader, Transport
+    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.prepare import Plan
+    from bulk_upload.engine.staged import PlannedEntries
+    from bulk_upload.engine.validator import Validating
+
+
+def assemble(
+    *,
+    settings: RunSettings,
+    profile: Profile,
+    clock: Clock,
+    reader: Reader,
+    transport: Transport,
+    files_api: FilesApi,
+    ledger: Ledger[LedgerStore],
+    entries: PlannedEntries,
+    plan: Plan,
+    emit: Callable[[Event], None],
+    controller: Controller | None = None,
+    learned: Learned | None = None,
+    validator: Validating | None = None,
+) -> Run:
+    """Return a run of a plan, ready to be executed.
+
+    Args:
+        transport: makes the requests.
+        files_api: answers what files the server has.
+        controller: by default the one that goes with the settings' caps.
+        learned: what an earlier run found at this endpoint.
+        validator: checks the content of files before they are sent; None where nothing is validated.
+    """
+    errors, conditions, waits = CallbackErrors(), Conditions(), Waits()
+    drain = Drain(emit)
+    drain.closes(conditions.check)
+
+    limits = Reins(settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned)
+    slots = Permits(limits, clock, drain=drain, conditions=conditions, errors=errors)
+    bandwidth = Throttle(limits, clock, errors)
+    occupancy = Occupancy(slots, drain, conditions, parked_max=max(PARKED_MIN, settings.parked_max))
+    limit_watch = LimitWatch(limits, slots, bandwidth, clock=clock, ledger=ledger, emit=emit)
+    oversight = Oversight(
+        settings,
+        to_send_count=plan.total(Step.SEND).entry_count,
+        clock=clock,
+        drain=drain,
+        emit=emit,
+        key_variable=profile.key_variable,
+    )
+
+    settler = Settler(ledger=ledger, oversight=oversight, clock=clock, emit=emit)
+    checking = Checking(
+        validator,
+        settings=settings,
+        settler=settler,
+        oversight=oversight,
+        wire_bytes=lambda: transport.wire_bytes,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+    )
+    validates = validator is not None and settings.validate is not ValidateMode.OFF
+    sender = LocalSender(
+        reader,
+        transport,
+        check_for=checking.check_for if validates else None,
+        pace=bandwidth,
+        on_handed=slots.handed,
+    )
+    attempts = Attempts(
+        profile=profile,
+        slots=slots,
+        sender=sender,
+        ledger=ledger,
+        oversight=oversight,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+    )
+
+    reconciler = Reconciler(
+        files_api=files_api,
+        ledger=ledger,
+        profile=profile,
+        clock=clock,
+        drain=drain,
+        emit=emit,
+        away_s=lambda: settings.patience_s if oversight.knows_server else 0.0,
+        waits=waits,
+    )
+    doubts = Doubts(
+        reconciler=reconciler,
+        sender=sender,
+        profile=profile,
+        settings=settings,
+        occupancy=occupancy,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+    )
+    comparing = Comparing(
+        sender=sender,
+        files_api=files_api,
+        settler=settler,
+        occupancy=occupancy,
+        retry_policy=settings.retry_policy,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        waits=waits,
+    )
+
+    twins = TwinGate(drain)
+    entry_tasks = EntryTasks(
+        attempts=attempts,
+        settler=settler,
+        checking=checking,
+        comparing=comparing,
+        doubts=doubts,
+        twins=twins,
+        occupancy=occupancy,
+        oversight=oversight,
+        retry_policy=settings.retry_policy,
+        wire_bytes=lambda: sender.wire_bytes,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+    )
+    workers = Workers(
+        attempts=attempts,
+        settler=settler,
+        entry_tasks=entry_tasks,
+        twins=twins,
+        occupancy=occupancy,
+        conditions=conditions,
+    )
+    feeder = Feeder(
+        sender=sender,
+        ledger=ledger,
+        checking=checking,
+        workers=workers,
+        entry_tasks=entry_tasks,
+        twins=twins,
+        slots=slots,
+        occupancy=occupancy,
+        conditions=conditions,
+        drain=drain,
+        clock=clock,
+    )
+    return Run(
+        settings=settings,
+        plan=plan,
+        entries=entries,
+        feeder=feeder,
+        workers=workers,
+        entry_tasks=entry_tasks,
+        reconciler=reconciler,
+        checking=checking,
+        slots=slots,
+        occupancy=occupancy,
+        sender=sender,
+        ledger=ledger,
+        limits=limit_watch,
+        control=Controlling(
+            limits=limits,
+            watch=limit_watch,
+            slots=slots,
+            occupancy=occupancy,
+            oversight=oversight,
+            ledger=ledger,
+            drain=drain,
+            clock=clock,
+            emit=emit,
+        ),
+        watchdog=Watchdog(
+            sender=sender,
+            ledger=ledger,
+            entries=entries,
+            checking=checking,
+            slots=slots,
+            bandwidth=bandwidth,
+            limits=limits,
+            drain=drain,
+            waits=waits,
+        ),
+        errors=errors,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+    )

@@ -1,0 +1,102 @@
+"""How an entry ends: the ledger records it first, listeners are told second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import EntrySettled
+from bulk_upload.core.model import Accepted, EntryState, Obtained, Receipt
+from bulk_upload.core.records import reason_in, status_in
+from bulk_upload.core.timestamps import utc_text
+from bulk_upload.edge.ledger import receipt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.ports import Ledger
+    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.oversight import Oversight
+    from bulk_upload.engine.upload import RecordedAttempt
+
+
+class Settler:
+    """Ends entries. Each entry of a run ends exactly once."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger[LedgerStore],
+        oversight: Oversight,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._ledger = ledger
+        self._oversight = oversight
+        self._clock = clock
+        self._emit = emit
+
+    def settled(
+        self,
+        planned: StagedEntry,
+        state: EntryState,
+        *,
+        reason: str | None = None,
+        http_status: int | None = None,
+        receipt: Receipt | None = None,
+        file_bytes: int | None = None,
+    ) -> None:
+        """Emit the end of an entry that the ledger holds already."""
+        if state.settled:
+            self._oversight.on_settled(state, reason)
+        if file_bytes is None:
+            file_bytes = 0 if planned.source is None else planned.source.size
+        self._emit(
+            EntrySettled(
+                path=planned.entry.path,
+                purpose=planned.entry.purpose,
+                state=state,
+                file_bytes=file_bytes,
+                reason=reason,
+                http_status=http_status,
+                receipt=receipt,
+            )
+        )
+
+    def settled_by(self, planned: StagedEntry, attempt: RecordedAttempt) -> None:
+        """Emit the end of an entry that a recorded attempt settled."""
+        outcome = attempt.outcome
+        receipt = None
+        if isinstance(outcome, Accepted):
+            receipt = Receipt(
+                path=planned.entry.path,
+                purpose=planned.entry.purpose,
+                file_id=outcome.file_id,
+                file_bytes=attempt.sent.file_bytes,
+                sha256=attempt.sent.sha256,
+                sent_name=attempt.sent.sent_name,
+                obtained=Obtained.ANSWERED,
+                size_confirmed=outcome.size_confirmed,
+                settled_utc=utc_text(attempt.ended_utc_s),
+            )
+        self.settled(
+            planned,
+            attempt.state,
+            reason=reason_in(outcome),
+            http_status=status_in(outcome),
+            receipt=receipt,
+            file_bytes=attempt.sent.file_bytes,
+        )
+
+    async def accepted(self, planned: StagedEntry, entry_id: int) -> None:
+        """Emit the end of an entry whose receipt is in the ledger."""
+        receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
+        self.settled(planned, EntryState.ACCEPTED, receipt=receipt)
+
+    async def settle(self, planned: StagedEntry, entry_id: int, state: EntryState, reason: str) -> None:
+        """Record a state that no request led to, and emit it."""
+        now = self._clock.utc_s()
+        await self._ledger.run(lambda store: store.settle(entry_id, state, reason=reason, utc_s=now))
+        self.settled(planned, state, reason=reason)

@@ -1,0 +1,94 @@
+"""An entry that is being uploaded, and how an attempt with it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bulk_upload.engine.twins import TwinKey
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
+    from bulk_upload.core.records import Concluded
+    from bulk_upload.core.sender import PreparedFile
+    from bulk_upload.core.source import SourceError
+    from bulk_upload.core.work import StagedEntry
+
+DRAINED = "not sent: the run was draining"
+
+
+@dataclass(slots=True)
+class Upload:
+    """One entry on its way through a run: what is known of it now.
+
+    `fingerprint` is the version of the file that will be sent, `prepared` that version where a sender holds it ready.
+    `attempt_id` is set while an intent is recorded and not acted on yet. `attempts_used` counts the attempts that
+    count against the limit. `ask_first` is set once a connection broke while the body was sent: the server's reason
+    can be read only when it is asked beforehand. `checked` is the version that validation found good; no other one is
+    sent where validation is on. `reason` says why the entry would be left as it is if the run ended now.
+    """
+
+    planned: StagedEntry
+    entry_id: int
+    fingerprint: Fingerprint
+    prepared: PreparedFile | None = None
+    attempt_id: int | None = None
+    attempt_no: int = 0
+    attempts_used: int = 0
+    ask_first: bool = False
+    checked: Fingerprint | None = None
+    reason: str = DRAINED
+
+    @property
+    def twin_key(self) -> TwinKey:
+        """What a listing can tell the entry apart by, with the file as it is known now."""
+        return TwinKey(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
+
+
+class FileChanged(msgspec.Struct, frozen=True):
+    """The file is not the version that was planned, intended or found good: nothing was sent of it.
+
+    Its twins must be looked up anew, and its content checked anew.
+    """
+
+    fingerprint: Fingerprint
+
+
+class NotBegun(msgspec.Struct, frozen=True):
+    """No request was made: `cause` says why, None where the run drains."""
+
+    cause: SourceError | FileChanged | None = None
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was made, and whose outcome the ledger is recording.
+
+    `concluding` is resolved once the outcome is durable. `probe` says that the request found out, for all uploads,
+    whether an outage is over.
+    """
+
+    attempt_id: int
+    outcome: Outcome
+    sent: SentBody
+    probe: bool
+    duration_s: float
+    began_utc_s: float
+    ended_utc_s: float
+    concluding: Awaitable[Concluded]
+
+
+class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as the ledger has it: `state` is the entry's after it, `outcome` what was recorded."""
+
+    attempt_id: int
+    state: EntryState
+    outcome: Outcome
+    sent: SentBody
+    probe: bool
+    duration_s: float
+    began_utc_s: float
+    ended_utc_s: float

@@ -1,0 +1,133 @@
+"""`resolve` shows what is in doubt, and each way out of it is recorded with who took it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.e2e.callers import ids_at
+from tests.e2e.servers import upload_as_stranger
+from tests.e2e.stage import Ended, Stage, staged
+from tests.e2e.trees import written
+from tests.e2e.witness import row_by_path, states_in, uploads_of
+
+
+@contextmanager
+def doubtful(folder: Path, faults: str = "drop-stored*2") -> Iterator[Stage]:
+    """A job with two entries in doubt."""
+    with staged(folder, faults) as stage:
+        stage.use(written(folder / "tree", {b"a.txt": b"aaa", b"b.txt": b"bbbb"}))
+        stage.run("--in-doubt", "hold", expect=4)
+        yield stage
+
+
+def resolved(stage: Stage, *arguments: str, expect: int) -> Ended:
+    """Run `resolve`."""
+    ended = stage.call("resolve", str(stage.ledger), *arguments)
+    assert ended.code == expect, ended.stderr
+    return ended
+
+
+def decisions(stage: Stage) -> list[tuple[str, str]]:
+    """What the ledger says was decided, and by whom."""
+    with closing(sqlite3.connect(f"file:{stage.ledger}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT decided_by, decision FROM decisions ORDER BY 1, 2").fetchall()
+
+
+def id_of(stage: Stage, name: str) -> str:
+    (file_id,) = [one for one, filename in ids_at(stage.url).items() if filename == name]
+    return file_id
+
+
+def test_what_is_in_doubt_is_shown(tmp_path: Path) -> None:
+    """Without a command it lists the entries, ends with 4, needs no key and changes nothing."""
+    with doubtful(tmp_path) as stage:
+        before = stage.ledger.read_bytes()
+        shown = resolved(stage, expect=4)
+        assert "tree/a.txt\n" in shown.stdout
+        assert "tree/b.txt\n" in shown.stdout
+        assert "resolve LEDGER adopt PATH ID" in shown.stderr
+        assert stage.ledger.read_bytes() == before
+
+
+def test_reconciling_by_hand_adopts_and_releases(tmp_path: Path) -> None:
+    """What the list has is adopted, what it has not may be sent again; nothing is sent meanwhile."""
+    with doubtful(tmp_path, "drop-stored,500") as stage:
+        resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=0)
+        assert states_in(row_by_path(stage)) == {"accepted": 1, "pending": 1}
+        assert len(uploads_of(stage)) == 2
+        stage.run(expect=0)
+        assert len(uploads_of(stage)) == 3
+        assert resolved(stage, expect=0).stdout == ""
+
+
+def test_a_person_may_adopt_a_file(tmp_path: Path) -> None:
+    """The file is looked up first; one of another name, an unknown one and another entry's are refused."""
+    with doubtful(tmp_path) as stage:
+        ours, other = id_of(stage, "a.txt"), id_of(stage, "b.txt")
+        assert (
+            "is not what was sent" in resolved(stage, "adopt", "tree/a.txt", other, "--yes", expect=2).stderr
+        )
+        assert "has no file" in resolved(stage, "adopt", "tree/a.txt", "file-0", "--yes", expect=2).stderr
+        assert "not in doubt" in resolved(stage, "adopt", "tree/c.txt", ours, "--yes", expect=2).stderr
+        resolved(stage, "adopt", "tree/a.txt", ours, "--yes", expect=4)
+        resolved(stage, "adopt", "tree/b.txt", other, "--yes", expect=0)
+        assert row_by_path(stage)[b"tree/a.txt"].file_id == ours
+        who, what = decisions(stage)[0]
+        assert "@" in who
+        assert what == f"adopted {min(ours, other)}"
+        stage.run(expect=0)
+        assert len(uploads_of(stage)) == 2
+
+
+def test_an_id_is_adopted_once(tmp_path: Path) -> None:
+    """Two entries that look alike cannot both have the same file."""
+    with staged(tmp_path, "drop-stored*2") as stage:
+        stage.use(written(tmp_path / "tree", {b"1/a.txt": b"aaa", b"2/a.txt": b"bbb"}))
+        stage.run("--in-doubt", "hold", expect=4)
+        (first,) = ids_at(stage.url)
+        resolved(stage, "adopt", "tree/1/a.txt", first, "--yes", expect=0)
+        stage.run("--in-doubt", "hold", expect=4)
+        (second,) = set(ids_at(stage.url)) - {first}
+        told = resolved(stage, "adopt", "tree/2/a.txt", first, "--yes", expect=2)
+        assert "another entry's" in told.stderr
+        resolved(stage, "adopt", "tree/2/a.txt", second, "--yes", expect=0)
+
+
+def test_a_person_may_resend(tmp_path: Path) -> None:
+    """The next run sends it once more; the copy that the server has is then a duplicate."""
+    with doubtful(tmp_path) as stage:
+        resolved(stage, "resend", "tree/a.txt", "--yes", expect=4)
+        resolved(stage, "resend", "--all", "--yes", expect=0)
+        assert all("to be sent again, as" in what and "@" in who for who, what in decisions(stage))
+        stage.run(expect=0)
+        assert len(uploads_of(stage)) == 4
+
+
+def test_a_person_may_abandon(tmp_path: Path) -> None:
+    """The entry is rejected, and stays so until --retry rejected."""
+    with doubtful(tmp_path) as stage:
+        resolved(stage, "abandon", "tree/a.txt", "tree/b.txt", "--yes", expect=0)
+        assert states_in(row_by_path(stage)) == {"rejected": 2}
+        stage.run(expect=3)
+        assert len(uploads_of(stage)) == 2
+
+
+def test_nothing_is_decided_without_a_yes(tmp_path: Path) -> None:
+    """Where nobody can answer, every command refuses."""
+    with doubtful(tmp_path) as stage:
+        for words in (("resend", "--all"), ("abandon", "--all"), ("reconcile",)):
+            assert "--yes" in resolved(stage, *words, expect=2).stderr
+        assert states_in(row_by_path(stage)) == {"in_doubt": 2}
+
+
+def test_several_candidates_are_left_to_the_person(tmp_path: Path) -> None:
+    """Reconciling names them and changes nothing; the person adopts one."""
+    with doubtful(tmp_path) as stage:
+        upload_as_stranger(stage.url, filename="a.txt", content=b"xxx")
+        told = resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=4)
+        candidates = [one for one, name in ids_at(stage.url).items() if name == "a.txt"]
+        assert all(one in told.stdout for one in candidates)
+        resolved(stage, "adopt", "tree/a.txt", candidates[0], "--yes", expect=0)

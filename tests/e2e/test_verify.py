@@ -1,0 +1,90 @@
+"""`verify` names whatever is not as the ledger says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from tests.e2e.callers import call, ids_at
+from tests.e2e.servers import upload_as_stranger
+from tests.e2e.stage import Ended, Stage, staged
+from tests.e2e.trees import plain_tree, written
+from tests.e2e.witness import row_by_path, uploads_of
+
+COUNT = 12
+
+
+def verified(stage: Stage, *options: str, expect: int, url: str | None = None) -> list[dict[str, str]]:
+    """Verify, and return the differences."""
+    ended = stage.start("verify", str(stage.ledger), "--json", *options, url=url).wait()
+    assert ended.code == expect, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def settled_job(stage: Stage, folder: Path) -> list[str]:
+    """Run a job to its end and return the ids in the order of its paths."""
+    stage.use(plain_tree(folder / "tree", count=COUNT, size=100))
+    stage.run(expect=0)
+    rows = row_by_path(stage)
+    return [str(rows[path].file_id) for path in sorted(rows)]
+
+
+def test_a_whole_job_verifies(tmp_path: Path) -> None:
+    """Where nothing happened there is no difference, by the list and by the content, and nothing is changed."""
+    with staged(tmp_path, keep=True) as stage:
+        settled_job(stage, tmp_path)
+        before = stage.ledger.read_bytes()
+        assert verified(stage, expect=0) == []
+        assert verified(stage, "--content", expect=0) == []
+        assert stage.ledger.read_bytes() == before
+        assert len(uploads_of(stage)) == COUNT
+
+
+def test_each_difference_is_named(tmp_path: Path) -> None:
+    """One deleted, one renamed, one of another size, three copies by somebody else: each is told, with its path."""
+    with staged(tmp_path, keep=True) as stage:
+        ids = settled_job(stage, tmp_path)
+        assert call(stage.url, "DELETE", f"/{ids[0]}")[0] == 200
+        assert call(stage.url, "PUT", f"/{ids[1]}/rename", {"new_filename": "other.txt"})[0] == 200
+        stage.sandbox.replace_content(ids[2], b"short")
+        rows = row_by_path(stage)
+        for path in sorted(rows)[3:6]:
+            content = (tmp_path / path.decode()).read_bytes()
+            upload_as_stranger(stage.url, filename=path.decode().rpartition("/")[2], content=content)
+        upload_as_stranger(stage.url, filename="unrelated.txt", content=b"x")
+        found = verified(stage, expect=6)
+        assert Counter(one["kind"] for one in found) == {
+            "missing": 1,
+            "renamed": 1,
+            "resized": 1,
+            "duplicate": 3,
+        }
+        paths = [path.decode() for path in sorted(rows)]
+        assert [one["path"] for one in found[:3]] == paths[:3]
+        assert [one["file_id"] for one in found[:3]] == ids[:3]
+        assert {one["path"] for one in found[3:]} == set(paths[3:6])
+        assert not {one["file_id"] for one in found[3:]} & set(ids)
+        with_content = verified(stage, "--content", expect=6)
+        assert Counter(one["kind"] for one in with_content)["content"] == 1
+
+
+def test_what_an_abandoned_entry_left_is_an_orphan(tmp_path: Path) -> None:
+    """The file of a lost answer that a person gave up is still there, and no receipt is for it."""
+    tree = written(tmp_path / "tree", {b"a.txt": b"lost"})
+    with staged(tmp_path, "drop-stored") as stage:
+        stage.use(tree)
+        stage.run("--in-doubt", "hold", expect=4)
+        assert stage.call("resolve", str(stage.ledger), "abandon", "--all", "--yes").code == 0
+        (one,) = verified(stage, expect=6)
+        assert (one["kind"], one["path"]) == ("orphan", "tree/a.txt")
+        assert one["file_id"] in ids_at(stage.url)
+
+
+def test_a_refused_key_is_exit_12(tmp_path: Path) -> None:
+    """The verdict is about the key, not about the files."""
+    with staged(tmp_path, keys=("sandbox-key",)) as stage:
+        settled_job(stage, tmp_path)
+        ended: Ended = stage.start("verify", str(stage.ledger), key="wrong-key").wait()
+        assert ended.code == 12, ended.stderr
+        assert "wrong-key" not in ended.stderr

@@ -1,0 +1,116 @@
+"""What the ledger keeps of validation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bulk_upload.core.finding import Finding
+from bulk_upload.core.model import EntryState, Fingerprint
+from bulk_upload.core.verdict import Verdict
+from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
+from tests.edge.ledger.stage import PRINT, START_S, Store, entry, stored
+
+GOOD = Verdict(fingerprint=PRINT, rules="1-a", line_count=3, error_count=0, warning_count=1)
+BAD = replace(
+    GOOD,
+    error_count=2,
+    reason="line 1: \udcff",
+    findings=(
+        Finding(rule="bad-json", where="a", found="\udcff\x1b", remedy="r", line_no=1, place="column 2"),
+    ),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A ledger of its own for each test."""
+    with stored(tmp_path / "a") as made:
+        yield made
+
+
+def recalled(store: Store, entry_id: int, **changes: object) -> Verdict | None:
+    """Recall what was kept, for the same version and rules or changed ones."""
+    sought = {"fingerprint": PRINT, "rules": "1-a"} | changes
+    return recall_verdicts(store, [Sought(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
+
+
+def test_a_verdict_holds_for_one_version_and_one_set_of_rules(store: Store) -> None:
+    """Other bytes or other rules are another question."""
+    (one,) = store.known(entry("a"))
+    assert recalled(store, one) is None
+    keep_verdict(store, one, GOOD, utc_s=START_S)
+    assert recalled(store, one) == GOOD
+    assert recalled(store, one, rules="1-b") is None
+    for change in ({"size": 1}, {"mtime_ns": 5}, {"inode": 9}):
+        assert recalled(store, one, fingerprint=replace(PRINT, **change)) is None
+
+
+def test_the_last_verdict_is_kept(store: Store) -> None:
+    """One row an entry, also for files with odd fingerprints."""
+    (one,) = store.known(entry("a"))
+    keep_verdict(store, one, GOOD, utc_s=START_S)
+    odd = replace(GOOD, fingerprint=Fingerprint(size=1, mtime_ns=-(2**80), inode=2**64))
+    keep_verdict(store, one, odd, utc_s=START_S)
+    assert recalled(store, one) is None
+    assert recalled(store, one, fingerprint=odd.fingerprint) == odd
+
+
+def test_an_invalid_entry_knows_its_reason_and_its_version(store: Store) -> None:
+    """The entry is settled with the version that was looked into, so that a mended file is tried without being asked."""
+    (one,) = store.known(entry("a"))
+    settle_invalid(store, one, BAD, utc_s=START_S)
+    row = store.connection.execute(
+        "SELECT state, reason, size, mtime_ns, inode, settled_utc IS NULL FROM entries"
+    ).fetchone()
+    assert row == ("invalid", "line 1: \\udcff", PRINT.size, PRINT.mtime_ns, PRINT.inode, 0)
+    ((findings, count),) = store.connection.execute(
+        "SELECT findings, error_count FROM validations"
+    ).fetchall()
+    assert count == 2
+    assert json.loads(findings) == [
+        {
+            "rule": "bad-json",
+            "severity": "error",
+            "line": 1,
+            "place": "column 2",
+            "found": "\udcff\x1b",
+            "remedy": "r",
+        }
+    ]
+    assert not recalled(store, one, fingerprint=PRINT).is_valid  # type: ignore[union-attr]
+
+
+def test_what_is_remembered_keeps_its_findings(store: Store) -> None:
+    """An entry that is settled by a remembered verdict does not lose what was found the first time."""
+    (one,) = store.known(entry("a"))
+    settle_invalid(store, one, BAD, utc_s=START_S)
+    again = recalled(store, one)
+    assert again is not None
+    store.settle(one, EntryState.PENDING, reason=None, utc_s=START_S)
+    settle_invalid(store, one, again, utc_s=START_S + 1)
+    ((findings,),) = store.connection.execute("SELECT findings FROM validations").fetchall()
+    assert json.loads(findings)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(), st.text())
+def test_any_text_can_be_kept(tmp_path: Path, reason: str, found: str) -> None:
+    """No content of a file stops a ledger."""
+    with stored(tmp_path / "a") as store:
+        (one,) = store.known(entry("a"))
+        finding = Finding(rule="bad-json", where="a", found=found, remedy="")
+        settle_invalid(store, one, replace(BAD, reason=reason, findings=(finding,)), utc_s=START_S)
+        assert recalled(store, one) is not None
+
+
+def test_an_entry_that_is_not_known_is_a_bug(store: Store) -> None:
+    """Nothing is recorded about an entry that is not there."""
+    with pytest.raises(LookupError):
+        settle_invalid(store, 99, replace(BAD, findings=()), utc_s=START_S)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bulk_upload.cli.sandbox_command import sandbox
+from bulk_upload.errors import UsageError
+from bulk_upload.sandbox import sandbox_in_thread
+from bulk_upload.sandbox.journal import Journal
+from tests.sandbox.client import upload
+
+ROOT = Path(__file__).parents[2]
+START = "from bulk_upload.cli.sandbox_command import sandbox; sandbox()"
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stderr is not None
+    try:
+        told = process.stderr.readline() + process.stderr.readline()
+        match = re.search(r"export SEEKR_BASE_URL=(\S+) SEEKR_API_KEY=(\S+)\n", told)
+        assert match is not None, told
+        yield process, match[1], match[2]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_serves_until_a_signal(number: signal.Signals, tmp_path: Path) -> None:
+    """The told URL and key work at once; a signal ends it with exit 0, and stdout stays empty."""
+    journal = tmp_path / "journal.jsonl"
+    arguments = ("--faults", "ok,429:1", "--key", "play-key", "--dir", str(tmp_path / "in"))
+    with running(*arguments, "--journal", str(journal)) as (process, url, key):
+        statuses = [(await upload(url, key=key)).status, (await upload(url, key=key)).status]
+        statuses.append((await upload(url, key="other")).status)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=5)
+    assert (statuses, key) == ([200, 429, 401], "play-key")
+    assert (process.returncode, stdout) == (0, "")
+    assert "3 requests, 1 files" in stderr
+    assert len(journal.read_text().splitlines()) == 3
+    assert len(os.listdir(tmp_path / "in")) == 1
+
+
+async def test_the_journal_outlives_a_kill(tmp_path: Path) -> None:
+    """After kill -9 the journal holds every answered upload as a whole line."""
+    journal = tmp_path / "journal.jsonl"
+    with running("--journal", str(journal)) as (process, url, key):
+        for _ in range(3):
+            assert (await upload(url, key=key)).status == 200
+        process.kill()
+        process.wait(timeout=5)
+    assert [line[-1] for line in journal.read_text().splitlines()] == ["}"] * 3
+
+
+def test_a_taken_port_raises_a_usage_error() -> None:
+    """A port in use is the project's usage error, for the command line to print without a traceback."""
+    with sandbox_in_thread() as other:
+        result = CliRunner().invoke(sandbox, ["--port", other.url.rpartition(":")[2]])
+    assert isinstance(result.exception, UsageError)
+    assert "in use" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--faults", "nonsense"), ("--rate", "0"), ("--max-in-flight", "0"), ("--port", "99999")]
+)
+def test_wrong_options_raise_usage_errors(arguments: tuple[str, ...]) -> None:
+    """Options that mean nothing are refused before anything is served."""
+    result = CliRunner().invoke(sandbox, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert result.exception.hint
+
+
+def test_every_setting_has_its_option() -> None:
+    """The help names each option once, with the faults' text form."""
+    text = CliRunner().invoke(sandbox, ["--help"]).output
+    for option in (
+        "--port",
+        "--dir",
+        "--journal",
+        "--key",
+        "--faults",
+        "--seed",
+        "--budget",
+        "--answer-delay",
+    ):
+        assert option in text
+    for option in ("--read-rate", "--list-lag", "--max-in-flight", "--rate", "--burst"):
+        assert option in text
+
+
+def test_the_journal_is_not_written_through_a_trap(tmp_path: Path) -> None:
+    """A link that another user laid in /tmp under the journal's name is refused."""
+    folder = tmp_path / "anybodys"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (folder / "journal.jsonl").symlink_to(tmp_path / "precious")
+    with pytest.raises(UsageError, match="symbolic link"):
+        Journal(str(folder / "journal.jsonl"))
+    assert not (tmp_path / "precious").exists()
