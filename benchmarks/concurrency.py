@@ -1,4 +1,4 @@
-"""Simulate the adaptive controller beside others and print the tables of docs/concurrency.md.
+"""Simulate the adaptive controller beside others and print the tables of docs/explanation/concurrency.md.
 
 python benchmarks/concurrency.py [--search]
 """

@@ -30,16 +30,16 @@ class ExitStatus(IntEnum):
         "not finished (deadline, --max-errors, attempts or patience used up, server unreachable, this machine short of threads or files): run again",
     )
     DIFFERENCES = 6, "`verify` found differences between the ledger and the server"
-    NO_RUN = 7, "`control` found no run at work that it could reach"
+    NO_RUN = 7, "`control` found no active run that it could reach"
     RESULTS_STALE = (
         8,
-        "every entry is accepted, but a file of results is stale or lacks some; `ledger export` writes it anew",
+        "every entry is accepted, but a results file is stale or incomplete; `ledger export` writes it again",
     )
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
     LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
     CREDENTIALS_REFUSED = 12, "the server refused the API key"
-    INTERRUPTED = 130, "stopped by SIGINT; run again to go on"
-    TERMINATED = 143, "stopped by SIGTERM or SIGHUP; run again to go on"
+    INTERRUPTED = 130, "stopped by SIGINT; run again to resume"
+    TERMINATED = 143, "stopped by SIGTERM or SIGHUP; run again to resume"
 
 
 PRECEDENCE = (

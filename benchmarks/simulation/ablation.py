@@ -93,7 +93,7 @@ ABLATIONS = {
     "rate": WithoutRate,
     "pause for all": WithoutPause,
     "breaker": WithoutBreaker,
-    "breath after a burst": WithoutBreath,
+    "pause after a burst": WithoutBreath,
     "evidence": WithoutEvidence,
 }
 """By the name of what is missing."""

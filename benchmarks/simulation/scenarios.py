@@ -16,7 +16,7 @@ SIGMA = 1.5
 class Scenario:
     """Files against a server. `floor`, `refused_max` and `waste_max` are what every seed must keep.
 
-    docs/concurrency.md says which of them are less than what was aimed at.
+    docs/explanation/concurrency.md says which of them are less than what was aimed at.
     """
 
     name: str

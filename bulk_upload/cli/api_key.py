@@ -45,7 +45,7 @@ def key_source_of(options: Mapping[str, Any], profile: Profile) -> KeySource:
     )
     if path is not None and command is not None:
         raise UsageError(
-            "the API key has two sources", hint="pass --api-key-file or --api-key-command, not both"
+            "two sources are given for the API key", hint="pass --api-key-file or --api-key-command, not both"
         )
     if path is not None or command is not None:
         return KeySource(file=path, command=command)
@@ -64,7 +64,7 @@ def api_key_of(options: Mapping[str, Any], profile: Profile) -> str | Callable[[
     if path is not None:
         return lambda: _checked_key(bytes_in(path), f"in {printable(path)}")
     if command is not None:
-        return lambda: _checked_key(printed_by(command), "that --api-key-command prints")
+        return lambda: _checked_key(printed_by(command), "printed by --api-key-command")
     key = os.environ.get(source.variable, "") if source.variable is not None else ""
     if not key.strip():
         raise _no_key(profile)
@@ -85,12 +85,12 @@ def _no_key(profile: Profile) -> UsageError:
     whose = "" if profile.name == FLOW.name else f" for the profile {profile.name}"
     if profile.key_variable is not None:
         return UsageError(
-            f"there is no API key{whose}",
+            f"no API key is set{whose}",
             hint=f"set {profile.key_variable}, or pass --api-key-file FILE; never put a key on the command line",
         )
     line = f'key-variable = "{variable_for_key(profile.name)}"'
     return UsageError(
-        f"there is no API key{whose}, which names no variable for it ({FLOW.key_variable} is for {FLOW.name} alone)",
+        f"no API key is set{whose}, which names no variable for it ({FLOW.key_variable} is for {FLOW.name} alone)",
         hint=f"add the line {line} to [profiles.{profile.name}] in "
         f"{printable(current_configuration().path or FILE_NAME)}, or pass --api-key-file FILE",
     )
@@ -115,7 +115,7 @@ def _checked_key(data: bytes, where: str) -> str:
     raise UsageError(f"the API key {where} {what}", hint=hint)
 
 
-_ONE_LINE = "put the key there: one line and nothing else"
+_ONE_LINE = "write only the key there, on one line"
 
 
 def _what_is_wrong(key: str) -> tuple[str, str] | None:
@@ -124,16 +124,16 @@ def _what_is_wrong(key: str) -> tuple[str, str] | None:
     if any(_ASSIGNMENT.match(line.strip()) for line in key.splitlines()):
         return (
             "is a line NAME=VALUE, as in a .env file",
-            "leave only what stands behind the =, without quotes",
+            "leave only the part after the =, without quotes",
         )
     if key[0] in "{[":
         return "is JSON", "leave only the key itself, without quotes"
     if key.split(maxsplit=1)[0].rstrip(":").lower() == "bearer":
-        return "begins with `Bearer`", "remove that word: the key alone, as it was given to you"
+        return "starts with `Bearer`", "remove that word: write only the key"
     if key[0] in "'\"" or key[-1] in "'\"":
-        return "is in quotes", "remove them: the key alone, as it was given to you"
+        return "is in quotes", "remove the quotes: write only the key"
     if len(key.splitlines()) > 1:
         return "has several lines", "leave only the line with the key"
     if not key.isascii() or not key.isprintable() or " " in key:
-        return "contains characters no key has", "copy it anew: one line without spaces"
+        return "contains invalid characters", "copy it again: one line without spaces"
     return None

@@ -15,7 +15,7 @@ _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshCompl
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that lets SHELL complete what you type.
+    """Print a completion script for SHELL.
 
     \b
     bash, in ~/.bashrc (bash 4.4 or newer):

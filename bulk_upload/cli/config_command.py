@@ -42,7 +42,7 @@ class Setting:
 
 @click.group("config", cls=SuggestingGroup)
 def config() -> None:
-    """Show which settings a command would run with."""
+    """Show the settings a command would run with."""
 
 
 @config.command(
@@ -50,14 +50,14 @@ def config() -> None:
     short_help="Show each setting and where it comes from.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option("--all", "every", is_flag=True, help="Also settings that have no value.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for every setting.")
+@click.option("--all", "every", is_flag=True, help="Also show settings without a value.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per setting.")
 @click.argument("words", metavar="[COMMAND [OPTION]...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def show(ctx: click.Context, words: tuple[str, ...], *, every: bool, as_json: bool) -> None:
-    """Show each setting of COMMAND (run, unless you name another) and where its value comes from.
+    """Show each setting of COMMAND (default: run) and where its value comes from.
 
-    Options after COMMAND are taken as it would take them. The API key itself is never shown.
+    Options after COMMAND are applied as it would apply them. The API key itself is never shown.
 
     \b
     Examples:
@@ -150,9 +150,9 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
 def _key(params: Mapping[str, Any]) -> Setting:
     source = key_source_of(params, _profile(params))
     if source.file is not None:
-        return Setting("api-key", "(not shown)", "the file that api-key-file names")
+        return Setting("api-key", "(not shown)", "the file given as api-key-file")
     if source.command is not None:
-        return Setting("api-key", "(not shown)", "what api-key-command prints")
+        return Setting("api-key", "(not shown)", "the output of api-key-command")
     if source.variable is None:
         return Setting("api-key", None, "the profile names no variable for it")
     is_set = bool(os.environ.get(source.variable, "").strip())

@@ -103,7 +103,7 @@ def profile_named(name: str) -> Profile:
     if name not in profiles:
         raise UsageError(
             f"there is no profile {printable(name)!r}",
-            hint=f"{did_you_mean(name, tuple(profiles))}Profiles: {', '.join(profiles)}; others are "
-            f"described in {FILE_NAME}",
+            hint=f"{did_you_mean(name, tuple(profiles))}Profiles: {', '.join(profiles)}; define "
+            f"others in {FILE_NAME}",
         )
     return profiles[name]

@@ -77,8 +77,8 @@ def _require_own(path: str, status: os.stat_result) -> None:
     """Refuse a file that somebody else may have put here: it says where the key goes."""
     if status.st_uid not in (0, os.getuid()) or status.st_mode & stat.S_IWOTH:
         raise UsageError(
-            f"{path} in this folder belongs to, or can be written by, somebody else",
-            hint=f"if you trust it pass --config {path}, else --config none: it decides where the key goes",
+            f"{path} in this folder belongs to, or can be written by, someone else",
+            hint=f"pass --config {path} if you trust it, otherwise --config none: it decides where the key is sent",
         )
 
 
@@ -96,7 +96,7 @@ class _Reading:
         for name, table in self._tables.items():
             if name not in _TABLES:
                 what = (
-                    f"there is no table [{name}]" if isinstance(table, dict) else f"{name!r} is in no table"
+                    f"unknown table [{name}]" if isinstance(table, dict) else f"{name!r} is outside a table"
                 )
                 near = did_you_mean(name, _TABLES)
                 raise self._wrong((name,), what, f"{near}Tables: [defaults], [profiles.NAME], [jobs.NAME]")
@@ -123,16 +123,16 @@ class _Reading:
         found = self._table(name)
         for inner, table in found.items():
             if not isinstance(table, dict):
-                raise self._wrong((name, inner), f"{inner!r} is no table", f"write [{name}.NAME] above it")
+                raise self._wrong((name, inner), f"{inner!r} is not a table", f"write [{name}.NAME] above it")
         return found
 
     def _check_job(self, name: str, job: dict[str, Any], settings: Settings) -> None:
         keys = ("jobs", name)
         manifest = job.get("manifest")
         if manifest is None:
-            raise self._wrong(keys, f"the job {name!r} lacks a manifest", 'add manifest = "FILE"')
+            raise self._wrong(keys, f"the job {name!r} has no manifest", 'add manifest = "FILE"')
         if not isinstance(manifest, str) or not manifest.strip():
-            raise self._wrong((*keys, "manifest"), "manifest must be a text", 'write manifest = "FILE"')
+            raise self._wrong((*keys, "manifest"), "manifest must be a string", 'write manifest = "FILE"')
         options = {key: value for key, value in job.items() if key != "manifest"}
         self._check_settings(keys, options, settings, also=("manifest",))
 
@@ -148,8 +148,8 @@ class _Reading:
                 near = did_you_mean(key, (*also, *settings))
                 raise self._wrong(
                     (*keys, key),
-                    f"there is no setting {key!r}",
-                    f"{near}`bulk-upload run --help` lists them; here without the dashes in front",
+                    f"unknown setting {key!r}",
+                    f"{near}`bulk-upload run --help` lists them; write them here without the leading dashes",
                 )
             self._check_value((*keys, key), settings[key], value)
 
@@ -158,12 +158,12 @@ class _Reading:
             raise self._wrong(keys, f"{keys[-1]} must be true or false", f"write {keys[-1]} = true")
         atoms = value if option.multiple and isinstance(value, list) else [value]
         if not option.is_flag and not all(_is_atom(one) for one in atoms):
-            raise self._wrong(keys, f"{keys[-1]} must be a text or a number", f'write {keys[-1]} = "..."')
+            raise self._wrong(keys, f"{keys[-1]} must be a string or a number", f'write {keys[-1]} = "..."')
         if isinstance(value, str) and _has_password(keys[-1], value):
             raise self._wrong(
                 keys,
-                f"{keys[-1]} holds a user name or password, which others may read here",
-                "leave it out of the address; for a proxy put all of it into the variable HTTPS_PROXY",
+                f"{keys[-1]} contains a user name or password, which others may read here",
+                "remove it from the address; for a proxy, set the whole address in the variable HTTPS_PROXY",
             )
         try:
             option.type_cast_value(click.Context(click.Command("run")), as_typed(value))
@@ -178,14 +178,14 @@ class _Reading:
         except ProfileFlaw as flaw:
             keys = ("profiles", name) if flaw.key is None else ("profiles", name, flaw.key)
             raise self._wrong(
-                keys, str(flaw), "docs/configuration.md explains every key of a profile"
+                keys, str(flaw), "docs/reference/configuration.md explains every key of a profile"
             ) from None
 
     def _check_variables(self, profile: Profile, profiles: Mapping[str, Profile]) -> None:
         flaw = variable_flaw(profile, profiles.values())
         if flaw is not None:
             key, what = flaw
-            raise self._wrong(("profiles", profile.name, key), what, "give the profile a variable of its own")
+            raise self._wrong(("profiles", profile.name, key), what, "give the profile its own variable")
 
     def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:
         """Refuse a key under any name it may have; where its own words go the value is never shown."""
@@ -198,8 +198,8 @@ class _Reading:
             ):
                 raise self._wrong(
                     keys,
-                    f"{key!r} would keep a secret in this file, where others may read it",
-                    "remove it, and name where the key is: api-key-file = FILE, "
+                    f"{key!r} would store a secret in this file, where others may read it",
+                    "remove it, and say where the key is: api-key-file = FILE, "
                     f"api-key-command = COMMAND, or the variable {FLOW.key_variable} (of another profile the one "
                     "that its key-variable names)",
                 )

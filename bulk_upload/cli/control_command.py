@@ -31,40 +31,44 @@ _CHANGES = ("concurrency", "concurrency_max", "starts_per_s", "bandwidth", "paus
 @click.command("control")
 @click.argument("ledger", type=LEDGER)
 @click.option(
-    "--concurrency", type=CONCURRENCY, metavar="auto|N", help="Uploads in flight; auto finds the number."
+    "--concurrency", type=CONCURRENCY, metavar="auto|N", help="Uploads in flight; auto tunes the number."
 )
 @click.option(
     "--max-concurrency",
     "concurrency_max",
     type=CONCURRENCY_CAP,
     metavar="N|off",
-    help="Never more in flight than this.",
+    help="Maximum uploads in flight.",
 )
 @click.option(
-    "--rate", "starts_per_s", type=START_RATE, metavar="N/s|off", help="Uploads begun a second, or 20/min."
+    "--rate",
+    "starts_per_s",
+    type=START_RATE,
+    metavar="N/s|off",
+    help="Maximum rate of upload starts, such as 5/s or 20/min.",
 )
 @click.option(
     "--bandwidth",
     type=BANDWIDTH,
     metavar="SIZE/s|off",
-    help="Bytes a second, such as 2MB/s, or a timetable: '08:00,2MB/s 19:00,off'.",
+    help="Maximum bytes per second, such as 2MB/s, or a timetable: '08:00,2MB/s 19:00,off'.",
 )
-@click.option("--pause/--resume", "paused", default=None, help="Start nothing more; or go on.")
-@click.option("--status", is_flag=True, help="Show how the run stands, after any change.")
+@click.option("--pause/--resume", "paused", default=None, help="Start no new uploads; or resume.")
+@click.option("--status", is_flag=True, help="Show the state of the run, after any change.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="json: one object, with all of the status.",
+    help="json: one object with the full status.",
 )
 @click.pass_context
 def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **options: Any) -> None:
-    """Change a run that works on LEDGER while it goes on, or show how it stands.
+    """Change the limits of the run in progress on LEDGER, pause or resume it, or show its state.
 
-    Without an option it shows how the run stands. Uploads in flight go on during a pause. Each change holds at
-    once, and the ledger records it with who asked for it. Exit code 7 says that no run is at work.
+    Without options the state of the run is shown. Uploads in flight continue during a pause. A change applies at
+    once, and the ledger records it with who made it. The exit code is 7 if no run is active.
 
     \b
     Examples:
@@ -86,7 +90,7 @@ def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **op
     for line in answer.changes:
         put(f"{printable(line)}\n")
     if given and not answer.changes:
-        tell("Nothing changed: it is so already.")
+        tell("Nothing changed: these values were set already.")
     if answer.status is not None and (status or not given):
         put("".join(f"{printable(line)}\n" for line in _lines(answer.status)))
 
@@ -107,7 +111,7 @@ def _ask(ledger: str, request: ControlRequest) -> ControlAnswer:
     except NoRunAtWork as error:
         if run_is_at_work(ledger):
             raise NoRunAtWork(
-                f"a run is at work on {printable(ledger)}, but takes no requests: {error}",
+                f"a run is active on {printable(ledger)}, but accepts no requests: {error}",
                 hint="it is still reading its manifest, or about to end; try again in a moment",
             ) from None
         raise
@@ -131,9 +135,9 @@ def _lines(status: ControlStatus) -> Iterator[str]:
     yield f"{'pause':<14}{_pause(status)}"
     if status.parked:
         yield f"{'parked':<14}{status.parked:,} entries wait without a slot"
-    yield f"{'held back by':<14}{_hold(status.held_by) if status.held_by else 'nothing'}"
+    yield f"{'bottleneck':<14}{_hold(status.held_by) if status.held_by else 'none'}"
     for name, seconds in sorted(status.held_s.items(), key=lambda one: -one[1]):
-        yield f"{'':<14}{human_seconds(seconds)} so far by {_hold(name)}"
+        yield f"{'':<14}{human_seconds(seconds)} so far: {_hold(name)}"
     if status.draining:
         yield "The run is draining: it starts nothing more."
 
@@ -146,7 +150,7 @@ def _concurrency(status: ControlStatus) -> str:
 def _rate(status: ControlStatus) -> str:
     text = rate_text(status.starts_per_s)
     server = status.server_starts_per_s
-    return text if server is None else f"{text}; the server was found to take {rate_text(server)}"
+    return text if server is None else f"{text}; the server was found to accept {rate_text(server)}"
 
 
 def _bandwidth(status: ControlStatus) -> str:

@@ -42,8 +42,8 @@ KEY = "demo-key"
 def demo() -> int:
     """Upload a small sample to a local sandbox and show the ledger.
 
-    Everything happens on this machine, in ./bulk-upload-demo/, which is laid out anew each time. The server
-    refuses two uploads on the way; the same command is then run again to show that nothing is sent twice.
+    Everything happens on this machine, in ./bulk-upload-demo/, which is recreated each time. The server
+    refuses two uploads on the way; then the same command runs again to show that nothing is sent twice.
     """
     _lay_out_samples()
     with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=parse_faults(FAULTS))) as sandbox:
@@ -56,11 +56,11 @@ def demo() -> int:
         if status != ExitStatus.DONE:
             return status
         sent_count = sandbox.request_count
-        tell("\n3. The same command again has nothing left to do:\n")
+        tell("\n3. The same command again sends nothing:\n")
         status = anyio.run(run_and_report, request)
         again_count = sandbox.request_count - sent_count
         stored_count = len(sandbox.files)
-    tell("\n4. The ledger knows which file became which file id:\n")
+    tell("\n4. The ledger has the file id of each file:\n")
     show_mapping(LEDGER, limit=100, states=frozenset(EntryState))
     return _conclude(status, stored_count, again_count)
 
@@ -104,14 +104,14 @@ def _conclude(status: int, stored_count: int, again_count: int) -> int:
     with LedgerReader(LEDGER) as reader:
         entry_count = sum(reader.states().values())
     tell(
-        f"\nThe server holds {stored_count} files for {entry_count} entries; the second run sent {again_count}."
+        f"\nThe server has {stored_count} files for {entry_count} entries; the second run sent {again_count}."
     )
     if status == ExitStatus.DONE and (stored_count != entry_count or again_count):
-        tell("bulk-upload: the demo did not end as it should; please report it with the lines above.")
+        tell("bulk-upload: the demo failed; please report it with the lines above.")
         return ExitStatus.UNEXPECTED
-    tell("\nLook at the ledger any time:")
+    tell("\nShow the ledger at any time:")
     tell(f"  bulk-upload status {LEDGER}")
-    tell("With files of your own:")
+    tell("With your own files:")
     tell("  bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl")
     tell("  bulk-upload run FOLDER/manifest.jsonl")
     return status
@@ -127,7 +127,7 @@ def _lay_out_samples() -> None:
     except OSError as error:
         raise UsageError(
             f"cannot write the samples to ./{FOLDER}: {error.strerror or error}",
-            hint="change to a folder you may write to",
+            hint="change to a writable folder",
         ) from None
     for name in os.listdir(FOLDER):
         if name.startswith(os.path.basename(LEDGER)):

@@ -56,14 +56,14 @@ _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
 @endpoint_options
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
-    help="json: one JSON object for every check.",
+    help="json: one JSON object per check.",
 )  # fmt: skip
 def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
-    """Check what a run needs: key, server, certificates, proxy, clock, disk; send nothing.
+    """Check what a run needs: key, server, certificates, proxy, clock, disk; uploads nothing.
 
-    Asks the server for one entry of its list. With MANIFEST the place of its ledger is looked at, else the current
-    folder. The exit code is 0 when nothing is in the way of a run, warnings or not; else the one such a run would
-    end with: 2, 5, 11 or 12.
+    Requests one entry of the server's list. Checks the folder of MANIFEST's ledger, or the current folder. The exit
+    code is 0 if nothing prevents a run, warnings or not; otherwise it is the code such a run would end with: 2, 5,
+    11 or 12.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction)
     yield fine("versions", _versions())
     yield fine("packages", _packages())
     path = current_configuration().path
-    yield fine("settings", f"from {path}" if path else "no bulk-upload.toml is read")
+    yield fine("settings", f"from {path}" if path else "no bulk-upload.toml was read")
     try:
         profile = profile_named(options["profile"])
     except BulkUploadError as error:
@@ -116,7 +116,7 @@ def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction)
     try:
         source = redaction.learning(api_key_of(options, profile))
         key = usable_key(source if isinstance(source, str) else source())
-        yield fine("key", "there is one, and it looks like one")
+        yield fine("key", "set, and well-formed")
     except BulkUploadError as error:
         yield _broken("key", error)
     try:
@@ -168,19 +168,19 @@ def _tls(endpoint: str, network: Network) -> Check:
     if parts.scheme == "http":
         if is_loopback(parts.hostname or ""):
             return fine("tls", "none: the server is this machine")
-        return doubtful("tls", "none: the key goes unencrypted", "use https where the server has it")
+        return doubtful("tls", "none: the key is sent unencrypted", "use https if the server supports it")
     if network.insecure:
         return doubtful(
-            "tls", "the server's certificate is not checked", "use --ca-file FILE, not --insecure"
+            "tls", "the server's certificate is not verified", "use --ca-file FILE, not --insecure"
         )
     trusted = network.ca_file or _system_authorities()
-    shown = "" if network.client_cert is None else f"; shows {network.client_cert}"
-    return fine("tls", f"certificates are checked against {trusted}{shown}")
+    shown = "" if network.client_cert is None else f"; client certificate {network.client_cert}"
+    return fine("tls", f"certificates are verified against {trusted}{shown}")
 
 
 def _system_authorities() -> str:
     paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath or "the system's authorities"
+    return paths.cafile or paths.capath or "the system's CA certificates"
 
 
 async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
@@ -213,7 +213,7 @@ def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
         return
     folder = os.path.dirname(os.path.abspath(path))
     if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.W_OK)):
-        remedy = "change who may write there, or choose another place with --ledger FILE"
+        remedy = "fix its permissions, or choose another path with --ledger FILE"
         yield problem("ledger", f"{path} cannot be written", remedy, ExitStatus.LEDGER_UNUSABLE)
         return
     yield checkup.ledger_place(path, is_there=os.path.exists(path), kind=kind_of_place(path))

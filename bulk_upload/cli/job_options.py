@@ -36,8 +36,8 @@ _ENDPOINT_OPTIONS = (
         variable="base_url_variable",
         type=WORD,
         metavar="URL",
-        help=f"The server (default: the variable that the profile names, for {FLOW.name} ${FLOW.base_url_variable}; "
-        f"else the profile's own, for {FLOW.name} {FLOW.base_url}).",
+        help=f"Server address (default: the profile's variable, for {FLOW.name} ${FLOW.base_url_variable}; "
+        f"otherwise the profile's address, for {FLOW.name} {FLOW.base_url}).",
     ),
     click.option(
         "--team",
@@ -45,7 +45,7 @@ _ENDPOINT_OPTIONS = (
         variable="team_variable",
         type=WORD,
         metavar="ID",
-        help="Upload for this team (default: the variable that the profile names, for "
+        help="Upload for this team (default: the profile's variable, for "
         f"{FLOW.name} ${FLOW.team_variable}).",
     ),
     click.option(
@@ -56,14 +56,14 @@ _ENDPOINT_OPTIONS = (
         shell_complete=profile_names,
         default=FLOW.name,
         show_default=True,
-        help="The kind of API; bulk-upload.toml may describe others.",
+        help="API profile; bulk-upload.toml can define others.",
     ),
-    click.option("--ledger", type=WORD, metavar="FILE", help="The ledger (default: beside the manifest)."),
+    click.option("--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest)."),
     click.option(
         "--ledger-dir",
         type=WORD,
         metavar="DIR",
-        help="Keep the ledger in this folder, such as on a local disk.",
+        help="Keep the ledger in DIR, such as on a local disk.",
     ),
 )
 _OPTIONS = (
@@ -72,29 +72,27 @@ _OPTIONS = (
         "--root",
         type=WORD,
         metavar="DIR",
-        help="Folder that relative paths start from (default: the manifest's).",
+        help="Base folder of relative paths (default: the manifest's folder).",
     ),
-    click.option("--purpose", type=WORD, metavar="P", help="Purpose of entries that name none."),
-    click.option("--follow-symlinks", is_flag=True, help="Let symbolic links lead out of the root."),
+    click.option("--purpose", type=WORD, metavar="P", help="Default purpose, for entries without one."),
+    click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
+    click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
     click.option(
-        "--allow-outside-root", "allow_outside", is_flag=True, help="Let paths name files outside the root."
+        "--force", is_flag=True, help="Also send entries with an unknown purpose, and invalid files."
     ),
-    click.option(
-        "--force", is_flag=True, help="Send entries whose purpose is unknown, and files found invalid."
-    ),
-    click.option("--moved-root", is_flag=True, help="The same tree has moved to another root."),
+    click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
     click.option(
         "--name-template",
         type=WORD,
         metavar="T",
-        help="Name at the server of entries without remote_name, of {name}, {stem}, {ext}, {folder} and {hash8}, "
+        help="Name on the server for entries without remote_name, from {name}, {stem}, {ext}, {folder}, {hash8}, "
         "such as '{folder}-{name}'.",
     ),
     click.option(
         "--retry",
         metavar="WHAT",
         default="",
-        help="Settled entries to try again: any of rejected,failed,invalid.",
+        help="Retry settled entries: any of rejected,failed,invalid.",
     ),
 )
 
@@ -105,7 +103,7 @@ _VALIDATION = (
         type=click.Choice([one.value for one in ValidateMode]),
         default="ahead",
         show_default=True,
-        help="Look into files before they are sent: ahead of the uploads, each one just before its own, or not at all.",
+        help="Validate files before upload: ahead of the uploads, each just before its own, or not at all.",
     ),
     schema_option,
 )
@@ -156,7 +154,7 @@ def retry_of(text: str) -> frozenset[EntryState]:
     for word in words:
         if word not in _RETRY_WORDS:
             raise UsageError(
-                f"--retry does not know {printable(word)!r}", hint="use any of rejected,failed,invalid"
+                f"unknown value for --retry: {printable(word)!r}", hint="use any of rejected,failed,invalid"
             )
     return frozenset(_RETRY_WORDS[word] for word in words)
 

@@ -36,7 +36,9 @@ def printed_by(command: str) -> bytes:
     except ValueError:
         words = []
     if not words:
-        raise UsageError("--api-key-command is no command", hint="write it as in a shell, quotes closed")
+        raise UsageError(
+            "--api-key-command is not a command", hint="write it as in a shell, and close quotes"
+        )
     name = printable(words[0])
     ends_s = time.monotonic() + COMMAND_S_MAX
     with _started(words, name) as process:
@@ -46,7 +48,7 @@ def printed_by(command: str) -> bytes:
         except (TimeoutError, subprocess.TimeoutExpired):
             raise UsageError(
                 f"--api-key-command {name} did not end within {COMMAND_S_MAX:g} s",
-                hint=f"{_TRY_IT}; a program that waits for a person can write to a file, for --api-key-file",
+                hint=f"{_TRY_IT}; a program that needs input can write the key to a file, for --api-key-file",
             ) from None
     if len(data) > _PRINTED_BYTES_MAX:
         raise UsageError(f"--api-key-command {name} prints more than a key", hint=_TRY_IT)
@@ -54,7 +56,7 @@ def printed_by(command: str) -> bytes:
         # It had the terminal, so that Ctrl-C went to it and meant both.
         raise KeyboardInterrupt
     if status:
-        raise UsageError(f"--api-key-command {name} ended with {status}", hint=_TRY_IT)
+        raise UsageError(f"--api-key-command {name} exited with {status}", hint=_TRY_IT)
     return data
 
 
@@ -74,7 +76,7 @@ def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it holds a character no command has"
+            reason = error.strerror if isinstance(error, OSError) else "it contains an invalid character"
             raise UsageError(f"cannot run --api-key-command {name}: {reason}", hint=_TRY_IT) from None
         _running.add(process)
         try:

@@ -28,7 +28,7 @@ def bytes_in(path: str) -> bytes:
     except OSError as error:
         raise UsageError(
             f"cannot read the API key in {printable(path)}: {error.strerror}",
-            hint="check the name given to --api-key-file",
+            hint="check the path given with --api-key-file",
         ) from None
 
 
@@ -45,7 +45,7 @@ def exposure(*, mode: int, owner_uid: int, our_uid: int, read_only: bool) -> tup
         return "", False
     if owner_uid == 0 and not mode & 0o022:
         return "which belongs to root", True
-    return "which belongs to somebody else", False
+    return "which belongs to someone else", False
 
 
 def _check_mode(path: str, descriptor: int) -> None:
@@ -61,7 +61,7 @@ def _check_mode(path: str, descriptor: int) -> None:
     why, usable = exposed
     what = f"others can read the API key in {printable(path)}" + (f", {why}" if why else "")
     if not usable:
-        remedy = "have a file of your own for it, with chmod 600" if why else None
+        remedy = "use your own file for it, with chmod 600" if why else None
         raise UsageError(what, hint=remedy or f"chmod 600 {printable(shlex.quote(path))}")
     if path not in _warned_of:
         _warned_of.add(path)

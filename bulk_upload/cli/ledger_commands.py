@@ -32,25 +32,30 @@ _PATH_COLUMNS_MIN = 28
 
 @click.group("ledger", cls=SuggestingGroup)
 def ledger() -> None:
-    """Show or export what a ledger knows."""
+    """Show or export the contents of a ledger."""
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
 @click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
 @click.option(
-    "--limit", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Rows to show."
+    "--limit",
+    type=click.IntRange(0),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Maximum number of rows.",
 )
 @click.option(
     "--status",
     "states",
     multiple=True,
     type=click.Choice([one.value for one in EntryState]),
-    help="Only entries in this state; may be repeated.",
+    help="Only entries in this state; repeatable.",
 )
 def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
     """Show path, purpose, status, file id and size of every entry as a table.
 
-    A narrow terminal goes without purpose and size; file ids stay whole, so that they can be copied.
+    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
 
     \b
     Examples:
@@ -69,9 +74,7 @@ def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState])
         count = sum(count for state, count in reader.states().items() if state in states)
         table = mapping_table(reader.rows(states=states), limit, count)
     if not count:
-        tell(
-            "No entry is in such a state." if states < frozenset(EntryState) else "The ledger has no entries."
-        )
+        tell("No entry is in this state." if states < frozenset(EntryState) else "The ledger has no entries.")
         return
     screen = Console()
     paper = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, "backslashreplace", write_through=True)
@@ -108,7 +111,7 @@ def _fit(table: Table, console: Console) -> None:
         columns["file id"].header = f"file id ({statuses.pop()})"
 
 
-@ledger.command("export", short_help="Write one row an entry as CSV, JSON Lines or Parquet.")
+@ledger.command("export", short_help="Export one row per entry as CSV, JSON Lines or Parquet.")
 @click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
 @click.option(
     "--format",
@@ -116,7 +119,7 @@ def _fit(table: Table, console: Console) -> None:
     type=click.Choice([one.value for one in RowFormat]),
     default="csv",
     show_default=True,
-    help="Form of the rows.",
+    help="Output format.",
 )
 @click.option(
     "-o",
@@ -124,14 +127,14 @@ def _fit(table: Table, console: Console) -> None:
     default="-",
     show_default=True,
     metavar="FILE",
-    help="Where to; - is standard output.",
+    help="Output file; - is standard output.",
 )
 @click.option(
-    "--all-receipts", is_flag=True, help="Also receipts that a newer version of the file superseded."
+    "--all-receipts", is_flag=True, help="Include receipts superseded by a newer version of the file."
 )
 @private_option
 def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool, private: bool) -> None:
-    """Export one row for every entry, failed and doubtful ones included.
+    """Export one row per entry, including failed entries and those in doubt.
 
     \b
     Examples:
@@ -142,7 +145,7 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_receipts=all_receipts)
         if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
-            raise UsageError("a terminal cannot show Parquet", hint="name a file with -o FILE")
+            raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
         if output == "-":
             with writing_stdout():
                 write_rows(rows, sys.stdout.buffer, form)

@@ -26,7 +26,7 @@ class LedgerName(Word):
         """Return the path as it is."""
         path = super().convert(value, param, ctx)
         if (ctx is None or not ctx.resilient_parsing) and _looks_like_a_manifest(path):
-            raise LedgerUnusable(f"{printable(path)} is no ledger, but perhaps a manifest", hint=_hint(path))
+            raise LedgerUnusable(f"{printable(path)} is not a ledger; it may be a manifest", hint=_hint(path))
         return path
 
 
@@ -44,7 +44,7 @@ def _hint(manifest: str) -> str:
     stem = glob.escape(os.path.splitext(manifest)[0])
     found = sorted(one for pattern in ("", "@*") for one in glob.glob(f"{stem}{pattern}.ledger.db"))
     if not found:
-        return "name a ledger; `bulk-upload run` makes one beside its manifest, <manifest stem>.ledger.db"
+        return "give a ledger; `bulk-upload run` creates one beside its manifest, <manifest stem>.ledger.db"
     more = ", ..." if len(found) > _SHOWN_MAX else ""
     return f"its ledger is {' or '.join(map(shlex.quote, found[:_SHOWN_MAX]))}{more}"
 

@@ -40,7 +40,7 @@ def require_yes(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            f"nobody is there to answer: {question}", hint="pass --yes to say so beforehand; nothing was done"
+            f"cannot ask without a terminal: {question}", hint="pass --yes to confirm; nothing was done"
         )
     if not click.confirm(question, default=False, err=True):
         tell("Nothing was done.")

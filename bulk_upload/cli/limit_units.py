@@ -85,12 +85,12 @@ class StartRate(click.ParamType[float | None]):
             return None
         part = _RATE.fullmatch(text)
         if part is None:
-            self.fail(f"{value!r} is not a rate of starts; write 5/s, 20/min or off", param, ctx)
+            self.fail(f"{value!r} is not a rate; write 5/s, 20/min or off", param, ctx)
         rate = float(part["value"]) / _SECONDS[part["unit"]]
         if not rate:
-            self.fail("at no rate nothing would ever start; `control --pause` pauses a run", param, ctx)
+            self.fail("a rate of 0 would never start an upload; `control --pause` pauses a run", param, ctx)
         if not STARTS_PER_S_MIN <= rate <= STARTS_PER_S_MAX:
-            self.fail(f"{value!r} is beyond what can be kept; write 1/h or more", param, ctx)
+            self.fail(f"{value!r} is out of range; write 1/h or more", param, ctx)
         return rate
 
 
@@ -145,14 +145,14 @@ def _timetable(words: list[str]) -> Timetable:
         raise ValueError(f"a timetable has {SPANS_MAX} times at most")
     minutes = [one.from_minute for one in spans]
     if minutes != sorted(set(minutes)):
-        raise ValueError("the times of a timetable go up from midnight, each once")
+        raise ValueError("the times of a timetable must increase from midnight")
     return Timetable(tuple(spans))
 
 
 def _span(word: str) -> Span:
     part = _SPAN.fullmatch(word)
     if part is None:
-        raise ValueError(f"{word!r} is not a part of a timetable; write HH:MM,SIZE/s such as 08:00,2MB/s")
+        raise ValueError(f"{word!r} is not an entry of a timetable; write HH:MM,SIZE/s such as 08:00,2MB/s")
     return Span(int(part["hour"]) * 60 + int(part["minute"]), _cap(part["cap"]))
 
 
@@ -167,7 +167,7 @@ def _cap(text: str) -> float | None:
     # Exact: a cap that was told is the same cap when it is typed.
     cap = float(Fraction(part["value"]) * _BYTES[part["unit"]])
     if not cap:
-        raise ValueError("at no bandwidth nothing would ever be sent; `control --pause` pauses a run")
+        raise ValueError("a bandwidth of 0 would never send anything; `control --pause` pauses a run")
     if not BYTES_PER_S_MIN <= cap <= BYTES_PER_S_MAX:
         raise ValueError(
             f"{text!r} is not between {bandwidth_text(BYTES_PER_S_MIN)} and {bandwidth_text(BYTES_PER_S_MAX)}"

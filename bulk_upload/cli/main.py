@@ -45,21 +45,21 @@ COMMANDS = {
 
 _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
-    "scan": "Make a manifest of the files in a folder.",
-    "validate": "Find what is wrong with the data, line by line; send nothing.",
-    "plan": "Show what `run` would do, and why; touch nothing.",
-    "run": "Upload a manifest; run again to go on.",
-    "control": "Change a run while it goes on: limits, pause, resume.",
-    "status": "Show where a job stands.",
+    "scan": "Write a manifest for the files in a folder.",
+    "validate": "Check training data line by line; sends nothing.",
+    "plan": "Show what `run` would do, and why; changes nothing.",
+    "run": "Upload a manifest; run again to resume.",
+    "control": "Change a run in progress: limits, pause, resume.",
+    "status": "Show the state of a job.",
     "ledger": "Show or export the mapping from path to file id.",
-    "report": "Make one HTML page of a ledger.",
+    "report": "Write an HTML report about a ledger.",
     "resolve": "Settle entries in doubt: reconcile, adopt, resend, abandon.",
-    "verify": "Ask the server whether every receipt still holds.",
-    "undo": "Delete at the server what a job uploaded; asks first.",
-    "sandbox": "Serve the Flow Files API on this machine, to rehearse.",
-    "doctor": "Check key, server, certificates, clock and disk; send nothing.",
+    "verify": "Compare every receipt with the server.",
+    "undo": "Delete a job's files from the server; asks first.",
+    "sandbox": "Serve the Flow Files API on this machine, for rehearsals.",
+    "doctor": "Check key, server, certificates, clock and disk; uploads nothing.",
     "config": "Show each setting and where its value comes from.",
-    "completion": "Print the script that lets bash, zsh or fish complete.",
+    "completion": "Print a completion script for bash, zsh or fish.",
 }
 
 READER_LEFT = 128 + signal.SIGPIPE
@@ -103,11 +103,11 @@ def bulk_upload() -> None:
     """Upload training data in bulk, and keep a ledger that never lies.
 
     \b
-    New here? This shows all of it in a few seconds, on this machine only:
+    New here? See it all in a few seconds, on this machine only:
       bulk-upload demo
 
     \b
-    With files of your own:
+    With your own files:
       bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl
       bulk-upload plan FOLDER/manifest.jsonl
       bulk-upload run FOLDER/manifest.jsonl
@@ -169,9 +169,7 @@ def _require_current_folder() -> None:
     try:
         os.getcwd()
     except OSError:
-        raise UsageError(
-            "the current folder no longer exists", hint="change to a folder that does, with cd"
-        ) from None
+        raise UsageError("the current folder no longer exists", hint="cd to a folder that exists") from None
 
 
 def show_error(error: BulkUploadError) -> ExitStatus:
@@ -192,8 +190,8 @@ def show_error(error: BulkUploadError) -> ExitStatus:
 
 
 _DATA_HINT = (
-    "this looks like training data and not like a manifest, which names files: "
-    "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl` makes one"
+    "this looks like training data, not like a manifest, which lists files: "
+    "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl` writes one"
 )
 
 
@@ -214,12 +212,10 @@ def _show_misuse(error: click.ClickException) -> int:
 
 def _misuse_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
-        return (
-            f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see what is on a command line"
-        )
+        return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
-        return f"options stand behind a command: `bulk-upload run MANIFEST {error.option_name} ...`"
+        return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"
     if isinstance(error, click.MissingParameter) and context is not None:
         return f"`{context.command_path} --help` shows examples"
     command = "bulk-upload" if context is None else context.command_path
@@ -230,7 +226,7 @@ def _misuse_hint(error: click.ClickException) -> str:
 def _show_bug() -> ExitStatus:
     tell("".join(traceback.format_exc()))
     tell("bulk-upload: this is a bug in bulk-upload; please report it with the lines above.")
-    tell("  hint: the ledger is safe; running the same command again goes on where this one stopped")
+    tell("  hint: the ledger is safe; run the same command again to resume")
     return ExitStatus.UNEXPECTED
 
 

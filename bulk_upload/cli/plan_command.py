@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _TITLES = {
     Step.SEND: "to send",
     Step.COMPARE: "touched, to be hashed and compared",
-    Step.RECONCILE: "in doubt, to be looked for at the server first",
+    Step.RECONCILE: "in doubt, to be looked up on the server first",
     Step.SETTLED: "settled, nothing to do",
-    Step.BLOCKED: "failed before, left alone",
+    Step.BLOCKED: "failed before, not retried",
 }
 _REASONS_SHOWN_MAX = 5
 _LINES_PER_WRITE = 1000
@@ -46,10 +46,10 @@ _LINES_PER_WRITE = 1000
     "--list",
     "list_entries",
     is_flag=True,
-    help="Print a JSON line for every entry; the summary then goes to stderr.",
+    help="Print a JSON line per entry; the summary then goes to stderr.",
 )
 def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
-    """Show what `run` would do with MANIFEST, and why. Touches nothing and needs no API key.
+    """Show what `run` would do with MANIFEST, and why. Changes nothing and needs no API key.
 
     \b
     Examples:
@@ -125,15 +125,15 @@ def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str
                 Counter({reason: count for (one, reason), count in made.reasons.items() if one is step})
             )
     if made.twin_count:
-        yield f"{made.twin_count:,} entries share name, size and purpose with another: these go one at a time"
+        yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
     yield from _validation(made, validate)
-    yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will make it)'}"
+    yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
 
 
 _VALIDATION = {
     ValidateMode.AHEAD: "ahead of the uploads",
-    ValidateMode.EACH: "each just before its upload",
+    ValidateMode.EACH: "just before each upload",
 }
 
 
@@ -147,7 +147,7 @@ def _validation(made: Plan, mode: ValidateMode) -> Iterator[str]:
         return
     plural = "file" if send.entry_count == 1 else "files"
     yield (
-        f"Validation: {send.entry_count:,} {plural} ({human_bytes(send.file_bytes)}) would be looked into,"
+        f"Validation: {send.entry_count:,} {plural} ({human_bytes(send.file_bytes)}) would be validated"
         f" {_VALIDATION[mode]}; `bulk-upload validate` does it now"
     )
 

@@ -5,5 +5,5 @@ from __future__ import annotations
 import click
 
 private_option = click.option(
-    "--private", is_flag=True, help="Make every file that is written readable by its owner alone (mode 0600)."
+    "--private", is_flag=True, help="Make all written files readable by their owner only (mode 0600)."
 )

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.export import ExportRow
 
 
-@click.command("report", short_help="Make one HTML page of a ledger.")
+@click.command("report", short_help="Write an HTML report about a ledger.")
 @click.argument("ledger_path", type=LEDGER, metavar="LEDGER")
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="Where to (default: <ledger stem>.report.html beside the ledger); - is standard output.",
+    help="Output file (default: <ledger stem>.report.html beside the ledger); - is standard output.",
 )
 @click.option(
     "--rows-max",
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     metavar="N",
     default=ROWS_MAX,
     show_default=True,
-    help="Rows of each table that the page holds; it says so where there are more.",
+    help="Maximum rows per table; the page says if rows are left out.",
 )
 @private_option
 def report(ledger_path: str, *, output: str | None, rows_max: int, private: bool) -> None:
-    """Make a page of LEDGER: where the job stands, how it went, and every receipt, searchable.
+    """Write an HTML report about LEDGER: the state of the job, its history, and every receipt, searchable.
 
-    The page is one file that asks nobody for anything. Works while a run is going on.
+    The report is one file that loads nothing from the network. You can write it during a run, too.
 
     \b
       bulk-upload report datasets/manifest.ledger.db -o report.html
@@ -80,7 +80,7 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
             ("Profile", job.profile),
             ("Root", job.root),
         ]
-        facts += [("Job began", job.created_utc), ("Last at work", job.last_alive_utc)]
+        facts += [("Job started", job.created_utc), ("Last active", job.last_alive_utc)]
     write_page(
         stream,
         heading=JobHeading(

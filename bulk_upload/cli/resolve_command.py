@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.resolve import OpenDoubt, Resolved
     from bulk_upload.engine.resolving import Resolving
 
-_YES = click.option("--yes", is_flag=True, help="Do not ask.")
-_PURPOSE = click.option("--purpose", type=WORD, metavar="P", help="Which entry, where several have the path.")
+_YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_PURPOSE = click.option(
+    "--purpose", type=WORD, metavar="P", help="Purpose of the entry, if several have this path."
+)
 _WAYS_OUT = """
-The ways out:
-  bulk-upload resolve LEDGER reconcile          ask the server's list
-  bulk-upload resolve LEDGER adopt PATH ID      this file at the server is it
-  bulk-upload resolve LEDGER resend PATH...     send it again; a second copy may arise
-  bulk-upload resolve LEDGER abandon PATH...    leave it: rejected
+To settle them:
+  bulk-upload resolve LEDGER reconcile          search the server's list
+  bulk-upload resolve LEDGER adopt PATH ID      record this file of the server as the receipt
+  bulk-upload resolve LEDGER resend PATH...     send it again; may create a second copy
+  bulk-upload resolve LEDGER abandon PATH...    give it up: rejected
 """
 
 
@@ -49,9 +51,9 @@ The ways out:
 def resolve(ctx: click.Context, ledger: str) -> int:
     """Show the entries of LEDGER that are in doubt, and settle them.
 
-    The server may have the files of these: they were sent, and no answer that can be believed came back. Without a
-    command they are listed, and the exit code is 4 if there are any. Each command asks first (--yes: does not), and
-    records in the ledger who decided what.
+    The server may have these files: they were sent, and no credible answer came back. Without a command they are
+    listed, and the exit code is 4 if there are any. Each command asks for confirmation (unless --yes), and records
+    in the ledger who decided what.
 
     \b
     Examples:
@@ -72,7 +74,7 @@ def resolve(ctx: click.Context, ledger: str) -> int:
 
 
 @resolve.command(
-    "reconcile", cls=ServerCommand, short_help="Ask the server's list about every entry in doubt."
+    "reconcile", cls=ServerCommand, short_help="Search the server's list for every entry in doubt."
 )
 @click.option(
     "--settle",
@@ -85,11 +87,11 @@ def resolve(ctx: click.Context, ledger: str) -> int:
 @server_options
 @click.pass_obj
 def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> int:
-    """Ask the server's list about every entry in doubt, as `run` does, without sending anything."""
+    """Search the server's list for every entry in doubt, as `run` does, without sending anything."""
     return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, yes)
 
 
-@resolve.command("adopt", cls=ServerCommand, short_help="Make the server's file ID the one of PATH.")
+@resolve.command("adopt", cls=ServerCommand, short_help="Record the server's file ID as PATH's receipt.")
 @click.argument("path")
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
@@ -97,7 +99,7 @@ def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> in
 @server_options
 @click.pass_obj
 def adopt(ledger: str, /, path: str, file_id: str, *, purpose: str | None, yes: bool, **options: Any) -> int:
-    """Make the server's file ID the one of PATH, after a look-up: its name, size and purpose must agree."""
+    """Record the server's file ID as PATH's receipt, after a look-up: name, size and purpose must match."""
     return anyio.run(_adopt, job_ledger_of(ledger, options), path, file_id, purpose, yes)
 
 
@@ -109,7 +111,7 @@ def _deciding(decision: Decision, words: str) -> click.Command:
     @click.pass_obj
     def command(ledger: str, paths: tuple[str, ...], *, every: bool, purpose: str | None, yes: bool) -> int:
         if bool(paths) == every:
-            raise UsageError(f"{decision} needs one PATH or more, or --all", hint="not both")
+            raise UsageError(f"{decision} needs at least one PATH, or --all", hint="not both")
         # Nothing is asked or sent: the key plays no part.
         job = JobLedger(
             ledger,
@@ -126,11 +128,13 @@ def _deciding(decision: Decision, words: str) -> click.Command:
 resolve.add_command(
     _deciding(
         Decision.RESEND,
-        """Let the next run send PATH again. If the server has the file after all, that makes a second copy.""",
+        """Let the next run send PATH again. If the server has the file, this creates a second copy.""",
     )
 )
 resolve.add_command(
-    _deciding(Decision.ABANDON, """Settle PATH as rejected: no run sends it, unless with --retry rejected.""")
+    _deciding(
+        Decision.ABANDON, """Settle PATH as rejected: no run sends it again, except with --retry rejected."""
+    )
 )
 
 
@@ -139,7 +143,7 @@ async def _reconcile(job: JobLedger, settle_s: float, yes: bool) -> int:
         doubts = await resolving.open_doubts()
         if doubts:
             server = printable(job.facts.endpoint)
-            require_yes(f"Ask {server} about {_entries(len(doubts))} in doubt?", yes=yes)
+            require_yes(f"Search the list of {server} for {_entries(len(doubts))} in doubt?", yes=yes)
         _show(await resolving.reconcile())
         return await _verdict(resolving)
 
@@ -148,9 +152,9 @@ async def _adopt(job: JobLedger, path: str, file_id: str, purpose: str | None, y
     async with job.resolving(decided_by=person()) as resolving:
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
         file = await resolving.confirmed(one, file_id)
-        made = "" if file.created_at is None else f", made {printable(file.created_at)}"
-        what = f"{file_id} ({printable(file.filename or 'no name told')}{made})"
-        require_yes(f"Take {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
+        made = "" if file.created_at is None else f", created {printable(file.created_at)}"
+        what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
         _show([await resolving.adopt(one, file)])
         return await _verdict(resolving)
 
@@ -168,8 +172,8 @@ async def _decide(
         if chosen:
             named = printable(chosen[0].path) if len(chosen) == 1 else _entries(len(chosen))
             question = {
-                Decision.RESEND: f"Send {named} again, though the server may have it already?",
-                Decision.ABANDON: f"Give {named} up, though the server may have it?",
+                Decision.RESEND: f"Send {named} again, although the server may already have it?",
+                Decision.ABANDON: f"Give up {named}, although the server may have it?",
             }
             require_yes(question[decision], yes=yes)
         _show(await resolving.decide(decision, chosen))
@@ -184,13 +188,13 @@ def _chosen(doubts: Sequence[OpenDoubt], paths: tuple[str, ...], purpose: str | 
         if not found:
             raise UsageError(
                 f"{printable(path)} is not in doubt",
-                hint="`bulk-upload resolve LEDGER` lists what is, by its path",
+                hint="`bulk-upload resolve LEDGER` lists the entries in doubt by path",
             )
         if len(found) > 1:
             purposes = ", ".join(sorted({one.purpose for one in found}))
             raise UsageError(
                 f"{len(found)} entries in doubt have the path {printable(path)}",
-                hint=f"say which with --purpose: {printable(purposes)}",
+                hint=f"select one with --purpose: {printable(purposes)}",
             )
         chosen += found
     return chosen
@@ -211,7 +215,7 @@ def _show(resolved: Sequence[Resolved]) -> None:
 
 def _tell_waiting(event: Event) -> None:
     if isinstance(event, Reconciling):
-        tell(f"asking the server's list about {_entries(event.waiting_count)}")
+        tell(f"searching the server's list for {_entries(event.waiting_count)}")
 
 
 def _doubt_lines(one: OpenDoubt) -> list[str]:
@@ -220,7 +224,7 @@ def _doubt_lines(one: OpenDoubt) -> list[str]:
         f"    {one.purpose}, sent as {printable(one.sent_name)}, {human_bytes(one.file_bytes)}, at {one.sent_utc}",
         f"    {printable(one.reason)}",
     ]
-    return lines if one.candidate_id is None else [*lines, f"    the answer named {one.candidate_id}"]
+    return lines if one.candidate_id is None else [*lines, f"    the answer had the id {one.candidate_id}"]
 
 
 def _entries(count: int) -> str:

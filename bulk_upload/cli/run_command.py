@@ -45,10 +45,10 @@ class _Run(JobCommand):
 
 _EXIT_CODES = tuple(one for one in ExitStatus if one not in (ExitStatus.DIFFERENCES, ExitStatus.NO_RUN))
 _VARIABLES = [
-    (str(FLOW.key_variable), f"The API key of the profile {FLOW.name}, and of no other one."),
+    (str(FLOW.key_variable), f"The API key of the profile {FLOW.name} only."),
     (
         "BULK_UPLOAD_...",
-        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Options win; bulk-upload.toml does not.",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Overrides bulk-upload.toml; options override it.",
     ),
 ]
 
@@ -62,34 +62,37 @@ _VARIABLES = [
     metavar="auto|N",
     default="auto",
     show_default=True,
-    help="Uploads in flight; auto finds the number.",
+    help="Uploads in flight; auto tunes the number.",
 )
 @click.option(
     "--max-concurrency",
     type=CONCURRENCY_CAP,
     metavar="N",
-    help="Never more in flight than this.",
+    help="Maximum uploads in flight.",
 )
-@click.option("--rate", type=START_RATE, metavar="N/s", help="Uploads begun a second at most, or 20/min.")
+@click.option(
+    "--rate", type=START_RATE, metavar="N/s", help="Maximum rate of upload starts, such as 5/s or 20/min."
+)
 @click.option(
     "--bandwidth",
     type=BANDWIDTH,
     metavar="SIZE/s",
-    help="Bytes a second at most, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
+    help="Maximum bytes per second, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
 )
 @click.option(
     "--answer",
     type=POSITIVE_DURATION,
     default="5m",
     show_default=True,
-    help="How long the server may take to answer once it has the whole file.",
+    help="How long the server may take to answer after it has the whole file.",
 )
 @click.option(
     "--min-rate",
     type=LEAST_RATE,
+    metavar="SIZE/s",
     default="off",
     show_default=True,
-    help="Give a request up whose body moves more slowly than this for a minute, such as 10kB/s.",
+    help="Abort a request whose body is slower than this for a minute, such as 10kB/s.",
 )
 @click.option(
     "--max-attempts",
@@ -97,20 +100,20 @@ _VARIABLES = [
     metavar="N",
     default=6,
     show_default=True,
-    help="Attempts for one entry; throttled ones do not count.",
+    help="Attempts per entry; throttled ones do not count.",
 )
 @click.option(
     "--patience",
     type=DURATION,
     default="15m",
     show_default=True,
-    help="How long to be throttled without getting anywhere.",
+    help="Stop after being throttled this long with nothing accepted.",
 )
-@click.option("--deadline", type=DURATION, help="Start nothing new after this long, such as 2h.")
+@click.option("--deadline", type=DURATION, help="Start no new uploads after this long, such as 2h.")
 @click.option(
     "--max-errors",
     type=COUNT_OR_SHARE,
-    help="Stop when so many entries, or such a share of them, failed for one cause (default: the first "
+    help="Stop when this many entries, or this share of them, failed for one cause (default: the first "
     f"{CANARY_MAX} of a run, or later {IN_A_ROW_MAX} in a row).",
 )
 @click.option(
@@ -118,21 +121,21 @@ _VARIABLES = [
     type=click.Choice([one.value for one in InDoubtPolicy]),
     default="reconcile",
     show_default=True,
-    help="When an answer is lost: ask the server's list; or hold the entry for you; or ask the list, and "
-    "resend what it cannot tell, which may make duplicates.",
+    help="After a lost answer: search the server's list; or leave the entry in doubt; or search the list and "
+    "resend what it cannot decide, which may create duplicates.",
 )
 @click.option(
     "--settle",
     type=DURATION,
     default="30s",
     show_default=True,
-    help="How long the server's list must stay silent before a lost file counts as absent.",
+    help="How long a lost file must be missing from the server's list to count as absent.",
 )
 @click.option(
     "--results",
     type=WORD,
     metavar="FILE|-|none",
-    help="Also write a line for every entry as it is settled, to FILE or (-) standard output: JSON, or CSV where "
+    help="Also write a line per entry as it is settled, to FILE or standard output (-): JSON, or CSV if "
     "FILE ends in .csv; none: write no results file at all.",
 )
 @click.option(
@@ -141,36 +144,36 @@ _VARIABLES = [
     type=click.Choice(["sha256", "off"]),
     default="sha256",
     show_default=True,
-    help="Hash what is sent; off is faster on large files, and a touched file is then read back or sent anew.",
+    help="Hash what is sent. off is faster for large files, but touched files are then read back or sent again.",
 )
 @click.option(
     "--metrics-file",
     type=WORD,
     metavar="FILE",
-    help="Keep the run's numbers in FILE for Prometheus (textfile collector): every 30 s and at the end.",
+    help="Write metrics for Prometheus (textfile collector) to FILE, every 30 s and at the end.",
 )
 @private_option
-@click.option("--no-progress", is_flag=True, help="Plain lines instead of a live display.")
-@click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
+@click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
+@click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @click.option(
     "-v",
     "--verbose",
     count=True,
-    help="Tell each accepted entry and each retry too; -vv: each request. With --log-file: there.",
+    help="Also print accepted entries and retries; -vv: each request. With --log-file, only in the log.",
 )
 @click.option(
     "--log-format",
     type=click.Choice([TEXT, JSON]),
     default=TEXT,
     show_default=True,
-    help="json: JSON Lines of events on stderr in place of words, or in --log-file.",
+    help="json: write events as JSON Lines, to stderr instead of text or to --log-file.",
 )
 @click.option("--log-file", type=WORD, metavar=f"FILE|{BESIDE}", help=LOG_FILE_HELP)
 def run(manifest: str, **options: Any) -> int:
     """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
 
-    The same command again resumes: what has a receipt is never sent twice. The mapping from path to file id ends
-    up in <manifest stem>.results.csv beside the ledger.
+    Run the same command again to resume: a file with a receipt is never sent twice. The mapping from path to file
+    id is written to <manifest stem>.results.csv beside the ledger.
 
     \b
     Examples:

@@ -122,8 +122,8 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
         except OSError as error:
             log.failure = log.failure or error.strerror
         if log.failure is not None:
-            tell(f"bulk-upload: the log {printable(path)} is not complete: {printable(log.failure)}")
-            tell("  hint: the ledger has all results; make room there, or choose another --log-file")
+            tell(f"bulk-upload: the log {printable(path)} is incomplete: {printable(log.failure)}")
+            tell("  hint: the ledger has all results; free some space, or choose another --log-file")
 
 
 def _failed(error: BulkUploadError) -> Failed:
@@ -155,5 +155,5 @@ def _utc_now() -> str:
 
 
 LOG_FILE_HELP = (
-    f"Append the log to FILE and leave stderr to people; {BESIDE}: <manifest stem>.log beside the ledger."
+    f"Append the log to FILE and keep text on stderr; {BESIDE}: <manifest stem>.log beside the ledger."
 )

@@ -55,12 +55,12 @@ def save_results(name: str | None, stream: ResultStream | None, result: Result, 
     path = None if name == NO_RESULTS else f"{stem_of(result.ledger)}.results.csv"
     why = None if path is None else _save_mapping(result.ledger, path, private=private)
     if path is not None and why is not None:
-        stale = ", and is stale: it is of an earlier run" if os.path.lexists(path) else ""
+        stale = " and is stale: it is from an earlier run" if os.path.lexists(path) else ""
         tell(f"bulk-upload: {printable(path)} cannot be written{stale}: {why}")
     if missing or why is not None:
         ledger = printable(shlex.quote(result.ledger))
         tell(
-            f"  hint: the ledger has all results; `bulk-upload ledger export {ledger} -o FILE` writes them anew"
+            f"  hint: the ledger has all results; `bulk-upload ledger export {ledger} -o FILE` writes them again"
         )
     return Saved(path=path if why is None else None, is_complete=not missing and why is None)
 

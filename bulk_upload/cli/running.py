@@ -298,11 +298,13 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
 
     def drain(number: signal.Signals) -> None:
         run.drain(status=status_after(number), reason=f"received {number.name}")
-        say(f"{number.name}: finishing what is in flight; a second one stops at once, a third leaves")
+        say(
+            f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
+        )
 
     def cancel(number: signal.Signals) -> None:
         run.cancel(status=status_after(number), reason=f"received {number.name}")
-        say(f"{number.name}: giving up what is in flight and recording it")
+        say(f"{number.name}: cancelling uploads in flight and recording them")
 
     return drain, cancel
 

@@ -18,21 +18,21 @@ PLAY_KEY = "sandbox-key"
 
 
 @click.command("sandbox")
-@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one.")
 @click.option(
-    "--dir", "directory", metavar="DIR", help="Keep uploaded bytes there (default: only size and SHA-256)."
+    "--dir", "directory", metavar="DIR", help="Keep uploaded bytes in DIR (default: only size and SHA-256)."
 )
-@click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line for every request.")
+@click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line per request.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; repeatable.")
 @click.option(
-    "--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; may be repeated."
+    "--faults",
+    "fault_text",
+    default="",
+    metavar="TEXT",
+    help="Faults, such as 'ok,429:1,drop-stored@5%' or 'storm'.",
 )
-@click.option(
-    "--faults", "fault_text", default="", metavar="TEXT", help="Such as 'ok,429:1,drop-stored@5%' or 'storm'."
-)
-@click.option("--seed", type=int, metavar="N", help="Seed of the chances in --faults.")
-@click.option(
-    "--budget", "fault_budget", type=int, metavar="N", help="At most N faults by chance for one file."
-)
+@click.option("--seed", type=int, metavar="N", help="Seed for the chances in --faults.")
+@click.option("--budget", "fault_budget", type=int, metavar="N", help="At most N chance faults per file.")
 @click.option(
     "--answer-delay",
     "answer_delay_s",
@@ -41,14 +41,20 @@ PLAY_KEY = "sandbox-key"
     help="Seconds every upload waits for its answer.",
 )
 @click.option(
-    "--read-rate", "read_bytes_per_s", type=float, metavar="BYTES", help="Bytes per second read of each body."
+    "--read-rate",
+    "read_bytes_per_s",
+    type=float,
+    metavar="BYTES",
+    help="Bytes per second at which each body is read.",
 )
 @click.option(
-    "--list-lag", "list_lag_s", type=float, metavar="S", help="Seconds until a new file shows up in the list."
+    "--list-lag", "list_lag_s", type=float, metavar="S", help="Seconds until a new file appears in the list."
 )
-@click.option("--max-in-flight", type=int, metavar="N", help="Answer 429 to more uploads at once.")
-@click.option("--rate", "rate_per_s", type=float, metavar="N", help="Answer 429 to more uploads per second.")
-@click.option("--burst", type=int, metavar="N", help="How many may come at once under --rate.")
+@click.option("--max-in-flight", type=int, metavar="N", help="Answer 429 above this many uploads in flight.")
+@click.option(
+    "--rate", "rate_per_s", type=float, metavar="N", help="Answer 429 above this many uploads per second."
+)
+@click.option("--burst", type=int, metavar="N", help="Burst size under --rate (default 1).")
 def sandbox(
     *,
     port: int,
@@ -58,17 +64,17 @@ def sandbox(
     fault_text: str,
     **settings: float | None,
 ) -> None:
-    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C, to rehearse against.
+    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C, for rehearsals.
 
     \b
-    Faults stand between commas:
+    Separate faults with commas:
       ok,429:1,ok     a script: one step per upload, in order of arrival
       429:1*5         the same step five times
       drop-stored@5%  a chance for every upload after the script
       stored-503      503 after the file was stored; early-413: before the body is read
       storm           a preset; others: ambiguous, liar, harsh
-      budget=2        a setting; the options below say the same
-    docs/sandbox.md shows every fault with an example.
+      budget=2        a setting; the options below set the same
+    docs/how-to/sandbox.md shows every fault with an example.
 
     \b
     Examples:
@@ -101,4 +107,4 @@ def _announce(running: Sandbox) -> None:
     if config.directory is not None:
         click.echo(f"  uploaded bytes go to {printable(config.directory)}", err=True)
     if config.journal_path is not None:
-        click.echo(f"  every request is noted in {printable(config.journal_path)}", err=True)
+        click.echo(f"  every request is logged to {printable(config.journal_path)}", err=True)

@@ -41,7 +41,7 @@ _EXAMPLES_MAX = 5
     metavar="PATTERN=PURPOSE",
     multiple=True,
     required=True,
-    help="Give matching files a purpose; may be repeated, the first pattern that matches counts. "
+    help="Set the purpose of matching files; repeatable, the first match applies. "
     f"Purposes: {', '.join(PURPOSES)}.",
 )
 @click.option(
@@ -49,7 +49,7 @@ _EXAMPLES_MAX = 5
     "exclusions",
     metavar="PATTERN",
     multiple=True,
-    help="Pass over matching files and folders; may be repeated.",
+    help="Ignore matching files and folders; repeatable.",
 )
 @click.option(
     "-o",
@@ -57,10 +57,10 @@ _EXAMPLES_MAX = 5
     metavar="FILE",
     default=STANDARD_OUTPUT,
     shell_complete=file_names,
-    help="Write the manifest there (default: stdout).",
+    help="Write the manifest to FILE (default: stdout).",
 )
 @private_option
-@click.option("--quiet", is_flag=True, help="No progress, no totals and no command.")
+@click.option("--quiet", is_flag=True, help="Print no progress, totals or next command.")
 def scan(
     folder: str,
     mappings: tuple[str, ...],
@@ -70,14 +70,14 @@ def scan(
     private: bool,
     quiet: bool,
 ) -> None:
-    """Make a manifest of the files in DIR and its folders.
+    """Write a manifest for the files in DIR and its subfolders.
 
     \b
-    A pattern without "/" is for the base name in any folder, one with "/" for the path within DIR:
+    A pattern without "/" matches the base name in any folder, one with "/" the path within DIR:
       --map '*.jsonl=PURPOSE'      every .jsonl file
-      --map 'corpus/**=PURPOSE'    everything in corpus, folders in it included
+      --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
 
-    Hidden files, ledgers and results are passed over. The end of the output shows the command that uploads.
+    Hidden files, ledgers and results are ignored. The output ends with the command that uploads the files.
 
     \b
     Examples:
@@ -135,7 +135,7 @@ class _Tally:
             self.show()
             raise UsageError(
                 f"no file in {printable(folder)} matches a --map pattern",
-                hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are passed over",
+                hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
 
     def headway(self) -> Headway:
@@ -175,9 +175,7 @@ def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
     """Name what no file was chosen by: most often an earlier pattern took its files."""
     for mapping in mappings:
         if not chosen[mapping.rpartition("=")[2]]:
-            tell(
-                f"No file for --map {_shell_word(mapping)}: of several patterns that match, the first counts"
-            )
+            tell(f"No file for --map {_shell_word(mapping)}: the first matching pattern applies")
 
 
 def _show_others(title: str, count: int, examples: list[str]) -> None:

@@ -22,7 +22,7 @@ schema_option = click.option(
     "--schema",
     type=WORD,
     metavar="FILE",
-    help="A TOML or JSON file that describes purposes of your own, or known ones anew (docs/validation.md).",
+    help="TOML or JSON file that adds purposes or overrides built-in ones (docs/how-to/validation.md).",
 )
 
 
@@ -40,5 +40,5 @@ def schemas_of(name: str | None) -> Mapping[str, Purpose]:
             f"cannot read the schema file {printable(name)}: {error.strerror}", hint="check --schema"
         ) from None
     if len(text) > _FILE_BYTES_MAX:
-        raise UsageError(f"{printable(name)} is too long for a schema file", hint="check --schema")
+        raise UsageError(f"{printable(name)} is too large for a schema file", hint="check --schema")
     return read_schemas(text, name=name)

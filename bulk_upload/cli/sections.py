@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from bulk_upload.cli.configuration import Configuration, Settings
 
 SERVER_SECTIONS = {
-    "The key": ("api_key_file", "api_key_command", "allow_plain_http"),
-    "The way to the server": ("proxy", "ca_file", "client_cert", "client_key", "insecure", "stall"),
+    "Authentication": ("api_key_file", "api_key_command", "allow_plain_http"),
+    "Connection": ("proxy", "ca_file", "client_cert", "client_key", "insecure", "stall"),
 }
 """Options of every command that talks to a server."""
 
 JOB_SECTIONS = {
-    "What is uploaded": (
+    "Input": (
         "purpose",
         "root",
         "follow_symlinks",
@@ -38,12 +38,12 @@ JOB_SECTIONS = {
         "force",
         "moved_root",
     ),
-    "Where to": ("base_url", "profile", "team"),
+    "Destination": ("base_url", "profile", "team"),
     **SERVER_SECTIONS,
-    "How fast": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
-    "How long": ("answer", "max_attempts", "patience", "deadline", "max_errors"),
-    "When an answer is lost": ("in_doubt", "settle"),
-    "What is written": (
+    "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
+    "Time limits": ("answer", "max_attempts", "patience", "deadline", "max_errors"),
+    "Lost answers": ("in_doubt", "settle"),
+    "Output": (
         "ledger",
         "ledger_dir",
         "hash_",
@@ -73,7 +73,7 @@ class ServerCommand(click.Command):
             metavar="FILE|none",
             shell_complete=file_names,
             expose_value=False,
-            help="Take settings from FILE (default: ./bulk-upload.toml, where there is one).",
+            help="Read settings from FILE (default: ./bulk-upload.toml, if it exists).",
         )
         self.params.append(self._config)
 
@@ -137,7 +137,7 @@ class JobCommand(ServerCommand):
             ["--job"],
             metavar="NAME",
             shell_complete=job_names,
-            help="Take MANIFEST and settings from the table [jobs.NAME] of the file.",
+            help="Read MANIFEST and settings from the table [jobs.NAME] of that file.",
         )
         self.params.append(self._job)
 
@@ -149,15 +149,15 @@ class JobCommand(ServerCommand):
             return super()._defaults(ctx, given, configuration)
         if isinstance(given.get("manifest"), str):
             raise UsageError(
-                f"MANIFEST and the job {printable(job)} both say what to upload",
-                hint="leave out one of them; --job takes its manifest from the file",
+                f"both MANIFEST and --job {printable(job)} are given",
+                hint="give one of them; a job has its manifest in the file",
             )
         if job not in configuration.jobs:
             known = tuple(configuration.jobs)
-            where = printable(configuration.path) if configuration.path else "no bulk-upload.toml is read"
+            where = printable(configuration.path) if configuration.path else "no bulk-upload.toml was read"
             raise UsageError(
                 f"there is no job {printable(job)} ({where})",
-                hint=f"{did_you_mean(job, known)}Jobs there: {', '.join(known) or 'none'}",
+                hint=f"{did_you_mean(job, known)}Known jobs: {', '.join(known) or 'none'}",
             )
         return configuration.defaults_of(self.settings(), job)
 

@@ -25,47 +25,51 @@ _OPTIONS = (
         "--api-key-file",
         type=WORD,
         metavar="FILE",
-        help="Read the API key from a file only you can read (default: the variable that the profile names; for "
-        f"{FLOW.name} ${FLOW.key_variable}). It is read again, once, when the server refuses the key.",
+        help="Read the API key from a file only you can read (default: the profile's variable; for "
+        f"{FLOW.name} ${FLOW.key_variable}). Re-read once if the server refuses the key.",
     ),
     click.option(
         "--api-key-command",
         type=WORD,
         metavar="COMMAND",
-        help=f"Run a command that prints the API key within {COMMAND_S_MAX:g} s; run again, once, when the server "
+        help=f"Run a command that prints the API key within {COMMAND_S_MAX:g} s. Re-run once if the server "
         "refuses the key.",
     ),
     click.option(
         "--allow-plain-http",
         is_flag=True,
-        help="Send the key unencrypted to a server that is not this machine.",
+        help="Send the key unencrypted to a server other than this machine.",
     ),
     click.option(
         "--stall",
         type=POSITIVE_DURATION,
         default="60s",
         show_default=True,
-        help="Give a request up when nothing moved for so long.",
+        help="Abort a request after this long without progress.",
     ),
     click.option(
         "--proxy",
         type=WORD,
         metavar="URL",
-        help="HTTP proxy (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY); a password in it is better in the variable.",
+        help="HTTP proxy (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY). Use the variable for a password.",
     ),
     click.option(
-        "--ca-file", type=WORD, metavar="FILE", help="Trust these authorities (PEM) instead of the system's."
+        "--ca-file",
+        type=WORD,
+        metavar="FILE",
+        help="Trust these CA certificates (PEM) instead of the system's.",
     ),
+    click.option("--client-cert", type=WORD, metavar="FILE", help="Client certificate (PEM)."),
     click.option(
-        "--client-cert", type=WORD, metavar="FILE", help="Show this certificate (PEM) to the server."
-    ),
-    click.option(
-        "--client-key", type=WORD, metavar="FILE", help="Its key (PEM), where it is not in the same file."
+        "--client-key",
+        type=WORD,
+        metavar="FILE",
+        help="Key of the client certificate (PEM), if not in the same file.",
     ),
     click.option(
         "--insecure",
         is_flag=True,
-        help="Do not check the server's certificate: others may read key and files.",
+        help="Do not verify the server's certificate. Others may read key and files.",
     ),
 )
 
@@ -79,7 +83,7 @@ def network_of(options: dict[str, Any], endpoint: str) -> Network:
     """Return the way to an endpoint that options and environment mean. Raises UsageError."""
     if options["insecure"]:
         tell(
-            "WARNING: --insecure: the server's certificate is not checked; others may read the key and the files"
+            "WARNING: --insecure: the server's certificate is not verified; others may read the key and the files"
         )
     return Network(
         proxy=_usable_proxy(options["proxy"] or _proxy_of_environment(endpoint)),
@@ -109,5 +113,5 @@ def _usable_proxy(proxy: str | None) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError("the proxy's address cannot be used", hint="write http://HOST:PORT")
+        raise UsageError("the proxy address is invalid", hint="write http://HOST:PORT")
     return url

@@ -32,8 +32,8 @@ _ORDER = (
 )
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
-    EntryState.PENDING: "pending: the same `bulk-upload run` command goes on with them",
-    EntryState.IN_DOUBT: "in_doubt: the next run looks for them in the server's list first; `bulk-upload resolve` shows the ways out",
+    EntryState.PENDING: "pending: the same `bulk-upload run` command continues with them",
+    EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first; `bulk-upload resolve` settles the rest",
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
     EntryState.FAILED_LOCAL: "failed_local: changed files are sent by the next run, the others with --retry failed",
     EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",
@@ -43,9 +43,9 @@ _ADVICE = {
 @click.command("status")
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
 def status(ledger: str) -> None:
-    """Show where the job of LEDGER stands; works while a run is going on.
+    """Show the state of the job of LEDGER; works during a run, too.
 
-    The exit code is 0 whatever the job's state is.
+    The exit code is 0 whatever the state of the job.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:
     yield f"{'root':<14}{printable(job.root)}"
     at_s = utc_seconds(job.last_alive_utc)
     age = "" if at_s is None else f" ({human_seconds(max(0.0, now_utc_s - at_s))} ago)"
-    yield f"{'last at work':<14}{job.last_alive_utc}{age}"
+    yield f"{'last active':<14}{job.last_alive_utc}{age}"
     yield ""
 
 

@@ -36,18 +36,18 @@ _DUPLICATES = "duplicates"
 @click.option(
     "--only",
     type=click.Choice([Scope.SUPERSEDED.value, _DUPLICATES]),
-    help="superseded: older versions of files that were uploaded anew. duplicates: second copies that lost "
-    "answers left, if their content is what was sent.",
+    help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
+    "lost answers, if their content is what was sent.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: Any) -> int:
-    """Delete at the server the files that the job of LEDGER uploaded, and nothing else; asks first.
+    """Delete the files of LEDGER's job from the server, and nothing else; asks first.
 
-    Each file is looked up before it is deleted, and left alone if it is not what was sent. Each deletion is recorded
-    before it is asked for and when it is done: the same command again goes on where it was interrupted. Entries
-    whose file was deleted are pending then; the next run would upload them again.
+    Each file is looked up before it is deleted, and kept if it is not what was sent. Each deletion is recorded
+    before its request and when it is done: after an interruption, run the same command again to continue. Entries
+    whose file was deleted become pending; the next run would upload them again.
 
     \b
     Examples:
@@ -74,10 +74,10 @@ async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, ye
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
             return ExitStatus.DONE
         if not count:
-            tell("There is nothing to delete.")
+            tell("Nothing to delete.")
             return ExitStatus.DONE
-        what = f"{_files(count)} ({human_bytes(size)}) at {printable(job.facts.endpoint)}"
-        require_yes(f"Delete {what}? This cannot be taken back.", yes=yes)
+        what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
+        require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
         stopped_by: list[signal.Signals] = []
         with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
             await undoing.finish()
@@ -90,7 +90,7 @@ async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, ye
 
 def _stop(undoing: Undoing, stopped_by: list[signal.Signals]) -> Callable[[signal.Signals], None]:
     def stop(number: signal.Signals) -> None:
-        tell(f"{number.name}: finishing the deletions that were begun; a second one leaves")
+        tell(f"{number.name}: finishing the deletions in progress; a second signal exits")
         stopped_by.append(number)
         undoing.stop()
 
@@ -101,8 +101,8 @@ def _warn_of_doubts(ledger: str) -> None:
     with LedgerReader(ledger) as reader:
         count = sum(one.attempt_id is not None for one in reader.doubts())
     if count:
-        tell(f"warning: {count:,} in doubt: the server may have files of theirs, which no receipt is for")
-        tell("  hint: `bulk-upload resolve LEDGER reconcile` first finds out")
+        tell(f"warning: {count:,} in doubt: the server may have their files, without a receipt")
+        tell("  hint: run `bulk-upload resolve LEDGER reconcile` first to find out")
 
 
 async def _duplicates(job: JobLedger) -> list[LookAlike]:
@@ -134,13 +134,13 @@ class _Told:
     def conclude(self, stopped_by: list[signal.Signals]) -> ExitStatus:
         """Print the summary and return the verdict."""
         counts = self._counts
-        tell(f"Deleted {_files(counts[Deleted.DELETED])}; gone already: {counts[Deleted.GONE]:,}.")
+        tell(f"Deleted {_files(counts[Deleted.DELETED])}; already gone: {counts[Deleted.GONE]:,}.")
         if counts[Deleted.KEPT]:
             tell(f"Kept {_files(counts[Deleted.KEPT])}: see the reasons above.")
         if counts[None]:
             tell(f"No answer about {_files(counts[None])}: run the same command again.")
         if stopped_by:
-            tell("Stopped: the same command again goes on.")
+            tell("Stopped: run the same command again to continue.")
             return status_after(stopped_by[0])
         if counts[None]:
             return ExitStatus.UNFINISHED

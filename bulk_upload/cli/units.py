@@ -26,7 +26,7 @@ class Word(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
         """Return the text as it is."""
         if not str(value).strip():
-            self.fail("it is empty; is a shell variable not set?", param, ctx)
+            self.fail("the value is empty; is a shell variable unset?", param, ctx)
         return str(value)
 
     def shell_complete(
@@ -55,7 +55,7 @@ class Duration(click.ParamType[float]):
         if seconds is None:
             self.fail(f"{value!r} is not a duration; write 30s, 15m or 2h", param, ctx)
         if self._positive and seconds <= 0:
-            self.fail(f"{value!r} is no time at all; write 30s or more", param, ctx)
+            self.fail(f"{value!r} is not above 0; write 30s, for example", param, ctx)
         return seconds
 
 
@@ -76,11 +76,11 @@ class CountOrShare(click.ParamType[tuple[int | None, float | None]]):
         text = str(value).strip()
         number = text.removesuffix("%")
         if not _NUMBER.fullmatch(number) or (number == text and "." in number):
-            self.fail(f"{value!r} is neither a number nor a share; write 20 or 5%", param, ctx)
+            self.fail(f"{value!r} is neither a number nor a percentage; write 20 or 5%", param, ctx)
         if number == text:
             return int(number), None
         if float(number) > 100:
-            self.fail(f"{value!r} is more than all; write 100% or less", param, ctx)
+            self.fail(f"{value!r} is more than 100%", param, ctx)
         return None, float(number) / 100
 
 

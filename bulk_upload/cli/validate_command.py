@@ -20,44 +20,42 @@ from bulk_upload.core.profile import PROFILES
     "--purpose",
     type=WORD,
     metavar="P",
-    help="Purpose of the data files, or of a manifest's entries that name none.",
+    help="Purpose of the data files; for a manifest, the default purpose.",
 )
 @click.option(
     "--root",
     type=WORD,
     metavar="DIR",
-    help="Folder that a manifest's relative paths start from (default: its own).",
+    help="Base folder of a manifest's relative paths (default: its own folder).",
 )
-@click.option("--follow-symlinks", is_flag=True, help="Let symbolic links lead out of the root.")
-@click.option(
-    "--allow-outside-root", "allow_outside", is_flag=True, help="Let paths name files outside the root."
-)
-@click.option("--force", is_flag=True, help="Check entries whose purpose is unknown, too.")
+@click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
+@click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
+@click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @click.option(
     "--profile",
     type=click.Choice(sorted(PROFILES)),
     default="flow",
     show_default=True,
-    help="The kind of API.",
+    help="API profile.",
 )
 @schema_option
 @click.option(
     "--thorough",
     is_flag=True,
-    help="Also look for keys that come twice in one object; several times as slow.",
+    help="Also find duplicate keys in objects; several times as slow.",
 )
 @click.option(
     "--quarantine",
     type=WORD,
     metavar="DIR",
-    help="Write a repaired copy of each file with bad lines to DIR, and the bad lines with their findings beside it.",
+    help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
 )
 @private_option
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
     metavar="N",
-    help="Files at once (default: one for each processor).",
+    help="Files checked in parallel (default: one per processor).",
 )
 @click.option(
     "--format",
@@ -65,14 +63,14 @@ from bulk_upload.core.profile import PROFILES
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="text for people, or a JSON line for each finding.",
+    help="text for people, or one JSON line per finding.",
 )
-@click.option("--quiet", is_flag=True, help="No progress and no totals.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
 def validate(paths: tuple[str, ...], **options: Any) -> int:
-    """Check all files of MANIFEST, or data FILEs (with --purpose), and print everything that is wrong with them.
+    """Check all files of MANIFEST, or data FILEs (with --purpose), and print every finding.
 
-    Each finding names file, line and place, what was found and what to do about it. Nothing is sent, and no file is
-    changed. The exit code is 10 when there is any error, 0 when there are none, warnings or not.
+    Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
+    modified. The exit code is 10 if there is any error, otherwise 0; warnings do not count.
 
     \b
     Examples:

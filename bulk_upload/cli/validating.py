@@ -105,7 +105,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
     if not request.quiet:
         tell(str(command.totals))
     if request.purpose is None and command.totals.error_count and not command.totals.file_count:
-        tell("  hint: if this is training data and not a manifest, say what it is for with --purpose")
+        tell("  hint: if this is training data, not a manifest, give its purpose with --purpose")
     return ExitStatus.INVALID_INPUT if command.totals.error_count else ExitStatus.DONE
 
 
@@ -150,8 +150,8 @@ def _are_data_files(request: ValidateRequest) -> bool:
     """Whether what is named is training data. One file without --purpose can only be meant as a manifest."""
     if len(request.paths) > 1 and request.purpose is None:
         raise UsageError(
-            "several files need --purpose: they are data, not manifests",
-            hint="name one manifest, or say what the data files are for with --purpose",
+            "several files are data files, not manifests, and need --purpose",
+            hint="give one manifest, or the purpose of the data files with --purpose",
         )
     if request.purpose is None or comes_by_stream(request.paths[0]):
         return False
@@ -245,13 +245,13 @@ class _Command:
         purpose = self._request.purposes.get(entry.purpose) or unknown_to_us(entry.purpose)
         path = printable(entry.path)
         if purpose.format_of(entry.path) is not Format.JSON_LINES or WHOLE_FILE & report.counts.keys():
-            tell(f"quarantine: {path}: the file as a whole is wrong, there are no lines to set apart")
+            tell(f"quarantine: {path}: the file as a whole is invalid, no lines to quarantine")
             return
         try:
             made = await anyio.to_thread.run_sync(self._copy, quarantine, entry)
         except (QuarantineFailed, OSError) as error:
             raise UsageError(
-                f"cannot set the bad lines of {path} apart: {error}",
+                f"cannot quarantine the bad lines of {path}: {error}",
                 hint="choose another folder with --quarantine, or free some space",
             ) from None
         kept = (

@@ -34,26 +34,24 @@ if TYPE_CHECKING:
     from bulk_upload.job_ledger import JobLedger
 
 _REMEDIES = {
-    DifferenceKind.MISSING: "missing: somebody deleted these; the ledger still says accepted",
-    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` removes those that hold the same content",
+    DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted",
+    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes those with the same content",
     DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
 }
 
 
 @click.command("verify", cls=ServerCommand)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
-@click.option(
-    "--content", is_flag=True, help="Read every file back and compare its sha256: as slow as downloading all."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON lines.")
-@click.option("--quiet", is_flag=True, help="Say nothing when all goes well.")
+@click.option("--content", is_flag=True, help="Also download every file and compare its sha256.")
+@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON Lines.")
+@click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @server_options
 def verify(ledger: str, *, content: bool, as_json: bool, quiet: bool, **options: Any) -> int:
-    """Ask the server of LEDGER whether every receipt still holds; change nothing.
+    """Compare every receipt of LEDGER with the server; changes nothing.
 
-    Each difference is a line on standard output: a file that is missing, renamed, resized, for another purpose or
-    (--content) of other content; and files of the server that look like this job's but are in no receipt,
-    duplicates and orphans. The exit code is 6 when there is any difference, 0 when there is none.
+    Each difference is a line on standard output: a file that is missing, renamed, resized, has another purpose or
+    (--content) other content; and files on the server that match this job but have no receipt: duplicates and
+    orphans. The exit code is 6 if there is any difference, otherwise 0.
 
     \b
     Examples:
@@ -121,12 +119,12 @@ def _accepted_in(ledger: str) -> tuple[int, int]:
 def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bool) -> list[str]:
     lines = [
         f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
-        + (f" Read back and compared: {verified.content_count:,}." if content else "")
+        + (f" Downloaded and compared: {verified.content_count:,}." if content else "")
     ]
     if verified.no_sha256_count:
         lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
     if not counts:
-        return [*lines, "Every receipt holds, and nothing else at the server looks like this job's."]
+        return [*lines, "Every receipt matches the server, which has no other file of this job."]
     lines.append(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
     )

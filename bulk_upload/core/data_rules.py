@@ -1,6 +1,6 @@
 """The rules of validation: their ids, how much each matters, and what to do about it.
 
-docs/validation.md lists them for people; a test compares the two.
+docs/how-to/validation.md lists them for people; a test compares the two.
 """
 
 from __future__ import annotations

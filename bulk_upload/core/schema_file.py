@@ -9,7 +9,7 @@
     suffixes = [".jsonl"]
     fields = { text = "string", label = "string", note = "string?" }
 
-What a known purpose is not given keeps its value. A type with `?` may be absent. docs/validation.md has the whole list.
+What a known purpose is not given keeps its value. A type with `?` may be absent. docs/how-to/validation.md has the whole list.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_schemas(text: bytes, *, name: str) -> dict[str, Purpose]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"the schema file {quoted(name)} cannot be used: {error}",
-            hint="docs/validation.md shows what such a file looks like",
+            hint="docs/how-to/validation.md shows what such a file looks like",
         ) from None
     purposes = dict(PURPOSES)
     for purpose, change in read.purposes.items():

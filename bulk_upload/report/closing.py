@@ -25,19 +25,19 @@ _FAILED = (
     (
         EntryState.REJECTED,
         "rejected by the server",
-        "A file that you change is sent by the next run. To send the others again as they are:",
+        "The next run sends changed files. To send the others again unchanged:",
         "rejected",
     ),
     (
         EntryState.INVALID,
         "invalid, not sent",
-        "A file that you mend is sent by the next run. To check all of them again:",
+        "The next run validates changed files. To validate all of them again:",
         "invalid",
     ),
     (
         EntryState.FAILED_LOCAL,
         "failed on this machine",
-        "See that the files can be read and that nothing writes to them, then:",
+        "Make sure that the files can be read and that nothing writes to them, then:",
         "failed",
     ),
 )
@@ -81,7 +81,7 @@ def closing_lines(
             states,
             EntryState.PENDING,
             "not finished",
-            _remedy("The same command goes on where this run ended:", rerun_command),
+            _remedy("Run the same command to resume:", rerun_command),
         ),
         _where(ledger_path, results_path, status),
     ]
@@ -126,7 +126,7 @@ def _effort(tally: Tally) -> list[str]:
     if tally.throttled_count:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
-        said.append(f"{_entries(tally.reconciled_count)} accepted by way of the server's list.")
+        said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
     return [" ".join(said)] if said else []
@@ -166,7 +166,7 @@ def _group(
 
 
 _LEFT_OVER = {
-    EntryState.PENDING: "not begun, or begun in earlier runs",
+    EntryState.PENDING: "not started, or started in earlier runs",
     EntryState.IN_DOUBT: "from earlier runs",
     EntryState.REJECTED: "in earlier runs",
     EntryState.INVALID: "in earlier runs",
@@ -175,7 +175,7 @@ _LEFT_OVER = {
 
 
 def _cause(cause: Cause) -> list[str]:
-    reason = printable(cause.reason) + (" (and the like)" if cause.varies else "")
+    reason = printable(cause.reason) + (" (and similar)" if cause.varies else "")
     lines = [f"  {cause.entry_count:,} x {reason}"]
     lines += [_Whole(f"      {printable(path)}") for path in cause.examples]
     rest = cause.entry_count - len(cause.examples)
@@ -189,12 +189,12 @@ def _remedy(advice: str, command: str) -> list[str]:
 def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
     return [
         *_remedy(
-            "The server may have these: they were sent, and no answer that can be believed came back. "
-            "The next run looks for them in the server's list before it sends them again:",
+            "The server may have these files: they were sent, and no credible answer came back. "
+            "The next run looks them up in the server's list before it sends them again:",
             rerun_command,
         ),
         *_remedy(
-            "What the list cannot tell stays in doubt, until you decide. This shows each of them, and the ways out:",
+            "What the list cannot decide stays in doubt until you settle it:",
             f"bulk-upload resolve {shlex.quote(ledger_path)}",
         ),
     ]
@@ -206,7 +206,7 @@ def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> li
         lines.append(_Whole(f"Results: {printable(results_path)}"))
     lines.append(_Whole(f"Ledger: {printable(ledger_path)}"))
     if status is not ExitStatus.DONE:
-        lines.append(_Whole(f"For a page of it: bulk-upload report {printable(shlex.quote(ledger_path))}"))
+        lines.append(_Whole(f"For an HTML report: bulk-upload report {printable(shlex.quote(ledger_path))}"))
     return [*lines, f"Exit code {int(status)}: {status.meaning}."]
 
 

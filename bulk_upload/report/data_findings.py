@@ -22,7 +22,7 @@ SHOWN_PER_FILE_MAX = 20
 
 JSON_KEYS = {
     "file": "the file, or the manifest",
-    "line": "the line, counted from 1; null where the finding is about the whole file",
+    "line": "the line, counted from 1; null if the finding is about the whole file",
     "column": "the character of the line, counted from 1, or null",
     "path": "where in the line: a JSON path (`$.messages[2].role`) or a column, or null",
     "byte_offset": "the byte of the file, counted from 0, or null",
@@ -31,7 +31,7 @@ JSON_KEYS = {
     "found": "what was found",
     "remedy": "what to do about it",
     "purpose": "the purpose the file was checked for, or null",
-    "count": "how many findings the line stands for: 1, or as many as were counted and not listed",
+    "count": "how many findings the object stands for: 1, or the number counted and not listed",
 }
 """The keys of `--format json`, and what they mean."""
 

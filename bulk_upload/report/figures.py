@@ -145,7 +145,7 @@ class Figures:
             self.throttled.spread(end_s, end_s, 1.0)
 
     def _add_cause(self, one: AttemptFacts, outcome: str) -> None:
-        reason = one.reason or ("not over yet" if outcome == OPEN else "no reason recorded")
+        reason = one.reason or ("not ended yet" if outcome == OPEN else "no reason recorded")
         key = (outcome, one.http_status, kind_of(reason))
         if key not in self.causes and len(self.causes) >= CAUSES_MAX:
             key = (outcome, None, _OTHERS)

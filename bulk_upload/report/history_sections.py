@@ -52,9 +52,9 @@ def over_time_section(figures: Figures) -> str:
         keys.append('<span><span class="key dashed"></span>in-flight limit</span>')
     if figures.outcomes[THROTTLED]:
         keys.append('<span><span class="key short"></span>the server asked to wait</span>')
-    several = " What lies between runs is left out." if len(axis.borders_s) > 1 else ""
+    several = " Gaps between runs are left out." if len(axis.borders_s) > 1 else ""
     return (
-        f"<section><h2>Over time</h2>\n<p>{inert(human_seconds(axis.work_s))} at work.{several}</p>\n"
+        f"<section><h2>Over time</h2>\n<p>{inert(human_seconds(axis.work_s))} of active time.{several}</p>\n"
         f'{"".join(charts)}<p class="keys">{"".join(keys)}</p></section>\n'
     )
 
@@ -67,7 +67,7 @@ def distributions_section(figures: Figures) -> str:
     return (
         '<section><h2>Accepted uploads</h2>\n<div class="pair">'
         + histogram(
-            "latency", "Time to the answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
+            "latency", "Time to answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
             told=brief_seconds, what="uploads",
         )
         + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), told=human_bytes, what="files")
@@ -138,7 +138,7 @@ def runs_section(figures: Figures) -> str:
         )
         for one in runs[:RUNS_SHOWN_MAX]
     )
-    heads = ("#Run", "Began, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "Ended")
+    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "Ended")
     cut = f"<p>The latest {RUNS_SHOWN_MAX:,} of {len(runs):,}.</p>\n" if len(runs) > RUNS_SHOWN_MAX else ""
     return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}</section>\n"
 
@@ -160,12 +160,12 @@ def _spread_words(spread: Distribution, told: Callable[[float], str]) -> str:
 def _open_words(most: float, limits: Sequence[int | None]) -> str:
     known = [one for one in limits if one is not None]
     limit = f" The in-flight limit was {min(known):,} to {max(known):,}." if known else ""
-    return f"{rounded(most)} at most, on average over a bar.{limit}"
+    return f"At most {rounded(most)}, averaged per bar.{limit}"
 
 
 def _ending(exit_status: int | None) -> str:
     if exit_status is None:
-        return "not over, or it died"
+        return "active, or died"
     meaning = next((one.meaning for one in ExitStatus if one == exit_status), None)
     return str(exit_status) if meaning is None else f"{exit_status}: {meaning}"
 

@@ -58,7 +58,7 @@ def causes_of(rows: Iterable[ExportRow]) -> list[Cause]:
     causes: dict[tuple[EntryState, str], Cause] = {}
     for row in rows:
         state = EntryState(row.status)
-        reason = row.reason or ("not begun" if not row.attempts else "no reason recorded")
+        reason = row.reason or ("not started" if not row.attempts else "no reason recorded")
         key = (state, kind_of(reason))
         if key not in causes and len(causes) >= CAUSES_MAX:
             reason = "other reasons"
@@ -154,9 +154,9 @@ def _head(style: str, script: str) -> str:
 
 def _foot(heading: JobHeading) -> str:
     return (
-        f"</main>\n<footer><p>Made {inert(heading.made_utc)} by bulk-upload {inert(heading.version)} from "
-        f"<code>{inert(heading.ledger)}</code>. The page holds all of its data and asks nobody for more. Attempts "
-        "that no process told the beginning of begin with their intent here, which may be earlier.</p></footer>\n"
+        f"</main>\n<footer><p>Generated {inert(heading.made_utc)} by bulk-upload {inert(heading.version)} from "
+        f"<code>{inert(heading.ledger)}</code>. The page has all of its data and loads nothing. Where the start of "
+        "an attempt was not recorded, the time of its intent is used, which may be earlier.</p></footer>\n"
         '<dialog aria-labelledby="detail"><button type="button">Close</button><h2 id="detail"></h2>'
         '<dl class="facts"></dl></dialog>\n'
     )

@@ -76,7 +76,7 @@ class LineProgress:
         at = self._now()
         if event.waiting_count and at >= self._reconciling_next_at:
             self._reconciling_next_at = at + self._every_s
-            self._put(f"reconciling: looking for {event.waiting_count:,} in doubt in the server's list")
+            self._put(f"reconciling: searching the server's list for {event.waiting_count:,} in doubt")
 
     def _put(self, line: str) -> None:
         if not self._gone:

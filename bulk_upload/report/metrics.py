@@ -60,30 +60,30 @@ def _one(value: float | None) -> dict[tuple[tuple[str, str], ...], float]:
 
 
 METRICS = (
-    Metric("bulk_upload_info", "gauge", "Always 1; the label `version` is the program's.", lambda now: {(("version", now.version),): 1}),
-    Metric("bulk_upload_run_start_timestamp_seconds", "gauge", "When the run began, in seconds since 1970.", lambda now: _one(now.started_utc_s)),
-    Metric("bulk_upload_run_duration_seconds", "gauge", "How long the run has taken so far, or took.", lambda now: _one(now.duration_s)),
-    Metric("bulk_upload_run_in_progress", "gauge", "1 while the run goes on, 0 once it is over.", lambda now: _one(float(now.exit_code is None))),
-    Metric("bulk_upload_exit_code", "gauge", "The exit code; left out while the run goes on.", lambda now: _one(now.exit_code)),
-    Metric(LAST_SUCCESS, "gauge", "When a run last ended with exit code 0, in seconds since 1970; kept from run to run by the file.", lambda now: _one(now.last_success_utc_s)),
-    Metric("bulk_upload_entries", "gauge", "Entries of the ledger by `state`; left out while there is no ledger.", lambda now: {(("state", state.value),): now.states.get(state, 0) for state in EntryState} if now.states is not None else {}),
-    Metric("bulk_upload_planned_entries", "gauge", "Entries of the manifest.", lambda now: _one(now.tally.entry_count)),
-    Metric("bulk_upload_planned_bytes", "gauge", "Bytes of the files of the manifest, without blocked entries.", lambda now: _one(now.tally.total_bytes)),
+    Metric("bulk_upload_info", "gauge", "Always 1; the label `version` is the version of bulk-upload.", lambda now: {(("version", now.version),): 1}),
+    Metric("bulk_upload_run_start_timestamp_seconds", "gauge", "When the run started, in seconds since 1970.", lambda now: _one(now.started_utc_s)),
+    Metric("bulk_upload_run_duration_seconds", "gauge", "Duration of the run, so far or in total.", lambda now: _one(now.duration_s)),
+    Metric("bulk_upload_run_in_progress", "gauge", "1 during the run, 0 after it.", lambda now: _one(float(now.exit_code is None))),
+    Metric("bulk_upload_exit_code", "gauge", "The exit code; absent during the run.", lambda now: _one(now.exit_code)),
+    Metric(LAST_SUCCESS, "gauge", "When a run last ended with exit code 0, in seconds since 1970; kept in this file from run to run.", lambda now: _one(now.last_success_utc_s)),
+    Metric("bulk_upload_entries", "gauge", "Entries in the ledger by `state`; absent while there is no ledger.", lambda now: {(("state", state.value),): now.states.get(state, 0) for state in EntryState} if now.states is not None else {}),
+    Metric("bulk_upload_planned_entries", "gauge", "Entries in the manifest.", lambda now: _one(now.tally.entry_count)),
+    Metric("bulk_upload_planned_bytes", "gauge", "Bytes of the files in the manifest, without blocked entries.", lambda now: _one(now.tally.total_bytes)),
     Metric("bulk_upload_files_total", "counter", "Files that the server accepted in this run.", lambda now: _one(now.tally.count(EntryState.ACCEPTED))),
     Metric("bulk_upload_bytes_total", "counter", "Bytes of the files that the server accepted in this run.", lambda now: _one(now.tally.accepted_bytes)),
-    Metric("bulk_upload_wire_bytes_total", "counter", "Bytes of all bodies that left in this run, those of failed attempts included.", lambda now: _one(now.snapshot.wire_bytes)),
-    Metric("bulk_upload_attempts_total", "counter", "Requests begun in this run.", lambda now: _one(now.tally.attempt_count)),
-    Metric("bulk_upload_retries_total", "counter", "Attempts of this run that were to be made again.", lambda now: _one(now.tally.retry_count)),
+    Metric("bulk_upload_wire_bytes_total", "counter", "Bytes of all request bodies sent in this run, failed attempts included.", lambda now: _one(now.snapshot.wire_bytes)),
+    Metric("bulk_upload_attempts_total", "counter", "Requests started in this run.", lambda now: _one(now.tally.attempt_count)),
+    Metric("bulk_upload_retries_total", "counter", "Attempts of this run that were scheduled for a retry.", lambda now: _one(now.tally.retry_count)),
     Metric("bulk_upload_throttled_total", "counter", "Attempts of this run that the server answered with 429, or with 503 and Retry-After.", lambda now: _one(now.tally.throttled_count)),
     Metric("bulk_upload_lost_answers_total", "counter", "Attempts of this run whose answer was lost.", lambda now: _one(now.tally.lost_answer_count)),
     Metric("bulk_upload_failed_entries", "gauge", "Entries that this run settled as rejected, invalid or failed.", lambda now: _one(now.tally.failed_count)),
-    Metric("bulk_upload_in_doubt_entries", "gauge", "Entries whose answer this run lost and that are in doubt now.", lambda now: _one(now.tally.in_doubt_count)),
-    Metric("bulk_upload_in_flight", "gauge", "Requests that are unanswered now.", lambda now: _one(now.snapshot.in_flight)),
-    Metric("bulk_upload_in_flight_limit", "gauge", "How many requests may be unanswered now.", lambda now: _one(now.snapshot.limit)),
-    Metric("bulk_upload_parked_entries", "gauge", "Entries that wait without a slot: backing off, awaiting reconciliation, or behind a twin.", lambda now: _one(now.snapshot.parked_count)),
-    Metric("bulk_upload_pause_seconds", "gauge", "What is left of a pause that the server asked for.", lambda now: _one(now.snapshot.pause_s)),
+    Metric("bulk_upload_in_doubt_entries", "gauge", "Entries in doubt because their answer was lost in this run.", lambda now: _one(now.tally.in_doubt_count)),
+    Metric("bulk_upload_in_flight", "gauge", "Requests currently unanswered.", lambda now: _one(now.snapshot.in_flight)),
+    Metric("bulk_upload_in_flight_limit", "gauge", "The current in-flight limit.", lambda now: _one(now.snapshot.limit)),
+    Metric("bulk_upload_parked_entries", "gauge", "Entries that wait without a slot: for a backoff, for reconciliation, or for a twin.", lambda now: _one(now.snapshot.parked_count)),
+    Metric("bulk_upload_pause_seconds", "gauge", "Seconds left of a pause that the server asked for.", lambda now: _one(now.snapshot.pause_s)),
 )  # fmt: skip
-"""All metrics, in the order of the file and of docs/metrics.md. Counters begin at 0 with every run."""
+"""All metrics, in the order of the file and of docs/reference/metrics.md. Counters begin at 0 with every run."""
 
 
 def metrics_text(now: RunNumbers) -> str:

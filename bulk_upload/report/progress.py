@@ -232,7 +232,7 @@ class Progress:
             return ""
         done = f"validated ahead: {snapshot.validated_count:,} files, {human_bytes(snapshot.validated_bytes)}"
         more = snapshot.validating_count
-        return f"{done}; looking into {more:,} more" if more else done
+        return f"{done}; validating {more:,} more" if more else done
 
     def _why(self, snapshot: Snapshot, at: float) -> str:
         if self._drain_reason is not None:
@@ -244,7 +244,7 @@ class Progress:
             so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
             return f"reading the manifest{so_far}"
         if self._reconciling_count and at < self._reconciling_until:
-            return f"looking for {self._reconciling_count:,} in doubt in the server's list"
+            return f"searching the server's list for {self._reconciling_count:,} in doubt"
         return f"{printable(snapshot.limit_reason)}{parked}"
 
 

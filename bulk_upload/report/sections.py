@@ -34,9 +34,9 @@ _STATE_WORDS = {
     EntryState.PENDING: "pending",
 }
 _LOST_WORDS = {
-    EntryState.IN_DOUBT: "For those in doubt the server may have the file; "
-    "the next run looks for them in its list, and `bulk-upload resolve` shows the ways out.",
-    EntryState.PENDING: "The same `bulk-upload run` command goes on with what is pending.",
+    EntryState.IN_DOUBT: "The server may have the files of entries in doubt; "
+    "the next run looks them up in its list, and `bulk-upload resolve` settles the rest.",
+    EntryState.PENDING: "The same `bulk-upload run` command continues with pending entries.",
 }
 _COLUMNS = {"accepted": "path purpose size id when", "others": "path state size tries why"}
 
@@ -93,7 +93,7 @@ def causes_section(causes: Iterable[Cause]) -> str:
         (
             _STATE_WORDS[one.state],
             f"{one.entry_count:,}",
-            f'<span class="reason">{inert(one.reason)}{" (and the like)" if one.varies else ""}</span>'
+            f'<span class="reason">{inert(one.reason)}{" (and similar)" if one.varies else ""}</span>'
             + "".join(f'<span class="examples mono">{inert(path)}</span>' for path in one.examples),
         )
         for one in causes
@@ -105,9 +105,7 @@ def causes_section(causes: Iterable[Cause]) -> str:
     )
     advice = f"<p>{prose(said)}</p>\n" if said else ""
     heads = ("State", "#Entries", "Reason, and the first of its entries")
-    return (
-        f"<section><h2>What needs you</h2>\n{advice}{table('Causes', heads, rows, kind='causes')}</section>\n"
-    )
+    return f"<section><h2>Needs attention</h2>\n{advice}{table('Causes', heads, rows, kind='causes')}</section>\n"
 
 
 def rows_section(
@@ -127,7 +125,7 @@ def rows_section(
         else ""
     )
     cut = (
-        f'<p class="note" data-cut><strong>Cut off: the first {rows_max:,} of {count:,} are here.</strong> '
+        f'<p class="note" data-cut><strong>Truncated: the first {rows_max:,} of {count:,} are shown.</strong> '
         "<code>bulk-upload ledger export</code> has all of them.</p>"
         if count > rows_max
         else ""
@@ -149,7 +147,7 @@ def _numbers(accepted_bytes: int, figures: Figures) -> list[tuple[str, str, str]
     if figures.attempt_count:
         runs = len(figures.axis.borders_s)
         numbers += [
-            ("At work", human_seconds(work_s), "in one run" if runs == 1 else f"in {runs:,} runs"),
+            ("Active time", human_seconds(work_s), "in one run" if runs == 1 else f"in {runs:,} runs"),
             (
                 "Throughput",
                 byte_rate(figures.accepted_bytes / work_s),
@@ -157,7 +155,7 @@ def _numbers(accepted_bytes: int, figures: Figures) -> list[tuple[str, str, str]
             ),
             ("Attempts", f"{figures.attempt_count:,}", f"{figures.retry_count:,} retries"),
             ("Throttled", f"{outcomes[THROTTLED]:,}", _share(outcomes[THROTTLED], figures.attempt_count)),
-            ("Answers lost", f"{outcomes[IN_DOUBT]:,}", _share(outcomes[IN_DOUBT], figures.attempt_count)),
+            ("Lost answers", f"{outcomes[IN_DOUBT]:,}", _share(outcomes[IN_DOUBT], figures.attempt_count)),
         ]
     if latency.count:
         numbers.append(
@@ -168,7 +166,7 @@ def _numbers(accepted_bytes: int, figures: Figures) -> list[tuple[str, str, str]
             )
         )
     if outcomes[OPEN]:
-        numbers.append(("Open", f"{outcomes[OPEN]:,}", "attempts without an end yet"))
+        numbers.append(("Open", f"{outcomes[OPEN]:,}", "attempts not ended yet"))
     return numbers
 
 

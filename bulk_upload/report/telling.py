@@ -78,7 +78,7 @@ class Teller:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)
                 return [
-                    Told(head="draining", text=f"{reason}; what is in flight finishes, nothing new starts")
+                    Told(head="draining", text=f"{reason}; finishing uploads in flight, starting nothing new")
                 ]
             case _:
                 return ()
@@ -90,9 +90,7 @@ class Teller:
         if self._failure_count > FAILURES_TOLD_MAX + 1:
             return []
         if self._failure_count > FAILURES_TOLD_MAX:
-            return [
-                Told(head="more failures", text="from here on they are only counted, and listed at the end")
-            ]
+            return [Told(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
         return [Told(head=_WORD[event.state], text=reason, path=printable(event.path))]
 
@@ -101,7 +99,7 @@ class Teller:
         if self._notice_count > NOTICES_TOLD_MAX + 1:
             return []
         if self._notice_count > NOTICES_TOLD_MAX:
-            return [Told(head="more notes", text="from here on they are not shown")]
+            return [Told(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
         return [Told(head="note", text=printable(event.message), path=path)]
 
@@ -111,7 +109,7 @@ def _plan(event: PlanMade) -> list[Told]:
     if event.settled_count:
         parts.append(f"{event.settled_count:,} settled before")
     if event.doubt_count:
-        parts.append(f"{event.doubt_count:,} in doubt, looked for first")
+        parts.append(f"{event.doubt_count:,} in doubt, looked up first")
     if event.blocked_count:
         parts.append(f"{event.blocked_count:,} blocked")
     plural = "entry" if event.entry_count == 1 else "entries"

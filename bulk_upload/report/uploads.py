@@ -136,7 +136,7 @@ def _doing(upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) ->
         if left_s > 0:
             return f"backing off, {left_s} s"
         return "paused by the server" if paused else "waiting for a slot"
-    return "in doubt, looked for" if upload.in_doubt else "recording"
+    return "in doubt, looking it up" if upload.in_doubt else "recording"
 
 
 def _sending(body: BodyNow, before: BodyNow | None) -> str:

@@ -19,7 +19,7 @@ def verbose_line(event: Event, verbosity: int) -> str | None:
         case EntrySettled(state=EntryState.ACCEPTED, receipt=receipt) if receipt is not None:
             return f"accepted: {printable(event.path)}: {receipt.file_id}, {human_bytes(event.file_bytes)}"
         case AttemptEnded(retry_in_s=wait_s) if wait_s is not None:
-            why = f"{_words(event)}; again in {human_seconds(wait_s)}"
+            why = f"{_words(event)}; retry in {human_seconds(wait_s)}"
             return f"attempt {event.attempt_no}: {printable(event.path)}: {why}"
         case AttemptEnded() if verbosity > 1:
             took = human_seconds(event.duration_s)

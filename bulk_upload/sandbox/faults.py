@@ -12,7 +12,7 @@ from bulk_upload.errors import UsageError
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UsageError(
-            f"sandbox faults: {message}", hint="see docs/sandbox.md for every fault with an example"
+            f"sandbox faults: {message}", hint="see docs/how-to/sandbox.md for every fault with an example"
         )
 
 

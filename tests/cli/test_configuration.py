@@ -97,23 +97,23 @@ def test_other_commands_take_what_they_have(desk: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[defaults]\nmax_attempts = 3\n", 'line 2: [defaults] there is no setting \'max_attempts\''),
+        ("[defaults]\nmax_attempts = 3\n", 'line 2: [defaults] unknown setting \'max_attempts\''),
         ("[defaults]\n\nmax_attempts = 3\n", 'line 3'),
         ("[defaults]\nconcurency = 3\n", 'Did you mean "concurrency"?'),
-        ("[default]\nconcurrency = 3\n", 'line 1: there is no table [default]'),
+        ("[default]\nconcurrency = 3\n", 'line 1: unknown table [default]'),
         ("[default]\nconcurrency = 3\n", 'Did you mean "defaults"?'),
-        ("concurrency = 3\n", "line 1: 'concurrency' is in no table"),
+        ("concurrency = 3\n", "line 1: 'concurrency' is outside a table"),
         ("jobs = 3\n", "line 1: jobs must be a table"),
-        ("[jobs]\nnightly = 3\n", "line 2: [jobs] 'nightly' is no table"),
-        ("[jobs.n]\nquiet = true\n", "line 1: [jobs] the job 'n' lacks a manifest"),
-        ("[jobs.n]\nmanifest = 3\n", "line 2: [jobs.n] manifest must be a text"),
-        ("[jobs.n]\nmanifest = 'm'\nmanifets = 3\n", 'line 3: [jobs.n] there is no setting'),
+        ("[jobs]\nnightly = 3\n", "line 2: [jobs] 'nightly' is not a table"),
+        ("[jobs.n]\nquiet = true\n", "line 1: [jobs] the job 'n' has no manifest"),
+        ("[jobs.n]\nmanifest = 3\n", "line 2: [jobs.n] manifest must be a string"),
+        ("[jobs.n]\nmanifest = 'm'\nmanifets = 3\n", 'line 3: [jobs.n] unknown setting'),
         ("[jobs.n]\nmanifest = 'm'\nmanifets = 3\n", 'Did you mean "manifest"?'),
-        ("[defaults]\nmanifest = 'm'\n", "there is no setting 'manifest'"),
-        ("[defaults]\njob = 'm'\n", "there is no setting 'job'"),
+        ("[defaults]\nmanifest = 'm'\n", "unknown setting 'manifest'"),
+        ("[defaults]\njob = 'm'\n", "unknown setting 'job'"),
         ("[defaults]\nquiet = 'yes'\n", "line 2: [defaults] quiet must be true or false"),
-        ("[defaults]\ndeadline = true\n", "line 2: [defaults] deadline must be a text or a number"),
-        ("[defaults]\ndeadline = ['2h']\n", "deadline must be a text or a number"),
+        ("[defaults]\ndeadline = true\n", "line 2: [defaults] deadline must be a string or a number"),
+        ("[defaults]\ndeadline = ['2h']\n", "deadline must be a string or a number"),
         ("[defaults]\ndeadline = 'soon'\n", "line 2: [defaults] deadline: 'soon' is not a duration"),
         ("[defaults]\nmax-attempts = 0\n", "line 2: [defaults] max-attempts: 0 is not in the range"),
         ("[defaults]\nin-doubt = 'guess'\n", "in-doubt: 'guess' is not one of"),
@@ -146,7 +146,7 @@ def test_mistakes(desk: Path, text: str, told: str) -> None:
 def test_a_key_in_the_file(desk: Path, text: str) -> None:
     """A secret is refused under every name it may have, with the ways to keep one, and not repeated."""
     said = refused(text)
-    assert "would keep a secret in this file" in said
+    assert "would store a secret in this file" in said
     for way in ("api-key-file", "api-key-command", "SEEKR_API_KEY"):
         assert way in said
     assert KEY not in said
@@ -177,7 +177,7 @@ def test_a_made_up_key_is_no_secret(desk: Path) -> None:
 def test_a_password_in_an_address(desk: Path, key: str, address: str) -> None:
     """A proxy's password belongs into the variable."""
     said = refused(f"[defaults]\n{key} = '{address}'\n")
-    assert "holds a user name or password" in said
+    assert "contains a user name or password" in said
     assert "HTTPS_PROXY" in said
     assert "hunter2" not in said
 
@@ -191,7 +191,7 @@ def test_keys_are_never_shown(desk: Path) -> None:
         for secret in (KEY, "hush-4711", "hunter2"):
             assert secret not in ended.text
     assert shown("run")["api-key-command"][0] == "pass ..."
-    assert shown("run")["api-key"] == ("(not shown)", "what api-key-command prints")
+    assert shown("run")["api-key"] == ("(not shown)", "the output of api-key-command")
     assert shown("run", "--config", "none")["api-key"] == ("(not shown)", "environment SEEKR_API_KEY")
     assert shown("run", "--config", "none", SEEKR_API_KEY=None)["api-key"][0] is None
 
@@ -202,7 +202,7 @@ def test_a_file_of_somebody_else(desk: Path) -> None:
     path.write_text("[defaults]\nsettle = 1\n")
     path.chmod(0o666)
     ended = run_here("plan", "good.jsonl")
-    assert (ended.status, "somebody else" in ended.stderr) == (ExitStatus.USAGE, True)
+    assert (ended.status, "someone else" in ended.stderr) == (ExitStatus.USAGE, True)
     assert run_here("plan", "good.jsonl", "--config", "bulk-upload.toml").status == 0
     assert run_here("plan", "good.jsonl", "--config", "none").status == 0
 
@@ -217,11 +217,11 @@ def test_jobs_by_name(desk: Path) -> None:
     assert _job(desk, "--job", "nightly").status == 0
     ended = _job(desk, "--job", "nightli")
     assert ended.status == ExitStatus.USAGE
-    assert 'Did you mean "nightly"? Jobs there: nightly' in ended.stderr
+    assert 'Did you mean "nightly"? Known jobs: nightly' in ended.stderr
     ended = _job(desk, "good.csv", "--job", "nightly")
-    assert (ended.status, "both say what to upload" in ended.stderr) == (ExitStatus.USAGE, True)
+    assert (ended.status, "are given" in ended.stderr) == (ExitStatus.USAGE, True)
     ended = run_here("plan", "--config", "none", "--job", "nightly")
-    assert (ended.status, "no bulk-upload.toml is read" in ended.stderr) == (ExitStatus.USAGE, True)
+    assert (ended.status, "no bulk-upload.toml was read" in ended.stderr) == (ExitStatus.USAGE, True)
 
 
 def test_every_option_has_its_section() -> None:

@@ -83,7 +83,7 @@ def test_a_run_that_does_not_listen_yet(ledger: str) -> None:
     finally:
         lock.release()
     assert ended.status == ExitStatus.NO_RUN
-    assert "a run is at work on" in ended.stderr
+    assert "a run is active on" in ended.stderr
     assert "try again in a moment" in ended.stderr
 
 
@@ -124,7 +124,7 @@ def test_changes_are_the_answer(ledger: str) -> None:
     with answering(ledger, ControlAnswer(status=STATUS)):
         ended = run_here("control", ledger, "--pause")
     assert ended.stdout == b""
-    assert "is so already" in ended.stderr
+    assert "were set already" in ended.stderr
 
 
 def test_the_status_for_people(ledger: str) -> None:
@@ -135,14 +135,14 @@ def test_the_status_for_people(ledger: str) -> None:
         "in flight     7 of 8",
         "limit         8 in flight, as asked for",
         "concurrency   auto, at most 16",
-        "rate          5/s; the server was found to take 3.5/s",
+        "rate          5/s; the server was found to accept 3.5/s",
         "bandwidth     2MB/s now, of 08:00,2MB/s 19:00,off",
         "pause         by the server, for 12 s",
         "parked        1,200 entries wait without a slot",
-        "held back by  the server's pauses",
-        "              1 min 01 s so far by --rate",
-        "              12 s so far by the server's pauses",
-        "              1.0 s so far by moon",
+        "bottleneck    the server's pauses",
+        "              1 min 01 s so far: --rate",
+        "              12 s so far: the server's pauses",
+        "              1.0 s so far: moon",
     ]
 
 

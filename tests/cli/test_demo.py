@@ -81,8 +81,8 @@ def test_the_demo_tells_its_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "Accepted 6 of 6 entries",
         "3. The same command again",
         "Nothing to do: all 6 entries were accepted before.",
-        "4. The ledger knows",
-        "The server holds 6 files for 6 entries; the second run sent 0.",
+        "4. The ledger has",
+        "The server has 6 files for 6 entries; the second run sent 0.",
         "bulk-upload status bulk-upload-demo/demo.ledger.db",
     ]
     places = [story.find(beat) for beat in beats]
@@ -111,7 +111,7 @@ def test_a_demo_where_nothing_may_be_written(desk: Path) -> None:
     ended = run_here("demo")
     assert ended.status == ExitStatus.USAGE
     assert "cannot write the samples to ./bulk-upload-demo" in ended.stderr
-    assert "change to a folder you may write to" in ended.stderr
+    assert "change to a writable folder" in ended.stderr
 
 
 def test_ctrl_c_is_answered_on_a_terminal(desk: Path) -> None:
@@ -121,7 +121,7 @@ def test_ctrl_c_is_answered_on_a_terminal(desk: Path) -> None:
         run.read_until("in flight 2/8")
         run.process.send_signal(signal.SIGINT)
         run.read_until("a third leaves")
-        assert "SIGINT: finishing what is in flight; a second one stops at once" in run.text
+        assert "SIGINT: finishing uploads in flight; a second signal cancels them" in run.text
         status = run.end()
     # Both uploads were in flight, so the drain finished the job.
     assert status == 0, run.text

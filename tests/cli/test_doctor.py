@@ -49,7 +49,7 @@ def test_a_key_that_is_missing_misshapen_or_refused(desk: Path, server: str) -> 
     assert (status, verdicts["key"], verdicts["server"]) == (ExitStatus.USAGE, "problem", "ok")
     assert "key accepted" not in verdicts
     status, verdicts, words = checks(SEEKR_BASE_URL=server, SEEKR_API_KEY="Bearer abc")
-    assert (status, "begins with `Bearer`" in words["key"]) == (ExitStatus.USAGE, True)
+    assert (status, "starts with `Bearer`" in words["key"]) == (ExitStatus.USAGE, True)
     status, verdicts, words = checks(SEEKR_BASE_URL=server, SEEKR_API_KEY="sk-wrong")
     assert (status, verdicts["key accepted"]) == (ExitStatus.CREDENTIALS_REFUSED, "problem")
 
@@ -66,8 +66,8 @@ def test_a_server_that_is_not_there(desk: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "verdict", "words"),
     [
-        (("--base-url", "https://127.0.0.1:9"), "ok", "certificates are checked against"),
-        (("--base-url", "https://127.0.0.1:9", "--insecure"), "warning", "not checked"),
+        (("--base-url", "https://127.0.0.1:9"), "ok", "certificates are verified against"),
+        (("--base-url", "https://127.0.0.1:9", "--insecure"), "warning", "not verified"),
         (("--base-url", "http://127.0.0.1:9"), "ok", "this machine"),
     ],
 )

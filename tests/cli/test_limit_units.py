@@ -46,7 +46,7 @@ def test_rates_of_starts(text: str, rate: float | None) -> None:
     [
         ("5", "write 5/s, 20/min or off"), ("5/m", "write 5/s"), ("5 /s", "write 5/s"), ("-5/s", "write 5/s"),
         ("5MB/s", "write 5/s"), ("", "write 5/s"), ("inf/s", "write 5/s"), ("0/s", "--pause"), ("0.5/h", "1/h"),
-        ("9999999/s", "beyond"),
+        ("9999999/s", "out of range"),
     ],
 )  # fmt: skip
 def test_what_is_no_rate(text: str, says: str) -> None:
@@ -84,12 +84,12 @@ def test_timetables() -> None:
     ("text", "says"),
     [
         ("50", "write 50MB/s"), ("50MB", "write 50MB/s"), ("50mb/s", "write 50MB/s"), ("", "write 50MB/s"),
-        ("50 MB/s", "is not a part of a timetable"), ("-1MB/s", "write 50MB/s"), ("1e6B/s", "write 50MB/s"),
+        ("50 MB/s", "is not an entry of a timetable"), ("-1MB/s", "write 50MB/s"), ("1e6B/s", "write 50MB/s"),
         ("20Mbit/s", "looks like bits"), ("20Mbps", "looks like bits"), ("5Mb/s", "looks like bits"),
         ("0MB/s", "--pause"), ("1B/s", "is not between 1kB/s and 1000000GB/s"), ("9999999GB/s", "is not between"),
         ("24:00,1MB/s", "HH:MM"), ("8,1MB/s", "HH:MM"), ("08:60,1MB/s", "HH:MM"), ("08:00,", "HH:MM"),
         ("08:00,fast", "write 50MB/s"), ("08:00,1MB/s off", "HH:MM"), ("08:00 1MB/s", "HH:MM"),
-        ("19:00,off 08:00,1MB/s", "go up"), ("08:00,1MB/s 8:00,off", "go up"),
+        ("19:00,off 08:00,1MB/s", "must increase"), ("08:00,1MB/s 8:00,off", "must increase"),
         (" ".join(f"{one // 60:02d}:{one % 60:02d},off" for one in range(49)), "48 times at most"),
     ],
 )  # fmt: skip

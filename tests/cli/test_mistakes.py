@@ -91,7 +91,7 @@ KEY_MISTAKES = {
     "no key": run(says=("no API key", "SEEKR_API_KEY", "--api-key-file"), SEEKR_API_KEY=None),
     "key of spaces": run(says=("no API key", "SEEKR_API_KEY"), SEEKR_API_KEY="  "),
     "key with Bearer": run(says=("SEEKR_API_KEY", "`Bearer`", "remove"), SEEKR_API_KEY=f"Bearer {KEY}"),
-    "key with a space": run(says=("SEEKR_API_KEY", "characters", "anew"), SEEKR_API_KEY=f"{KEY} {KEY}"),
+    "key with a space": run(says=("SEEKR_API_KEY", "characters", "again"), SEEKR_API_KEY=f"{KEY} {KEY}"),
     "key of two lines": run(says=("SEEKR_API_KEY", "several lines"), SEEKR_API_KEY=f"{KEY}\n{KEY}"),
     "key in quotes": run(says=("SEEKR_API_KEY", "in quotes", "remove"), SEEKR_API_KEY=f'"{KEY}"'),
     "key file that others can read": run(
@@ -143,12 +143,12 @@ LEDGER_MISTAKES = {
     "show of no ledger": Mistake(("ledger", "show", "no.db"), LEDGER, ("no ledger at", "no.db")),
     "export of no ledger": Mistake(("ledger", "export", "no.db"), LEDGER, ("no ledger at", "no.db")),
     "status of a manifest": Mistake(
-        ("status", "good.jsonl"), LEDGER, ("good.jsonl", "no ledger", "manifest")
+        ("status", "good.jsonl"), LEDGER, ("good.jsonl", "not a ledger", "manifest")
     ),
     "verify of a manifest that was run": Mistake(
         ("verify", "good.jsonl"),
         LEDGER,
-        ("is no ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
+        ("is not a ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
         files={"good@127.0.0.1-8099.ledger.db": ""},
     ),
     "export into a missing folder": Mistake(
@@ -278,7 +278,7 @@ def test_an_unreachable_server_ends_the_run_soon(desk: Path) -> None:
     assert ended.status == ExitStatus.UNFINISHED
     assert f"cannot connect to {dead.removeprefix('http://')}" in ended.stderr
     assert "check --base-url and the network" in ended.stderr
-    assert "The same command goes on where this run ended:" in ended.stderr
+    assert "Run the same command to resume:" in ended.stderr
 
 
 def test_a_folder_that_may_not_be_written(desk: Path, server: str) -> None:

@@ -14,7 +14,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, NOWHERE, Ended, run_here, run_process
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "log.schema.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "log.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 
@@ -218,7 +218,7 @@ def test_a_log_that_cannot_be_opened(desk: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_log_that_does_not_fit_on_the_disk(desk: Path, server: str) -> None:
-    """The run goes on, ends as it would have, and says that the log is not complete."""
+    """The run goes on, ends as it would have, and says that the log is incomplete."""
     ended: Ended = run_here("run", "good.jsonl", "--log-file", "/dev/full", SEEKR_BASE_URL=server)
     assert ended.status == 0
-    assert "the log /dev/full is not complete" in ended.stderr
+    assert "the log /dev/full is incomplete" in ended.stderr

@@ -76,10 +76,7 @@ def test_a_schema_of_ones_own_rules_the_run(job: Path, server: str) -> None:
 def test_a_plan_says_what_would_be_looked_into(job: Path) -> None:
     """And reads none of it: the bad file is no finding of a plan."""
     ended = run_here("plan", "m.jsonl", "--validate", "each")
-    assert (
-        "Validation: 2 files (52 B) would be looked into, each just before its upload"
-        in ended.stdout.decode()
-    )
+    assert "Validation: 2 files (52 B) would be validated just before each upload" in ended.stdout.decode()
     assert ended.status == 0
     assert (
         "Validation: none (--validate off)"

@@ -52,13 +52,13 @@ def test_a_key_in_a_file_is_read_again_when_it_is_refused(manifest: str, tmp_pat
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--api-key-command", "false"), "ended with 1"),
+        (("--api-key-command", "false"), "exited with 1"),
         (("--api-key-command", "no-such-command-here"), "No such file"),
         (("--api-key-command", "echo"), "is empty"),
         (("--api-key-command", "echo", "--api-key-file", "x"), "two sources"),
-        (("--api-key-command", "'"), "is no command"),
-        (("--proxy", "ftp://x"), "proxy's address"),
-        (("--proxy", "http://"), "proxy's address"),
+        (("--api-key-command", "'"), "is not a command"),
+        (("--proxy", "ftp://x"), "proxy address"),
+        (("--proxy", "http://"), "proxy address"),
         (("--ca-file", "/dev/null/none"), "authorities' file"),
         (("--client-key", "x"), "without a client certificate"),
     ],
@@ -114,7 +114,7 @@ def test_the_password_of_a_proxy_is_repeated_nowhere(manifest: str, tmp_path: Pa
 
 
 def test_a_wrong_word_with_a_password_in_it_is_repeated_without_it(manifest: str) -> None:
-    """An option that was forgotten makes an argument of a proxy's address."""
+    """An option that was forgotten makes an argument of a proxy address."""
     ended = run_here("run", manifest, "http://me:hunter2@proxy:3128")
     assert ended.status == ExitStatus.USAGE
     assert "http://...@proxy:3128" in ended.stderr

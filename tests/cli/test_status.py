@@ -40,7 +40,7 @@ def test_a_finished_job(job: Path, server: str, desk: Path) -> None:
     lines = status_lines("l.db")
     assert lines[0] == f"endpoint      {server}"
     assert lines[1] == f"root          {desk.resolve()}"
-    assert re.fullmatch(r"last at work  20\d\d-\d\d-\d\dT[0-9:.]+Z \(\d+(\.\d)? s ago\)", lines[2])
+    assert re.fullmatch(r"last active   20\d\d-\d\d-\d\dT[0-9:.]+Z \(\d+(\.\d)? s ago\)", lines[2])
     assert lines[4:] == [
         "accepted      2",
         "pending       0",
@@ -58,8 +58,8 @@ def test_a_finished_job(job: Path, server: str, desk: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "advice"),
     [
-        (EntryState.PENDING, "the same `bulk-upload run` command goes on"),
-        (EntryState.IN_DOUBT, "looks for them in the server's list"),
+        (EntryState.PENDING, "the same `bulk-upload run` command continues"),
+        (EntryState.IN_DOUBT, "looks them up in the server's list"),
         (EntryState.REJECTED, "--retry rejected"),
         (EntryState.FAILED_LOCAL, "--retry failed"),
         (EntryState.INVALID, "--retry invalid"),
@@ -104,7 +104,7 @@ def test_a_job_whose_server_is_not_there(desk: Path) -> None:
     run_here("run", "good.jsonl", "--ledger", "l.db", "--max-attempts", "1")
     told = status_lines("l.db")
     assert "pending       2" in told
-    assert "pending: the same `bulk-upload run` command goes on with them." in told
+    assert "pending: the same `bulk-upload run` command continues with them." in told
 
 
 def test_the_table_is_whole_where_there_is_no_terminal(job: Path, desk: Path) -> None:
@@ -131,4 +131,4 @@ def test_limit_and_empty_tables(job: Path) -> None:
     """`--limit` cuts the table and says how much is left; a table without rows is a sentence."""
     assert "... and 1 more" in run_here("ledger", "show", "l.db", "--limit", "1").stdout.decode()
     ended = run_here("ledger", "show", "l.db", "--status", "rejected")
-    assert (ended.status, ended.stdout, ended.stderr) == (0, b"", "No entry is in such a state.\n")
+    assert (ended.status, ended.stdout, ended.stderr) == (0, b"", "No entry is in this state.\n")

@@ -163,8 +163,8 @@ def test_plan(desk: Path) -> None:
         "2 entries, 50 B",
         "  2 to send (50 B)",
         "      2 x new",
-        "Validation: 2 files (50 B) would be looked into, ahead of the uploads; `bulk-upload validate` does it now",
-        f"Ledger: {os.path.realpath(desk)}/good@127.0.0.1-9.ledger.db (the run will make it)",
+        "Validation: 2 files (50 B) would be validated ahead of the uploads; `bulk-upload validate` does it now",
+        f"Ledger: {os.path.realpath(desk)}/good@127.0.0.1-9.ledger.db (the run will create it)",
     ]
     assert not list(desk.glob("*.ledger.db*"))
 

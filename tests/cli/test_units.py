@@ -57,9 +57,9 @@ def test_any_text_is_a_finite_duration_or_a_complaint(text: str) -> None:
 
 
 def test_some_durations_must_not_be_zero() -> None:
-    """Where no time at all would make every request fail, it is refused."""
+    """A duration of 0 is refused where it would make every request fail."""
     assert POSITIVE_DURATION.convert("1ms", None, None) == 0.001
-    with pytest.raises(click.BadParameter, match="no time at all"):
+    with pytest.raises(click.BadParameter, match="not above 0"):
         POSITIVE_DURATION.convert("0ms", None, None)
 
 

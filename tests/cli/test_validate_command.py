@@ -12,7 +12,7 @@ from bulk_upload.core.data_rules import RULES
 from bulk_upload.report.data_findings import JSON_KEYS
 from tests.cli.stage import run_here, run_process
 
-DOCS = Path(__file__).parents[2] / "docs" / "validation.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "validation.md"
 GOOD = '{"messages": [{"role": "user", "content": "a %d"}, {"role": "assistant", "content": "b"}]}\n'
 BAD = '{"messages": [{"role": "user", "content": "a"}, {"role": "gpt", "content": "b"}]}\n'
 
@@ -147,7 +147,7 @@ def test_quarantine(mixed: Path) -> None:
     assert not (folder / "q/data/a.jsonl").exists()
     (folder / "x.jsonl").write_text("a,b\n1,2\n")
     ended = run_here("validate", "x.jsonl", "--purpose", "pre-train", "--quarantine", "q")
-    assert "no lines to set apart" in ended.stderr
+    assert "no lines to quarantine" in ended.stderr
     assert run_here("validate", "data/chat.jsonl", "--purpose", "fine-tune", "--quarantine", ".").status == 2
 
 
@@ -161,7 +161,7 @@ def test_the_command_as_a_process_with_processes_of_its_own(desk: Path) -> None:
 
 
 def test_the_page_lists_every_rule_and_every_key() -> None:
-    """docs/validation.md has the rules with severity and meaning as the code has them, and the keys of the JSON lines."""
+    """docs/how-to/validation.md has the rules with severity and meaning as the code has them, and the keys of the JSON lines."""
     page = DOCS.read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (\w+) \|", page, re.MULTILINE))
     assert rows == {rule: one.severity.value for rule, one in RULES.items()}

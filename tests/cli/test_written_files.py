@@ -237,7 +237,7 @@ def test_a_mapping_that_cannot_be_replaced_is_no_success(
     ended = run_here("run", "good.jsonl", *options, "--quiet", SEEKR_BASE_URL=server)
     assert ended.status == int(ExitStatus.RESULTS_STALE)
     assert "l.results.csv cannot be written" in ended.stderr
-    assert ("is stale: it is of an earlier run" in ended.stderr) == older
+    assert ("is stale: it is from an earlier run" in ended.stderr) == older
     assert "Operation not permitted" in ended.stderr
     assert "bulk-upload ledger export l.db -o FILE" in ended.stderr
     assert json.loads((desk / "run.log").read_text().splitlines()[-1])["exit_code"] == 8

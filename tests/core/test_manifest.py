@@ -242,7 +242,7 @@ def test_any_bytes(head: bytes, pieces: list[bytes], keepends: bool) -> None:
 
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENT = (PROJECT / "docs" / "manifest.md").read_text()
+DOCUMENT = (PROJECT / "docs" / "reference" / "manifest.md").read_text()
 SOURCES = [
     "core/paths.py",
     "edge/source_tree.py",

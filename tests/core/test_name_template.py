@@ -65,7 +65,7 @@ def test_any_path_makes_a_name_that_can_be_sent(path: str) -> None:
 
 
 def test_the_parts_are_documented() -> None:
-    """docs/manifest.md says of each part what the code says."""
-    page = (Path(__file__).parents[2] / "docs" / "manifest.md").read_text("utf-8")
+    """docs/reference/manifest.md says of each part what the code says."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "manifest.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `\{(\w+)\}` \| (.*) \|$", page, re.MULTILINE))
     assert rows == PARTS

@@ -1,4 +1,4 @@
-"""docs/log.schema.json is made of the records' types: `python tests/docs/log_schema.py` writes it anew."""
+"""docs/reference/log.schema.json is made of the records' types: `python tests/docs/log_schema.py` writes it anew."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import bulk_upload.core
 from bulk_upload.core.log_records import LOG_VERSION, Level, Record, name_of
 from bulk_upload.core.model import Outcome
 
-FILE = Path(__file__).parents[2] / "docs" / "log.schema.json"
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "log.schema.json"
 COMMAND = "python tests/docs/log_schema.py"
 RECORDS: tuple[type, ...] = typing.get_args(Record)
 

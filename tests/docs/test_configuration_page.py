@@ -1,4 +1,4 @@
-"""docs/configuration.md: its examples are read as they stand, and its table has every key."""
+"""docs/reference/configuration.md: its examples are read as they stand, and its table has every key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from bulk_upload.cli.configuration_reading import configuration_for
 from bulk_upload.core.profile_table import PROFILE_KEYS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""docs/control.md says what the command, the status and the socket are."""
+"""docs/how-to/control.md says what the command, the status and the socket are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulk_upload.edge.control.place import NAME_BYTES_MAX
 from bulk_upload.engine.run import TICK_S
 from bulk_upload.exit_status import ExitStatus
 
-PAGE = (Path(__file__).parents[2] / "docs" / "control.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "control.md").read_text("utf-8")
 
 
 def first_cells(heading: str) -> list[str]:
@@ -44,4 +44,4 @@ def test_the_numbers_are_right() -> None:
     assert f"pieces of {PIECE_BYTES_MIN // 1024} KiB" in PAGE
     assert TICK_S == 0.25
     assert "four times a second" in PAGE
-    assert f"{int(ExitStatus.NO_RUN)} no run is at work" in PAGE
+    assert f"{int(ExitStatus.NO_RUN)} no active run" in PAGE

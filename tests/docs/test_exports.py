@@ -8,7 +8,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.report.parquet_rows import GROUP_ROWS, NUMBERS, TIMES
 from bulk_upload.report.rows import RowFormat
 
-PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "exports.md").read_text("utf-8")
 
 
 def _first_cells(header: str) -> list[str]:

@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(DOCS.rglob("*.md")),
+]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -42,4 +45,4 @@ def test_every_page_is_in_the_index() -> None:
     index = DOCS / "README.md"
     found = {(DOCS / link).resolve() for link in links_of(index) if "://" not in link}
     assert {page for page in DOCS.rglob("*.md") if page != index} <= found
-    assert "docs/README.md" in links_of(ROOT / "README.md")
+    assert {"docs/README.md", "CONTRIBUTING.md"} <= set(links_of(ROOT / "README.md"))

@@ -1,4 +1,4 @@
-"""docs/log.md and docs/log.schema.json say what the log is."""
+"""docs/reference/log.md and docs/reference/log.schema.json say what the log is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from bulk_upload.core.log_records import LOG_VERSION, Level, name_of
 from tests.docs import log_schema
 
-PAGE = (Path(__file__).parents[2] / "docs" / "log.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log.md").read_text("utf-8")
 
 
 def test_the_schema_is_up_to_date() -> None:

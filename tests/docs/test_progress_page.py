@@ -9,7 +9,7 @@ from bulk_upload.report.lines import PAUSE_S_TOLD_MIN
 from bulk_upload.report.telling import FAILURES_TOLD_MAX
 from bulk_upload.report.terminal import ROWS_PER_UPLOAD, UPLOADS_MAX
 
-PAGE = " ".join((Path(__file__).parents[2] / "docs" / "progress.md").read_text("utf-8").split())
+PAGE = " ".join((Path(__file__).parents[2] / "docs" / "reference" / "progress.md").read_text("utf-8").split())
 
 
 def test_the_page_says_what_an_upload_can_be_doing() -> None:

@@ -1,4 +1,4 @@
-"""The recipes and the tutorial do what they say: their code blocks are run as they stand, against the sandbox."""
+"""The how-to guides and the tutorial work as written: their code blocks are run against the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in
 from tests.docs.stage import DOCS, Stage, blocks_of
 
 KEY = "sandbox-key"
-PAGES = sorted([*(DOCS / "recipes").glob("*.md"), *(DOCS / "tutorials").glob("*.md")])
+PAGES = sorted([*(DOCS / "how-to").glob("*.md"), *(DOCS / "tutorials").glob("*.md")])
 CHAT = '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "Yes."}]}\n'
 TEXT = '{"text": "%s"}\n'
 
@@ -53,7 +53,7 @@ def port_of(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_says_what_it_is(page: Path) -> None:
-    """No code block of a recipe is left out by oversight: it is run, or says why it is not."""
+    """No code block is left out by oversight: it is run, or says why it is not."""
     blocks = blocks_of(page)
     assert len(blocks) == page.read_text("utf-8").count("\n```") / 2
     assert all(block.what is not None for block in blocks)
@@ -67,7 +67,7 @@ def test_nightly(stage: Stage, sandbox: Sandbox) -> None:
     )
     (stage.folder / "seekr.key").chmod(0o600)
     stage.env = {"SEEKR_API_KEY": ""}
-    stage.follow("recipes/nightly.md")
+    stage.follow("how-to/nightly.md")
     for night, files in enumerate(
         ({}, {}, {"exports/b.jsonl": CHAT % "longer", "exports/c.jsonl": CHAT % "c"})
     ):
@@ -82,18 +82,18 @@ def test_nightly_while_the_last_night_goes_on(stage: Stage) -> None:
     """A second run does not begin, and says why; a key that is refused is not silent either."""
     write(stage.folder, {"exports/a.jsonl": CHAT % "a", "seekr.key": "wrong\n"})
     (stage.folder / "seekr.key").chmod(0o600)
-    stage.follow("recipes/nightly.md")
+    stage.follow("how-to/nightly.md")
     assert stage.run("./nightly.sh") == 12
     assert "refused" in stage.said
     with (stage.folder / "nightly.ledger.db.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert stage.run("./nightly.sh") == 11
-    assert "still at work" in stage.said
+    assert "run is still active" in stage.said
 
 
 def test_nightly_units(stage: Stage) -> None:
     """The systemd units are well-formed, and the service takes for success what the script means by it."""
-    stage.follow("recipes/nightly.md")
+    stage.follow("how-to/nightly.md")
     units = {}
     for name in ("nightly.service", "nightly.timer"):
         units[name] = configparser.ConfigParser(interpolation=None)
@@ -106,7 +106,7 @@ def test_nightly_units(stage: Stage) -> None:
 
 def task_module(stage: Stage) -> ModuleType:
     """Return the task as a module."""
-    stage.follow("recipes/orchestrator.md")
+    stage.follow("how-to/orchestrator.md")
     spec = importlib.util.spec_from_file_location("upload_task", stage.folder / "upload_task.py")
     assert spec is not None
     assert spec.loader is not None
@@ -137,14 +137,14 @@ async def test_orchestrator_verdicts(stage: Stage, sandbox: Sandbox) -> None:
     with pytest.raises(task.TryAgainLater, match="pending"):
         await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
     sandbox.use_faults(parse_faults("422"))
-    with pytest.raises(task.NeedsAPerson, match="rejected"):
+    with pytest.raises(task.NeedsAttention, match="rejected"):
         await task.upload_async(manifest, ledger, api_key=KEY, base_url=sandbox.url)
 
 
 def test_backfill(stage: Stage, sandbox: Sandbox) -> None:
     """Each month has its ledger; the second pass sends nothing; the mapping has every file."""
     write(stage.folder, {f"archive/2024-0{month}/x.jsonl": TEXT % month for month in (1, 2)})
-    stage.follow("recipes/backfill.md")
+    stage.follow("how-to/backfill.md")
     assert len(sandbox.files) == 2
     assert stage.said.split()[0] == "2"
     codes = (stage.folder / "backfill/codes.txt").read_text().split()
@@ -158,7 +158,7 @@ def test_migration(stage: Stage, sandbox: Sandbox) -> None:
         {"data/corpus/a.jsonl": TEXT % "a", "data/b.jsonl": CHAT % "b", "data/x.tmp": "", "data/notes": "x"},
     )
     with sandbox_in_thread(SandboxConfig(keys=(KEY,))) as rehearsal:
-        stage.follow("recipes/migration.md", port=port_of(rehearsal))
+        stage.follow("how-to/migration.md", port=port_of(rehearsal))
         assert len(rehearsal.files) == 2
     assert {one.filename for one in sandbox.files} == {"a.jsonl", "b.jsonl"}
     with (stage.folder / "mapping.csv").open() as mapping:
@@ -172,7 +172,7 @@ def test_migration(stage: Stage, sandbox: Sandbox) -> None:
 def test_ci(stage: Stage, sandbox: Sandbox) -> None:
     """The job uploads, verifies and leaves the mapping; a rerun with new modification times sends nothing."""
     write(stage.folder, {"dist/a.jsonl": CHAT % "a", "dist/b/c.jsonl": CHAT % "c"})
-    stage.follow("recipes/ci.md")
+    stage.follow("how-to/ci.md")
     os.utime(stage.folder / "dist/a.jsonl", (1, 1))
     (upload,) = [line for line in (stage.folder / "ci/upload.sh").read_text().splitlines() if " run " in line]
     assert stage.run(upload) == 0
@@ -206,7 +206,7 @@ def test_first_hour(tmp_path: Path) -> None:
     runs = [words for script, words in said if "run manifest.jsonl" in script]
     assert "1 entry invalid, not sent:\n  1 x line 2, $.messages[1].role" in runs[0]
     assert "Accepted 2 of 3 entries" in runs[0]
-    assert "1 entry accepted by way of the server's list" in runs[0]
+    assert "1 entry accepted through the server's list" in runs[0]
     assert "Accepted 1 of 3 entries" in runs[1]
     assert "Nothing to do: all 3 entries were accepted before." in runs[2]
     _, planned = next(one for one in said if "pre-trian" in one[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 from bulk_upload.report.distribution import BINS_PER_DECADE
 from bulk_upload.report.html_page import ROWS_MAX
 
-PAGE = (Path(__file__).parents[2] / "docs" / "report.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text("utf-8")
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:

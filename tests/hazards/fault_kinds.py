@@ -74,7 +74,7 @@ class Kind:
         final: how it may stand after a run without faults.
         exits: the exit codes that the first run may have, where those of `state` do not say.
         puts_max: how many requests the victim may take in the first run.
-        copies: how many files of the victim the server may have in the end: 1, or more where docs/hazards.md says so.
+        copies: how many files of the victim the server may have in the end: 1, or more where docs/explanation/hazards.md says so.
         asks_first: the server is asked for its list before the victim is sent again or counts as accepted.
         one_at_a_time: uploads go one by one, the victim first.
         victim_last: uploads go one by one, the victim last.

@@ -1,4 +1,4 @@
-"""docs/hazards.md promises only what a test proves."""
+"""docs/explanation/hazards.md promises only what a test proves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "hazards.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "hazards.md").read_text("utf-8")
 ROW = re.compile(r"^\| (?!hazard |---)(.+?) \| (.+) \| (.+?) \|$", re.MULTILINE)
 PROOF = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 

@@ -1,4 +1,4 @@
-"""Against servers that nobody here wrote; see docs/interop.md. `pytest -n 0 -m servers`"""
+"""Against servers that nobody here wrote; see docs/explanation/interop.md. `pytest -n 0 -m servers`"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official SDK against the sandbox: see docs/interop.md."""
+"""The official SDK against the sandbox: see docs/explanation/interop.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in
 with warnings.catch_warnings():
     # The SDK is not ours to clean: its own deprecations must not fail the import.
     warnings.simplefilter("ignore")
-    seekrai = pytest.importorskip("seekrai", reason="the official SDK is not installed: see docs/interop.md")
+    seekrai = pytest.importorskip(
+        "seekrai", reason="the official SDK is not installed: see docs/explanation/interop.md"
+    )
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore")]
 

@@ -98,18 +98,18 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
     lines = _closing(tally, {EntryState.REJECTED: 1001})
     begin = lines.index("1,001 entries rejected by the server:")
     assert lines[begin + 1 : begin + 10] == [
-        "  1,000 x HTTP 400: line 0 is bad (and the like)",
+        "  1,000 x HTTP 400: line 0 is bad (and similar)",
         "      d/0.jsonl",
         "      d/1.jsonl",
         "      d/2.jsonl",
         "      and 997 more",
         "  1 x HTTP 413: too large",
         "      big",
-        "  A file that you change is sent by the next run. To send the others again as they are:",
+        "  The next run sends changed files. To send the others again unchanged:",
         f"    {COMMAND} --retry rejected",
     ]
     assert lines[-2].startswith("Exit code 3: finished; some entries were rejected")
-    assert "For a page of it: bulk-upload report m.ledger.db" in lines
+    assert "For an HTML report: bulk-upload report m.ledger.db" in lines
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_effort_is_told_only_where_there_was_some() -> None:
         settled("b", receipt=receipt("b", size_confirmed=False)),
     )
     assert _closing(tally, {EntryState.ACCEPTED: 2})[1:3] == [
-        "1 retry. The server throttled 1 attempt. 1 entry accepted by way of the server's list. 1 entry",
+        "1 retry. The server throttled 1 attempt. 1 entry accepted through the server's list. 1 entry",
         "accepted without the server confirming the size.",
     ]
 

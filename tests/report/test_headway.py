@@ -35,7 +35,7 @@ def _after_ten_seconds(clock: _Clock, **known: int | None) -> HeadwayLine:
     return line
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "progress.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "progress.md"
 
 
 def test_a_total_gives_a_share_and_an_end() -> None:

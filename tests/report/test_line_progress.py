@@ -52,7 +52,7 @@ def test_files_that_are_looked_into_ahead_are_in_the_line() -> None:
     run.state = replace(run.state, validating_count=1, validated_count=3, validated_bytes=3 * FILE_BYTES)
     run.moves(seconds=30.0)
     display.tick()
-    assert "; in flight 0 of 8, validated ahead: 3 files, 3.0 MB; looking into 1 more; " in lines[-1]
+    assert "; in flight 0 of 8, validated ahead: 3 files, 3.0 MB; validating 1 more; " in lines[-1]
 
 
 def test_before_the_plan_there_are_no_numbers() -> None:
@@ -79,9 +79,9 @@ def test_what_matters_is_written_at_once() -> None:
     display.on_event(Draining(reason="Ctrl-C"))
     assert lines[1:] == [
         "paused: HTTP 429 from the server: waiting 12 s",
-        "reconciling: looking for 2 in doubt in the server's list",
+        "reconciling: searching the server's list for 2 in doubt",
         "note: a: the server named it 'b'",
-        "draining: Ctrl-C; what is in flight finishes, nothing new starts",
+        "draining: Ctrl-C; finishing uploads in flight, starting nothing new",
     ]
 
 

@@ -76,7 +76,7 @@ def test_files_that_are_looked_into_ahead_have_a_line_while_some_are() -> None:
     console, display = _plain(run, 80)
     _busy(run, display)
     run.state = replace(run.state, validating_count=3, validated_count=40, validated_bytes=7_400 * FILE_BYTES)
-    assert _frame(console, display)[3] == "validated ahead: 40 files, 7.4 GB; looking into 3 more"
+    assert _frame(console, display)[3] == "validated ahead: 40 files, 7.4 GB; validating 3 more"
     run.state = replace(run.state, validating_count=0, validated_count=43)
     run.moves(seconds=4.0)
     assert _frame(console, display)[3] == "validated ahead: 43 files, 7.4 GB"

@@ -168,7 +168,7 @@ def test_the_reason_line_tells_what_holds_the_run_back() -> None:
     run.moves(parked_count=3)
     assert progress.read().why == "8 in flight, as asked for; 3 parked"
     progress.on_event(Reconciling(waiting_count=2))
-    assert progress.read().why == "looking for 2 in doubt in the server's list"
+    assert progress.read().why == "searching the server's list for 2 in doubt"
     progress.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
     run.moves(pause_s=11.2)
     assert progress.read().why == "HTTP 429 from the server: waiting 12 s; 3 parked"

@@ -137,7 +137,7 @@ def test_a_table_that_is_cut_off_says_so() -> None:
     """The first rows are there, the others are counted, and the command that has them all is named."""
     text = _page([_row(f"a{n}") for n in range(12)], [], rows_max=5)
     assert len(unpacked(text, "accepted")) == 5
-    assert "Cut off: the first 5 of 12 are here." in text
+    assert "Truncated: the first 5 of 12 are shown." in text
     assert "Cut off" not in _page([_row(f"a{n}") for n in range(12)], [], rows_max=12)
 
 

@@ -19,7 +19,7 @@ def test_the_plan_is_told_with_its_warnings() -> None:
         Teller(), plan(1200, settled_count=200, doubt_count=2, warnings=("3 entries share a name",))
     )
     assert lines == [
-        "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked for first",
+        "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked up first",
         "warning: 3 entries share a name",
     ]
 
@@ -79,7 +79,7 @@ def test_a_drain_is_told_once_and_what_it_leaves_pending_is_not() -> None:
         settled("b", EntryState.REJECTED, reason="HTTP 400"),
     )
     assert lines == [
-        "draining: Ctrl-C; what is in flight finishes, nothing new starts",
+        "draining: Ctrl-C; finishing uploads in flight, starting nothing new",
         "rejected: b: HTTP 400",
     ]
 

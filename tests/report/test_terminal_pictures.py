@@ -104,7 +104,7 @@ def test_the_picture_of_an_end_shows_what_is_said_at_an_end() -> None:
         rerun_command="bulk-upload run datasets/manifest.jsonl",
     )
     words = _words(lines)
-    assert {"Accepted", "throttled", "limited", "invalid", "Ledger", "page", "Exit"} <= words
+    assert {"Accepted", "throttled", "limited", "invalid", "Ledger", "report", "Exit"} <= words
     assert words - {"c"} <= _words(_shown("ended.svg")), f"run: {AGAIN}"
 
 

@@ -43,7 +43,7 @@ def test_each_state_has_its_words() -> None:
         "c": "awaiting the answer",
         "d": "backing off, 3 s",
         "e": "waiting for a slot",
-        "f": "in doubt, looked for",
+        "f": "in doubt, looking it up",
         "g": "recording",
     }
     assert [one.share for one in uploads.longest(3)] == [0.0, 0.4, 1.0]

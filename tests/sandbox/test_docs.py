@@ -10,7 +10,7 @@ from bulk_upload.sandbox import FaultKind, Faults, parse_faults, parse_step
 from bulk_upload.sandbox.fault_text import _SETTINGS, PRESETS
 from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "sandbox.md").read_text()
 
 
 def table(heading: str) -> list[tuple[str, str]]:
@@ -26,7 +26,7 @@ def test_every_step_is_documented() -> None:
         assert row.endswith("yes") is parse_step(example).stores, example
     for kind, amount in DEFAULT_AMOUNTS.items():
         (row,) = [row for example, row in rows if example.partition(":")[0] == kind]
-        assert f"{amount:g} unless told otherwise" in row
+        assert f"default {amount:g})" in row
 
 
 def test_every_setting_and_preset_is_documented() -> None:

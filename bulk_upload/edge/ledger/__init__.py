@@ -1,4 +1,4 @@
-"""The durable truth of a job: SQLite, one writer, one run at a time. docs/ledger.md describes the format."""
+"""The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
 from bulk_upload.edge.ledger.controller_record import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.deletions import Deleted, Doomed

@@ -1,4 +1,4 @@
-"""The ledger's tables. docs/ledger.md describes them for readers who come with their own tools."""
+"""The ledger's tables. docs/reference/ledger.md describes them for readers who come with their own tools."""
 
 from __future__ import annotations
 

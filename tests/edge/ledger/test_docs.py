@@ -1,4 +1,4 @@
-"""docs/ledger.md says what the ledger is."""
+"""docs/reference/ledger.md says what the ledger is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bulk_upload.edge.ledger.opening import BUSY_S
 from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
 from tests.edge.ledger.stage import LOST, START_S, accepted, entry, query, stored
 
-PAGE = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "ledger.md").read_text("utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 
 
