@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 # Deadlines measure the machine, not the code; a busy one must not fail a test.
 settings.register_profile("default", max_examples=50, deadline=None)
@@ -25,3 +31,27 @@ def quick_path() -> Iterator[Path]:
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
         yield Path(folder)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--event-loop`."""
+    parser.addoption(
+        "--event-loop",
+        choices=["asyncio", "uvloop"],
+        default="asyncio",
+        help="the loop that tests run on, but those on virtual time and in processes of their own",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make uvloop's loop the one that `asyncio.run` makes, in every thread, where that is asked for."""
+    if config.getoption("event_loop") == "uvloop":
+        uvloop = importlib.import_module("uvloop")
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Give tests that are coroutines the same loop."""
+    return {config.getoption("event_loop"): asyncio.new_event_loop}

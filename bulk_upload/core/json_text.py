@@ -15,6 +15,7 @@ _BLANK = " \t\r\n"
 _WHOLE_DIGITS_MAX = 18
 _SEEN_CHARACTERS = 24
 _VALUES_WALKED_MAX = 1_000_000
+_LAST_COMMA = "no comma may stand before a closing bracket"
 
 
 class Parsed(NamedTuple):
@@ -107,8 +108,24 @@ def _skip(text: str, start: int) -> int:
     return start
 
 
+def fault_of(error: json.JSONDecodeError) -> tuple[int, str]:
+    """Return where a text stops being JSON, as a position in it, and what is wrong there.
+
+    Before Python 3.13 the json module points behind a comma that ends an object or an array, and later at it.
+    """
+    closed_by = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(
+        error.msg
+    )
+    before = error.doc[: error.pos].rstrip(_BLANK)
+    if closed_by is not None and before.endswith(",") and error.doc.startswith(closed_by, error.pos):
+        return len(before) - 1, _LAST_COMMA
+    if error.msg.startswith("Illegal trailing comma"):
+        return error.pos, _LAST_COMMA
+    return error.pos, f"{error.msg[:1].lower()}{error.msg[1:]}"
+
+
 def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
-    position = error.pos
+    position, wrong = fault_of(error)
     # Two complaints of the json module point at where a string or an array began.
     cut_off = position >= len(text) or error.msg.startswith("Unterminated string")
     column = position + 1
@@ -127,7 +144,7 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
         remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
     else:
         shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
-        found = f"not JSON at {quoted(shown)} ({error.msg[0].lower()}{error.msg[1:]})"
+        found = f"not JSON at {quoted(shown)} ({wrong})"
     complaint = Complaint(
         "bad-json",
         found,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.json_text import fault_of
 from bulk_upload.core.manifest_rules import (
     FIELD_NAMES,
     LINE_BYTES_MAX,
@@ -109,10 +110,11 @@ def _carefully(line: bytes, line_no: int, rules: ManifestRules) -> Entry | list[
 
 def _bad_json(error: json.JSONDecodeError, line: bytes, line_no: int, rules: ManifestRules) -> Finding:
     indent = len(line) - len(line.lstrip(b" \t\r\n"))
+    position, wrong = fault_of(error)
     remedy = f"Write one JSON object on each line, without commas between lines: {_EXAMPLE}"
-    found = f"the line is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+    found = f"the line is not valid JSON: {wrong}"
     return rules.finding(
-        "bad-json", line_no, place=f"column {error.colno + indent}", found=found, remedy=remedy
+        "bad-json", line_no, place=f"column {position + 1 + indent}", found=found, remedy=remedy
     )
 
 

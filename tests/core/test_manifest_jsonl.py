@@ -67,6 +67,7 @@ def test_null_means_not_given() -> None:
         ('  {"path": a}', [("bad-json", "column 12")]),
         ('{"path": "a"} {"path": "b"}', [("bad-json", "column 15")]),
         ('{"path": "a"},', [("bad-json", "column 14")]),
+        ('  {"path": "a",}', [("bad-json", "column 15")]),
         ("{'path': 'a'}", [("bad-json", "column 2")]),
         ('{"path": "a\tb"}', [("bad-json", "column 12")]),
         ('"a.jsonl"', [("not-an-object", None)]),

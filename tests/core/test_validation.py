@@ -76,7 +76,13 @@ BAD_LINES = [
     (PRETRAIN, b'{"text": None}', "bad-json", "column 10"),
     (PRETRAIN, b'{"text": "a\tb"}', "bad-json", "column 12"),
     (PRETRAIN, b'{"text": "\\q"}', "bad-json", "column 11"),
-    (PRETRAIN, b'{"text": "a",}', "bad-json", "column 14"),
+    (PRETRAIN, b'{"text": "a",}', "bad-json", "column 13"),
+    (PRETRAIN, b'{"text": "a" , \t}', "bad-json", "column 14"),
+    (PRETRAIN, b'{"text": "a", "x": [1, 2, ]}', "bad-json", "column 25"),
+    (PRETRAIN, b'{"text": "a", "x": [1, }', "bad-json", "column 24"),
+    (PRETRAIN, b'{"text": "a", ]', "bad-json", "column 15"),
+    (PRETRAIN, b'{,}', "bad-json", "column 2"),
+    (PRETRAIN, b'{"text": "a",', "bad-json", "column 14"),
     (PRETRAIN, b'{"text": "a"} x', "trailing-garbage", "column 15"),
     (PRETRAIN, b'{"text": "a"}{"text": "b"}', "trailing-garbage", "column 14"),
     (PRETRAIN, b'"text"', "not-an-object", None),
@@ -128,6 +134,14 @@ def test_bad_lines(purpose: Purpose, bad: bytes, rule: str, place: str | None) -
     extra = b"".join(line(purpose, number, id=number) for number in range(3))
     assert found(purpose, extra + bad + end + line(purpose, 3)) == expected
     assert found(purpose, extra + bad, thorough=True) == expected
+
+
+@pytest.mark.parametrize(("bad", "column"), [(b'{"text": "a",}', 13), (b'{"text": "a", "x": [1 , ]}', 23)])
+def test_a_comma_before_a_closing_bracket_is_named(bad: bytes, column: int) -> None:
+    """It is pointed at and said in the same words by every Python; their json modules disagree."""
+    (finding,) = check(PRETRAIN, bad + b"\n").findings
+    assert finding.place == f"column {column}"
+    assert "no comma may stand before a closing bracket" in str(finding)
 
 
 def test_a_remedy_is_given_for_everything() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,7 +48,9 @@ class LedgerFile:
     """The durable part of a ledger: it outlives the runs that write it, and what they say after they died."""
 
     def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        # No run closes it, since it outlives them, and Python 3.13 complains of one that nobody closed.
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self.connection.close)
         self.connection.executescript(CREATE + _WATCH)
         self.job = JOB
 

@@ -67,6 +67,7 @@ class _Listener:
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._serving: set[asyncio.Task[None]] = set()
+        self._places: set[socket.socket] = set()
         self._again: asyncio.TimerHandle | None = None
         self._watch()
 
@@ -95,15 +96,20 @@ class _Listener:
             self._loop.remove_reader(self._socket)
             self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._watch)
             return
-        if len(self._serving) >= CONNECTIONS_MAX:
+        if len(self._places) >= CONNECTIONS_MAX:
             connection.close()
             return
+        self._places.add(connection)
         connection.setblocking(False)
         task = self._loop.create_task(self._serve(connection))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         # Also of a task that is cancelled before its first step.
-        task.add_done_callback(lambda _: connection.close())
+        task.add_done_callback(lambda _: self._leave(connection))
+
+    def _leave(self, connection: socket.socket) -> None:
+        self._places.discard(connection)
+        connection.close()
 
     async def _serve(self, connection: socket.socket) -> None:
         # What a client does wrong, or that it leaves, is nobody's business.
@@ -112,6 +118,8 @@ class _Listener:
             try:
                 await self._exchange(peer_uid(connection), reader, writer)
             finally:
+                # First: who sees the end of a connection finds its place free.
+                self._places.discard(connection)
                 if writer.transport.get_write_buffer_size():
                     # The client does not take its answer.
                     writer.transport.abort()

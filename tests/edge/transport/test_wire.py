@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import tracemalloc
-from asyncio import selector_events
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,27 @@ async def test_there_are_as_many_connections_as_uploads_in_flight() -> None:
     assert server.connections == 5
 
 
+class WatchedTransport:
+    """A connection of any event loop that notes how many bytes each write has."""
+
+    def __init__(self, transport: asyncio.Transport, writes: list[int]) -> None:
+        self._transport = transport
+        self._writes = writes
+
+    def write(self, data: bytes) -> None:
+        """Note and write."""
+        self._writes.append(len(data))
+        self._transport.write(data)
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        """Note and write; several pieces are one write."""
+        self._writes.append(sum(map(len, pieces)))
+        self._transport.writelines(pieces)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 async def test_a_small_file_is_one_write_and_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Head and body of a small file leave in one write, without a hop to any thread."""
     server = ScriptedServer(accepts())
@@ -147,17 +168,17 @@ async def test_a_small_file_is_one_write_and_no_thread(monkeypatch: pytest.Monke
     hops: list[Any] = []
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "run_in_executor", lambda *args: hops.append(args))
-    sockets: Any = selector_events
-    write = sockets._SelectorSocketTransport.write
+    connect = loop.create_connection
 
-    def watched(transport: Any, data: bytes) -> None:
-        writes.append(len(data))
-        write(transport, data)
+    async def connect_watched(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        transport, protocol = await connect(*args, **kwargs)
+        protocol.transport = WatchedTransport(transport, writes)
+        return transport, protocol
 
+    monkeypatch.setattr(loop, "create_connection", connect_watched)
     async with server.running(), transport_to(server.url) as transport:
-        monkeypatch.setattr(sockets._SelectorSocketTransport, "write", watched)
         await ship(transport, loaded(os.urandom(200_000)))
-    request_bytes, _ = writes
+    (request_bytes,) = writes
     assert request_bytes > server.requests[0].content_length
     assert hops == []
 
