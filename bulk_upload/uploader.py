@@ -305,7 +305,10 @@ class Uploader:
                 started(run)
                 try:
                     async with listening(
-                        ledger.path, run.control, on_trouble=lambda why: emit(Noticed(message=why))
+                        ledger.path,
+                        run.control,
+                        on_trouble=lambda why: emit(Noticed(message=why)),
+                        on_error=run.fail,
                     ):
                         result = await run.execute()
                 finally:

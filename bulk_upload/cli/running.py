@@ -216,7 +216,7 @@ def _add_progress(
         live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic, bodies))
         # Through its console: the display would draw over whatever else is printed.
         display = _Display(
-            tick=lambda: None,
+            tick=live.check,
             say=lambda line: console.print(Text(line)),
             restore=lambda: _write_now(SHOW_CURSOR),
         )

@@ -94,11 +94,17 @@ class LiveProgress:
             self._console.file = self._file
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the run in."""
+        """Take one event of the run in. Raises what kept the display from being drawn."""
+        self.check()
         self._progress.on_event(event)
         self._uploads.on_event(event)
         if told := self._teller.tell(event):
             self._told.extend(told)
+
+    def check(self) -> None:
+        """Raise what kept the display's thread from drawing."""
+        if self._display is not None and self._display.error is not None:
+            raise self._display.error
 
     def refresh(self) -> None:
         """Draw now instead of at the next tick of the display."""
@@ -118,6 +124,7 @@ class _Display(Live):
     """A live display that prints what it was told above itself, both in one write."""
 
     def __init__(self, console: Console, told: deque[Told], draw: Callable[[], RenderableType]) -> None:
+        self.error: Exception | None = None
         self._told = told
         self._draw = draw
         self._width = 0
@@ -133,14 +140,17 @@ class _Display(Live):
         )
 
     def refresh(self) -> None:
-        with self.console:
-            self._follow_width()
-            lines = []
-            while self._told:
-                lines.append(self._fitted(self._told.popleft()))
-            if lines:
-                self.console.print(Group(*lines))
-            super().refresh()
+        try:
+            with self.console:
+                self._follow_width()
+                lines = []
+                while self._told:
+                    lines.append(self._fitted(self._told.popleft()))
+                if lines:
+                    self.console.print(Group(*lines))
+                super().refresh()
+        except Exception as error:  # noqa: BLE001 - on a thread of its own: whoever feeds the display raises it
+            self.error = self.error or error
 
     def _frame(self) -> RenderableType:
         options = self.console.options.update(width=max(1, self.console.width - FREE_COLUMNS))

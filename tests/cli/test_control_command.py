@@ -51,7 +51,9 @@ def answering(ledger: str, answer: ControlAnswer) -> Iterator[list[ControlReques
         return answer
 
     async def serve() -> None:
-        async with listening(ledger, act, on_trouble=pytest.fail):
+        async with listening(
+            ledger, act, on_trouble=pytest.fail, on_error=lambda error: pytest.fail(repr(error))
+        ):
             ready.set()
             await asyncio.to_thread(over.wait)
 

@@ -320,3 +320,15 @@ def test_events_cost_next_to_nothing() -> None:
         for event in events:
             display.on_event(event)
         assert time.process_time() - begun < 1.0
+
+
+def test_what_keeps_the_display_from_being_drawn_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread has nobody who awaits it: the next event, or the next tick, raises its error."""
+    run = ScriptedRun()
+    with LiveProgress(_console(), run.snapshot, run.now) as display:
+        monkeypatch.setattr(display, "_progress", None)
+        display.refresh()
+        with pytest.raises(AttributeError):
+            display.check()
+        with pytest.raises(AttributeError):
+            display.on_event(Preparing(entry_count=1))

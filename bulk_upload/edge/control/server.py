@@ -32,11 +32,12 @@ async def listening(
     answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]],
     *,
     on_trouble: Callable[[str], None],
+    on_error: Callable[[BaseException], None],
 ) -> AsyncIterator[None]:
     """Take requests for the run on a ledger while the block runs. The caller holds the run lock.
 
     `answer` gets each request and who asks, as `name (uid N)`. A socket that cannot be made does not end the run:
-    `on_trouble` hears why.
+    `on_trouble` is called with the reason. `on_error` is called with what a connection raised, which is a bug.
     """
     path = socket_path(ledger_path)
     try:
@@ -46,7 +47,7 @@ async def listening(
         yield
         return
     identity = _identity(path)
-    listener = _Listener(made, answer)
+    listener = _Listener(made, answer, on_error)
     try:
         yield
     finally:
@@ -61,10 +62,14 @@ class _Listener:
     """Accepts connections and serves each in a task of its own; `close` knows of all of them."""
 
     def __init__(
-        self, made: socket.socket, answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]]
+        self,
+        made: socket.socket,
+        answer: Callable[[ControlRequest, str], Awaitable[ControlAnswer]],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self._socket = made
         self._answer = answer
+        self._on_error = on_error
         self._loop = asyncio.get_running_loop()
         self._serving: set[asyncio.Task[None]] = set()
         self._places: set[socket.socket] = set()
@@ -106,6 +111,11 @@ class _Listener:
         task.add_done_callback(self._serving.discard)
         # Also of a task that is cancelled before its first step.
         task.add_done_callback(lambda _: self._leave(connection))
+        task.add_done_callback(self._note_error)
+
+    def _note_error(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(error)
 
     def _leave(self, connection: socket.socket) -> None:
         self._places.discard(connection)

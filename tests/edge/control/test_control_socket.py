@@ -37,19 +37,25 @@ class FakeRun:
     def __init__(self) -> None:
         self.heard: list[tuple[ControlRequest, str]] = []
         self.troubles: list[str] = []
+        self.errors: list[BaseException] = []
         self.stuck = False
+        self.broken = False
 
     async def answer(self, request: ControlRequest, by: str) -> ControlAnswer:
         """Note it; while the run is stuck no answer comes."""
         self.heard.append((request, by))
         if self.stuck:
             await asyncio.Event().wait()
+        if self.broken:
+            raise KeyError("a bug of ours")
         return DONE
 
     @asynccontextmanager
     async def listening(self, ledger: Path) -> AsyncIterator[None]:
         """Take requests for a ledger."""
-        async with listening(os.fspath(ledger), self.answer, on_trouble=self.troubles.append):
+        async with listening(
+            os.fspath(ledger), self.answer, on_trouble=self.troubles.append, on_error=self.errors.append
+        ):
             yield
 
 
@@ -313,3 +319,13 @@ async def _refused(ledger: Path) -> str:
     with pytest.raises(NoRunAtWork) as caught:
         await asked(ledger)
     return str(caught.value)
+
+
+async def test_an_error_while_a_request_is_answered_is_handed_on(ledger: Path) -> None:
+    """A connection's task is nobody's: what it raises goes to the run, and the client gets no answer."""
+    run = FakeRun()
+    run.broken = True
+    async with run.listening(ledger):
+        assert await raw(ledger, encode(PAUSE)) == b""
+        await until(lambda: run.errors)
+    assert [type(one) for one in run.errors] == [KeyError]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
+from bulk_upload.core.sender import UploadReport
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.watchdog import Sending
 from tests.edge.transport.scripted_server import (
@@ -310,3 +311,24 @@ async def test_waits_for_our_own_bandwidth_cap_are_not_the_servers_slowness(
             transport._watchdog.look(now + second)
         assert sending_of(transport).given_up is None
         transport.end_all("over")
+
+
+async def test_a_watchdog_that_fails_hangs_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody awaits its timer: the requests that it was to watch raise its error, and so does every later one."""
+    server = ScriptedServer(holds())
+    async with server.running(), transport_to(server.url) as transport:
+        cancelled: list[UploadReport] = []
+        upload = asyncio.create_task(ship(transport, cancelled=cancelled))
+        await until(lambda: server.requests)
+        with monkeypatch.context() as broken:
+            broken.setattr(transport._watchdog, "look", _breaks)
+            transport._watchdog._tick()
+        with pytest.raises(KeyError, match="a bug of ours"):
+            await upload
+        assert len(cancelled) == 1
+        with pytest.raises(KeyError, match="a bug of ours"):
+            await ship(transport)
+
+
+def _breaks(_now: float) -> None:
+    raise KeyError("a bug of ours")
