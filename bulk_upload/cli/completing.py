@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import click
     from click.shell_completion import CompletionItem
 
@@ -28,17 +30,18 @@ def job_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[Co
 
 def profile_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, built in and of bulk-upload.toml in the current folder."""
-    return _beginning(incomplete, "profiles")
+    from bulk_upload.core.profile import PROFILES  # noqa: PLC0415
+
+    return _beginning(incomplete, "profiles", PROFILES)
 
 
-def _beginning(incomplete: str, what: str) -> list[CompletionItem]:
+def _beginning(incomplete: str, table: str, known: Iterable[str] = ()) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem  # noqa: PLC0415
 
-    from bulk_upload.cli.configuration_reading import configuration_for  # noqa: PLC0415
+    from bulk_upload.cli.configuration_reading import names_in  # noqa: PLC0415
 
     try:
-        configuration = configuration_for(None)
+        names = dict.fromkeys([*known, *names_in(table)])
     except UsageError:
         return []  # A shell that completes has no place for complaints; the command itself makes them.
-    names = configuration.jobs if what == "jobs" else configuration.profiles
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

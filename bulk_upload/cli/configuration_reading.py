@@ -22,7 +22,7 @@ from bulk_upload.core.wording import did_you_mean
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bulk_upload.cli.configuration import Settings
 
@@ -34,23 +34,37 @@ _SECRET_KEYS = frozenset(
 )
 
 
-def configuration_for(named: str | None) -> Configuration:
-    """Return what the named file says, else the one in the current folder. Raises UsageError for what is wrong."""
+def configuration_for(named: str | None, settings_of: Callable[[], Settings]) -> Configuration:
+    """Return what the named file says, else the one in the current folder. Raises UsageError for what is wrong.
+
+    `settings_of` returns the options that may stand in the file; it is called only if there is one.
+    """
     if named == _NO_FILE or (named is None and not os.path.exists(FILE_NAME)):
         return Configuration()
     path = FILE_NAME if named is None else named
-    return configuration_of(path, _read(path, trusted=named is not None))
+    return configuration_of(path, _read(path, trusted=named is not None), settings_of())
 
 
-def configuration_of(path: str, text: str) -> Configuration:
+def configuration_of(path: str, text: str, settings: Settings) -> Configuration:
     """Return what a text says that stands in the file at `path`. Raises UsageError for what is wrong."""
+    return _Reading(path, text, _parsed(path, text), settings).configuration()
+
+
+def names_in(table: str) -> list[str]:
+    """Return the names under `table` in the current folder's file, without validating them. Raises UsageError."""
+    if not os.path.exists(FILE_NAME):
+        return []
+    found = _parsed(FILE_NAME, _read(FILE_NAME, trusted=False)).get(table)
+    return list(found) if isinstance(found, dict) else []
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
             f"{printable(path)} is not TOML: {printable(str(error))}", hint="https://toml.io shows the format"
         ) from None
-    return _Reading(path, text, tables).configuration()
 
 
 def _read(path: str, *, trusted: bool) -> str:
@@ -85,10 +99,11 @@ def _require_own(path: str, status: os.stat_result) -> None:
 class _Reading:
     """Checks everything a file says before any of it counts."""
 
-    def __init__(self, path: str, text: str, tables: dict[str, Any]) -> None:
+    def __init__(self, path: str, text: str, tables: dict[str, Any], settings: Settings) -> None:
         self._path = path
         self._text = text
         self._tables = tables
+        self._settings = settings
 
     def configuration(self) -> Configuration:
         """Return what the file says. Raises UsageError for the first thing that is wrong."""
@@ -100,12 +115,11 @@ class _Reading:
                 )
                 near = did_you_mean(name, _TABLES)
                 raise self._wrong((name,), what, f"{near}Tables: [defaults], [profiles.NAME], [jobs.NAME]")
-        settings = _run_settings()
         defaults = self._table("defaults")
-        self._check_settings(("defaults",), defaults, settings)
+        self._check_settings(("defaults",), defaults)
         jobs = self._tables_of("jobs")
         for name, job in jobs.items():
-            self._check_job(name, job, settings)
+            self._check_job(name, job)
         profiles = {name: self._profile(name, table) for name, table in self._tables_of("profiles").items()}
         for profile in profiles.values():
             self._check_variables(profile, profiles)
@@ -126,7 +140,7 @@ class _Reading:
                 raise self._wrong((name, inner), f"{inner!r} is not a table", f"write [{name}.NAME] above it")
         return found
 
-    def _check_job(self, name: str, job: dict[str, Any], settings: Settings) -> None:
+    def _check_job(self, name: str, job: dict[str, Any]) -> None:
         keys = ("jobs", name)
         manifest = job.get("manifest")
         if manifest is None:
@@ -134,24 +148,23 @@ class _Reading:
         if not isinstance(manifest, str) or not manifest.strip():
             raise self._wrong((*keys, "manifest"), "manifest must be a string", 'write manifest = "FILE"')
         options = {key: value for key, value in job.items() if key != "manifest"}
-        self._check_settings(keys, options, settings, also=("manifest",))
+        self._check_settings(keys, options, also=("manifest",))
 
     def _check_settings(
         self,
         keys: tuple[str, ...],
         table: Mapping[str, Any],
-        settings: Settings,
         also: tuple[str, ...] = (),
     ) -> None:
         for key, value in table.items():
-            if key not in settings:
-                near = did_you_mean(key, (*also, *settings))
+            if key not in self._settings:
+                near = did_you_mean(key, (*also, *self._settings))
                 raise self._wrong(
                     (*keys, key),
                     f"unknown setting {key!r}",
                     f"{near}`bulk-upload run --help` lists them; write them here without the leading dashes",
                 )
-            self._check_value((*keys, key), settings[key], value)
+            self._check_value((*keys, key), self._settings[key], value)
 
     def _check_value(self, keys: tuple[str, ...], option: click.Option, value: Any) -> None:  # noqa: ANN401
         if option.is_flag and not option.count and not isinstance(value, bool):
@@ -218,16 +231,6 @@ class _Reading:
         where = f"{self._path}, line {line_of(self._text, keys)}"
         table = f" [{'.'.join(keys[:-1])}]" if len(keys) > 1 else ""
         return UsageError(f"{printable(where)}:{printable(table)} {printable(what)}", hint=hint)
-
-
-def _run_settings() -> Settings:
-    """Return what may stand in [defaults] and in jobs: the options of `run`, which has them all."""
-    from bulk_upload.cli.run_command import run  # noqa: PLC0415 - it is made of what is made here
-    from bulk_upload.cli.sections import ServerCommand  # noqa: PLC0415
-
-    if not isinstance(run, ServerCommand):
-        raise TypeError("run is configured like other commands of a job")
-    return run.settings()
 
 
 def _is_atom(value: object) -> bool:

@@ -5,28 +5,26 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.endpoint import endpoint_of
 from bulk_upload.core.log_records import RunEnded, RunStarted
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from bulk_upload.cli.running import RunRequest
+    from bulk_upload.core.profile import Profile
     from bulk_upload.job_run import Result
 
 
-def run_started(request: RunRequest) -> RunStarted:
+def run_started(
+    *, manifest: str, endpoint: str, profile: Profile, team: str | None, settings_from: str | None
+) -> RunStarted:
     """Return what is known before anything is read."""
-    endpoint = endpoint_of(
-        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
-    )
     return RunStarted(
         version=__version__,
         pid=os.getpid(),
-        manifest=request.job.manifest,
+        manifest=manifest,
         endpoint=endpoint,
-        profile=request.profile.name,
-        team=request.team,
-        settings_from=request.settings_from,
+        profile=profile.name,
+        team=team,
+        settings_from=settings_from,
     )
 
 

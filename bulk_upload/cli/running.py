@@ -107,7 +107,15 @@ class _Display:
 async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
     with run_log(request.log, lambda: _ledger_path(request)) as log:
-        log(run_started(request))
+        log(
+            run_started(
+                manifest=request.job.manifest,
+                endpoint=_endpoint(request),
+                profile=request.profile,
+                team=request.team,
+                settings_from=request.settings_from,
+            )
+        )
         try:
             return await _run_logged(request, log)
         finally:
@@ -240,9 +248,7 @@ def _verbosely(say: Callable[[str], None], verbosity: int) -> Callable[[Event], 
 
 def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event], None]:
     """Return a listener that names the server before the plan is told."""
-    endpoint = endpoint_of(
-        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
-    )
+    endpoint = _endpoint(request)
     team = "" if request.team is None else f", team {request.team}"
 
     def on_event(event: Event) -> None:
@@ -352,6 +358,12 @@ def _as_typed(path: str, manifest: str) -> str:
     if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
         return path
     return os.path.relpath(path)
+
+
+def _endpoint(request: RunRequest) -> str:
+    return endpoint_of(
+        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
+    )
 
 
 def _ledger_path(request: RunRequest) -> str:

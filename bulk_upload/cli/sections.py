@@ -86,6 +86,12 @@ class ServerCommand(click.Command):
             if isinstance(param, click.Option) and param.name in names
         }
 
+    def _settings_of_run(self, ctx: click.Context) -> Settings:
+        """Return the options that may stand in the file for any command: those of `run`, which has them all."""
+        root = ctx.find_root()
+        run = root.command.get_command(root, "run") if isinstance(root.command, click.Group) else None
+        return run.settings() if isinstance(run, ServerCommand) else self.settings()
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the file before the options: what it says are their defaults."""
         if not ctx.resilient_parsing:
@@ -93,7 +99,9 @@ class ServerCommand(click.Command):
             asks_help = self.get_help_option(ctx)
             # Help is there also where the file is wrong.
             if asks_help is None or given.get(str(asks_help.name)) is not True:
-                configuration = configuration_for(self._early(ctx, given, self._config))
+                configuration = configuration_for(
+                    self._early(ctx, given, self._config), lambda: self._settings_of_run(ctx)
+                )
                 remember(ctx, configuration)
                 ctx.default_map = self._defaults(ctx, given, configuration)
         return super().parse_args(ctx, args)

@@ -16,7 +16,8 @@ from bulk_upload.core.profile_table import PROFILE_KEYS
 from bulk_upload.errors import UsageError
 
 assert isinstance(run, ServerCommand)
-SETTINGS = sorted(run.settings())
+OPTIONS = run.settings()
+SETTINGS = sorted(OPTIONS)
 KEYS = st.sampled_from([*SETTINGS, *PROFILE_KEYS, "manifest", "api-key", "x y", "ü", ""])
 ATOMS = st.one_of(
     st.sampled_from(["true", "false", "inf", "-inf", "nan", "1979-05-27", "07:32:00", "1e400", "-1", "0"]),
@@ -49,7 +50,7 @@ LINES = st.one_of(HEADERS, st.tuples(KEYS, VALUES).map(lambda pair: f"{json.dump
 def test_anything_is_understood_or_refused(lines: list[str]) -> None:
     """Nothing but a UsageError with a hint comes of what is wrong, and what is right serves every command."""
     try:
-        _serves(configuration_of("some.toml", "\n".join(lines)))
+        _serves(configuration_of("some.toml", "\n".join(lines), OPTIONS))
     except UsageError as error:
         assert error.hint  # noqa: PT017 - either way is right
 
@@ -59,7 +60,7 @@ def test_any_value_of_any_setting(key: str, value: str) -> None:
     """Each setting takes or refuses each value, with the line where it stands."""
     refusal = None
     try:
-        _serves(configuration_of("some.toml", f"[defaults]\n\n{key} = {value}\n"))
+        _serves(configuration_of("some.toml", f"[defaults]\n\n{key} = {value}\n", OPTIONS))
     except UsageError as error:
         refusal = error
     if refusal is not None:
@@ -68,7 +69,6 @@ def test_any_value_of_any_setting(key: str, value: str) -> None:
 
 
 def _serves(configuration: Configuration) -> None:
-    assert isinstance(run, ServerCommand)
     for job in (None, *configuration.jobs):
-        values: dict[str, Any] = configuration.defaults_of(run.settings(), job)
+        values: dict[str, Any] = configuration.defaults_of(OPTIONS, job)
         assert ("manifest" in values) is (job is not None)

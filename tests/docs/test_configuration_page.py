@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.cli.configuration_reading import configuration_for
+from bulk_upload.cli.run_command import run
+from bulk_upload.cli.sections import ServerCommand
 from bulk_upload.core.profile_table import PROFILE_KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
@@ -19,7 +21,8 @@ def test_examples_are_read(example: str, tmp_path: Path) -> None:
     """Each example is a whole file that is taken without complaint."""
     path = tmp_path / "bulk-upload.toml"
     path.write_text(example)
-    configuration = configuration_for(str(path))
+    assert isinstance(run, ServerCommand)
+    configuration = configuration_for(str(path), run.settings)
     assert configuration.jobs
     assert {job.get("profile", "flow") for job in configuration.jobs.values()} <= set(configuration.profiles)
 
