@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
-from bulk_upload.core.records import AttemptOver, Intent
+from bulk_upload.core.run.records import AttemptOver, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, open_ledger
 from measuring.rounds import in_turn
 from measuring.tables import table

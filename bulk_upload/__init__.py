@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
+    from bulk_upload.core.api.profile import FLOW, Profile
     from bulk_upload.core.events import (
         AttemptEnded,
         AttemptStarted,
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
         RunLimited,
         Snapshot,
     )
+    from bulk_upload.core.limits.timetable import Span, Timetable
     from bulk_upload.core.model import EntryState, Outcome, Receipt
-    from bulk_upload.core.profile import FLOW, Profile
-    from bulk_upload.core.retry import RetryPolicy
-    from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
-    from bulk_upload.core.timetable import Span, Timetable
+    from bulk_upload.core.run.retry import RetryPolicy
+    from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.errors import (
         BulkUploadError,
@@ -58,10 +58,10 @@ _HOMES = (
     "bulk_upload.errors",
     "bulk_upload.core.events",
     "bulk_upload.core.model",
-    "bulk_upload.core.profile",
-    "bulk_upload.core.retry",
-    "bulk_upload.core.settings",
-    "bulk_upload.core.timetable",
+    "bulk_upload.core.api.profile",
+    "bulk_upload.core.run.retry",
+    "bulk_upload.core.run.settings",
+    "bulk_upload.core.limits.timetable",
     "bulk_upload.edge.ledger",
     "bulk_upload.job_run",
     "bulk_upload.job_ledger",

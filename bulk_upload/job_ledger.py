@@ -5,21 +5,21 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.endpoint import endpoint_of
-from bulk_upload.core.network import DIRECT
-from bulk_upload.core.profile import PROFILES
-from bulk_upload.core.secret import key_and_source
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.timestamps import utc_seconds
+from bulk_upload.core.api.endpoint import endpoint_of
+from bulk_upload.core.api.network import DIRECT
+from bulk_upload.core.api.profile import PROFILES
+from bulk_upload.core.api.secret import key_and_source
+from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
 from bulk_upload.edge.transport import Transport, TransportSettings
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.inquiry import Inquiry
-from bulk_upload.engine.reconciler import Reconciler
-from bulk_upload.engine.resolving import Resolving
-from bulk_upload.engine.undoing import Undoing
-from bulk_upload.engine.verifying import Verifier
+from bulk_upload.engine.after.resolve import Resolving
+from bulk_upload.engine.after.undo import Undoing
+from bulk_upload.engine.after.verify import Verifier
+from bulk_upload.engine.doubt.inquiry import Inquiry
+from bulk_upload.engine.doubt.reconciler import Reconciler
+from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.errors import LedgerLocked, LedgerMismatch, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
@@ -27,12 +27,12 @@ from bulk_upload.version import __version__
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.network import Network
-    from bulk_upload.core.profile import Profile
     from bulk_upload.edge.ledger import JobFacts, Ledger
-    from bulk_upload.engine.undoing import Undone
+    from bulk_upload.engine.after.undo import Undone
 
 QUESTIONS_AT_ONCE = 4
 

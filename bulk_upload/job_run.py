@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.events import EntrySettled
-from bulk_upload.core.standing import Stop
+from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:

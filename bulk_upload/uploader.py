@@ -10,17 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
 
-from bulk_upload.core.endpoint import endpoint_of
+from bulk_upload.core.api.endpoint import endpoint_of
+from bulk_upload.core.api.network import DIRECT
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.events import Noticed
-from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.machine.shortage import naming_shortage
+from bulk_upload.core.manifest.name_template import NameTemplate
+from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.name_template import NameTemplate
-from bulk_upload.core.network import DIRECT
-from bulk_upload.core.profile import FLOW
 from bulk_upload.core.purposes import PURPOSES, known_purposes
-from bulk_upload.core.secret import key_and_source
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.shortage import naming_shortage
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
@@ -38,10 +38,10 @@ from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
+from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.plan_progress import PlanProgress
-from bulk_upload.engine.prepare import Preparation
-from bulk_upload.engine.staged import StagedEntries
-from bulk_upload.engine.validator import FileValidator
+from bulk_upload.engine.planned_entries import StagedEntries
+from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.network import Network
-    from bulk_upload.core.profile import Profile
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.core.run.planned import StagedEntry
     from bulk_upload.edge.ledger import Ledger
-    from bulk_upload.engine.prepare import Plan
+    from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
 
 READING_THREADS = 8

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.breaker import Breaker
-from bulk_upload.core.controller import AdaptiveLimit
-from bulk_upload.core.pause import Pause
-from bulk_upload.core.slots import Slots
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
+from bulk_upload.core.limits.breaker import Breaker
+from bulk_upload.core.limits.pause import Pause
+from bulk_upload.core.limits.slots import Slots
 
 if TYPE_CHECKING:
-    from bulk_upload.core.allowance import Allowance
-    from bulk_upload.core.goodput import Epoch
+    from bulk_upload.core.limits.goodput import Epoch
+    from bulk_upload.core.model import Allowance
 
 
 class _CredulousSlots(Slots):

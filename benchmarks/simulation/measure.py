@@ -15,7 +15,7 @@ from simulation.world import LASTS_S_MAX, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.limit import Controller
+    from bulk_upload.core.limits.controller import Controller
     from simulation.scenarios import Scenario
     from simulation.world import Tally
 

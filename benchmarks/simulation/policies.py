@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.limit import Learned, Ticket
+from bulk_upload.core.limits.controller import Learned, Ticket
 
 if TYPE_CHECKING:
-    from bulk_upload.core.allowance import Allowance
+    from bulk_upload.core.model import Allowance
     from simulation.server import Server
 
 

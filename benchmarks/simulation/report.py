@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.controller import AdaptiveLimit
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from simulation.ablation import ABLATIONS
 from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_shared, score
 from simulation.policies import Aimd, Gradient, Peer
@@ -16,7 +16,7 @@ from simulation.scenarios import EXTRA, SCENARIOS, SHARED, random_scenario
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bulk_upload.core.limit import Controller
+    from bulk_upload.core.limits.controller import Controller
     from simulation.measure import Score
     from simulation.scenarios import Scenario
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bulk_upload.core.allowance import Allowance
+from bulk_upload.core.model import Allowance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

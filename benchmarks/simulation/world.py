@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.retry import RetryBudget, RetryPolicy, TryAgain
+from bulk_upload.core.run.retry import RetryBudget, RetryPolicy, TryAgain
 from simulation.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.limit import Controller, Ticket
+    from bulk_upload.core.limits.controller import Controller, Ticket
     from simulation.server import ServerSpec
 
 TICK_S = 0.25

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from bulk_upload import Job, RunSettings, Uploader
 from bulk_upload.core.events import EntrySettled, PlanMade
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.records import Concluded, state_after
+from bulk_upload.core.run.records import Concluded, state_after
 from bulk_upload.edge.ledger import LedgerStore, LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bulk_upload.core.events import Event
-    from bulk_upload.core.records import AttemptOver, Intent
+    from bulk_upload.core.run.records import AttemptOver, Intent
 
 T = TypeVar("T")
 

@@ -14,13 +14,13 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.manifest_jsonl import jsonl_line
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.records import AttemptOver, Intent
+from bulk_upload.core.run.records import AttemptOver, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from bulk_upload import ExitStatus, Job, RunSettings, Uploader
 from bulk_upload.core.model import Accepted, SentBody
-from bulk_upload.core.sender import UploadReport, UploadRequest
-from bulk_upload.core.source import LoadedFile, Source
+from bulk_upload.core.run.sender import UploadReport, UploadRequest
+from bulk_upload.core.run.source import LoadedFile, Source
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.transport import Transport
-from bulk_upload.report.rows import RowFormat, save_rows
+from bulk_upload.report.files.rows import RowFormat, save_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.pace import Pace
+    from bulk_upload.core.api.pace import Pace
 
 _numbers = itertools.count(1)
 

@@ -13,33 +13,33 @@ import click
 from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
-from bulk_upload.cli.completing import COMPLETE_VARIABLE
-from bulk_upload.cli.key_command import end_key_commands
-from bulk_upload.cli.output import failed, speak_with, tell
-from bulk_upload.cli.suggesting import SuggestingGroup
-from bulk_upload.core.display import printable
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.shortage import shortage_in
+from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
+from bulk_upload.cli.options.key_command import end_key_commands
+from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.output.streams import failed, speak_with, tell
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 
 COMMANDS = {
-    "demo": "bulk_upload.cli.demo_command:demo",
-    "scan": "bulk_upload.cli.scan_command:scan",
-    "validate": "bulk_upload.cli.validate_command:validate",
-    "plan": "bulk_upload.cli.plan_command:plan",
-    "run": "bulk_upload.cli.run_command:run",
-    "control": "bulk_upload.cli.control_command:control",
-    "status": "bulk_upload.cli.status_command:status",
-    "ledger": "bulk_upload.cli.ledger_commands:ledger",
-    "report": "bulk_upload.cli.report_command:report",
-    "resolve": "bulk_upload.cli.resolve_command:resolve",
-    "verify": "bulk_upload.cli.verify_command:verify",
-    "undo": "bulk_upload.cli.undo_command:undo",
-    "sandbox": "bulk_upload.cli.sandbox_command:sandbox",
-    "doctor": "bulk_upload.cli.doctor_command:doctor",
-    "config": "bulk_upload.cli.config_command:config",
-    "completion": "bulk_upload.cli.completion_command:completion",
+    "demo": "bulk_upload.cli.commands.demo:demo",
+    "scan": "bulk_upload.cli.commands.scan:scan",
+    "validate": "bulk_upload.cli.commands.validate:validate",
+    "plan": "bulk_upload.cli.commands.plan:plan",
+    "run": "bulk_upload.cli.commands.run:run",
+    "control": "bulk_upload.cli.commands.control:control",
+    "status": "bulk_upload.cli.commands.status:status",
+    "ledger": "bulk_upload.cli.commands.ledger:ledger",
+    "report": "bulk_upload.cli.commands.report:report",
+    "resolve": "bulk_upload.cli.commands.resolve:resolve",
+    "verify": "bulk_upload.cli.commands.verify:verify",
+    "undo": "bulk_upload.cli.commands.undo:undo",
+    "sandbox": "bulk_upload.cli.commands.sandbox:sandbox",
+    "doctor": "bulk_upload.cli.commands.doctor:doctor",
+    "config": "bulk_upload.cli.commands.config:config",
+    "completion": "bulk_upload.cli.commands.completion:completion",
 }
 """Where each command lives; imported only when it is asked for, so that `--help` is quick."""
 
@@ -177,7 +177,7 @@ def show_error(error: BulkUploadError) -> ExitStatus:
     if failed(error):
         return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
-        from bulk_upload.report.findings import findings_lines  # noqa: PLC0415 - only this path needs it
+        from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
         # The last line is the number of findings, which the message below says too.
         for line in findings_lines(error.findings, error.finding_count)[:-1]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bulk_upload.core.caps import CapChange
-    from bulk_upload.core.holds import Hold
+    from bulk_upload.core.limits.bottleneck import Hold
+    from bulk_upload.core.limits.caps import CapChange
     from bulk_upload.core.model import EntryState, Outcome, Receipt
 
 

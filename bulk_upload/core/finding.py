@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bulk_upload.core.display import printable
+from bulk_upload.core.text.printable import printable
 
 
 class Severity(StrEnum):

@@ -6,10 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bulk_upload.core.allowance import Allowance
 
 _json = json.JSONEncoder().encode
 
@@ -81,6 +77,14 @@ class SentBody:
     handed_bytes: int = 0
     sha256: str | None = None
     fingerprint: Fingerprint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The server takes `remaining` more requests within the next `reset_s` seconds."""
+
+    remaining: int
+    reset_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The table of purposes: what the server is to make of a file, and what such a file holds.
 
 Schemas are those of docs.seekr.com/flow/reference/file_upload_v1_flow_files_put and the fine-tuning pages beneath
-docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the user's own (`core/schema_file.py`).
+docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the user's own (`core/validation/schema_file.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.wording import did_you_mean, quoted
+from bulk_upload.core.text.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,13 +12,13 @@ import tempfile
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
-from bulk_upload.core.display import printable
-from bulk_upload.core.manifest import read_manifest
-from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
+from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.shortage import shortage_in
-from bulk_upload.core.wording import quoted
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.output import descriptor_of, is_stream, replaced
 from bulk_upload.errors import ManifestInvalid, ResourceShortage, UsageError
 

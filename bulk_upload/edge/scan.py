@@ -10,15 +10,15 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.globs import Glob
-from bulk_upload.core.paths import is_beneath
-from bulk_upload.core.wording import quoted
+from bulk_upload.core.manifest.globs import Glob
+from bulk_upload.core.manifest.paths import is_beneath
+from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bulk_upload.core.globs import PurposeMap
+    from bulk_upload.core.manifest.globs import PurposeMap
 
 _OWN_FILES = (Glob("*.ledger.db*"), Glob("*.results.csv"))
 

@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.shortage import naming_shortage
+from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:

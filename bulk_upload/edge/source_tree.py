@@ -13,8 +13,14 @@ import stat
 import sys
 from functools import lru_cache
 
-from bulk_upload.core.paths import PathComplaint, is_beneath, nul_in_path, outside_root, unencodable_path
-from bulk_upload.core.wording import quoted
+from bulk_upload.core.manifest.paths import (
+    PathComplaint,
+    is_beneath,
+    nul_in_path,
+    outside_root,
+    unencodable_path,
+)
+from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 FOLDERS_REMEMBERED_MAX = 4096

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.plan import Step
-from bulk_upload.core.reins import Reins
-from bulk_upload.core.settings import ValidateMode
-from bulk_upload.engine.attempt import Attempts
+from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.checking import Checking
-from bulk_upload.engine.comparing import Comparing
 from bulk_upload.engine.conditions import Conditions
-from bulk_upload.engine.controlling import Controlling
-from bulk_upload.engine.doubts import Doubts
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.entry_task import EntryTasks
-from bulk_upload.engine.feeder import PARKED_MIN, Feeder
-from bulk_upload.engine.limit_watch import LimitWatch
-from bulk_upload.engine.local_sender import LocalSender
-from bulk_upload.engine.occupancy import Occupancy
-from bulk_upload.engine.oversight import Oversight
-from bulk_upload.engine.permits import Permits
-from bulk_upload.engine.reconciler import Reconciler
+from bulk_upload.engine.doubt.reconciler import Reconciler
+from bulk_upload.engine.doubt.resolution import Doubts
+from bulk_upload.engine.limits.bandwidth import Throttle
+from bulk_upload.engine.limits.control import Controlling
+from bulk_upload.engine.limits.drain import Drain
+from bulk_upload.engine.limits.monitor import LimitWatch
+from bulk_upload.engine.limits.occupancy import Occupancy
+from bulk_upload.engine.limits.slots import Permits
+from bulk_upload.engine.limits.stop_rules import Oversight
+from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.engine.run import Run
+from bulk_upload.engine.sending.attempt import Attempts
+from bulk_upload.engine.sending.entry_task import EntryTasks
+from bulk_upload.engine.sending.feeder import PARKED_MIN, Feeder
+from bulk_upload.engine.sending.local_sender import LocalSender
+from bulk_upload.engine.sending.touched import Comparing
+from bulk_upload.engine.sending.workers import Workers
 from bulk_upload.engine.settling import Settler
-from bulk_upload.engine.throttle import Throttle
-from bulk_upload.engine.twins import TwinGate
+from bulk_upload.engine.validation.gate import Checking
 from bulk_upload.engine.waits import Waits
 from bulk_upload.engine.watchdog import Watchdog
-from bulk_upload.engine.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.limit import Controller, Learned
-    from bulk_upload.core.ports import FilesApi, Ledger, Reader, Transport
-    from bulk_upload.core.profile import Profile
-    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.core.limits.controller import Controller, Learned
+    from bulk_upload.core.run.ports import FilesApi, Ledger, Reader, Transport
+    from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.prepare import Plan
-    from bulk_upload.engine.staged import PlannedEntries
-    from bulk_upload.engine.validator import Validating
+    from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.planned_entries import PlannedEntries
+    from bulk_upload.engine.validation.file_validator import Validating
 
 
 def assemble(

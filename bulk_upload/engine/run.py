@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_upload.core.display import human_seconds
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.plan import Step
-from bulk_upload.core.standing import Stop
-from bulk_upload.core.summary import exit_status
+from bulk_upload.core.report.tally import exit_status
+from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
-from bulk_upload.engine.entry_task import ledger_stop
+from bulk_upload.engine.sending.entry_task import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.control import ControlAnswer, ControlRequest
     from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.model import Entry
-    from bulk_upload.core.ports import Ledger
-    from bulk_upload.core.sender import Sender
-    from bulk_upload.core.settings import RunSettings
+    from bulk_upload.core.run.control import ControlAnswer, ControlRequest
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.sender import Sender
+    from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.engine.callback_errors import CallbackErrors
-    from bulk_upload.engine.checking import Checking
-    from bulk_upload.engine.controlling import Controlling
-    from bulk_upload.engine.drain import Drain
-    from bulk_upload.engine.entry_task import EntryTasks
-    from bulk_upload.engine.feeder import Feeder
-    from bulk_upload.engine.limit_watch import LimitWatch
-    from bulk_upload.engine.occupancy import Occupancy
-    from bulk_upload.engine.permits import Permits
-    from bulk_upload.engine.prepare import Plan
-    from bulk_upload.engine.reconciler import Reconciler
-    from bulk_upload.engine.staged import PlannedEntries
+    from bulk_upload.engine.doubt.reconciler import Reconciler
+    from bulk_upload.engine.limits.control import Controlling
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.monitor import LimitWatch
+    from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.planned_entries import PlannedEntries
+    from bulk_upload.engine.sending.entry_task import EntryTasks
+    from bulk_upload.engine.sending.feeder import Feeder
+    from bulk_upload.engine.sending.workers import Workers
+    from bulk_upload.engine.validation.gate import Checking
     from bulk_upload.engine.watchdog import Watchdog
-    from bulk_upload.engine.workers import Workers
 
 TICK_S = 0.25
 WRITE_LIMITS_EVERY_S = 2.0

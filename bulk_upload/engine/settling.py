@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import EntrySettled
 from bulk_upload.core.model import Accepted, EntryState, Obtained, Receipt
-from bulk_upload.core.records import reason_in, status_in
-from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.run.records import reason_in, status_in
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import receipt_of
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.ports import Ledger
-    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.oversight import Oversight
+    from bulk_upload.engine.limits.stop_rules import Oversight
     from bulk_upload.engine.upload import RecordedAttempt
 
 

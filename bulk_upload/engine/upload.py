@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.engine.twins import TwinKey
+from bulk_upload.engine.limits.twins import TwinKey
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
-    from bulk_upload.core.records import Concluded
-    from bulk_upload.core.sender import PreparedFile
-    from bulk_upload.core.source import SourceError
-    from bulk_upload.core.work import StagedEntry
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.records import Concluded
+    from bulk_upload.core.run.sender import PreparedFile
+    from bulk_upload.core.run.source import SourceError
 
 DRAINED = "not sent: the run was draining"
 

@@ -14,15 +14,15 @@ from bulk_upload.errors import RunStuck
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulk_upload.core.ports import Ledger
-    from bulk_upload.core.reins import Reins
-    from bulk_upload.core.sender import Sender
+    from bulk_upload.core.limits.capped import Reins
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.sender import Sender
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.checking import Checking
-    from bulk_upload.engine.drain import Drain
-    from bulk_upload.engine.permits import Permits
-    from bulk_upload.engine.staged import PlannedEntries
-    from bulk_upload.engine.throttle import Throttle
+    from bulk_upload.engine.limits.bandwidth import Throttle
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.planned_entries import PlannedEntries
+    from bulk_upload.engine.validation.gate import Checking
 
 IDLE_TICKS_MAX = 40
 """So many ticks in a row (10 s) without any wait for something outside. One is enough in theory: a task that waits for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulk_upload.core.display import human_bytes, human_seconds
+from bulk_upload.core.text.printable import human_bytes, human_seconds
 
 
 def brief_seconds(seconds: float) -> str:

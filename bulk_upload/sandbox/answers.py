@@ -17,7 +17,7 @@ from bulk_upload.sandbox.journal import utc_now
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bulk_upload.sandbox.form import Detail
+    from bulk_upload.sandbox.requests.form import Detail
 
 ELSEWHERE = "http://elsewhere.invalid/v1/flow/files"
 """Where scripted redirects point unless the step says otherwise. `.invalid` never resolves (RFC 2606)."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bulk_upload.sandbox.answers import refusal
-from bulk_upload.sandbox.calls import Calls
 from bulk_upload.sandbox.journal import JournalRecord, RecordKind
-from bulk_upload.sandbox.upload import Upload
+from bulk_upload.sandbox.requests.calls import Calls
+from bulk_upload.sandbox.requests.upload import Upload
 from bulk_upload.sandbox.wire import current_connection
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.cli.main import bulk_upload
-from bulk_upload.cli.sections import JOB_SECTIONS, SERVER_SECTIONS
+from bulk_upload.cli.options.sections import JOB_SECTIONS, SERVER_SECTIONS
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import KEY, Ended, run_here
 

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.cli.configuration import Configuration
-from bulk_upload.cli.configuration_reading import configuration_of
-from bulk_upload.cli.run_command import run
-from bulk_upload.cli.sections import ServerCommand
-from bulk_upload.core.profile_table import PROFILE_KEYS
+from bulk_upload.cli.commands.run import run
+from bulk_upload.cli.config.file import Configuration
+from bulk_upload.cli.config.reading import configuration_of
+from bulk_upload.cli.options.sections import ServerCommand
+from bulk_upload.core.api.profile_table import PROFILE_KEYS
 from bulk_upload.errors import UsageError
 
 assert isinstance(run, ServerCommand)

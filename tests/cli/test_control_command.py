@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.control import ControlAnswer, ControlRequest, ControlStatus
+from bulk_upload.core.run.control import ControlAnswer, ControlRequest, ControlStatus
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.ledger import JobIdentity, open_ledger
-from bulk_upload.edge.ledger.lock import RunLock
+from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import run_here
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli import plan_command, scan_command, validating, verify_command
-from bulk_upload.engine.verifying import Verified
-from bulk_upload.report.headway import Headway
+from bulk_upload.cli import validate_files
+from bulk_upload.cli.commands import plan, scan, verify
+from bulk_upload.engine.after.verify import Verified
+from bulk_upload.report.live.command_progress import Headway
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, run_here
 
@@ -30,7 +31,7 @@ def _last_look(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Headway]
 
 def test_scan_tells_files_bytes_and_what_it_left(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The speed is one of files: nothing of them is read."""
-    seen = _last_look(monkeypatch, scan_command)
+    seen = _last_look(monkeypatch, scan)
     (desk / "data" / "notes").write_text("x")
     (desk / "data" / "gone").symlink_to("/nowhere/at/all")
     assert run_here("scan", "data", "--map", "*.jsonl=pre-train", "-o", "m.jsonl").status == 0
@@ -45,7 +46,7 @@ def test_scan_tells_files_bytes_and_what_it_left(desk: Path, monkeypatch: pytest
 
 def test_plan_tells_entries(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long manifest is not read in silence."""
-    seen = _last_look(monkeypatch, plan_command)
+    seen = _last_look(monkeypatch, plan)
     assert run_here("plan", "good.jsonl").status == 0
     assert [(one.doing, one.things) for one in seen] == [("reading the manifest", "entries")]
 
@@ -66,7 +67,7 @@ def test_validate_knows_what_it_can_count_quickly(
     knows_bytes: bool,
 ) -> None:
     """Lines of a JSON Lines manifest, named data files with their sizes; a CSV line is not always a row."""
-    seen = _last_look(monkeypatch, validating)
+    seen = _last_look(monkeypatch, validate_files)
     run_here("validate", *arguments)
     (one,) = seen
     size = sum((desk / "data" / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
@@ -77,7 +78,7 @@ def test_validate_knows_what_it_can_count_quickly(
 
 def test_validate_counts_entries_that_cannot_be_opened(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are done with, and errors: the count reaches its total all the same, whatever lines are blank."""
-    seen = _last_look(monkeypatch, validating)
+    seen = _last_look(monkeypatch, validate_files)
     (desk / "m.jsonl").write_text(
         '{"path": "data/a.jsonl", "purpose": "pre-train"}\n\n{"path": "data/z.jsonl", "purpose": "pre-train"}\n'
     )
@@ -91,7 +92,7 @@ def test_verify_tells_receipts_and_what_it_read_back(
     desk: Path, monkeypatch: pytest.MonkeyPatch, content: bool
 ) -> None:
     """Each receipt counts as soon as it was looked at; bytes only where files are read back."""
-    seen = _last_look(monkeypatch, verify_command)
+    seen = _last_look(monkeypatch, verify)
     with sandbox_in_thread(SandboxConfig(keys=(KEY,), directory=str(desk / "server"))) as sandbox:
         ran = run_here("run", "good.jsonl", "--ledger", "l.ledger.db", "--quiet", SEEKR_BASE_URL=sandbox.url)
         assert ran.status == 0, ran.text
@@ -107,9 +108,9 @@ def test_verify_tells_receipts_and_what_it_read_back(
 
 def test_verify_tells_the_list_first_and_no_total_that_was_passed() -> None:
     """Receipts of older versions come on top of the entries that were counted."""
-    listing = verify_command._headway(Verified(listed_count=700), lambda: (5, 500), content=False)
+    listing = verify._headway(Verified(listed_count=700), lambda: (5, 500), content=False)
     assert (listing.doing, listing.count, listing.total) == ("reading the server's list", 700, None)
-    passed = verify_command._headway(
+    passed = verify._headway(
         Verified(listed_count=700, receipt_count=6, content_bytes=600), lambda: (5, 500), content=True
     )
     assert (passed.count, passed.total, passed.byte_count, passed.byte_total) == (6, None, 600, None)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli import headway_shown as module
-from bulk_upload.cli.headway_shown import HeadwayShown, headway_shown
-from bulk_upload.cli.output import put, tell
-from bulk_upload.report.headway import Headway, HeadwayLine
-from bulk_upload.report.status_line import StatusLine
+from bulk_upload.cli.output import status_line as module
+from bulk_upload.cli.output.status_line import HeadwayShown, headway_shown
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.report.live.command_progress import Headway, HeadwayLine
+from bulk_upload.report.live.status_line import StatusLine
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, run_here
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli import key_command
+from bulk_upload.cli.options import key_command
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, environment, run_here, run_process

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli.key_file import exposure
+from bulk_upload.cli.options.key_file import exposure
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import KEY, environment, run_here, run_process
 
@@ -59,7 +59,7 @@ def test_a_mounted_key_file_is_used_with_a_warning(
     plain = run_here("run", "good.jsonl", "--api-key-file", path, SEEKR_BASE_URL=server)
     assert (plain.status, "chmod 600" in plain.stderr) == (ExitStatus.USAGE, True)
     mounted = os.statvfs_result((4096, 4096, 1, 1, 1, 1, 1, 1, os.ST_RDONLY, 255))
-    monkeypatch.setattr("bulk_upload.cli.key_file.os.fstatvfs", lambda _: mounted)
+    monkeypatch.setattr("bulk_upload.cli.options.key_file.os.fstatvfs", lambda _: mounted)
     ended = run_here("run", "good.jsonl", "--api-key-file", path, SEEKR_BASE_URL=server)
     assert ended.status == 0, ended.stderr
     assert ended.stderr.count("warning: others can read the API key") == 1

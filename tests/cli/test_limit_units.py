@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.cli.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
-from bulk_upload.core.caps import BYTES_PER_S_MAX, BYTES_PER_S_MIN, STARTS_PER_S_MAX, STARTS_PER_S_MIN
-from bulk_upload.core.timetable import Span, Timetable, bandwidth_text, rate_text
+from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
+from bulk_upload.core.limits.caps import BYTES_PER_S_MAX, BYTES_PER_S_MIN, STARTS_PER_S_MAX, STARTS_PER_S_MIN
+from bulk_upload.core.limits.timetable import Span, Timetable, bandwidth_text, rate_text
 
 
 @pytest.mark.parametrize(("text", "number"), [("auto", None), ("1", 1), (" 8 ", 8), ("1024", 1024)])

@@ -5,10 +5,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from bulk_upload.cli import metrics_file
-from bulk_upload.cli.metrics_file import MetricsFile
+from bulk_upload.cli.output import metrics_file
+from bulk_upload.cli.output.metrics_file import MetricsFile
 from bulk_upload.core.events import Snapshot
-from bulk_upload.core.summary import Tally
+from bulk_upload.core.report.tally import Tally
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import run_here
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.edge.ledger.lock import RunLock
+from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import KEY, NOWHERE, Ended, run_here, run_process
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.cli.job_options import shown_command, without_retry
+from bulk_upload.cli.options.job import shown_command, without_retry
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_storms_keep_to_the_schema(desk: Path) -> None:
 
 def test_progress_is_told_now_and_then(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a run goes on a record says how it stands."""
-    monkeypatch.setattr("bulk_upload.cli.running.PROGRESS_EVERY_S", 0.05)
+    monkeypatch.setattr("bulk_upload.cli.run_job.PROGRESS_EVERY_S", 0.05)
     with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=parse_faults("answer-delay=0.4"))) as sandbox:
         ended = run_here("run", "good.jsonl", "--log-format", "json", SEEKR_BASE_URL=sandbox.url)
     told = [one for one in records(ended.stderr) if one["event"] == "progress"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bulk_upload.cli import scan_command
-from bulk_upload.core.manifest import read_manifest
-from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.cli.commands import scan as scan_command
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.errors import UsageError

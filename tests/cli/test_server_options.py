@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli.server_options import network_of
+from bulk_upload.cli.options.server import network_of
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, run_here, run_process

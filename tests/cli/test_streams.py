@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.cli.main import READER_LEFT
-from bulk_upload.core.export import COLUMNS
+from bulk_upload.core.report.export import COLUMNS
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import run_here, run_shell
 

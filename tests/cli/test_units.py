@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.cli.job_options import retry_of
-from bulk_upload.cli.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
+from bulk_upload.cli.options.job import retry_of
+from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.core.model import EntryState
 from bulk_upload.errors import UsageError
 

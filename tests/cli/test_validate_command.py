@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.data_rules import RULES
-from bulk_upload.report.data_findings import JSON_KEYS
+from bulk_upload.core.validation.rules import RULES
+from bulk_upload.report.live.data_findings import JSON_KEYS
 from tests.cli.stage import run_here, run_process
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "validation.md"

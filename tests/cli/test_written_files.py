@@ -299,7 +299,7 @@ def test_rows_that_are_not_read_to_their_end_leave_no_traceback(desk: Path, serv
     program = """
 import sys
 from bulk_upload.edge.ledger import LedgerReader
-from bulk_upload.report.rows import write_csv
+from bulk_upload.report.files.rows import write_csv
 class Full:
     def write(self, data):
         if b"accepted" in data:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose
-from bulk_upload.core.validation import Checker
+from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.report import FileReport
 
 CHAT, PREFERENCE, REINFORCEMENT, PRETRAIN, ALIGNMENT = PURPOSES.values()
 

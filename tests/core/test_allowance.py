@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.allowance import RESET_S_MAX, Allowance, allowance
+from bulk_upload.core.api.ratelimit_headers import RESET_S_MAX, allowance
+from bulk_upload.core.model import Allowance
 
 NOW_S = 784111777.0
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"

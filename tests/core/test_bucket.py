@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.bucket import TokenBucket
+from bulk_upload.core.limits.token_bucket import TokenBucket
 
 RATES = st.floats(0.01, 1e9)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bulk_upload.core.caps import IN_FLIGHT_MAX, CapChange, Caps, changes
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.timetable import Timetable
+from bulk_upload.core.limits.caps import IN_FLIGHT_MAX, CapChange, Caps, changes
+from bulk_upload.core.limits.timetable import Timetable
+from bulk_upload.core.run.settings import RunSettings
 
 
 def test_the_lower_of_both_numbers_holds() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.causes import CANARY_MAX, CAUSES_MAX, FailureLimit, kind_of
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.failure_limit import CANARY_MAX, CAUSES_MAX, FailureLimit, kind_of
 
 
 def test_reasons_that_differ_in_numbers_and_names_are_one_kind() -> None:

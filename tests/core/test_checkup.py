@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.checkup import (
+from bulk_upload.core.report.doctor_checks import (
     CLOCK_OFFSET_S_MAX,
     DESCRIPTORS_MIN,
     FREE_BYTES_COMFORTABLE,

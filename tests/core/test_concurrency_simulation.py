@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.controller import AdaptiveLimit
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from simulation.measure import best, known_best, oracle, run, run_shared, score
 from simulation.report import MUTE, SEEDS, measure, random_scenarios
 from simulation.scenarios import EXTRA, SCENARIOS, SHARED, Scenario

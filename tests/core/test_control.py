@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.caps import SPANS_MAX, Caps
-from bulk_upload.core.control import (
+from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.caps import SPANS_MAX, Caps
+from bulk_upload.core.limits.timetable import Span, Timetable
+from bulk_upload.core.run.control import (
     MESSAGE_BYTES_MAX,
     ControlAnswer,
     ControlRequest,
@@ -20,8 +22,6 @@ from bulk_upload.core.control import (
     decode_request,
     encode,
 )
-from bulk_upload.core.holds import Hold
-from bulk_upload.core.timetable import Span, Timetable
 
 NOW = Caps(concurrency=4, starts_per_s=2.0, paused=True)
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.core.allowance import Allowance
-from bulk_upload.core.controller import AdaptiveLimit
-from bulk_upload.core.limit import Learned, Part
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
+from bulk_upload.core.limits.controller import Learned, Part
+from bulk_upload.core.model import Allowance
 
 if TYPE_CHECKING:
-    from bulk_upload.core.limit import Ticket
+    from bulk_upload.core.limits.controller import Ticket
 
 
 def accept(controller: AdaptiveLimit, now: float, seconds: float = 0.1) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.controller_log import APART_S_FIRST, RECORDS_A_STRIDE, ControllerLog, ControllerState
+from bulk_upload.core.limits.change_log import APART_S_FIRST, RECORDS_A_STRIDE, ControllerLog, ControllerState
 
 EIGHT = ControllerState(limit=8, rate_per_s=None, pause_s=0.0, reason="asked for")
 TICK_S = 0.25

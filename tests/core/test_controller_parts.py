@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.allowance import Allowance
-from bulk_upload.core.breaker import Breaker
-from bulk_upload.core.goodput import Epoch, Meter, UploadCost
-from bulk_upload.core.pause import Pause
-from bulk_upload.core.rate import BETA, CLIMB_S_FIRST, Rate
-from bulk_upload.core.slots import KEEP, YIELD, Slots
+from bulk_upload.core.limits.breaker import Breaker
+from bulk_upload.core.limits.goodput import Epoch, Meter, UploadCost
+from bulk_upload.core.limits.pause import Pause
+from bulk_upload.core.limits.rate import BETA, CLIMB_S_FIRST, Rate
+from bulk_upload.core.limits.slots import KEEP, YIELD, Slots
+from bulk_upload.core.model import Allowance
 
 
 def pace(rate: Rate, now: float, seconds: float) -> tuple[float, int]:

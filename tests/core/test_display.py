@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.display import human_bytes, human_seconds, printable
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.endpoint import endpoint_of, is_loopback, ledger_stem
+from bulk_upload.core.api.endpoint import endpoint_of, is_loopback, ledger_stem
 from bulk_upload.errors import UsageError
 
 HOME = "https://flow.seekr.com"

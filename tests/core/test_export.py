@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.export import COLUMNS, ExportRow, csv_cells, plain_csv_line
+from bulk_upload.core.report.export import COLUMNS, ExportRow, csv_cells, plain_csv_line
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=10) | st.sampled_from(
     ["=1", "@x", "a\x1b", "\ud800", "", 'a"b', "a,b", "a b"]

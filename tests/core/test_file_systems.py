@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.file_systems import Journal, file_system_of, journal_for
+from bulk_upload.core.machine.file_systems import Journal, file_system_of, journal_for
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.holds import Hold, HoldAccount, Standstill, held_by
+from bulk_upload.core.limits.bottleneck import Hold, HoldAccount, Standstill, held_by
 
 FREE = Standstill(
     paused=False,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.limit import Controller, FixedLimit, Ticket
+from bulk_upload.core.limits.controller import Controller, FixedLimit, Ticket
 
 ENDINGS = ("success", "reject", "reject without quota", "failure", "cancel")
 

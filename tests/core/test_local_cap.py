@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.local_cap import LocalCap
+from bulk_upload.core.limits.local_cap import LocalCap
 
 
 def test_nothing_is_capped_before_a_refusal() -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.finding import Finding
-from bulk_upload.core.manifest import read_manifest
-from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
-from bulk_upload.core.profile import FLOW
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.errors import UsageError
 
@@ -244,9 +244,9 @@ def test_any_bytes(head: bytes, pieces: list[bytes], keepends: bool) -> None:
 PROJECT = Path(__file__).parents[2]
 DOCUMENT = (PROJECT / "docs" / "reference" / "manifest.md").read_text()
 SOURCES = [
-    "core/paths.py",
+    "core/manifest/paths.py",
     "edge/source_tree.py",
-    *(f"core/manifest{part}.py" for part in ("", "_rules", "_jsonl", "_csv")),
+    *(f"core/manifest/{part}.py" for part in ("reader", "rules", "jsonl", "csv_rows")),
 ]
 
 

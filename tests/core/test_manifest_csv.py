@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.finding import Finding
-from bulk_upload.core.manifest import read_manifest
-from bulk_upload.core.manifest_csv import DELIMITERS, RECORD_LINES_MAX
-from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.manifest.csv_rows import DELIMITERS, RECORD_LINES_MAX
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
 

@@ -13,10 +13,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from bulk_upload.core.api.multipart import form_fields, frame
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import Entry
-from bulk_upload.core.multipart import form_fields, frame
-from bulk_upload.core.names import sent_name
-from bulk_upload.core.profile import FLOW
 
 BOUNDARY = "bulk-upload-0123456789abcdef"
 _QUOTED = rb'"((?:[^"\\]|\\.)*)"'

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.manifest.name_template import PARTS, NameTemplate
+from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import Entry
-from bulk_upload.core.name_template import PARTS, NameTemplate
-from bulk_upload.core.names import sent_name
 from bulk_upload.errors import UsageError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulk_upload.core.names import SENT_NAME_BYTES_MAX, sent_name
+from bulk_upload.core.manifest.sent_name import SENT_NAME_BYTES_MAX, sent_name
 
 # Lone surrogates included: they stand for undecodable bytes in a path.
 ANY_CHARACTER = st.characters(exclude_categories=())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.pacing import SHORT_S, Gate, Patience
+from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.run.patience import SHORT_S, Patience
 
 JITTERS = st.floats(0, 1, exclude_max=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.paging import PAGE_OVERLAP, STALE_PAGES_MAX, Pager
+from bulk_upload.core.api.paging import PAGE_OVERLAP, STALE_PAGES_MAX, Pager
 
 PAGE = [f"file-{number}" for number in range(10)]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.paths import PathComplaint, is_beneath, is_plain, relative_path
+from bulk_upload.core.manifest.paths import PathComplaint, is_beneath, is_plain, relative_path
 
 ROOT = "/data/job"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.plan import KnownEntry, Step, plan_entry, same_content
+from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry, same_content
 
 FILE = Fingerprint(size=10, mtime_ns=1, inode=1)
 LATER = replace(FILE, mtime_ns=2)

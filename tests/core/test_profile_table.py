@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.profile import FLOW, Profile, variable_flaw, variable_for_key
-from bulk_upload.core.profile_table import PROFILE_KEYS, ProfileFlaw, profile_of
+from bulk_upload.core.api.profile import FLOW, Profile, variable_flaw, variable_for_key
+from bulk_upload.core.api.profile_table import PROFILE_KEYS, ProfileFlaw, profile_of
 
 LEAST: dict[str, Any] = {
     "base-url": "https://files.example.com",

@@ -9,6 +9,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bulk_upload.core.api.responses import (
+    ANSWER_BYTES_MAX,
+    REASON_CHARS_MAX,
+    decipher,
+    is_file_id,
+    listed_file,
+    listed_files,
+    looked_up_file,
+    lost_answer,
+    reason_of,
+)
 from bulk_upload.core.model import (
     Accepted,
     InDoubt,
@@ -20,17 +31,6 @@ from bulk_upload.core.model import (
     SentBody,
     Throttled,
     Unavailable,
-)
-from bulk_upload.core.protocol import (
-    ANSWER_BYTES_MAX,
-    REASON_CHARS_MAX,
-    decipher,
-    is_file_id,
-    listed_file,
-    listed_files,
-    looked_up_file,
-    lost_answer,
-    reason_of,
 )
 
 FILE_ID = "file-d0d318cb-b7d9-493a-bd70-1cfe089d3815"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.reconcile import (
+from bulk_upload.core.run.reconcile import (
     CLOCK_TOLERANCE_S,
     LATE_S,
     Absent,
@@ -24,7 +24,7 @@ from bulk_upload.core.reconcile import (
     suspects,
     window_start_utc_s,
 )
-from bulk_upload.core.timestamps import utc_seconds, utc_text
+from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 
 SENT_AT_S = 1_781_775_000.0
 SETTLES_AT_S = SENT_AT_S + 60.0

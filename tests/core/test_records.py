@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.model import (
     Accepted,
     EntryState,
@@ -21,7 +22,7 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.records import (
+from bulk_upload.core.run.records import (
     OUTCOME_NAMES,
     listed_without_secret,
     reason_in,
@@ -29,7 +30,6 @@ from bulk_upload.core.records import (
     status_in,
     without_secret,
 )
-from bulk_upload.core.secret import Secret
 
 ACCEPTED = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.redaction import Redaction, shown_proxy, without_logins
+from bulk_upload.core.api.redaction import Redaction, shown_proxy, without_logins
 
 
 @pytest.mark.parametrize(

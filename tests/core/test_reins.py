@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.allowance import Allowance
-from bulk_upload.core.caps import Caps
-from bulk_upload.core.limit import FixedLimit, Learned, Ticket
-from bulk_upload.core.reins import PIECE_BYTES_MIN, Reins
-from bulk_upload.core.timetable import Span, Timetable
+from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, Reins
+from bulk_upload.core.limits.caps import Caps
+from bulk_upload.core.limits.controller import FixedLimit, Learned, Ticket
+from bulk_upload.core.limits.timetable import Span, Timetable
+from bulk_upload.core.model import Allowance
 
 NOON = 12 * 60
 

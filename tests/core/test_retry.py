@@ -18,7 +18,7 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.retry import (
+from bulk_upload.core.run.retry import (
     Leave,
     Reconcile,
     RetryBudget,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulk_upload.core.retry_after import http_date_s, retry_after_s
+from bulk_upload.core.api.retry_after import http_date_s, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.purposes import PURPOSES, rules_of
-from bulk_upload.core.schema_file import read_schemas
+from bulk_upload.core.validation.schema_file import read_schemas
 from bulk_upload.errors import UsageError
 from tests.core.data_samples import CHAT, SYSTEM, USER, check, found, line
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from bulk_upload.core.redaction import Redaction
-from bulk_upload.core.secret import Secret, key_and_source
+from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.core.api.secret import Secret, key_and_source
 from bulk_upload.errors import UsageError
 
 KEY = "sk-hunter2"

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 
 
 @pytest.mark.parametrize(

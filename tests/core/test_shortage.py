@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from bulk_upload.core.shortage import naming_shortage, shortage_in
+from bulk_upload.core.machine.shortage import naming_shortage, shortage_in
 from bulk_upload.errors import ResourceShortage
 from bulk_upload.exit_status import ExitStatus
 

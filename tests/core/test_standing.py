@@ -17,8 +17,8 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.records import state_after
-from bulk_upload.core.standing import Judgement, Standing
+from bulk_upload.core.run.fault_scope import Judgement, Standing
+from bulk_upload.core.run.records import state_after
 from bulk_upload.exit_status import ExitStatus
 
 FORBIDDEN = Refused(http_status=403, reason="HTTP 403: no", request_id="r1")

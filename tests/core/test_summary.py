@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.causes import CAUSES_MAX
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -28,8 +27,9 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.standing import Stop
-from bulk_upload.core.summary import EXAMPLES_MAX, Tally, exit_status
+from bulk_upload.core.report.tally import EXAMPLES_MAX, Tally, exit_status
+from bulk_upload.core.run.failure_limit import CAUSES_MAX
+from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)

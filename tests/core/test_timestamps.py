@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.timestamps import utc_seconds, utc_text
+from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.timetable import MINUTES_A_DAY, Span, Timetable, bandwidth_text, rate_text
+from bulk_upload.core.limits.timetable import MINUTES_A_DAY, Span, Timetable, bandwidth_text, rate_text
 
 OFFICE = Timetable((Span(8 * 60, 2e6), Span(19 * 60, None)))
 MINUTES = st.integers(0, MINUTES_A_DAY - 1)

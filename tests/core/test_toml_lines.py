@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.toml_lines import line_of
+from bulk_upload.core.text.toml_lines import line_of
 
 TEXT = '''\
 # [jobs.a] in a comment, and b = 1

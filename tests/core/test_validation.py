@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.core import validation
-from bulk_upload.core.data_rules import KEPT_PER_RULE_MAX, RULES
-from bulk_upload.core.file_magic import HEAD_BYTES
 from bulk_upload.core.finding import Severity
-from bulk_upload.core.line_judge import LineJudge
-from bulk_upload.core.line_reader import NOT_PASSED, LineReader, role_of
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
-from bulk_upload.core.validation import Checker
+from bulk_upload.core.validation import checker as validation
+from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader, role_of
+from bulk_upload.core.validation.file_types import HEAD_BYTES
+from bulk_upload.core.validation.line_checker import LineJudge
+from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES
 from tests.core.data_samples import (
     ALIGNMENT,
     ASSISTANT,

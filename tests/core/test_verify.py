@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.core.verify import (
+from bulk_upload.core.run.verify import (
     DifferenceKind,
     HeldReceipt,
     LookAlike,
@@ -17,6 +16,7 @@ from bulk_upload.core.verify import (
     made_by_attempt,
     stranger,
 )
+from bulk_upload.core.text.timestamps import utc_text
 
 NOW_S = 1_780_000_000.0
 RECEIPT = HeldReceipt(

@@ -7,8 +7,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from bulk_upload.core.model import Entry
-from bulk_upload.core.plan import Step
-from bulk_upload.core.work import StagedEntry, StepTotal
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.planned import StagedEntry, StepTotal
 
 
 def test_staged_then_planned() -> None:

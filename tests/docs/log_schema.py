@@ -11,12 +11,12 @@ from dataclasses import is_dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import bulk_upload.core
-from bulk_upload.core.log_records import LOG_VERSION, Level, Record, name_of
 from bulk_upload.core.model import Outcome
+from bulk_upload.core.report.log_records import LOG_VERSION, Level, Record, name_of
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "log.schema.json"
 COMMAND = "python tests/docs/log_schema.py"
@@ -26,8 +26,8 @@ RECORDS: tuple[type, ...] = typing.get_args(Record)
 def known_names() -> dict[str, Any]:
     """Every name of the core: annotations may use names that are only imported for type checkers."""
     found: dict[str, Any] = {"Mapping": Mapping}
-    for module in iter_modules(bulk_upload.core.__path__):
-        inner = vars(import_module(f"bulk_upload.core.{module.name}"))
+    for module in walk_packages(bulk_upload.core.__path__, "bulk_upload.core."):
+        inner = vars(import_module(module.name))
         found |= {name: one for name, one in inner.items() if isinstance(one, type | types.UnionType)}
     return found
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli.configuration_reading import configuration_for
-from bulk_upload.cli.run_command import run
-from bulk_upload.cli.sections import ServerCommand
-from bulk_upload.core.profile_table import PROFILE_KEYS
+from bulk_upload.cli.commands.run import run
+from bulk_upload.cli.config.reading import configuration_for
+from bulk_upload.cli.options.sections import ServerCommand
+from bulk_upload.core.api.profile_table import PROFILE_KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

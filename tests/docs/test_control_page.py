@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from bulk_upload.core.caps import IN_FLIGHT_MAX
-from bulk_upload.core.control import ControlStatus
-from bulk_upload.core.holds import Hold
-from bulk_upload.core.reins import PIECE_BYTES_MIN
+from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.capped import PIECE_BYTES_MIN
+from bulk_upload.core.limits.caps import IN_FLIGHT_MAX
+from bulk_upload.core.run.control import ControlStatus
 from bulk_upload.edge.control.place import NAME_BYTES_MAX
 from bulk_upload.engine.run import TICK_S
 from bulk_upload.exit_status import ExitStatus

@@ -3,10 +3,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bulk_upload.core.export import COLUMNS
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.parquet_rows import GROUP_ROWS, NUMBERS, TIMES
-from bulk_upload.report.rows import RowFormat
+from bulk_upload.core.report.export import COLUMNS
+from bulk_upload.report.files.parquet import GROUP_ROWS, NUMBERS, TIMES
+from bulk_upload.report.files.rows import RowFormat
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "exports.md").read_text("utf-8")
 

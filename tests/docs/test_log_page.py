@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bulk_upload.core.log_records import LOG_VERSION, Level, name_of
+from bulk_upload.core.report.log_records import LOG_VERSION, Level, name_of
 from tests.docs import log_schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log.md").read_text("utf-8")

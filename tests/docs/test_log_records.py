@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.log_records import Level, Message, level_of, name_of
-from bulk_upload.core.redaction import SECRET_CHARS_MIN, Redaction
-from bulk_upload.report.event_log import EventLog
+from bulk_upload.core.api.redaction import SECRET_CHARS_MIN, Redaction
+from bulk_upload.core.report.log_records import Level, Message, level_of, name_of
+from bulk_upload.report.files.event_log import EventLog
 from tests.docs import log_schema
 
 NASTY = ["", "caf\udce9.jsonl", "\x1b[2J", "\u202e", "\x7f", "a\nb", 'q"\\', "sk-never-4711", "\ud800"]

@@ -4,10 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
-from bulk_upload.report import uploads
-from bulk_upload.report.lines import PAUSE_S_TOLD_MIN
-from bulk_upload.report.telling import FAILURES_TOLD_MAX
-from bulk_upload.report.terminal import ROWS_PER_UPLOAD, UPLOADS_MAX
+from bulk_upload.report.live import slow_uploads
+from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX
+from bulk_upload.report.live.plain_lines import PAUSE_S_TOLD_MIN
+from bulk_upload.report.live.terminal import ROWS_PER_UPLOAD, UPLOADS_MAX
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "reference" / "progress.md").read_text("utf-8").split())
 
@@ -15,7 +15,7 @@ PAGE = " ".join((Path(__file__).parents[2] / "docs" / "reference" / "progress.md
 def test_the_page_says_what_an_upload_can_be_doing() -> None:
     """The words in the table are those of the display."""
     table = re.findall(r"\| ([a-z ,0-9]+) \|", PAGE.partition("| words |")[2])[0::1]
-    source = inspect.getsource(uploads)
+    source = inspect.getsource(slow_uploads)
     words = [
         one.replace("8 s", "{left_s} s") for one in table if f'"{one.replace("8 s", "{left_s} s")}"' in source
     ]
@@ -26,7 +26,7 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     """When uploads are shown and how many, which pauses and failures are told."""
     numbers = {2: "two", 3: "three", 5: "five", 6: "six", 10: "ten"}
     assert (
-        f"after {numbers[int(uploads.SHOWN_AFTER_S)]} seconds: {numbers[24 // ROWS_PER_UPLOAD]} of them"
+        f"after {numbers[int(slow_uploads.SHOWN_AFTER_S)]} seconds: {numbers[24 // ROWS_PER_UPLOAD]} of them"
         in PAGE
     )
     assert f"up to {numbers[UPLOADS_MAX]}" in PAGE

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulk_upload.report.distribution import BINS_PER_DECADE
-from bulk_upload.report.html_page import ROWS_MAX
+from bulk_upload.report.page.distribution import BINS_PER_DECADE
+from bulk_upload.report.page.page import ROWS_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text("utf-8")
 

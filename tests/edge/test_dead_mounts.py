@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     FileReader,
     HashedFile,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     FileReader,
     HashedFile,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     SMALL_FILE_BYTES_MAX,
     FileReader,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.manifest_rules import LINE_BYTES_MAX
+from bulk_upload.core.manifest.rules import LINE_BYTES_MAX
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.manifest_file import ManifestFile, write_manifest
 from bulk_upload.errors import ManifestInvalid, UsageError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.core.globs import Glob, PurposeMap
+from bulk_upload.core.manifest.globs import Glob, PurposeMap
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.scan import Chosen, Skipped, Unmatched, walk
 from bulk_upload.errors import UsageError

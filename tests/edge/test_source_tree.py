@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.paths import PathComplaint
+from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.edge import source_tree
 from bulk_upload.edge.source_tree import NotRegular, OutsideRoot, SourceTree
 from bulk_upload.errors import UsageError

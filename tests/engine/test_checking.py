@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.events import AttemptStarted, Event, Noticed, Snapshot
-from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.plan import Step
-from bulk_upload.core.settings import RunSettings, ValidateMode
-from bulk_upload.core.source import Look, SourceError
-from bulk_upload.engine import checking
-from bulk_upload.engine.validator import Checked, Wanted
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
+from bulk_upload.core.run.source import Look, SourceError
+from bulk_upload.core.validation.report import FileReport
+from bulk_upload.engine.validation import gate
+from bulk_upload.engine.validation.file_validator import Checked, Wanted
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.validator import BAD, ODD, FakeValidator
 from tests.fakes.world import LARGE_BYTES, Scene, World
@@ -293,7 +293,7 @@ def test_a_drain_does_not_wait_for_a_look(one: ValidateMode) -> None:
 
 def test_only_so_many_entries_are_looked_into_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look ahead keeps a bounded number of entries, and still comes to the end of the manifest."""
-    monkeypatch.setattr(checking, "AHEAD_ENTRIES_MAX", 100)
+    monkeypatch.setattr(gate, "AHEAD_ENTRIES_MAX", 100)
     world = world_of(*((f"{number:04d}", 100) for number in range(1000)))
     validator = FakeValidator(world.files, bytes_per_s=1e9)
     most = 0
@@ -308,7 +308,7 @@ def test_only_so_many_entries_are_looked_into_ahead(monkeypatch: pytest.MonkeyPa
 
     world.run(mode(ValidateMode.AHEAD), validator=validator, script=script)
     assert len(validator.looked) == 1000
-    assert most <= 100 + 4 * checking.BATCH_ENTRIES_MAX
+    assert most <= 100 + 4 * gate.BATCH_ENTRIES_MAX
     assert set(world.states().values()) == {EntryState.ACCEPTED}
 
 

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from bulk_upload.core.events import Draining, Event
-from bulk_upload.core.limit import FixedLimit
-from bulk_upload.core.standing import Stop
+from bulk_upload.core.limits.controller import FixedLimit
+from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.occupancy import Occupancy
-from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.limits.drain import Drain
+from bulk_upload.engine.limits.occupancy import Occupancy
+from bulk_upload.engine.limits.slots import Permits
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 

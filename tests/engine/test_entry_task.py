@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event
 from bulk_upload.core.model import EntryState, Obtained, Unavailable
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
-from bulk_upload.engine.entry_task import FILE_CHANGES_MAX
+from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
+from bulk_upload.engine.sending.entry_task import FILE_CHANGES_MAX
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, unowned
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World

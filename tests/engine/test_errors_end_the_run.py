@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from bulk_upload.core.control import ControlRequest
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -22,19 +21,20 @@ from bulk_upload.core.events import (
     Reconciling,
     RunLimited,
 )
-from bulk_upload.core.limit import FixedLimit
+from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.controller import FixedLimit
+from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.reins import Reins
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.timetable import Timetable
+from bulk_upload.core.run.control import ControlRequest
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.controlling import Controlling
-from bulk_upload.engine.entry_task import EntryTasks
-from bulk_upload.engine.permits import Permits
+from bulk_upload.engine.limits.control import Controlling
+from bulk_upload.engine.limits.slots import Permits
 from bulk_upload.engine.run import OVERDUE_S
+from bulk_upload.engine.sending.entry_task import EntryTasks
+from bulk_upload.engine.sending.workers import Workers
 from bulk_upload.engine.watchdog import IDLE_TICKS_MAX
-from bulk_upload.engine.workers import Workers
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.entries import FakeEntries

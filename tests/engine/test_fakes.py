@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bulk_upload.core.model import Entry, EntryState
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX, FileReader
 from bulk_upload.edge.ledger import open_ledger
 from bulk_upload.edge.source_tree import SourceTree

@@ -8,7 +8,7 @@ import pytest
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import Unanswered
-from bulk_upload.engine.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, Refused
+from bulk_upload.engine.doubt.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, Refused
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.plan import Step
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import Mishap
 from tests.fakes.server import Faults, ServerSettings

@@ -14,7 +14,7 @@ from tests.fakes.virtual_time import on_virtual_time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.standing import Stop
+    from bulk_upload.core.run.fault_scope import Stop
     from bulk_upload.engine.run import Run
 
 

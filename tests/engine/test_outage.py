@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Faults
 from tests.fakes.world import Ran, Scene, World

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.causes import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Paused
 from bulk_upload.core.model import (
     Accepted,
@@ -15,9 +14,10 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.oversight import Oversight
+from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
+from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.engine.limits.drain import Drain
+from bulk_upload.engine.limits.stop_rules import Oversight
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, ServerSettings
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from bulk_upload.core.allowance import Allowance
-from bulk_upload.core.limit import FixedLimit, Ticket
+from bulk_upload.core.limits.controller import FixedLimit, Ticket
 from bulk_upload.core.model import (
     Accepted,
+    Allowance,
     InDoubt,
     Misdirected,
     NotSent,
@@ -21,8 +21,8 @@ from bulk_upload.core.model import (
 )
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.permits import UNRECORDED_PER_SLOT, Permits
+from bulk_upload.engine.limits.drain import Drain
+from bulk_upload.engine.limits.slots import UNRECORDED_PER_SLOT, Permits
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.control import ControlAnswer, ControlRequest
 from bulk_upload.core.events import AttemptStarted, ControlChanged, LimitChanged, RunLimited
-from bulk_upload.core.holds import Hold
-from bulk_upload.core.limit import FixedLimit, Learned
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.timetable import Span, Timetable
+from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.controller import FixedLimit, Learned
+from bulk_upload.core.limits.timetable import Span, Timetable
+from bulk_upload.core.run.control import ControlAnswer, ControlRequest
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Faults, ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World

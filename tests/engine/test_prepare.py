@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, Outcome, Rejected, SentBody
-from bulk_upload.core.plan import Step, plan_entry
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.records import AttemptOver, Intent
-from bulk_upload.core.work import StagedEntry
+from bulk_upload.core.run.plan import Step, plan_entry
+from bulk_upload.core.run.planned import StagedEntry
+from bulk_upload.core.run.records import AttemptOver, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, Staging
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.engine.prepare import Preparation
+from bulk_upload.engine.plan import Preparation
 from bulk_upload.errors import ManifestInvalid
 
 NAMES = ("new", "unchanged", "touched", "resized", "gone", "rejected", "pending")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import pytest
 
+from bulk_upload.core.api.paging import STALE_PAGES_MAX
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import Event, Reconciling
-from bulk_upload.core.paging import STALE_PAGES_MAX
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.reconcile import Absent, Doubt, Found, Undecided
-from bulk_upload.core.standing import Stop
+from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.edge.transport import Unanswered
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.reconciler import LIST_TRIES_MAX, Reconciler
+from bulk_upload.engine.doubt.reconciler import LIST_TRIES_MAX, Reconciler
+from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
 from tests.fakes.server import FakeServer, ServerSettings
@@ -25,8 +25,8 @@ from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import ListedFile
-    from bulk_upload.core.profile import Profile
     from bulk_upload.edge.transport import Transport
 
 STOP = Stop(status=ExitStatus.INTERRUPTED, reason="asked to stop", hint="")

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, Event, PlanMade
-from bulk_upload.core.limit import FixedLimit, Ticket
+from bulk_upload.core.limits.controller import FixedLimit, Ticket
 from bulk_upload.core.model import Accepted, EntryState, InDoubt
-from bulk_upload.core.plan import Step
-from bulk_upload.core.settings import RunSettings
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import Mishap
 from tests.fakes.server import Fate, ServerSettings, unowned

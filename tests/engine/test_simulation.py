@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
+from bulk_upload.core.limits.pause import Gate
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.pacing import Gate
-from bulk_upload.core.plan import Step
-from bulk_upload.core.retry import RetryPolicy
-from bulk_upload.core.settings import InDoubtPolicy, RunSettings, ValidateMode
-from bulk_upload.core.summary import exit_status
+from bulk_upload.core.report.tally import exit_status
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import LedgerStore
-from bulk_upload.engine.doubts import Doubts
-from bulk_upload.engine.permits import Permits
-from bulk_upload.engine.twins import TwinGate
+from bulk_upload.engine.doubt.resolution import Doubts
+from bulk_upload.engine.limits.slots import Permits
+from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import Mishap
@@ -36,10 +36,10 @@ from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.reconcile import Doubt
-    from bulk_upload.core.work import StagedEntry
-    from bulk_upload.engine.doubts import Resolution
-    from bulk_upload.engine.twins import TwinKey
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.reconcile import Doubt
+    from bulk_upload.engine.doubt.resolution import Resolution
+    from bulk_upload.engine.limits.twins import TwinKey
 
 SEEDS = range(40)
 SOAK_SEEDS = range(1000, 3000)

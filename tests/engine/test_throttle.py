@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from bulk_upload.core.caps import Caps
-from bulk_upload.core.reins import Reins
-from bulk_upload.core.timetable import Timetable
+from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.caps import Caps
+from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.throttle import Throttle
+from bulk_upload.engine.limits.bandwidth import Throttle
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 MIXED = [300, 5_000, 20_000, 80_000, 400_000, 3_000_000]

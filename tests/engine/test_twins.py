@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bulk_upload.engine.drain import Drain
-from bulk_upload.engine.twins import TwinGate, TwinKey
+from bulk_upload.engine.limits.drain import Drain
+from bulk_upload.engine.limits.twins import TwinGate, TwinKey
 from tests.fakes.virtual_time import on_virtual_time
 
 KEY = TwinKey("data.jsonl", 10, "fine-tune")

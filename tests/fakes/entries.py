@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.names import sent_name
-from bulk_upload.core.plan import KnownEntry, Step, plan_entry
-from bulk_upload.core.work import StagedEntry, StepTotal
-from bulk_upload.engine.prepare import Plan
+from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
+from bulk_upload.core.run.planned import StagedEntry, StepTotal
+from bulk_upload.engine.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
+from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
-    from bulk_upload.core.source import Look
+    from bulk_upload.core.run.source import Look
 
 BLOCK_BYTES = 64 * 1024
 """Smaller than the real reader's, so that a modest file has several blocks."""

@@ -12,15 +12,15 @@ import pytest
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.opening import unusable
-from bulk_upload.edge.ledger.schema import CREATE
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.opening import unusable
+from bulk_upload.edge.ledger.file.schema import CREATE
 from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bulk_upload.core.records import AttemptOver, Concluded
+    from bulk_upload.core.run.records import AttemptOver, Concluded
 
 T = TypeVar("T")
 

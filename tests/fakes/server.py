@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.text.timestamps import utc_text
 from tests.fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
-from bulk_upload.core.protocol import decipher, lost_answer
-from bulk_upload.core.sender import UploadReport
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.sender import UploadReport
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.transport import Unanswered
 from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
-    from bulk_upload.core.pace import Pace
-    from bulk_upload.core.sender import UploadRequest
-    from bulk_upload.core.source import FileStream, Source
+    from bulk_upload.core.run.sender import UploadRequest
+    from bulk_upload.core.run.source import FileStream, Source
     from tests.fakes.server import Answer, FakeServer, Request
 
 FRAME_BYTES = 300

@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.data_rules import Complaint
-from bulk_upload.core.file_report import Findings
-from bulk_upload.core.source import SourceError
-from bulk_upload.engine.validator import Checked, Wanted
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.validation.report import Findings
+from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.engine.validation.file_validator import Checked, Wanted
 
 if TYPE_CHECKING:
-    from bulk_upload.core.file_report import FileReport
-    from bulk_upload.core.source import Look
+    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.validation.report import FileReport
     from tests.fakes.files import MemoryFiles
 
 BAD = b"BAD"

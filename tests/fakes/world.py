@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, EntrySettled
 from bulk_upload.core.model import Entry, EntryState
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.settings import RunSettings
-from bulk_upload.core.standing import Stop
+from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.assembly import assemble
 from bulk_upload.exit_status import ExitStatus
@@ -25,9 +25,9 @@ from tests.fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.events import Event, Snapshot
-    from bulk_upload.core.limit import Controller
-    from bulk_upload.core.profile import Profile
+    from bulk_upload.core.limits.controller import Controller
     from bulk_upload.engine.run import RunResult
 
 PURPOSE = "fine-tune"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from bulk_upload.core.protocol import REASON_CHARS_MAX
+from bulk_upload.core.api.responses import REASON_CHARS_MAX
 from tests.cli.stage import environment, run_here
 from tests.hazards.fault_scenes import Play, answers, ignores, on_look_up, stores, tells
 from tests.hazards.fault_server import Call, FaultServer, page_of, serving

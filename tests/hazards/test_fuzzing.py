@@ -20,22 +20,28 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from bulk_upload.core.display import printable
-from bulk_upload.core.export import COLUMNS, ExportRow
+from bulk_upload.core.api.multipart import frame
+from bulk_upload.core.api.responses import (
+    ANSWER_BYTES_MAX,
+    decipher,
+    is_file_id,
+    listed_files,
+    looked_up_file,
+)
+from bulk_upload.core.api.retry_after import retry_after_s
+from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.finding import Finding
-from bulk_upload.core.manifest import read_manifest
-from bulk_upload.core.manifest_rules import ManifestRules
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import ManifestRules
+from bulk_upload.core.manifest.sent_name import SENT_NAME_BYTES_MAX, sent_name
 from bulk_upload.core.model import Accepted, Entry, InDoubt, Outcome, SentBody
-from bulk_upload.core.multipart import frame
-from bulk_upload.core.names import SENT_NAME_BYTES_MAX, sent_name
-from bulk_upload.core.protocol import ANSWER_BYTES_MAX, decipher, is_file_id, listed_files, looked_up_file
-from bulk_upload.core.reconcile import Doubt, judge, suspects
-from bulk_upload.core.records import without_secret
-from bulk_upload.core.retry_after import retry_after_s
-from bulk_upload.core.secret import Secret
+from bulk_upload.core.report.export import COLUMNS, ExportRow
+from bulk_upload.core.run.reconcile import Doubt, judge, suspects
+from bulk_upload.core.run.records import without_secret
+from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, open_ledger
-from bulk_upload.report.mapping import mapping_table
-from bulk_upload.report.rows import json_line, write_csv
+from bulk_upload.report.files.mapping_table import mapping_table
+from bulk_upload.report.files.rows import json_line, write_csv
 from tests.hazards.fault_wire import Form, Upload
 from tests.hazards.fuzzing import fuzz, mutated, piece, texts
 

@@ -153,7 +153,7 @@ def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path, size: int) -
 
 _SHORT = """
 import os, resource, sys, threading
-import aiohttp, bulk_upload.cli.run_command, sqlite3
+import aiohttp, bulk_upload.cli.commands.run, sqlite3
 from bulk_upload.cli.main import main
 threads, descriptors = int(sys.argv[1]), int(sys.argv[2])
 start = threading._start_new_thread

@@ -24,7 +24,7 @@ from bulk_upload import (
     RunSettings,
     ValidateMode,
 )
-from bulk_upload.core.records import status_in
+from bulk_upload.core.run.records import status_in
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import run_here
 from tests.hazards.gateways import nginx, prism, uvicorn

@@ -26,8 +26,8 @@ from bulk_upload import (
     UsageError,
     upload,
 )
-from bulk_upload.core.slots import FIRST
-from bulk_upload.engine.undoing import Scope, Undone
+from bulk_upload.core.limits.slots import FIRST
+from bulk_upload.engine.after.undo import Scope, Undone
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:

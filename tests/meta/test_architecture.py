@@ -6,12 +6,14 @@ import ast
 import re
 import tomllib
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 import bulk_upload
+from bulk_upload.cli.main import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bulk_upload"
 LINES_MAX = 400
+MODULES_MAX = 16
+"""Modules a folder may have, `__init__` aside; `cli/commands` has one for each command."""
 
 # Standard modules that neither read a clock, draw a random number nor touch the world.
 PURE_MODULES = frozenset(
@@ -95,7 +99,18 @@ def name_of(path: Path) -> str:
 
 MODULE_NAMES = frozenset(name_of(path) for path in module_files())
 LIBRARY_FILES = [path for path in module_files() if not name_of(path).startswith("bulk_upload.cli")]
-CORE_FILES = sorted((PACKAGE / "core").glob("*.py"))
+CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
+
+CORE_FLOORS = (
+    frozenset({"text", "model", "clock"}),
+    frozenset({"purposes", "finding"}),
+    frozenset({"api", "machine", "manifest", "validation"}),
+    frozenset({"limits"}),
+    frozenset({"events"}),
+    frozenset({"run"}),
+    frozenset({"report"}),
+)
+"""The rooms of the core, lowest floor first. A module imports from its own room and from lower floors only."""
 
 
 @cache
@@ -178,9 +193,58 @@ def test_core_calls_nothing_worldly() -> None:
     assert wrong == []
 
 
-def test_core_is_one_flat_folder() -> None:
-    """There is no deeper folder in which these tests would not look."""
-    assert sorted((PACKAGE / "core").rglob("*.py")) == CORE_FILES
+def room_of(module: str) -> str:
+    """Return the room of a module of the core: `limits`, `model`, …; the core's own `__init__` is in none."""
+    return ".".join(module.split(".")[2:3])
+
+
+def floor_of(room: str) -> int:
+    """Return how high a room of the core lies; 0 is the lowest floor."""
+    return next(height for height, rooms in enumerate(CORE_FLOORS) if room in rooms)
+
+
+def test_every_room_of_the_core_has_its_floor() -> None:
+    """A new room of the core must say what it may import."""
+    rooms = {room_of(name_of(path)) for path in CORE_FILES} - {""}
+    assert rooms <= set().union(*CORE_FLOORS)
+
+
+def test_rooms_of_the_core_import_downward() -> None:
+    """text, model → purposes, finding → api, machine, manifest, validation → limits → events → run → report."""
+    wrong = []
+    for path in CORE_FILES:
+        for one in imports_of(path):
+            if unit_of_import(one) != "core":
+                continue
+            room, imported = room_of(one.importer), room_of(one.imported)
+            if room != imported and floor_of(imported) >= floor_of(room):
+                wrong.append(f"{one.importer}:{one.line_no} imports {one.imported}")
+    assert wrong == []
+
+
+def test_folders_are_small() -> None:
+    """A folder of modules is read at a glance; only the commands are as many as there are."""
+    counts = {
+        folder: sum(path.name != "__init__.py" for path in folder.glob("*.py"))
+        for folder in {path.parent for path in module_files()}
+    }
+    commands = counts.pop(PACKAGE / "cli" / "commands")
+    assert commands == len(COMMANDS)
+    assert {str(folder): count for folder, count in counts.items() if count > MODULES_MAX} == {}
+
+
+def test_imports_make_no_circle() -> None:
+    """No module imports itself by way of others, also not inside a function or for an annotation."""
+    graph = {
+        name_of(path): {one.imported for one in imports_of(path)} & MODULE_NAMES - {name_of(path)}
+        for path in module_files()
+    }
+    circle: list[str] = []
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+    assert circle == []
 
 
 def test_every_unit_has_its_row() -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from bulk_upload.core.events import Event, RunLimited
-from bulk_upload.core.holds import Hold
+from bulk_upload.core.limits.bottleneck import Hold
 from bulk_upload.core.model import EntryState, Obtained, Throttled
-from bulk_upload.core.standing import Stop
-from bulk_upload.core.summary import Tally, exit_status
+from bulk_upload.core.report.tally import Tally, exit_status
+from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.closing import COLUMNS_MAX, closing_lines
+from bulk_upload.report.live.run_summary import COLUMNS_MAX, closing_lines
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"

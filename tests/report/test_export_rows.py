@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.export import COLUMNS, ExportRow, csv_cells
-from bulk_upload.report.rows import RowFormat, json_line, save_rows, write_csv, write_jsonl, write_rows
+from bulk_upload.core.report.export import COLUMNS, ExportRow, csv_cells
+from bulk_upload.report.files.rows import RowFormat, json_line, save_rows, write_csv, write_jsonl, write_rows
 
 # A first letter that starts no formula, then any file name the disk can hold but for control characters.
 _plain_bytes = st.binary(max_size=40).map(lambda raw: b"a" + bytes(b for b in raw if b > 0x1F and b != 0x7F))

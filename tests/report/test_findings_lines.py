@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bulk_upload.core.finding import Finding
-from bulk_upload.report.findings import findings_lines
+from bulk_upload.report.live.manifest_findings import findings_lines
 
 FINDING = Finding(
     rule="missing-file",

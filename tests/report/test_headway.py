@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulk_upload.report.headway import Headway, HeadwayLine
+from bulk_upload.report.live.command_progress import Headway, HeadwayLine
 
 
 class _Clock:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bulk_upload.core.events import Draining, Noticed, Paused, Preparing, Reconciling
 from bulk_upload.core.model import EntryState, Unavailable
-from bulk_upload.report.lines import LineProgress
+from bulk_upload.report.live.plain_lines import LineProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 

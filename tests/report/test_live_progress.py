@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Throttled, Unavailable
-from bulk_upload.report.terminal import LiveProgress
+from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
 

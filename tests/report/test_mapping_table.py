@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from bulk_upload.core.export import ExportRow
-from bulk_upload.report.mapping import mapping_table
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.report.files.mapping_table import mapping_table
 
 
 def _row(path: str = "train/a.jsonl", file_id: str | None = "file-0123456789abcdef") -> ExportRow:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import EntryState, Throttled
-from bulk_upload.core.summary import Tally
-from bulk_upload.report.metrics import (
+from bulk_upload.core.report.tally import Tally
+from bulk_upload.report.files.metrics import (
     METRICS,
     METRICS_EVERY_S,
     RunNumbers,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.report.pace import TwoTermPace
+from bulk_upload.report.live.eta import TwoTermPace
 
 samples = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 10**9)), min_size=3, max_size=40)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.export import COLUMNS, ExportRow
+from bulk_upload.core.report.export import COLUMNS, ExportRow
 from bulk_upload.errors import UsageError
-from bulk_upload.report.parquet_rows import GROUP_ROWS, NUMBERS, TIMES, write_parquet
+from bulk_upload.report.files.parquet import GROUP_ROWS, NUMBERS, TIMES, write_parquet
 
 ROW = ExportRow(
     path="a/b.jsonl",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.events import Draining, Paused, PlanMade, Reconciling, Snapshot
 from bulk_upload.core.model import EntryState, Unavailable
-from bulk_upload.report.progress import Progress, whole_seconds
+from bulk_upload.report.live.progress import Progress, whole_seconds
 from tests.report.scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 

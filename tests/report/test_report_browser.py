@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.export import ExportRow
 from bulk_upload.edge.ledger import LedgerReader
-from bulk_upload.report.figures import figures_of
-from bulk_upload.report.html_page import JobHeading, causes_of, write_page
+from bulk_upload.report.page.figures import figures_of
+from bulk_upload.report.page.page import JobHeading, causes_of, write_page
 from tests.report.told_ledger import tell_ledger
 
 pytestmark = pytest.mark.browser

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.export import ExportRow
-from bulk_upload.core.history import AttemptFacts, LimitChange, RunFacts
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.records import OUTCOME_NAMES
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.report.distribution import Distribution
-from bulk_upload.report.figures import ACCEPTED, NOT_SENT, OPEN, figures_of
-from bulk_upload.report.html_page import OTHER_STATES, causes_of
-from bulk_upload.report.timeline import Timeline, WorkAxis
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.core.run.records import OUTCOME_NAMES
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.report.page.distribution import Distribution
+from bulk_upload.report.page.figures import ACCEPTED, NOT_SENT, OPEN, figures_of
+from bulk_upload.report.page.page import OTHER_STATES, causes_of
+from bulk_upload.report.page.timeline import Timeline, WorkAxis
 
 BEGAN_S = 1_780_000_000.0
 moments = st.floats(0, 100_000).map(lambda one: BEGAN_S + one)

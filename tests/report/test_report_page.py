@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.export import ExportRow
-from bulk_upload.core.history import AttemptFacts, LimitChange, RunFacts
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.figures import figures_of
-from bulk_upload.report.html_page import JobHeading, causes_of, write_page
-from bulk_upload.report.markup import embedded, inert
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.report.page.figures import figures_of
+from bulk_upload.report.page.markup import embedded, inert
+from bulk_upload.report.page.page import JobHeading, causes_of, write_page
 
 AT = "2026-06-18T09:30:00.000000Z"
 LATER = "2026-06-18T09:30:02.000000Z"

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bulk_upload.core.export import COLUMNS
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.results import ResultStream
+from bulk_upload.core.report.export import COLUMNS
+from bulk_upload.report.files.results_stream import ResultStream
 from tests.report.scripted_run import FILE_BYTES, receipt, settled, started
 
 NOW = "2026-06-18T10:00:00.000000Z"
@@ -106,8 +106,8 @@ def test_a_reader_of_stdout_that_leaves_does_not_spoil_the_exit_code() -> None:
     """Python's last flush of stdout must not turn a good run into exit code 120."""
     program = """
 import sys
-from bulk_upload.core.export import ExportRow
-from bulk_upload.report.results import ResultStream
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.report.files.results_stream import ResultStream
 results = ResultStream(sys.stdout.buffer, str)
 for _ in range(20_000):
     results.write(ExportRow(path="a" * 100, purpose="p", status="accepted"))

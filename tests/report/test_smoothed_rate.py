@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.report.rate import SmoothedRate
+from bulk_upload.report.live.smoothed_rate import SmoothedRate
 
 
 def test_a_steady_flow_has_its_own_rate_from_the_first_interval_on() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bulk_upload.report.status_line import StatusLine
+from bulk_upload.report.live.status_line import StatusLine
 
 
 class _Terminal:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.caps import CapChange
 from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
+from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.telling import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
+from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
 from tests.report.scripted_run import ended, plan, settled, started
 
 

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from bulk_upload.core.events import BodyNow, Paused
-from bulk_upload.core.holds import Hold
+from bulk_upload.core.limits.bottleneck import Hold
 from bulk_upload.core.model import EntryState, Obtained, Throttled
-from bulk_upload.core.summary import Tally
+from bulk_upload.core.report.tally import Tally
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.closing import closing_lines
-from bulk_upload.report.telling import Teller
-from bulk_upload.report.terminal import LiveProgress
+from bulk_upload.report.live.notable_events import Teller
+from bulk_upload.report.live.run_summary import closing_lines
+from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, receipt, settled, started
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from bulk_upload.core.events import BodyNow, Paused
 from bulk_upload.core.model import Unavailable
-from bulk_upload.report.uploads import Uploads
+from bulk_upload.report.live.slow_uploads import Uploads
 from tests.report.scripted_run import LOST, TAKEN, ScriptedRun, ended, settled, started
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 
 BEGAN_S = 1_780_000_000.0
 LEFT_OUT_S = 36_000.0

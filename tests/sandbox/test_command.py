@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bulk_upload.cli.sandbox_command import sandbox
+from bulk_upload.cli.commands.sandbox import sandbox
 from bulk_upload.errors import UsageError
 from bulk_upload.sandbox import sandbox_in_thread
 from bulk_upload.sandbox.journal import Journal
 from tests.sandbox.client import upload
 
 ROOT = Path(__file__).parents[2]
-START = "from bulk_upload.cli.sandbox_command import sandbox; sandbox()"
+START = "from bulk_upload.cli.commands.sandbox import sandbox; sandbox()"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from bulk_upload.cli.sandbox_command import DEFAULT_PORT, PLAY_KEY, sandbox
+from bulk_upload.cli.commands.sandbox import DEFAULT_PORT, PLAY_KEY, sandbox
 from bulk_upload.sandbox import FaultKind, Faults, parse_faults, parse_step
 from bulk_upload.sandbox.fault_text import _SETTINGS, PRESETS
 from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS

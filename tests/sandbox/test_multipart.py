@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.sandbox.multipart import (
+from bulk_upload.sandbox.requests.multipart import (
     HEADER_BYTES_MAX,
     MultipartError,
     MultipartParser,

@@ -7,13 +7,13 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.control import MESSAGE_BYTES_MAX, decode_answer, encode
-from bulk_upload.core.display import printable
+from bulk_upload.core.run.control import MESSAGE_BYTES_MAX, decode_answer, encode
+from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.control.place import ROOT, peer_uid, short_address, socket_path
 from bulk_upload.errors import NoRunAtWork
 
 if TYPE_CHECKING:
-    from bulk_upload.core.control import ControlAnswer, ControlRequest
+    from bulk_upload.core.run.control import ControlAnswer, ControlRequest
 
 ANSWER_S = 30.0
 """How long to wait for an answer: it comes once a change is durable."""

@@ -11,14 +11,14 @@ import stat
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.control import MESSAGE_BYTES_MAX, ControlAnswer, decode_request, encode
+from bulk_upload.core.run.control import MESSAGE_BYTES_MAX, ControlAnswer, decode_request, encode
 from bulk_upload.edge.control.place import ROOT, peer_uid, short_address, socket_path
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from bulk_upload.core.control import ControlRequest
+    from bulk_upload.core.run.control import ControlRequest
 
 CONNECTIONS_MAX = 8
 ACCEPT_AGAIN_S = 1.0

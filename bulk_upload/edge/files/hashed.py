@@ -9,7 +9,7 @@ import os
 import threading
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.source import SourceError
+from bulk_upload.core.run.source import SourceError
 
 _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 

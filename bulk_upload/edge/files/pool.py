@@ -8,9 +8,9 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from bulk_upload.core.display import human_seconds
-from bulk_upload.core.shortage import no_thread
-from bulk_upload.core.source import SourceError
+from bulk_upload.core.machine.shortage import no_thread
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.text.printable import human_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

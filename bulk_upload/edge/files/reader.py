@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import Lane, ReadingPool
 from bulk_upload.edge.files.streamed import Blocks, StreamedFile
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.source import Look, Source
+    from bulk_upload.core.run.source import Look, Source
 
 _Opened = TypeVar("_Opened", bound="LoadedFile | HashedFile")
 

@@ -6,11 +6,11 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.source import LoadedFile, SourceError, SourceGrew
+from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
 
 if TYPE_CHECKING:
-    from bulk_upload.core.source import Look
+    from bulk_upload.core.run.source import Look
 
 
 def read_whole(

@@ -1,15 +1,15 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
-from bulk_upload.edge.ledger.controller_record import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.deletions import Deleted, Doomed
-from bulk_upload.edge.ledger.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.file.location import default_ledger_path
+from bulk_upload.edge.ledger.file.lock import run_is_at_work
+from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
-from bulk_upload.edge.ledger.lock import run_is_at_work
-from bulk_upload.edge.ledger.opening import require_ledger
-from bulk_upload.edge.ledger.place import default_ledger_path
-from bulk_upload.edge.ledger.reading import JobFacts, LedgerReader
-from bulk_upload.edge.ledger.receipts import receipt_of
+from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
+from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.edge.ledger.validations import Sought, keep_verdict, recall_verdicts, settle_invalid

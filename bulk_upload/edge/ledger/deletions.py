@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
-from bulk_upload.edge.ledger.receipts import HELD, LIVE, held_receipt
+from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 
 if TYPE_CHECKING:
-    from bulk_upload.core.verify import HeldReceipt
+    from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger.store import LedgerStore
 
 UNFINISHED = "its deletion was begun and no answer was recorded: `bulk-upload undo` finishes it"

@@ -11,18 +11,18 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.display import printable
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.timestamps import utc_seconds
-from bulk_upload.core.verify import LookAlike
-from bulk_upload.edge.ledger.opening import open_for_reading, reading_uri, shortage_behind
-from bulk_upload.edge.ledger.receipts import HELD, LIVE, held_receipt
+from bulk_upload.core.run.verify import LookAlike
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.timestamps import utc_seconds
+from bulk_upload.edge.ledger.file.opening import open_for_reading, reading_uri, shortage_behind
+from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bulk_upload.core.verify import HeldReceipt
+    from bulk_upload.core.run.verify import HeldReceipt
 
 PAGE_RECEIPTS = 512
 

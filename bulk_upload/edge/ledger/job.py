@@ -7,15 +7,15 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.lock import RunLock
-from bulk_upload.edge.ledger.opening import open_for_writing, require_ledger, require_safe_name, unusable
-from bulk_upload.edge.ledger.place import require_folder
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.location import require_folder
+from bulk_upload.edge.ledger.file.lock import RunLock
+from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name, unusable
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from bulk_upload.edge.ledger.identity import JobIdentity
+    from bulk_upload.edge.ledger.file.identity import JobIdentity
 
 
 @dataclass(slots=True)

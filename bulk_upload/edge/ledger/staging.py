@@ -11,12 +11,11 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bulk_upload.core.display import printable
+from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import Entry, EntryState
-from bulk_upload.core.names import sent_name
-from bulk_upload.core.plan import UNCHANGED, KnownEntry, Step
-from bulk_upload.core.work import StagedEntry, StepTotal
-from bulk_upload.edge.ledger import orphans
+from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
+from bulk_upload.core.run.planned import StagedEntry, StepTotal
+from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.columns import (
     from_exact_text,
     from_fingerprint,
@@ -25,16 +24,17 @@ from bulk_upload.edge.ledger.columns import (
     to_integer,
     to_path,
 )
-from bulk_upload.edge.ledger.lock import run_is_at_work
-from bulk_upload.edge.ledger.opening import reading_uri, shortage_behind
-from bulk_upload.edge.ledger.schema import CREATE
+from bulk_upload.edge.ledger.file.lock import run_is_at_work
+from bulk_upload.edge.ledger.file.opening import reading_uri, shortage_behind
+from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.work import PlannedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
 
 PAGE_ENTRIES = 512
 

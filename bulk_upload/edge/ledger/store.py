@@ -7,10 +7,10 @@ import os
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Obtained
-from bulk_upload.core.reconcile import Doubt
-from bulk_upload.core.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
-from bulk_upload.core.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import bulk, orphans
+from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.run.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
+from bulk_upload.core.text.timestamps import utc_seconds, utc_text
+from bulk_upload.edge.ledger import grouped_writes
 from bulk_upload.edge.ledger.columns import (
     from_fingerprint,
     from_path,
@@ -18,13 +18,14 @@ from bulk_upload.edge.ledger.columns import (
     optional_text,
     to_fingerprint,
 )
+from bulk_upload.edge.ledger.reading import orphans
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
-    from bulk_upload.core.records import AttemptOver, Intent
+    from bulk_upload.core.run.records import AttemptOver, Intent
 
 ALIVE_EVERY_S = 5.0
 """How often a run says that it lives; after a crash, absence is believed only from that much later on."""
@@ -112,10 +113,10 @@ class LedgerStore:
         self._seem_alive(intents[-1].at_utc_s)
         # Only here do attempts come into being, on the one connection that writes. What is rolled back leaves a gap.
         if self._last_attempt_id is None:
-            self._last_attempt_id = bulk.last_attempt_id(self.connection)
+            self._last_attempt_id = grouped_writes.last_attempt_id(self.connection)
         first_id = 1 + self._last_attempt_id
         self._last_attempt_id += len(intents)
-        return bulk.intend(self.connection, intents, self.run_id, first_id)
+        return grouped_writes.intend(self.connection, intents, self.run_id, first_id)
 
     def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""
@@ -130,12 +131,12 @@ class LedgerStore:
     def conclude_all(self, overs: Sequence[AttemptOver]) -> list[Concluded]:
         """Record how attempts ended, as `conclude` does one after another."""
         concluded: list[Concluded] = []
-        for group in bulk.groups(overs):
+        for group in grouped_writes.groups(overs):
             together = None
-            if bulk.CAN_CONCLUDE and bulk.is_usual(group):
+            if grouped_writes.CAN_CONCLUDE and grouped_writes.is_usual(group):
                 for over in group:
                     self._seem_alive(over.at_utc_s)
-                together = bulk.conclude(self.connection, group)
+                together = grouped_writes.conclude(self.connection, group)
             concluded += map(self.conclude, group) if together is None else together
         return concluded
 

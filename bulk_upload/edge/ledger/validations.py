@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.timestamps import utc_text
-from bulk_upload.core.verdict import Verdict
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.core.validation.result import Verdict
 from bulk_upload.edge.ledger.columns import from_fingerprint, from_text
 
 if TYPE_CHECKING:

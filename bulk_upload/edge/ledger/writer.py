@@ -10,15 +10,15 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bulk_upload.core.file_systems import Journal
-from bulk_upload.edge.ledger.opening import journal_mode, unusable
-from bulk_upload.edge.ledger.place import FilesInPlace
+from bulk_upload.core.machine.file_systems import Journal
+from bulk_upload.edge.ledger.file.location import FilesInPlace
+from bulk_upload.edge.ledger.file.opening import journal_mode, unusable
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bulk_upload.core.records import AttemptOver, Concluded
+    from bulk_upload.core.run.records import AttemptOver, Concluded
     from bulk_upload.edge.ledger.store import LedgerStore
 
 T = TypeVar("T")

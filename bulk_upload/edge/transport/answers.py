@@ -8,7 +8,7 @@ import ssl
 
 import aiohttp
 
-from bulk_upload.core.tls_trouble import (
+from bulk_upload.core.api.tls_trouble import (
     HOSTNAME_MISMATCH,
     USE_HTTPS,
     answers_in_tls,

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp.payload import Payload
 
-from bulk_upload.core.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
+    from bulk_upload.core.api.multipart import Frame
+    from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.multipart import Frame
-    from bulk_upload.core.pace import Pace
-    from bulk_upload.core.source import FileStream, Source
+    from bulk_upload.core.run.source import FileStream, Source
 
 
 _SO_NWRITE = 0x1024

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
+from bulk_upload.core.api.multipart import frame
+from bulk_upload.core.api.responses import (
+    ANSWER_BYTES_MAX,
+    decipher,
+    lost_answer,
+)
+from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.events import BodyNow
+from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import (
     Accepted,
     NotSent,
@@ -22,32 +30,24 @@ from bulk_upload.core.model import (
     SourceFailed,
     Unavailable,
 )
-from bulk_upload.core.multipart import frame
-from bulk_upload.core.protocol import (
-    ANSWER_BYTES_MAX,
-    decipher,
-    lost_answer,
-)
-from bulk_upload.core.records import without_secret
-from bulk_upload.core.retry_after import http_date_s
-from bulk_upload.core.sender import UploadReport
-from bulk_upload.core.shortage import shortage_in
+from bulk_upload.core.run.records import without_secret
+from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
-from bulk_upload.edge.transport.questions import Questions
+from bulk_upload.edge.transport.files_api import Questions
 from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
-    from bulk_upload.core.pace import Pace
-    from bulk_upload.core.secret import Secret
-    from bulk_upload.core.sender import UploadRequest
-    from bulk_upload.core.source import Source, SourceError
+    from bulk_upload.core.run.sender import UploadRequest
+    from bulk_upload.core.run.source import Source, SourceError
     from bulk_upload.edge.transport.settings import TransportSettings
 
 _LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})

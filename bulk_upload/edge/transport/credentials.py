@@ -10,7 +10,7 @@ from bulk_upload.errors import BulkUploadError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bulk_upload.core.secret import Secret
+    from bulk_upload.core.api.secret import Secret
 
 
 class Credentials:

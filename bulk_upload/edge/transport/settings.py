@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.network import DIRECT
+from bulk_upload.core.api.network import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.network import Network
-    from bulk_upload.core.profile import Profile
-    from bulk_upload.core.secret import Secret
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.api.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.display import printable
+from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from bulk_upload.core.network import Network
+    from bulk_upload.core.api.network import Network
 
 
 def tls_context(network: Network) -> ssl.SSLContext | bool:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.display import human_bytes, human_seconds
-from bulk_upload.core.source import SourceError
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.text.printable import human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from bulk_upload.core.file_report import FileReport  # noqa: TC001 - messages are made by their annotations
+from bulk_upload.core.validation.report import FileReport  # noqa: TC001 - messages are made by their annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

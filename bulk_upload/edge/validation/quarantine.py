@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.file_magic import BOM
-from bulk_upload.core.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
 from bulk_upload.core.purposes import rules_of
-from bulk_upload.core.quarantine import LineSorter, findings_line, place_of
+from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
+from bulk_upload.core.validation.quarantine import LineSorter, findings_line, place_of
 from bulk_upload.edge.output import FileSet, require_safe
 
 if TYPE_CHECKING:

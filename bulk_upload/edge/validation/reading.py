@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.data_rules import Complaint
-from bulk_upload.core.file_magic import HEAD_BYTES, document_complaint, torch_complaint
-from bulk_upload.core.file_report import FileReport, Findings
-from bulk_upload.core.line_splitter import PIECE_BYTES
-from bulk_upload.core.parquet_rules import TAIL_BYTES, ends_complaint, footer_complaints
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
-from bulk_upload.core.validation import Checker
+from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
+from bulk_upload.core.validation.line_splitter import PIECE_BYTES
+from bulk_upload.core.validation.parquet import TAIL_BYTES, ends_complaint, footer_complaints
+from bulk_upload.core.validation.report import FileReport, Findings
+from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

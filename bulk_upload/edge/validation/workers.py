@@ -21,8 +21,8 @@ from bulk_upload.edge.validation.surroundings import surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bulk_upload.core.file_report import FileReport
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.validation.reading import CheckTask
 
 SMALL_BYTES_MAX = 256 * 1024

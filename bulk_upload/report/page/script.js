@@ -17,7 +17,7 @@
   const moment = (seconds) =>
     seconds === null ? "" : new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
 
-  /* What report/embedding.py packed. */
+  /* What report/page/embedded_rows.py packed. */
   function unpacked(name) {
     const rows = [];
     for (const script of document.querySelectorAll(`script[data-rows="${name}"]`)) {

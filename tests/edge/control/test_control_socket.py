@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.control import (
+from bulk_upload.core.run.control import (
     MESSAGE_BYTES_MAX,
     ControlAnswer,
     ControlRequest,

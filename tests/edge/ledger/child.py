@@ -13,10 +13,11 @@ import sys
 import time
 from functools import partial
 
-from bulk_upload.core.file_systems import Journal
+from bulk_upload.core.machine.file_systems import Journal
 from bulk_upload.core.model import Outcome, Rejected
-from bulk_upload.core.records import AttemptOver, Concluded
-from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger, opening
+from bulk_upload.core.run.records import AttemptOver, Concluded
+from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
+from bulk_upload.edge.ledger.file import opening
 from tests.edge.ledger.stage import JOB, LOST, accepted, attempt_over, entry, intent
 
 TASKS = 16

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bulk_upload.edge.ledger.lock import RunLock
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.edge.ledger.file.lock import RunLock
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 
 
 def make(path: str, line_count: int) -> None:

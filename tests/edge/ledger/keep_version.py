@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bulk_upload.core.controller_log import ControllerState
-from bulk_upload.core.limit import Learned
+from bulk_upload.core.limits.change_log import ControllerState
+from bulk_upload.core.limits.controller import Learned
 from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile, Rejected
 from bulk_upload.edge.ledger import Deleted, Doomed, note_states, remember
 from bulk_upload.edge.ledger.deletions import ask, end
-from bulk_upload.edge.ledger.schema import SCHEMA_VERSION
+from bulk_upload.edge.ledger.file.schema import SCHEMA_VERSION
 from tests.edge.ledger.stage import LOST, START_S, accepted, entry, stored
 
 VERSIONS = Path(__file__).with_name("versions")

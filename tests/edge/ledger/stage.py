@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, InDoubt, Outcome, SentBody
-from bulk_upload.core.plan import PlannedStep, Step
-from bulk_upload.core.reconcile import Doubt
-from bulk_upload.core.records import AttemptOver, Concluded, Intent
-from bulk_upload.core.work import PlannedEntry
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.run.plan import PlannedStep, Step
+from bulk_upload.core.run.planned import PlannedEntry
+from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.run.records import AttemptOver, Concluded, Intent
 from bulk_upload.edge.ledger import JobIdentity, Ledger, LedgerReader, LedgerStore, Staging, open_ledger
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 
 JOB = JobIdentity(profile="flow", endpoint="https://api.example", team="team-1", root="/data")
 START_S = 1_780_000_000.0

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import Accepted, Fingerprint, InDoubt, NotSent, Outcome, Rejected, Unavailable
-from bulk_upload.core.records import AttemptOver, Concluded
-from bulk_upload.edge.ledger import bulk
+from bulk_upload.core.run.records import AttemptOver, Concluded
+from bulk_upload.edge.ledger import grouped_writes
 from tests.edge.ledger.stage import LOST, START_S, Store, accepted, attempt_over, entry, intent, stored
 
 TABLES = ("entries", "attempts", "receipts", "decisions", "job")
@@ -213,8 +213,8 @@ def test_a_group_with_an_id_that_is_known_keeps_what_is_certain(tmp_path: Path, 
 
 def test_an_older_sqlite_records_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where SQLite has no `UPDATE … FROM` nothing is recorded together."""
-    monkeypatch.setattr(bulk, "CAN_CONCLUDE", False)
-    monkeypatch.setattr(bulk, "conclude", lambda *_: pytest.fail("one statement for many"))
+    monkeypatch.setattr(grouped_writes, "CAN_CONCLUDE", False)
+    monkeypatch.setattr(grouped_writes, "conclude", lambda *_: pytest.fail("one statement for many"))
     with stored(tmp_path / "a") as store:
         entry_ids = store.known(entry("a"), entry("b"))
         ids = begun(store, entry_ids)
@@ -228,9 +228,14 @@ def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
     with stored(tmp_path / "a") as store:
         # The look for rows that a broken reference left waiting is in every plan; without one it is never taken.
         store.connection.execute("PRAGMA foreign_keys = OFF")
-        statements = {bulk._look_at(size): 3}
-        for statement, width in ((bulk._CLOSE, 8), (bulk._SUPERSEDE, 2), (bulk._FILE, 6), (bulk._SETTLE, 6)):
-            statements[bulk._with_rows(statement, size, width)] = width
+        statements = {grouped_writes._look_at(size): 3}
+        for statement, width in (
+            (grouped_writes._CLOSE, 8),
+            (grouped_writes._SUPERSEDE, 2),
+            (grouped_writes._FILE, 6),
+            (grouped_writes._SETTLE, 6),
+        ):
+            statements[grouped_writes._with_rows(statement, size, width)] = width
         for query, width in statements.items():
             steps = store.connection.execute(
                 f"EXPLAIN QUERY PLAN {query}", [None] * (size * width)
@@ -241,4 +246,4 @@ def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
 
 def test_as_many_rows_as_an_old_sqlite_takes_parameters() -> None:
     """The widest statement fits SQLite versions that take 999 parameters."""
-    assert bulk.GROUP_MAX * 10 <= 999 or sqlite3.sqlite_version_info < (3, 32)
+    assert grouped_writes.GROUP_MAX * 10 <= 999 or sqlite3.sqlite_version_info < (3, 32)

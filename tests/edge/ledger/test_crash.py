@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.export import ExportRow
-from bulk_upload.core.file_systems import Journal
+from bulk_upload.core.machine.file_systems import Journal
 from bulk_upload.core.model import EntryState, ListedFile
-from bulk_upload.edge.ledger import LedgerReader, LedgerStore, opening
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.edge.ledger import LedgerReader, LedgerStore
+from bulk_upload.edge.ledger.file import opening
 from bulk_upload.errors import LedgerUnusable
 from tests.edge.ledger.stage import (
     LOST,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.report.export import ExportRow
 from bulk_upload.edge.ledger import Deleted, Doomed, LedgerReader
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, entry, query, stored

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.caps import CapChange
-from bulk_upload.core.controller_log import ControllerState
+from bulk_upload.core.limits.caps import CapChange
+from bulk_upload.core.limits.change_log import ControllerState
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.records import OUTCOME_NAMES
+from bulk_upload.core.run.records import OUTCOME_NAMES
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, Doomed, note_changes, note_states
 from bulk_upload.edge.ledger.deletions import ask, end
-from bulk_upload.edge.ledger.opening import BUSY_S
-from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
+from bulk_upload.edge.ledger.file.opening import BUSY_S
+from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
 from tests.edge.ledger.stage import LOST, START_S, accepted, entry, query, stored
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "ledger.md").read_text("utf-8")

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.edge.ledger import open_ledger
-from bulk_upload.edge.ledger.lock import RunLock, run_is_at_work
+from bulk_upload.edge.ledger.file.lock import RunLock, run_is_at_work
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
 from tests.edge.ledger.stage import JOB, START_S, opened
 
 HOLDER = """
 import sys
-from bulk_upload.edge.ledger.lock import RunLock
+from bulk_upload.edge.ledger.file.lock import RunLock
 lock = RunLock.acquire(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()

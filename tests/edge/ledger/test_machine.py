@@ -28,11 +28,11 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.reconcile import Doubt
-from bulk_upload.core.records import AttemptOver, Concluded, state_after
-from bulk_upload.edge.ledger.identity import claim
-from bulk_upload.edge.ledger.opening import open_for_writing
-from bulk_upload.edge.ledger.receipts import receipt_of
+from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.run.records import AttemptOver, Concluded, state_after
+from bulk_upload.edge.ledger.file.identity import claim
+from bulk_upload.edge.ledger.file.opening import open_for_writing
+from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from tests.edge.ledger.stage import (
     JOB,
     PRINT,

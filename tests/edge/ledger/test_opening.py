@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger, opening
-from bulk_upload.edge.ledger.opening import open_for_writing
-from bulk_upload.edge.ledger.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
+from bulk_upload.edge.ledger.file import opening
+from bulk_upload.edge.ledger.file.opening import open_for_writing
+from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.errors import LedgerMismatch, LedgerNewer, LedgerUnusable
 from tests.edge.ledger.stage import (
     JOB,

@@ -6,8 +6,8 @@ import sqlite3
 
 import pytest
 
-from bulk_upload.edge.ledger import orphans
-from bulk_upload.edge.ledger.schema import CREATE
+from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.reading import orphans
 
 
 @pytest.mark.parametrize("run_at_work", [True, False])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.file_systems import Journal
-from bulk_upload.edge.ledger import LedgerReader, LedgerStore, default_ledger_path, open_ledger, opening
+from bulk_upload.core.machine.file_systems import Journal
+from bulk_upload.edge.ledger import LedgerReader, LedgerStore, default_ledger_path, open_ledger
+from bulk_upload.edge.ledger.file import opening
 from bulk_upload.errors import LedgerUnusable, UsageError
 from tests.edge.ledger.stage import JOB, START_S, entry, exported, opened, query
 

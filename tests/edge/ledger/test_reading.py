@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from bulk_upload.core.export import ExportRow
 from bulk_upload.core.model import EntryState, Fingerprint, InDoubt, NotSent, Outcome, Rejected, SourceFailed
-from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import JobFacts, LedgerReader
-from bulk_upload.edge.ledger.opening import open_for_writing
+from bulk_upload.edge.ledger.file.opening import open_for_writing
 from tests.edge.ledger.stage import (
     JOB,
     LOST,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import EntryState, Fingerprint, Rejected
-from bulk_upload.core.plan import UNCHANGED, KnownEntry, Step
-from bulk_upload.core.work import PlannedEntry, StagedEntry, StepTotal
+from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
+from bulk_upload.core.run.planned import PlannedEntry, StagedEntry, StepTotal
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.edge.ledger.staging import PAGE_ENTRIES
 from bulk_upload.errors import LedgerUnusable

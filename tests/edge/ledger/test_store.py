@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.caps import CapChange
-from bulk_upload.core.controller_log import ControllerState
-from bulk_upload.core.limit import Learned
+from bulk_upload.core.limits.caps import CapChange
+from bulk_upload.core.limits.change_log import ControllerState
+from bulk_upload.core.limits.controller import Learned
 from bulk_upload.core.model import (
     EntryState,
     Fingerprint,
@@ -27,10 +27,10 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.reconcile import Doubt
-from bulk_upload.core.timestamps import utc_text
+from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
-from bulk_upload.edge.ledger.receipts import receipt_of
+from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from tests.edge.ledger.stage import (
     JOB,
     LOST,

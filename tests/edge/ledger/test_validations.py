@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.verdict import Verdict
+from bulk_upload.core.validation.result import Verdict
 from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
 from tests.edge.ledger.stage import PRINT, START_S, Store, entry, stored
 

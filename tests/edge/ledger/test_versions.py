@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.limit import Learned
+from bulk_upload.core.limits.controller import Learned
 from bulk_upload.edge.ledger import LedgerReader, open_ledger, remember, remembered
-from bulk_upload.edge.ledger.schema import CREATE, SCHEMA_VERSION
+from bulk_upload.edge.ledger.file.schema import CREATE, SCHEMA_VERSION
 from tests.edge.ledger.keep_version import EXPECTED, VERSIONS, tell_story
 from tests.edge.ledger.stage import JOB, query
 

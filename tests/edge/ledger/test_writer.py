@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from bulk_upload.core.model import Accepted, Outcome, Refused, Rejected
-from bulk_upload.core.records import Concluded
+from bulk_upload.core.run.records import Concluded
 from bulk_upload.edge.ledger import Ledger, LedgerReader, LedgerStore, LedgerWriter, open_ledger
 from bulk_upload.edge.ledger import writer as writer_module
 from bulk_upload.errors import LedgerBroken, LedgerLocked, LedgerUnusable

@@ -11,12 +11,12 @@ from typing import Any
 from aiohttp import BaseConnector
 from aiohttp.client_proto import ResponseHandler
 
+from bulk_upload.core.api.pace import Pace
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.pace import Pace
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.secret import Secret
-from bulk_upload.core.sender import UploadReport, UploadRequest
-from bulk_upload.core.source import LoadedFile, Source, SourceError
+from bulk_upload.core.run.sender import UploadReport, UploadRequest
+from bulk_upload.core.run.source import LoadedFile, Source, SourceError
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import Transport, TransportSettings
 from tests.waiting import until

@@ -7,18 +7,18 @@ import time
 
 import pytest
 
-from bulk_upload.core.caps import Caps
+from bulk_upload.core.api.multipart import frame
+from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.caps import Caps
+from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import Accepted, InDoubt, Rejected, Unavailable
-from bulk_upload.core.multipart import frame
-from bulk_upload.core.reins import Reins
-from bulk_upload.core.source import LoadedFile, Source
-from bulk_upload.core.timetable import Timetable
+from bulk_upload.core.run.source import LoadedFile, Source
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport import body as transport_body
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.throttle import Throttle
+from bulk_upload.engine.limits.bandwidth import Throttle
 from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, refuses_early
 from tests.edge.transport.shipping import BLOCK, Blocks, loaded, ship, transport_to
 from tests.waiting import until, until_still

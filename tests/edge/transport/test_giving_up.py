@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed
-from bulk_upload.core.sender import UploadReport
-from bulk_upload.core.source import Source
+from bulk_upload.core.run.sender import UploadReport
+from bulk_upload.core.run.source import Source
 from bulk_upload.edge.transport import Transport
 from tests.edge.transport.scripted_server import (
     Exchange,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import Accepted, Fingerprint, SourceFailed
-from bulk_upload.core.source import FileStream, LoadedFile
+from bulk_upload.core.run.source import FileStream, LoadedFile
 from bulk_upload.edge.files import FileReader, block_bytes_for
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport

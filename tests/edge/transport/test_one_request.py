@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, SourceFailed, Unavailable
-from bulk_upload.core.source import Source
+from bulk_upload.core.run.source import Source
 from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, loses, stores
 from tests.edge.transport.shipping import (
     BLOCK,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.model import Accepted, Refused, Unavailable
-from bulk_upload.core.secret import Secret
 from bulk_upload.edge.transport import Unanswered
 from bulk_upload.errors import UsageError
 from tests.edge.transport.scripted_server import Exchange, ScriptedServer, answer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
-from bulk_upload.core.sender import UploadReport
+from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.watchdog import Sending
 from tests.edge.transport.scripted_server import (

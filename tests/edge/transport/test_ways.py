@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from bulk_upload.core.api.network import Network
 from bulk_upload.core.model import Accepted, Unavailable
-from bulk_upload.core.network import Network
 from bulk_upload.edge.transport import Transport, Unanswered
 from bulk_upload.errors import UsageError
 from tests.edge.transport.proxy_server import Proxy

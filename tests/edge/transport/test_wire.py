@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from bulk_upload.core.api.multipart import form_fields, frame
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.model import Accepted, Entry
-from bulk_upload.core.multipart import form_fields, frame
-from bulk_upload.core.profile import FLOW
-from bulk_upload.core.source import Source
+from bulk_upload.core.run.source import Source
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport.body import WRITE_BYTES_MIN

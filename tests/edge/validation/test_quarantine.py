@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.purposes import PURPOSES, Purpose, Schema
-from bulk_upload.core.quarantine import place_of
+from bulk_upload.core.validation.quarantine import place_of
 from bulk_upload.edge.validation import CheckTask, Quarantine, Quarantined, QuarantineFailed, check_file
 
 PRETRAIN = list(PURPOSES.values())[3]

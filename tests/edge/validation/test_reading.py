@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES, Format, Purpose
+from bulk_upload.core.validation.report import FileReport
 from bulk_upload.edge.validation import CheckTask, check_content, check_file
 
 CHAT, *_, PRETRAIN, ALIGNMENT = PURPOSES.values()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.file_report import FileReport
 from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.validation.report import FileReport
 from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
 from bulk_upload.edge.validation.surroundings import surroundings
 from tests.waiting import until, until_in_thread

@@ -1,0 +1,235 @@
+"""`bulk-upload doctor`: what a run would stumble over, before there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import ssl
+import sys
+import textwrap
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+import click
+
+from bulk_upload.cli.config.file import current_configuration, profile_named
+from bulk_upload.cli.options.api_key import api_key_of
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.job import JOB_CONTEXT, endpoint_options
+from bulk_upload.cli.options.sections import JobCommand
+from bulk_upload.cli.options.server import network_of
+from bulk_upload.cli.output.streams import put
+from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
+from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.core.api.secret import usable_key
+from bulk_upload.core.report import doctor_checks
+from bulk_upload.core.report.doctor_checks import Verdict, doubtful, fine, problem
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.descriptors import raise_descriptor_limit
+from bulk_upload.edge.ledger.file.location import kind_of_place, require_folder
+from bulk_upload.edge.transport import Transport, TransportSettings, Unanswered
+from bulk_upload.errors import BulkUploadError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.uploader import Job, Uploader
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.report.doctor_checks import Check
+
+_ANSWER_S_MAX = 15.0
+_HEAD_COLUMNS = 22
+_PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
+
+
+@click.command("doctor", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument("manifest", required=False, shell_complete=file_names)
+@endpoint_options
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="json: one JSON object per check.",
+)  # fmt: skip
+def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
+    """Check what a run needs: key, server, certificates, proxy, clock, disk; uploads nothing.
+
+    Requests one entry of the server's list. Checks the folder of MANIFEST's ledger, or the current folder. The exit
+    code is 0 if nothing prevents a run, warnings or not; otherwise it is the code such a run would end with: 2, 5,
+    11 or 12.
+
+    \b
+    Examples:
+      bulk-upload doctor
+      bulk-upload doctor --job nightly
+      bulk-upload doctor --base-url http://127.0.0.1:8099 --format json
+    """
+    redaction = Redaction()
+    checks = []
+    for one in _checks(manifest, options, redaction):
+        checks.append(one)
+        put(_line(one, redaction, as_json=form == "json"))
+    return doctor_checks.verdict_of(checks)
+
+
+def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
+    if as_json:
+        fields = asdict(one)
+        fields["exit_code"] = int(fields.pop("status"))
+        clean = {
+            key: redaction.clean(text) if isinstance(text, str) else text for key, text in fields.items()
+        }
+        return json.dumps(clean) + "\n"
+    lines = _wrapped(redaction.clean(one.words))
+    if one.remedy is not None and one.verdict is not Verdict.OK:
+        lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
+    heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
+    return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
+
+
+def _wrapped(words: str) -> list[str]:
+    """Return words as lines that leave room for the names of checks; one line where there is no terminal."""
+    if not sys.stdout.isatty():
+        return [printable(words)]
+    columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS - 3
+    return textwrap.wrap(printable(words), max(columns, 20), break_on_hyphens=False)
+
+
+def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction) -> Iterator[Check]:
+    yield fine("versions", _versions())
+    yield fine("packages", _packages())
+    path = current_configuration().path
+    yield fine("settings", f"from {path}" if path else "no bulk-upload.toml was read")
+    try:
+        profile = profile_named(options["profile"])
+    except BulkUploadError as error:
+        yield _broken("server", error)
+        return
+    key = None
+    try:
+        source = redaction.learning(api_key_of(options, profile))
+        key = usable_key(source if isinstance(source, str) else source())
+        yield fine("key", "set, and well-formed")
+    except BulkUploadError as error:
+        yield _broken("key", error)
+    try:
+        endpoint = endpoint_of(
+            options["base_url"] or profile.base_url, allow_plain_http=options["allow_plain_http"]
+        )
+        network = network_of(options, endpoint)
+        settings = TransportSettings(
+            endpoint=endpoint,
+            profile=profile,
+            api_key=key or usable_key("no-key"),
+            network=network,
+            team=options["team"],
+            stall_s=min(options["stall"], _ANSWER_S_MAX),
+            user_agent=f"bulk-upload/{__version__}",
+        )
+        yield _proxy(network)
+        yield _tls(endpoint, network)
+        yield from anyio.run(_asked, settings, key is not None)
+    except BulkUploadError as error:
+        yield _broken("server", error)
+    yield doctor_checks.descriptors(raise_descriptor_limit())
+    yield from _ledger(manifest, options)
+
+
+def _broken(name: str, error: BulkUploadError) -> Check:
+    return problem(name, str(error), error.hint, error.exit_status)
+
+
+def _versions() -> str:
+    machine = f"{platform.system()} {platform.release()}"
+    return f"bulk-upload {__version__}, Python {platform.python_version()}, {machine}"
+
+
+def _packages() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"{packages}, SQLite {sqlite3.sqlite_version}, {ssl.OPENSSL_VERSION}"
+
+
+def _proxy(network: Network) -> Check:
+    if network.proxy is None:
+        return fine("proxy", "none")
+    parts = urlsplit(network.proxy)
+    return fine("proxy", f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+
+
+def _tls(endpoint: str, network: Network) -> Check:
+    parts = urlsplit(endpoint)
+    if parts.scheme == "http":
+        if is_loopback(parts.hostname or ""):
+            return fine("tls", "none: the server is this machine")
+        return doubtful("tls", "none: the key is sent unencrypted", "use https if the server supports it")
+    if network.insecure:
+        return doubtful(
+            "tls", "the server's certificate is not verified", "use --ca-file FILE, not --insecure"
+        )
+    trusted = network.ca_file or _system_authorities()
+    shown = "" if network.client_cert is None else f"; client certificate {network.client_cert}"
+    return fine("tls", f"certificates are verified against {trusted}{shown}")
+
+
+def _system_authorities() -> str:
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or "the system's CA certificates"
+
+
+async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
+    """Ask for one entry of the list: the smallest question that needs the key."""
+    transport = Transport(settings, SystemClock())
+    async with transport.running():
+        try:
+            await transport.list_page(limit=1, offset=0)
+            checks = [fine("server", f"{settings.endpoint} answers")]
+            if has_key:
+                checks.append(fine("key accepted", "the server lists files with it"))
+        except Unanswered as error:
+            checks = doctor_checks.answered(
+                error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
+            )
+            if not has_key:
+                # Refused without a key is what is to be expected, and said already.
+                checks = [one for one in checks if one.name != "key accepted"]
+            if error.http_status is None:
+                return checks
+    return [*checks, doctor_checks.clock(transport.clock_offset_s or None)]
+
+
+def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
+    try:
+        path = _ledger_path(manifest, options)
+        require_folder(path)
+    except BulkUploadError as error:
+        yield _broken("ledger", error)
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.W_OK)):
+        remedy = "fix its permissions, or choose another path with --ledger FILE"
+        yield problem("ledger", f"{path} cannot be written", remedy, ExitStatus.LEDGER_UNUSABLE)
+        return
+    yield doctor_checks.ledger_place(path, is_there=os.path.exists(path), kind=kind_of_place(path))
+    yield doctor_checks.free_space(shutil.disk_usage(folder).free, folder)
+
+
+def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
+    if options["ledger"] is not None:
+        return str(options["ledger"])
+    if manifest is None:
+        return os.path.join(options["ledger_dir"] or "", "manifest.ledger.db")
+    uploader = Uploader(
+        # Only asked where the ledger lies.
+        api_key="unused",
+        base_url=options["base_url"],
+        profile=profile_named(options["profile"]),
+        allow_plain_http=options["allow_plain_http"],
+    )
+    return uploader.ledger_path(Job(manifest=manifest, ledger_dir=options["ledger_dir"]))

@@ -1,0 +1,160 @@
+"""`bulk-upload ledger show` and `ledger export`: the mapping from path to file id."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.output.streams import put, tell, writing_stdout
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.errors import UsageError
+from bulk_upload.report.files.rows import RowFormat, save_rows, write_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_SPARED_COLUMNS = ("purpose", "size")
+"""What a terminal that is too narrow goes without, in this order."""
+
+_PATH_COLUMNS_MIN = 28
+"""Longer paths go on in the next line sooner than a column is left out."""
+
+
+@click.group("ledger", cls=SuggestingGroup)
+def ledger() -> None:
+    """Show or export the contents of a ledger."""
+
+
+@ledger.command("show", short_help="Show a table of path and file id.")
+@click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Maximum number of rows.",
+)
+@click.option(
+    "--status",
+    "states",
+    multiple=True,
+    type=click.Choice([one.value for one in EntryState]),
+    help="Only entries in this state; repeatable.",
+)
+def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
+    """Show path, purpose, status, file id and size of every entry as a table.
+
+    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
+
+    \b
+    Examples:
+      bulk-upload ledger show manifest.ledger.db --status rejected --limit 20
+    """
+    show_mapping(ledger_path, limit=limit, states=frozenset(map(EntryState, states)) or frozenset(EntryState))
+
+
+def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState]) -> None:
+    """Print the first `limit` entries that are in one of `states`, as a table that fits where it goes."""
+    from rich.console import Console  # noqa: PLC0415 - only a table needs it
+
+    from bulk_upload.report.files.mapping_table import mapping_table  # noqa: PLC0415
+
+    with LedgerReader(ledger_path) as reader:
+        count = sum(count for state, count in reader.states().items() if state in states)
+        table = mapping_table(reader.rows(states=states), limit, count)
+    if not count:
+        tell("No entry is in this state." if states < frozenset(EntryState) else "The ledger has no entries.")
+        return
+    screen = Console()
+    paper = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, "backslashreplace", write_through=True)
+    console = Console(file=paper, width=screen.width, force_terminal=screen.is_terminal)
+    _fit(table, console)
+    console.print(table)
+    paper.seek(0)
+    put("".join(f"{line.rstrip()}\n" for line in paper))
+
+
+def _fit(table: Table, console: Console) -> None:
+    """Keep ids whole: widen what is no terminal, and on a terminal leave out columns that matter less."""
+    from rich.measure import Measurement  # noqa: PLC0415 - only a table needs it
+
+    table.show_edge = False
+    columns = {str(column.header): column for column in table.columns}
+    for name, column in columns.items():
+        column.no_wrap = name != "path"
+
+    def needed() -> int:
+        return Measurement.get(console, console.options.update(width=sys.maxsize), table).maximum
+
+    if not console.is_terminal:
+        console.width = needed()
+        return
+    columns["path"].max_width = _PATH_COLUMNS_MIN
+    for name in _SPARED_COLUMNS:
+        if needed() > console.width:
+            table.columns.remove(columns[name])
+    columns["path"].max_width = None
+    statuses = {str(cell) for cell in columns["status"].cells}
+    if needed() > console.width and len(statuses) == 1:
+        table.columns.remove(columns["status"])
+        columns["file id"].header = f"file id ({statuses.pop()})"
+
+
+@ledger.command("export", short_help="Export one row per entry as CSV, JSON Lines or Parquet.")
+@click.argument("ledger_path", type=LEDGER, metavar="LEDGER", shell_complete=file_names)
+@click.option(
+    "--format",
+    "row_format",
+    type=click.Choice([one.value for one in RowFormat]),
+    default="csv",
+    show_default=True,
+    help="Output format.",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    metavar="FILE",
+    help="Output file; - is standard output.",
+)
+@click.option(
+    "--all-receipts", is_flag=True, help="Include receipts superseded by a newer version of the file."
+)
+@private_option
+def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool, private: bool) -> None:
+    """Export one row per entry, including failed entries and those in doubt.
+
+    \b
+    Examples:
+      bulk-upload ledger export manifest.ledger.db -o mapping.csv
+      bulk-upload ledger export manifest.ledger.db --format jsonl | jq -r .file_id
+    """
+    form = RowFormat(row_format)
+    with LedgerReader(ledger_path) as reader:
+        rows = reader.rows(all_receipts=all_receipts)
+        if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
+            raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
+        if output == "-":
+            with writing_stdout():
+                write_rows(rows, sys.stdout.buffer, form)
+                sys.stdout.buffer.flush()
+            return
+        try:
+            count = save_rows(rows, output, form, private=private)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {printable(output)}: {error.strerror}", hint="choose another file with -o"
+            ) from None
+    tell(f"{count:,} {'row' if count == 1 else 'rows'} written to {printable(output)}")

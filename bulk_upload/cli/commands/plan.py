@@ -1,0 +1,164 @@
+"""`bulk-upload plan`: what `run` would do, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
+from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.sections import JobCommand
+from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.uploader import Uploader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.engine.plan import Plan
+
+_TITLES = {
+    Step.SEND: "to send",
+    Step.COMPARE: "touched, to be hashed and compared",
+    Step.RECONCILE: "in doubt, to be looked up on the server first",
+    Step.SETTLED: "settled, nothing to do",
+    Step.BLOCKED: "failed before, not retried",
+}
+_REASONS_SHOWN_MAX = 5
+_LINES_PER_WRITE = 1000
+
+
+@click.command("plan", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument("manifest", shell_complete=file_names)
+@job_options
+@click.option(
+    "--list",
+    "list_entries",
+    is_flag=True,
+    help="Print a JSON line per entry; the summary then goes to stderr.",
+)
+def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
+    """Show what `run` would do with MANIFEST, and why. Changes nothing and needs no API key.
+
+    \b
+    Examples:
+      bulk-upload plan manifest.jsonl
+      bulk-upload plan --job nightly
+      bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
+    """
+    uploader = Uploader(
+        # A plan sends nothing; the key is only asked for when something is sent.
+        api_key="unused",
+        base_url=options["base_url"],
+        profile=profile_named(options["profile"]),
+        team=options["team"],
+        settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
+        purposes=schemas_of(options["schema"]),
+        allow_plain_http=options["allow_plain_http"],
+    )
+    job = job_of(manifest, options)
+    listed = _Listed()
+    read = _Read()
+    with headway_shown(read.headway):
+        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
+    listed.flush()
+    for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
+        if list_entries:
+            tell(line)
+        else:
+            put(f"{line}\n")
+
+
+class _Read:
+    """How many entries of the manifest were read so far."""
+
+    def __init__(self) -> None:
+        self._entry_count = 0
+
+    def on_progress(self, entry_count: int) -> None:
+        """Hear that so many were read."""
+        self._entry_count = entry_count
+
+    def headway(self) -> Headway:
+        """Return how far it is."""
+        return Headway(doing="reading the manifest", count=self._entry_count, things="entries")
+
+
+class _Listed:
+    """Prints entries as JSON lines, many to a write."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, one: StagedEntry) -> None:
+        """Take one entry in."""
+        line = {"path": one.entry.path, "purpose": one.entry.purpose, "step": one.step, "reason": one.note}
+        self._lines.append(json.dumps(line))
+        if len(self._lines) == _LINES_PER_WRITE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what was taken in."""
+        if self._lines:
+            put("\n".join([*self._lines, ""]))
+            self._lines.clear()
+
+
+def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+    yield _total(made)
+    for step, title in _TITLES.items():
+        total = made.total(step)
+        if total.entry_count:
+            yield f"  {total.entry_count:,} {title} ({human_bytes(total.file_bytes)})"
+            yield from _reason_lines(
+                Counter({reason: count for (one, reason), count in made.reasons.items() if one is step})
+            )
+    if made.twin_count:
+        yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
+    yield from (f"warning: {printable(warning)}" for warning in made.warnings)
+    yield from _validation(made, validate)
+    yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
+
+
+_VALIDATION = {
+    ValidateMode.AHEAD: "ahead of the uploads",
+    ValidateMode.EACH: "just before each upload",
+}
+
+
+def _validation(made: Plan, mode: ValidateMode) -> Iterator[str]:
+    """Say what would be read. What the ledger remembers as good would not be, but that is not looked up here."""
+    send = made.total(Step.SEND)
+    if not send.entry_count:
+        return
+    if mode is ValidateMode.OFF:
+        yield "Validation: none (--validate off)"
+        return
+    plural = "file" if send.entry_count == 1 else "files"
+    yield (
+        f"Validation: {send.entry_count:,} {plural} ({human_bytes(send.file_bytes)}) would be validated"
+        f" {_VALIDATION[mode]}; `bulk-upload validate` does it now"
+    )
+
+
+def _reason_lines(reasons: Counter[str]) -> Iterator[str]:
+    for reason, count in reasons.most_common(_REASONS_SHOWN_MAX):
+        yield f"      {count:,} x {printable(reason)}"
+    if len(reasons) > _REASONS_SHOWN_MAX:
+        rest = reasons.total() - sum(count for _, count in reasons.most_common(_REASONS_SHOWN_MAX))
+        yield f"      {rest:,} x other reasons"
+
+
+def _total(made: Plan) -> str:
+    return f"{made.entry_count:,} {'entry' if made.entry_count == 1 else 'entries'}, {human_bytes(made.file_bytes)}"

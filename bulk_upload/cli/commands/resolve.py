@@ -1,0 +1,231 @@
+"""`bulk-upload resolve`: what is in doubt, and the four ways out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from bulk_upload.cli.config.file import current_configuration
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
+from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.options.sections import ServerCommand
+from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.options.units import DURATION, WORD
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.events import Reconciling
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.resolve import Decision
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_ledger import JobLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.run.resolve import OpenDoubt, Resolved
+    from bulk_upload.engine.after.resolve import Resolving
+
+_YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_PURPOSE = click.option(
+    "--purpose", type=WORD, metavar="P", help="Purpose of the entry, if several have this path."
+)
+_WAYS_OUT = """
+To settle them:
+  bulk-upload resolve LEDGER reconcile          search the server's list
+  bulk-upload resolve LEDGER adopt PATH ID      record this file of the server as the receipt
+  bulk-upload resolve LEDGER resend PATH...     send it again; may create a second copy
+  bulk-upload resolve LEDGER abandon PATH...    give it up: rejected
+"""
+
+
+@click.group("resolve", cls=SuggestingGroup, invoke_without_command=True)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@click.pass_context
+def resolve(ctx: click.Context, ledger: str) -> int:
+    """Show the entries of LEDGER that are in doubt, and settle them.
+
+    The server may have these files: they were sent, and no credible answer came back. Without a command they are
+    listed, and the exit code is 4 if there are any. Each command asks for confirmation (unless --yes), and records
+    in the ledger who decided what.
+
+    \b
+    Examples:
+      bulk-upload resolve manifest.ledger.db
+      bulk-upload resolve manifest.ledger.db reconcile --yes
+      bulk-upload resolve manifest.ledger.db adopt a.jsonl file-1f
+      bulk-upload resolve manifest.ledger.db resend a.jsonl
+    """
+    ctx.obj = ledger
+    if ctx.invoked_subcommand is not None:
+        return ExitStatus.DONE
+    with LedgerReader(ledger) as reader:
+        doubts = reader.doubts()
+    for one in doubts:
+        put("".join(f"{line}\n" for line in _doubt_lines(one)))
+    tell(f"{_entries(len(doubts))} in doubt.{_WAYS_OUT if doubts else ''}".rstrip())
+    return ExitStatus.IN_DOUBT if doubts else ExitStatus.DONE
+
+
+@resolve.command(
+    "reconcile", cls=ServerCommand, short_help="Search the server's list for every entry in doubt."
+)
+@click.option(
+    "--settle",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="How long after its upload a file must be missing from the server's list to count as absent.",
+)
+@_YES
+@server_options
+@click.pass_obj
+def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> int:
+    """Search the server's list for every entry in doubt, as `run` does, without sending anything."""
+    return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, yes)
+
+
+@resolve.command("adopt", cls=ServerCommand, short_help="Record the server's file ID as PATH's receipt.")
+@click.argument("path")
+@click.argument("file_id", metavar="ID")
+@_PURPOSE
+@_YES
+@server_options
+@click.pass_obj
+def adopt(ledger: str, /, path: str, file_id: str, *, purpose: str | None, yes: bool, **options: Any) -> int:
+    """Record the server's file ID as PATH's receipt, after a look-up: name, size and purpose must match."""
+    return anyio.run(_adopt, job_ledger_of(ledger, options), path, file_id, purpose, yes)
+
+
+def _deciding(decision: Decision, words: str) -> click.Command:
+    @click.argument("paths", metavar="[PATH]...", nargs=-1)
+    @click.option("--all", "every", is_flag=True, help="All entries in doubt.")
+    @_PURPOSE
+    @_YES
+    @click.pass_obj
+    def command(ledger: str, paths: tuple[str, ...], *, every: bool, purpose: str | None, yes: bool) -> int:
+        if bool(paths) == every:
+            raise UsageError(f"{decision} needs at least one PATH, or --all", hint="not both")
+        # Nothing is asked or sent: the key plays no part.
+        job = JobLedger(
+            ledger,
+            api_key="unused",
+            allow_plain_http=True,
+            profiles=current_configuration().profiles,
+        )
+        return anyio.run(_decide, job, decision, paths, purpose, yes)
+
+    command.__doc__ = words
+    return click.command(decision.value, cls=ServerCommand)(command)
+
+
+resolve.add_command(
+    _deciding(
+        Decision.RESEND,
+        """Let the next run send PATH again. If the server has the file, this creates a second copy.""",
+    )
+)
+resolve.add_command(
+    _deciding(
+        Decision.ABANDON, """Settle PATH as rejected: no run sends it again, except with --retry rejected."""
+    )
+)
+
+
+async def _reconcile(job: JobLedger, settle_s: float, yes: bool) -> int:
+    async with job.resolving(decided_by=person(), settle_s=settle_s, on_event=_tell_waiting) as resolving:
+        doubts = await resolving.open_doubts()
+        if doubts:
+            server = printable(job.facts.endpoint)
+            require_yes(f"Search the list of {server} for {_entries(len(doubts))} in doubt?", yes=yes)
+        _show(await resolving.reconcile())
+        return await _verdict(resolving)
+
+
+async def _adopt(job: JobLedger, path: str, file_id: str, purpose: str | None, yes: bool) -> int:
+    async with job.resolving(decided_by=person()) as resolving:
+        (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
+        file = await resolving.confirmed(one, file_id)
+        made = "" if file.created_at is None else f", created {printable(file.created_at)}"
+        what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
+        _show([await resolving.adopt(one, file)])
+        return await _verdict(resolving)
+
+
+async def _decide(
+    job: JobLedger,
+    decision: Decision,
+    paths: tuple[str, ...],
+    purpose: str | None,
+    yes: bool,
+) -> int:
+    async with job.resolving(decided_by=person()) as resolving:
+        doubts = await resolving.open_doubts()
+        chosen = _chosen(doubts, paths, purpose) if paths else doubts
+        if chosen:
+            named = printable(chosen[0].path) if len(chosen) == 1 else _entries(len(chosen))
+            question = {
+                Decision.RESEND: f"Send {named} again, although the server may already have it?",
+                Decision.ABANDON: f"Give up {named}, although the server may have it?",
+            }
+            require_yes(question[decision], yes=yes)
+        _show(await resolving.decide(decision, chosen))
+        return await _verdict(resolving)
+
+
+def _chosen(doubts: Sequence[OpenDoubt], paths: tuple[str, ...], purpose: str | None) -> list[OpenDoubt]:
+    """Return the entries in doubt that a person names, each by one path."""
+    chosen = []
+    for path in paths:
+        found = [one for one in doubts if one.path == path and purpose in (None, one.purpose)]
+        if not found:
+            raise UsageError(
+                f"{printable(path)} is not in doubt",
+                hint="`bulk-upload resolve LEDGER` lists the entries in doubt by path",
+            )
+        if len(found) > 1:
+            purposes = ", ".join(sorted({one.purpose for one in found}))
+            raise UsageError(
+                f"{len(found)} entries in doubt have the path {printable(path)}",
+                hint=f"select one with --purpose: {printable(purposes)}",
+            )
+        chosen += found
+    return chosen
+
+
+async def _verdict(resolving: Resolving) -> int:
+    left = len(await resolving.open_doubts())
+    tell(f"{_entries(left)} in doubt." if left else "Nothing is in doubt any more.")
+    return ExitStatus.IN_DOUBT if left else ExitStatus.DONE
+
+
+def _show(resolved: Sequence[Resolved]) -> None:
+    for one in resolved:
+        put(f"{one.state:<8}  {printable(one.path)}  {printable(one.words)}\n")
+    if any(one.state is EntryState.PENDING for one in resolved):
+        tell("The next `bulk-upload run` of the job sends what is pending.")
+
+
+def _tell_waiting(event: Event) -> None:
+    if isinstance(event, Reconciling):
+        tell(f"searching the server's list for {_entries(event.waiting_count)}")
+
+
+def _doubt_lines(one: OpenDoubt) -> list[str]:
+    lines = [
+        f"{printable(one.path)}",
+        f"    {one.purpose}, sent as {printable(one.sent_name)}, {human_bytes(one.file_bytes)}, at {one.sent_utc}",
+        f"    {printable(one.reason)}",
+    ]
+    return lines if one.candidate_id is None else [*lines, f"    the answer had the id {one.candidate_id}"]
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"

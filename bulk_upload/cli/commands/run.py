@@ -1,0 +1,246 @@
+"""`bulk-upload run`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from bulk_upload.cli.config.file import current_configuration, profile_named
+from bulk_upload.cli.options.api_key import api_key_of
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.job import (
+    JOB_CONTEXT,
+    job_of,
+    job_options,
+    retry_of,
+    shown_command,
+)
+from bulk_upload.cli.options.limit_units import (
+    BANDWIDTH,
+    CONCURRENCY,
+    CONCURRENCY_CAP,
+    LEAST_RATE,
+    START_RATE,
+)
+from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.sections import JobCommand
+from bulk_upload.cli.options.server import network_of
+from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
+from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
+from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
+from bulk_upload.edge.descriptors import raise_descriptor_limit
+from bulk_upload.exit_status import ExitStatus
+
+
+class _Run(JobCommand):
+    """The command whose help ends with what its exit codes mean."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(one)), one.meaning) for one in _EXIT_CODES])
+        with formatter.section("Environment"):
+            formatter.write_dl(_VARIABLES)
+
+
+_EXIT_CODES = tuple(one for one in ExitStatus if one not in (ExitStatus.DIFFERENCES, ExitStatus.NO_RUN))
+_VARIABLES = [
+    (str(FLOW.key_variable), f"The API key of the profile {FLOW.name} only."),
+    (
+        "BULK_UPLOAD_...",
+        "Any option: BULK_UPLOAD_MAX_ATTEMPTS=3 is --max-attempts 3. Overrides bulk-upload.toml; options override it.",
+    ),
+]
+
+
+@click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
+@click.argument("manifest", shell_complete=file_names)
+@job_options
+@click.option(
+    "--concurrency",
+    type=CONCURRENCY,
+    metavar="auto|N",
+    default="auto",
+    show_default=True,
+    help="Uploads in flight; auto tunes the number.",
+)
+@click.option(
+    "--max-concurrency",
+    type=CONCURRENCY_CAP,
+    metavar="N",
+    help="Maximum uploads in flight.",
+)
+@click.option(
+    "--rate", type=START_RATE, metavar="N/s", help="Maximum rate of upload starts, such as 5/s or 20/min."
+)
+@click.option(
+    "--bandwidth",
+    type=BANDWIDTH,
+    metavar="SIZE/s",
+    help="Maximum bytes per second, such as 50MB/s, or a timetable in local time: '08:00,2MB/s 19:00,off'.",
+)
+@click.option(
+    "--answer",
+    type=POSITIVE_DURATION,
+    default="5m",
+    show_default=True,
+    help="How long the server may take to answer after it has the whole file.",
+)
+@click.option(
+    "--min-rate",
+    type=LEAST_RATE,
+    metavar="SIZE/s",
+    default="off",
+    show_default=True,
+    help="Abort a request whose body is slower than this for a minute, such as 10kB/s.",
+)
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    default=6,
+    show_default=True,
+    help="Attempts per entry; throttled ones do not count.",
+)
+@click.option(
+    "--patience",
+    type=DURATION,
+    default="15m",
+    show_default=True,
+    help="Stop after being throttled this long with nothing accepted.",
+)
+@click.option("--deadline", type=DURATION, help="Start no new uploads after this long, such as 2h.")
+@click.option(
+    "--max-errors",
+    type=COUNT_OR_SHARE,
+    help="Stop when this many entries, or this share of them, failed for one cause (default: the first "
+    f"{CANARY_MAX} of a run, or later {IN_A_ROW_MAX} in a row).",
+)
+@click.option(
+    "--in-doubt",
+    type=click.Choice([one.value for one in InDoubtPolicy]),
+    default="reconcile",
+    show_default=True,
+    help="After a lost answer: search the server's list; or leave the entry in doubt; or search the list and "
+    "resend what it cannot decide, which may create duplicates.",
+)
+@click.option(
+    "--settle",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="How long a lost file must be missing from the server's list to count as absent.",
+)
+@click.option(
+    "--results",
+    type=WORD,
+    metavar="FILE|-|none",
+    help="Also write a line per entry as it is settled, to FILE or standard output (-): JSON, or CSV if "
+    "FILE ends in .csv; none: write no results file at all.",
+)
+@click.option(
+    "--hash",
+    "hash_",
+    type=click.Choice(["sha256", "off"]),
+    default="sha256",
+    show_default=True,
+    help="Hash what is sent. off is faster for large files, but touched files are then read back or sent again.",
+)
+@click.option(
+    "--metrics-file",
+    type=WORD,
+    metavar="FILE",
+    help="Write metrics for Prometheus (textfile collector) to FILE, every 30 s and at the end.",
+)
+@private_option
+@click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
+@click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Also print accepted entries and retries; -vv: each request. With --log-file, only in the log.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice([TEXT, JSON]),
+    default=TEXT,
+    show_default=True,
+    help="json: write events as JSON Lines, to stderr instead of text or to --log-file.",
+)
+@click.option("--log-file", type=WORD, metavar=f"FILE|{BESIDE}", help=LOG_FILE_HELP)
+def run(manifest: str, **options: Any) -> int:
+    """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
+
+    Run the same command again to resume: a file with a receipt is never sent twice. The mapping from path to file
+    id is written to <manifest stem>.results.csv beside the ledger.
+
+    \b
+    Examples:
+      bulk-upload run manifest.jsonl
+      bulk-upload run manifest.jsonl --deadline 6h --quiet
+      bulk-upload run manifest.jsonl --retry rejected,failed
+      bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
+      bulk-upload run --job nightly --log-format json --log-file beside
+    """
+    import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
+
+    from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
+    from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
+
+    log = LogRequest(
+        form=options["log_format"],
+        file=options["log_file"],
+        private=options["private"],
+        verbosity=options["verbose"],
+        quiet=options["quiet"],
+    )
+    speak_as_asked(log)
+    errors_max, errors_share = options["max_errors"] or (None, None)
+    settings = RunSettings(
+        concurrency=options["concurrency"],
+        concurrency_max=options["max_concurrency"],
+        rate_per_s=options["rate"],
+        bandwidth=options["bandwidth"],
+        retry_policy=RetryPolicy(attempts_max=options["max_attempts"]),
+        patience_s=options["patience"],
+        deadline_s=options["deadline"],
+        errors_max=errors_max,
+        errors_share=errors_share,
+        in_doubt=InDoubtPolicy(options["in_doubt"]),
+        settle_s=options["settle"],
+        retry=retry_of(options["retry"]),
+        hashing=options["hash_"] == "sha256",
+        validate=ValidateMode(options["validate"]),
+    )
+    profile = profile_named(options["profile"])
+    request = RunRequest(
+        job=replace(job_of(manifest, options), private=options["private"]),
+        api_key=log.redaction.learning(api_key_of(options, profile)),
+        base_url=options["base_url"],
+        profile=profile,
+        network=network_of(options, options["base_url"] or profile.base_url),
+        team=options["team"],
+        allow_plain_http=options["allow_plain_http"],
+        settings=settings,
+        purposes=schemas_of(options["schema"]),
+        stall_s=options["stall"],
+        answer_s=options["answer"],
+        min_bytes_per_s=options["min_rate"],
+        results=options["results"],
+        metrics=options["metrics_file"],
+        live=not options["no_progress"],
+        quiet=options["quiet"],
+        log=log,
+        settings_from=current_configuration().path,
+        command=shown_command(sys.argv[1:]),
+    )
+    raise_descriptor_limit()
+    share_one_arena()
+    return anyio.run(run_and_report, request)

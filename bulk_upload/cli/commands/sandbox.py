@@ -1,0 +1,110 @@
+"""`bulk-upload sandbox`: serve the Flow Files API on this machine, with the faults you ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.signals import staged_signals, status_after
+from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
+
+DEFAULT_PORT = 8099
+PLAY_KEY = "sandbox-key"
+
+
+@click.command("sandbox")
+@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one.")
+@click.option(
+    "--dir", "directory", metavar="DIR", help="Keep uploaded bytes in DIR (default: only size and SHA-256)."
+)
+@click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line per request.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; repeatable.")
+@click.option(
+    "--faults",
+    "fault_text",
+    default="",
+    metavar="TEXT",
+    help="Faults, such as 'ok,429:1,drop-stored@5%' or 'storm'.",
+)
+@click.option("--seed", type=int, metavar="N", help="Seed for the chances in --faults.")
+@click.option("--budget", "fault_budget", type=int, metavar="N", help="At most N chance faults per file.")
+@click.option(
+    "--answer-delay",
+    "answer_delay_s",
+    type=float,
+    metavar="S",
+    help="Seconds every upload waits for its answer.",
+)
+@click.option(
+    "--read-rate",
+    "read_bytes_per_s",
+    type=float,
+    metavar="BYTES",
+    help="Bytes per second at which each body is read.",
+)
+@click.option(
+    "--list-lag", "list_lag_s", type=float, metavar="S", help="Seconds until a new file appears in the list."
+)
+@click.option("--max-in-flight", type=int, metavar="N", help="Answer 429 above this many uploads in flight.")
+@click.option(
+    "--rate", "rate_per_s", type=float, metavar="N", help="Answer 429 above this many uploads per second."
+)
+@click.option("--burst", type=int, metavar="N", help="Burst size under --rate (default 1).")
+def sandbox(
+    *,
+    port: int,
+    directory: str | None,
+    journal_path: str | None,
+    keys: tuple[str, ...],
+    fault_text: str,
+    **settings: float | None,
+) -> None:
+    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C, for rehearsals.
+
+    \b
+    Separate faults with commas:
+      ok,429:1,ok     a script: one step per upload, in order of arrival
+      429:1*5         the same step five times
+      drop-stored@5%  a chance for every upload after the script
+      stored-503      503 after the file was stored; early-413: before the body is read
+      storm           a preset; others: ambiguous, liar, harsh
+      budget=2        a setting; the options below set the same
+    docs/how-to/sandbox.md shows every fault with an example.
+
+    \b
+    Examples:
+      bulk-upload sandbox
+      bulk-upload sandbox --faults storm --journal journal.jsonl
+      bulk-upload sandbox --port 0 --dir uploads --key my-test-key
+    """
+    given: dict[str, Any] = {field: value for field, value in settings.items() if value is not None}
+    faults = replace(parse_faults(fault_text), **given)
+    config = SandboxConfig(
+        port=port, directory=directory, journal_path=journal_path, keys=keys, faults=faults
+    )
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: SandboxConfig) -> None:
+    stopped = asyncio.Event()
+    with staged_signals((lambda _: stopped.set(),), leave=status_after):
+        async with Sandbox(config) as running:
+            _announce(running)
+            await stopped.wait()
+    click.echo(f"sandbox stopped: {running.request_count} requests, {len(running.files)} files", err=True)
+
+
+def _announce(running: Sandbox) -> None:
+    config = running.config
+    key = config.keys[0] if config.keys else PLAY_KEY
+    click.echo(f"sandbox listens on {running.url}; Ctrl-C stops it. To use it:", err=True)
+    click.echo(f"  export SEEKR_BASE_URL={running.url} SEEKR_API_KEY={shlex.quote(key)}", err=True)
+    if config.directory is not None:
+        click.echo(f"  uploaded bytes go to {printable(config.directory)}", err=True)
+    if config.journal_path is not None:
+        click.echo(f"  every request is logged to {printable(config.journal_path)}", err=True)

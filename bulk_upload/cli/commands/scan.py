@@ -1,0 +1,207 @@
+"""`bulk-upload scan`: make a manifest of a folder."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.manifest.globs import Glob, PurposeMap
+from bulk_upload.core.manifest.jsonl import jsonl_line
+from bulk_upload.core.model import Entry
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.manifest_file import write_manifest
+from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
+from bulk_upload.errors import UsageError
+from bulk_upload.report.live.command_progress import Headway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STANDARD_OUTPUT = "-"
+
+_EXAMPLES_MAX = 5
+
+
+@click.command("scan")
+@click.argument("folder", metavar="DIR", shell_complete=file_names)
+@click.option(
+    "--map",
+    "mappings",
+    metavar="PATTERN=PURPOSE",
+    multiple=True,
+    required=True,
+    help="Set the purpose of matching files; repeatable, the first match applies. "
+    f"Purposes: {', '.join(PURPOSES)}.",
+)
+@click.option(
+    "--exclude",
+    "exclusions",
+    metavar="PATTERN",
+    multiple=True,
+    help="Ignore matching files and folders; repeatable.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default=STANDARD_OUTPUT,
+    shell_complete=file_names,
+    help="Write the manifest to FILE (default: stdout).",
+)
+@private_option
+@click.option("--quiet", is_flag=True, help="Print no progress, totals or next command.")
+def scan(
+    folder: str,
+    mappings: tuple[str, ...],
+    exclusions: tuple[str, ...],
+    output: str,
+    *,
+    private: bool,
+    quiet: bool,
+) -> None:
+    """Write a manifest for the files in DIR and its subfolders.
+
+    \b
+    A pattern without "/" matches the base name in any folder, one with "/" the path within DIR:
+      --map '*.jsonl=PURPOSE'      every .jsonl file
+      --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
+
+    Hidden files, ledgers and results are ignored. The output ends with the command that uploads the files.
+
+    \b
+    Examples:
+      bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
+      bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
+    """
+    purposes = PurposeMap.parse(mappings)
+    exclude = [Glob(pattern) for pattern in exclusions]
+    to_stdout = output == STANDARD_OUTPUT
+    sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
+    tally = _Tally()
+    lines = tally.manifest_lines(sightings, folder)
+    # A manifest that scrolls by shows how far it is.
+    with headway_shown(tally.headway, quiet=quiet or (to_stdout and sys.stdout.isatty())):
+        if to_stdout:
+            stdout = sys.stdout.buffer
+            for line in lines:
+                stdout.write(line)
+            stdout.flush()
+        else:
+            write_manifest(output, lines, private=private)
+    if not quiet:
+        tally.show()
+        _show_idle(mappings, tally.chosen)
+        tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a scan came across, in numbers and a few examples."""
+
+    chosen: Counter[str] = field(default_factory=Counter)
+    chosen_count: int = 0
+    chosen_bytes: int = 0
+    unmatched_count: int = 0
+    unmatched_examples: list[str] = field(default_factory=list)
+    skipped_count: int = 0
+    skipped_examples: list[str] = field(default_factory=list)
+
+    def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
+        """Yield the line of every chosen file and count all others.
+
+        Raises:
+            UsageError: no file was chosen.
+        """
+        for sighting in sightings:
+            if isinstance(sighting, Chosen):
+                self.chosen[sighting.purpose] += 1
+                self.chosen_count += 1
+                self.chosen_bytes += sighting.file_bytes
+                yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
+            else:
+                self._count_other(sighting)
+        if not self.chosen:
+            self.show()
+            raise UsageError(
+                f"no file in {printable(folder)} matches a --map pattern",
+                hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
+            )
+
+    def headway(self) -> Headway:
+        """Return how far it is."""
+        others = (
+            (self.unmatched_count, "matched by no pattern"),
+            (self.skipped_count, "skipped"),
+        )
+        return Headway(
+            doing="scanning",
+            count=self.chosen_count,
+            byte_count=self.chosen_bytes,
+            bytes_are_read=False,
+            remarks=tuple(f"{count:,} {words}" for count, words in others if count),
+        )
+
+    def show(self) -> None:
+        """Print the numbers and the examples for people."""
+        counts = ", ".join(f"{purpose} {count:,}" for purpose, count in sorted(self.chosen.items()))
+        tell(f"Entries: {self.chosen_count:,}{f' ({counts})' if counts else ''}")
+        _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
+        _show_others("Skipped", self.skipped_count, self.skipped_examples)
+
+    def _count_other(self, sighting: Sighting) -> None:
+        path = printable(sighting.path)
+        if isinstance(sighting, Skipped):
+            self.skipped_count += 1
+            if self.skipped_count <= _EXAMPLES_MAX:
+                self.skipped_examples.append(f"{path} {sighting.reason}")
+        else:
+            self.unmatched_count += 1
+            if self.unmatched_count <= _EXAMPLES_MAX:
+                self.unmatched_examples.append(path)
+
+
+def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
+    """Name what no file was chosen by: most often an earlier pattern took its files."""
+    for mapping in mappings:
+        if not chosen[mapping.rpartition("=")[2]]:
+            tell(f"No file for --map {_shell_word(mapping)}: the first matching pattern applies")
+
+
+def _show_others(title: str, count: int, examples: list[str]) -> None:
+    if not count:
+        return
+    tell(f"{title}: {count:,}")
+    for example in examples:
+        tell(f"  {example}")
+    if count > len(examples):
+        tell(f"  and {count - len(examples):,} more")
+
+
+def _run_command(folder: str, output: str | None) -> str:
+    manifest = "MANIFEST" if output is None else _shell_word(output)
+    if output is not None and os.path.realpath(os.path.dirname(output) or ".") == os.path.realpath(folder):
+        return f"bulk-upload run {manifest}"
+    return f"bulk-upload run {manifest} --root {_shell_word(folder)}"
+
+
+def _shell_word(path: str) -> str:
+    """Return a path as one word for bash and zsh, whatever bytes it has; never as an option."""
+    path = f"./{path}" if path.startswith("-") else path
+    if path.isprintable():
+        return shlex.quote(path)
+    spelled = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
+        for byte in os.fsencode(path)
+    )
+    return f"$'{spelled}'"

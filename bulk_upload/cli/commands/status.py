@@ -1,0 +1,108 @@
+"""`bulk-upload status`: where a job stands."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.output.streams import put
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.timestamps import utc_seconds
+from bulk_upload.edge.ledger import LedgerReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bulk_upload.edge.ledger import JobFacts
+
+_EXAMPLES_MAX = 5
+_ORDER = (
+    EntryState.ACCEPTED,
+    EntryState.PENDING,
+    EntryState.IN_DOUBT,
+    EntryState.REJECTED,
+    EntryState.FAILED_LOCAL,
+    EntryState.INVALID,
+)
+_TROUBLED = _ORDER[2:]
+_ADVICE = {
+    EntryState.PENDING: "pending: the same `bulk-upload run` command continues with them",
+    EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first; `bulk-upload resolve` settles the rest",
+    EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
+    EntryState.FAILED_LOCAL: "failed_local: changed files are sent by the next run, the others with --retry failed",
+    EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",
+}
+
+
+@click.command("status")
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
+def status(ledger: str) -> None:
+    """Show the state of the job of LEDGER; works during a run, too.
+
+    The exit code is 0 whatever the state of the job.
+
+    \b
+    Examples:
+      bulk-upload status manifest.ledger.db
+    """
+    with LedgerReader(ledger) as reader:
+        for line in _lines(reader):
+            put(f"{line}\n")
+
+
+def _lines(reader: LedgerReader) -> Iterator[str]:
+    job = reader.job()
+    states = reader.states()
+    if job is not None:
+        yield from _job_lines(job, time.time())
+    yield from _state_lines(states, reader.accepted_bytes())
+    for state in _TROUBLED:
+        if states.get(state):
+            yield ""
+            yield from _example_lines(reader, state, states[state])
+    yield ""
+    yield from _advice_lines(states)
+
+
+def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:
+    yield f"{'endpoint':<14}{printable(job.endpoint)}"
+    if job.team is not None:
+        yield f"{'team':<14}{printable(job.team)}"
+    yield f"{'root':<14}{printable(job.root)}"
+    at_s = utc_seconds(job.last_alive_utc)
+    age = "" if at_s is None else f" ({human_seconds(max(0.0, now_utc_s - at_s))} ago)"
+    yield f"{'last active':<14}{job.last_alive_utc}{age}"
+    yield ""
+
+
+def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int) -> Iterator[str]:
+    total = sum(states.values())
+    width = len(f"{total:,}")
+    for state in _ORDER:
+        yield f"{state.value:<14}{states.get(state, 0):>{width},}"
+    yield f"{'entries':<14}{total:,}"
+    yield f"{'uploaded':<14}{human_bytes(accepted_bytes)}"
+
+
+def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Iterator[str]:
+    yield f"{state.value}:"
+    for row in islice(reader.rows(states=frozenset({state})), _EXAMPLES_MAX):
+        yield f"  {printable(row.path)}: {printable(row.reason or 'no reason recorded')}"
+    if count > _EXAMPLES_MAX:
+        yield f"  ... and {count - _EXAMPLES_MAX:,} more"
+
+
+def _advice_lines(states: Mapping[EntryState, int]) -> Iterator[str]:
+    if not sum(states.values()):
+        yield "The ledger has no entries yet."
+    elif {state for state, count in states.items() if count} == {EntryState.ACCEPTED}:
+        yield "Every entry is accepted."
+    for state, advice in _ADVICE.items():
+        if states.get(state):
+            yield f"{advice}."

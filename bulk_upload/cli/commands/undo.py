@@ -1,0 +1,151 @@
+"""`bulk-upload undo`: delete at the server what a job uploaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
+from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.options.sections import ServerCommand
+from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.edge.ledger import Deleted, LedgerReader
+from bulk_upload.edge.signals import staged_signals, status_after
+from bulk_upload.engine.after.undo import Scope
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+    from bulk_upload.core.run.verify import LookAlike
+    from bulk_upload.engine.after.undo import Undoing, Undone
+    from bulk_upload.job_ledger import JobLedger
+
+_DUPLICATES = "duplicates"
+
+
+@click.command("undo", cls=ServerCommand)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@click.option(
+    "--only",
+    type=click.Choice([Scope.SUPERSEDED.value, _DUPLICATES]),
+    help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
+    "lost answers, if their content is what was sent.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@server_options
+def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: Any) -> int:
+    """Delete the files of LEDGER's job from the server, and nothing else; asks first.
+
+    Each file is looked up before it is deleted, and kept if it is not what was sent. Each deletion is recorded
+    before its request and when it is done: after an interruption, run the same command again to continue. Entries
+    whose file was deleted become pending; the next run would upload them again.
+
+    \b
+    Examples:
+      bulk-upload undo manifest.ledger.db --dry-run
+      bulk-upload undo manifest.ledger.db --only superseded
+    """
+    job = job_ledger_of(ledger, options)
+    return anyio.run(_undo, job, ledger, only, dry_run, yes)
+
+
+async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, yes: bool) -> int:
+    tell(f"server: {printable(job.facts.endpoint)}")
+    _warn_of_doubts(ledger)
+    told = _Told()
+    copies = await _duplicates(job) if only == _DUPLICATES else []
+    async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
+        scope = Scope(only) if only == Scope.SUPERSEDED else Scope.ALL
+        if only == _DUPLICATES:
+            count, size = len(copies), sum(one.file_bytes for one in copies)
+        else:
+            count, size = await undoing.total(scope)
+        if dry_run:
+            await _preview(undoing, scope, copies if only == _DUPLICATES else None)
+            tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
+            return ExitStatus.DONE
+        if not count:
+            tell("Nothing to delete.")
+            return ExitStatus.DONE
+        what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
+        require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
+        stopped_by: list[signal.Signals] = []
+        with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
+            await undoing.finish()
+            if only == _DUPLICATES:
+                await undoing.duplicates(copies)
+            else:
+                await undoing.receipts(scope)
+    return told.conclude(stopped_by)
+
+
+def _stop(undoing: Undoing, stopped_by: list[signal.Signals]) -> Callable[[signal.Signals], None]:
+    def stop(number: signal.Signals) -> None:
+        tell(f"{number.name}: finishing the deletions in progress; a second signal exits")
+        stopped_by.append(number)
+        undoing.stop()
+
+    return stop
+
+
+def _warn_of_doubts(ledger: str) -> None:
+    with LedgerReader(ledger) as reader:
+        count = sum(one.attempt_id is not None for one in reader.doubts())
+    if count:
+        tell(f"warning: {count:,} in doubt: the server may have their files, without a receipt")
+        tell("  hint: run `bulk-upload resolve LEDGER reconcile` first to find out")
+
+
+async def _duplicates(job: JobLedger) -> list[LookAlike]:
+    async with job.verifying() as verifier:
+        return await verifier.duplicates()
+
+
+async def _preview(undoing: Undoing, scope: Scope, copies: list[LookAlike] | None) -> None:
+    if copies is None:
+        async for one in undoing.preview(scope):
+            put(f"{one.file_id}  {printable(one.path)}\n")
+    else:
+        for copy in copies:
+            put(f"{copy.file.file_id}  {printable(copy.path)}\n")
+
+
+class _Told:
+    """Says what became of each file, and in the end what that means."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Deleted | None] = Counter()
+
+    def tell(self, one: Undone) -> None:
+        """Print one file's fate: deletions are data, the others are for people."""
+        self._counts[one.outcome] += 1
+        line = f"{one.outcome or 'unknown':<8}  {one.file_id}  {printable(one.path)}"
+        put(f"{line}\n" if not one.reason else f"{line}  {printable(one.reason)}\n")
+
+    def conclude(self, stopped_by: list[signal.Signals]) -> ExitStatus:
+        """Print the summary and return the verdict."""
+        counts = self._counts
+        tell(f"Deleted {_files(counts[Deleted.DELETED])}; already gone: {counts[Deleted.GONE]:,}.")
+        if counts[Deleted.KEPT]:
+            tell(f"Kept {_files(counts[Deleted.KEPT])}: see the reasons above.")
+        if counts[None]:
+            tell(f"No answer about {_files(counts[None])}: run the same command again.")
+        if stopped_by:
+            tell("Stopped: run the same command again to continue.")
+            return status_after(stopped_by[0])
+        if counts[None]:
+            return ExitStatus.UNFINISHED
+        return ExitStatus.SOME_FAILED if counts[Deleted.KEPT] else ExitStatus.DONE
+
+
+def _files(count: int) -> str:
+    return f"{count:,} {'file' if count == 1 else 'files'}"

@@ -1,0 +1,98 @@
+"""`bulk-upload validate`: find what is wrong with the data before an hour is spent on sending it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import click
+
+from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.schema import schema_option, schemas_of
+from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.validate_files import ValidateRequest, validate_and_report
+from bulk_upload.core.api.profile import PROFILES
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, required=True, metavar="MANIFEST|FILE...")
+@click.option(
+    "--purpose",
+    type=WORD,
+    metavar="P",
+    help="Purpose of the data files; for a manifest, the default purpose.",
+)
+@click.option(
+    "--root",
+    type=WORD,
+    metavar="DIR",
+    help="Base folder of a manifest's relative paths (default: its own folder).",
+)
+@click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
+@click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
+@click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
+@click.option(
+    "--profile",
+    type=click.Choice(sorted(PROFILES)),
+    default="flow",
+    show_default=True,
+    help="API profile.",
+)
+@schema_option
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Also find duplicate keys in objects; several times as slow.",
+)
+@click.option(
+    "--quarantine",
+    type=WORD,
+    metavar="DIR",
+    help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
+)
+@private_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Files checked in parallel (default: one per processor).",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, or one JSON line per finding.",
+)
+@click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
+def validate(paths: tuple[str, ...], **options: Any) -> int:
+    """Check all files of MANIFEST, or data FILEs (with --purpose), and print every finding.
+
+    Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
+    modified. The exit code is 10 if there is any error, otherwise 0; warnings do not count.
+
+    \b
+    Examples:
+      bulk-upload validate manifest.jsonl
+      bulk-upload validate chat.jsonl --purpose fine-tune --thorough
+      bulk-upload validate manifest.jsonl --format json > findings.jsonl
+      bulk-upload validate manifest.jsonl --quarantine repaired
+    """
+    request = ValidateRequest(
+        paths=paths,
+        purpose=options["purpose"],
+        root=options["root"],
+        follow_symlinks=options["follow_symlinks"],
+        allow_outside=options["allow_outside"],
+        force=options["force"],
+        profile=PROFILES[options["profile"]],
+        purposes=schemas_of(options["schema"]),
+        thorough=options["thorough"],
+        quarantine=options["quarantine"],
+        private=options["private"],
+        job_count=options["jobs"],
+        as_json=options["output_format"] == "json",
+        quiet=options["quiet"],
+    )
+    return anyio.run(validate_and_report, request)

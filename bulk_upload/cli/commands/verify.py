@@ -1,0 +1,131 @@
+"""`bulk-upload verify`: does every receipt still hold at the server?"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.ledger import job_ledger_of
+from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.options.sections import ServerCommand
+from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.verify import DifferenceKind
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.errors import BulkUploadError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.command_progress import Headway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.run.verify import Difference
+    from bulk_upload.engine.after.verify import Verified
+    from bulk_upload.job_ledger import JobLedger
+
+_REMEDIES = {
+    DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted",
+    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes those with the same content",
+    DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
+}
+
+
+@click.command("verify", cls=ServerCommand)
+@click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@click.option("--content", is_flag=True, help="Also download every file and compare its sha256.")
+@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON Lines.")
+@click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
+@server_options
+def verify(ledger: str, *, content: bool, as_json: bool, quiet: bool, **options: Any) -> int:
+    """Compare every receipt of LEDGER with the server; changes nothing.
+
+    Each difference is a line on standard output: a file that is missing, renamed, resized, has another purpose or
+    (--content) other content; and files on the server that match this job but have no receipt: duplicates and
+    orphans. The exit code is 6 if there is any difference, otherwise 0.
+
+    \b
+    Examples:
+      bulk-upload verify manifest.ledger.db
+      bulk-upload verify manifest.ledger.db --json > differences.jsonl
+      bulk-upload verify manifest.ledger.db --content
+    """
+    return anyio.run(
+        partial(
+            _verify, job_ledger_of(ledger, options), ledger, content=content, as_json=as_json, quiet=quiet
+        )
+    )
+
+
+async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, quiet: bool) -> int:
+    if not quiet:
+        tell(f"server: {printable(job.facts.endpoint)}")
+    counts: Counter[DifferenceKind] = Counter()
+    accepted = cache(partial(_accepted_in, ledger))
+    async with job.verifying() as verifier:
+
+        def headway() -> Headway:
+            return _headway(verifier.verified, accepted, content=content)
+
+        with headway_shown(headway, quiet=quiet):
+            async for difference in verifier.verify(content=content):
+                counts[difference.kind] += 1
+                put(_line(difference, as_json=as_json))
+    if counts or not quiet:
+        for line in _summary(verifier.verified, counts, content=content):
+            tell(line)
+    return ExitStatus.DIFFERENCES if counts else ExitStatus.DONE
+
+
+def _line(one: Difference, *, as_json: bool) -> str:
+    if as_json:
+        fields = {"kind": one.kind, "file_id": one.file_id, "path": one.path, "detail": one.detail}
+        return json.dumps(fields) + "\n"
+    return f"{one.kind:<10}  {one.file_id}  {printable(one.path)}  {printable(one.detail)}\n"
+
+
+def _headway(verified: Verified, accepted: Callable[[], tuple[int, int]], *, content: bool) -> Headway:
+    if not verified.receipt_count:
+        return Headway(doing="reading the server's list", count=verified.listed_count)
+    entry_count, entry_bytes = accepted()
+    # Receipts of earlier versions come on top of those of the entries; their number is not known.
+    more = verified.receipt_count > entry_count
+    return Headway(
+        doing="verifying",
+        count=verified.receipt_count,
+        things="receipts",
+        total=None if more else entry_count,
+        byte_count=verified.content_bytes if content else None,
+        byte_total=None if more or not content else entry_bytes,
+    )
+
+
+def _accepted_in(ledger: str) -> tuple[int, int]:
+    """Return how many entries are accepted, and their bytes; nothing where the ledger cannot tell."""
+    with suppress(BulkUploadError), LedgerReader(ledger) as reader:
+        return reader.states().get(EntryState.ACCEPTED, 0), reader.accepted_bytes()
+    return 0, 0
+
+
+def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bool) -> list[str]:
+    lines = [
+        f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
+        + (f" Downloaded and compared: {verified.content_count:,}." if content else "")
+    ]
+    if verified.no_sha256_count:
+        lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if not counts:
+        return [*lines, "Every receipt matches the server, which has no other file of this job."]
+    lines.append(
+        "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
+    )
+    return [*lines, *(f"  {words}" for kind, words in _REMEDIES.items() if counts[kind])]

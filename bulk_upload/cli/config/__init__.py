@@ -1,0 +1,1 @@
+"""The settings file: what it may hold, and how it is read."""

@@ -1,0 +1,109 @@
+"""bulk-upload.toml: settings that a person would otherwise type each time, own profiles, and named jobs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulk_upload.core.api.profile import FLOW, PROFILES, Profile
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.toml_lines import line_of
+from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Settings = dict[str, click.Option]
+"""Options by their names in the file."""
+
+FILE_NAME = "bulk-upload.toml"
+_META_KEY = "bulk_upload.configuration"
+_NO_PATHS = frozenset({"-", "none", "beside"})
+"""Values of options for files that name no file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What a file says; `path` is None where none is read.
+
+    `defaults` and each of `jobs` hold values by option, as they stand in the file; paths start from its folder.
+    """
+
+    path: str | None = None
+    text: str = field(default="", repr=False)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    jobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: PROFILES)
+
+    def defaults_of(self, settings: Settings, job: str | None = None) -> dict[str, Any]:
+        """Return click's default map for a command that has `settings`: values by parameter."""
+        chosen = {**self.defaults, **({} if job is None else self.jobs[job])}
+        found = {
+            str(settings[key].name): self._value(settings[key], value)
+            for key, value in chosen.items()
+            if key in settings
+        }
+        if "manifest" in chosen:
+            found["manifest"] = self._beneath(chosen["manifest"])
+        return found
+
+    def line_of(self, key: str, job: str | None = None) -> int:
+        """Return the line of the value that counts for `key`."""
+        if job is not None and key in self.jobs[job]:
+            return line_of(self.text, ("jobs", job, key))
+        return line_of(self.text, ("defaults", key))
+
+    def profile_of(self, key: str, job: str | None = None) -> str:
+        """Return the profile that the table is for whose value counts for `key`: a key goes to no other one."""
+        table = self.jobs[job] if job is not None and key in self.jobs[job] else self.defaults
+        return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
+
+    def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
+        return self._beneath(value) if names_file(option) else as_typed(value)
+
+    def _beneath(self, value: Any) -> Any:  # noqa: ANN401
+        """Return a path that starts from the folder of the file: cron starts anywhere."""
+        if not isinstance(value, str) or value in _NO_PATHS or not self.path:
+            return value
+        folder = os.path.dirname(self.path)
+        return os.path.join(folder, value) if folder else value
+
+
+def as_typed(value: Any) -> Any:  # noqa: ANN401
+    """Return a value of the file as the command line would have it: a number is what its digits mean there."""
+    if isinstance(value, list):
+        return [as_typed(one) for one in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def names_file(option: click.Option) -> bool:
+    """Whether the value of an option is a file or a folder, as its metavar tells people."""
+    return not {"FILE", "DIR"}.isdisjoint((option.metavar or "").split("|"))
+
+
+def remember(ctx: click.Context, configuration: Configuration) -> None:
+    """Keep the configuration for the command that is about to run."""
+    ctx.meta[_META_KEY] = configuration
+
+
+def current_configuration() -> Configuration:
+    """Return the configuration of the command that runs now."""
+    ctx = click.get_current_context(silent=True)
+    found = None if ctx is None else ctx.meta.get(_META_KEY)
+    return found if isinstance(found, Configuration) else Configuration()
+
+
+def profile_named(name: str) -> Profile:
+    """Return a profile, built in or of the file. Raises UsageError."""
+    profiles = current_configuration().profiles
+    if name not in profiles:
+        raise UsageError(
+            f"there is no profile {printable(name)!r}",
+            hint=f"{did_you_mean(name, tuple(profiles))}Profiles: {', '.join(profiles)}; define "
+            f"others in {FILE_NAME}",
+        )
+    return profiles[name]

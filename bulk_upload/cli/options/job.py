@@ -1,0 +1,185 @@
+"""The options that say which job is meant: shared by `run` and `plan`."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulk_upload.cli.options.completion import profile_names
+from bulk_upload.cli.options.profile_variables import ProfileVariableOption
+from bulk_upload.cli.options.schema import schema_option
+from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.options.units import WORD
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.redaction import shown_proxy, without_logins
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.plan import RETRY_WORDS
+from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.core.text.printable import printable
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from bulk_upload.uploader import Job
+
+JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
+"""`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
+
+_ENDPOINT_OPTIONS = (
+    click.option(
+        "--base-url",
+        cls=ProfileVariableOption,
+        variable="base_url_variable",
+        type=WORD,
+        metavar="URL",
+        help=f"Server address (default: the profile's variable, for {FLOW.name} ${FLOW.base_url_variable}; "
+        f"otherwise the profile's address, for {FLOW.name} {FLOW.base_url}).",
+    ),
+    click.option(
+        "--team",
+        cls=ProfileVariableOption,
+        variable="team_variable",
+        type=WORD,
+        metavar="ID",
+        help="Upload for this team (default: the profile's variable, for "
+        f"{FLOW.name} ${FLOW.team_variable}).",
+    ),
+    click.option(
+        "--profile",
+        type=WORD,
+        is_eager=True,
+        metavar="NAME",
+        shell_complete=profile_names,
+        default=FLOW.name,
+        show_default=True,
+        help="API profile; bulk-upload.toml can define others.",
+    ),
+    click.option("--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest)."),
+    click.option(
+        "--ledger-dir",
+        type=WORD,
+        metavar="DIR",
+        help="Keep the ledger in DIR, such as on a local disk.",
+    ),
+)
+_OPTIONS = (
+    *_ENDPOINT_OPTIONS,
+    click.option(
+        "--root",
+        type=WORD,
+        metavar="DIR",
+        help="Base folder of relative paths (default: the manifest's folder).",
+    ),
+    click.option("--purpose", type=WORD, metavar="P", help="Default purpose, for entries without one."),
+    click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
+    click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
+    click.option(
+        "--force", is_flag=True, help="Also send entries with an unknown purpose, and invalid files."
+    ),
+    click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
+    click.option(
+        "--name-template",
+        type=WORD,
+        metavar="T",
+        help="Name on the server for entries without remote_name, from {name}, {stem}, {ext}, {folder}, {hash8}, "
+        "such as '{folder}-{name}'.",
+    ),
+    click.option(
+        "--retry",
+        metavar="WHAT",
+        default="",
+        help="Retry settled entries: any of rejected,failed,invalid.",
+    ),
+)
+
+
+_VALIDATION = (
+    click.option(
+        "--validate",
+        type=click.Choice([one.value for one in ValidateMode]),
+        default="ahead",
+        show_default=True,
+        help="Validate files before upload: ahead of the uploads, each just before its own, or not at all.",
+    ),
+    schema_option,
+)
+
+
+def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, those of its server included."""
+    return _with((*_OPTIONS, *_VALIDATION), server_options(command))
+
+
+def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say which server and which ledger a job has, and how the server is reached."""
+    return _with(_ENDPOINT_OPTIONS, server_options(command))
+
+
+def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(tuple(options)), command)
+
+
+def job_of(manifest: str, options: dict[str, Any]) -> Job:
+    """Return the job that a command's options mean."""
+    from bulk_upload.uploader import Job  # noqa: PLC0415 - help must not wait for an HTTP library
+
+    names = (
+        "ledger",
+        "ledger_dir",
+        "root",
+        "purpose",
+        "follow_symlinks",
+        "allow_outside",
+        "force",
+        "moved_root",
+        "name_template",
+    )
+    return Job(manifest=manifest, **{name: options[name] for name in names})
+
+
+_RETRY_WORDS = {
+    **{word: state for state, word in RETRY_WORDS.items()},
+    # As `status` and every export spell it.
+    "failed_local": EntryState.FAILED_LOCAL,
+}
+
+
+def retry_of(text: str) -> frozenset[EntryState]:
+    """Return the settled states in a `--retry` value. Raises UsageError for an unknown word."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in _RETRY_WORDS:
+            raise UsageError(
+                f"unknown value for --retry: {printable(word)!r}", hint="use any of rejected,failed,invalid"
+            )
+    return frozenset(_RETRY_WORDS[word] for word in words)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """Return a command line as it may be shown and, but for a proxy's password, typed again; without its `--retry`."""
+    shown: list[str] = []
+    for one in without_retry(arguments):
+        name, given, value = one.partition("=")
+        if shown[-1:] == ["--proxy"]:
+            shown.append(shown_proxy(one))
+        elif name == "--proxy" and given:
+            shown.append(f"--proxy={shown_proxy(value)}")
+        else:
+            shown.append(without_logins(one))
+    return shlex.join(["bulk-upload", *shown])
+
+
+def without_retry(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without its `--retry`: what a run proposes next names what it means to try again."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for one in rest:
+        if one == "--retry":
+            next(rest, None)
+        elif not one.startswith("--retry="):
+            kept.append(one)
+    return kept

@@ -1,0 +1,117 @@
+"""The options that say how to reach a server: its key, its certificates, the proxy before it."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import click
+
+from bulk_upload.cli.options.key_command import COMMAND_S_MAX
+from bulk_upload.cli.options.units import POSITIVE_DURATION, WORD
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.api.endpoint import is_loopback
+from bulk_upload.core.api.network import Network
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPTIONS = (
+    click.option(
+        "--api-key-file",
+        type=WORD,
+        metavar="FILE",
+        help="Read the API key from a file only you can read (default: the profile's variable; for "
+        f"{FLOW.name} ${FLOW.key_variable}). Re-read once if the server refuses the key.",
+    ),
+    click.option(
+        "--api-key-command",
+        type=WORD,
+        metavar="COMMAND",
+        help=f"Run a command that prints the API key within {COMMAND_S_MAX:g} s. Re-run once if the server "
+        "refuses the key.",
+    ),
+    click.option(
+        "--allow-plain-http",
+        is_flag=True,
+        help="Send the key unencrypted to a server other than this machine.",
+    ),
+    click.option(
+        "--stall",
+        type=POSITIVE_DURATION,
+        default="60s",
+        show_default=True,
+        help="Abort a request after this long without progress.",
+    ),
+    click.option(
+        "--proxy",
+        type=WORD,
+        metavar="URL",
+        help="HTTP proxy (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY). Use the variable for a password.",
+    ),
+    click.option(
+        "--ca-file",
+        type=WORD,
+        metavar="FILE",
+        help="Trust these CA certificates (PEM) instead of the system's.",
+    ),
+    click.option("--client-cert", type=WORD, metavar="FILE", help="Client certificate (PEM)."),
+    click.option(
+        "--client-key",
+        type=WORD,
+        metavar="FILE",
+        help="Key of the client certificate (PEM), if not in the same file.",
+    ),
+    click.option(
+        "--insecure",
+        is_flag=True,
+        help="Do not verify the server's certificate. Others may read key and files.",
+    ),
+)
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+
+
+def network_of(options: dict[str, Any], endpoint: str) -> Network:
+    """Return the way to an endpoint that options and environment mean. Raises UsageError."""
+    if options["insecure"]:
+        tell(
+            "WARNING: --insecure: the server's certificate is not verified; others may read the key and the files"
+        )
+    return Network(
+        proxy=_usable_proxy(options["proxy"] or _proxy_of_environment(endpoint)),
+        ca_file=options["ca_file"],
+        client_cert=options["client_cert"],
+        client_key=options["client_key"],
+        insecure=options["insecure"],
+    )
+
+
+def _proxy_of_environment(endpoint: str) -> str | None:
+    parts = urlsplit(endpoint)
+    # A variable set for the world outside must not catch a rehearsal on this machine.
+    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _usable_proxy(proxy: str | None) -> str | None:
+    if proxy is None:
+        return None
+    # `proxy:3128` is how curl and many variables have it.
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError("the proxy address is invalid", hint="write http://HOST:PORT")
+    return url

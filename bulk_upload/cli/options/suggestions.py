@@ -1,0 +1,47 @@
+"""A group of commands that says what a wrong name may have meant."""
+
+from __future__ import annotations
+
+import click
+
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import did_you_mean
+
+_MEANT = {
+    "upload": "run",
+    "send": "run",
+    "start": "run",
+    "resume": "run",
+    "continue": "run",
+    "dry-run": "plan",
+    "show": "ledger show",
+    "list": "ledger show",
+    "export": "ledger export",
+    "check": "verify",
+    "reconcile": "resolve",
+    "delete": "undo",
+    "rollback": "undo",
+    "serve": "sandbox",
+    "server": "sandbox",
+}
+"""What people type first, and the command that does it."""
+
+
+class SuggestingGroup(click.Group):
+    """A click group whose complaint about an unknown command names the one that was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with. Raises click.UsageError with a suggestion."""
+        names = tuple(self.list_commands(ctx))
+        word = args[0]
+        if word in names or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        meant = _MEANT.get(word, "")
+        group, _, member = meant.rpartition(" ")
+        if group in names or member in names:
+            suggestion = f'. Did you mean "{meant if group in names else member}"?'
+        else:
+            suggestion = f". {did_you_mean(word, names)}".rstrip(" .")
+        raise click.UsageError(f'there is no command "{printable(word)}"{suggestion}', ctx)

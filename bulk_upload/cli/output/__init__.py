@@ -1,0 +1,1 @@
+"""Where a command writes: streams, the status line, logs, the metrics file."""

@@ -1,0 +1,191 @@
+"""Where a run's log goes: to stderr in place of words for people, or to a file beside them."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.output.streams import speak_with, tell
+from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.core.report.log_records import Failed, Message, RunEnded, RunStarted
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.output import open_to_append
+from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.files.event_log import EventLog, least_level
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.report.log_records import Record
+    from bulk_upload.job_run import Result
+
+JSON = "json"
+TEXT = "text"
+BESIDE = "beside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRequest:
+    """What is asked of the log: its form, a file instead of stderr, that for its owner alone, how much it tells."""
+
+    form: str = TEXT
+    file: str | None = None
+    private: bool = False
+    verbosity: int = 0
+    quiet: bool = False
+    redaction: Redaction = field(default_factory=Redaction, repr=False)
+
+    @property
+    def replaces_words(self) -> bool:
+        """Whether stderr carries JSON Lines, and so no words."""
+        return self.form == JSON and self.file is None
+
+
+class JsonVoice:
+    """Says on stderr as JSON Lines what would be words otherwise."""
+
+    def __init__(self, request: LogRequest) -> None:
+        self.log = EventLog(
+            _to_stderr,
+            utc_now=_utc_now,
+            clean=request.redaction.clean,
+            least=least_level(verbosity=request.verbosity, quiet=request.quiet),
+            as_json=True,
+        )
+
+    def say(self, text: str) -> None:
+        """Say words that no other record holds."""
+        if text.strip():
+            self.log.add(Message(text=text.strip("\n")))
+
+    def fail(self, error: BulkUploadError) -> None:
+        """Say why the command ends."""
+        self.log.add(_failed(error))
+
+
+def speak_as_asked(request: LogRequest) -> None:
+    """From here on let the process say everything in the form that was asked for."""
+    if request.replaces_words:
+        speak_with(JsonVoice(request))
+
+
+@contextmanager
+def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable[[Record], None]]:
+    """Yield what takes the records of a run. `ledger` tells its path, for a log beside it.
+
+    Raises UsageError when the file cannot be opened. One that cannot be written later ends the log, not the run.
+    """
+    if request.replaces_words:
+        yield JsonVoice(request).log.add
+        return
+    if request.file is None:
+        yield lambda _: None
+        return
+    path = _beside(ledger()) if request.file == BESIDE else request.file
+    try:
+        stream = open_to_append(path, private=request.private)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the log to {printable(path)}: {error.strerror}",
+            hint="choose another file with --log-file",
+        ) from None
+
+    def put(line: str) -> None:
+        stream.write(line.encode("ascii"))
+        stream.flush()
+
+    log = EventLog(
+        put,
+        utc_now=_utc_now,
+        clean=request.redaction.clean,
+        # --quiet is about stderr: what goes to a file disturbs nobody.
+        least=least_level(verbosity=request.verbosity, quiet=False),
+        as_json=request.form == JSON,
+    )
+    try:
+        yield log.add
+    except BulkUploadError as error:
+        log.add(_failed(error))
+        raise
+    except Exception as error:
+        log.add(Failed(message=_traceback(error), hint=None, exit_code=int(ExitStatus.UNEXPECTED)))
+        raise
+    finally:
+        try:
+            stream.close()
+        except OSError as error:
+            log.failure = log.failure or error.strerror
+        if log.failure is not None:
+            tell(f"bulk-upload: the log {printable(path)} is incomplete: {printable(log.failure)}")
+            tell("  hint: the ledger has all results; free some space, or choose another --log-file")
+
+
+def _failed(error: BulkUploadError) -> Failed:
+    findings = error.findings if isinstance(error, ManifestInvalid) else ()
+    is_bug = error.exit_status is ExitStatus.UNEXPECTED
+    return Failed(
+        message=_traceback(error) if is_bug else str(error),
+        hint=error.hint,
+        exit_code=int(error.exit_status),
+        findings=findings,
+        finding_count=error.finding_count if isinstance(error, ManifestInvalid) else 0,
+    )
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _beside(ledger: str) -> str:
+    return f"{ledger.removesuffix('.ledger.db').removesuffix('.db')}.log"
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, nl=False, err=True)
+
+
+def _utc_now() -> str:
+    return utc_text(time.time())
+
+
+LOG_FILE_HELP = (
+    f"Append the log to FILE and keep text on stderr; {BESIDE}: <manifest stem>.log beside the ledger."
+)
+
+
+def run_started(
+    *, manifest: str, endpoint: str, profile: Profile, team: str | None, settings_from: str | None
+) -> RunStarted:
+    """Return what is known before anything is read."""
+    return RunStarted(
+        version=__version__,
+        pid=os.getpid(),
+        manifest=manifest,
+        endpoint=endpoint,
+        profile=profile.name,
+        team=team,
+        settings_from=settings_from,
+    )
+
+
+def run_ended(result: Result, elapsed_s: float, results_path: str | None) -> RunEnded:
+    """Return how a run came out; `results_path` is where its mapping lies, if it was written."""
+    return RunEnded(
+        exit_code=int(result.status),
+        exit_name=result.status.name,
+        states=result.states,
+        stop=None if result.stop is None else result.stop.reason,
+        elapsed_s=elapsed_s,
+        ledger=result.ledger,
+        results=results_path,
+    )

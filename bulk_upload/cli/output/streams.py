@@ -1,0 +1,114 @@
+"""Words for people go to stderr and may get lost; data goes to stdout and may not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from bulk_upload.errors import BulkUploadError
+    from bulk_upload.report.live.status_line import StatusLine
+
+COLUMNS_MAX = 100
+COLUMNS_MIN = 40
+
+_hidden = Redaction()
+
+
+def hide(key: str) -> None:
+    """Let no line for people show this key from now on: the exception of a bug may carry anything."""
+    _hidden.learn(key)
+
+
+class Voice(Protocol):
+    """Says otherwise what would be lines for people: a program reads them."""
+
+    def say(self, text: str) -> None:
+        """Say what would be a line."""
+
+    def fail(self, error: BulkUploadError) -> None:
+        """Say why the command ends."""
+
+
+_voices: list[Voice] = []
+
+
+def speak_with(voice: Voice | None) -> None:
+    """Let a voice say everything from now on; None speaks to people again."""
+    _voices[:] = [] if voice is None else [voice]
+
+
+def failed(error: BulkUploadError) -> bool:
+    """Let the voice say why the command ends; return False where people are to be told."""
+    for voice in _voices:
+        voice.fail(error)
+    return bool(_voices)
+
+
+def tell(text: str = "") -> None:
+    """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
+    text = _hidden.clean(text)
+    for voice in _voices:
+        voice.say(text)
+        return
+    with suppress(OSError), _status_line_away():
+        click.echo(text, err=True)
+
+
+_status_lines: list[StatusLine] = []
+
+
+@contextmanager
+def with_status_line(line: StatusLine | None) -> Iterator[None]:
+    """Let a line stand below whatever is printed in the block."""
+    _status_lines[:] = [] if line is None else [line]
+    try:
+        yield
+    finally:
+        _status_lines.clear()
+
+
+def _status_line_away() -> AbstractContextManager[None]:
+    return _status_lines[0].away() if _status_lines else nullcontext()
+
+
+def put(text: str) -> None:
+    """Print text on standard output, as it is.
+
+    Raises UsageError when it cannot be written, and BrokenPipeError when nobody reads it any more.
+    """
+    # A pipe that is full must not hold up who draws.
+    with writing_stdout(), _status_line_away() if sys.stdout.isatty() else nullcontext():
+        click.echo(text, nl=False)
+
+
+@contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Turn a failure to write standard output, such as a full disk, into a UsageError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"cannot write standard output: {error.strerror}", hint="free some space, or write somewhere else"
+        ) from None
+
+
+def told_columns() -> int:
+    """Return where sentences on stderr are wrapped: at the terminal's edge, but never beyond a readable width."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return COLUMNS_MAX
+    return max(COLUMNS_MIN, min(columns, COLUMNS_MAX))

@@ -1,0 +1,381 @@
+"""Runs a job for a person: progress while it goes on, signals in stages, a report and the mapping at the end."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.cli.options.key_command import end_key_commands
+from bulk_upload.cli.output.metrics_file import MetricsFile
+from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
+from bulk_upload.cli.output.run_results import open_results, save_results
+from bulk_upload.cli.output.streams import tell, told_columns
+from bulk_upload.core.api.endpoint import endpoint_of
+from bulk_upload.core.events import PlanMade, Snapshot
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.report.tally import Tally
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.signals import staged_signals, status_after
+from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.errors import BulkUploadError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
+from bulk_upload.report.live.plain_lines import LineProgress
+from bulk_upload.report.live.run_summary import closing_lines
+from bulk_upload.report.live.verbose import verbose_line
+from bulk_upload.uploader import Uploader
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Mapping
+
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.events import BodyNow, Event
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.report.log_records import Record
+    from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.job_run import JobRun, Result
+    from bulk_upload.report.files.results_stream import ResultStream
+    from bulk_upload.uploader import Job
+
+HANGS_S = 30.0
+"""How long a run may take to record what was aborted. A ledger on any disk that answers takes far less."""
+
+_NOTHING_YET = Snapshot(
+    in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What the command line asks for.
+
+    `command` is what a person types to run the same job again; `listeners` hear every event after the display;
+    `settings_from` names the file that settings came from; `log` says what becomes of the log.
+    """
+
+    job: Job
+    api_key: str | Callable[[], str]
+    base_url: str | None
+    profile: Profile
+    network: Network
+    team: str | None
+    allow_plain_http: bool
+    settings: RunSettings
+    stall_s: float
+    answer_s: float
+    min_bytes_per_s: float
+    results: str | None
+    metrics: str | None = None
+    live: bool
+    quiet: bool
+    command: str
+    listeners: tuple[Callable[[Event], None], ...] = ()
+    settings_from: str | None = None
+    log: LogRequest = field(default_factory=LogRequest)
+    purposes: Mapping[str, Purpose] = field(default_factory=lambda: PURPOSES)
+
+    def says_goodbye(self, status: ExitStatus) -> bool:
+        """Whether people are told how the run ended."""
+        return not self.log.replaces_words and (not self.quiet or status is not ExitStatus.DONE)
+
+    def __repr__(self) -> str:
+        return f"RunRequest({printable(self.job.manifest)})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Display:
+    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time, and
+    `restore` gives the terminal back to somebody else, from a process that is about to leave at once.
+    """
+
+    tick: Callable[[], None]
+    say: Callable[[str], None]
+    restore: Callable[[], None] = lambda: None
+
+
+async def run_and_report(request: RunRequest) -> int:
+    """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
+    with run_log(request.log, lambda: _ledger_path(request)) as log:
+        log(
+            run_started(
+                manifest=request.job.manifest,
+                endpoint=_endpoint(request),
+                profile=request.profile,
+                team=request.team,
+                settings_from=request.settings_from,
+            )
+        )
+        try:
+            return await _run_logged(request, log)
+        finally:
+            # One that reads the key again is on a thread, which the end of the event loop waits for.
+            end_key_commands()
+
+
+async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
+    tally = Tally()
+    listeners: list[Callable[[Event], None]] = [tally.add, log]
+    running: list[JobRun] = []
+    started = time.monotonic()
+    with ExitStack() as displays:
+        results = _add_results(request, listeners, displays)
+        display = _add_progress(request, listeners, displays, running)
+        listeners += request.listeners
+        async with Uploader(
+            api_key=request.api_key,
+            base_url=request.base_url,
+            profile=request.profile,
+            network=request.network,
+            team=request.team,
+            settings=request.settings,
+            purposes=request.purposes,
+            stall_s=request.stall_s,
+            answer_s=request.answer_s,
+            min_bytes_per_s=request.min_bytes_per_s,
+            allow_plain_http=request.allow_plain_http,
+            on_event=partial(_hear, listeners),
+        ) as uploader:
+            metrics = _add_metrics(request, uploader, tally, running, displays)
+            run = uploader.run(request.job)
+            running.append(run)
+            with staged_signals(_stages(run, display), leave=partial(_leave, display)):
+                ticks = (display.tick, partial(_leave_if_hanging, run, display))
+                result = await _with_ticks(
+                    run, ticks, lambda: log(progress_of(tally, _snapshot(running))), metrics
+                )
+    saved = save_results(request.results, results, result, private=request.job.private)
+    if not saved.is_complete and result.status is ExitStatus.DONE:
+        # Whoever goes on with the files of results must not take them for those of this run.
+        result = replace(result, status=ExitStatus.RESULTS_STALE)
+    if metrics is not None:
+        metrics.close(result.status)
+        if metrics.failure is not None:
+            tell(f"bulk-upload: cannot write metrics to {printable(str(request.metrics))}: {metrics.failure}")
+    elapsed_s = time.monotonic() - started
+    log(run_ended(result, elapsed_s, saved.path))
+    if request.says_goodbye(result.status):
+        _say_goodbye(request, tally, result, elapsed_s, saved.path)
+    return int(result.status)
+
+
+def _add_results(
+    request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack
+) -> ResultStream | None:
+    results = open_results(request.results, private=request.job.private)
+    if results is not None:
+        displays.enter_context(results)
+        listeners.append(results.on_event)
+    return results
+
+
+def _add_metrics(
+    request: RunRequest, uploader: Uploader, tally: Tally, running: list[JobRun], displays: ExitStack
+) -> MetricsFile | None:
+    if request.metrics is None:
+        return None
+    ledger = os.path.abspath(uploader.ledger_path(request.job))
+    metrics = MetricsFile(
+        request.metrics, ledger, tally, lambda: _snapshot(running), private=request.job.private
+    )
+
+    def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """A run that ends before its work has an exit code as well."""
+        if kind is not None:
+            metrics.close(error.exit_status if isinstance(error, BulkUploadError) else ExitStatus.UNEXPECTED)
+
+    displays.push(on_error)
+    return metrics
+
+
+def _add_progress(
+    request: RunRequest,
+    listeners: list[Callable[[Event], None]],
+    displays: ExitStack,
+    running: list[JobRun],
+) -> _Display:
+    """Add the display that fits where stderr goes."""
+
+    def snapshot() -> Snapshot:
+        return _snapshot(running)
+
+    def bodies() -> list[BodyNow]:
+        return running[0].bodies if running else []
+
+    if request.quiet or request.log.replaces_words:
+        return _Display(tick=lambda: None, say=tell)
+    if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
+        from rich.text import Text  # noqa: PLC0415
+
+        from bulk_upload.report.live.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
+
+        console = Console(stderr=True)
+        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic, bodies))
+        # Through its console: the display would draw over whatever else is printed.
+        display = _Display(
+            tick=live.check,
+            say=lambda line: console.print(Text(line)),
+            restore=lambda: _write_now(SHOW_CURSOR),
+        )
+        listeners += [_heading(request, display.say), live.on_event]
+    else:
+        lines = LineProgress(tell, snapshot, time.monotonic)
+        display = _Display(tick=lines.tick, say=tell)
+        listeners += [_heading(request, display.say), lines.on_event]
+    if request.log.verbosity and request.log.file is None:
+        listeners.append(_verbosely(display.say, request.log.verbosity))
+    return display
+
+
+def _verbosely(say: Callable[[str], None], verbosity: int) -> Callable[[Event], None]:
+    def on_event(event: Event) -> None:
+        if line := verbose_line(event, verbosity):
+            say(line)
+
+    return on_event
+
+
+def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event], None]:
+    """Return a listener that names the server before the plan is told."""
+    endpoint = _endpoint(request)
+    team = "" if request.team is None else f", team {request.team}"
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, PlanMade):
+            if request.settings_from is not None:
+                say(printable(f"settings: {request.settings_from}"))
+            say(printable(f"server: {endpoint}{team}"))
+
+    return on_event
+
+
+def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
+    for hear in listeners:
+        hear(event)
+
+
+async def _with_ticks(
+    run: JobRun,
+    ticks: tuple[Callable[[], None], ...],
+    now_and_then: Callable[[], None],
+    metrics: MetricsFile | None,
+) -> Result:
+    async def repeating(every_s: float, call: Callable[[], None]) -> None:
+        while True:
+            await anyio.sleep(every_s)
+            call()
+
+    async with plain_task_group() as tasks:
+        for tick in ticks:
+            tasks.start_soon(repeating, 1.0, tick)
+        tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
+        if metrics is not None:
+            tasks.start_soon(metrics.keep)
+        result = await run
+        tasks.cancel_scope.cancel()
+    return result
+
+
+def _write_now(data: bytes) -> None:
+    """Write to the terminal, unless it takes nothing now: one that was stopped with Ctrl-S would keep us."""
+    with suppress(OSError, ValueError):
+        if select.select((), (sys.stderr.fileno(),), (), 0)[1]:
+            os.write(sys.stderr.fileno(), data)
+
+
+def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
+    def say(line: str) -> None:
+        # A handler of the event loop: nobody would see its error.
+        try:
+            display.say(line)
+        except Exception as error:  # noqa: BLE001 - the run raises it
+            run.fail(error)
+
+    def drain(number: signal.Signals) -> None:
+        run.drain(status=status_after(number), reason=f"received {number.name}")
+        say(
+            f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
+        )
+
+    def cancel(number: signal.Signals) -> None:
+        run.cancel(status=status_after(number), reason=f"received {number.name}")
+        say(f"{number.name}: cancelling uploads in flight and recording them")
+
+    return drain, cancel
+
+
+def _leave_if_hanging(run: JobRun, display: _Display) -> None:
+    """End the process where a run that was told to stop cannot record what it did: a disk may never answer."""
+    if run.stop is None or (run.recording_s or 0.0) < HANGS_S:
+        return
+    display.restore()
+    end_key_commands()
+    waits = ", ".join(run.waits) or "tasks of its own"
+    _write_now(
+        f"bulk-upload: leaving, for the run still waits for {waits}; what is not recorded is in doubt\n".encode()
+    )
+    os._exit(run.stop.status)
+
+
+def _leave(display: _Display, number: signal.Signals) -> ExitStatus:
+    display.restore()
+    end_key_commands()
+    return status_after(number)
+
+
+def _say_goodbye(
+    request: RunRequest, tally: Tally, result: Result, elapsed_s: float, results_path: str | None
+) -> None:
+    lines = closing_lines(
+        tally,
+        result.states,
+        stop=result.stop,
+        status=result.status,
+        elapsed_s=elapsed_s,
+        ledger_path=_as_typed(result.ledger, request.job.manifest),
+        results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
+        rerun_command=request.command,
+        columns=told_columns(),
+    )
+    for line in lines:
+        tell(line)
+
+
+def _as_typed(path: str, manifest: str) -> str:
+    """Return a path as a person has it who named a manifest in the current folder: not from the root on."""
+    here = os.getcwd()
+    if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
+        return path
+    return os.path.relpath(path)
+
+
+def _endpoint(request: RunRequest) -> str:
+    return endpoint_of(
+        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
+    )
+
+
+def _ledger_path(request: RunRequest) -> str:
+    uploader = Uploader(
+        # Only asked where the ledger lies.
+        api_key="unused",
+        base_url=request.base_url,
+        profile=request.profile,
+        allow_plain_http=request.allow_plain_http,
+    )
+    return uploader.ledger_path(request.job)
+
+
+def _snapshot(running: list[JobRun]) -> Snapshot:
+    snapshot = running[0].snapshot if running else None
+    return snapshot or _NOTHING_YET

@@ -1,0 +1,267 @@
+"""Validates for a person: findings on standard output, progress and totals beside them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.manifest.rules import ManifestRules
+from bulk_upload.core.model import Entry
+from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.validation.rules import WHOLE_FILE
+from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
+from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
+from bulk_upload.engine.tasks import innermost
+from bulk_upload.engine.validation.file_validator import FileValidator
+from bulk_upload.engine.validation.inspection import Inspected, Inspection
+from bulk_upload.errors import ManifestInvalid, UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.data_findings import Totals, json_line, json_lines, people_lines
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.edge.validation import Quarantined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateRequest:
+    """What the command line asks for. `job_count` None is one for each processor."""
+
+    paths: tuple[str, ...]
+    purpose: str | None
+    root: str | None
+    follow_symlinks: bool
+    allow_outside: bool
+    force: bool
+    profile: Profile
+    purposes: Mapping[str, Purpose]
+    thorough: bool
+    quarantine: str | None
+    private: bool
+    job_count: int | None
+    as_json: bool
+    quiet: bool
+
+    def rules(self, *, where: str, tree: SourceTree) -> ManifestRules:
+        """Return what a manifest is read against."""
+        return ManifestRules(
+            where=where,
+            root=tree.root,
+            root_as_typed=tree.root_as_typed,
+            allow_outside=self.allow_outside,
+            default_purpose=self.purpose,
+            purposes=known_purposes(self.profile.purposes, self.purposes),
+            allow_unknown_purpose=self.force,
+            file_field=self.profile.file_field,
+        )
+
+
+class _Amount(NamedTuple):
+    """How much there is to look into, None where it is not known."""
+
+    file_count: int | None
+    byte_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Files to look into: entries one after the other, and findings about the manifest in between."""
+
+    tree: SourceTree
+    items: Callable[[], Iterator[Entry | Finding]]
+    amount: Callable[[], _Amount]
+
+
+async def validate_and_report(request: ValidateRequest) -> int:
+    """Validate and return the exit code. Raises UsageError, ManifestInvalid."""
+    with ExitStack() as opened:
+        source = _source(request, opened)
+        job_count = request.job_count or usable_processors()
+        # Nothing is uploaded meanwhile that would have to go first.
+        workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
+        command = _Command(request, source, workers)
+        with headway_shown(command.headway, quiet=request.quiet):
+            inspection = Inspection(command.validator, job_count=job_count)
+            try:
+                await inspection.look(command.entries(), command.tell)
+            except BaseExceptionGroup as group:
+                raise innermost(group) from None
+    if not request.quiet:
+        tell(str(command.totals))
+    if request.purpose is None and command.totals.error_count and not command.totals.file_count:
+        tell("  hint: if this is training data, not a manifest, give its purpose with --purpose")
+    return ExitStatus.INVALID_INPUT if command.totals.error_count else ExitStatus.DONE
+
+
+def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
+    if _are_data_files(request):
+        tree = SourceTree(os.getcwd(), allow_outside=True, follow_symlinks=True)
+        purpose = request.purpose or ""
+        if purpose not in request.purposes and not request.force:
+            known = tuple(request.purposes)
+            raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
+        return _Source(
+            tree,
+            lambda: (Entry(path=path, purpose=purpose) for path in request.paths),
+            lambda: _Amount(len(request.paths), sum(map(_file_bytes, request.paths))),
+        )
+    manifest = opened.enter_context(ManifestFile(request.paths[0]))
+    tree = SourceTree(
+        request.root if request.root is not None else manifest.base_folder,
+        follow_symlinks=request.follow_symlinks,
+        allow_outside=request.allow_outside,
+    )
+    rules = request.rules(where=manifest.name, tree=tree)
+    return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: _amount_in(manifest))
+
+
+def _amount_in(manifest: ManifestFile) -> _Amount:
+    """Count the lines of a manifest; in CSV a line is not always a row."""
+    lines = manifest.lines()
+    if not next(lines, b"").lstrip().startswith(b"{"):
+        return _Amount(None, None)
+    return _Amount(1 + sum(1 for line in lines if not line.isspace()), None)
+
+
+def _file_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _are_data_files(request: ValidateRequest) -> bool:
+    """Whether what is named is training data. One file without --purpose can only be meant as a manifest."""
+    if len(request.paths) > 1 and request.purpose is None:
+        raise UsageError(
+            "several files are data files, not manifests, and need --purpose",
+            hint="give one manifest, or the purpose of the data files with --purpose",
+        )
+    if request.purpose is None or comes_by_stream(request.paths[0]):
+        return False
+    if len(request.paths) > 1:
+        return True
+    try:
+        return not names_files(request.paths[0])
+    except (UsageError, ManifestInvalid):
+        # What cannot be read, or is empty, is told as a finding about a data file.
+        return True
+
+
+class _Command:
+    """One run of the command: prints what is found as it comes, and counts."""
+
+    def __init__(self, request: ValidateRequest, source: _Source, workers: Workers) -> None:
+        self._request = request
+        self._source = source
+        self._read_bytes = 0
+        self._done_count = 0
+        self._amount: _Amount | None = None
+        self._quarantine = (
+            None
+            if request.quarantine is None
+            else Quarantine(request.quarantine, version=__version__, private=request.private)
+        )
+        self.totals = Totals()
+        self.validator = FileValidator(
+            source.tree,
+            workers,
+            purposes=request.purposes,
+            thorough=request.thorough,
+            on_bytes=self._on_bytes,
+        )
+
+    def entries(self) -> Iterator[Entry]:
+        """Return the files that can be looked into; complain about the others."""
+        for item in self._source.items():
+            if isinstance(item, Finding):
+                self._complain(item)
+                continue
+            looked = self._source.tree.inspect(item.path)
+            if isinstance(looked, PathComplaint):
+                self._done_count += 1
+                where = self._request.paths[0] if item.line_no else item.path
+                self._complain(
+                    looked.finding(
+                        where=where, line_no=item.line_no or None, place="path" if item.line_no else None
+                    )
+                )
+                continue
+            yield item
+
+    async def tell(self, inspected: Inspected) -> None:
+        """Print what was found in one file, and set its bad lines apart if that is asked for."""
+        entry, report = inspected
+        self.totals.add(report)
+        self._done_count += 1
+        lines = json_lines if self._request.as_json else people_lines
+        text = "".join(f"{line}\n" for line in lines(entry.path, entry.purpose, report))
+        if text:
+            put(text)
+        if self._quarantine is not None and not report.is_valid:
+            await self._set_apart(self._quarantine, inspected)
+
+    def headway(self) -> Headway:
+        """Return how far it is; called on another thread, and only once it takes long."""
+        if self._amount is None:
+            self._amount = self._source.amount()
+        errors = self.totals.error_count
+        return Headway(
+            doing="validating",
+            count=self._done_count,
+            total=self._amount.file_count,
+            # Files that are read by other processes tell only now and then where they are.
+            byte_count=max(self._read_bytes, self.totals.byte_count),
+            byte_total=self._amount.byte_count,
+            remarks=(f"{errors:,} {'error' if errors == 1 else 'errors'}",) if errors else (),
+        )
+
+    def _on_bytes(self, byte_count: int) -> None:
+        # On another thread; a count that is late by a little is right enough.
+        self._read_bytes += byte_count
+
+    def _complain(self, finding: Finding) -> None:
+        self.totals.error_count += 1
+        put(f"{json_line(finding) if self._request.as_json else finding}\n")
+
+    async def _set_apart(self, quarantine: Quarantine, inspected: Inspected) -> None:
+        entry, report = inspected
+        purpose = self._request.purposes.get(entry.purpose) or unknown_to_us(entry.purpose)
+        path = printable(entry.path)
+        if purpose.format_of(entry.path) is not Format.JSON_LINES or WHOLE_FILE & report.counts.keys():
+            tell(f"quarantine: {path}: the file as a whole is invalid, no lines to quarantine")
+            return
+        try:
+            made = await anyio.to_thread.run_sync(self._copy, quarantine, entry)
+        except (QuarantineFailed, OSError) as error:
+            raise UsageError(
+                f"cannot quarantine the bad lines of {path}: {error}",
+                hint="choose another folder with --quarantine, or free some space",
+            ) from None
+        kept = (
+            "no good line" if made.repaired is None else f"{made.good_count:,} good lines in {made.repaired}"
+        )
+        tell(f"quarantine: {path}: {printable(kept)}; {made.bad_count:,} bad ones in {printable(made.bad)}")
+
+    def _copy(self, quarantine: Quarantine, entry: Entry) -> Quarantined:
+        descriptor = self._source.tree.open_regular(entry.path)
+        try:
+            return quarantine.set_apart(descriptor, self.validator.task(entry.path, entry.purpose))
+        finally:
+            os.close(descriptor)

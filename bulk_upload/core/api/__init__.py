@@ -1,0 +1,1 @@
+"""The Files API: what a server is asked, and what its answers mean."""

@@ -1,0 +1,57 @@
+"""The bytes around a file in a multipart/form-data body (RFC 7578)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.model import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands before and after the file's bytes: the body is `prefix + file + suffix`."""
+
+    prefix: bytes
+    suffix: bytes
+
+    def body_bytes(self, file_bytes: int) -> int:
+        """Return the Content-Length of a body that carries `file_bytes` of file."""
+        return len(self.prefix) + file_bytes + len(self.suffix)
+
+
+def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, boundary: str) -> Frame:
+    """Return the frame of a form with `fields` first and the file as its last part.
+
+    Fields come before the file so that a streaming parser knows the purpose in time. Names and values are raw
+    UTF-8, not percent-encoded: aiohttp's default (`quote_fields=True`) would rename every file with a space,
+    and Starlette and Django both store what they read literally. Quotes and backslashes are escaped with a
+    backslash, which both undo; the `%22` of browsers they would keep. Line breaks become `%0D` and `%0A`.
+    """
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
+        for name, value in fields
+    ]
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; '
+        f'filename="{_escaped(filename)}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    )
+    return Frame("".join(parts).encode("utf-8", "replace"), f"\r\n--{boundary}--\r\n".encode("ascii"))
+
+
+def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:
+    """Return the form fields of an entry, purpose first."""
+    fields = [(profile.purpose_field, entry.purpose)]
+    if entry.vector_database_id is not None:
+        fields.append(("vector_database_id", entry.vector_database_id))
+    fields.extend(entry.fields)
+    return fields
+
+
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,85 @@
+"""How many more requests a server says it takes: RateLimit headers, the draft-standard and the X- forms."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.api.retry_after import http_date_s
+from bulk_upload.core.model import Allowance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RESET_S_MAX = 3600.0
+"""A reset further away is ignored: such a quota is the business of Retry-After and of the run's patience."""
+
+_EPOCH_S_MIN = 1e9
+_EPOCH_MS_MIN = 1e12
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+_HEADER_CHARS_MAX = 1000
+_NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
+
+
+def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> Allowance | None:
+    """Return what the server says of its quota, or None where it says nothing that makes sense. Never raises.
+
+    `headers` has lower-case names. Understood are, the first that makes sense wins:
+
+    - `RateLimit: "policy";r=3;t=12` (draft-ietf-httpapi-ratelimit-headers, from its 8th version on); of several
+      policies the one with the least remaining counts
+    - `RateLimit: limit=100, remaining=3, reset=12` (its 3rd to 7th version)
+    - `RateLimit-Remaining` and `RateLimit-Reset` (before that), in seconds
+    - `X-RateLimit-Remaining` and `X-RateLimit-Reset` (no standard), in seconds from now or since 1970; a moment
+      is measured against the answer's own `Date`, so that a wrong local clock does no harm
+    """
+    if not any(name in headers for name in _NAMES):
+        return None
+    text = headers.get("ratelimit", "")[:_HEADER_CHARS_MAX]
+    found = _fewest(_policies(text)) or _pair(_parameters(text.replace(",", ";")), "remaining", "reset")
+    if found is not None:
+        return found
+    found = _pair(headers, "ratelimit-remaining", "ratelimit-reset")
+    if found is not None:
+        return found
+    answered_s = http_date_s(headers.get("date", ""))
+    return _pair(
+        headers,
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        epoch_s=now_utc_s if answered_s is None else answered_s,
+    )
+
+
+def _policies(text: str) -> Iterator[Allowance]:
+    for item in text.split(","):
+        found = _pair(_parameters(item), "r", "t")
+        if found is not None:
+            yield found
+
+
+def _fewest(found: Iterator[Allowance]) -> Allowance | None:
+    return min(found, key=lambda one: (one.remaining, -one.reset_s), default=None)
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = (piece.partition("=") for piece in text.split(";"))
+    return {name.strip().lower(): value for name, _, value in pairs}
+
+
+def _pair(
+    values: Mapping[str, str], remaining_name: str, reset_name: str, *, epoch_s: float | None = None
+) -> Allowance | None:
+    remaining = _number(values.get(remaining_name, ""))
+    reset_s = _number(values.get(reset_name, ""))
+    if remaining is None or reset_s is None:
+        return None
+    if epoch_s is not None and reset_s >= _EPOCH_S_MIN:
+        moment_s = reset_s / 1000 if reset_s >= _EPOCH_MS_MIN else reset_s
+        reset_s = max(0.0, moment_s - epoch_s)
+    return Allowance(int(remaining), reset_s) if reset_s <= RESET_S_MAX else None
+
+
+def _number(text: str) -> float | None:
+    plain = text.strip()
+    return float(plain) if _NUMBER.fullmatch(plain) else None

@@ -1,0 +1,255 @@
+"""The Files API without a socket: what an answer, or the lack of one, means for the entry that was sent."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bulk_upload.core.api.ratelimit_headers import allowance
+from bulk_upload.core.api.retry_after import retry_after_s
+from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
+from bulk_upload.core.model import (
+    Accepted,
+    Allowance,
+    InDoubt,
+    ListedFile,
+    Misdirected,
+    Outcome,
+    Refused,
+    Rejected,
+    SentBody,
+    Throttled,
+    Unavailable,
+)
+from bulk_upload.core.text.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANSWER_BYTES_MAX = 64 * 1024
+"""A FileResponse is well under 1 KiB; whatever is longer is not one."""
+
+REASON_CHARS_MAX = 300
+_FILE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_TAG = re.compile(r"<[^>]{0,200}>")
+_REQUEST_ID_HEADERS = ("cf-ray", "x-request-id")
+
+
+def is_file_id(value: object) -> bool:
+    """Whether `value` can stand in a URL path as a file id: no slashes, no escapes, not only dots."""
+    return isinstance(value, str) and _FILE_ID.fullmatch(value) is not None and value.strip(".") != ""
+
+
+def decipher(
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    sent: SentBody,
+    now_utc_s: float,
+    id_field: str = "id",
+) -> Outcome:
+    """Return what a complete, well-formed HTTP answer means.
+
+    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. Never raises, whatever the server says.
+    """
+    request_id = _request_id(headers)
+    if 200 <= status < 300:
+        quota = allowance(headers, now_utc_s=now_utc_s)
+        return _success(status, body, sent, request_id=request_id, quota=quota, id_field=id_field)
+    if 300 <= status < 400:
+        return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
+    reason = reason_of(status, body)
+    if status == 400 and answers_in_tls(reason):
+        return Unavailable(reason=reason, http_status=status, request_id=request_id, remedy=USE_HTTPS)
+    if status in (401, 403):
+        return Refused(http_status=status, reason=reason, request_id=request_id)
+    wait_s = retry_after_s(headers, now_utc_s=now_utc_s)
+    if status == 429 or (status == 503 and wait_s is not None):
+        return Throttled(
+            http_status=status,
+            retry_after_s=wait_s,
+            reason=reason,
+            request_id=request_id,
+            allowance=allowance(headers, now_utc_s=now_utc_s),
+        )
+    if status in (408, 425) or 500 <= status < 600:
+        if sent.complete:
+            return InDoubt(reason=reason, answered=True, http_status=status, request_id=request_id)
+        return Unavailable(reason=reason, http_status=status, request_id=request_id)
+    if 400 <= status < 500:
+        return Rejected(http_status=status, reason=reason, request_id=request_id)
+    return lost_answer(sent, f"the server answered with the unknown status {status}")
+
+
+def lost_answer(sent: SentBody, reason: str, *, connection_lost: bool = False) -> Outcome:
+    """Return the outcome of an attempt that ended without a usable answer."""
+    if sent.complete:
+        return InDoubt(reason=reason, answered=False)
+    return Unavailable(reason=reason, cut_off=connection_lost and sent.handed_bytes > 0)
+
+
+def _success(
+    status: int,
+    body: bytes,
+    sent: SentBody,
+    *,
+    request_id: str | None,
+    quota: Allowance | None,
+    id_field: str,
+) -> Outcome:
+    def doubt(reason: str, candidate_id: str | None = None) -> InDoubt:
+        return InDoubt(
+            reason=reason,
+            answered=False,
+            http_status=status,
+            candidate_id=candidate_id,
+            request_id=request_id,
+        )
+
+    if len(body) > ANSWER_BYTES_MAX:
+        return doubt(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+    answer = _json_object(body)
+    if answer is None:
+        return doubt("the success answer is not a JSON object")
+    described = _described(answer, id_field)
+    file_id = described.get(_id_name(id_field))
+    if not isinstance(file_id, str) or not is_file_id(file_id):
+        return doubt("the success answer has no usable file id")
+    if not sent.complete:
+        return doubt("the server reported success before the body was complete", file_id)
+    listed = listed_file(described, file_id)
+    if listed.bytes is not None and listed.bytes != sent.file_bytes:
+        return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
+    return Accepted(
+        file_id=file_id,
+        http_status=status,
+        size_confirmed=listed.bytes is not None,
+        created_at=listed.created_at,
+        request_id=request_id,
+        warnings=_differences(listed, sent),
+        allowance=quota,
+    )
+
+
+def _differences(listed: ListedFile, sent: SentBody) -> tuple[str, ...]:
+    warnings = []
+    if listed.filename is not None and listed.filename != sent.sent_name:
+        warnings.append(f"the server named it {_line(listed.filename)!r}")
+    if listed.purpose is not None and listed.purpose != sent.purpose:
+        warnings.append(f"the server took it for {_line(listed.purpose)!r}")
+    return tuple(warnings)
+
+
+def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
+    """Return a FileResponse, read leniently: only the id is required, fields of a wrong type count as absent."""
+    size = value.get("bytes")
+    if size is None:
+        size = value.get("size_bytes")
+    return ListedFile(
+        file_id=file_id,
+        filename=_text(value.get("filename")),
+        bytes=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        purpose=_text(value.get("purpose")),
+        created_at=_text(value.get("created_at")),
+    )
+
+
+def listed_files(body: bytes, *, id_field: str = "id") -> list[ListedFile] | None:
+    """Return the files of one list answer, or None where it is not a list answer.
+
+    Members without a usable id are left out: nothing can be adopted from them.
+    """
+    answer = _json_object(body)
+    data = answer.get("data") if answer is not None else None
+    if not isinstance(data, list):
+        return None
+    name = _id_name(id_field)
+    return [
+        listed_file(one, one[name]) for one in data if isinstance(one, dict) and is_file_id(one.get(name))
+    ]
+
+
+def looked_up_file(body: bytes, *, id_field: str = "id") -> ListedFile | None:
+    """Return the file of one look-up answer, or None where it is not one."""
+    answer = _json_object(body)
+    described = {} if answer is None else _described(answer, id_field)
+    file_id = described.get(_id_name(id_field))
+    return listed_file(described, file_id) if isinstance(file_id, str) and is_file_id(file_id) else None
+
+
+def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:
+    """Return the object in an answer that describes the file: the one that has its id."""
+    for name in id_field.split(".")[:-1]:
+        inner = answer.get(name)
+        if not isinstance(inner, dict):
+            return {}
+        answer = inner
+    return answer
+
+
+def _id_name(id_field: str) -> str:
+    return id_field.rpartition(".")[2]
+
+
+def reason_of(status: int, body: bytes) -> str:
+    """Return the server's own words about a refusal, in one printable line, with the status in front."""
+    words = _words(_json_object(body)) or _TAG.sub(" ", body[:4096].decode("utf-8", "replace"))
+    line = _line(" ".join(words.split()))
+    return f"HTTP {status}: {line}" if line else f"HTTP {status}"
+
+
+def _line(text: str) -> str:
+    line = printable(text)
+    return line if len(line) <= REASON_CHARS_MAX else line[: REASON_CHARS_MAX - 1] + "…"
+
+
+def _words(answer: dict[str, Any] | None) -> str:
+    """FastAPI says `detail` (a text or a list of located messages), OpenAI-like servers `error.message`."""
+    if answer is None:
+        return ""
+    detail = answer.get("detail", answer.get("error", answer.get("message", "")))
+    if isinstance(detail, dict):
+        detail = detail.get("message", "")
+    if isinstance(detail, list):
+        return "; ".join(_located(one) for one in detail[:5] if isinstance(one, dict))
+    return detail if isinstance(detail, str) else ""
+
+
+def _located(error: dict[str, Any]) -> str:
+    location = error.get("loc")
+    # Only what FastAPI sends: turning anything deeper into text could exhaust the stack.
+    steps = location if isinstance(location, list) else []
+    place = ".".join(str(step) for step in steps if isinstance(step, str | int))
+    message = _text(error.get("msg")) or ""
+    return f"{place}: {message}" if place else message
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    for name in _REQUEST_ID_HEADERS:
+        if value := headers.get(name):
+            return printable(value[:100])
+    return None
+
+
+def _location_host(headers: Mapping[str, str]) -> str:
+    try:
+        host = urlsplit(headers.get("location", "")).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    return printable(host[:200]) or "an address it did not name"

@@ -1,0 +1,1 @@
+"""Limits: how many uploads, how fast, and when none."""

@@ -1,0 +1,289 @@
+"""A controller in a person's hands: it decides, and never beyond what the person allows at the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
+from bulk_upload.core.limits.controller import FixedLimit, Ticket
+from bulk_upload.core.limits.timetable import bandwidth_text, rate_text
+from bulk_upload.core.limits.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from bulk_upload.core.limits.caps import Caps
+    from bulk_upload.core.limits.controller import Controller, Learned
+    from bulk_upload.core.model import Allowance
+
+PAUSED_ASK_AGAIN_S = 60.0
+"""A person's pause has no end that could be named; who resumes wakes everybody."""
+
+PIECE_BYTES_MIN = 4096
+_PIECES_PER_S = 20
+_BURST_S = 0.1
+"""The bucket for bytes holds a hundredth of ten seconds: enough to make up for a timer that is late."""
+
+_START_BURST_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedTicket(Ticket):
+    """A ticket with the controller that gave it: a person may have put another in its place since."""
+
+    owner: Controller
+    inner: Ticket
+
+
+def controller_for(caps: Caps, *, learned: Learned | None = None) -> Controller:
+    """Return a controller that keeps the number a person gave, or finds one.
+
+    Args:
+        caps: the person's; `concurrency` is None where the number is to be found.
+        learned: what an earlier run found at this endpoint, to begin with.
+    """
+    if caps.concurrency is not None:
+        return FixedLimit(caps.concurrency)
+    return AdaptiveLimit(limit_max=caps.capacity, learned=learned)
+
+
+class Reins:
+    """A controller and a person's caps as one controller, with a bucket for bytes beside it.
+
+    The limit is the lower of both, the wait the longer. A change of `concurrency` puts another controller in the
+    place of the present one; the former one still hears of the uploads it let start, and its pauses hold.
+
+    Args:
+        caps: the person's, at first.
+        minute_of_day: of the person's clock, for the timetable.
+        controller: by default the one that goes with the caps.
+        learned: what an earlier run found at this endpoint.
+    """
+
+    def __init__(
+        self,
+        caps: Caps,
+        *,
+        minute_of_day: int,
+        controller: Controller | None = None,
+        learned: Learned | None = None,
+    ) -> None:
+        self._caps = caps
+        self._in_flight_max = caps.in_flight_max
+        self._controller = controller or controller_for(caps, learned=learned)
+        self._first_learned = learned
+        self._learned: Learned | None = None
+        self._former: list[Controller] = []
+        self._open_tickets: dict[int, int] = {}
+        """Tickets without an end, counted by their controller's id."""
+        self._starts = _start_bucket(caps)
+        self._minute_of_day = minute_of_day
+        self._bytes: TokenBucket | None = None
+        self._piece_bytes: int | None = None
+        self._held = False
+        self._bytes_held = False
+        self._set_bandwidth(0.0)
+
+    @property
+    def caps(self) -> Caps:
+        """The person's caps as they are now."""
+        return self._caps
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be unanswered."""
+        return min(self._controller.limit, self._in_flight_max)
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many uploads a second the controller lets begin, None while it does not pace them."""
+        return self._controller.rate_per_s
+
+    @property
+    def learned(self) -> Learned | None:
+        """What was found to be good in this run, by the present controller or one before it."""
+        return self._controller.learned or self._learned
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """The bandwidth cap that holds now."""
+        return None if self._bytes is None else self._bytes.rate
+
+    @property
+    def piece_bytes(self) -> int | None:
+        """How many bytes to hand over at once: a twentieth of a second's. None while there is no cap."""
+        return self._piece_bytes
+
+    def change(self, now: float, caps: Caps) -> None:
+        """Let other caps hold from now on."""
+        before, self._caps = self._caps, caps
+        self._in_flight_max = caps.in_flight_max
+        if caps.concurrency != before.concurrency:
+            self._learned = self.learned
+            self._former.append(self._controller)
+            self._controller = controller_for(caps, learned=self._learned or self._first_learned)
+        if caps.starts_per_s != before.starts_per_s:
+            self._starts = _start_bucket(caps, self._starts, now)
+        self._set_bandwidth(now)
+
+    def next_delay(self, now: float) -> float:
+        """Return 0 when an upload may start now, else the seconds after which to ask again."""
+        if self._caps.paused:
+            self._held = True
+            return PAUSED_ASK_AGAIN_S
+        own_s = self.rate_wait_s(now)
+        if own_s > 0:
+            # The controller is not asked: it would take the wait for its own.
+            self._held = True
+            return max(own_s, self.pause_s(now))
+        return self.pacing_wait_s(now)
+
+    def pause_s(self, now: float) -> float:
+        """Return how long a pause still lasts that the server asked for."""
+        return max(self._controller.pause_s(now), self._former_pause_s(now))
+
+    def rate_wait_s(self, now: float) -> float:
+        """Return how long the person's rate lets nothing start."""
+        return 0.0 if self._starts is None else self._starts.wait_s(now)
+
+    def pacing_wait_s(self, now: float) -> float:
+        """Return how long the controller lets nothing start; to be asked only where something would start."""
+        return max(self._controller.next_delay(now), self._former_pause_s(now))
+
+    def bytes_wait_s(self, now: float, count: int) -> float:
+        """Return how long the bandwidth cap holds `count` bytes back."""
+        wait_s = 0.0 if self._bytes is None else self._bytes.wait_s(now, count)
+        if wait_s > 0:
+            self._held = self._bytes_held = True
+        return wait_s
+
+    def take_bytes(self, now: float, count: int) -> None:
+        """Count bytes that are handed over now."""
+        if self._bytes is not None:
+            self._bytes.take(now, count)
+
+    def on_start(self, now: float) -> OwnedTicket:
+        """Take a slot."""
+        if self._starts is not None:
+            self._starts.take(now)
+        controller = self._controller
+        inner = controller.on_start(now)
+        self._open_tickets[id(controller)] = self._open_tickets.get(id(controller), 0) + 1
+        return OwnedTicket(
+            inner.number,
+            inner.started_at,
+            inner.level,
+            paced=inner.paced,
+            probe=inner.probe,
+            owner=controller,
+            inner=inner,
+        )
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Hear that bytes left."""
+        self._controller.on_bytes(now, count)
+
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """Hear that the server accepted a file, and what it says it takes further."""
+        owner, inner = self._ended(ticket)
+        owner.on_success(now, inner, file_bytes, allowance=allowance)
+
+    def on_reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,
+    ) -> None:
+        """Hear a 429 (`quota`) or a 503."""
+        owner, inner = self._ended(ticket)
+        owner.on_reject(
+            now, inner, retry_after_s=retry_after_s, quota=quota, jitter=jitter, allowance=allowance
+        )
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request was lost or ended in a 5xx."""
+        owner, inner = self._ended(ticket)
+        owner.on_failure(now, inner)
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request ended in a way that says nothing about the server's load."""
+        owner, inner = self._ended(ticket)
+        owner.on_cancel(now, inner)
+
+    def on_held(self, now: float) -> None:
+        """Hear that something outside held uploads back."""
+        self._controller.on_held(now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: the controller hears first whether a cap held something back since the last tick."""
+        if self._held or self._controller.limit > self._caps.in_flight_max:
+            self._controller.on_held(now)
+        self._held = False
+        self._controller.tick(now)
+        self._former = [one for one in self._former if self._matters(one, now)]
+
+    def tell_minute(self, now: float, minute_of_day: int) -> None:
+        """Hear the time of day: another bandwidth may hold from now on."""
+        if minute_of_day != self._minute_of_day:
+            self._minute_of_day = minute_of_day
+            self._set_bandwidth(now)
+
+    def bandwidth_bound(self) -> bool:
+        """Return whether the bandwidth cap held bytes back since this was last asked."""
+        bound, self._bytes_held = self._bytes_held, False
+        return bound
+
+    def explain(self) -> str:
+        """Return the present limit and why, with the caps that hold besides."""
+        if self._caps.paused:
+            return "paused by hand"
+        words = [self._controller.explain()]
+        if self._controller.limit > self._caps.in_flight_max:
+            words.append(f"at most {self._caps.in_flight_max} in flight")
+        if self._caps.starts_per_s is not None:
+            words.append(f"at most {rate_text(self._caps.starts_per_s)}")
+        if self.bytes_per_s is not None:
+            words.append(f"at most {bandwidth_text(self.bytes_per_s)}")
+        return ", ".join(words)
+
+    def _ended(self, ticket: Ticket) -> tuple[Controller, Ticket]:
+        if not isinstance(ticket, OwnedTicket):
+            raise TypeError("a ticket of somebody else")
+        left = self._open_tickets[id(ticket.owner)] - 1
+        if left:
+            self._open_tickets[id(ticket.owner)] = left
+        else:
+            del self._open_tickets[id(ticket.owner)]
+        return ticket.owner, ticket.inner
+
+    def _former_pause_s(self, now: float) -> float:
+        return max((one.pause_s(now) for one in self._former), default=0.0) if self._former else 0.0
+
+    def _matters(self, former: Controller, now: float) -> bool:
+        return id(former) in self._open_tickets or former.pause_s(now) > 0
+
+    def _set_bandwidth(self, now: float) -> None:
+        timetable = self._caps.bandwidth
+        rate = None if timetable is None else timetable.bytes_per_s(self._minute_of_day)
+        if rate == self.bytes_per_s:
+            return
+        if rate is None:
+            self._bytes = self._piece_bytes = None
+            return
+        self._piece_bytes = max(PIECE_BYTES_MIN, int(rate / _PIECES_PER_S))
+        burst = max(float(self._piece_bytes), rate * _BURST_S)
+        old = self._bytes
+        self._bytes = TokenBucket(rate, burst) if old is None else old.changed(now, rate, burst)
+
+
+def _start_bucket(caps: Caps, old: TokenBucket | None = None, now: float = 0.0) -> TokenBucket | None:
+    rate = caps.starts_per_s
+    if rate is None:
+        return None
+    burst = max(1.0, rate * _START_BURST_S)
+    return TokenBucket(rate, burst) if old is None else old.changed(now, rate, burst)

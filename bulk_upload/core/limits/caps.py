@@ -1,0 +1,97 @@
+"""What a person allows a run to use; all of it may change while the run goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.timetable import rate_text
+
+if TYPE_CHECKING:
+    from bulk_upload.core.limits.timetable import Timetable
+
+CONCURRENCY_MAX = 1024
+"""The most uploads in flight that anybody may ask for."""
+
+STARTS_PER_S_MAX = 1e6
+STARTS_PER_S_MIN = 1 / 3600
+BYTES_PER_S_MIN = 1000.0
+"""Less would take minutes for a single piece of a body, longer than servers wait."""
+
+BYTES_PER_S_MAX = 1e15
+SPANS_MAX = 48
+
+IN_FLIGHT_MAX = 256
+"""As many uploads as a run ever has in flight by itself; a person may allow more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """A person's limits. `None` means none.
+
+    Args:
+        concurrency: uploads in flight; None lets the run find the number.
+        concurrency_max: never more in flight than this, found or given.
+        starts_per_s: uploads begun a second.
+        bandwidth: bytes of bodies handed over a second, by the time of day.
+        paused: whether nothing may start at all.
+    """
+
+    concurrency: int | None = None
+    concurrency_max: int | None = None
+    starts_per_s: float | None = None
+    bandwidth: Timetable | None = None
+    paused: bool = False
+
+    @property
+    def in_flight_max(self) -> int:
+        """How many uploads may ever be in flight."""
+        limits = [one for one in (self.concurrency, self.concurrency_max) if one is not None]
+        return min(limits, default=IN_FLIGHT_MAX)
+
+    @property
+    def capacity(self) -> int:
+        """How many connections a run with these caps is made for: no later change goes beyond that."""
+        return max(IN_FLIGHT_MAX, self.concurrency or 0, self.concurrency_max or 0)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Each cap as its option is typed, by the option's name."""
+        return {
+            "--concurrency": "auto" if self.concurrency is None else str(self.concurrency),
+            "--max-concurrency": "off" if self.concurrency_max is None else str(self.concurrency_max),
+            "--rate": rate_text(self.starts_per_s),
+            "--bandwidth": "off" if self.bandwidth is None else str(self.bandwidth),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapChange:
+    """One thing that a person changed: `what` is an option, or `pause`."""
+
+    what: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        """As it is told: `--rate: off -> 5/s`, or `paused`."""
+        return self.after if self.what == "pause" else f"{self.what}: {self.before} -> {self.after}"
+
+    @property
+    def decision(self) -> str:
+        """As it is recorded, beside what was before: `--rate 5/s`, or `paused`."""
+        return self.after if self.what == "pause" else f"{self.what} {self.after}"
+
+
+def changes(before: Caps, after: Caps) -> list[CapChange]:
+    """Return what is different, option by option."""
+    new = after.words
+    found = [
+        CapChange(what=what, before=old, after=new[what])
+        for what, old in before.words.items()
+        if old != new[what]
+    ]
+    if before.paused != after.paused:
+        old, now = ("paused", "resumed") if before.paused else ("running", "paused")
+        found.append(CapChange(what="pause", before=old, after=now))
+    return found

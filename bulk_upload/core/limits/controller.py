@@ -1,0 +1,222 @@
+"""How many uploads may be in flight, behind an interface that any controller can fill.
+
+What a person caps on top of it is core/limits/capped.py's. A controller is pure: it never reads a clock or draws a random number, so that a simulator can drive it.
+Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from bulk_upload.core.limits.pause import Gate
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Allowance
+
+
+class Part(StrEnum):
+    """The part of a controller that changed."""
+
+    LIMIT = "limit"
+    RATE = "rate"
+    PAUSE = "pause"
+    BREAKER = "breaker"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of what may start, and why, in words.
+
+    `old` and `new` are uploads in flight, starts per second (None: unlimited), or for a pause and the breaker
+    seconds until the next start (0: none). `at` is the controller's monotonic time.
+    """
+
+    part: Part
+    old: float | None
+    new: float | None
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to one request: when it started and how many were in flight, itself included.
+
+    `paced` says that a start rate held it back; `probe` that it asks whether an outage is over.
+    """
+
+    number: int
+    started_at: float
+    level: int
+    paced: bool = False
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What a controller found to be good at an endpoint. `rate_per_s` is None where it did not need to pace."""
+
+    limit: int
+    rate_per_s: float | None = None
+
+
+class Controller(Protocol):
+    """Decides when the next upload may start. Every ticket ends in exactly one of the four `on_*` calls."""
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be unanswered."""
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many uploads a second it lets begin, None while it does not pace them."""
+
+    @property
+    def learned(self) -> Learned | None:
+        """The last values that were good, for the next run to begin with; None where nothing was learned."""
+
+    def next_delay(self, now: float) -> float:
+        """Return 0 when an upload may start now, else the seconds after which to ask again: always finite.
+
+        Asking means wanting to start: ask only with work in hand and a slot free.
+        """
+
+    def pause_s(self, now: float) -> float:
+        """Return how long nobody may start because of what the server said, or because it seems to be away.
+
+        A part of `next_delay`; a start rate is no pause.
+        """
+
+    def on_start(self, now: float) -> Ticket:
+        """Take a slot."""
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Hear that `count` bytes left for the server; negative when a refused body is taken back."""
+
+    def on_success(
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """Hear that the server accepted a file, and what it says it takes further."""
+
+    def on_reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,
+    ) -> None:
+        """Hear a 429 (`quota`) or a 503."""
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request was lost or ended in a 5xx."""
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:
+        """Hear that a request ended in a way that says nothing about the server's load."""
+
+    def on_held(self, now: float) -> None:
+        """Hear that something of our own held starts or bytes back: a cap, a person, an empty feeder.
+
+        What is measured meanwhile says nothing about the server.
+        """
+
+    def tick(self, now: float) -> None:
+        """Hear that time passed; called a few times a second."""
+
+    def explain(self) -> str:
+        """Return the present limit and the reason of its last change, in words."""
+
+
+class FixedLimit:
+    """A controller that keeps the limit it was given and obeys the server's pauses."""
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        self._limit = limit
+        self._gate = Gate()
+        self._in_flight = 0
+        self._started_count = 0
+
+    @property
+    def limit(self) -> int:
+        """The number this controller was made with."""
+        return self._limit
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """None: it paces nothing."""
+        return None
+
+    @property
+    def learned(self) -> Learned | None:
+        """None: it learns nothing."""
+        return None
+
+    def next_delay(self, now: float) -> float:
+        """Return how long the server's pause still lasts."""
+        return self._gate.wait_s(now)
+
+    def pause_s(self, now: float) -> float:
+        """Return how long the server's pause still lasts."""
+        return self._gate.wait_s(now)
+
+    def on_start(self, now: float) -> Ticket:
+        """Take a slot."""
+        self._in_flight += 1
+        self._started_count += 1
+        return Ticket(self._started_count, now, self._in_flight)
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Bytes do not move a fixed limit."""
+
+    def on_success(
+        self,
+        now: float,  # noqa: ARG002
+        ticket: Ticket,  # noqa: ARG002
+        file_bytes: int,  # noqa: ARG002
+        *,
+        allowance: Allowance | None = None,  # noqa: ARG002
+    ) -> None:
+        """Give the slot back and let the next pause start small again."""
+        self._in_flight -= 1
+        self._gate.on_success()
+
+    def on_reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        jitter: float,
+        allowance: Allowance | None = None,  # noqa: ARG002
+    ) -> None:
+        """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
+        self._in_flight -= 1
+        if quota or retry_after_s is not None:
+            self._gate.on_reject(
+                now, started_at=ticket.started_at, retry_after_s=retry_after_s, jitter=jitter
+            )
+
+    def on_failure(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
+        """Give the slot back."""
+        self._in_flight -= 1
+
+    def on_cancel(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
+        """Give the slot back."""
+        self._in_flight -= 1
+
+    def on_held(self, now: float) -> None:
+        """A fixed limit measures nothing."""
+
+    def tick(self, now: float) -> None:
+        """Time does not move a fixed limit."""
+
+    def explain(self) -> str:
+        """Return the limit and that it was set by hand."""
+        return f"{self._limit} in flight, as asked for"

@@ -1,0 +1,1 @@
+"""This machine: its file systems, and what it is short of."""

@@ -1,0 +1,1 @@
+"""Manifests: lines to entries, and the names that entries may have."""

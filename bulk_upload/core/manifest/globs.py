@@ -1,0 +1,106 @@
+"""Patterns that choose files by name, and the map from pattern to purpose."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.purposes import PURPOSES, purpose_remedy, unknown_purpose
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_ANY_FOLDERS = "**"
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A pattern for relative paths.
+
+    Without `/` it matches the base name, in any folder; with `/` the whole relative path. `*`, `?` and `[...]`
+    stay within one name, `**` stands for any number of folders, none included. A leading `/` ties a base name to
+    the root; `folder/` is short for `folder/**`, everything in it.
+
+    Raises:
+        UsageError: the pattern is empty.
+    """
+
+    pattern: str
+    _parts: tuple[Callable[[str], object] | None, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = [part for part in self.pattern.split("/") if part not in ("", ".")]
+        if not parts:
+            hint = "Write a pattern such as *.jsonl or corpus/**"
+            raise UsageError(f"{quoted(self.pattern)} is not a pattern", hint=hint)
+        if "/" not in self.pattern:
+            parts.insert(0, _ANY_FOLDERS)
+        elif self.pattern.endswith("/"):
+            parts.append(_ANY_FOLDERS)
+        if parts[-1] == _ANY_FOLDERS:
+            parts.append("*")
+        object.__setattr__(self, "_parts", tuple(map(_part_matcher, parts)))
+
+    def matches(self, path: str) -> bool:
+        """Whether a relative, normalised path is one that the pattern stands for."""
+        names = path.split("/")
+        parts = self._parts
+        at_name = at_part = 0
+        retry: tuple[int, int] | None = None
+        while at_name < len(names):
+            accepts = parts[at_part] if at_part < len(parts) else _nothing
+            if accepts is None:
+                # First take ** for no folder at all; whenever that fails, for one more.
+                at_part += 1
+                retry = at_name, at_part
+            elif accepts(names[at_name]):
+                at_name += 1
+                at_part += 1
+            elif retry is None:
+                return False
+            else:
+                at_name, at_part = retry[0] + 1, retry[1]
+                retry = at_name, at_part
+        return at_part == len(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurposeMap:
+    """Which purpose a file gets: that of the first pattern that matches its path."""
+
+    choices: tuple[tuple[Glob, str], ...]
+
+    @classmethod
+    def parse(cls, mappings: Sequence[str]) -> PurposeMap:
+        """Return the map that `PATTERN=PURPOSE` texts describe.
+
+        Raises:
+            UsageError: a text has no `=` or an empty pattern, or its purpose is not known.
+        """
+        return cls(choices=tuple(_choice(mapping) for mapping in mappings))
+
+    def purpose_of(self, path: str) -> str | None:
+        """Return the purpose of a file, None where no pattern matches."""
+        return next((purpose for glob, purpose in self.choices if glob.matches(path)), None)
+
+
+def _choice(mapping: str) -> tuple[Glob, str]:
+    pattern, equals, purpose = mapping.rpartition("=")
+    if not equals:
+        hint = f"Write PATTERN=PURPOSE. Known purposes: {', '.join(PURPOSES)}"
+        raise UsageError(f"{quoted(mapping)} maps nothing to a purpose", hint=hint)
+    if purpose not in PURPOSES:
+        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose))
+    return Glob(pattern), purpose
+
+
+def _part_matcher(part: str) -> Callable[[str], object] | None:
+    return None if part == _ANY_FOLDERS else re.compile(translate(part)).match
+
+
+def _nothing(_name: str) -> object:
+    return None

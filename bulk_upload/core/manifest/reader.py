@@ -1,0 +1,113 @@
+"""Lines to entries: tells the format of a manifest and reads it, all complaints included, line by line.
+
+Nothing is kept: a manifest of millions of lines costs no more memory than its longest line.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.manifest.csv_rows import csv_delimiter, csv_entries
+from bulk_upload.core.manifest.jsonl import jsonl_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bulk_upload.core.finding import Finding
+    from bulk_upload.core.manifest.rules import ManifestRules
+    from bulk_upload.core.model import Entry
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+
+_FOREIGN_CONTENT = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"\x1f\x8b": "compressed by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"PAR1": "a parquet file",
+}
+_JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
+_CSV_SUFFIXES = (".csv", ".tsv")
+
+
+def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entry | Finding]:
+    """Yield the entries of a manifest in order, and in their place everything that is wrong with it.
+
+    The content tells the format: lines that begin with `{` are JSON Lines, a header with the names of fields is
+    CSV; only where it tells nothing does the suffix of `rules.where` decide. A byte order mark is skipped.
+
+    Args:
+        lines: with or without line ends; LF and CRLF are the same.
+        rules: what the entries are checked against.
+
+    Whatever the bytes are, nothing is raised; errors of `lines` itself pass through.
+    """
+    numbered = enumerate(lines, start=1)
+    first = next(((line_no, line) for line_no, line in numbered if not _is_blank(line)), None)
+    if first is None:
+        remedy = 'Write one line for each file: {"path": "train.jsonl", "purpose": "..."}'
+        yield rules.finding("empty-manifest", None, found="the manifest is empty", remedy=remedy)
+        return
+    line_no, line = first
+    refusal = _refusal(line_no, line, rules)
+    if refusal is not None:
+        yield refusal
+        return
+    line = line.removeprefix(_UTF8_MARK)
+    whole = chain([(line_no, line)], numbered)
+    delimiter = None if _is_json(line, rules.where) else csv_delimiter(line)
+    if delimiter is None and not _is_json(line, rules.where):
+        yield _no_header(line_no, rules)
+    elif delimiter is None:
+        yield from jsonl_entries(whole, rules)
+    else:
+        yield from csv_entries(whole, rules, delimiter=delimiter)
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line.removeprefix(_UTF8_MARK).strip()
+
+
+def _is_json(line: bytes, name: str) -> bool:
+    if line.lstrip().startswith(b"{"):
+        return True
+    return name.lower().endswith(_JSONL_SUFFIXES) and csv_delimiter(line) is None
+
+
+def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
+    """Return why the content as a whole is not a manifest: one finding instead of one for each line."""
+    content = next((what for start, what in _FOREIGN_CONTENT.items() if line.startswith(start)), None)
+    if content is None and b"\0" in line:
+        content = "binary, or text in another encoding"
+    if content is not None:
+        remedy = "Save it as plain UTF-8 text, JSON Lines or CSV"
+        return rules.finding("not-text", None, found=f"the manifest is {content}", remedy=remedy)
+    text = line.removeprefix(_UTF8_MARK).strip()
+    if b"\r" in text:
+        remedy = "Save it with LF or CRLF line ends: tr '\\r' '\\n' < OLD > NEW"
+        found = "the line ends of the manifest are CR only"
+        return rules.finding("line-ends", line_no, found=found, remedy=remedy)
+    if text.startswith(b"["):
+        found = "the manifest is one JSON array, not one object on each line"
+        remedy = "Convert it: jq -c '.[]' OLD > NEW"
+        return rules.finding("json-array", line_no, found=found, remedy=remedy)
+    if text == b"{":
+        found = "a JSON object begins here and goes on over several lines"
+        remedy = "Write each object on one line: jq -c . OLD > NEW"
+        return rules.finding("json-over-lines", line_no, found=found, remedy=remedy)
+    return None
+
+
+def _no_header(line_no: int, rules: ManifestRules) -> Finding:
+    if rules.where.lower().endswith(_CSV_SUFFIXES):
+        found = "the first line is not a header that names the columns"
+        remedy = "Write a header as the first line: path,purpose"
+        return rules.finding("missing-header", line_no, found=found, remedy=remedy)
+    return rules.finding(
+        "unknown-format",
+        line_no,
+        found="the manifest is neither JSON Lines nor CSV with a header",
+        remedy='Begin with {"path": "...", "purpose": "..."} on each line, or with a header such as path,purpose',
+    )

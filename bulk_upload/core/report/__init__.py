@@ -1,0 +1,1 @@
+"""What a run adds up to: tallies, log records, exports, history."""

@@ -1,0 +1,168 @@
+"""From events to numbers, and from numbers to the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
+from bulk_upload.core.model import EntryState, InDoubt, Obtained, Throttled
+from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
+from bulk_upload.exit_status import PRECEDENCE, ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bulk_upload.core.limits.bottleneck import Hold
+    from bulk_upload.core.run.fault_scope import Stop
+
+EXAMPLES_MAX = 3
+
+_FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
+
+
+@dataclass(slots=True)
+class Cause:
+    """Entries of one run that ended in the same way for the same reason, with the first few paths.
+
+    Reasons that differ only in numbers and quoted names are one cause: `reason` is the first one heard, and
+    `varies` says that there were others.
+    """
+
+    state: EntryState
+    reason: str
+    entry_count: int = 0
+    examples: list[str] = field(default_factory=list)
+    varies: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running numbers of one run: fold every event in with `add`.
+
+    `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
+    requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
+    `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and
+    that are neither settled nor sent again yet. `held_s` says what held the run back, once it is over. Numbers may be read from another thread while events are added.
+    """
+
+    entry_count: int = 0
+    total_bytes: int = 0
+    settled_before_count: int = 0
+    settled_before_bytes: int = 0
+    to_send_count: int = 0
+    to_send_bytes: int = 0
+    in_flight: int = 0
+    attempt_count: int = 0
+    retry_count: int = 0
+    throttled_count: int = 0
+    lost_answer_count: int = 0
+    ended: dict[EntryState, int] = field(default_factory=dict)
+    accepted_bytes: int = 0
+    failed_bytes: int = 0
+    reconciled_count: int = 0
+    unconfirmed_count: int = 0
+    open_doubts: set[str] = field(default_factory=set)
+    causes: dict[tuple[EntryState, str], Cause] = field(default_factory=dict)
+    held_s: Mapping[Hold, float] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Count one event."""
+        match event:
+            case AttemptStarted():
+                self.in_flight += 1
+                self.attempt_count += 1
+                self.open_doubts.discard(event.path)
+            case AttemptEnded():
+                self._add_attempt_end(event)
+            case EntrySettled():
+                self._add_settled(event)
+            case RunLimited():
+                self.held_s = event.held_s
+            case PlanMade():
+                self.entry_count = event.entry_count
+                self.total_bytes = event.total_bytes
+                self.settled_before_count = event.settled_count
+                self.settled_before_bytes = event.settled_bytes
+                self.to_send_count = event.send_count
+                self.to_send_bytes = event.send_bytes
+            case _:
+                pass
+
+    def count(self, state: EntryState) -> int:
+        """Return how many entries this run left in `state`."""
+        return self.ended.get(state, 0)
+
+    @property
+    def failed_count(self) -> int:
+        """Entries this run settled as anything but accepted."""
+        return sum(self.count(state) for state in _FAILED_STATES)
+
+    @property
+    def settled_count(self) -> int:
+        """Entries this run settled, whatever became of them."""
+        return self.failed_count + self.count(EntryState.ACCEPTED)
+
+    @property
+    def in_doubt_count(self) -> int:
+        """Entries this run lost the answer of that are in doubt now."""
+        return len(self.open_doubts) + self.count(EntryState.IN_DOUBT)
+
+    def _add_attempt_end(self, event: AttemptEnded) -> None:
+        self.in_flight -= 1
+        if event.retry_in_s is not None:
+            self.retry_count += 1
+        if isinstance(event.outcome, Throttled):
+            self.throttled_count += 1
+        elif isinstance(event.outcome, InDoubt):
+            self.lost_answer_count += 1
+            self.open_doubts.add(event.path)
+
+    def _add_settled(self, event: EntrySettled) -> None:
+        self.ended[event.state] = self.count(event.state) + 1
+        self.open_doubts.discard(event.path)
+        if event.state is EntryState.ACCEPTED:
+            self._add_accepted(event)
+            return
+        if event.state.settled:
+            self.failed_bytes += event.file_bytes
+        self._add_cause(event)
+
+    def _add_accepted(self, event: EntrySettled) -> None:
+        self.accepted_bytes += event.file_bytes
+        if event.receipt is not None:
+            self.reconciled_count += event.receipt.obtained is Obtained.RECONCILED
+            self.unconfirmed_count += not event.receipt.size_confirmed
+
+    def _add_cause(self, event: EntrySettled) -> None:
+        reason = event.reason or "no reason recorded"
+        kind = kind_of(reason)
+        cause = self.causes.get((event.state, kind))
+        if cause is None:
+            if len(self.causes) >= CAUSES_MAX:
+                reason = kind = "other reasons; `ledger export` lists them all"
+            cause = self.causes.setdefault((event.state, kind), Cause(event.state, reason))
+        cause.entry_count += 1
+        cause.varies = cause.varies or cause.reason != reason
+        if len(cause.examples) < EXAMPLES_MAX:
+            cause.examples.append(event.path)
+
+
+def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStatus:
+    """Return the verdict of a run from the states of *all* entries of its manifest and the stop, if any.
+
+    A run that was told to stop but had settled everything by then is judged by its entries alone.
+    """
+    pending = states.get(EntryState.PENDING, 0)
+    in_doubt = states.get(EntryState.IN_DOUBT, 0)
+    failed = sum(states.get(state, 0) for state in _FAILED_STATES)
+    applying = set()
+    if stop is not None and (pending or in_doubt or stop.status is ExitStatus.LEDGER_UNUSABLE):
+        applying.add(stop.status)
+    if in_doubt:
+        applying.add(ExitStatus.IN_DOUBT)
+    if pending:
+        applying.add(ExitStatus.UNFINISHED)
+    if failed:
+        applying.add(ExitStatus.SOME_FAILED)
+    return next((status for status in PRECEDENCE if status in applying), ExitStatus.DONE)

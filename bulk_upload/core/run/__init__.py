@@ -1,0 +1,1 @@
+"""Decisions of a run and of what follows it: plan, retry, reconcile, resolve, verify."""

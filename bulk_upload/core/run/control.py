@@ -1,0 +1,114 @@
+"""What a person may ask of a run at work, and what it answers: the two lines that go over its socket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from bulk_upload.core.limits.caps import (
+    BYTES_PER_S_MAX,
+    BYTES_PER_S_MIN,
+    CONCURRENCY_MAX,
+    SPANS_MAX,
+    STARTS_PER_S_MAX,
+    STARTS_PER_S_MIN,
+)
+from bulk_upload.core.limits.timetable import MINUTES_A_DAY, Span, Timetable
+
+if TYPE_CHECKING:
+    from bulk_upload.core.limits.caps import Caps
+
+MESSAGE_BYTES_MAX = 16 * 1024
+"""The longest line of either side."""
+
+Count = Annotated[int, Meta(ge=1, le=CONCURRENCY_MAX)]
+Rate = Annotated[float, Meta(ge=STARTS_PER_S_MIN, le=STARTS_PER_S_MAX)]
+Bandwidth = Annotated[float, Meta(ge=BYTES_PER_S_MIN, le=BYTES_PER_S_MAX)]
+Minute = Annotated[int, Meta(ge=0, lt=MINUTES_A_DAY)]
+Spans = Annotated[tuple[tuple[Minute, Bandwidth | None], ...], Meta(min_length=1, max_length=SPANS_MAX)]
+
+
+class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change: fields that are not set stay as they are, and None takes a limit away.
+
+    Without any field it asks how the run stands. `bandwidth` is minutes of the day with the cap from then on.
+    """
+
+    concurrency: Count | UnsetType | None = UNSET
+    concurrency_max: Count | UnsetType | None = UNSET
+    starts_per_s: Rate | UnsetType | None = UNSET
+    bandwidth: Spans | UnsetType | None = UNSET
+    paused: bool | UnsetType = UNSET
+
+
+class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands and what it may use. `None` means no limit; texts are as options are typed.
+
+    Args:
+        limit: requests that may be unanswered now; `reason` says why.
+        in_flight: requests that are unanswered now; `parked` entries wait without one.
+        concurrency: `None` where the run finds the number.
+        starts_per_s, server_starts_per_s: the person's rate, and the one the server was found to accept.
+        bandwidth: the timetable; `bytes_per_s` is the cap of this minute.
+        paused: by a person; `server_pause_s` is what is left of a pause the server asked for.
+        held_by: what holds the run back now; `held_s` has for how long each thing did so far, by its name.
+    """
+
+    limit: int
+    reason: str
+    in_flight: int
+    parked: int
+    concurrency: int | None
+    concurrency_max: int | None
+    starts_per_s: float | None
+    server_starts_per_s: float | None
+    bandwidth: str | None
+    bytes_per_s: float | None
+    paused: bool
+    server_pause_s: float
+    held_by: str | None
+    held_s: dict[str, float]
+    draining: bool
+
+
+class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a request: `changes` in words, or an `error` with the exit code that goes with it."""
+
+    status: ControlStatus | None = None
+    changes: tuple[str, ...] = ()
+    error: str | None = None
+    hint: str | None = None
+    exit_code: int = 0
+
+
+def decode_request(line: bytes) -> ControlRequest:
+    """Return the request in a line. Raises ValueError for anything else."""
+    # msgspec's errors are ValueErrors, and so is what it says of text that is not UTF-8.
+    return msgspec.json.decode(line, type=ControlRequest)
+
+
+def decode_answer(line: bytes) -> ControlAnswer:
+    """Return the answer in a line. Raises ValueError for anything else."""
+    return msgspec.json.decode(line, type=ControlAnswer)
+
+
+def encode(message: ControlRequest | ControlAnswer) -> bytes:
+    """Return a message as its line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def caps_after(caps: Caps, request: ControlRequest) -> Caps:
+    """Return the caps after a request. Raises ValueError for a timetable whose minutes do not follow each other."""
+    asked: dict[str, Any] = {
+        name: value
+        for name in ("concurrency", "concurrency_max", "starts_per_s", "paused")
+        if (value := getattr(request, name)) is not UNSET
+    }
+    if request.bandwidth is not UNSET:
+        asked["bandwidth"] = (
+            None if request.bandwidth is None else Timetable(tuple(Span(*one) for one in request.bandwidth))
+        )
+    return replace(caps, **asked)

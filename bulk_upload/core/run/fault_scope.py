@@ -1,0 +1,148 @@
+"""Whether answers are about one file or about the whole run: the key, the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
+from bulk_upload.exit_status import ExitStatus
+
+IN_A_ROW_MAX = 3
+_ADDRESS_STATUSES = frozenset({404, 405})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a run ends before its entries do, the verdict that gives, and what a person does next."""
+
+    status: ExitStatus
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome to record, and the stop it means for the run, if any.
+
+    `reopen` names entries that were settled as rejected before it was clear that the run was at fault.
+    """
+
+    outcome: Outcome
+    stop: Stop | None = None
+    reopen: tuple[int, ...] = ()
+
+
+class Standing:
+    """Reads single refusals in the light of what the run saw before.
+
+    A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
+    success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
+    accepted and three entries in a row got them: then the address is wrong.
+
+    Args:
+        entry_count: how many entries the run has to send. So few that three in a row cannot be reached are
+            judged by all of them.
+        key_variable: names the variable that a person may have the key in, for hints; None where there is none.
+    """
+
+    def __init__(
+        self, *, entry_count: int = IN_A_ROW_MAX, key_variable: str | None = FLOW.key_variable
+    ) -> None:
+        self._key_variable = key_variable
+        self._unreachable_max = max(1, min(IN_A_ROW_MAX, entry_count))
+        self._accepted_any = False
+        self._forbidden: list[int] = []
+        self._astray: list[int] = []
+        self._unreachable_count = 0
+        self.answered_any = False
+        """Whether there was any HTTP answer in this run."""
+
+    def on_accepted(self) -> None:
+        """Hear that the server took a file with this key at this address."""
+        self._accepted_any = True
+        self._forbidden.clear()
+        self._astray.clear()
+
+    def on_answered(self) -> None:
+        """Hear that there was an HTTP answer, whatever it said."""
+        self._unreachable_count = 0
+        self.answered_any = True
+
+    def on_unreachable(self, reason: str) -> Stop | None:
+        """Hear that an entry used up its attempts without one answer; return the stop that may mean."""
+        self._unreachable_count += 1
+        if self._unreachable_count < self._unreachable_max:
+            return None
+        return _unreachable(reason, "check --base-url and the network, then run the same command again")
+
+    def judge(self, outcome: Outcome, entry: int) -> Judgement:
+        """Return what an outcome means now that it is known what came before it."""
+        match outcome:
+            case Unavailable(remedy=str()) if self.answered_any:
+                # One of several servers behind the address: the next attempt may meet another.
+                return Judgement(replace(outcome, remedy=None))
+            case Unavailable(remedy=str() as remedy):
+                return Judgement(outcome, _unreachable(outcome.reason, remedy))
+            case Misdirected():
+                return Judgement(outcome, _redirected(outcome))
+            case Refused(http_status=403) if self._accepted_any:
+                return self._forbidden_again(outcome, entry)
+            case Refused():
+                return Judgement(outcome, self._key_refused(outcome))
+            case Rejected(http_status=status) if status in _ADDRESS_STATUSES and not self._accepted_any:
+                return self._astray_again(outcome, entry)
+        return Judgement(outcome)
+
+    def _forbidden_again(self, outcome: Refused, entry: int) -> Judgement:
+        if entry not in self._forbidden:
+            self._forbidden.append(entry)
+        if len(self._forbidden) >= IN_A_ROW_MAX:
+            return Judgement(outcome, self._key_refused(outcome), self._others(self._forbidden, entry))
+        return Judgement(
+            Rejected(
+                http_status=outcome.http_status,
+                reason=f"{outcome.reason} (other files are accepted with this key)",
+                request_id=outcome.request_id,
+            )
+        )
+
+    def _astray_again(self, outcome: Rejected, entry: int) -> Judgement:
+        if entry not in self._astray:
+            self._astray.append(entry)
+        if len(self._astray) < IN_A_ROW_MAX:
+            return Judgement(outcome)
+        stop = Stop(
+            status=ExitStatus.UNFINISHED,
+            reason=f"the server answers {outcome.reason} to every upload",
+            hint="check --base-url: it is the address without the path, such as https://flow.seekr.com",
+        )
+        # Not the file's fault any more: the entry stays pending, as those that are opened again.
+        refused = Refused(
+            http_status=outcome.http_status, reason=outcome.reason, request_id=outcome.request_id
+        )
+        return Judgement(refused, stop, self._others(self._astray, entry))
+
+    def _key_refused(self, outcome: Refused) -> Stop:
+        sources = f"{self._key_variable or '--api-key-command'} or --api-key-file"
+        return Stop(
+            status=ExitStatus.CREDENTIALS_REFUSED,
+            reason=f"the server refused the API key: {outcome.reason}",
+            hint=f"check {sources} (and --team); nothing was lost, run again with a valid key",
+        )
+
+    @staticmethod
+    def _others(streak: list[int], entry: int) -> tuple[int, ...]:
+        return tuple(one for one in streak if one != entry)
+
+
+def _unreachable(reason: str, hint: str) -> Stop:
+    return Stop(status=ExitStatus.UNFINISHED, reason=f"the server cannot be reached: {reason}", hint=hint)
+
+
+def _redirected(outcome: Misdirected) -> Stop:
+    return Stop(
+        status=ExitStatus.UNFINISHED,
+        reason=f"the server redirects uploads to {outcome.location_host} (HTTP {outcome.http_status})",
+        hint="uploads are never redirected; if you trust that address, pass it as --base-url",
+    )

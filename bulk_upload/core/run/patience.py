@@ -1,0 +1,66 @@
+"""How long a run lets itself be throttled, or waits for a server that is away."""
+
+from __future__ import annotations
+
+from bulk_upload.core.text.printable import human_seconds
+
+UNKNOWN_SERVER_S = 30.0
+"""How long a server that never answered may stay away: its address is more likely wrong than the server down."""
+
+
+SHORT_S = 30.0
+"""How long a run waits while this machine cannot make a request and nothing else moves: it may not get better by itself."""
+
+
+class Patience:
+    """How long a run lets itself be throttled, or waits for a server that is away, without getting anywhere.
+
+    Args:
+        limit_s: seconds from the first throttled answer, or the first probe in vain, after the latest accepted file.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: float | None = None
+        self._short_since: float | None = None
+        self._short_wire_bytes = 0
+
+    def on_success(self) -> None:
+        """Start anew: the run gets somewhere."""
+        self._since = None
+        self._short_since = None
+
+    def on_answer(self) -> None:
+        """Hear that a request could be made, whatever came of it: this machine has what that takes."""
+        self._short_since = None
+
+    def on_short(self, now: float, *, reason: str, wire_bytes: int) -> str | None:
+        """Hear that this machine could not make a request; return why the run should stop, None while it should not.
+
+        `wire_bytes` is what has left so far: while that grows, other requests are under way and will make room.
+        """
+        if self._short_since is None or wire_bytes != self._short_wire_bytes:
+            self._short_since, self._short_wire_bytes = now, wire_bytes
+        if now - self._short_since < min(SHORT_S, self._limit_s):
+            return None
+        return f"no request could be made for {human_seconds(now - self._short_since)}: {reason}"
+
+    def on_throttled(self, now: float, *, retry_after_s: float | None) -> str | None:
+        """Return why the run should stop instead of waiting on, None while it should not."""
+        if self._since is None:
+            self._since = now
+        if retry_after_s is not None and retry_after_s > self._limit_s:
+            return f"the server asks to wait {human_seconds(retry_after_s)}, longer than --patience allows"
+        if now - self._since > self._limit_s:
+            return f"the server throttled every upload for {human_seconds(now - self._since)}"
+        return None
+
+    def on_outage(self, now: float, *, reason: str, answered_ever: bool) -> str | None:
+        """Hear that a probe failed; return why the run should stop instead of waiting on, None while it should not."""
+        if self._since is None:
+            self._since = now
+        limit_s = self._limit_s if answered_ever else min(UNKNOWN_SERVER_S, self._limit_s)
+        if now - self._since < limit_s:
+            return None
+        what = "nothing got through to the server" if answered_ever else "the server cannot be reached, tried"
+        return f"{what} for {human_seconds(now - self._since)}: {reason}"

@@ -1,0 +1,52 @@
+"""An entry on its way through a run: what the manifest says, what the disk shows, what the ledger knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Entry, Fingerprint
+    from bulk_upload.core.run.plan import KnownEntry, PlannedStep, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedEntry:
+    """A manifest entry beside its ledger row, and what a run will do with it.
+
+    `checked` is the version of the file that validation found good, None where none was looked into.
+    """
+
+    seq: int
+    entry: Entry
+    sent_name: str
+    source: Fingerprint | None = None
+    known: KnownEntry | None = None
+    step: Step | None = None
+    note: str = ""
+    checked: Fingerprint | None = None
+
+    def as_checked(self, fingerprint: Fingerprint) -> StagedEntry:
+        """Return the entry with the version of its file that was found good."""
+        return replace(self, source=fingerprint, checked=fingerprint)
+
+
+class PlannedEntry(NamedTuple):
+    """A manifest entry with its key and its ledger row, and what a run will do with it.
+
+    A tuple, because a plan of a million entries makes a million of them.
+    """
+
+    entry: Entry
+    key: bytes
+    source: Fingerprint | None
+    planned: PlannedStep
+    entry_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTotal:
+    """How many entries, and how many bytes of files, a run treats in one way."""
+
+    entry_count: int = 0
+    file_bytes: int = 0

@@ -1,0 +1,112 @@
+"""What a run needs of the world: files, a server, a ledger. Edges implement these, and tests put fakes in their places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.events import BodyNow
+    from bulk_upload.core.model import Fingerprint, ListedFile
+    from bulk_upload.core.run.records import AttemptOver, Concluded
+    from bulk_upload.core.run.sender import UploadReport, UploadRequest
+    from bulk_upload.core.run.source import LoadedFile, Look, Source, SourceError
+    from bulk_upload.errors import LedgerUnusable
+
+T = TypeVar("T")
+StoreT_co = TypeVar("StoreT_co", covariant=True)
+
+
+class Reader(Protocol):
+    """Reads the files of a job. Paths are relative to its root."""
+
+    def source(self, path: str) -> AbstractAsyncContextManager[Source]:
+        """Hold a file ready to be sent, whole or open. Raises SourceError."""
+
+    async def load(
+        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+    ) -> list[LoadedFile | SourceError]:
+        """Read small files whole; one that cannot be read has its error in its place.
+
+        `looks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in its place.
+        """
+
+    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError."""
+
+
+class FilesApi(Protocol):
+    """Answers what files a server has. Every call may be repeated and raises Unanswered where there is no answer."""
+
+    @property
+    def clock_offset_s(self) -> float:
+        """The server's clock minus ours, as of its last answer."""
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return one page of the list, newest first."""
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return one file, None where the server does not know it."""
+
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of what the server has for a file, None where it gives nothing back."""
+
+
+class Transport(Protocol):
+    """Makes the requests of a run."""
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that left, also of attempts that failed."""
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that left."""
+
+    async def send(
+        self,
+        request: UploadRequest,
+        source: Source,
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[UploadReport], None],
+        pace: Pace | None = None,
+    ) -> UploadReport:
+        """Send one file in one request. Failures are outcomes, not exceptions.
+
+        `on_handed` is called with the bytes of every piece handed over, after `pace` let it pass. When the calling
+        task is cancelled the request is dropped, and `on_cancelled` gets what is known of it.
+        """
+
+    def has_time_left(self, grace_s: float) -> bool:
+        """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
+
+    def bodies(self) -> list[BodyNow]:
+        """Return how the requests in flight stand now, in no order."""
+
+    def end_all(self, reason: str) -> None:
+        """Abort every request in flight; each `send` returns with what is known of its body."""
+
+
+class Ledger(Protocol[StoreT_co]):
+    """Records what a run does. A step is a call with the store; it returns once what it did is durable."""
+
+    @property
+    def failure(self) -> LedgerUnusable | None:
+        """Why the ledger can no longer record, None while it can."""
+
+    @property
+    def pending_count(self) -> int:
+        """How many steps are not durable yet."""
+
+    async def run(self, act: Callable[[StoreT_co], T]) -> T:
+        """Run one step and return its result once it is durable. Raises LedgerUnusable.
+
+        A caller that is cancelled meanwhile does not take its step back.
+        """
+
+    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Awaitable[Concluded]:
+        """Record how an attempt ended; what is returned is resolved once that is durable. Both raise LedgerUnusable."""

@@ -1,0 +1,177 @@
+"""Settling what is in doubt from the server's own list.
+
+PUT is not idempotent here: each accepted request makes a new file. Where an answer was lost, the list is the
+only witness, and it may lag or show twins. So exactly one unclaimed match is believed, absence only after a
+settle time, and anything else is left to a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.text.timestamps import has_zone, utc_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from bulk_upload.core.model import ListedFile
+
+LATE_S = 60.0
+"""A file that appears so long after absence could be believed is not taken for the attempt's without asking."""
+
+CLOCK_TOLERANCE_S = 5.0
+"""How far the server's `created_at` may lie before our intent once clocks are aligned by the `Date` header,
+which has whole seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """One attempt whose fate the server's list must tell.
+
+    `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
+    """
+
+    entry_id: int
+    attempt_id: int
+    sent_name: str
+    file_bytes: int
+    purpose: str
+    sent_at_utc_s: float
+    settles_at_utc_s: float
+    candidate_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Exactly one unclaimed file matches: it may be adopted once a look-up confirms it."""
+
+    file: ListedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The settle time has passed and no unclaimed file matches: the entry may be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Nothing matches so far, but the list may lag: ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The list cannot tell; `reason` names the candidates. A person must decide."""
+
+    reason: str
+
+
+Verdict = Found | Absent | NotYet | Undecided
+
+
+def suspects(doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: float) -> list[ListedFile]:
+    """Return the listed files that could be the doubtful upload.
+
+    A field the server leaves out cannot rule a file out, nor can a creation time without a zone: it may be hours
+    off. `clock_offset_s` is the server's clock minus ours.
+    """
+    not_before_s = doubt.sent_at_utc_s + clock_offset_s - CLOCK_TOLERANCE_S
+    return [
+        one
+        for one in listing
+        if one.file_id == doubt.candidate_id or (_could_be(doubt, one) and not _older(one, not_before_s))
+    ]
+
+
+def judge(
+    doubt: Doubt,
+    suspected: list[ListedFile],
+    *,
+    claimed_ids: Collection[str],
+    listed_at_utc_s: float,
+    clock_offset_s: float,
+) -> Verdict:
+    """Return what the list says about one doubt.
+
+    Args:
+        doubt: the attempt in question.
+        suspected: what `suspects` returned for a complete listing.
+        claimed_ids: ids among them that some row of the ledger already owns.
+        listed_at_utc_s: when the listing began, by our clock.
+        clock_offset_s: the server's clock minus ours.
+    """
+    free = [one for one in suspected if one.file_id not in claimed_ids]
+    if not free:
+        return Absent() if listed_at_utc_s >= doubt.settles_at_utc_s else NotYet()
+    if len(free) > 1:
+        named = ", ".join(one.file_id for one in free[:5])
+        return Undecided(f"{len(free)} files at the server could be it: {named}")
+    (only,) = free
+    missing = _missing_fields(only)
+    if missing:
+        return Undecided(f"{only.file_id} could be it, but the server does not tell its {missing}")
+    if not matches(doubt, only):
+        return Undecided(f"{only.file_id} came with the answer, but it differs from what was sent")
+    if not _of_its_time(doubt, only, clock_offset_s):
+        return Undecided(
+            f"{only.file_id} could be it, but it was made at {only.created_at}, which is not the attempt's time"
+        )
+    return Found(only)
+
+
+def matches(doubt: Doubt, file: ListedFile) -> bool:
+    """Whether sent name, size and purpose of a file all agree with the doubtful upload."""
+    return (file.filename, file.bytes, file.purpose) == (doubt.sent_name, doubt.file_bytes, doubt.purpose)
+
+
+def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float) -> float:
+    """Return the server time before which a listing, newest first, need not look."""
+    return min(one.sent_at_utc_s for one in doubts) + clock_offset_s - CLOCK_TOLERANCE_S
+
+
+def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
+    """Whether a page of a list, newest first, reaches back beyond a moment.
+
+    Only a page whose times all have a zone and really descend can say so; any other says nothing.
+    """
+    times = []
+    for one in page:
+        created_s = utc_seconds(one.created_at)
+        if created_s is None or not has_zone(one.created_at):
+            return False
+        times.append(created_s)
+    descending = all(later >= earlier - CLOCK_TOLERANCE_S for later, earlier in pairwise(times))
+    return bool(times) and descending and times[-1] < server_utc_s - CLOCK_TOLERANCE_S
+
+
+def _could_be(doubt: Doubt, file: ListedFile) -> bool:
+    return (
+        file.filename in (None, doubt.sent_name)
+        and file.bytes in (None, doubt.file_bytes)
+        and file.purpose in (None, doubt.purpose)
+    )
+
+
+def _older(file: ListedFile, not_before_s: float) -> bool:
+    created_s = utc_seconds(file.created_at)
+    return created_s is not None and has_zone(file.created_at) and created_s < not_before_s
+
+
+def _of_its_time(doubt: Doubt, file: ListedFile, clock_offset_s: float) -> bool:
+    if file.file_id == doubt.candidate_id:
+        return True
+    ours_s = (utc_seconds(file.created_at) or 0.0) - clock_offset_s
+    # A second of slack: `suspects` has drawn the exact line for times that can be trusted.
+    earliest_s = doubt.sent_at_utc_s - CLOCK_TOLERANCE_S - 1.0
+    return earliest_s <= ours_s <= doubt.settles_at_utc_s + LATE_S
+
+
+def _missing_fields(file: ListedFile) -> str:
+    fields = {
+        "file name": file.filename,
+        "size": file.bytes,
+        "purpose": file.purpose,
+        "creation time": utc_seconds(file.created_at),
+    }
+    return ", ".join(name for name, value in fields.items() if value is None)

@@ -1,0 +1,60 @@
+"""What a person may decide about an entry in doubt, and the words that stay in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.text.wording import quoted
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import EntryState, ListedFile
+    from bulk_upload.core.run.reconcile import Doubt
+
+
+class Decision(StrEnum):
+    """What a person decides without asking the server's list."""
+
+    RESEND = "resend"
+    ABANDON = "abandon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDoubt:
+    """An entry in doubt, as a person is shown it.
+
+    `sent_utc` is when its upload began. `attempt_id` is None for one whose upload is not in question: an `undo`
+    that was interrupted may have deleted its file.
+    """
+
+    entry_id: int
+    attempt_id: int | None
+    path: str
+    purpose: str
+    sent_name: str
+    file_bytes: int
+    sent_utc: str
+    reason: str
+    candidate_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What became of one entry in doubt; `words` say how it was decided, or why it could not be."""
+
+    path: str
+    state: EntryState
+    words: str
+
+
+def why_not_adopted(doubt: Doubt, file: ListedFile) -> str | None:
+    """Return what speaks against a file that a person names; what the server does not tell is the person's word."""
+    for what, ours, theirs in (
+        ("file name", doubt.sent_name, file.filename),
+        ("size", doubt.file_bytes, file.bytes),
+        ("purpose", doubt.purpose, file.purpose),
+    ):
+        if theirs is not None and theirs != ours:
+            return f"its {what} is {quoted(str(theirs))}, sent was {quoted(str(ours))}"
+    return None

@@ -1,0 +1,105 @@
+"""The port that uploads go through: prepare files, then make single requests.
+
+Whoever implements it opens, reads, hashes and checks the files and holds what it read. Only values cross the port, so
+that a sender may as well live in another process or on another machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.events import BodyNow
+    from bulk_upload.core.model import Fingerprint, Outcome, SentBody
+    from bulk_upload.core.run.source import SourceError
+    from bulk_upload.core.validation.report import FileReport
+
+
+class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to get ready. `planned_bytes` is its size as planned; `checks_content` asks for a report."""
+
+    path: str
+    purpose: str
+    planned_bytes: int
+    checks_content: bool = False
+
+
+class PreparedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is ready to be sent, and that its sender holds under `number`.
+
+    `sha256` is set where the whole file was read and hashed, `report` where its content was checked.
+    """
+
+    number: int
+    fingerprint: Fingerprint
+    sha256: str | None = None
+    report: FileReport | None = None
+
+
+class UploadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for one file. `path` is for displays only.
+
+    `ask_first` sends the head alone, with `Expect: 100-continue`, and the body once the server wants it: a server
+    that refuses a body and closes at once can then be heard (RFC 9110, section 10.1.1).
+    """
+
+    attempt_id: int
+    path: str
+    sent_name: str
+    purpose: str
+    fields: tuple[tuple[str, str], ...] = ()
+    ask_first: bool = False
+
+
+class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request ended, and what it put on the wire."""
+
+    outcome: Outcome
+    sent: SentBody
+
+
+class Sender(Protocol):
+    """Prepares files and makes requests. Every prepared file is either sent once or dropped."""
+
+    @property
+    def busy_count(self) -> int:
+        """How many calls wait for a disk, a process or the server now."""
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that were handed over, also of attempts that failed."""
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that were handed over."""
+
+    async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
+        """Get files ready; one that cannot be read has its error in its place."""
+
+    async def drop(self, number: int) -> None:
+        """Let go of a prepared file that will not be sent."""
+
+    async def send(self, number: int, request: UploadRequest) -> UploadReport:
+        """Send a prepared file in one request. Failures are outcomes, not exceptions.
+
+        When the calling task is cancelled the request is dropped; `cancelled` then has its report.
+        """
+
+    def cancelled(self, attempt_id: int) -> UploadReport | None:
+        """Return, once, what is known of a request whose task was cancelled; None where none began."""
+
+    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError."""
+
+    def bodies(self) -> list[BodyNow]:
+        """Return how the requests in flight stand now, in no order."""
+
+    def end_all(self, reason: str) -> None:
+        """Abort every request in flight; each `send` returns with what is known of its body."""
+
+    def has_time_left(self, grace_s: float) -> bool:
+        """Whether a request in flight has not yet outlived its own limits by `grace_s`."""

@@ -1,0 +1,101 @@
+"""How a run behaves: what the person decided, in units the name says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.caps import Caps
+from bulk_upload.core.run.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from bulk_upload.core.limits.timetable import Timetable
+    from bulk_upload.core.model import EntryState
+
+
+class InDoubtPolicy(StrEnum):
+    """What happens to an entry whose answer was lost.
+
+    `reconcile` asks the server's list and leaves undecided what it cannot tell; `hold` leaves everything in
+    doubt; `resend` reconciles too, and sends again what stays undecided, accepting duplicates.
+    """
+
+    RECONCILE = "reconcile"
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+class ValidateMode(StrEnum):
+    """When files are looked into: each just before its upload, all of them ahead of the uploads, or never."""
+
+    EACH = "each"
+    AHEAD = "ahead"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Settings of one run. `None` means no limit.
+
+    Args:
+        concurrency: uploads in flight; None lets the run find the number.
+        concurrency_max: never more in flight than this.
+        rate_per_s: uploads begun a second, on average and nearly so at any moment.
+        bandwidth: bytes of request bodies a second, by the time of day.
+        retry_policy: backoff and attempts.
+        patience_s: how long the run may be throttled without getting anywhere.
+        deadline_s: when the run drains, counted from its start.
+        errors_max: how many entries may fail for one cause before the run drains; `errors_share` the same as a
+            share of the entries to send. Without either see `causes.FailureLimit`.
+        in_doubt: see InDoubtPolicy.
+        settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
+            `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
+            that lags longer makes a second copy.
+        retry: settled states to try again.
+        hashing: whether receipts carry the sha256 of what was sent.
+        parked_max: how many entries may wait without a slot before no new one starts.
+        validate: when files are looked into.
+        sends_invalid: send files with errors all the same.
+    """
+
+    concurrency: int | None = None
+    concurrency_max: int | None = None
+    rate_per_s: float | None = None
+    bandwidth: Timetable | None = None
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    patience_s: float = 900.0
+    deadline_s: float | None = None
+    errors_max: int | None = None
+    errors_share: float | None = None
+    in_doubt: InDoubtPolicy = InDoubtPolicy.RECONCILE
+    settle_s: float = 30.0
+    settle_answered_s: float = 10.0
+    retry: frozenset[EntryState] = frozenset()
+    hashing: bool = True
+    parked_max: int = 1000
+    validate: ValidateMode = ValidateMode.AHEAD
+    sends_invalid: bool = False
+
+    @property
+    def caps(self) -> Caps:
+        """The limits that a person may change while the run goes on."""
+        return Caps(
+            concurrency=self.concurrency,
+            concurrency_max=self.concurrency_max,
+            starts_per_s=self.rate_per_s,
+            bandwidth=self.bandwidth,
+        )
+
+    def settles_after_s(self, *, answered: bool) -> float:
+        """Return how long after the end of an attempt absence may be believed."""
+        return min(self.settle_answered_s, self.settle_s) if answered else self.settle_s
+
+    def errors_limit(self, to_send_count: int) -> float | None:
+        """Return how many entries that failed for one cause end the run, None where the person did not say."""
+        limits = []
+        if self.errors_max is not None:
+            limits.append(float(self.errors_max))
+        if self.errors_share is not None:
+            limits.append(self.errors_share * to_send_count)
+        return min(limits, default=None)

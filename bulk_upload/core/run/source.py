@@ -1,0 +1,67 @@
+"""What the transport needs of a file: its bytes once, its hash, and the proof that it did not move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.validation.report import FileReport
+
+
+class SourceError(Exception):
+    """A file cannot be sent as it is; `reason` says why.
+
+    `local_limit` means that this machine is short of descriptors or memory, which is not the file's fault.
+    """
+
+    def __init__(self, reason: str, *, local_limit: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.local_limit = local_limit
+
+
+class SourceGrew(SourceError):
+    """A file that was small when it was planned no longer is: it is to be streamed. `fingerprint` is today's."""
+
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        super().__init__("the file grew since it was planned")
+        self.fingerprint = fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFile:
+    """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a look at its content found."""
+
+    content: bytes
+    sha256: str | None
+    fingerprint: Fingerprint
+    report: FileReport | None = None
+
+
+Look = Callable[[bytes], "FileReport"]
+"""Looks at the whole content of a file; may be called on any thread."""
+
+
+class FileStream(Protocol):
+    """An open file that is read once, front to back."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The file's fingerprint when it was opened; its size is what will be sent."""
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of everything read so far, in hex; None where the run hashes nothing."""
+
+    async def read(self) -> bytes:
+        """Return the next block, empty at the end.
+
+        Raises SourceError when the file cannot be read or is no longer the one that was opened; it does so
+        at the latest with the last block, so that a body is never completed from a file that moved.
+        """
+
+
+Source = LoadedFile | FileStream

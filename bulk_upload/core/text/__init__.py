@@ -1,0 +1,1 @@
+"""Text: printable, worded, and times and TOML as text."""

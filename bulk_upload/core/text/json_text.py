@@ -1,0 +1,239 @@
+"""One line of JSON taken apart exactly: what is wrong with its text, where, and the value it holds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.rules import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BLANK = " \t\r\n"
+_WHOLE_DIGITS_MAX = 18
+_SEEN_CHARACTERS = 24
+_VALUES_WALKED_MAX = 1_000_000
+_LAST_COMMA = "no comma may stand before a closing bracket"
+
+
+class Parsed(NamedTuple):
+    """A line's complaints about its text, and its value where there is one to look at."""
+
+    complaints: list[Complaint]
+    value: Any = None
+    is_json: bool = False
+    cut_off: bool = False
+    """Whether the line is wrong only because it ends too early."""
+
+
+class _Object(dict[str, Any]):
+    """An object that knows which of its keys came more than once."""
+
+    __slots__ = ("repeated",)
+    repeated: list[str]
+
+
+class Constant:
+    """`NaN`, `Infinity` or `-Infinity`, where a value should be."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def parse_line(line: bytes, *, find_repeated_keys: bool = False) -> Parsed:
+    """Return what a line holds; one that is blank is no concern of this."""
+    try:
+        text = line.rstrip(b" \t\r\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{line[error.start]:02x} is not UTF-8"
+        column = len(line[: error.start].decode("utf-8", "replace")) + 1
+        return Parsed(
+            [Complaint("not-utf-8", found, f"column {column}", column=column, byte_in_line=error.start)]
+        )
+    constants: list[Constant] = []
+    try:
+        value, end = _decoder(constants, find_repeated_keys=find_repeated_keys).raw_decode(
+            text, _skip(text, 0)
+        )
+    except json.JSONDecodeError as error:
+        return _bad_json(text, error)
+    except RecursionError:
+        return Parsed([Complaint("too-deep", "the value is nested more deeply than can be read")])
+    complaints = []
+    if constants:
+        complaints += _constants(value, constants)
+    if find_repeated_keys:
+        complaints += _repeated_keys(value)
+    if (rest := _skip(text, end)) < len(text):
+        complaints.append(_trailing(text, rest))
+    if "\\u" in text and (surrogate := _lone_surrogate(text)) is not None:
+        complaints.append(surrogate)
+    return Parsed(complaints, value, is_json=True)
+
+
+def _decoder(constants: list[Constant], *, find_repeated_keys: bool) -> json.JSONDecoder:
+    def on_constant(name: str) -> Constant:
+        constants.append(Constant(name))
+        return constants[-1]
+
+    return json.JSONDecoder(
+        parse_constant=on_constant,
+        parse_int=_whole,
+        object_pairs_hook=_object if find_repeated_keys else None,
+    )
+
+
+def _whole(digits: str) -> int | float:
+    # Python refuses to convert thousands of digits; no rule asks for their value.
+    return int(digits) if len(digits) <= _WHOLE_DIGITS_MAX else float(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    made = _Object(pairs)
+    made.repeated = []
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen and key not in made.repeated:
+                made.repeated.append(key)
+            seen.add(key)
+    return made
+
+
+def _skip(text: str, start: int) -> int:
+    while start < len(text) and text[start] in _BLANK:
+        start += 1
+    return start
+
+
+def fault_of(error: json.JSONDecodeError) -> tuple[int, str]:
+    """Return where a text stops being JSON, as a position in it, and what is wrong there.
+
+    Before Python 3.13 the json module points behind a comma that ends an object or an array, and later at it.
+    """
+    closed_by = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(
+        error.msg
+    )
+    before = error.doc[: error.pos].rstrip(_BLANK)
+    if closed_by is not None and before.endswith(",") and error.doc.startswith(closed_by, error.pos):
+        return len(before) - 1, _LAST_COMMA
+    if error.msg.startswith("Illegal trailing comma"):
+        return error.pos, _LAST_COMMA
+    return error.pos, f"{error.msg[:1].lower()}{error.msg[1:]}"
+
+
+def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
+    position, wrong = fault_of(error)
+    # Two complaints of the json module point at where a string or an array began.
+    cut_off = position >= len(text) or error.msg.startswith("Unterminated string")
+    column = position + 1
+    remedy = None
+    if cut_off:
+        found = "the line ends in the midst of a value"
+        remedy = "The line may have been cut off, or one object spread over several lines: write it whole"
+    elif text[position] == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
+        found = "strings stand in single quotes, as Python prints them"
+        remedy = "Write lines with json.dumps, not with print or str"
+    elif text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
+        found = "None, True or False, as Python prints them"
+        remedy = "Write lines with json.dumps: JSON has null, true and false"
+    elif ord(text[position]) < ord(" "):
+        found = f"a raw control character (0x{ord(text[position]):02x}) in a string"
+        remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
+    else:
+        shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
+        found = f"not JSON at {quoted(shown)} ({wrong})"
+    complaint = Complaint(
+        "bad-json",
+        found,
+        f"column {column}",
+        remedy,
+        column=column,
+        byte_in_line=len(text[:position].encode("utf-8")),
+    )
+    return Parsed([complaint], cut_off=cut_off)
+
+
+def _trailing(text: str, rest: int) -> Complaint:
+    shown = quoted(text[rest : rest + _SEEN_CHARACTERS].rstrip(_BLANK))
+    what = "another value" if text[rest] in '{["' else "something"
+    return Complaint(
+        "trailing-garbage",
+        f"{what} follows the JSON value: {shown}",
+        f"column {rest + 1}",
+        column=rest + 1,
+        byte_in_line=len(text[:rest].encode("utf-8")),
+    )
+
+
+def _lone_surrogate(text: str) -> Complaint | None:
+    """Look for an escape of half a character: readers of a line may keep it, turn it into `?`, or fail."""
+    position = 0
+    while (position := text.find("\\", position)) >= 0:
+        if text[position + 1 : position + 2] != "u":
+            position += 2
+            continue
+        code = _escaped(text, position)
+        if 0xD800 <= code <= 0xDBFF and 0xDC00 <= _escaped(text, position + 6) <= 0xDFFF:
+            position += 12
+            continue
+        if 0xD800 <= code <= 0xDFFF:
+            return Complaint(
+                "lone-surrogate",
+                f"{text[position : position + 6]} is half of a character",
+                f"column {position + 1}",
+                column=position + 1,
+                byte_in_line=len(text[:position].encode("utf-8")),
+            )
+        position += 6
+    return None
+
+
+def _escaped(text: str, position: int) -> int:
+    digits = text[position + 2 : position + 6]
+    if text[position : position + 2] != "\\u" or len(digits) != 4:
+        return -1
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return -1
+
+
+def _walk(value: object) -> Iterator[tuple[str, Any]]:
+    """Return every value with its JSON path. Not by recursion: a value may be nested deeply."""
+    waiting: list[tuple[str, Any]] = [("$", value)]
+    walked_count = 0
+    while waiting and walked_count < _VALUES_WALKED_MAX:
+        walked_count += 1
+        path, one = waiting.pop()
+        yield path, one
+        if isinstance(one, dict):
+            waiting += [(f"{path}{step(key)}", inner) for key, inner in reversed(one.items())]
+        elif isinstance(one, list):
+            waiting += [(f"{path}[{index}]", one[index]) for index in range(len(one) - 1, -1, -1)]
+
+
+def step(key: str) -> str:
+    """Return one step of a JSON path: `.name`, or `["odd name"]`."""
+    return f".{key}" if key.isidentifier() else f"[{json.dumps(key[:_SEEN_CHARACTERS])}]"
+
+
+def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
+    found = [
+        Complaint("not-a-number", f"{one.name} is not JSON", path)
+        for path, one in _walk(value)
+        if isinstance(one, Constant)
+    ]
+    # A repeated key can hide one.
+    return found or [Complaint("not-a-number", f"{constants[0].name} is not JSON")]
+
+
+def _repeated_keys(value: object) -> list[Complaint]:
+    return [
+        Complaint("duplicate-key", f"the key {quoted(key)} comes more than once", f"{path}{step(key)}")
+        for path, one in _walk(value)
+        if isinstance(one, _Object)
+        for key in one.repeated
+    ]

@@ -1,0 +1,1 @@
+"""Validation: what a data file must hold, and what is wrong with one."""

@@ -1,0 +1,252 @@
+"""Validates one file of JSON Lines, piece by piece: what is found never depends on where the pieces end."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
+from bulk_upload.core.validation.first_lines import suspicion
+from bulk_upload.core.validation.line_checker import LineJudge
+from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
+from bulk_upload.core.validation.report import Findings
+from bulk_upload.core.validation.rules import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bulk_upload.core.finding import Finding
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.text.json_text import Parsed
+    from bulk_upload.core.validation.first_lines import Suspicion
+    from bulk_upload.core.validation.line_splitter import Run
+    from bulk_upload.core.validation.report import FileReport
+
+LINES_COMPARED_MAX = 1_000_000
+"""Lines beyond this many are not compared with others: about 100 MB of memory hold the hashes of so many."""
+
+
+class Checker:
+    """Checks the lines of one file.
+
+    Args:
+        purpose: what every line should hold.
+        where: what findings call the file.
+        thorough: look for keys that come twice in an object, which takes about eight times as long.
+        known: the purposes that a file may look like.
+    """
+
+    def __init__(
+        self,
+        purpose: Purpose,
+        *,
+        where: str,
+        thorough: bool = False,
+        known: Iterable[Purpose] = tuple(PURPOSES.values()),
+    ) -> None:
+        self._where = where
+        self._line_bytes_max = purpose.schema.line_bytes_max
+        self._has_schema = bool(purpose.schema.fields)
+        self._purpose_name = purpose.name
+        self._judge = LineJudge(purpose, known=known, thorough=thorough)
+        self._splitter = LineSplitter(purpose.schema.line_bytes_max)
+        self._findings = Findings()
+        self._told_count = 0
+        self._head: bytes | None = b""
+        self._byte_count = 0
+        self._line_count = 0
+        self._line_start = 0
+        self._opening = True
+        self._held: tuple[Suspicion, Parsed, int, int] | None = None
+        self._is_other = False
+        self._is_empty = True
+        self._crlf_line_no: int | None = None
+        self._held_back_cr = False
+        self._first_seen: dict[int, int] = {}
+
+    def feed(self, data: bytes) -> list[Finding]:
+        """Take the next bytes in; return what was found by now and not returned before."""
+        self._byte_count += len(data)
+        if self._head is not None:
+            self._head += data
+            if len(self._head) < HEAD_BYTES:
+                return []
+            data = self._begin(self._head)
+        if len(data) <= PIECE_BYTES:
+            self._take(data)
+        else:
+            for start in range(0, len(data), PIECE_BYTES):
+                self._take(data[start : start + PIECE_BYTES])
+        return self._news()
+
+    def finish(self) -> list[Finding]:
+        """Say that there are no more bytes; return what was found and not returned before."""
+        if self._head is not None:
+            self._take(self._begin(self._head))
+        for run in self._splitter.rest():
+            self._take_run(run)
+        if self._held is not None:
+            self._released(holds=self._held[0].holds_alone)
+        if self._is_empty and not self._is_other:
+            found = "there is no line in the file" if self._byte_count else "the file is empty"
+            self._add(Complaint("empty-file", found), None)
+        if self._crlf_line_no is not None:
+            self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
+        if self._line_count > LINES_COMPARED_MAX and not self._is_other:
+            found = f"only the first {LINES_COMPARED_MAX:,} of {self._line_count:,} lines were compared with each other"
+            self._add(Complaint("duplicates-unchecked", found), None)
+        if not self._has_schema:
+            found = f"no schema is known for the purpose {self._purpose_name}: only the JSON was checked"
+            self._add(Complaint("unknown-schema", found), None)
+        return self._news()
+
+    def report(self) -> FileReport:
+        """Return everything that was found so far."""
+        return self._findings.report(line_count=self._line_count, byte_count=self._byte_count)
+
+    def _news(self) -> list[Finding]:
+        news = self._findings.kept[self._told_count :]
+        self._told_count = len(self._findings.kept)
+        return news
+
+    def _begin(self, head: bytes) -> bytes:
+        """Judge the file by its first bytes; return those that are lines."""
+        self._head = None
+        complaint = not_json_lines(head[:HEAD_BYTES])
+        if complaint is not None:
+            self._is_other = True
+            self._add(complaint, None)
+        if head.startswith(BOM):
+            self._add(Complaint("byte-order-mark", "the file begins with a byte order mark"), 1)
+            self._line_start = len(BOM)
+            return head[len(BOM) :]
+        return head
+
+    def _take(self, piece: bytes) -> None:
+        if not piece:
+            return
+        # One byte is found ten times as fast as two; and it says whether lines need a closer look.
+        may_be_crlf = b"\r" in piece or self._held_back_cr
+        self._held_back_cr = piece.endswith(b"\r")
+        for run in self._splitter.split(piece):
+            if may_be_crlf and self._crlf_line_no is None and not isinstance(run, HugeLine):
+                self._look_for_crlf(run)
+            self._take_run(run)
+
+    def _take_run(self, run: Run) -> None:
+        if isinstance(run, HugeLine):
+            self._huge(run)
+            return
+        if not self._is_other:
+            self._check(run, self._line_count + 1)
+        self._line_count += len(run)
+        self._line_start += sum(map(len, run))
+
+    def _look_for_crlf(self, lines: Sequence[bytes]) -> None:
+        for line_no, line in enumerate(lines, start=self._line_count + 1):
+            if line.endswith(b"\r\n"):
+                self._crlf_line_no = line_no
+                return
+
+    def _check(self, lines: Sequence[bytes], first_no: int) -> None:
+        opened_count = self._open(lines, first_no) if self._opening else 0
+        if self._is_other:
+            return
+        found = [
+            (opened_count + index, complaints)
+            for index, complaints in self._judge.judge(lines[opened_count:])
+        ]
+        if first_no <= LINES_COMPARED_MAX:
+            repeated = self._repeated(lines, first_no)
+            if repeated:
+                found = sorted([*found, *repeated], key=lambda one: one[0])
+        for index, complaints in found:
+            self._add_all(complaints, lines, index, first_no)
+
+    def _open(self, lines: Sequence[bytes], first_no: int) -> int:
+        """Look at the first lines of the file; return how many of these were looked at."""
+        for index, line in enumerate(lines):
+            if not self._opening or self._is_other:
+                return index
+            if not line.strip():
+                self._add_all(self._judge.examine(line), lines, index, first_no)
+                continue
+            self._is_empty = False
+            if self._held is None and self._judge.passes_alone(line):
+                # Nearly all files begin so: nothing is to be said, of this line and of the file by it.
+                self._opening = False
+                return index + 1
+            parsed = self._judge.parse(line)
+            if self._held is not None:
+                self._opening = False
+                if self._released(holds=not self._judge.is_example(parsed)):
+                    return index
+            else:
+                suspected = suspicion(line, parsed)
+                if suspected is not None:
+                    self._held = (suspected, parsed, first_no + index, self._start_of(lines, index))
+                    if suspected.is_sure:
+                        self._released(holds=True)
+                    continue
+                self._opening = False
+            complaints = [*self._judge.weigh(parsed), *self._judge.likeness(parsed)]
+            self._add_all(complaints, lines, index, first_no)
+        return len(lines)
+
+    def _released(self, *, holds: bool) -> bool:
+        """Tell what was held back about the first line: that the file is another thing, or that the line is bad.
+
+        Returns whether the file is another thing.
+        """
+        if self._held is None:
+            return False
+        (suspected, parsed, line_no, line_start), self._held = self._held, None
+        if holds:
+            self._is_other = True
+            self._add(suspected.complaint, line_no)
+            return True
+        for complaint in self._judge.weigh(parsed):
+            self._add(complaint, line_no, line_start)
+        return False
+
+    def _repeated(self, lines: Sequence[bytes], first_no: int) -> list[tuple[int, list[Complaint]]]:
+        """Return the lines that are the same as an earlier one."""
+        wanted = min(len(lines), LINES_COMPARED_MAX + 1 - first_no)
+        numbers = range(first_no, first_no + wanted)
+        seen = list(map(self._first_seen.setdefault, map(hash, islice(lines, wanted)), numbers))
+        if seen == list(numbers):
+            return []
+        return [
+            (index, [Complaint("duplicate-line", f"the line is the same as line {earlier:,}")])
+            for index, earlier in enumerate(seen)
+            if earlier != first_no + index and lines[index].strip()
+        ]
+
+    def _huge(self, line: HugeLine) -> None:
+        self._line_count += 1
+        self._is_empty = False
+        if not self._is_other:
+            self._opening = False
+            if self._held is not None:
+                self._released(holds=True)
+        if not self._is_other:
+            limit = human_bytes(self._line_bytes_max)
+            found = f"the line has {human_bytes(line.length)}, the limit is {limit}; it was not looked into"
+            self._add(Complaint("huge-line", found), self._line_count)
+        self._line_start += line.length + 1
+
+    def _start_of(self, lines: Sequence[bytes], index: int) -> int:
+        return self._line_start + sum(map(len, islice(lines, index)))
+
+    def _add_all(
+        self, complaints: Iterable[Complaint], lines: Sequence[bytes], index: int, first_no: int
+    ) -> None:
+        for complaint in complaints:
+            wanted = complaint.byte_in_line is not None and self._findings.keeps(complaint.rule)
+            self._add(complaint, first_no + index, self._start_of(lines, index) if wanted else 0)
+
+    def _add(self, complaint: Complaint, line_no: int | None, line_start: int = 0) -> None:
+        self._findings.add(complaint, where=self._where, line_no=line_no, line_start=line_start)

@@ -1,0 +1,119 @@
+"""The quick way through good lines: msgspec's typed decoding, built for one schema.
+
+It passes a line only if the exact way (`line_schema`) would have nothing to say about it; what it does not pass, the
+exact way decides. A test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from bulk_upload.core.purposes import Kind
+from bulk_upload.core.validation.line_schema import order_complaints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.purposes import Field, Schema
+
+NOT_PASSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for a line that it does not pass."""
+
+Roles = tuple[str, ...]
+
+_SHAPES_REMEMBERED_MAX = 4096
+_LONG_SHAPE = 64
+
+_FILLED = Annotated[str, msgspec.Meta(min_length=1)]
+# Arrays and objects are decoded whole: what msgspec only skips it does not look at for UTF-8.
+_TYPES: dict[Kind, Any] = {
+    Kind.STRING: _FILLED,
+    Kind.NUMBER: float,
+    Kind.BOOLEAN: bool,
+    Kind.ARRAY: list[Any],
+    Kind.OBJECT: dict[str, Any],
+    Kind.ANY: Any,
+}
+_PARTS = Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
+
+
+class Turns:
+    """Whether the roles of one field come in a usual order. Orders that were judged before are remembered."""
+
+    def __init__(self, field: Field, attribute: str) -> None:
+        self.messages_of: Callable[[Any], Any] = attrgetter(attribute)
+        self._field = field
+        self.usual: set[Roles] = set()
+
+    def are_usual(self, roles: Roles) -> bool:
+        """Return whether there is nothing to say about roles that are not among the usual ones yet."""
+        if order_complaints(roles, self._field):
+            return False
+        if len(roles) <= _LONG_SHAPE and len(self.usual) < _SHAPES_REMEMBERED_MAX:
+            self.usual.add(roles)
+        return True
+
+
+class LineReader:
+    """Decoders for one schema.
+
+    `strict` passes lines with no other keys than the schema's, each of them proved. `lenient` passes any other key,
+    but does not look whether its value is UTF-8.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.strict = _decoder(schema, strict=True)
+        self.lenient = _decoder(schema, strict=False)
+        self.turns = [
+            Turns(field, _attribute(place))
+            for place, field in enumerate(schema.fields)
+            if field.kind is Kind.MESSAGES
+        ]
+
+
+@lru_cache(maxsize=16)
+def reader_of(schema: Schema) -> LineReader:
+    """Return the decoders for a schema. To make some takes longer than to check a small file."""
+    return LineReader(schema)
+
+
+role_of: Callable[[Any], str] = attrgetter("role")
+"""The role of a decoded message."""
+
+
+def _decoder(schema: Schema, *, strict: bool) -> Callable[[bytes], Any]:
+    content = _FILLED | _PARTS if schema.content_parts else _FILLED
+    message = msgspec.defstruct(
+        "Message",
+        [("role", Literal[schema.roles]), ("content", content)],
+        forbid_unknown_fields=strict,
+        gc=False,
+    )
+    kinds = {**_TYPES, Kind.MESSAGES: Annotated[list[message], msgspec.Meta(min_length=1)]}  # type: ignore[valid-type]
+    line = msgspec.defstruct(
+        "Line",
+        [_member(_attribute(place), field, kinds[field.kind]) for place, field in enumerate(schema.fields)],
+        rename={_attribute(place): field.name for place, field in enumerate(schema.fields)},
+        forbid_unknown_fields=strict,
+        kw_only=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(line).decode
+
+
+def _attribute(place: int) -> str:
+    """Name an attribute by its place: a field may be called anything."""
+    return f"field_{place}"
+
+
+def _member(attribute: str, field: Field, kind: Any) -> tuple[str, Any] | tuple[str, Any, Any]:  # noqa: ANN401
+    if field.required:
+        return (attribute, kind)
+    if field.kind is Kind.MESSAGES:
+        # No messages have no unusual order.
+        return (attribute, kind, msgspec.field(default_factory=list))
+    return (attribute, kind | msgspec.UnsetType if field.kind is not Kind.ANY else kind, msgspec.UNSET)

@@ -1,0 +1,122 @@
+"""What a file is by its first bytes."""
+
+from __future__ import annotations
+
+from bulk_upload.core.purposes import suffix_of
+from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.validation.rules import Complaint
+
+HEAD_BYTES = 512
+"""So many first bytes tell everything that is told here."""
+
+
+PARQUET_MAGIC = b"PAR1"
+ZIP_MAGIC = b"PK\x03\x04"
+
+_COMPRESSED = (
+    (b"\x1f\x8b", "gzip", "gunzip FILE.gz (rename it first if need be)"),
+    (ZIP_MAGIC, "a ZIP archive", "unzip it"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", "zstd -d it"),
+    (b"BZh", "bzip2", "bunzip2 it"),
+    (b"\xfd7zXZ\x00", "xz", "unxz it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
+    (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d it"),
+)
+_BINARY = (
+    (PARQUET_MAGIC, "a Parquet file", "Give it the suffix .parquet if the purpose takes such files, or convert it"),
+    (b"%PDF", "a PDF", "Give it the suffix .pdf, or extract its text"),
+    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office file", "Export the data as JSON Lines"),
+    (b"SQLite format 3", "an SQLite database", "Export the data as JSON Lines"),
+    (b"ARROW1", "an Arrow file", "Convert it to JSON Lines"),
+    (b"\x93NUMPY", "a NumPy array", "Convert it to JSON Lines"),
+    (b"\x80\x02", "a Python pickle", "Write the data as JSON Lines"),
+    (b"\x80\x04", "a Python pickle", "Write the data as JSON Lines"),
+    (b"\x80\x05", "a Python pickle", "Write the data as JSON Lines"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file", "Fetch the file: git lfs pull"),
+)  # fmt: skip
+_MAGIC = tuple(magic for magic, *_ in (*_COMPRESSED, *_BINARY))
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_OLE = b"\xd0\xcf\x11\xe0"
+_DOCUMENT_MAGIC = {
+    ".pdf": (b"%PDF",),
+    ".docx": (ZIP_MAGIC,),
+    ".pptx": (ZIP_MAGIC,),
+    # Word also writes RTF and ZIP files under the old names.
+    ".doc": (_OLE, b"{\\rtf", ZIP_MAGIC),
+    ".ppt": (_OLE, ZIP_MAGIC),
+    ".rtf": (b"{\\rtf",),
+}
+# A PDF may have a few bytes before its mark, and readers look for it in the first kilobyte.
+_PDF_MARK_WITHIN = 512
+
+
+def not_json_lines(head: bytes) -> Complaint | None:
+    """Return why a file that should be JSON Lines is none, by its first bytes; None where they tell nothing."""
+    if head.startswith(_MAGIC):
+        return _other_format(head)
+    if head.startswith(_WIDE_MARKS) or _looks_wide(head):
+        return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
+    if b"\0" in head:
+        return Complaint("not-json-lines", "the file is binary data, not JSON Lines")
+    return None
+
+
+def _other_format(head: bytes) -> Complaint | None:
+    for magic, name, remedy in _COMPRESSED:
+        if head.startswith(magic):
+            return Complaint(
+                "compressed", f"the file is {name}, not JSON Lines", remedy=f"Decompress it: {remedy}"
+            )
+    for magic, name, remedy in _BINARY:
+        if head.startswith(magic):
+            return Complaint("not-json-lines", f"the file is {name}, not JSON Lines", remedy=remedy)
+    return None
+
+
+def document_complaint(path: str, head: bytes) -> Complaint | None:
+    """Return a complaint about a document whose first bytes are not those of its suffix."""
+    suffix = suffix_of(path)
+    magic = _DOCUMENT_MAGIC.get(suffix)
+    if magic is None:
+        return _text_complaint(suffix, head)
+    if suffix == ".pdf" and b"%PDF" in head[:_PDF_MARK_WITHIN]:
+        return None
+    if head.startswith(magic):
+        return None
+    return Complaint("document-mismatch", f"the name says {suffix}, but {_what(head)}")
+
+
+def torch_complaint(head: bytes) -> Complaint:
+    """Return what there is to say about a file of PyTorch: nothing in it is loaded, whatever it is."""
+    if head.startswith(ZIP_MAGIC):
+        return Complaint("torch-unread", "a ZIP container, as torch.save writes it; it was not loaded")
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return Complaint(
+            "torch-unread", "a pickle, as old versions of torch.save wrote it; it was not loaded"
+        )
+    return Complaint("bad-torch", f"the name says PyTorch, but {_what(head)}")
+
+
+def _text_complaint(suffix: str, head: bytes) -> Complaint | None:
+    if b"\0" in head and not head.startswith(_WIDE_MARKS):
+        return Complaint("document-mismatch", f"the name says {suffix or 'text'}, but {_what(head)}")
+    if suffix == ".json" and head.lstrip()[:1] not in (b"{", b"[") and not head.startswith(BOM):
+        return Complaint("document-mismatch", "the name says .json, but it begins neither with { nor with [")
+    return None
+
+
+def _what(head: bytes) -> str:
+    for magic, name, _ in (*_COMPRESSED, *_BINARY):
+        if head.startswith(magic):
+            return f"the file is {name}"
+    if head.lstrip()[:1] == b"<":
+        return "the file is HTML or XML, such as a page that says why a download failed"
+    if b"\0" in head:
+        return "the file is binary data of another kind"
+    return "it begins like plain text"
+
+
+def _looks_wide(head: bytes) -> bool:
+    """Whether every other byte of the beginning is zero, as in UTF-16 of plain English."""
+    sample = head[:64]
+    return len(sample) >= 8 and (not any(sample[1::2]) or not any(sample[::2]))

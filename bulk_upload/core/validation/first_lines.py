@@ -1,0 +1,78 @@
+"""The first two lines of a file tell whether it is JSON Lines at all; what else it is, they tell mostly too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.rules import Complaint
+
+if TYPE_CHECKING:
+    from bulk_upload.core.text.json_text import Parsed
+
+_DELIMITERS = ((b",", "commas"), (b"\t", "tabs"), (b";", "semicolons"))
+_SHOWN = 40
+
+
+class Suspicion(NamedTuple):
+    """What the first line makes the whole file look like.
+
+    `is_sure` needs no second line; `holds_alone` holds for a file that has no second line either.
+    """
+
+    complaint: Complaint
+    is_sure: bool
+    holds_alone: bool
+
+
+def suspicion(line: bytes, parsed: Parsed) -> Suspicion | None:
+    """Return what the first line that is not blank says about the file; None when it can well be JSON Lines."""
+    text = line.strip()
+    if parsed.is_json:
+        if isinstance(parsed.value, list) and all(isinstance(one, dict) for one in parsed.value):
+            return Suspicion(_array(), is_sure=True, holds_alone=True)
+        return None
+    if text == b"[":
+        return Suspicion(_array(), is_sure=True, holds_alone=True)
+    if text == b"{":
+        return Suspicion(_pretty(), is_sure=True, holds_alone=True)
+    if parsed.cut_off and text[:1] in (b"{", b"["):
+        return Suspicion(_array() if text[:1] == b"[" else _pretty(), is_sure=False, holds_alone=False)
+    if text[:1] == b"[":
+        return Suspicion(_array(), is_sure=False, holds_alone=False)
+    if text[:1] == b"{" or any(one.rule != "bad-json" for one in parsed.complaints):
+        return None
+    return Suspicion(_other(text), is_sure=False, holds_alone=True)
+
+
+def _array() -> Complaint:
+    return Complaint("json-array", "the file is one JSON array, not one object on each line")
+
+
+def _pretty() -> Complaint:
+    return Complaint(
+        "pretty-printed", "the file is pretty-printed JSON: one object is spread over several lines"
+    )
+
+
+def _other(text: bytes) -> Complaint:
+    if text[:1] == b"<":
+        return Complaint(
+            "not-json-lines",
+            "the file is HTML or XML, not JSON Lines",
+            remedy="It may be a page that says why a download failed: fetch the file again",
+        )
+    shown = quoted(text.decode("utf-8", "replace")[:_SHOWN])
+    for delimiter, name in _DELIMITERS:
+        cells = text.split(delimiter)
+        if len(cells) > 1 and all(len(cell.strip()) <= _SHOWN for cell in cells):
+            return Complaint(
+                "not-json-lines",
+                f"the file looks like CSV with {name}, not JSON Lines; it begins {shown}",
+                remedy="Convert it: each row becomes one JSON object on its own line; csv.DictReader and json.dumps do it",
+            )
+    return Complaint(
+        "not-json-lines",
+        f"the file is plain text, not JSON Lines; it begins {shown}",
+        remedy='Write one JSON object on each line, such as {"text": "..."}',
+    )

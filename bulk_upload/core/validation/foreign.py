@@ -1,0 +1,119 @@
+"""Lines as other tools write them: recognised, so that a newcomer is told how to convert them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bulk_upload.core.purposes import PURPOSES, Kind
+from bulk_upload.core.validation.rules import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bulk_upload.core.purposes import Purpose, Schema
+
+_ROLES = '{"human":"user","gpt":"assistant"}'
+ROLE_WORDS = {
+    "human": "user",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "chatgpt": "assistant",
+    "developer": "system",
+}
+"""What other tools call the roles that the API knows."""
+
+
+class _Convention(NamedTuple):
+    """How one tool writes conversations: the keys that give it away, and a jq program that makes `messages` of it."""
+
+    name: str
+    keys: tuple[str, ...]
+    program: str
+    strings: tuple[str, ...] = ()
+
+
+def _pair(question: str, answer: str) -> str:
+    return f'{{messages: [{{role:"user", content:.{question}}}, {{role:"assistant", content:.{answer}}}]}}'
+
+
+_SHAREGPT = "{messages: [.%s[] | {role: (%s[.from] // .from), content: .value}]}"
+_CONVENTIONS = (
+    _Convention(
+        "ShareGPT (`conversations` of `from` and `value`)",
+        ("conversations",),
+        _SHAREGPT % ("conversations", _ROLES),
+    ),
+    _Convention(
+        "ShareGPT (`conversation` of `from` and `value`)",
+        ("conversation",),
+        _SHAREGPT % ("conversation", _ROLES),
+    ),
+    _Convention(
+        "preference pairs of texts (`prompt`, `chosen`, `rejected`)",
+        ("prompt", "chosen", "rejected"),
+        '{messages: [{role:"user", content:.prompt}], chosen: [{role:"assistant", content:.chosen}],'
+        ' rejected: [{role:"assistant", content:.rejected}]}',
+        strings=("prompt", "chosen", "rejected"),
+    ),
+    _Convention(
+        "Alpaca (`instruction`, `input`, `output`)",
+        ("instruction", "output"),
+        '{messages: [{role:"user", content: (.instruction + (if (.input // "") == "" then "" else "\\n\\n" + .input end))},'
+        ' {role:"assistant", content:.output}]}',
+    ),
+    _Convention("`prompt` and `completion`", ("prompt", "completion"), _pair("prompt", "completion")),
+    _Convention("`prompt` and `response`", ("prompt", "response"), _pair("prompt", "response")),
+    _Convention("`question` and `answer`", ("question", "answer"), _pair("question", "answer")),
+    _Convention("`input` and `output`", ("input", "output"), _pair("input", "output")),
+    _Convention(
+        "Gemini (`contents` of `role` and `parts`)",
+        ("contents",),
+        '{messages: [.contents[] | {role: (if .role == "model" then "assistant" else .role end),'
+        ' content: ([.parts[].text] | join(""))}]}',
+    ),
+)
+
+
+def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None:
+    """Return a complaint that names the convention of a line, None where it is none that we know."""
+    for one in _CONVENTIONS:
+        if not all(key in value for key in one.keys):
+            continue
+        if not all(isinstance(value[key], str) for key in one.strings):
+            continue
+        found = f"the lines are {one.name}, not {_names(schema.required_names)}"
+        return Complaint("foreign-schema", found, remedy=_conversion(one, schema))
+    return None
+
+
+def other_purpose(
+    value: Mapping[str, Any], declared: Purpose, known: Iterable[Purpose] = tuple(PURPOSES.values())
+) -> Complaint | None:
+    """Return a complaint that names the purpose a line looks like, None where the declared one is as likely."""
+    needed = declared.schema.required_names
+    fits = [one for one in known if one.schema.fields and _has_all(value, one.schema.required_names)]
+    best = max(fits, key=lambda one: len(one.schema.required_names), default=None)
+    if best is None:
+        return None
+    if _has_all(value, needed) and len(best.schema.required_names) <= len(needed):
+        return None
+    found = f"this looks like {best.name} data: its lines have {_names(best.schema.required_names)}"
+    remedy = f"If they are meant so, declare the purpose {best.name}"
+    return Complaint("wrong-purpose", found, remedy=remedy)
+
+
+def _has_all(value: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    return all(name in value for name in names)
+
+
+def _conversion(convention: _Convention, schema: Schema) -> str:
+    if all(field.kind is Kind.MESSAGES for field in schema.fields if field.required):
+        return f"Convert them: jq -c '{convention.program}' IN > OUT"
+    return f"Convert them: this purpose needs {_names(schema.required_names)} on every line"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -1,0 +1,134 @@
+"""Judges lines: the quick way for those that are right, the exact way for the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bulk_upload.core.text.json_text import parse_line
+from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of, role_of
+from bulk_upload.core.validation.foreign import foreign_schema, other_purpose
+from bulk_upload.core.validation.line_schema import schema_complaints
+from bulk_upload.core.validation.rules import Complaint, is_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.text.json_text import Parsed
+
+
+class LineJudge:
+    """What the rules of one purpose have against single lines.
+
+    Args:
+        known: the purposes that lines may look like.
+        thorough: look for keys that come twice, too: no line goes the quick way then.
+    """
+
+    def __init__(self, purpose: Purpose, *, known: Iterable[Purpose], thorough: bool = False) -> None:
+        self._purpose = purpose
+        self._schema = purpose.schema
+        self._known = tuple(known)
+        self._thorough = thorough
+        self._reader = reader_of(purpose.schema)
+        self._decode = _pass_none if thorough else self._reader.strict
+        self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
+
+    def complaints(self, line: bytes) -> list[Complaint]:
+        """Return what is wrong with one line, its end included or not."""
+        return next((found for _, found in self.judge([line])), [])
+
+    def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
+        """Yield each line that something is to be said about, by its index."""
+        turns = [(one.messages_of, one.usual, one.are_usual) for one in self._reader.turns]
+        decode = self._decode
+        for index, line in enumerate(lines):
+            try:
+                row = decode(line)
+                for messages_of, usual, are_usual in turns:
+                    roles = tuple(map(role_of, messages_of(row)))
+                    if roles not in usual and not are_usual(roles):
+                        break
+                else:
+                    continue
+            except NOT_PASSED:
+                pass
+            complaints = self.examine(line)
+            if complaints:
+                yield index, complaints
+            if decode is self._reader.strict and not any(map(is_error, complaints)):
+                # Good, and yet not passed: it has other keys, as the rest of the file will have.
+                decode = self._decode = self._decode_lenient
+
+    def passes_alone(self, line: bytes) -> bool:
+        """Whether a line is right and has exactly what the schema needs: no purpose that needs more looks like it."""
+        if not (self._needs_all and self._schema.fields):
+            return False
+        try:
+            row = self._reader.strict(line)
+        except NOT_PASSED:
+            return False
+        return all(
+            (roles := tuple(map(role_of, one.messages_of(row)))) in one.usual or one.are_usual(roles)
+            for one in self._reader.turns
+        )
+
+    def examine(self, line: bytes) -> list[Complaint]:
+        """Return what is wrong with one line, the exact way."""
+        if not line.strip():
+            return [Complaint("blank-line", "the line is blank")]
+        return self.weigh(self.parse(line))
+
+    def parse(self, line: bytes) -> Parsed:
+        """Take a line apart."""
+        return parse_line(line, find_repeated_keys=self._thorough)
+
+    def weigh(self, parsed: Parsed) -> list[Complaint]:
+        """Return what is wrong with a line that was taken apart."""
+        if not parsed.is_json:
+            return parsed.complaints
+        if not isinstance(parsed.value, dict):
+            what = "an array" if isinstance(parsed.value, list) else "a single value"
+            return [*parsed.complaints, Complaint("not-an-object", f"the line is {what}, not an object")]
+        return [*parsed.complaints, *self._schema_complaints(parsed.value)]
+
+    def is_example(self, parsed: Parsed) -> bool:
+        """Whether a line holds an example, with or without mistakes, and is not a part of something larger."""
+        return (
+            isinstance(parsed.value, dict)
+            and not parsed.complaints
+            and not any(one.rule == "missing-key" for one in self.weigh(parsed))
+        )
+
+    def likeness(self, parsed: Parsed) -> list[Complaint]:
+        """Return a complaint when a line that has all it needs looks like another purpose's."""
+        if not isinstance(parsed.value, dict) or not parsed.value.keys() >= set(self._schema.required_names):
+            return []
+        other = other_purpose(parsed.value, self._purpose, self._known)
+        return [] if other is None else [other]
+
+    def _schema_complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
+        complaints = schema_complaints(value, self._schema)
+        if not any(one.rule == "missing-key" and one.place in self._places() for one in complaints):
+            return complaints
+        foreign = foreign_schema(value, self._schema)
+        if foreign is not None:
+            return [foreign]
+        other = other_purpose(value, self._purpose, self._known)
+        return complaints if other is None else [*complaints, other]
+
+    def _places(self) -> set[str]:
+        return {f"$.{name}" for name in self._schema.required_names}
+
+    def _decode_lenient(self, line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
+        row = self._reader.lenient(line)
+        if not line.isascii():
+            # What msgspec skips it does not look at.
+            line.decode("utf-8")
+        return row
+
+
+def _pass_none(line: bytes) -> Any:  # noqa: ANN401, ARG001 (a decoder by its signature)
+    raise msgspec.DecodeError

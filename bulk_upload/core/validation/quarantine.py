@@ -1,0 +1,73 @@
+"""What a quarantine is made of: which lines are kept, and what is written about those that are not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.validation.line_checker import LineJudge
+from bulk_upload.core.validation.rules import Complaint, finding_of, is_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bulk_upload.core.finding import Finding
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.validation.line_splitter import HugeLine
+
+
+class Sorted(NamedTuple):
+    """Lines of one block: those to keep, and the bad ones with their numbers and findings."""
+
+    good: list[bytes]
+    bad: list[tuple[int, bytes, list[Finding]]]
+
+
+class LineSorter:
+    """Sorts the lines of one file into good and bad ones. Blank lines are neither, and only counted."""
+
+    def __init__(self, purpose: Purpose, *, where: str, known: Iterable[Purpose]) -> None:
+        self._where = where
+        self._limit = human_bytes(purpose.schema.line_bytes_max)
+        self._judge = LineJudge(purpose, known=known)
+        self.line_count = 0
+        self.blank_count = 0
+
+    def sort(self, lines: list[bytes]) -> Sorted:
+        """Sort the next lines."""
+        bad: list[tuple[int, bytes, list[Finding]]] = []
+        out: set[int] = set()
+        for index, complaints in self._judge.judge(lines):
+            if not lines[index].strip():
+                self.blank_count += 1
+                out.add(index)
+            elif errors := [one for one in complaints if is_error(one)]:
+                line_no = self.line_count + index + 1
+                bad.append((line_no, lines[index], list(self._findings(errors, line_no))))
+                out.add(index)
+        self.line_count += len(lines)
+        return Sorted([line for index, line in enumerate(lines) if index not in out] if out else lines, bad)
+
+    def sort_huge(self, line: HugeLine) -> tuple[int, list[Finding]]:
+        """Sort a line that is too long to be looked into: it is bad, and stays in the original only."""
+        self.line_count += 1
+        found = f"the line has {human_bytes(line.length)}, the limit is {self._limit}; it was left in the original"
+        return self.line_count, list(self._findings([Complaint("huge-line", found)], self.line_count))
+
+    def _findings(self, complaints: Iterable[Complaint], line_no: int) -> Iterator[Finding]:
+        return (finding_of(one, where=self._where, line_no=line_no) for one in complaints)
+
+
+def findings_line(line_no: int, bad_line_no: int | None, findings: Iterable[Finding]) -> bytes:
+    """Return the line about one bad line: where it was, where it is among the bad ones, what is wrong."""
+    told = [
+        {"rule": one.rule, "place": one.place, "found": one.found, "remedy": one.remedy} for one in findings
+    ]
+    return json.dumps({"line": line_no, "bad_line": bad_line_no, "findings": told}).encode() + b"\n"
+
+
+def place_of(path: str) -> str:
+    """Return where in a quarantine the copy of a file lies: always beneath it, whatever the path."""
+    parts = ["__" if part == ".." else part for part in path.split("/") if part not in ("", ".")]
+    return "/".join(parts) or "_"

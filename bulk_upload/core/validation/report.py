@@ -1,0 +1,90 @@
+"""What was found in one file, in a size that does not grow with the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
+from dataclasses import dataclass, field
+
+from bulk_upload.core.finding import Finding, Severity
+from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """The findings of one file, the first ones of each rule, and how many there are in all.
+
+    `counts` has the number of all findings by rule. `line_count` is 0 for files that are not lines.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    line_count: int = 0
+    byte_count: int = 0
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings there are of a severity, those not kept included."""
+        return sum(count for rule, count in self.counts.items() if RULES[rule].severity is severity)
+
+    @property
+    def error_count(self) -> int:
+        """How many errors there are."""
+        return self.count(Severity.ERROR)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing keeps the file from being sent."""
+        return not self.error_count
+
+    def left_out(self) -> dict[str, int]:
+        """Return how many findings were counted and not kept, by rule."""
+        kept = Counter(one.rule for one in self.findings)
+        return {rule: count - kept[rule] for rule, count in self.counts.items() if count > kept[rule]}
+
+    def reason(self, severity: Severity) -> str | None:
+        """Return what is wrong with the file in one line: the first finding of a severity and how many there are."""
+        first = next((one for one in self.findings if one.severity is severity), None)
+        if first is None:
+            return None
+        place = "" if first.line_no is None else f"line {first.line_no:,}"
+        if first.place is not None:
+            place = f"{place}, {first.place}" if place else first.place
+        count = self.count(severity)
+        more = "" if count == 1 else f" (and {count - 1:,} more {severity}{'s' if count > 2 else ''})"
+        return f"{f'{place}: ' if place else ''}{first.found} ({first.rule}){more}"
+
+
+def unreadable(path: str, reason: str) -> FileReport:
+    """Return the report of a file that could not be looked into."""
+    findings = Findings()
+    findings.add(Complaint("unreadable", reason), where=path)
+    return findings.report(line_count=0, byte_count=0)
+
+
+class Findings:
+    """Gathers findings of one file: keeps the first of each rule, counts all."""
+
+    def __init__(self) -> None:
+        self.kept: list[Finding] = []
+        self.counts: Counter[str] = Counter()
+
+    def keeps(self, rule: str) -> bool:
+        """Whether another finding of a rule would be kept."""
+        return self.counts[rule] < (1 if RULES[rule].once else KEPT_PER_RULE_MAX)
+
+    def add(
+        self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
+    ) -> None:
+        """Take a complaint about one line of a file in; `line_start` is the line's first byte."""
+        if self.keeps(complaint.rule):
+            self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
+        self.counts[complaint.rule] += 1
+
+    def report(self, *, line_count: int, byte_count: int) -> FileReport:
+        """Return all of it."""
+        return FileReport(
+            findings=tuple(self.kept),
+            counts=dict(self.counts),
+            line_count=line_count,
+            byte_count=byte_count,
+        )

@@ -1,0 +1,53 @@
+"""What validation made of one version of a file: enough to decide by, and to be remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.finding import Severity
+
+if TYPE_CHECKING:
+    from bulk_upload.core.finding import Finding
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.validation.report import FileReport
+
+FINDINGS_KEPT_MAX = 100
+"""A ledger keeps so many findings of a file; `bulk-upload validate` has more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The result for the version of a file that `fingerprint` tells, by the rules that `rules` tells.
+
+    `reason` says why the file is invalid, `warning` what else there is to say of it. A verdict that is remembered has
+    no findings.
+    """
+
+    fingerprint: Fingerprint
+    rules: str
+    line_count: int
+    error_count: int
+    warning_count: int
+    reason: str | None = None
+    warning: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing keeps the file from being sent."""
+        return not self.error_count
+
+
+def verdict_of(report: FileReport, fingerprint: Fingerprint, rules: str) -> Verdict:
+    """Return what a report comes to."""
+    return Verdict(
+        fingerprint=fingerprint,
+        rules=rules,
+        line_count=report.line_count,
+        error_count=report.error_count,
+        warning_count=report.count(Severity.WARNING),
+        reason=report.reason(Severity.ERROR),
+        warning=report.reason(Severity.WARNING),
+        findings=report.findings[:FINDINGS_KEPT_MAX],
+    )

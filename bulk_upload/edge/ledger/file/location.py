@@ -1,0 +1,94 @@
+"""Where a ledger lives: whether it can be there, how SQLite is to keep it there, and whether it is still there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.api.endpoint import ledger_stem
+from bulk_upload.core.machine.file_systems import file_system_of, journal_for
+from bulk_upload.core.text.printable import printable
+from bulk_upload.errors import LedgerUnusable, UsageError
+
+if TYPE_CHECKING:
+    from bulk_upload.core.machine.file_systems import Journal
+
+_FOLDER_HASH_BYTES = 4
+"""Manifests of one name in different folders share a `--ledger-dir`; there are never so many that 32 bits would not do."""
+
+MOUNTS = "/proc/self/mounts"
+
+
+def default_ledger_path(manifest: str, *, folder: str | None, endpoint: str, home_endpoint: str) -> str:
+    """Return where the ledger of a manifest lies: beside it, or in `folder`, where its own folder's hash is in the name.
+
+    Raises UsageError for a manifest on standard input, which has no name to go by.
+    """
+    if manifest == "-":
+        raise UsageError(
+            "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
+        )
+    home, name = os.path.split(os.path.abspath(manifest))
+    stem = ledger_stem(os.path.splitext(name)[0], endpoint=endpoint, home_endpoint=home_endpoint)
+    if folder is not None:
+        digest = hashlib.blake2b(os.fsencode(os.path.realpath(home)), digest_size=_FOLDER_HASH_BYTES)
+        stem = f"{stem}-{digest.hexdigest()}"
+    return os.path.join(home if folder is None else folder, f"{stem}.ledger.db")
+
+
+def require_folder(ledger_path: str) -> None:
+    """Raise LedgerUnusable unless the ledger's folder exists."""
+    folder = os.path.dirname(os.path.abspath(ledger_path))
+    if not os.path.isdir(folder):
+        raise LedgerUnusable(
+            f"the ledger's folder {printable(folder)} does not exist",
+            hint="create it, or choose another with --ledger FILE or --ledger-dir DIR",
+        )
+
+
+def kind_of_place(ledger_path: str, *, mounts: str | None = None) -> str | None:
+    """Return the kind of file system a ledger is on, None where this system does not tell (macOS has no list of that form)."""
+    folder = os.path.dirname(os.path.realpath(ledger_path))
+    try:
+        with open(mounts or MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
+            return file_system_of(folder, lines)
+    except OSError:
+        return None
+
+
+def journal_at(ledger_path: str) -> Journal:
+    """Return the journal for a ledger where it is."""
+    return journal_for(kind_of_place(ledger_path))
+
+
+class FilesInPlace:
+    """Watches that a ledger's files keep their names.
+
+    A file that is moved, replaced or deleted while it is open takes what is written to it along, without any
+    error: the next run would find a ledger that lacks what was recorded.
+    """
+
+    def __init__(self, ledger_path: str) -> None:
+        self._ledger_path = ledger_path
+        self._identities = self._look()
+
+    def require(self) -> None:
+        """Raise LedgerUnusable when a file is no longer the one that had its name at first."""
+        if self._look() != self._identities:
+            raise LedgerUnusable(
+                f"the ledger {printable(self._ledger_path)} was moved, replaced or deleted during the run",
+                hint="put the ledger and its -wal file back under their names before you run again;"
+                " without them files may be uploaded twice",
+            )
+
+    def _look(self) -> list[tuple[int, int] | None]:
+        return [_identity(self._ledger_path + suffix) for suffix in ("", "-wal")]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)

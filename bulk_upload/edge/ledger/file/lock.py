@@ -1,0 +1,138 @@
+"""One run at a time: a lock the kernel drops when the process dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.output import require_safe
+from bulk_upload.errors import LedgerLocked, LedgerUnusable
+
+if TYPE_CHECKING:
+    from bulk_upload.errors import ResourceShortage
+
+_PRIVATE_MODE = 0o600
+_TRIES_MAX = 4
+_TRY_EVERY_S = 0.05
+"""Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
+
+
+class RunLock:
+    """An exclusive lock on a side file of the ledger.
+
+    The side file is never renamed or removed: a second process that locked a new file of the same name would
+    believe it was alone. Its content names the holder, for the message the second process shows.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, ledger_path: str, *, private: bool = False) -> Self:
+        """Take the lock at once; a private one is for its owner alone. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
+        path = ledger_path + ".lock"
+        try:
+            require_safe(path)
+            # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            # Readable as the ledger is: whoever may read that must see whether a run is at work.
+            descriptor = os.open(path, flags, _PRIVATE_MODE if private else 0o666)
+        except OSError as error:
+            raise _unusable(path, error.strerror, shortage_in(error)) from None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unusable(path, "not a regular file")
+            if private:
+                os.fchmod(descriptor, _PRIVATE_MODE)
+            _lock(descriptor, ledger_path)
+            _require_exclusion(path)
+        except OSError as error:
+            os.close(descriptor)
+            raise _unlockable(path, f"locks do not work there: {error.strerror}") from None
+        except LedgerUnusable:
+            os.close(descriptor)
+            raise
+        with suppress(OSError):
+            # A full disk must not keep us from a lock we already hold; the name is only a courtesy.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"pid {os.getpid()}\n".encode("ascii"), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let the next run in."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def run_is_at_work(ledger_path: str) -> bool:
+    """Whether some process holds a ledger's lock now; False where that cannot be told."""
+    path = os.path.realpath(ledger_path) + ".lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        # Shared: those who only look do not take each other for a run.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int, ledger_path: str) -> None:
+    tries = 1
+    while not _try_to_lock(descriptor):
+        if tries == _TRIES_MAX:
+            holder = os.read(descriptor, 64).decode("ascii", "replace").strip()
+            raise LedgerLocked(
+                f"another run works on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
+                hint="wait until it ends; `bulk-upload status` shows how far it is",
+            )
+        tries += 1
+        time.sleep(_TRY_EVERY_S)
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _require_exclusion(path: str) -> None:
+    """Raise LedgerUnusable where a second one can have the lock that we have: some file systems only say they lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unusable(path, error.strerror, shortage_in(error)) from None
+    try:
+        if _try_to_lock(descriptor):
+            raise _unlockable(path, "its file system gives one lock to two")
+    finally:
+        os.close(descriptor)
+
+
+def _unlockable(path: str, why: str) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"cannot lock {printable(path)}: {why}",
+        hint="two runs could upload everything twice: put the ledger elsewhere with --ledger-dir DIR",
+    )
+
+
+def _unusable(path: str, why: str | None, shortage: ResourceShortage | None = None) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"cannot lock {printable(path)}: {why}",
+        hint="choose a folder you may write to with --ledger FILE" if shortage is None else shortage.hint,
+    )

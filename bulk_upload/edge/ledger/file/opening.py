@@ -1,0 +1,353 @@
+"""Opening a ledger file: only ours, only a version we know, durable before anything else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from bulk_upload.core.machine.file_systems import Journal
+from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.ledger.file.location import journal_at
+from bulk_upload.edge.ledger.file.lock import run_is_at_work
+from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
+from bulk_upload.edge.output import OutputRefused, created, require_safe
+from bulk_upload.errors import LedgerNewer, LedgerUnusable
+
+if TYPE_CHECKING:
+    from bulk_upload.errors import ResourceShortage
+
+BUSY_S = 10.0
+"""How long to wait for another program that holds the database, before it counts as unusable."""
+
+ROLLBACK_BUSY_S = 60.0
+"""The same for a writer with a rollback journal, whom every reader keeps waiting while it reads."""
+
+_FILES_AT_ONCE = 6
+"""SQLite has a database, its log, the log's index, a journal and two folders open at most."""
+
+_BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+_NO_NEW_ONE = "a new ledger would not know what was uploaded"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_PRIVATE_MODE = 0o600
+_PERMISSION = "this needs write permission for the ledger and its folder"
+_HINTS = {
+    "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
+    "disk I/O error": f"look after the ledger's disk, then run again; {_NO_NEW_ONE}",
+    "not a database": "this file is not a ledger; choose another with --ledger FILE",
+    "malformed": f"the file is damaged: keep it, and put back a whole copy of it; {_NO_NEW_ONE}",
+    "locked": "another program has the database open for writing: close it and run again",
+    "locking protocol": "locks do not work on this file system: choose another place with --ledger-dir DIR",
+    "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
+    "unable to open": f"{_PERMISSION}; {_NO_NEW_ONE}",
+}
+
+
+def require_ledger(path: str, *, may_be_new: bool) -> None:
+    """Raise LedgerUnusable or LedgerNewer unless there is a ledger at `path`, or room for one if it may be new.
+
+    Leaves the file as it is, and makes no new ones beside it unless a log lies there.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        status = None
+    except OSError as error:
+        raise LedgerUnusable(
+            f"cannot use the ledger {printable(path)}: {error.strerror}",
+            hint="choose another with --ledger FILE",
+        ) from None
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise LedgerUnusable(
+            f"{printable(path)} is a folder or another thing that cannot be a ledger",
+            hint="choose a file with --ledger FILE",
+        )
+    if status is None or status.st_size == 0:
+        # A file without content may be anything's; a ledger gets its name when its tables are in it.
+        if _has_log(path):
+            raise LedgerUnusable(
+                f"{printable(path)}-wal holds what a run recorded last, but its ledger is gone",
+                hint=f"put {printable(path)} back beside it; to start anew without it, remove the -wal file",
+            )
+        if status is not None:
+            raise _without_content(path, "file")
+        if not may_be_new:
+            raise LedgerUnusable(
+                f"there is no ledger at {printable(path)}",
+                hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
+            )
+        return
+    try:
+        with closing(_connect_uri(_unchanging_uri(path))) as connection:
+            _require_ours(connection, path, may_be_new=may_be_new)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+
+
+def require_safe_name(path: str, suffixes: tuple[str, ...] = ("",)) -> None:
+    """Raise LedgerUnusable where another user may have laid what has the name of a ledger."""
+    try:
+        for suffix in suffixes:
+            require_safe(path + suffix)
+    except OSError as error:
+        raise unusable_file(path, error) from None
+
+
+def open_for_writing(
+    path: str, journal: Journal | None = None, *, private: bool = False
+) -> sqlite3.Connection:
+    """Open a ledger, creating or migrating it. Raises LedgerUnusable, LedgerNewer.
+
+    The caller holds the run lock. `journal` is by default what fits the file system. A private ledger, and what SQLite
+    keeps beside it, is for its owner alone.
+    """
+    require_safe_name(path)
+    require_ledger(path, may_be_new=True)
+    require_safe_name(path, _SIDE_FILES)
+    try:
+        if not os.path.exists(path):
+            _make(path, journal or journal_at(path), private=private)
+        elif private:
+            _make_private(path)
+        connection = sqlite3.connect(
+            os.path.abspath(path), isolation_level=None, check_same_thread=False, timeout=BUSY_S
+        )
+        try:
+            _make_durable(connection, journal or journal_at(path))
+            _migrate(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+    except OSError as error:
+        raise unusable_file(path, error) from None
+    return connection
+
+
+def open_for_reading(path: str) -> sqlite3.Connection:
+    """Open an existing ledger as it is at the first look, also while a run writes. Raises LedgerUnusable."""
+    require_ledger(path, may_be_new=False)
+    try:
+        connection = _connect_uri(reading_uri(path))
+        try:
+            if run_is_at_work(path) and journal_mode(connection) is not Journal.WAL:
+                # A run could not commit while we read.
+                connection = _copied(connection)
+            connection.execute("PRAGMA query_only = ON")
+            # One transaction from the first look on: all that is read belongs to one moment.
+            connection.execute("BEGIN")
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+    return connection
+
+
+def reading_uri(path: str) -> str:
+    """Return the URI under which SQLite reads a ledger, leaves its bytes alone and no new files behind."""
+    if _has_log(path):
+        return _uri(path, "mode=ro")
+    # Nobody writes it now. With `ro` SQLite could not take away the two side files it makes for reading.
+    here = (path, os.path.dirname(os.path.abspath(path)))
+    if all(os.access(one, os.W_OK, effective_ids=True) for one in here):
+        return _uri(path, "mode=rw")
+    # With a rollback journal somebody may write it now, and reading takes a lock but no side files.
+    return _uri(path, "mode=ro") if journal_at(path) is Journal.ROLLBACK else _unchanging_uri(path)
+
+
+def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
+    """Return SQLite's complaint about a ledger with what to do about it."""
+    words = str(error)
+    if (shortage := shortage_behind(error)) is not None:
+        return LedgerUnusable(f"cannot use the ledger {printable(path)}: {shortage}", hint=shortage.hint)
+    if isinstance(error, _BUGS):
+        hint = "this is a bug in bulk-upload: please report it; nothing that was recorded is lost"
+    else:
+        hint = next(
+            (hint for sign, hint in _HINTS.items() if sign in words), "choose another with --ledger FILE"
+        )
+    return LedgerUnusable(f"cannot use the ledger {printable(path)}: {words}", hint=hint)
+
+
+def unusable_file(path: str, error: OSError) -> LedgerUnusable:
+    """Return the system's complaint about the file of a ledger with what to do about it."""
+    if isinstance(error, OutputRefused):
+        hint = "choose a folder that only you may write to with --ledger FILE"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = _HINTS["full"]
+    elif error.errno == errno.EIO:
+        hint = _HINTS["disk I/O error"]
+    else:
+        hint = f"{_PERMISSION}, or another place with --ledger FILE"
+    return LedgerUnusable(f"cannot use the ledger {printable(path)}: {error.strerror}", hint=hint)
+
+
+def _without_content(path: str, what: str) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"{printable(path)} is an empty {what}, not a ledger",
+        hint="if there was a ledger, put back a copy of it, for a new one would not know what was uploaded;"
+        " else remove the file, or choose another with --ledger FILE",
+    )
+
+
+def shortage_behind(error: sqlite3.Error) -> ResourceShortage | None:
+    """Return the shortage of descriptors that may have kept SQLite from opening a file: it does not say why it could not."""
+    if "unable to open" not in str(error):
+        return None
+    descriptors: list[int] = []
+    try:
+        for _ in range(_FILES_AT_ONCE):
+            descriptors.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - closed if one fails
+    except OSError as short:
+        return shortage_in(short)
+    finally:
+        for one in descriptors:
+            os.close(one)
+    return None
+
+
+def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool) -> None:
+    application_id = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    if application_id == version == _pragma(connection, "schema_version") == 0:
+        raise _without_content(path, "database")
+    if application_id != APPLICATION_ID or version < 1:
+        raise LedgerUnusable(
+            f"{printable(path)} is a database of another program",
+            hint="choose another file with --ledger FILE",
+        )
+    if version > SCHEMA_VERSION:
+        raise LedgerNewer(
+            f"the ledger {printable(path)} has schema version {version}; this bulk-upload knows up to {SCHEMA_VERSION}",
+            hint="upgrade bulk-upload; the ledger was left untouched",
+        )
+    if version < SCHEMA_VERSION and not may_be_new:
+        raise LedgerUnusable(
+            f"the ledger {printable(path)} has the older schema version {version}",
+            hint="run its job again: that brings the ledger up to date and keeps a backup",
+        )
+
+
+def journal_mode(connection: sqlite3.Connection) -> Journal | None:
+    """Return how a ledger is journaled, None for a mode that is not one of ours."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    # Where nobody has set a mode, a ledger that is not in WAL has SQLite's own default.
+    return {"wal": Journal.WAL, "truncate": Journal.ROLLBACK, "delete": Journal.ROLLBACK}.get(mode)
+
+
+def _make_durable(connection: sqlite3.Connection, journal: Journal) -> None:
+    if journal is Journal.ROLLBACK or _set_journal(connection, Journal.WAL) != Journal.WAL:
+        # So that a log which the ledger may still have is read without shared memory (https://sqlite.org/wal.html).
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _set_journal(connection, Journal.ROLLBACK)
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        # The lock is let go with the next look at the file.
+        _pragma(connection, "user_version")
+        connection.execute(f"PRAGMA busy_timeout = {ROLLBACK_BUSY_S * 1000:.0f}")
+    # FULL: a commit survives a power cut. An intent that is lost then would be a silent duplicate later. With a rollback
+    # journal FULL also syncs its truncation, which is the commit.
+    connection.execute("PRAGMA synchronous = FULL")
+    # macOS: fsync alone does not reach the platters there; elsewhere these do nothing.
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+
+
+def _make(path: str, journal: Journal, *, private: bool) -> None:
+    """Make a ledger under another name, and give it its own when it is whole: a crash leaves all of it or nothing."""
+    try:
+        with (
+            created(path, private=private) as making,
+            closing(sqlite3.connect(making, isolation_level=None)) as connection,
+        ):
+            # Whoever dies here begins anew: what would undo half of it is not needed.
+            connection.execute("PRAGMA journal_mode = OFF")
+            _run_script(connection, CREATE, SCHEMA_VERSION)
+            _make_durable(connection, journal)
+    except FileExistsError:
+        require_ledger(path, may_be_new=True)
+
+
+def _make_private(path: str) -> None:
+    """Close a ledger to others; SQLite gives the files that it makes beside it the same mode."""
+    for name in (path, *(path + suffix for suffix in _SIDE_FILES)):
+        with suppress(FileNotFoundError):
+            os.chmod(name, _PRIVATE_MODE)
+
+
+def _set_journal(connection: sqlite3.Connection, journal: Journal) -> str:
+    (mode,) = connection.execute(f"PRAGMA journal_mode = {journal.value}").fetchone()
+    return str(mode)
+
+
+def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy of a ledger in a temporary file of its own, and let go of the ledger."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        connection.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        connection.close()
+    return copy
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    version = _pragma(connection, "user_version")
+    if version == SCHEMA_VERSION:
+        return
+    _back_up(connection, path, f"{path}.v{version}.backup")
+    while version < SCHEMA_VERSION:
+        _run_script(connection, MIGRATIONS[version], version + 1)
+        version += 1
+
+
+def _run_script(connection: sqlite3.Connection, script: str, version: int) -> None:
+    """Run a script as one transaction: a crash, or an error in the midst of it, leaves what was before."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
+    )
+
+
+def _back_up(connection: sqlite3.Connection, path: str, backup_path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(backup_path)
+    private = not stat.S_IMODE(os.stat(path).st_mode) & ~_PRIVATE_MODE
+    with (
+        created(backup_path, private=private) as making,
+        closing(sqlite3.connect(making)) as backup,
+    ):
+        connection.backup(backup)
+
+
+def _unchanging_uri(path: str) -> str:
+    """Return the URI for a look that makes no side files; a log, where there is one, must be looked at too."""
+    return _uri(path, "mode=ro" if _has_log(path) else "mode=ro&immutable=1")
+
+
+def _uri(path: str, query: str) -> str:
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?{query}"
+
+
+def _connect_uri(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+
+
+def _has_log(path: str) -> bool:
+    try:
+        return os.stat(os.path.realpath(path) + "-wal").st_size > 0
+    except OSError:
+        return False
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)

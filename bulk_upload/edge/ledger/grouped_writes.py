@@ -1,0 +1,198 @@
+"""Many records in few statements.
+
+Each statement lets other threads of the interpreter in and waits for its turn afterwards, beside an event loop that is
+always busy; that costs more than what SQLite does. So the usual record, an upload that was accepted, is written a whole
+group at a time. Anything unusual in a group is left to the steps for single records, in `store`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bulk_upload.core.model import Accepted, Obtained
+from bulk_upload.core.run.records import Concluded, reason_in, state_after
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bulk_upload.core.run.records import AttemptOver, Intent
+
+T = TypeVar("T")
+
+CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
+"""Whether SQLite knows `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
+
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay in the
+connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640 parameters; older
+versions of SQLite take 999 (https://sqlite.org/limits.html)."""
+
+GROUP_MAX = _SIZES[-1]
+
+_INTEND = (
+    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
+    " SELECT * FROM ({rows}) WHERE column1 IS NOT NULL"
+)
+_LOOK = (
+    "SELECT (SELECT coalesce(max(receipt_id), 0) FROM receipts),"
+    " EXISTS (SELECT 1 FROM receipts WHERE file_id IN ({files}))"
+    " OR EXISTS (SELECT 1 FROM attempts WHERE candidate_id IN ({files})),"
+    " EXISTS (SELECT 1 FROM entries WHERE entry_id IN ({entries}) AND receipt_id IS NOT NULL)"
+)
+_CLOSE = (
+    "UPDATE attempts SET outcome = 'accepted', ended_utc = column3, http_status = column4, reason = column5,"
+    " request_id = column6, sha256 = coalesce(column7, sha256), began_utc = column8 FROM ({rows})"
+    " WHERE attempt_id = column1 AND entry_id = column2 AND outcome IS NULL"
+)
+_SUPERSEDE = (
+    "UPDATE receipts SET superseded_utc = column2 FROM ({rows}) JOIN entries e ON e.entry_id = column1"
+    " WHERE receipts.receipt_id = e.receipt_id"
+)
+_FILE = (
+    "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
+    " obtained, size_confirmed, server_created_at, settled_utc)"
+    " SELECT column1, a.entry_id, a.attempt_id, column3, a.sent_name, e.purpose, a.size, a.sha256, a.mtime_ns, a.inode,"
+    f" '{Obtained.ANSWERED.value}', column4, column5, column6"
+    " FROM ({rows}) JOIN attempts a ON a.attempt_id = column2 JOIN entries e ON e.entry_id = a.entry_id"
+)
+_SETTLE = (
+    "UPDATE entries SET state = 'accepted', attempt_count = attempt_count + 1, http_status = column4, reason = column5,"
+    " settled_utc = column6, receipt_id = column3, size = a.size, mtime_ns = a.mtime_ns, inode = a.inode"
+    " FROM ({rows}) JOIN attempts a ON a.attempt_id = column2 WHERE entries.entry_id = column1"
+)
+
+
+def last_attempt_id(connection: sqlite3.Connection) -> int:
+    """Return the number of the last attempt that was intended, 0 before the first one."""
+    (last,) = connection.execute("SELECT coalesce(max(attempt_id), 0) FROM attempts").fetchone()
+    return int(last)
+
+
+def intend(
+    connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None, first_id: int
+) -> list[int]:
+    """Record attempts that are about to be made and return their ids: from `first_id` on, in order."""
+    ids: list[int] = []
+    for group in groups(intents):
+        rows = [
+            (
+                first_id + index,
+                one.entry_id,
+                run_id,
+                one.attempt_no,
+                one.sent_name,
+                *from_fingerprint(one.fingerprint),
+                utc_text(one.at_utc_s),
+                one.sha256,
+            )
+            for index, one in enumerate(group)
+        ]
+        _execute(connection, _INTEND, rows)
+        ids += range(first_id, first_id + len(group))
+        first_id += len(group)
+    return ids
+
+
+def is_usual(overs: Sequence[AttemptOver]) -> bool:
+    """Whether a group is of accepted uploads only, each of another entry and with an id of its own."""
+    if not all(type(one.outcome) is Accepted for one in overs):
+        return False
+    entries = {one.entry_id for one in overs}
+    files = {one.outcome.file_id for one in overs if isinstance(one.outcome, Accepted)}
+    return len(entries) == len(files) == len(overs)
+
+
+def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptOver]) -> list[Concluded] | None:
+    """Record how a usual group of at most `GROUP_MAX` ended; None, and nothing is recorded, where an id is known.
+
+    Raises LookupError when one of the attempts is not open.
+    """
+    accepted = [(one, one.outcome) for one in overs if isinstance(one.outcome, Accepted)]
+    last_id, any_known, any_older = _look(connection, accepted)
+    if any_known:
+        return None
+    receipt_id = 1 + last_id
+    closed, old, filed, settled = [], [], [], []
+    for index, (over, outcome) in enumerate(accepted):
+        now = utc_text(over.at_utc_s)
+        reason = optional_text(reason_in(outcome))
+        began = None if over.began_utc_s is None else utc_text(over.began_utc_s)
+        closed.append(
+            (
+                over.attempt_id,
+                over.entry_id,
+                now,
+                outcome.http_status,
+                reason,
+                optional_text(outcome.request_id),
+                over.sent.sha256,
+                began,
+            )
+        )
+        old.append((over.entry_id, now))
+        created = optional_text(outcome.created_at)
+        filed.append(
+            (receipt_id + index, over.attempt_id, outcome.file_id, outcome.size_confirmed, created, now)
+        )
+        settled.append((over.entry_id, over.attempt_id, receipt_id + index, outcome.http_status, reason, now))
+    _change(connection, _CLOSE, closed)
+    if any_older:
+        _execute(connection, _SUPERSEDE, old)
+    _change(connection, _FILE, filed)
+    _change(connection, _SETTLE, settled)
+    return [Concluded(state=state_after(outcome), outcome=outcome) for _, outcome in accepted]
+
+
+def groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield items in order, at most `GROUP_MAX` at a time."""
+    for start in range(0, len(items), GROUP_MAX):
+        yield items[start : start + GROUP_MAX]
+
+
+def _look(
+    connection: sqlite3.Connection, accepted: Sequence[tuple[AttemptOver, Accepted]]
+) -> tuple[int, bool, bool]:
+    """Return the last receipt's number, whether any file's id is known, and whether any entry has a receipt."""
+    size = _size_for(len(accepted))
+    padding = [None] * (size - len(accepted))
+    file_ids = [outcome.file_id for _, outcome in accepted]
+    entry_ids = [over.entry_id for over, _ in accepted]
+    # Twice, for there are no numbers on the marks: the sqlite3 module of Python 3.12 warns of those.
+    files = (*file_ids, *padding)
+    values = (*files, *files, *entry_ids, *padding)
+    last_id, any_known, any_older = connection.execute(_look_at(size), values).fetchone()
+    return int(last_id), bool(any_known), bool(any_older)
+
+
+def _change(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    changed_count = _execute(connection, statement, rows)
+    if changed_count != len(rows):
+        raise LookupError(f"{len(rows)} rows were to change, {changed_count} did")
+
+
+def _execute(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    width = len(rows[0])
+    size = _size_for(len(rows))
+    values = [value for row in rows for value in row]
+    values += [None] * ((size - len(rows)) * width)
+    return connection.execute(_with_rows(statement, size, width), values).rowcount
+
+
+def _size_for(row_count: int) -> int:
+    return next(size for size in _SIZES if row_count <= size)
+
+
+@lru_cache(maxsize=64)
+def _with_rows(statement: str, size: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return statement.replace("{rows}", f"VALUES {', '.join([row] * size)}")
+
+
+@lru_cache(maxsize=8)
+def _look_at(size: int) -> str:
+    marks = ", ".join("?" * size)
+    return _LOOK.replace("{files}", marks).replace("{entries}", marks)

@@ -1,0 +1,64 @@
+"""What the ledger keeps of the run's limits: their changes, who changed them by hand, and where to begin next time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.controller import Learned
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.ledger.columns import from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.limits.caps import CapChange
+    from bulk_upload.core.limits.change_log import ControllerState
+    from bulk_upload.edge.ledger.store import LedgerStore
+
+
+def note_states(store: LedgerStore, states: Sequence[tuple[float, ControllerState]]) -> None:
+    """Record how starts were governed, each with its UTC seconds."""
+    store.connection.executemany(
+        "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason, starts_per_s, pause_s)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (store.run_id, utc_text(utc_s), one.limit, from_text(one.reason), one.rate_per_s, one.pause_s)
+            for utc_s, one in states
+        ],
+    )
+
+
+def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by: str, utc_s: float) -> None:
+    """Record what a person changed while the run went on."""
+    store.connection.executemany(
+        "INSERT INTO decisions (run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                store.run_id,
+                utc_text(utc_s),
+                from_text(decided_by),
+                one.decision,
+                f"was {one.before}",
+            )
+            for one in changes
+        ],
+    )
+
+
+def remember(store: LedgerStore, learned: Learned, *, utc_s: float) -> None:
+    """Record what was found to be good at the job's endpoint."""
+    store.connection.execute(
+        "INSERT INTO warm_starts (endpoint, in_flight_limit, starts_per_s, noted_utc)"
+        " SELECT endpoint, ?, ?, ? FROM job WHERE true ON CONFLICT (endpoint) DO UPDATE SET"
+        " in_flight_limit = excluded.in_flight_limit, starts_per_s = excluded.starts_per_s,"
+        " noted_utc = excluded.noted_utc",
+        (learned.limit, learned.rate_per_s, utc_text(utc_s)),
+    )
+
+
+def remembered(store: LedgerStore) -> Learned | None:
+    """Return what an earlier run found to be good at the job's endpoint."""
+    row = store.connection.execute(
+        "SELECT in_flight_limit, starts_per_s FROM warm_starts JOIN job USING (endpoint)"
+    ).fetchone()
+    return None if row is None else Learned(limit=row[0], rate_per_s=row[1])

@@ -1,0 +1,1 @@
+"""Reads a ledger: for people and programs, and for those who check or undo a job."""

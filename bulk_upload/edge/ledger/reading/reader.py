@@ -1,0 +1,172 @@
+"""Reading a ledger for people and programs, in pages, also while a run writes it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.edge.ledger.file.lock import run_is_at_work
+from bulk_upload.edge.ledger.file.opening import open_for_reading, unusable
+from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from bulk_upload.core.run.resolve import OpenDoubt
+
+_ROWS = f"""
+SELECT e.path, e.purpose, {orphans.STATE} AS now, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
+       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}
+FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
+"""
+_OTHER_RECEIPTS = f"""
+SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
+       0, NULL, (SELECT 'deleted at the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       AND d.outcome IN ('deleted', 'gone')), e.first_seen_utc, r.settled_utc
+FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
+WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
+ORDER BY r.receipt_id
+"""
+_RUNS = """
+SELECT r.run_id, r.version, r.started_utc, r.ended_utc, r.exit_status, a.began_utc, a.over_utc
+FROM runs r LEFT JOIN (
+    SELECT run_id, min(coalesce(began_utc, intent_utc)) AS began_utc, max(coalesce(ended_utc, intent_utc)) AS over_utc
+    FROM attempts GROUP BY run_id
+) a ON a.run_id = r.run_id
+ORDER BY r.run_id
+"""
+_ATTEMPTS = """
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
+FROM attempts ORDER BY attempt_id
+"""
+_LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """Whose ledger it is and when it was last at work."""
+
+    profile: str
+    endpoint: str
+    team: str | None
+    root: str
+    created_utc: str
+    last_alive_utc: str
+
+
+class LedgerReader:
+    """A read-only view of one ledger, all of it as it was at the first look.
+
+    A run may write meanwhile; it is not kept waiting. What a dead run left open is in doubt, as the next run will
+    record it. Raises LedgerUnusable when there is no ledger, or when it cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection = open_for_reading(path)
+        self._selected: WeakSet[Generator[tuple[Any, ...]]] = WeakSet()
+        self._run_at_work = run_is_at_work(path)
+        self._attempts = orphans.open_attempts("main", run_at_work=self._run_at_work)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Rows that nobody reads to their end, as when a disk is full, must not outlive what they are read from.
+        for one in list(self._selected):
+            one.close()
+        self._connection.close()
+
+    def job(self) -> JobFacts | None:
+        """Return the facts of the job, None for a ledger no run has claimed yet."""
+        for row in self._select("SELECT profile, endpoint, team, root, created_utc, last_alive_utc FROM job"):
+            return JobFacts(
+                profile=row[0],
+                endpoint=row[1],
+                team=row[2],
+                root=os.fsdecode(row[3]),
+                created_utc=row[4],
+                last_alive_utc=row[5],
+            )
+        return None
+
+    def doubts(self) -> list[OpenDoubt]:
+        """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
+        try:
+            return open_doubts(self._connection, run_at_work=self._run_at_work)
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+
+    def states(self) -> dict[EntryState, int]:
+        """Return how many entries are in each state."""
+        rows = self._select(f"SELECT {orphans.STATE}, count(*) FROM entries e {self._attempts} GROUP BY 1")
+        return {EntryState(state): count for state, count in rows}
+
+    def accepted_bytes(self) -> int:
+        """Return the bytes of the files of all accepted entries."""
+        ((total,),) = self._select(
+            f"SELECT coalesce(sum(r.bytes), 0) FROM entries e {self._attempts}"
+            f" JOIN receipts r ON r.receipt_id = e.receipt_id WHERE {orphans.STATE} = 'accepted'"
+        )
+        return int(total)
+
+    def rows(
+        self, *, states: frozenset[EntryState] = frozenset(EntryState), all_receipts: bool = False
+    ) -> Iterator[ExportRow]:
+        """Yield one row an entry, in the order they became known.
+
+        With `all_receipts` a row for every other receipt comes after them: each id the server ever gave is then
+        in exactly one row.
+        """
+        marks = ",".join("?" * len(states))
+        yield from map(
+            _export_row,
+            self._select(
+                f"{_ROWS.format(attempts=self._attempts)} WHERE now IN ({marks}) ORDER BY e.entry_id",
+                [one.value for one in states],
+            ),
+        )
+        if all_receipts:
+            yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(attempts=self._attempts)))
+
+    def runs(self) -> Iterator[RunFacts]:
+        """Yield every run that was ever begun, oldest first."""
+        return map(RunFacts._make, self._select(_RUNS))
+
+    def attempts(self) -> Iterator[AttemptFacts]:
+        """Yield every attempt, in the order of their intents."""
+        return map(_attempt_facts, self._select(_ATTEMPTS))
+
+    def limit_changes(self) -> Iterator[LimitChange]:
+        """Yield every change of the in-flight limit, oldest first."""
+        return map(LimitChange._make, self._select(_LIMIT_CHANGES))
+
+    def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        selected = self._read(sql, values)
+        self._selected.add(selected)
+        return selected
+
+    def _read(self, sql: str, values: Sequence[str]) -> Generator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+
+
+def _attempt_facts(row: tuple[Any, ...]) -> AttemptFacts:
+    run_id, attempt_no, size, *rest = row
+    return AttemptFacts(run_id, attempt_no, int(size), *rest)
+
+
+def _export_row(row: tuple[Any, ...]) -> ExportRow:
+    path, purpose, status, file_id, size, *rest = row
+    # A size that no INTEGER could hold is none that a column of numbers can show.
+    size = size if isinstance(size, int) else None
+    return ExportRow(os.fsdecode(path), purpose, status, file_id, size, *rest)

@@ -1,0 +1,63 @@
+"""Receipts as the ledger gives them back: to whoever waits for one, and to those who check or undo them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import Obtained, Receipt
+from bulk_upload.core.run.verify import HeldReceipt
+
+if TYPE_CHECKING:
+    from bulk_upload.edge.ledger.store import LedgerStore
+
+LIVE = """NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
+    WHERE d.receipt_id = r.receipt_id AND d.outcome IN ('deleted', 'gone'))"""
+"""The condition that the file of a receipt `r` was not deleted; format it with the name of the ledger's schema."""
+
+HELD = """SELECT r.receipt_id, r.entry_id, e.path, r.file_id, r.sent_name, r.purpose, r.bytes, r.sha256,
+    r.superseded_utc IS NOT NULL FROM {ledger}.receipts r JOIN {ledger}.entries e ON e.entry_id = r.entry_id"""
+"""The columns that `held_receipt` takes; format it with the name of the ledger's schema."""
+
+
+def receipt_of(store: LedgerStore, entry_id: int) -> Receipt:
+    """Return the current receipt of an accepted entry."""
+    row = store.connection.execute(
+        "SELECT e.path, r.purpose, r.file_id, r.bytes, r.sha256, r.sent_name, r.obtained, r.size_confirmed,"
+        " r.settled_utc FROM entries e JOIN receipts r USING (receipt_id) WHERE e.entry_id = ?",
+        (entry_id,),
+    ).fetchone()
+    return Receipt(
+        path=os.fsdecode(row[0]),
+        purpose=row[1],
+        file_id=row[2],
+        file_bytes=row[3],
+        sha256=row[4],
+        sent_name=row[5],
+        obtained=Obtained(row[6]),
+        size_confirmed=bool(row[7]),
+        settled_utc=row[8],
+    )
+
+
+def held_receipt(row: tuple[object, ...]) -> HeldReceipt:
+    """Return the receipt in the columns of `HELD`."""
+    receipt_id, entry_id, path, file_id, sent_name, purpose, size, sha256, superseded = row
+    if not (
+        isinstance(receipt_id, int)
+        and isinstance(entry_id, int)
+        and isinstance(size, int)
+        and isinstance(path, bytes)
+    ):
+        raise TypeError("the ledger holds a receipt of unknown form")
+    return HeldReceipt(
+        receipt_id=receipt_id,
+        entry_id=entry_id,
+        path=os.fsdecode(path),
+        file_id=str(file_id),
+        sent_name=str(sent_name),
+        purpose=str(purpose),
+        file_bytes=size,
+        sha256=None if sha256 is None else str(sha256),
+        superseded=bool(superseded),
+    )

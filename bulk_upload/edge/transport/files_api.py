@@ -1,0 +1,211 @@
+"""Questions about the files a server has, and the one order it takes about them: delete. All may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from bulk_upload.core.api.responses import ANSWER_BYTES_MAX, listed_files, looked_up_file, reason_of
+from bulk_upload.core.api.retry_after import retry_after_s
+from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
+from bulk_upload.core.run.records import listed_without_secret
+from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from bulk_upload.core.api.secret import Secret
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.edge.transport.credentials import Credentials
+
+LIST_BYTES_MAX = 4 * 1024 * 1024
+"""A page of 100 FileResponses is about 40 KiB."""
+
+CONTENT_PIECE_BYTES = 256 * 1024
+_ASK_AGAIN = frozenset({408, 425, 429})
+
+
+class Unanswered(Exception):
+    """A question got no usable answer; the message says why.
+
+    `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait. `away`
+    says that there was not even a connection: the server may be back later. `remedy` is what a person must change where
+    it will not, such as an untrusted certificate.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        away: bool = False,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.away = away
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def final(self) -> bool:
+        """Whether asking again would get the same answer: the server understood and said no, or pointed elsewhere."""
+        if self.remedy is not None:
+            return True
+        status = self.http_status
+        return status is not None and 300 <= status < 500 and status not in _ASK_AGAIN
+
+
+class Questions:
+    """Asks one server about its files.
+
+    Args:
+        session: with the headers of every request.
+        files_url: answers lists; a file's own address is below it.
+        asked_at_once_max: how many questions may be unanswered.
+        quiet_s: give a question up after so long without a byte.
+        credentials: the key, which is also taken out of whatever the server says.
+        authorization: makes headers of a key.
+        clock: tells a Retry-After date's distance.
+        on_headers: hears the headers of every answer.
+        id_field: where an answer has a file's id.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        files_url: URL,
+        *,
+        asked_at_once_max: int,
+        quiet_s: float,
+        credentials: Credentials,
+        authorization: Callable[[Secret], dict[str, str]],
+        clock: Clock,
+        on_headers: Callable[[Mapping[str, str]], None],
+        id_field: str = "id",
+    ) -> None:
+        self._session = session
+        self._files_url = files_url
+        self._turns = asyncio.Semaphore(asked_at_once_max)
+        self._quiet_s = quiet_s
+        self._credentials = credentials
+        self._authorization = authorization
+        self._clock = clock
+        self._on_headers = on_headers
+        self._id_field = id_field
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return one page of the server's list, newest first. Raises Unanswered."""
+        query: dict[str, str | int] = {
+            "limit": limit,
+            "offset": offset,
+            "sort_by": "created_at",
+            "sort_order": "desc",
+        }
+        what = "the server's list"
+        async with self._asked("GET", self._files_url.with_query(query), what) as response:
+            body = await self._read(response, LIST_BYTES_MAX, what)
+        files = listed_files(body, id_field=self._id_field) if response.status == 200 else None
+        if files is None:
+            raise self._unusable(response, body, what)
+        told = (listed_without_secret(one, self._credentials) for one in files)
+        return [one for one in told if one is not None]
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        what = f"looking up {file_id}"
+        async with self._asked("GET", self._url_of(file_id), what) as response:
+            body = await self._read(response, ANSWER_BYTES_MAX, what)
+        if response.status == 404:
+            return None
+        file = looked_up_file(body, id_field=self._id_field) if response.status == 200 else None
+        if file is None or file.file_id != file_id:
+            raise self._unusable(response, body, what)
+        return listed_without_secret(file, self._credentials)
+
+    async def delete(self, file_id: str) -> bool:
+        """Delete a file; return False where the server does not know it. Raises Unanswered."""
+        what = f"deleting {file_id}"
+        async with self._asked("DELETE", self._url_of(file_id), what) as response:
+            body = await self._read(response, ANSWER_BYTES_MAX, what)
+        if response.status == 404:
+            return False
+        if not 200 <= response.status < 300:
+            raise self._unusable(response, body, what)
+        return True
+
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
+        what = f"reading {file_id} back"
+        digest = hashlib.sha256()
+        url = URL(f"{self._url_of(file_id)}/content", encoded=True)
+        async with self._asked("GET", url, what) as response:
+            if response.status == 404:
+                return None
+            if response.status != 200:
+                raise self._unusable(response, await self._read(response, ANSWER_BYTES_MAX, what), what)
+            while piece := await self._piece(response, what):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _url_of(self, file_id: str) -> URL:
+        return URL(f"{self._files_url}/{file_id}", encoded=True)
+
+    @asynccontextmanager
+    async def _asked(self, method: str, url: URL, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._turns:
+            key = self._credentials.current
+            response = await self._request(method, url, what, key)
+            if response.status == 401 and await self._credentials.renew(key):
+                response.close()
+                response = await self._request(method, url, what, self._credentials.current)
+            try:
+                self._on_headers(lower_case_headers(response))
+                yield response
+            finally:
+                if not response.content.at_eof():
+                    response.close()
+                response.release()
+
+    async def _request(self, method: str, url: URL, what: str, key: Secret) -> aiohttp.ClientResponse:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await self._session.request(
+                method, url, headers=self._authorization(key), allow_redirects=False
+            )
+
+    async def _read(self, response: aiohttp.ClientResponse, bytes_max: int, what: str) -> bytes:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await read_at_most(response, bytes_max)
+
+    async def _piece(self, response: aiohttp.ClientResponse, what: str) -> bytes:
+        with _naming(what), anyio.fail_after(self._quiet_s):
+            return await response.content.read(CONTENT_PIECE_BYTES)
+
+    def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> Unanswered:
+        # Before the words are cut, and after: a part of a key is not found any more, and JSON may spell it.
+        body = self._credentials.redact_bytes(body)
+        reason = self._credentials.redact(reason_of(response.status, body))
+        return Unanswered(
+            f"{what} gave no usable answer ({reason})",
+            http_status=response.status,
+            remedy=USE_HTTPS if response.status == 400 and answers_in_tls(reason) else None,
+            retry_after_s=retry_after_s(lower_case_headers(response), now_utc_s=self._clock.utc_s()),
+        )
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Turn what aiohttp raises into Unanswered, with the question in front."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        away = isinstance(error, aiohttp.ClientConnectorError)
+        raise Unanswered(f"{what} failed: {words_of(error)}", away=away, remedy=remedy_of(error)) from None

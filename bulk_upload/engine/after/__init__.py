@@ -1,0 +1,1 @@
+"""What a job's ledger is for after its runs: verify, undo, resolve."""

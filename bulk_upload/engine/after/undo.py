@@ -1,0 +1,191 @@
+"""`undo`: deletes at the server what this job made, one durable step at a time, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.run.verify import DifferenceKind, differences
+from bulk_upload.edge.ledger import Deleted, Doomed
+from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
+from bulk_upload.engine.doubt.inquiry import Refused
+from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.errors import CredentialsRefused, ServerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.verify import HeldReceipt, LookAlike
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.doubt.inquiry import Inquiry
+
+PAGE_RECEIPTS = 256
+FAILURES_IN_A_ROW_MAX = 10
+"""So many deletions without an answer say that the server is not there, and not that the files are special."""
+
+_OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
+
+
+class Scope(StrEnum):
+    """What to undo: every file with a receipt, or those whose receipt a newer one took the place of."""
+
+    ALL = "all"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What became of one file: `outcome` is None where no answer came and running again has to tell."""
+
+    path: str
+    file_id: str
+    outcome: Deleted | None
+    reason: str | None = None
+
+
+class Undoing:
+    """Deletes files of one job. Make one, use it once.
+
+    Args:
+        ledger: of the job, locked.
+        inquiry: the server.
+        clock: dates what is recorded.
+        asked_by: who wants it, for the ledger.
+        on_undone: hears of every file.
+        questions_max: how many files are worked on at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger[LedgerStore],
+        inquiry: Inquiry,
+        clock: Clock,
+        asked_by: str,
+        on_undone: Callable[[Undone], None],
+        questions_max: int,
+    ) -> None:
+        self._ledger = ledger
+        self._inquiry = inquiry
+        self._clock = clock
+        self._asked_by = asked_by
+        self._on_undone = on_undone
+        self._limiter = anyio.CapacityLimiter(questions_max)
+        self._failure_count = 0
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no further deletion."""
+        self._stopping = True
+
+    async def total(self, scope: Scope) -> tuple[int, int]:
+        """Return how many files there are to delete, and how many bytes they have."""
+        return await self._ledger.run(partial(live_total, only_superseded=scope is Scope.SUPERSEDED))
+
+    async def preview(self, scope: Scope) -> AsyncIterator[HeldReceipt]:
+        """Yield what `receipts` would delete, in its order."""
+        after_id = 0
+        while page := await self._page(scope, after_id):
+            for one in page:
+                yield one
+            after_id = page[-1].receipt_id
+
+    async def finish(self) -> None:
+        """Finish the deletions that an earlier process began and did not record the end of."""
+        await self._each([partial(self._delete, one) for one in await self._ledger.run(unfinished)])
+
+    async def receipts(self, scope: Scope) -> None:
+        """Delete the files of the job's receipts. Raises CredentialsRefused, ServerUnusable, LedgerUnusable."""
+        after_id = 0
+        while not self._stopping and (page := await self._page(scope, after_id)):
+            await self._each([partial(self._undo, one) for one in page])
+            after_id = page[-1].receipt_id
+
+    async def duplicates(self, copies: Iterable[LookAlike]) -> None:
+        """Delete second copies whose content is what the attempt sent; others are kept, and told with the reason."""
+        await self._each([partial(self._undo_copy, one) for one in copies])
+
+    async def _page(self, scope: Scope, after_id: int) -> list[HeldReceipt]:
+        step = partial(
+            live_receipts,
+            after_id=after_id,
+            only_superseded=scope is Scope.SUPERSEDED,
+            count_max=PAGE_RECEIPTS,
+        )
+        return await self._ledger.run(step)
+
+    async def _each(self, steps: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        async def one_at_a_slot(step: Callable[[], Awaitable[None]]) -> None:
+            async with self._limiter:
+                if not self._stopping:
+                    await step()
+
+        async with plain_task_group() as tasks:
+            for step in steps:
+                tasks.start_soon(one_at_a_slot, step)
+
+    async def _undo(self, receipt: HeldReceipt) -> None:
+        one = Doomed(entry_id=receipt.entry_id, receipt_id=receipt.receipt_id, file_id=receipt.file_id)
+        try:
+            file = await self._inquiry.look_up(receipt.file_id)
+        except ServerUnusable as error:
+            self._no_answer(receipt.path, receipt.file_id, error)
+            return
+        wrong = [] if file is None else [d for d in differences(receipt, file) if d.kind in _OTHER]
+        if wrong:
+            self._tell(receipt.path, one.file_id, Deleted.KEPT, f"it is not what was sent: {wrong[0].detail}")
+            return
+        await self._delete(one, receipt.path)
+
+    async def _undo_copy(self, copy: LookAlike) -> None:
+        if copy.sha256 is None:
+            self._tell(copy.path, copy.file.file_id, Deleted.KEPT, "there is no sha256 to compare it with")
+            return
+        try:
+            sha256 = await self._inquiry.sha256_of(copy.file.file_id)
+        except ServerUnusable as error:
+            self._no_answer(copy.path, copy.file.file_id, error)
+            return
+        if sha256 != copy.sha256:
+            self._tell(copy.path, copy.file.file_id, Deleted.KEPT, "its content is not what was sent")
+            return
+        await self._delete(
+            Doomed(entry_id=copy.entry_id, receipt_id=None, file_id=copy.file.file_id), copy.path
+        )
+
+    async def _delete(self, one: Doomed, path: str | None = None) -> None:
+        if path is None:
+            path = await self._ledger.run(partial(path_of, entry_id=one.entry_id))
+        now = self._clock.utc_s()
+        await self._ledger.run(partial(ask, one=one, asked_by=self._asked_by, utc_s=now))
+        try:
+            was_there = await self._inquiry.delete(one.file_id)
+        except (Refused, CredentialsRefused) as error:
+            await self._end(one, path, Deleted.KEPT, str(error))
+            if isinstance(error, CredentialsRefused):
+                raise
+        except ServerUnusable as error:
+            self._no_answer(path, one.file_id, error)
+        else:
+            self._failure_count = 0
+            await self._end(one, path, Deleted.DELETED if was_there else Deleted.GONE, None)
+
+    async def _end(self, one: Doomed, path: str, outcome: Deleted, reason: str | None) -> None:
+        now = self._clock.utc_s()
+        await self._ledger.run(partial(end, one=one, outcome=outcome, reason=reason, utc_s=now))
+        self._tell(path, one.file_id, outcome, reason)
+
+    def _no_answer(self, path: str, file_id: str, error: ServerUnusable) -> None:
+        self._failure_count += 1
+        self._tell(path, file_id, None, str(error))
+        if self._failure_count >= FAILURES_IN_A_ROW_MAX:
+            raise error
+
+    def _tell(self, path: str, file_id: str, outcome: Deleted | None, reason: str | None) -> None:
+        self._on_undone(Undone(path=path, file_id=file_id, outcome=outcome, reason=reason))

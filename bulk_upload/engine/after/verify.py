@@ -1,0 +1,176 @@
+"""`verify`: does every receipt still hold at the server, and whose are the files that no receipt is for?"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.run.verify import content_difference, differences, made_by_attempt, stranger
+from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.errors import ServerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.run.verify import Difference, HeldReceipt, LookAlike
+    from bulk_upload.edge.ledger import Inventory
+    from bulk_upload.engine.doubt.inquiry import Inquiry
+
+T = TypeVar("T")
+
+LIST_PAGES_MAX = 1_000_000
+
+
+@dataclass(slots=True)
+class Verified:
+    """What was looked at so far: receipts, files in the server's list, files read back, and what could not be."""
+
+    receipt_count: int = 0
+    listed_count: int = 0
+    content_count: int = 0
+    content_bytes: int = 0
+    no_sha256_count: int = 0
+
+
+class Verifier:
+    """Compares one ledger with one server. Changes neither.
+
+    Args:
+        inventory: the ledger, with room for the server's list.
+        inquiry: the server.
+        profile: says whether there is a list.
+        job_began_utc_s: files that are older are nobody's business here.
+        questions_max: how many single files are asked about at once.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        inquiry: Inquiry,
+        *,
+        profile: Profile,
+        job_began_utc_s: float,
+        questions_max: int,
+    ) -> None:
+        self._inventory = inventory
+        self._inquiry = inquiry
+        self._profile = profile
+        self._job_began_utc_s = job_began_utc_s
+        self._limiter = anyio.CapacityLimiter(questions_max)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-verify")
+        self.verified = Verified()
+
+    async def verify(self, *, content: bool) -> AsyncIterator[Difference]:
+        """Yield every difference: receipts in the order they were made, then strangers.
+
+        With `content` each file is read back and hashed. Raises what Inquiry raises, and LedgerUnusable.
+        """
+        if self._profile.can_list:
+            await self._list_all()
+        receipts = self._inventory.receipts()
+        while (page := await self._on_thread(lambda: next(receipts, None))) is not None:
+            for found in await self._check_all(page, content=content):
+                for difference in found:
+                    yield difference
+        for difference in await self._on_thread(self._strangers):
+            yield difference
+
+    async def duplicates(self) -> list[LookAlike]:
+        """Return the second copies that an attempt of this job can have left, each with that attempt.
+
+        A stranger's file may look the same: whoever deletes one compares its content first.
+        """
+        if self._profile.can_list:
+            await self._list_all()
+        return await self._on_thread(self._second_copies)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._pool.shutdown(wait=False)
+
+    async def _check_all(self, page: list[HeldReceipt], *, content: bool) -> list[list[Difference]]:
+        listed = await self._on_thread(lambda: [self._inventory.listed(one.file_id) for one in page])
+        found: list[list[Difference]] = [[] for _ in page]
+
+        async def ask(place: int) -> None:
+            async with self._limiter:
+                found[place] = await self._check(page[place], listed[place], content=content)
+                self.verified.receipt_count += 1
+
+        async with plain_task_group() as tasks:
+            for place, file in enumerate(listed):
+                if file is None or content:
+                    tasks.start_soon(ask, place)
+                else:
+                    found[place] = differences(page[place], file)
+                    self.verified.receipt_count += 1
+        return found
+
+    async def _check(
+        self, receipt: HeldReceipt, listed: ListedFile | None, *, content: bool
+    ) -> list[Difference]:
+        if listed is None:
+            # Lists may lag or be capped; a look-up decides.
+            listed = await self._inquiry.look_up(receipt.file_id)
+        found = differences(receipt, listed)
+        if listed is None or not content:
+            return found
+        if receipt.sha256 is None:
+            self.verified.no_sha256_count += 1
+            return found
+        sha256 = await self._inquiry.sha256_of(receipt.file_id)
+        self.verified.content_count += 1
+        self.verified.content_bytes += receipt.file_bytes
+        difference = content_difference(receipt, sha256)
+        return found if difference is None else [*found, difference]
+
+    async def _list_all(self) -> None:
+        pager = Pager(pages_max=LIST_PAGES_MAX)
+        while not pager.at_end:
+            page = await self._inquiry.list_page(limit=self._profile.list_page, offset=pager.offset)
+            fresh_count = await self._on_thread(partial(self._inventory.add, page))
+            self.verified.listed_count += fresh_count
+            problem = pager.turn([one.file_id for one in page], fresh_count=fresh_count)
+            if problem is not None:
+                raise ServerUnusable(
+                    problem, hint="without a list there is no telling what else the server has"
+                )
+
+    def _strangers(self) -> list[Difference]:
+        """Return each stranger once, as what the best of the attempts that it looks like makes it."""
+        strangers = []
+        for _, alike in groupby(self._inventory.look_alikes(), key=lambda one: one.file.file_id):
+            found = (
+                stranger(
+                    one,
+                    job_began_utc_s=self._job_began_utc_s,
+                    clock_offset_s=self._inquiry.clock_offset_s,
+                )
+                for one in alike
+            )
+            strangers += [one for one in found if one is not None][:1]
+        return strangers
+
+    def _second_copies(self) -> list[LookAlike]:
+        copies = []
+        for _, alike in groupby(self._inventory.look_alikes(), key=lambda one: one.file.file_id):
+            copies += [
+                one
+                for one in alike
+                if one.has_receipt
+                and one.file.bytes == one.file_bytes
+                and made_by_attempt(one, clock_offset_s=self._inquiry.clock_offset_s)
+            ][:1]
+        return copies
+
+    async def _on_thread(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, act)

@@ -1,0 +1,1 @@
+"""What became of attempts whose answer was lost."""

@@ -1,0 +1,227 @@
+"""Asks the server's list what became of attempts in doubt: one listing serves all that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.events import Reconciling
+from bulk_upload.core.run.reconcile import (
+    Absent,
+    Found,
+    NotYet,
+    Undecided,
+    is_before,
+    judge,
+    matches,
+    suspects,
+    window_start_utc_s,
+)
+from bulk_upload.edge.transport import Unanswered
+from bulk_upload.engine.limits.twins import TwinKey
+from bulk_upload.engine.waits import Wait, Waits
+from bulk_upload.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.run.ports import FilesApi, Ledger
+    from bulk_upload.core.run.reconcile import Doubt, Verdict
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.limits.drain import Drain
+
+LIST_PAGES_MAX = 1000
+LIST_TRIES_MAX = 4
+BACKOFF_S_MAX = 30.0
+_ENDED = "the run ended before the server's list could tell"
+
+
+@dataclass(slots=True)
+class _Question:
+    doubt: Doubt
+    poll_s: float
+    answer: asyncio.Future[Verdict]
+    due_utc_s: float = field(default=0.0)
+
+
+class Reconciler:
+    """Resolves doubts while a run goes on. It holds no slot.
+
+    `away_s` is asked how long a server that cannot be connected to is waited for; a list that answers and is of no
+    use is tried a few times only.
+    """
+
+    def __init__(
+        self,
+        *,
+        files_api: FilesApi,
+        ledger: Ledger[LedgerStore],
+        profile: Profile,
+        clock: Clock,
+        drain: Drain,
+        emit: Callable[[Event], None],
+        away_s: Callable[[], float] = lambda: 0.0,
+        waits: Waits | None = None,
+    ) -> None:
+        self._files_api = files_api
+        self._away_s = away_s
+        self._ledger = ledger
+        self._profile = profile
+        self._clock = clock
+        self._drain = drain
+        self._emit = emit
+        self._questions: list[_Question] = []
+        self._asked = asyncio.Event()
+        self._waits = waits or Waits()
+
+    async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
+        """Return what the server's list says about a doubt, once it can be believed."""
+        if not (self._profile.can_list and self._profile.keeps_names):
+            return Undecided(f"a {self._profile.name} server's list cannot tell")
+        if self._drain.begun:
+            return Undecided(_ENDED)
+        # Several looks before absence is believed: the list may lag.
+        poll_s = min(10.0, max(0.5, (doubt.settles_at_utc_s - self._clock.utc_s()) / 4))
+        question = _Question(doubt, poll_s, asyncio.get_running_loop().create_future())
+        self._questions.append(question)
+        self._asked.set()
+        verdict = await question.answer
+        if isinstance(verdict, Found):
+            return await self._confirmed(doubt, verdict)
+        if isinstance(verdict, NotYet):
+            raise AssertionError("a listing never ends in `not yet`")
+        return verdict
+
+    async def serve(self) -> None:
+        """Answer questions for ever; cancel it when the run is over."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._serve_all()
+
+    async def _serve_all(self) -> None:
+        failures = 0
+        failing_since = 0.0
+        while self._questions:
+            wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
+            await self._drain.sleep(max(0.0, wait_s))
+            if self._drain.begun:
+                self._give_up(_ENDED)
+                return
+            self._emit(Reconciling(waiting_count=len(self._questions)))
+            try:
+                with self._drain.cut():
+                    await self._look(list(self._questions))
+                failures = 0
+            except LedgerUnusable as error:
+                self._give_up(str(error))
+                return
+            except Unanswered as error:
+                failures += 1
+                if failures == 1:
+                    failing_since = self._clock.monotonic()
+                waits_on = error.away and self._clock.monotonic() - failing_since < self._away_s()
+                if error.final or (failures >= LIST_TRIES_MAX and not waits_on):
+                    self._give_up(str(error))
+                    return
+                await self._drain.sleep(self._wait_s(failures, error))
+
+    async def _look(self, questions: list[_Question]) -> None:
+        listed_at_utc_s = self._clock.utc_s()
+        listing = await self._listing([one.doubt for one in questions])
+        offset_s = self._files_api.clock_offset_s
+        suspected = {
+            one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
+        }
+        ids = {file.file_id for files in suspected.values() for file in files}
+        claimed = await self._claimed(ids)
+        # One that was asked while the list was read counts, too.
+        alike = Counter(_looks(one.doubt) for one in self._questions)
+        for question in questions:
+            verdict: Verdict
+            if alike[_looks(question.doubt)] > 1:
+                verdict = Undecided("another entry with the same name, size and purpose is in doubt too")
+            else:
+                verdict = judge(
+                    question.doubt,
+                    suspected[question.doubt.attempt_id],
+                    claimed_ids=claimed,
+                    listed_at_utc_s=listed_at_utc_s,
+                    clock_offset_s=offset_s,
+                )
+            if isinstance(verdict, NotYet):
+                settles_s = max(question.doubt.settles_at_utc_s, listed_at_utc_s + 0.05)
+                question.due_utc_s = min(settles_s, self._clock.utc_s() + question.poll_s)
+            else:
+                self._answer(question, verdict)
+
+    async def _claimed(self, file_ids: Collection[str]) -> set[str]:
+        if not file_ids:
+            return set()
+        wanted = sorted(file_ids)
+        return await self._ledger.run(lambda store: store.claimed(wanted))
+
+    async def _listing(self, doubts: list[Doubt]) -> list[ListedFile]:
+        """Return the listed files that could matter, from the newest back to before the oldest doubt."""
+        names = {one.sent_name for one in doubts} | {None}
+        candidates = {one.candidate_id for one in doubts}
+        kept: list[ListedFile] = []
+        seen: set[str] = set()
+        pager = Pager(pages_max=LIST_PAGES_MAX)
+        while True:
+            with self._waits.on(Wait.SERVER):
+                page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
+            fresh = [one for one in page if one.file_id not in seen]
+            seen.update(one.file_id for one in fresh)
+            kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
+            # Anew for each page: the first answer of a run tells how far the clocks are apart.
+            not_before_s = window_start_utc_s(doubts, clock_offset_s=self._files_api.clock_offset_s)
+            problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
+            if pager.at_end or is_before(page, not_before_s):
+                return kept
+            if problem is not None:
+                raise Unanswered(problem)
+
+    async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
+        """A listed file is looked up before it is believed: lists may be stale."""
+        reason = _ENDED
+        with self._drain.cut():
+            for attempt_no in range(LIST_TRIES_MAX):
+                try:
+                    with self._waits.on(Wait.SERVER):
+                        file = await self._files_api.look_up(found.file.file_id)
+                except Unanswered as error:
+                    reason = str(error)
+                    if error.final:
+                        break
+                    await self._drain.sleep(self._wait_s(attempt_no, error))
+                    continue
+                if file is not None and matches(doubt, file):
+                    return Found(file)
+                return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
+        return Undecided(reason)
+
+    def _wait_s(self, failure_count: int, error: Unanswered) -> float:
+        """Return how long to wait after a failed question; what the server asks for is the least."""
+        backoff_s = min(BACKOFF_S_MAX, 2.0**failure_count) * (0.5 + 0.5 * self._clock.jitter())
+        return max(backoff_s, error.retry_after_s or 0.0)
+
+    def _answer(self, question: _Question, verdict: Verdict) -> None:
+        self._questions.remove(question)
+        if not question.answer.done():
+            question.answer.set_result(verdict)
+
+    def _give_up(self, reason: str) -> None:
+        for question in list(self._questions):
+            self._answer(question, Undecided(reason))
+
+
+def _looks(doubt: Doubt) -> TwinKey:
+    return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)

@@ -1,0 +1,1 @@
+"""Limits at work: slots, bandwidth, occupancy, stop rules, drain."""

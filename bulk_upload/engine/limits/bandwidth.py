@@ -1,0 +1,69 @@
+"""The bandwidth cap for all bodies of a run: the bucket decides, this waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.limits.capped import Reins
+    from bulk_upload.engine.callback_errors import CallbackErrors
+
+
+class Throttle:
+    """Lets pieces of bodies pass in the order they were asked for, so that no upload starves another.
+
+    Nothing is promised ahead: a cap that is lifted, or another one, holds for those who wait already.
+    """
+
+    def __init__(self, reins: Reins, clock: Clock, errors: CallbackErrors) -> None:
+        self._reins = reins
+        self._clock = clock
+        self._errors = errors
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def piece_bytes(self) -> int | None:
+        """How many bytes to ask for at once; None while there is no cap."""
+        return self._reins.piece_bytes
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether the next piece may pass as time passes."""
+        return self._timer is not None
+
+    async def pass_bytes(self, count: int) -> None:
+        """Return when `count` bytes may be handed over; they count as handed over then."""
+        if not self._waiting and self._try_pass(count) <= 0:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((count, future))
+        self.look()
+        await future
+
+    def look(self) -> None:
+        """Let pass whoever may, and look again when the next one may."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            count, future = self._waiting[0]
+            if not future.done():
+                wait_s = self._try_pass(count)
+                if wait_s > 0:
+                    look = self._errors.guarded(self.look)
+                    self._timer = asyncio.get_running_loop().call_later(wait_s, look)
+                    return
+                future.set_result(None)
+            self._waiting.popleft()
+
+    def _try_pass(self, count: int) -> float:
+        """Take the bytes and return 0, or return how long they have to wait."""
+        now = self._clock.monotonic()
+        wait_s = self._reins.bytes_wait_s(now, count)
+        if wait_s <= 0:
+            self._reins.take_bytes(now, count)
+        return wait_s

@@ -1,0 +1,243 @@
+"""Slots for uploads: the controller decides, this waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.local_cap import LocalCap
+from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavailable
+
+if TYPE_CHECKING:
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.limits.controller import Controller, Ticket
+    from bulk_upload.core.model import Allowance, Outcome
+    from bulk_upload.engine.callback_errors import CallbackErrors
+    from bulk_upload.engine.conditions import Conditions
+    from bulk_upload.engine.limits.drain import Drain
+
+
+UNRECORDED_PER_SLOT = 4
+UNRECORDED_MIN = 16
+"""How many answers may await the ledger: for each slot, and where there are few slots. One for each would do for a disk
+that syncs in no time; with more, uploads go on while it does, and many outcomes share a sync. A process that dies leaves
+so many entries in doubt at most, beside those in flight."""
+
+
+class Permits:
+    """Hands out tickets in order, never more than the controller allows.
+
+    Answers that the ledger has not recorded yet are bounded, too: with a stuck disk nothing starts.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        clock: Clock,
+        *,
+        drain: Drain,
+        conditions: Conditions,
+        errors: CallbackErrors,
+    ) -> None:
+        self._controller = controller
+        self._clock = clock
+        self._conditions = conditions
+        self._errors = errors
+        drain.closes(self.close)
+        self._local = LocalCap()
+        self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._rejected_at = float("-inf")
+        self.in_flight = 0
+        self._unrecorded = 0
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be unanswered now."""
+        return self._local.limited(self._controller.limit)
+
+    @property
+    def pause_s(self) -> float:
+        """How long a pause still lasts that the server asked for, 0 where there is none."""
+        return self._controller.pause_s(self._clock.monotonic())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for a slot."""
+        return any(not one.done() for one in self._waiting)
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether the next slot comes free as time passes."""
+        return self._timer is not None
+
+    @property
+    def unrecorded(self) -> int:
+        """Answers that the ledger has not recorded yet."""
+        return self._unrecorded
+
+    @property
+    def unrecorded_max(self) -> int:
+        """How many answers may wait for the ledger before nothing new starts."""
+        return max(UNRECORDED_MIN, self.limit * UNRECORDED_PER_SLOT)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a free slot, and no heap of answers before the ledger."""
+        limit = self.limit
+        return self.in_flight < limit and self._unrecorded < max(UNRECORDED_MIN, limit * UNRECORDED_PER_SLOT)
+
+    @property
+    def reason(self) -> str:
+        """Why the limit is what it is, in words."""
+        if self.limit < self._controller.limit:
+            return f"{self.limit} in flight: this machine is short of descriptors or memory"
+        return self._controller.explain()
+
+    def try_acquire(self) -> Ticket | None:
+        """Return a slot that is free at once, to be had by nobody who waits."""
+        return None if self._closed or self._waiting else self._try_start()
+
+    async def acquire(self, *, ahead: bool = False) -> Ticket | None:
+        """Wait for a slot; None when the run drains. `ahead` is for entries that have waited before: they go first."""
+        ticket = self.try_acquire()
+        if ticket is not None or self._closed:
+            return ticket
+        future: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
+        if ahead:
+            self._waiting.appendleft(future)
+        else:
+            self._waiting.append(future)
+        self._pump()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and (ticket := future.result()) is not None:
+                self.cancel(ticket)
+            raise
+
+    def answered(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
+        """Give the slot back and tell the controller what it cost. `recorded` must follow."""
+        self._unrecorded += 1
+        self.in_flight -= 1
+        self._sample(ticket, outcome, file_bytes)
+        self._pump()
+
+    def recorded(self) -> None:
+        """The ledger durably holds one more answer."""
+        self._unrecorded -= 1
+        self._pump()
+
+    def cancel(self, ticket: Ticket, *, local_limit: bool = False) -> None:
+        """Give a slot back that no request used; `local_limit` when this machine had no room for one."""
+        self.in_flight -= 1
+        if local_limit:
+            self._local.on_short(self.in_flight)
+        self._controller.on_cancel(self._clock.monotonic(), ticket)
+        self._pump()
+
+    def pause_since_s(self, ticket: Ticket) -> float:
+        """How long a pause still lasts that began after the ticket was handed out, 0 where none did.
+
+        A probe is what an outage's pause waits for, so it does not wait itself.
+        """
+        return self.pause_s if not ticket.probe and ticket.started_at <= self._rejected_at else 0.0
+
+    def handed(self, count: int) -> None:
+        """Tell the controller that bytes left."""
+        self._controller.on_bytes(self._clock.monotonic(), count)
+
+    def taken_back(self, count: int) -> None:
+        """Tell the controller that bytes were sent in vain."""
+        self._controller.on_bytes(self._clock.monotonic(), -count)
+
+    def tick(self) -> None:
+        """Let time pass for the controller, which may raise the limit."""
+        self._controller.tick(self._clock.monotonic())
+        self._pump()
+
+    def close(self) -> None:
+        """Start nobody any more; everyone who waits gets None."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+        self._conditions.check()
+
+    def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
+        now = self._clock.monotonic()
+        match outcome:
+            case Accepted(allowance=allowance):
+                self._local.on_success()
+                self._controller.on_success(now, ticket, file_bytes, allowance=allowance)
+            case Throttled(http_status=status, retry_after_s=wait_s, allowance=allowance):
+                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429, allowance=allowance)
+            case InDoubt(http_status=503) | Unavailable(http_status=503):
+                self._reject(now, ticket, retry_after_s=None, quota=False)
+            case InDoubt() | Unavailable():
+                self._controller.on_failure(now, ticket)
+            case NotSent(local_limit=True):
+                self._local.on_short(self.in_flight)
+                self._controller.on_cancel(now, ticket)
+            case _:
+                self._controller.on_cancel(now, ticket)
+
+    def _reject(
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        retry_after_s: float | None,
+        quota: bool,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self._rejected_at = now
+        self._controller.on_reject(
+            now,
+            ticket,
+            retry_after_s=retry_after_s,
+            quota=quota,
+            jitter=self._clock.jitter(),
+            allowance=allowance,
+        )
+
+    def _try_start(self) -> Ticket | None:
+        if not self.has_room:
+            return None
+        now = self._clock.monotonic()
+        # Asked only while a slot is free: what the controller hears of a cap that held a start back is true then.
+        delay_s = self._controller.next_delay(now)
+        if delay_s > 0:
+            self._wake_in(delay_s)
+            return None
+        self.in_flight += 1
+        return self._controller.on_start(now)
+
+    def _pump(self) -> None:
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            ticket = self._try_start()
+            if ticket is None:
+                break
+            self._waiting.popleft().set_result(ticket)
+        self._conditions.check()
+
+    def _wake_in(self, delay_s: float) -> None:
+        if self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        pump = self._errors.guarded(self._on_timer)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, pump)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()

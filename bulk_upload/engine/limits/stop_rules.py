@@ -1,0 +1,147 @@
+"""What single outcomes mean for the run as a whole: credentials, patience, errors, the retry budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.events import Paused
+from bulk_upload.core.model import (
+    Accepted,
+    EntryState,
+    InDoubt,
+    NotSent,
+    SourceFailed,
+    Throttled,
+    Unavailable,
+)
+from bulk_upload.core.run.failure_limit import FailureLimit
+from bulk_upload.core.run.fault_scope import Standing, Stop
+from bulk_upload.core.run.patience import Patience
+from bulk_upload.core.run.plan import RETRY_WORDS
+from bulk_upload.core.run.retry import RetryBudget
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.run.fault_scope import Judgement
+    from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.engine.limits.drain import Drain
+
+
+class Oversight:
+    """Hears every outcome and every settled entry, and begins the drain when the run should not go on."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        to_send_count: int,
+        clock: Clock,
+        drain: Drain,
+        emit: Callable[[Event], None],
+        key_variable: str | None = FLOW.key_variable,
+    ) -> None:
+        self._clock = clock
+        self._drain = drain
+        self._emit = emit
+        self._standing = Standing(entry_count=to_send_count, key_variable=key_variable)
+        self._patience = Patience(settings.patience_s)
+        self._failures = FailureLimit(settings.errors_limit(to_send_count))
+        self._announced_until = float("-inf")
+        self.budget = RetryBudget()
+
+    @property
+    def knows_server(self) -> bool:
+        """Whether the server answered any upload of this run."""
+        return self._standing.answered_any
+
+    def review(self, outcome: Outcome, entry_id: int) -> Judgement:
+        """Return what to record for an outcome, in the light of the whole run."""
+        judgement = self._standing.judge(outcome, entry_id)
+        if (
+            not isinstance(outcome, NotSent | SourceFailed)
+            and getattr(outcome, "http_status", None) is not None
+        ):
+            self._standing.on_answered()
+            self._patience.on_answer()
+        if isinstance(outcome, Accepted):
+            self._standing.on_accepted()
+            self._patience.on_success()
+            self.budget = self.budget.earn()
+        elif isinstance(outcome, Throttled):
+            self._on_throttled(outcome)
+        if judgement.stop is not None:
+            self._drain.begin(judgement.stop)
+        return judgement
+
+    def on_retry(self) -> None:
+        """Hear that an attempt that counts is made again."""
+        self.budget = self.budget.spend()
+
+    def on_resumed(self) -> None:
+        """Hear that a person's pause is over: its time says nothing about the server."""
+        self._patience.on_success()
+
+    def bears(self, outcome: Unavailable | InDoubt) -> bool:
+        """Hear that an upload that asked whether an outage is over failed, too; return whether that costs no attempt.
+
+        A server that never answered in this run is more likely a wrong address than away: its entries use up their
+        attempts.
+        """
+        known = self._standing.answered_any
+        reason = self._patience.on_outage(self._clock.monotonic(), reason=outcome.reason, answered_ever=known)
+        if reason is not None:
+            hint = "run the same command again when the server is back"
+            if not known:
+                hint = "check --base-url and the network, then run the same command again"
+            self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=reason, hint=hint))
+        return known
+
+    def on_short(self, reason: str, *, wire_bytes: int) -> None:
+        """Hear that an upload could not be made for want of something local; so many bytes have left in all."""
+        enough = self._patience.on_short(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
+        if enough is not None:
+            hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
+            self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
+
+    def on_exhausted(self, outcome: Outcome) -> None:
+        """Hear that an entry used up its attempts with `outcome`."""
+        if isinstance(outcome, Unavailable) and not outcome.answered:
+            stop = self._standing.on_unreachable(outcome.reason)
+            if stop is not None:
+                self._drain.begin(stop)
+
+    def on_settled(self, state: EntryState, reason: str | None) -> None:
+        """Hear that an entry reached a settled state."""
+        if state is EntryState.ACCEPTED:
+            self._failures.on_accepted()
+            return
+        enough = self._failures.on_failed(state, reason or "no reason recorded")
+        if enough is not None:
+            self._drain.begin(
+                Stop(
+                    status=ExitStatus.UNFINISHED,
+                    reason=enough,
+                    hint=f"mend that, then run again with --retry {RETRY_WORDS[state]}; "
+                    "--max-errors N bears more of one cause",
+                )
+            )
+
+    def _on_throttled(self, outcome: Throttled) -> None:
+        now = self._clock.monotonic()
+        wait_s = outcome.retry_after_s
+        reason = self._patience.on_throttled(now, retry_after_s=wait_s)
+        if reason is not None:
+            when = "" if wait_s is None else f" after {utc_text(min(self._clock.utc_s() + wait_s, 2**33))}"
+            self._drain.begin(
+                Stop(status=ExitStatus.UNFINISHED, reason=reason, hint=f"run the same command again{when}")
+            )
+        elif wait_s is not None and now + wait_s > self._announced_until + 1.0:
+            self._announced_until = now + wait_s
+            self._emit(Paused(pause_s=wait_s, reason=f"HTTP {outcome.http_status} from the server"))

@@ -1,0 +1,106 @@
+"""Entries that look alike to the server go one at a time, so that no id can reach the wrong file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulk_upload.engine.limits.drain import Drain
+
+
+class TwinKey(NamedTuple):
+    """What a listing can tell files apart by."""
+
+    sent_name: str
+    file_bytes: int
+    purpose: str
+
+
+class HeldKey:
+    """A key while it is held. `in_doubt` is set where its holder ends in doubt: no twin may start in this run then."""
+
+    __slots__ = ("in_doubt",)
+
+    def __init__(self) -> None:
+        self.in_doubt = False
+
+
+class TwinGate:
+    """Lets one entry of each key through; the others wait in order."""
+
+    def __init__(self, drain: Drain) -> None:
+        drain.closes(self.close)
+        self._held: dict[TwinKey, deque[asyncio.Future[bool]]] = {}
+        self._barred: set[TwinKey] = set()
+        self._closed = False
+
+    def try_hold(self, key: TwinKey) -> bool:
+        """Take the key if nobody has it."""
+        if self._closed or key in self._held or key in self._barred:
+            return False
+        self._held[key] = deque()
+        return True
+
+    async def hold(self, key: TwinKey) -> bool:
+        """Wait for the key; False when a twin is in doubt and stays so in this run, or the run drains."""
+        if self.try_hold(key):
+            return True
+        if self._closed or key in self._barred:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._held[key].append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.result():
+                self.release(key)
+            raise
+
+    @contextmanager
+    def holding(self, key: TwinKey) -> Iterator[HeldKey]:
+        """Give back a key that was taken, or bar it: after an error nobody knows what became of who held it."""
+        held = HeldKey()
+        try:
+            yield held
+        except BaseException:
+            self.bar(key)
+            raise
+        if held.in_doubt:
+            self.bar(key)
+        else:
+            self.release(key)
+
+    def release(self, key: TwinKey) -> None:
+        """Let the next one in; nobody once the key is barred."""
+        waiting = self._held.get(key)
+        if waiting is None:
+            return
+        while waiting:
+            future = waiting.popleft()
+            if not future.done():
+                future.set_result(True)
+                return
+        del self._held[key]
+
+    def bar(self, key: TwinKey) -> None:
+        """Let nobody of this key through any more: the one who holds it stays in doubt."""
+        self._barred.add(key)
+        _turn_away(self._held.pop(key, deque()))
+
+    def close(self) -> None:
+        """Let nobody through any more: the run drains."""
+        self._closed = True
+        for waiting in self._held.values():
+            _turn_away(waiting)
+
+
+def _turn_away(waiting: deque[asyncio.Future[bool]]) -> None:
+    while waiting:
+        future = waiting.popleft()
+        if not future.done():
+            future.set_result(False)

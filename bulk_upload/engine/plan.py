@@ -1,0 +1,213 @@
+"""From a manifest to a plan, page by page, with every complaint before the first byte. Blocking; use a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.core.manifest.reader import read_manifest
+from bulk_upload.core.run.plan import UNCHANGED, Step, plan_entry
+from bulk_upload.core.run.planned import PlannedEntry, StepTotal
+from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.edge.files import fingerprint_of
+from bulk_upload.errors import ManifestInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.manifest.rules import ManifestRules
+    from bulk_upload.core.model import Entry, EntryState
+    from bulk_upload.edge.ledger import Recalled, Staging
+    from bulk_upload.edge.source_tree import SourceTree
+
+FINDINGS_KEPT_MAX = 1000
+"""Findings beyond this many are counted, not kept: a manifest with a million bad lines must not fill memory."""
+
+_ENTRIES_PER_GROUP = 512
+_REASONS_KEPT_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
+
+    `reasons` counts the entries by step and reason.
+    """
+
+    totals: dict[Step, StepTotal]
+    twin_count: int
+    warnings: tuple[str, ...] = ()
+    reasons: Counter[tuple[Step, str]] = field(default_factory=Counter)
+
+    def total(self, step: Step) -> StepTotal:
+        """Return how many entries and bytes a step has."""
+        return self.totals.get(step, StepTotal())
+
+    @property
+    def entry_count(self) -> int:
+        """All entries of the manifest."""
+        return sum(one.entry_count for one in self.totals.values())
+
+    @property
+    def file_bytes(self) -> int:
+        """The bytes of all files of the manifest that are there."""
+        return sum(one.file_bytes for one in self.totals.values())
+
+
+class _Complaints:
+    """Keeps the first findings and counts the rest."""
+
+    def __init__(self) -> None:
+        self.kept: list[Finding] = []
+        self.count = 0
+
+    def add(self, finding: Finding) -> None:
+        """Keep or count one finding."""
+        self.count += 1
+        if len(self.kept) < FINDINGS_KEPT_MAX:
+            self.kept.append(finding)
+
+
+class _Reasons:
+    """Counts entries by step and reason; reasons beyond a number that nobody reads are not told apart."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[Step, str]] = Counter()
+
+    def add(self, planned: list[PlannedEntry]) -> None:
+        """Count a group of entries."""
+        group = Counter((one.planned.step, one.planned.reason) for one in planned)
+        for (step, reason), count in group.items():
+            is_kept = (step, reason) in self.counts or len(self.counts) < _REASONS_KEPT_MAX
+            self.counts[step, reason if is_kept else "other reasons"] += count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
+
+    `on_progress` hears, now and then and on the thread that plans, how many entries were looked at so far.
+    """
+
+    rules: ManifestRules
+    tree: SourceTree
+    staging: Staging
+    profile: Profile
+    retry: frozenset[EntryState]
+    on_progress: Callable[[int], None] | None = None
+
+    def plan(self, lines: Iterable[bytes]) -> Plan:
+        """Read a manifest, look at its files, compare them with the ledger and decide what to do.
+
+        Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
+        the files they name.
+        """
+        complaints = _Complaints()
+        reasons = _Reasons()
+        oversized_count = 0
+        entry_count = 0
+        for entries in self._groups(lines, complaints):
+            planned = self._stage(entries, complaints)
+            reasons.add(planned)
+            oversized_count += self._oversized_count(planned)
+            entry_count += len(entries)
+            if self.on_progress is not None:
+                self.on_progress(entry_count)
+        if complaints.count:
+            plural = "problem" if complaints.count == 1 else "problems"
+            raise ManifestInvalid(
+                f"the manifest has {complaints.count} {plural}; nothing was sent",
+                findings=sorted(complaints.kept, key=lambda one: one.line_no or 0),
+                finding_count=complaints.count,
+                hint="mend the lines named above and run the same command again",
+            )
+        return Plan(
+            totals=self.staging.totals(),
+            twin_count=self.staging.twin_count(),
+            warnings=self._warnings(oversized_count),
+            reasons=reasons.counts,
+        )
+
+    def _groups(self, lines: Iterable[bytes], complaints: _Complaints) -> Iterator[list[Entry]]:
+        group: list[Entry] = []
+        for one in read_manifest(lines, self.rules):
+            if isinstance(one, Finding):
+                complaints.add(one)
+                continue
+            group.append(one)
+            if len(group) == _ENTRIES_PER_GROUP:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlannedEntry]:
+        """Decide a group of entries and keep what was decided; complain about those that cannot be used."""
+        keys = [entry.key for entry in entries]
+        recalled = self.staging.recall(keys)
+        missing: list[tuple[Entry, PathComplaint]] = []
+        planned = [
+            self._decide(entry, key, recalled.get(key), missing)
+            for entry, key in zip(entries, keys, strict=True)
+        ]
+        earlier_lines = self.staging.add(planned)
+        for entry, complaint in missing:
+            if entry.line_no not in earlier_lines:
+                complaints.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+        if earlier_lines:
+            for entry in entries:
+                if entry.line_no in earlier_lines:
+                    complaints.add(self._duplicate(entry, earlier_lines[entry.line_no]))
+        return planned
+
+    def _decide(
+        self,
+        entry: Entry,
+        key: bytes,
+        recalled: Recalled | None,
+        missing: list[tuple[Entry, PathComplaint]],
+    ) -> PlannedEntry:
+        looked = self.tree.inspect(entry.path)
+        complaint = looked if isinstance(looked, PathComplaint) else None
+        source = None if isinstance(looked, PathComplaint) else fingerprint_of(looked)
+        if recalled is None:
+            entry_id, planned = None, plan_entry(None, source, retry=self.retry)
+        else:
+            entry_id = recalled.entry_id
+            planned = (
+                UNCHANGED
+                if source is not None and recalled.is_accepted(source)
+                else plan_entry(self.staging.known(key), source, retry=self.retry)
+            )
+        if planned.step is Step.MISSING and complaint is not None:
+            missing.append((entry, complaint))
+        return PlannedEntry(entry, key, source, planned, entry_id)
+
+    def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
+        return self.rules.finding(
+            "duplicate-entry",
+            entry.line_no,
+            place="path",
+            found=f"{quoted(entry.path)} with purpose {entry.purpose} is already on line {earlier_line_no}",
+            remedy="Remove one of the two lines",
+        )
+
+    def _oversized_count(self, planned: list[PlannedEntry]) -> int:
+        """Return how many files that are to be sent are larger than the documented limit."""
+        limit_bytes = self.profile.size_limit_bytes or float("inf")
+        return sum(
+            one.planned.step is Step.SEND and one.source is not None and one.source.size > limit_bytes
+            for one in planned
+        )
+
+    def _warnings(self, oversized_count: int) -> tuple[str, ...]:
+        limit_bytes = self.profile.size_limit_bytes
+        if not oversized_count or limit_bytes is None:
+            return ()
+        plural = "file is" if oversized_count == 1 else "files are"
+        return (f"{oversized_count} {plural} larger than {human_bytes(limit_bytes)}, the documented limit",)

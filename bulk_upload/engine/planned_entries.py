@@ -1,0 +1,68 @@
+"""The plan's entries for a run: read in pages on a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bulk_upload.core.model import EntryState
+    from bulk_upload.core.run.plan import Step
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.edge.ledger import Staging
+
+T = TypeVar("T")
+
+
+class PlannedEntries(Protocol):
+    """What a run needs of its plan's entries."""
+
+    @property
+    def busy_count(self) -> int:
+        """How many calls wait for the disk now."""
+
+    def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+        """Yield the entries planned for one of `steps`, in manifest order, as the ledger knows them now."""
+
+    async def find(self, entry_id: int) -> StagedEntry | None:
+        """Return the entry of a ledger row, None where the manifest no longer has it."""
+
+    async def states(self) -> dict[EntryState, int]:
+        """Return how many of the manifest's entries the ledger has in each state."""
+
+
+class StagedEntries:
+    """`PlannedEntries` out of a Staging, which blocks."""
+
+    def __init__(self, staging: Staging) -> None:
+        self._staging = staging
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
+        self.busy_count = 0
+
+    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+        """Yield the entries planned for one of `steps`, a page at a time."""
+        pages = self._staging.pages(steps)
+        while (page := await self._on_thread(lambda: next(pages, None))) is not None:
+            yield page
+
+    async def find(self, entry_id: int) -> StagedEntry | None:
+        """Return the entry of a ledger row, None where the manifest no longer has it."""
+        return await self._on_thread(lambda: self._staging.find_by_entry_id(entry_id))
+
+    async def states(self) -> dict[EntryState, int]:
+        """Return how many of the manifest's entries the ledger has in each state."""
+        return await self._on_thread(self._staging.states)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._pool.shutdown(wait=True)
+
+    async def _on_thread(self, act: Callable[[], T]) -> T:
+        self.busy_count += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        finally:
+            self.busy_count -= 1

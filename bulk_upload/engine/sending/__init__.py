@@ -1,0 +1,1 @@
+"""From a planned entry to its recorded attempt."""

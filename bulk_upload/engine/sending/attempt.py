@@ -1,0 +1,259 @@
+"""One attempt: slot, intent, request, record. The order is the guarantee."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+
+from bulk_upload.core.api.multipart import form_fields
+from bulk_upload.core.events import AttemptStarted
+from bulk_upload.core.model import Accepted, Unavailable
+from bulk_upload.core.run.records import AttemptOver, Intent
+from bulk_upload.core.run.sender import PreparedFile, PrepareRequest, UploadRequest
+from bulk_upload.core.run.source import SourceError, SourceGrew
+from bulk_upload.engine.upload import FileChanged, Made, NotBegun, RecordedAttempt
+from bulk_upload.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.limits.controller import Ticket
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.sender import Sender, UploadReport
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.upload import Upload
+
+GOES_FIRST_ATTEMPTS = 3
+"""An entry that was turned away this often lets others go first: an outage must not be probed with it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A request that began: times are the clock's then."""
+
+    attempt_id: int
+    number: int
+    began_at: float
+    began_utc_s: float
+
+
+class Attempts:
+    """Makes attempts: the only way to a request. Holds nothing between them."""
+
+    def __init__(
+        self,
+        *,
+        profile: Profile,
+        slots: Permits,
+        sender: Sender,
+        ledger: Ledger[LedgerStore],
+        oversight: Oversight,
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._profile = profile
+        self._slots = slots
+        self._sender = sender
+        self._ledger = ledger
+        self._oversight = oversight
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
+
+    async def make(self, upload: Upload) -> Made | NotBegun:
+        """Make one attempt; its intent is recorded here where that was not done ahead.
+
+        Returns as soon as there is an outcome: the slot is free then. `recorded` must follow for what was made. Raises
+        LedgerUnusable.
+        """
+        ticket: Ticket | None = None
+        request: _Request | None = None
+        not_begun: NotBegun | None = NotBegun()
+        try:
+            ticket = await self._slots.acquire(ahead=0 < upload.attempt_no < GOES_FIRST_ATTEMPTS)
+            if ticket is not None:
+                not_begun = await self._get_ready(upload, ticket)
+                if not_begun is None:
+                    request = self._begin(upload)
+        finally:
+            if request is None:
+                await self._give_back(upload, ticket, not_begun)
+        if ticket is None or request is None:
+            return not_begun or NotBegun()
+        report = await self._send(upload, ticket, request)
+        # The file is closed by now: its place may be another's as soon as the slot is.
+        return self._conclude(upload, ticket, request, report)
+
+    async def recorded(self, made: Made) -> RecordedAttempt:
+        """Wait until an attempt is durable. Raises LedgerUnusable where it cannot be recorded."""
+        try:
+            concluded = await made.concluding
+        finally:
+            self._slots.recorded()
+        return RecordedAttempt(
+            attempt_id=made.attempt_id,
+            state=concluded.state,
+            outcome=concluded.outcome,
+            sent=made.sent,
+            probe=made.probe,
+            duration_s=made.duration_s,
+            began_utc_s=made.began_utc_s,
+            ended_utc_s=made.ended_utc_s,
+        )
+
+    async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
+        """Prepare the file and record the intent, where that is still to be done; None when the request may begin."""
+        prepared = upload.prepared or await self._prepare(upload)
+        if isinstance(prepared, NotBegun):
+            return prepared
+        if upload.attempt_id is None:
+            await self._intend(upload, prepared)
+        # The server may have asked for a pause meanwhile.
+        while (pause_s := self._slots.pause_since_s(ticket)) > 0 and not self._drain.begun:
+            await self._drain.sleep(pause_s)
+        return NotBegun() if self._drain.begun else None
+
+    async def _prepare(self, upload: Upload) -> PreparedFile | NotBegun:
+        """Have the file prepared, unless the run drains first."""
+        entry = upload.planned.entry
+        request = PrepareRequest(
+            path=entry.path, purpose=entry.purpose, planned_bytes=upload.fingerprint.size
+        )
+        prepared: PreparedFile | SourceError | None = None
+        with self._drain.cut():
+            (prepared,) = await self._sender.prepare([request])
+        if isinstance(prepared, SourceGrew):
+            return NotBegun(FileChanged(prepared.fingerprint))
+        if not isinstance(prepared, PreparedFile):
+            return NotBegun(prepared)
+        upload.prepared = prepared
+        found = prepared.fingerprint
+        # An intent names one version of the file; without one, only the size was agreed upon with twins.
+        is_planned = (
+            found.size == upload.fingerprint.size
+            if upload.attempt_id is None
+            else found == upload.fingerprint
+        )
+        is_good = upload.checked in (None, found)
+        return prepared if is_planned and is_good else NotBegun(FileChanged(found))
+
+    async def _intend(self, upload: Upload, prepared: PreparedFile) -> None:
+        """Record that an attempt is about to be made."""
+        intent = Intent(
+            entry_id=upload.entry_id,
+            attempt_no=upload.attempt_no + 1,
+            sent_name=upload.planned.sent_name,
+            fingerprint=prepared.fingerprint,
+            at_utc_s=self._clock.utc_s(),
+            sha256=prepared.sha256,
+        )
+        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        with anyio.CancelScope(shield=True):
+            (upload.attempt_id,) = await self._ledger.run(lambda store: store.intend([intent]))
+        await anyio.lowlevel.checkpoint_if_cancelled()
+
+    async def _give_back(self, upload: Upload, ticket: Ticket | None, not_begun: NotBegun | None) -> None:
+        """Give back slot, file and intent of a request that did not begin, whatever kept it from that."""
+        if ticket is not None:
+            cause = None if not_begun is None else not_begun.cause
+            self._slots.cancel(ticket, local_limit=isinstance(cause, SourceError) and cause.local_limit)
+        attempt_id, upload.attempt_id = upload.attempt_id, None
+        prepared, upload.prepared = upload.prepared, None
+        # Shielded: the ledger must not expect the end of what never began, though a cancellation kept it from that.
+        with anyio.CancelScope(shield=True):
+            if prepared is not None:
+                await self._sender.drop(prepared.number)
+            if attempt_id is not None:
+                now = self._clock.utc_s()
+                await self._ledger.run(
+                    lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
+                )
+
+    def _begin(self, upload: Upload) -> _Request:
+        """Make the intent a request."""
+        prepared = upload.prepared
+        if upload.attempt_id is None or prepared is None:
+            raise AssertionError("only an intended attempt is made")
+        upload.attempt_no += 1
+        self._emit(
+            AttemptStarted(
+                path=upload.planned.entry.path,
+                attempt_no=upload.attempt_no,
+                file_bytes=prepared.fingerprint.size,
+            )
+        )
+        request = _Request(
+            attempt_id=upload.attempt_id,
+            number=prepared.number,
+            began_at=self._clock.monotonic(),
+            began_utc_s=self._clock.utc_s(),
+        )
+        upload.attempt_id = upload.prepared = None
+        return request
+
+    async def _send(self, upload: Upload, ticket: Ticket, request: _Request) -> UploadReport:
+        entry = upload.planned.entry
+        try:
+            report = await self._sender.send(
+                request.number,
+                UploadRequest(
+                    attempt_id=request.attempt_id,
+                    path=entry.path,
+                    sent_name=upload.planned.sent_name,
+                    purpose=entry.purpose,
+                    fields=tuple(form_fields(entry, self._profile)),
+                    ask_first=upload.ask_first,
+                ),
+            )
+        except BaseException:
+            # What is known of the request is recorded before the cancellation, or the error, goes on.
+            known = self._sender.cancelled(request.attempt_id)
+            if known is not None:
+                with anyio.CancelScope(shield=True):
+                    await self.recorded(self._conclude(upload, ticket, request, known))
+            raise
+        if not isinstance(report.outcome, Accepted):
+            self._slots.taken_back(report.sent.handed_bytes)
+        return report
+
+    def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
+        """Give the slot back and have the ledger record the outcome."""
+        # Judged before the slot is given back: an answer that ends the run lets nothing more start.
+        judgement = self._oversight.review(report.outcome, upload.entry_id)
+        self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
+        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+            upload.ask_first = True
+        ended_utc_s = self._clock.utc_s()
+        over = AttemptOver(
+            attempt_id=request.attempt_id,
+            entry_id=upload.entry_id,
+            outcome=judgement.outcome,
+            sent=report.sent,
+            at_utc_s=ended_utc_s,
+            began_utc_s=request.began_utc_s,
+        )
+        try:
+            concluding = self._ledger.conclude(over, reopen=judgement.reopen)
+        except LedgerUnusable:
+            self._slots.recorded()
+            raise
+        return Made(
+            attempt_id=request.attempt_id,
+            outcome=judgement.outcome,
+            sent=report.sent,
+            probe=ticket.probe,
+            duration_s=self._clock.monotonic() - request.began_at,
+            began_utc_s=request.began_utc_s,
+            ended_utc_s=ended_utc_s,
+            concluding=concluding,
+        )

@@ -1,0 +1,299 @@
+"""Feeds the plan's entries as slots come free; intents are recorded, and small files read, a batch ahead.
+
+What is ready to be sent goes to the workers, everything else gets a task of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.planned import StagedEntry
+from bulk_upload.core.run.records import Intent
+from bulk_upload.core.run.sender import PreparedFile, PrepareRequest
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+from bulk_upload.engine.tasks import plain_task_group
+from bulk_upload.engine.upload import Upload
+from bulk_upload.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.sender import Sender
+    from bulk_upload.core.run.source import SourceError
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.conditions import Conditions
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.twins import TwinGate
+    from bulk_upload.engine.sending.entry_task import EntryTasks
+    from bulk_upload.engine.sending.workers import Workers
+    from bulk_upload.engine.validation.gate import Checking
+
+BATCH_ENTRIES_MAX = 64
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+BATCH_LARGE_MAX = 16
+"""Fewer large files than small ones are intended ahead: after a crash nobody knows of an intent whether it was acted on."""
+
+PARKED_MIN = 256
+"""More than two batches: fewer could all be waiting for a look-alike that was read ahead and has no room to start."""
+
+READY_LEFT_MAX = 16
+"""The next batch is handed on while so many entries of the last one are left: uploads never wait for it."""
+
+
+class Feeder:
+    """Hands the plan's entries on, in order, never many more than can be at work."""
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        ledger: Ledger[LedgerStore],
+        checking: Checking,
+        workers: Workers,
+        entry_tasks: EntryTasks,
+        twins: TwinGate,
+        slots: Permits,
+        occupancy: Occupancy,
+        conditions: Conditions,
+        drain: Drain,
+        clock: Clock,
+    ) -> None:
+        self._sender = sender
+        self._ledger = ledger
+        self._checking = checking
+        self._workers = workers
+        self._entry_tasks = entry_tasks
+        self._twins = twins
+        self._slots = slots
+        self._occupancy = occupancy
+        self._conditions = conditions
+        self._drain = drain
+        self._clock = clock
+        self._intended: dict[int, Upload] = {}
+        """Uploads with an intent that the workers do not have yet, by the intent's attempt."""
+
+    async def feed(self, pages: AsyncIterator[list[StagedEntry]]) -> None:
+        """Hand every entry on; return when all are started or the run drains."""
+        try:
+            with ExitStack() as streams:
+                send, receive = anyio.create_memory_object_stream[list[Upload]](0)
+                _close_at_end(streams, send, receive)
+                async with plain_task_group() as ahead:
+                    checked = await self._checked(pages, ahead, streams)
+                    ahead.start_soon(self._prepare, checked, send)
+                    async for batch in receive:
+                        await self._start(batch)
+            await self._until(self._nothing_is_ready)
+        finally:
+            # Cancelled or not: the ledger must not expect the end of what was never begun.
+            with anyio.CancelScope(shield=True):
+                await self._give_back()
+
+    async def _start(self, batch: list[Upload]) -> None:
+        for upload in batch:
+            if upload.attempt_id is not None:
+                del self._intended[upload.attempt_id]
+                self._workers.put(upload)
+                continue
+            # In order: what is ready and comes before it has started by then.
+            if not await self._until(self._has_room):
+                return
+            await self._entry_tasks.start(upload)
+        await self._until(self._little_is_ready)
+
+    async def _prepare(
+        self, pages: AsyncIterator[list[StagedEntry]], send: ObjectSendStream[list[Upload]]
+    ) -> None:
+        async with send:
+            async for page in pages:
+                for entries in _batches(page):
+                    if self._drain.begun:
+                        return
+                    await send.send(await self._batch(entries))
+
+    async def _checked(
+        self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup, streams: ExitStack
+    ) -> AsyncIterator[list[StagedEntry]]:
+        """Return the pages of entries that may be sent, where files are looked into ahead."""
+        if not self._checking.runs_ahead:
+            return pages
+        send, receive = anyio.create_memory_object_stream[list[StagedEntry]](math.inf)
+        _close_at_end(streams, send, receive)
+        ahead.start_soon(self._checking.run_ahead, pages, send)
+        return self._taken(receive)
+
+    async def _taken(
+        self, receive: ObjectReceiveStream[list[StagedEntry]]
+    ) -> AsyncIterator[list[StagedEntry]]:
+        async with receive:
+            async for page in receive:
+                self._checking.taken(len(page))
+                yield page
+
+    async def _batch(self, entries: list[StagedEntry]) -> list[Upload]:
+        """Get a batch ready: read what is small, and record the intents of all that may be sent as they are."""
+        batch = list(map(_upload, entries))
+        small: list[tuple[Upload, PrepareRequest]] = []
+        large: list[Upload] = []
+        bytes_left = BATCH_BYTES_MAX
+        for upload in batch:
+            size = upload.fingerprint.size
+            is_small = size <= SMALL_FILE_BYTES_MAX
+            if upload.planned.step is Step.COMPARE or (is_small and size > bytes_left):
+                continue
+            is_checked = self._checking.may_send(upload)
+            if not is_checked and not self._checking.checks_when_read(upload):
+                # What has no certain content yet has no intent either.
+                continue
+            if not self._twins.try_hold(upload.twin_key):
+                continue
+            if is_small:
+                bytes_left -= size
+                small.append((upload, _prepare_request(upload, checks_content=not is_checked)))
+            else:
+                large.append(upload)
+        prepared, ended = await self._read_ahead(small)
+        await self._intend([*prepared, *large])
+        return [upload for upload in batch if upload.entry_id not in ended]
+
+    async def _read_ahead(self, small: list[tuple[Upload, PrepareRequest]]) -> tuple[list[Upload], set[int]]:
+        """Read and check files; return what is to be sent, and which entries ended because of what was found."""
+        to_send: list[Upload] = []
+        ended: set[int] = set()
+        files: list[PreparedFile | SourceError] = []
+        if small:
+            with self._drain.cut():
+                files = await self._sender.prepare([request for _, request in small])
+        for (upload, _), file in zip(small, files, strict=False):
+            if self._drain.begun:
+                await self._drop(file)
+            elif not isinstance(file, PreparedFile) or not _is_planned(file, upload):
+                # The attempt meets the same trouble again and says what it is.
+                self._twins.release(upload.twin_key)
+                await self._drop(file)
+            elif not await self._checking.admits(upload, file):
+                self._twins.release(upload.twin_key)
+                ended.add(upload.entry_id)
+                await self._drop(file)
+            else:
+                upload.prepared = file
+                to_send.append(upload)
+        return to_send, ended
+
+    async def _drop(self, file: PreparedFile | SourceError) -> None:
+        if isinstance(file, PreparedFile):
+            await self._sender.drop(file.number)
+
+    async def _intend(self, uploads: list[Upload]) -> None:
+        """Record that attempts are about to be made."""
+        if not uploads or self._drain.begun:
+            return
+        now = self._clock.utc_s()
+        intents = [
+            Intent(
+                entry_id=upload.entry_id,
+                attempt_no=1,
+                sent_name=upload.planned.sent_name,
+                fingerprint=upload.fingerprint if upload.prepared is None else upload.prepared.fingerprint,
+                at_utc_s=now,
+                sha256=None if upload.prepared is None else upload.prepared.sha256,
+            )
+            for upload in uploads
+        ]
+        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        with anyio.CancelScope(shield=True):
+            attempt_ids = await self._ledger.run(lambda store: store.intend(intents))
+            for upload, attempt_id in zip(uploads, attempt_ids, strict=True):
+                upload.attempt_id = attempt_id
+                self._intended[attempt_id] = upload
+
+    async def _give_back(self) -> None:
+        """Record as not sent what was read ahead and will not be started."""
+        left = (*self._intended.values(), *self._workers.withdraw())
+        self._intended.clear()
+        for upload in left:
+            if upload.prepared is not None:
+                await self._sender.drop(upload.prepared.number)
+        attempt_ids = [upload.attempt_id for upload in left if upload.attempt_id is not None]
+        if attempt_ids:
+            now = self._clock.utc_s()
+            # A ledger that fails now is noticed by the verdict; raising would hide a cancellation.
+            with suppress(LedgerUnusable):
+                await self._ledger.run(
+                    lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now)
+                )
+
+    async def _until(self, holds: Callable[[], bool]) -> bool:
+        """Wait for something to come true; False when the run drains."""
+        await self._conditions.until(lambda: self._drain.begun or holds())
+        return not self._drain.begun
+
+    def _has_room(self) -> bool:
+        return self._occupancy.may_hold(self._occupancy.active_count + 1) and not self._workers.ready_count
+
+    def _little_is_ready(self) -> bool:
+        return self._workers.ready_count < min(READY_LEFT_MAX, self._slots.limit)
+
+    def _nothing_is_ready(self) -> bool:
+        return not self._workers.ready_count
+
+
+def _close_at_end(
+    streams: ExitStack, send: MemoryObjectSendStream[Any], receive: MemoryObjectReceiveStream[Any]
+) -> None:
+    """Close both ends whatever happens: a task that never came to its first step closes nothing."""
+    streams.enter_context(send)
+    streams.enter_context(receive)
+
+
+def _batches(page: list[StagedEntry]) -> Iterator[list[StagedEntry]]:
+    """Yield entries in order, so many and with so many large files as are made ready at once."""
+    batch: list[StagedEntry] = []
+    large_count = 0
+    for planned in page:
+        is_large = planned.source is not None and planned.source.size > SMALL_FILE_BYTES_MAX
+        if len(batch) == BATCH_ENTRIES_MAX or (is_large and large_count == BATCH_LARGE_MAX):
+            yield batch
+            batch, large_count = [], 0
+        batch.append(planned)
+        large_count += is_large
+    if batch:
+        yield batch
+
+
+def _is_planned(file: PreparedFile, upload: Upload) -> bool:
+    """Whether what was read ahead is what was planned, and what was found good."""
+    return file.fingerprint.size == upload.fingerprint.size and upload.checked in (None, file.fingerprint)
+
+
+def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:
+    entry = upload.planned.entry
+    return PrepareRequest(
+        path=entry.path,
+        purpose=entry.purpose,
+        planned_bytes=upload.fingerprint.size,
+        checks_content=checks_content,
+    )
+
+
+def _upload(planned: StagedEntry) -> Upload:
+    if planned.known is None or planned.source is None:
+        raise AssertionError("only registered entries with a file are sent")
+    return Upload(
+        planned=planned,
+        entry_id=planned.known.entry_id,
+        fingerprint=planned.source,
+        checked=planned.checked,
+    )

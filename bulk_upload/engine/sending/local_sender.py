@@ -1,0 +1,167 @@
+"""The sender of this process: reads with threads of its own and makes the requests on this event loop."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from bulk_upload.core.run.sender import PreparedFile
+from bulk_upload.core.run.source import LoadedFile, SourceError
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.events import BodyNow
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.run.ports import Reader, Transport
+    from bulk_upload.core.run.sender import PrepareRequest, UploadReport, UploadRequest
+    from bulk_upload.core.run.source import Look, Source
+
+
+class _Held(NamedTuple):
+    """A prepared file: read whole, or open with what closes it."""
+
+    source: Source
+    opened: AsyncExitStack | None = None
+
+
+class LocalSender:
+    """Sends from the disks of this machine.
+
+    Args:
+        check_for: returns what checks the content of a file with this path and purpose; None where nothing does.
+        pace: lets pieces of bodies pass.
+        on_handed: called with the number of bytes of every piece that was handed over.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        transport: Transport,
+        *,
+        check_for: Callable[[str, str], Look] | None,
+        pace: Pace,
+        on_handed: Callable[[int], None],
+    ) -> None:
+        self._reader = reader
+        self._transport = transport
+        self._check_for = check_for
+        self._pace = pace
+        self._on_handed = on_handed
+        self._held: dict[int, _Held] = {}
+        self._cancelled: dict[int, UploadReport] = {}
+        self._numbers = itertools.count(1)
+        self.busy_count = 0
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that were handed over, also of attempts that failed."""
+        return self._transport.wire_bytes
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that were handed over."""
+        return self._transport.partial_bytes
+
+    async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
+        """Read small files whole, all in one hop to the reading threads, and open the others."""
+        self.busy_count += 1
+        try:
+            small = [one for one in requests if one.planned_bytes <= SMALL_FILE_BYTES_MAX]
+            checks = [self._check(one) for one in small]
+            loaded = iter(await self._reader.load([one.path for one in small], checks) if small else ())
+            async with AsyncExitStack() as on_error:
+                prepared = []
+                for one in requests:
+                    is_small = one.planned_bytes <= SMALL_FILE_BYTES_MAX
+                    file = self._keep(next(loaded)) if is_small else await self._open(one.path)
+                    prepared.append(file)
+                    if isinstance(file, PreparedFile):
+                        on_error.push_async_callback(self.drop, file.number)
+                on_error.pop_all()
+            return prepared
+        finally:
+            self.busy_count -= 1
+
+    async def drop(self, number: int) -> None:
+        """Let go of a prepared file that will not be sent."""
+        held = self._held.pop(number, None)
+        if held is not None and held.opened is not None:
+            with anyio.CancelScope(shield=True):
+                await held.opened.aclose()
+
+    async def send(self, number: int, request: UploadRequest) -> UploadReport:
+        """Send a prepared file in one request. The file is closed when this returns."""
+        held = self._held.pop(number)
+        self.busy_count += 1
+        try:
+            return await self._transport.send(
+                request,
+                held.source,
+                on_handed=self._on_handed,
+                on_cancelled=lambda report: self._cancelled.__setitem__(request.attempt_id, report),
+                pace=self._pace,
+            )
+        finally:
+            self.busy_count -= 1
+            if held.opened is not None:
+                with anyio.CancelScope(shield=True):
+                    await held.opened.aclose()
+
+    def cancelled(self, attempt_id: int) -> UploadReport | None:
+        """Return, once, what is known of a request whose task was cancelled; None where none began."""
+        return self._cancelled.pop(attempt_id, None)
+
+    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError."""
+        self.busy_count += 1
+        try:
+            return await self._reader.sha256(path)
+        finally:
+            self.busy_count -= 1
+
+    def bodies(self) -> list[BodyNow]:
+        """Return how the requests in flight stand now, in no order."""
+        return self._transport.bodies()
+
+    def end_all(self, reason: str) -> None:
+        """Abort every request in flight; each `send` returns with what is known of its body."""
+        self._transport.end_all(reason)
+
+    def has_time_left(self, grace_s: float) -> bool:
+        """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
+        return self._transport.has_time_left(grace_s)
+
+    def _check(self, request: PrepareRequest) -> Look | None:
+        if not request.checks_content or self._check_for is None:
+            return None
+        return self._check_for(request.path, request.purpose)
+
+    async def _open(self, path: str) -> PreparedFile | SourceError:
+        opened = AsyncExitStack()
+        try:
+            source = await opened.enter_async_context(self._reader.source(path))
+        except SourceError as error:
+            return error
+        return self._keep(source, opened)
+
+    def _keep(
+        self, source: Source | SourceError, opened: AsyncExitStack | None = None
+    ) -> PreparedFile | SourceError:
+        if isinstance(source, SourceError):
+            return source
+        number = next(self._numbers)
+        self._held[number] = _Held(source, opened)
+        is_whole = isinstance(source, LoadedFile)
+        return PreparedFile(
+            number=number,
+            fingerprint=source.fingerprint,
+            # A stream has read nothing yet.
+            sha256=source.sha256 if is_whole else None,
+            report=source.report if isinstance(source, LoadedFile) else None,
+        )

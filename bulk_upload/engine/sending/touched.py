@@ -1,0 +1,117 @@
+"""A file that was touched since it was accepted: is it still what the server has?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.plan import Step, same_content
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.transport import Unanswered
+from bulk_upload.engine.waits import Wait, Waits
+
+if TYPE_CHECKING:
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.run.plan import KnownEntry
+    from bulk_upload.core.run.ports import FilesApi, Ledger
+    from bulk_upload.core.run.retry import RetryPolicy
+    from bulk_upload.core.run.sender import Sender
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.settling import Settler
+    from bulk_upload.engine.upload import Upload
+
+
+class Comparing:
+    """Compares touched files with what was sent of them. Holds no slot."""
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        files_api: FilesApi,
+        settler: Settler,
+        occupancy: Occupancy,
+        retry_policy: RetryPolicy,
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        waits: Waits,
+    ) -> None:
+        self._sender = sender
+        self._files_api = files_api
+        self._settler = settler
+        self._occupancy = occupancy
+        self._retry_policy = retry_policy
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._waits = waits
+
+    async def settles(self, upload: Upload, known: KnownEntry) -> bool:
+        """Whether nothing is sent of a touched file: it has the content its receipt is for, or nobody can tell now."""
+        planned = upload.planned
+        try:
+            hashed = await self._hash(planned.entry.path)
+        except SourceError as error:
+            await self._settler.settle(planned, known.entry_id, EntryState.FAILED_LOCAL, error.reason)
+            return True
+        if hashed is None:
+            return True
+        sha256, fingerprint = hashed
+        upload.fingerprint = fingerprint
+        sent_sha256 = known.sha256
+        if sent_sha256 is None:
+            try:
+                sent_sha256 = await self._read_back(known.entry_id)
+            except Unanswered:
+                # Its receipt holds, whatever the file is by now; the next run looks again.
+                await self._settler.accepted(planned, known.entry_id)
+                return True
+        same = same_content(sent_sha256, sha256)
+        if same.step is not Step.SETTLED:
+            await self.put_back(known.entry_id, same.reason)
+            return False
+        await self._ledger.run(lambda store: store.refresh(known.entry_id, fingerprint, sha256=sha256))
+        await self._settler.accepted(planned, known.entry_id)
+        return True
+
+    async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
+        """Hash a file as it is now; None when the run drains first. Raises SourceError."""
+        while not self._drain.begun:
+            try:
+                with self._drain.cut():
+                    return await self._sender.sha256(path)
+            except SourceError as error:
+                if not error.local_limit:
+                    raise
+                policy = self._retry_policy
+                with self._occupancy.parked():
+                    await self._drain.sleep(policy.local_limit_s * (0.5 + self._clock.jitter()))
+        return None
+
+    async def _read_back(self, entry_id: int) -> str | None:
+        """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.
+
+        Raises Unanswered, also when the run drains meanwhile.
+        """
+        receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
+        with self._occupancy.parked(), self._drain.cut():
+            try:
+                with self._waits.on(Wait.SERVER):
+                    return await self._files_api.sha256_of(receipt.file_id)
+            except Unanswered as error:
+                if error.final:
+                    return None
+                raise
+        raise Unanswered("the run ended before the server gave the file back")
+
+    async def put_back(self, entry_id: int, reason: str) -> None:
+        """Record that an accepted entry is to be sent anew."""
+        now = self._clock.utc_s()
+        await self._ledger.run(
+            lambda store: store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=now)
+        )

@@ -1,0 +1,1 @@
+"""Validates files before they are sent."""

@@ -1,0 +1,149 @@
+"""Looks into files before they are sent: opens them beneath the root, has them checked, and sees that they stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of, unknown_to_us
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.edge.files import fingerprint_of, source_error
+from bulk_upload.edge.validation import (
+    CheckRequest,
+    CheckTask,
+    FileMoved,
+    Looked,
+    WorkerLost,
+    Workers,
+    check_content,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bulk_upload.core.model import Fingerprint
+    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.validation.report import FileReport
+    from bulk_upload.edge.source_tree import SourceTree
+
+TRIES_MAX = 3
+"""A file that moves while it is looked into, or whose process is lost, is looked into again so many times in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was found in one version of a file."""
+
+    report: FileReport
+    fingerprint: Fingerprint
+
+
+class Wanted(NamedTuple):
+    """A file to look into, and what for."""
+
+    path: str
+    purpose: str
+
+
+class Validating(Protocol):
+    """What a run needs of whatever looks into files."""
+
+    def rules(self, purpose: str) -> str:
+        """Return what tells the rules for a purpose from others."""
+
+    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
+
+    def look(self, wanted: Wanted) -> Look:
+        """Return what looks at the content of such a file."""
+
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look into files; one that cannot be looked into has its error in its place."""
+
+
+class FileValidator:
+    """`Validating` with files on disk.
+
+    Args:
+        tree: where they are opened.
+        workers: who reads them.
+        purposes: what is known of each.
+        thorough: see `Checker`.
+        on_bytes: hears how many more bytes were read, on any thread.
+    """
+
+    def __init__(
+        self,
+        tree: SourceTree,
+        workers: Workers,
+        *,
+        purposes: Mapping[str, Purpose] = PURPOSES,
+        thorough: bool = False,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self._tree = tree
+        self._workers = workers
+        self._purposes = purposes
+        self._known = tuple(purposes.values())
+        self._thorough = thorough
+        self._on_bytes = on_bytes
+        self._rules: dict[str, str] = {}
+
+    def rules(self, purpose: str) -> str:
+        """Return what tells the rules for a purpose from others."""
+        rules = self._rules.get(purpose)
+        if rules is None:
+            thorough = "-thorough" if self._thorough else ""
+            rules = self._rules[purpose] = f"{rules_of(self._purpose(purpose))}{thorough}"
+        return rules
+
+    def task(self, path: str, purpose: str) -> CheckTask:
+        """Return what a file is checked for."""
+        return CheckTask(
+            path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
+        )
+
+    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
+        return self._workers.is_small(self._purpose(wanted.purpose), wanted.path, byte_count)
+
+    def look(self, wanted: Wanted) -> Look:
+        """Return what looks at the content of such a file."""
+        return partial(check_content, task=self.task(*wanted))
+
+    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+        """Look into files as they are now; one that cannot be looked into has its error in its place.
+
+        Small ones do not wait behind large ones, and take one hop to a thread for all of them.
+        """
+        requests = [
+            CheckRequest(partial(self._tree.open_regular, one.path), self.task(*one), self._on_bytes)
+            for one in wanted
+        ]
+        results = await self._workers.check_all(requests, are_small=are_small)
+        tries = 1
+        while tries < TRIES_MAX:
+            again = [index for index, one in enumerate(results) if isinstance(one, FileMoved | WorkerLost)]
+            if not again:
+                break
+            tries += 1
+            repeated = await self._workers.check_all([requests[one] for one in again], are_small=are_small)
+            for index, result in zip(again, repeated, strict=True):
+                results[index] = result
+        return [_checked(one) for one in results]
+
+    def _purpose(self, name: str) -> Purpose:
+        return self._purposes.get(name) or unknown_to_us(name)
+
+
+def _checked(result: Looked | FileMoved | WorkerLost | OSError) -> Checked | SourceError:
+    match result:
+        case Looked(report, status):
+            return Checked(report=report, fingerprint=fingerprint_of(status))
+        case FileMoved():
+            return SourceError("the file keeps changing while it is validated")
+        case WorkerLost():
+            return SourceError(f"the file could not be validated: {result}")
+        case _:
+            return source_error(result)

@@ -1,0 +1,318 @@
+"""Validation as a part of the run: before anything of a file is sent, its content is known to be good.
+
+Small files are looked at when they are read to be sent: what is sent is what was seen. Ahead of the uploads, larger ones
+are looked into in manifest order and go on to the feeder as soon as they are found good, whatever is still looked at.
+An entry that was not looked into ahead, or whose file moved since, is looked into when its turn comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.events import Noticed
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.validation.result import verdict_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.engine.upload import DRAINED
+from bulk_upload.engine.validation.file_validator import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from anyio.abc import ObjectSendStream
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.sender import PreparedFile
+    from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.validation.result import Verdict
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.settling import Settler
+    from bulk_upload.engine.upload import Upload
+    from bulk_upload.engine.validation.file_validator import Checked, Validating
+
+AHEAD_ENTRIES_MAX = 4096
+"""So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
+
+BATCH_ENTRIES_MAX = 64
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Checking:
+    """Decides which entries may be sent.
+
+    Args:
+        validator: who looks into files; None where nothing is to be validated.
+        wire_bytes: returns how many bytes of bodies have left so far.
+    """
+
+    def __init__(
+        self,
+        validator: Validating | None,
+        *,
+        settings: RunSettings,
+        settler: Settler,
+        oversight: Oversight,
+        wire_bytes: Callable[[], int],
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._validator = None if settings.validate is ValidateMode.OFF else validator
+        self._settings = settings
+        self._settler = settler
+        self._oversight = oversight
+        self._wire_bytes = wire_bytes
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
+        self.busy_count = 0
+        """How many calls wait for files to be checked now."""
+        self._ahead_count = 0
+        self._room = anyio.Event()
+        self.looking_count = self.looked_count = self.looked_bytes = 0
+        """Files that are looked into ahead now, that were, and the bytes of those: for whoever shows how far it is."""
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether files are looked into ahead of their uploads."""
+        return self._validator is not None and self._settings.validate is ValidateMode.AHEAD
+
+    def may_send(self, upload: Upload) -> bool:
+        """Whether the version of the file that the upload knows needs no look any more."""
+        return self._validator is None or upload.checked == upload.fingerprint
+
+    def checks_when_read(self, upload: Upload) -> bool:
+        """Whether the check of a file's content that is made when it is read to be sent is enough."""
+        if self._validator is None or not _is_small(upload.planned):
+            return False
+        wanted = Wanted(upload.planned.entry.path, upload.planned.entry.purpose)
+        return self._validator.looks_when_read(wanted, upload.fingerprint.size)
+
+    def check_for(self, path: str, purpose: str) -> Look:
+        """Return what checks the content of such a file when it is read."""
+        if self._validator is None:
+            raise AssertionError("nothing is validated")
+        return self._validator.look(Wanted(path, purpose))
+
+    async def admits(self, upload: Upload, file: PreparedFile) -> bool:
+        """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
+        if self._validator is None or file.report is None:
+            return True
+        if file.report.counts:
+            work = upload.planned
+            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
+            if not await self._admits(work, upload.entry_id, verdict):
+                return False
+        upload.fingerprint = upload.checked = file.fingerprint
+        return True
+
+    async def passes(self, upload: Upload) -> bool:
+        """Whether an entry may be sent, looking into its file if that is still to be done; ends the entry if not.
+
+        The upload knows the version of the file that was found good then.
+        """
+        if self._validator is None or self.may_send(upload):
+            return True
+        work = upload.planned
+        verdict: Verdict | SourceError | None = None
+        with self._drain.cut():
+            verdict = await self._verdict(self._validator, work, upload)
+        if verdict is None:
+            self._settler.settled(work, EntryState.PENDING, reason=DRAINED)
+            return False
+        if not await self._admits(work, upload.entry_id, verdict):
+            return False
+        if not isinstance(verdict, SourceError):
+            upload.fingerprint = upload.checked = verdict.fingerprint
+        return True
+
+    async def run_ahead(
+        self, pages: AsyncIterator[list[StagedEntry]], send: ObjectSendStream[list[StagedEntry]]
+    ) -> None:
+        """Look into the files of entries, and hand on those that may be sent as soon as that is known.
+
+        The stream must take any number of lists. Whoever takes one says so with `taken`.
+        """
+        validator = self._validator
+        if validator is None:
+            raise AssertionError("there is nobody who could look ahead")
+        async with send:
+            with self._drain.cut():
+                async with anyio.create_task_group() as tasks:
+                    async for page in pages:
+                        for group in await self._unless_known(validator, page, send):
+                            await self._wait_for_room()
+                            self._ahead_count += len(group)
+                            tasks.start_soon(self._look, validator, group, send)
+
+    def taken(self, entry_count: int) -> None:
+        """Hear that so many entries that were looked into ahead are on their way."""
+        self._ahead_count -= entry_count
+        self._room.set()
+
+    async def _wait_for_room(self) -> None:
+        while self._ahead_count >= AHEAD_ENTRIES_MAX:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def _unless_known(
+        self, validator: Validating, page: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
+    ) -> list[list[StagedEntry]]:
+        """Hand on what needs no look; return the rest in groups that are looked into in one go."""
+        ready: list[StagedEntry] = []
+        rest: list[StagedEntry] = []
+        for one in page:
+            (ready if one.step is Step.COMPARE or _is_looked_at_when_read(validator, one) else rest).append(
+                one
+            )
+        sought = [
+            Sought(_entry_id(one), one.source, validator.rules(one.entry.purpose))
+            for one in rest
+            if one.source is not None and not _is_small(one)
+        ]
+        known = await self._recalled(sought)
+        for one in rest:
+            verdict = known.get(_entry_id(one))
+            if verdict is not None and await self._admits(one, _entry_id(one), verdict):
+                ready.append(one.as_checked(verdict.fingerprint))
+        if ready:
+            await self._wait_for_room()
+            self._ahead_count += len(ready)
+            await send.send(sorted(ready, key=lambda one: one.seq))
+        return list(_grouped([one for one in rest if _entry_id(one) not in known]))
+
+    async def _look(
+        self, validator: Validating, group: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
+    ) -> None:
+        self.looking_count += len(group)
+        try:
+            results = await self._checked(validator, group)
+        finally:
+            self.looking_count -= len(group)
+        self.looked_count += len(group)
+        self.looked_bytes += sum(one.source.size for one in group if one.source is not None)
+        good = []
+        for one, result in zip(group, results, strict=True):
+            entry_id = _entry_id(one)
+            if isinstance(result, SourceError):
+                # What is wrong now may be over when its turn comes; then it is looked at again.
+                good.append(one)
+                continue
+            verdict = verdict_of(result.report, result.fingerprint, validator.rules(one.entry.purpose))
+            if not _is_small(one):
+                await self._keep(entry_id, verdict)
+            if await self._admits(one, entry_id, verdict):
+                good.append(one.as_checked(verdict.fingerprint))
+        self.taken(len(group) - len(good))
+        if good:
+            await send.send(good)
+
+    async def _verdict(
+        self, validator: Validating, work: StagedEntry, upload: Upload
+    ) -> Verdict | SourceError | None:
+        """Look into one file now, waiting while this machine is short of descriptors."""
+        rules = validator.rules(work.entry.purpose)
+        known = await self._recalled([Sought(upload.entry_id, upload.fingerprint, rules)])
+        if upload.entry_id in known:
+            return known[upload.entry_id]
+        while True:
+            (result,) = await self._checked(validator, [work])
+            if not isinstance(result, SourceError):
+                break
+            if not result.local_limit:
+                return result
+            self._oversight.on_short(result.reason, wire_bytes=self._wire_bytes())
+            await self._drain.sleep(self._settings.retry_policy.local_limit_s)
+        verdict = verdict_of(result.report, result.fingerprint, rules)
+        if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
+            await self._keep(upload.entry_id, verdict)
+        return verdict
+
+    async def _checked(
+        self, validator: Validating, works: Sequence[StagedEntry]
+    ) -> list[Checked | SourceError]:
+        wanted = [Wanted(one.entry.path, one.entry.purpose) for one in works]
+        self.busy_count += 1
+        try:
+            return await validator.check_all(wanted, are_small=all(map(_is_small, works)))
+        finally:
+            self.busy_count -= 1
+
+    async def _admits(self, work: StagedEntry, entry_id: int, verdict: Verdict | SourceError) -> bool:
+        """Whether an entry may be sent after a look at its file; ends it otherwise."""
+        if isinstance(verdict, SourceError):
+            await self._settler.settle(work, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
+            return False
+        if verdict.is_valid:
+            if verdict.warning is not None:
+                self._emit(Noticed(message=verdict.warning, path=work.entry.path))
+            return True
+        if self._settings.sends_invalid:
+            message = f"invalid, and sent all the same as asked: {verdict.reason}"
+            self._emit(Noticed(message=message, path=work.entry.path))
+            return True
+        now = self._clock.utc_s()
+        # Shielded: what is recorded is told, although the run may drain meanwhile.
+        with anyio.CancelScope(shield=True):
+            await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
+            self._settler.settled(work, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
+        return False
+
+    async def _recalled(self, sought: list[Sought]) -> dict[int, Verdict]:
+        if not sought:
+            return {}
+        return await self._ledger.run(lambda store: recall_verdicts(store, sought))
+
+    async def _keep(self, entry_id: int, verdict: Verdict) -> None:
+        """Remember a verdict about a large file. A small one is read again anyway when it is sent."""
+        now = self._clock.utc_s()
+        await self._ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
+
+
+def _is_small(work: StagedEntry) -> bool:
+    return work.source is not None and work.source.size <= SMALL_FILE_BYTES_MAX
+
+
+def _is_looked_at_when_read(validator: Validating, work: StagedEntry) -> bool:
+    if work.source is None or not _is_small(work):
+        return False
+    return validator.looks_when_read(Wanted(work.entry.path, work.entry.purpose), work.source.size)
+
+
+def _entry_id(work: StagedEntry) -> int:
+    if work.known is None:
+        raise AssertionError("only registered entries are sent")
+    return work.known.entry_id
+
+
+def _grouped(works: Sequence[StagedEntry]) -> Iterator[list[StagedEntry]]:
+    """Return small files together, each larger one by itself, in order."""
+    group: list[StagedEntry] = []
+    group_bytes = 0
+    for one in works:
+        if not _is_small(one):
+            yield [one]
+            continue
+        size = 0 if one.source is None else one.source.size
+        if group and (len(group) == BATCH_ENTRIES_MAX or group_bytes + size > BATCH_BYTES_MAX):
+            yield group
+            group, group_bytes = [], 0
+        group.append(one)
+        group_bytes += size
+    if group:
+        yield group

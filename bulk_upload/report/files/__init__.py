@@ -1,0 +1,1 @@
+"""Files for people and programs: exports, results, logs, metrics."""

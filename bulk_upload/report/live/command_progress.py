@@ -1,0 +1,131 @@
+"""How far a command is that prepares, checks or compares: one line of words, whatever shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.report.amounts import rounded
+from bulk_upload.report.live.eta import TwoTermPace
+from bulk_upload.report.live.progress import ETA_S_MAX, ETA_SAMPLE_S, RATE_FADE_S, whole_seconds
+from bulk_upload.report.live.smoothed_rate import SmoothedRate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headway:
+    """What a command does and how much of it is done; a total is None where nobody knows it.
+
+    `things` is what is counted, such as `files` or `receipts`. `byte_count` is None where bytes do not
+    matter, and `bytes_are_read` says whether the speed is one of bytes. `remarks` are further counts in words, such as `3 errors`.
+    """
+
+    doing: str
+    count: int
+    things: str = "files"
+    total: int | None = None
+    byte_count: int | None = None
+    byte_total: int | None = None
+    bytes_are_read: bool = True
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A piece of the line; what is of less worth is left out first where there is no room."""
+
+    text: str
+    worth: int
+
+
+class HeadwayLine:
+    """Puts in words what `look` returns, with the rate and how long the rest will take.
+
+    Args:
+        look: how far it is; asked by whoever shows it, on any thread.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, look: Callable[[], Headway], now: Callable[[], float]) -> None:
+        self._look = look
+        self._now = now
+        self._rate = SmoothedRate(RATE_FADE_S)
+        self._pace = TwoTermPace()
+        self._sampled = (now(), 0, 0)
+        self._rate.update(now(), 0)
+
+    def words(self, columns: int | None = None) -> str:
+        """Return the line; with `columns`, only as much of it as fits, the least important left out first."""
+        now = _believable(self._look())
+        at = self._now()
+        self._sample(at, now)
+        parts = [one for one in self._parts(at, now) if one.text]
+        while columns is not None and len(parts) > 1 and len(_joined(now.doing, parts)) > columns:
+            parts.remove(min(parts, key=lambda one: one.worth))
+        return _joined(now.doing, parts)
+
+    def _parts(self, at: float, now: Headway) -> list[_Part]:
+        share = _share(now)
+        counted = (
+            f"{now.count:,} {now.things}"
+            if now.total is None
+            else f"{now.count:,} of {now.total:,} {now.things}"
+        )
+        return [
+            _Part("" if share is None else f"{int(share * 100)} %", 5),
+            _Part(counted, 6),
+            _Part(_bytes(now), 3),
+            _Part(self._rate_words(at, now), 2),
+            _Part(self._eta(now), 4),
+            *(_Part(one, 1) for one in now.remarks),
+        ]
+
+    def _rate_words(self, at: float, now: Headway) -> str:
+        if now.byte_count is not None and now.bytes_are_read:
+            return f"{human_bytes(self._rate.update(at, now.byte_count))}/s"
+        return f"{rounded(self._rate.update(at, now.count))} {now.things}/s"
+
+    def _sample(self, at: float, now: Headway) -> None:
+        since, count, byte_count = self._sampled
+        # Where no total of bytes is known, what is left can only be reckoned in files.
+        bytes_now = (now.byte_count or 0) if now.byte_total is not None else 0
+        if at - since >= ETA_SAMPLE_S:
+            self._pace.add(at - since, max(0, now.count - count), max(0, bytes_now - byte_count))
+            self._sampled = (at, now.count, bytes_now)
+
+    def _eta(self, now: Headway) -> str:
+        if now.total is None or now.count >= now.total:
+            return ""
+        left_bytes = 0 if now.byte_total is None else max(0, now.byte_total - (now.byte_count or 0))
+        left_s = self._pace.left_s(now.total - now.count, left_bytes)
+        return "" if left_s is None or left_s >= ETA_S_MAX else f"ETA {whole_seconds(left_s)}"
+
+
+def _believable(now: Headway) -> Headway:
+    """Return it without totals that were passed already: then there was more to do than was known."""
+    total = now.total if now.total is not None and now.count <= now.total else None
+    byte_total = now.byte_total
+    if byte_total is not None and (now.byte_count or 0) > byte_total:
+        byte_total = None
+    return replace(now, total=total, byte_total=byte_total)
+
+
+def _joined(doing: str, parts: list[_Part]) -> str:
+    return f"{doing}: {', '.join(one.text for one in parts)}"
+
+
+def _bytes(now: Headway) -> str:
+    if now.byte_count is None:
+        return ""
+    done = human_bytes(now.byte_count)
+    return done if now.byte_total is None else f"{done} of {human_bytes(now.byte_total)}"
+
+
+def _share(now: Headway) -> float | None:
+    """Return how much is done, by bytes where their total is known; 100 % is for the end, which needs no line."""
+    if now.byte_total:
+        return min(0.99, (now.byte_count or 0) / now.byte_total)
+    return min(0.99, now.count / now.total) if now.total else None

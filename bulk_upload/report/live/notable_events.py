@@ -1,0 +1,118 @@
+"""Which events deserve a line of their own, and what that line says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ControlChanged,
+    Draining,
+    EntrySettled,
+    Event,
+    Noticed,
+    PlanMade,
+)
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.text.printable import human_bytes, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILURES_TOLD_MAX = 10
+NOTICES_TOLD_MAX = 10
+PATH_COLUMNS_MIN = 20
+
+_WORD = {
+    EntryState.REJECTED: "rejected",
+    EntryState.FAILED_LOCAL: "failed",
+    EntryState.INVALID: "invalid",
+    EntryState.IN_DOUBT: "in doubt",
+    EntryState.PENDING: "not finished",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One line for a person: what it is about, perhaps a path, and the words. All of it is printable."""
+
+    head: str
+    text: str
+    path: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.head}: {self.text}" if self.path is None else f"{self.head}: {self.path}: {self.text}"
+
+    def fitted(self, columns: int) -> str:
+        """Return the line with a path that leaves most of `columns` to the words; its end tells files apart."""
+        path_max = max(PATH_COLUMNS_MIN, columns * 2 // 5)
+        if self.path is None or len(self.path) <= path_max:
+            return str(self)
+        return f"{self.head}: ...{self.path[3 - path_max :]}: {self.text}"
+
+
+class Teller:
+    """Chooses the lines of a run: the first failures and notices each, the plan, the drain."""
+
+    def __init__(self) -> None:
+        self._failure_count = 0
+        self._notice_count = 0
+        self._drain_reason: str | None = None
+
+    def tell(self, event: Event) -> Sequence[Told]:
+        """Return the lines for one event, mostly none."""
+        match event:
+            case AttemptStarted() | AttemptEnded() | EntrySettled(state=EntryState.ACCEPTED):
+                return ()
+            case EntrySettled():
+                return self._failure(event)
+            case PlanMade():
+                return _plan(event)
+            case ControlChanged():
+                return [Told(head="control", text=printable(f"{event.change}, by {event.by}"))]
+            case Noticed():
+                return self._notice(event)
+            case Draining() if event.reason != self._drain_reason:
+                self._drain_reason = event.reason
+                reason = printable(event.reason)
+                return [
+                    Told(head="draining", text=f"{reason}; finishing uploads in flight, starting nothing new")
+                ]
+            case _:
+                return ()
+
+    def _failure(self, event: EntrySettled) -> list[Told]:
+        if event.state is EntryState.PENDING and self._drain_reason is not None:
+            return []  # A drain leaves thousands of entries pending; it was announced itself.
+        self._failure_count += 1
+        if self._failure_count > FAILURES_TOLD_MAX + 1:
+            return []
+        if self._failure_count > FAILURES_TOLD_MAX:
+            return [Told(head="more failures", text="counted from here on, and listed at the end")]
+        reason = printable(event.reason or "no reason recorded")
+        return [Told(head=_WORD[event.state], text=reason, path=printable(event.path))]
+
+    def _notice(self, event: Noticed) -> list[Told]:
+        self._notice_count += 1
+        if self._notice_count > NOTICES_TOLD_MAX + 1:
+            return []
+        if self._notice_count > NOTICES_TOLD_MAX:
+            return [Told(head="more notes", text="not shown from here on")]
+        path = None if event.path is None else printable(event.path)
+        return [Told(head="note", text=printable(event.message), path=path)]
+
+
+def _plan(event: PlanMade) -> list[Told]:
+    parts = [f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"]
+    if event.settled_count:
+        parts.append(f"{event.settled_count:,} settled before")
+    if event.doubt_count:
+        parts.append(f"{event.doubt_count:,} in doubt, looked up first")
+    if event.blocked_count:
+        parts.append(f"{event.blocked_count:,} blocked")
+    plural = "entry" if event.entry_count == 1 else "entries"
+    total = f"{event.entry_count:,} {plural}, {human_bytes(event.total_bytes)}"
+    warnings = [Told(head="warning", text=printable(one)) for one in event.warnings]
+    return [Told(head="plan", text=f"{total}: {', '.join(parts)}"), *warnings]

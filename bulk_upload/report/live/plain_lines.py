@@ -1,0 +1,102 @@
+"""The progress of a run where there is no terminal: plain lines for a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import Event, Paused, Reconciling
+from bulk_upload.core.text.printable import printable
+from bulk_upload.report.live.notable_events import Teller
+from bulk_upload.report.live.progress import Progress, whole_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.events import Snapshot
+    from bulk_upload.report.live.progress import Reading
+
+PAUSE_S_TOLD_MIN = 5.0
+
+
+class LineProgress:
+    """One plain line every `every_s` seconds, and at once what a person should know now.
+
+    Args:
+        write: takes one line without its newline. When it raises OSError the reader is gone: no more is written.
+        snapshot: how the run stands.
+        now: monotonic seconds.
+        every_s: seconds between two lines about the numbers.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        snapshot: Callable[[], Snapshot],
+        now: Callable[[], float],
+        every_s: float = 30.0,
+    ) -> None:
+        self._write = write
+        self._now = now
+        self._every_s = every_s
+        self._progress = Progress(snapshot, now)
+        self._teller = Teller()
+        self._next_at = now() + every_s
+        self._paused_until = 0.0
+        self._reconciling_next_at = 0.0
+        self._gone = False
+
+    def on_event(self, event: Event) -> None:
+        """Take one event of the run in, and write the lines it deserves."""
+        self._progress.on_event(event)
+        match event:
+            case Paused():
+                self._tell_pause(event)
+            case Reconciling():
+                self._tell_reconciling(event)
+            case _:
+                for told in self._teller.tell(event):
+                    self._put(str(told))
+
+    def tick(self) -> None:
+        """Hear that time passed; called about once a second. Samples the rate and writes the line that is due."""
+        reading = self._progress.read()
+        at = self._now()
+        if at >= self._next_at:
+            self._next_at = at + self._every_s
+            self._put(_summary(reading))
+
+    def _tell_pause(self, event: Paused) -> None:
+        at = self._now()
+        # Every throttled upload announces the pause again: one line a pause is enough.
+        if event.pause_s > PAUSE_S_TOLD_MIN and at >= self._paused_until:
+            self._put(f"paused: {printable(event.reason)}: waiting {whole_seconds(event.pause_s)}")
+            self._paused_until = at + event.pause_s
+
+    def _tell_reconciling(self, event: Reconciling) -> None:
+        at = self._now()
+        if event.waiting_count and at >= self._reconciling_next_at:
+            self._reconciling_next_at = at + self._every_s
+            self._put(f"reconciling: searching the server's list for {event.waiting_count:,} in doubt")
+
+    def _put(self, line: str) -> None:
+        if not self._gone:
+            try:
+                self._write(line)
+            except OSError:
+                self._gone = True
+
+
+def _summary(reading: Reading) -> str:
+    if not reading.planned:
+        return f"progress: {reading.why}"
+    moved = f"{reading.percent}, {reading.files}, {reading.volume}, {reading.speeds}, {reading.eta}"
+    counts = [f"in flight {reading.in_flight} of {reading.limit}"]
+    if reading.failed_count:
+        counts.append(f"{reading.failed_count:,} failed")
+    if reading.in_doubt_count:
+        counts.append(f"{reading.in_doubt_count:,} in doubt")
+    if reading.retry_count:
+        counts.append(reading.retries)
+    if reading.validated:
+        counts.append(reading.validated)
+    return f"progress: {moved}; {', '.join(counts)}; {reading.why}"

@@ -1,0 +1,254 @@
+"""What a display shows of a run that goes on, whatever the display is made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Preparing, Reconciling
+from bulk_upload.core.report.tally import Tally
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.report.live.eta import TwoTermPace
+from bulk_upload.report.live.smoothed_rate import SmoothedRate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.events import Snapshot
+
+RATE_FADE_S = 5.0
+ETA_FADE_S = 60.0
+ETA_SAMPLE_S = 2.0
+"""Shorter samples are mostly noise: a large file is finished in one of them."""
+
+ETA_S_MAX = 100 * 3600.0
+ETA_NEAR = 1.1
+"""Two estimates that differ by less are shown as one, the later."""
+
+RECONCILING_SHOWN_S = 10.0
+VALIDATING_SHOWN_S = 5.0
+"""Where uploads are slow a file is looked into now and then: a line that comes and goes would be a nuisance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One moment of a run, ready to be shown.
+
+    `done_*` counts entries that are settled, whatever became of them, and the bytes of bodies in flight; it never
+    shrinks and never passes the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
+    made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
+    this run. The run will take from `eta_s` to `eta_most_s` more seconds: as fast as lately, and as fast as on average,
+    whichever is less comes first; None while nobody can tell. `validated` says how far files were looked into ahead of
+    their uploads, and is empty while none is. `why` is one line about what holds the run back, safe
+    to show.
+    """
+
+    planned: bool
+    done_count: int
+    entry_count: int
+    done_bytes: int
+    total_bytes: int
+    rate: float
+    mean_rate: float
+    wire_bytes: int
+    accepted_bytes: int
+    eta_s: float | None
+    eta_most_s: float | None
+    in_flight: int
+    limit: int
+    retry_count: int
+    in_doubt_count: int
+    failed_count: int
+    validated: str
+    why: str
+
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1: by bytes, or by entries where all files are empty."""
+        if self.total_bytes:
+            return self.done_bytes / self.total_bytes
+        return self.done_count / self.entry_count if self.entry_count else 0.0
+
+    @property
+    def percent(self) -> str:
+        """The share in whole percent, rounded down: 100 % is said only when nothing is left."""
+        whole = int(self.share * 100)
+        # A body may have left long before its answer comes.
+        return f"{min(whole, 99) if self.in_flight else whole} %"
+
+    @property
+    def retries(self) -> str:
+        """`1 retry`, `3 retries`."""
+        return f"{self.retry_count:,} {'retry' if self.retry_count == 1 else 'retries'}"
+
+    @property
+    def files(self) -> str:
+        """`6,210 of 10,000 files`."""
+        return f"{self.done_count:,} of {self.entry_count:,} files"
+
+    @property
+    def volume(self) -> str:
+        """`12.4 GB of 20.0 GB`."""
+        return f"{human_bytes(self.done_bytes)} of {human_bytes(self.total_bytes)}"
+
+    @property
+    def speed(self) -> str:
+        """`45.2 MB/s`."""
+        return f"{human_bytes(self.rate)}/s"
+
+    @property
+    def eta(self) -> str:
+        """`ETA 2 min 50 s`, `ETA 50 s to 1 min 10 s`, or `ETA -`."""
+        if self.eta_s is None or self.eta_most_s is None:
+            return "ETA -"
+        least, most = whole_seconds(self.eta_s), whole_seconds(self.eta_most_s)
+        near = self.eta_most_s <= self.eta_s * ETA_NEAR
+        return f"ETA {most}" if near or least == most else f"ETA {least} to {most}"
+
+    @property
+    def speeds(self) -> str:
+        """`70.0 MB/s now, 65.2 MB/s mean`."""
+        return f"{self.speed} now, {human_bytes(self.mean_rate)}/s mean"
+
+    @property
+    def traffic(self) -> str:
+        """`4.2 GB acknowledged, 4.5 GB sent`."""
+        return f"{human_bytes(self.accepted_bytes)} acknowledged, {human_bytes(self.wire_bytes)} sent"
+
+
+class Progress:
+    """Folds the events of a run and looks at its snapshots.
+
+    `on_event` is called by the run and is as cheap as a few additions. `read` is called by the display, perhaps
+    from another thread, as is `snapshot`; it never iterates over anything that `on_event` changes.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot], now: Callable[[], float]) -> None:
+        self.tally = Tally()
+        self._snapshot = snapshot
+        self._now = now
+        self._planned_at: float | None = None
+        self._prepared_count = 0
+        self._pause_reason = "paused"
+        self._drain_reason: str | None = None
+        self._reconciling_count = 0
+        self._reconciling_until = 0.0
+        self._validating_until = 0.0
+        self._moved_bytes = 0
+        self._latest: Snapshot | None = None
+        self._wire_rate = SmoothedRate(RATE_FADE_S)
+        self._paces = (TwoTermPace(ETA_FADE_S), TwoTermPace())
+        self._sampled: tuple[float, int, int] | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Take one event in."""
+        self.tally.add(event)
+        match event:
+            case Preparing():
+                self._prepared_count = event.entry_count
+            case PlanMade():
+                self._planned_at = self._now()
+            case Paused():
+                self._pause_reason = printable(event.reason)
+            case Draining():
+                self._drain_reason = printable(event.reason)
+            case Reconciling():
+                self._reconciling_count = event.waiting_count
+                self._reconciling_until = self._now() + RECONCILING_SHOWN_S
+            case _:
+                pass
+
+    def read(self) -> Reading:
+        """Return how the run stands now."""
+        at = self._now()
+        snapshot = self._look()
+        tally = self.tally
+        before_bytes = tally.settled_before_bytes
+        before_count = tally.settled_before_count
+        left_bytes = max(0, tally.total_bytes - before_bytes)
+        # Bytes sent for an attempt that failed are taken back by the run, but never on the screen.
+        moved_bytes = tally.accepted_bytes + tally.failed_bytes + snapshot.partial_bytes
+        self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
+        self._sample(at)
+        left_count = max(0, tally.entry_count - before_count - tally.settled_count)
+        eta_s, eta_most_s = self._eta_s(left_count, left_bytes - self._moved_bytes, snapshot.pause_s)
+        planned_at = self._planned_at
+        return Reading(
+            planned=planned_at is not None,
+            done_count=min(before_count + tally.settled_count, tally.entry_count),
+            entry_count=tally.entry_count,
+            done_bytes=min(before_bytes, tally.total_bytes) + self._moved_bytes,
+            total_bytes=tally.total_bytes,
+            rate=self._wire_rate.update(at, snapshot.wire_bytes),
+            mean_rate=0.0
+            if planned_at is None or at <= planned_at
+            else snapshot.wire_bytes / (at - planned_at),
+            wire_bytes=snapshot.wire_bytes,
+            accepted_bytes=tally.accepted_bytes,
+            eta_s=eta_s,
+            eta_most_s=eta_most_s,
+            in_flight=snapshot.in_flight,
+            limit=snapshot.limit,
+            retry_count=tally.retry_count,
+            in_doubt_count=tally.in_doubt_count,
+            failed_count=tally.failed_count,
+            validated=self._validated(snapshot, at),
+            why=self._why(snapshot, at),
+        )
+
+    def _sample(self, at: float) -> None:
+        """Let the estimates learn what happened since the last sample."""
+        if self._planned_at is None:
+            return
+        file_count = self.tally.settled_count
+        if self._sampled is None:
+            self._sampled = (self._planned_at, 0, 0)
+        since, files_before, bytes_before = self._sampled
+        if at - since >= ETA_SAMPLE_S:
+            for pace in self._paces:
+                pace.add(at - since, file_count - files_before, self._moved_bytes - bytes_before)
+            self._sampled = (at, file_count, self._moved_bytes)
+
+    def _eta_s(self, file_count: int, byte_count: int, pause_s: float) -> tuple[float | None, float | None]:
+        found = [one for pace in self._paces if (one := pace.left_s(file_count, byte_count)) is not None]
+        if not found or max(found) + pause_s >= ETA_S_MAX:
+            return None, None
+        return min(found) + pause_s, max(found) + pause_s
+
+    def _look(self) -> Snapshot:
+        try:
+            self._latest = self._snapshot()
+        except RuntimeError:
+            # A run that adds up a dict while its own thread changes it: the picture before is good enough.
+            if self._latest is None:
+                raise
+        return self._latest
+
+    def _validated(self, snapshot: Snapshot, at: float) -> str:
+        if snapshot.validating_count:
+            self._validating_until = at + VALIDATING_SHOWN_S
+        elif at >= self._validating_until:
+            return ""
+        done = f"validated ahead: {snapshot.validated_count:,} files, {human_bytes(snapshot.validated_bytes)}"
+        more = snapshot.validating_count
+        return f"{done}; validating {more:,} more" if more else done
+
+    def _why(self, snapshot: Snapshot, at: float) -> str:
+        if self._drain_reason is not None:
+            return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
+        parked = f"; {snapshot.parked_count:,} parked" if snapshot.parked_count else ""
+        if snapshot.pause_s > 0:
+            return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}{parked}"
+        if self._planned_at is None:
+            so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
+            return f"reading the manifest{so_far}"
+        if self._reconciling_count and at < self._reconciling_until:
+            return f"searching the server's list for {self._reconciling_count:,} in doubt"
+        return f"{printable(snapshot.limit_reason)}{parked}"
+
+
+def whole_seconds(seconds: float) -> str:
+    """Return a wait as `12 s` or `3 min 05 s`, rounded up: a countdown should not flicker in tenths."""
+    whole = math.ceil(round(seconds, 3))
+    return f"{whole} s" if whole < 60 else human_seconds(whole)

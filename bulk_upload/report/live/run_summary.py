@@ -1,0 +1,244 @@
+"""What a run says when it ends: what happened, what is left, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bulk_upload.core.report.tally import Cause, Tally
+    from bulk_upload.core.run.fault_scope import Stop
+
+COLUMNS_MAX = 100
+CAUSES_SHOWN_MAX = 5
+HELD_S_MIN = 1.0
+
+_NO_RATE_UNDER_S = 0.05
+_FAILED = (
+    (
+        EntryState.REJECTED,
+        "rejected by the server",
+        "The next run sends changed files. To send the others again unchanged:",
+        "rejected",
+    ),
+    (
+        EntryState.INVALID,
+        "invalid, not sent",
+        "The next run validates changed files. To validate all of them again:",
+        "invalid",
+    ),
+    (
+        EntryState.FAILED_LOCAL,
+        "failed on this machine",
+        "Make sure that the files can be read and that nothing writes to them, then:",
+        "failed",
+    ),
+)
+
+
+def closing_lines(
+    tally: Tally,
+    states: Mapping[EntryState, int],
+    *,
+    stop: Stop | None,
+    status: ExitStatus,
+    elapsed_s: float,
+    ledger_path: str,
+    results_path: str | None,
+    rerun_command: str,
+    columns: int = COLUMNS_MAX,
+) -> list[str]:
+    """Return the closing words of a run.
+
+    Args:
+        tally: the numbers of this run.
+        states: where all entries of the manifest stand, by the ledger.
+        stop: why the run ended before its entries did, if so.
+        status: the verdict.
+        elapsed_s: how long the run took.
+        ledger_path: the ledger.
+        results_path: the mapping written at the end, None when there is none.
+        rerun_command: the command that goes on with the job, quoted for a shell.
+        columns: where sentences are wrapped; paths and commands stay whole.
+    """
+    blocks = [
+        _happened(tally, states, elapsed_s),
+        _stopped(stop, states, status),
+        *(
+            _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
+            for state, title, advice, word in _FAILED
+        ),
+        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(rerun_command, ledger_path)),
+        _group(
+            tally,
+            states,
+            EntryState.PENDING,
+            "not finished",
+            _remedy("Run the same command to resume:", rerun_command),
+        ),
+        _where(ledger_path, results_path, status),
+    ]
+    lines: list[str] = []
+    for block in filter(None, blocks):
+        lines += ["", *block] if lines else block
+    return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
+
+
+def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) -> list[str]:
+    total = sum(states.values())
+    accepted = tally.count(EntryState.ACCEPTED)
+    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted)
+    if total == 0:
+        return ["Nothing to do: the manifest has no entries."]
+    if before == total:
+        return [f"Nothing to do: {_all(total)} accepted before."]
+    if not tally.attempt_count and not accepted:
+        return [f"Nothing was sent. {before:,} of {_entries(total)} were accepted before."]
+    line = f"Accepted {accepted:,} of {_entries(total)} in {human_seconds(elapsed_s)}"
+    if accepted:
+        line += f": {human_bytes(tally.accepted_bytes)}"
+        if elapsed_s >= _NO_RATE_UNDER_S:
+            line += f", {human_bytes(tally.accepted_bytes / elapsed_s)}/s on average"
+    lines = [f"{line}."]
+    if before:
+        lines.append(f"Accepted before: {_entries(before)}.")
+    return [*lines, *_effort(tally), *_limited(tally)]
+
+
+def _limited(tally: Tally) -> list[str]:
+    """Return what held the run back, the longest first; less than a second is not worth a word."""
+    held = sorted(tally.held_s.items(), key=lambda one: -one[1])
+    said = [f"{hold.words} ({human_seconds(seconds)})" for hold, seconds in held if seconds >= HELD_S_MIN]
+    return [f"What limited the run: {', '.join(said)}."] if said else []
+
+
+def _effort(tally: Tally) -> list[str]:
+    said = []
+    if tally.retry_count:
+        said.append(f"{_count(tally.retry_count, 'retry', 'retries')}.")
+    if tally.throttled_count:
+        said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
+    if tally.reconciled_count:
+        said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.unconfirmed_count:
+        said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
+    return [" ".join(said)] if said else []
+
+
+def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:
+    if stop is None:
+        return []
+    left = states.get(EntryState.PENDING, 0) or states.get(EntryState.IN_DOUBT, 0)
+    if not left and stop.status is not status:
+        return []
+    return [f"Stopped: {printable(stop.reason)}.", f"  {printable(stop.hint)}"]
+
+
+def _group(
+    tally: Tally, states: Mapping[EntryState, int], state: EntryState, title: str, remedy: list[str]
+) -> list[str]:
+    """The ledger's count is the truth; this run's causes explain as much of it as they can."""
+    count = states.get(state, 0)
+    if not count:
+        return []
+    causes = sorted(
+        (one for one in tally.causes.values() if one.state is state), key=lambda one: -one.entry_count
+    )
+    lines = [f"{_entries(count)} {title}:" if causes else f"{_entries(count)} {title}."]
+    for cause in causes[:CAUSES_SHOWN_MAX]:
+        lines += _cause(cause)
+    if len(causes) > CAUSES_SHOWN_MAX:
+        rest = sum(one.entry_count for one in causes[CAUSES_SHOWN_MAX:])
+        lines.append(
+            f"  {rest:,} for {_count(len(causes) - CAUSES_SHOWN_MAX, 'other reason', 'other reasons')}"
+        )
+    earlier = count - sum(one.entry_count for one in causes)
+    if causes and earlier > 0:
+        lines.append(f"  {earlier:,} {_LEFT_OVER[state]}")
+    return lines + remedy
+
+
+_LEFT_OVER = {
+    EntryState.PENDING: "not started, or started in earlier runs",
+    EntryState.IN_DOUBT: "from earlier runs",
+    EntryState.REJECTED: "in earlier runs",
+    EntryState.INVALID: "in earlier runs",
+    EntryState.FAILED_LOCAL: "in earlier runs",
+}
+
+
+def _cause(cause: Cause) -> list[str]:
+    reason = printable(cause.reason) + (" (and similar)" if cause.varies else "")
+    lines = [f"  {cause.entry_count:,} x {reason}"]
+    lines += [_Whole(f"      {printable(path)}") for path in cause.examples]
+    rest = cause.entry_count - len(cause.examples)
+    return [*lines, f"      and {rest:,} more"] if rest > 0 else lines
+
+
+def _remedy(advice: str, command: str) -> list[str]:
+    return [f"  {advice}", _Whole(f"    {printable(command)}")]
+
+
+def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
+    return [
+        *_remedy(
+            "The server may have these files: they were sent, and no credible answer came back. "
+            "The next run looks them up in the server's list before it sends them again:",
+            rerun_command,
+        ),
+        *_remedy(
+            "What the list cannot decide stays in doubt until you settle it:",
+            f"bulk-upload resolve {shlex.quote(ledger_path)}",
+        ),
+    ]
+
+
+def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:
+    lines: list[str] = []
+    if results_path is not None:
+        lines.append(_Whole(f"Results: {printable(results_path)}"))
+    lines.append(_Whole(f"Ledger: {printable(ledger_path)}"))
+    if status is not ExitStatus.DONE:
+        lines.append(_Whole(f"For an HTML report: bulk-upload report {printable(shlex.quote(ledger_path))}"))
+    return [*lines, f"Exit code {int(status)}: {status.meaning}."]
+
+
+class _Whole(str):
+    """A line with a path or a command, which a person may want to copy: it is never wrapped."""
+
+    __slots__ = ()
+
+
+def _wrapped(line: str, columns: int) -> list[str]:
+    if isinstance(line, _Whole) or not line:
+        return [str(line)]
+    words = line.lstrip(" ")
+    indent = " " * (len(line) - len(words))
+    # A cause begins with its count; what follows hangs under the words.
+    hanging = "    " if indent and words[0].isdigit() else ""
+    return textwrap.wrap(
+        line,
+        columns,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _all(count: int) -> str:
+    return "the only entry was" if count == 1 else f"all {count:,} entries were"
+
+
+def _entries(count: int) -> str:
+    return _count(count, "entry", "entries")
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,0 +1,148 @@
+"""The uploads that have been under way longest, each with what it is doing now."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, Paused
+from bulk_upload.core.model import InDoubt
+from bulk_upload.core.text.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from bulk_upload.core.events import BodyNow
+
+SHOWN_AFTER_S = 2.0
+"""What is over sooner would only flicker by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadReading:
+    """One upload, ready to be shown: `share` of its body has left, None while no body is on its way."""
+
+    path: str
+    doing: str
+    share: float | None
+    since_s: float
+
+
+@dataclass(slots=True)
+class _Upload:
+    began_at: float
+    in_flight: bool = True
+    resumes_at: float | None = None
+    in_doubt: bool = False
+    seen: BodyNow | None = None
+    """Its body when it was last shown."""
+
+
+class Uploads:
+    """Follows entries from their first attempt until they are settled.
+
+    `on_event` is a look-up in a dict, which keeps the order in which uploads began: the longest are the first of it,
+    whatever their number.
+    """
+
+    def __init__(self, bodies: Callable[[], Iterable[BodyNow]], now: Callable[[], float]) -> None:
+        self._bodies = bodies
+        self._now = now
+        self._under_way: dict[str, _Upload] = {}
+        self._latest: Sequence[UploadReading] = ()
+        self._backing_off_count = 0
+        self._paused_until = 0.0
+
+    def on_event(self, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case AttemptStarted():
+                upload = self._under_way.get(event.path)
+                if upload is None:
+                    self._under_way[event.path] = _Upload(self._now())
+                else:
+                    upload.in_flight, upload.resumes_at, upload.in_doubt = True, None, False
+            case AttemptEnded():
+                upload = self._under_way.get(event.path)
+                if upload is not None:
+                    upload.in_flight = False
+                    upload.in_doubt = isinstance(event.outcome, InDoubt)
+                    if event.retry_in_s is not None:
+                        upload.resumes_at = self._now() + event.retry_in_s
+            case EntrySettled():
+                self._under_way.pop(event.path, None)
+            case Paused():
+                self._paused_until = max(self._paused_until, self._now() + event.pause_s)
+            case _:
+                pass
+
+    def longest(self, count: int) -> Sequence[UploadReading]:
+        """Return at most `count` uploads, the one that began first first."""
+        at = self._now()
+        try:
+            first = [
+                (path, one)
+                for path, one in islice(self._under_way.items(), count)
+                if at - one.began_at >= SHOWN_AFTER_S
+            ]
+        except RuntimeError:
+            # The run changed the dict meanwhile, on its own thread: the picture before is good enough.
+            return self._latest
+        bodies = {one.path: one for one in self._bodies()} if any(one.in_flight for _, one in first) else {}
+        self._latest = [
+            _reading(path, one, bodies.get(path), at, paused=at < self._paused_until) for path, one in first
+        ]
+        for path, one in first:
+            one.seen = bodies.get(path)
+        return self._latest
+
+    def backing_off_count(self) -> int:
+        """Return how many uploads wait for their next attempt: looked up only when somebody asks."""
+        at = self._now()
+        # Where the dict changes meanwhile, as above, the number before is good enough.
+        with suppress(RuntimeError):
+            self._backing_off_count = sum(
+                one.resumes_at is not None and one.resumes_at > at for one in self._under_way.values()
+            )
+        return self._backing_off_count
+
+
+def _reading(path: str, upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) -> UploadReading:
+    share = None
+    if upload.in_flight and body is not None:
+        share = min(1.0, body.left_bytes / body.body_bytes) if body.body_bytes else 0.0
+    return UploadReading(
+        path=printable(path),
+        doing=_doing(upload, body, at, paused=paused),
+        share=share,
+        since_s=at - upload.began_at,
+    )
+
+
+def _doing(upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) -> str:
+    if upload.in_flight:
+        if body is None:
+            return "recording"
+        if body.waiting:
+            return "waiting for a connection"
+        if body.left_bytes >= body.body_bytes:
+            return "awaiting the answer"
+        return _sending(body, upload.seen)
+    if upload.resumes_at is not None:
+        left_s = math.ceil(upload.resumes_at - at)
+        if left_s > 0:
+            return f"backing off, {left_s} s"
+        return "paused by the server" if paused else "waiting for a slot"
+    return "in doubt, looking it up" if upload.in_doubt else "recording"
+
+
+def _sending(body: BodyNow, before: BodyNow | None) -> str:
+    """Return what a body that is on its way waits for. A block is read in a moment: only a read that lasts is told."""
+    held = body.held or (before is not None and before.held)
+    if held:
+        return "held by the bandwidth cap"
+    stuck = before is not None and before.reading and before.left_bytes == body.left_bytes
+    return "reading the file" if body.reading and stuck else "sending"

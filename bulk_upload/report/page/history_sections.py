@@ -1,0 +1,174 @@
+"""The parts of the report page that tell how it went: charts, attempts, runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.amounts import brief_seconds, byte_rate, file_rate, rounded
+from bulk_upload.report.page.charts import histogram, share_bar, timeline_chart
+from bulk_upload.report.page.figures import ACCEPTED, THROTTLED
+from bulk_upload.report.page.markup import inert, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bulk_upload.report.page.distribution import Bin, Distribution
+    from bulk_upload.report.page.figures import Figures
+
+RUNS_SHOWN_MAX = 200
+BARS_MAX = 32
+
+
+def over_time_section(figures: Figures) -> str:
+    """Return throughput and attempts over the time at work."""
+    if not figures.attempt_count:
+        return ""
+    axis = figures.axis
+    names = [f"run {one.facts.run_id}" for one in figures.runs.values() if one.facts.began_utc is not None]
+    bytes_s, files_s = figures.bytes_accepted.per_second(), figures.files_accepted.per_second()
+    open_count = figures.seconds_open.per_second()
+    limits = figures.limits()
+    charts = [
+        timeline_chart(
+            "bytes", "Bytes accepted per second",
+            f"{byte_rate(figures.accepted_bytes / axis.work_s)} on average, {byte_rate(max(bytes_s))} at best.",
+            axis=axis, values=bytes_s, told=byte_rate, run_names=names,
+        ),
+        timeline_chart(
+            "files", "Files accepted per second",
+            f"{file_rate(figures.outcomes[ACCEPTED] / axis.work_s)} on average, {file_rate(max(files_s))} at best.",
+            axis=axis, values=files_s, told=file_rate, run_names=names,
+        ),
+        timeline_chart(
+            "open", "Attempts in flight",
+            _open_words(max(open_count), limits), axis=axis, values=open_count, told=rounded, limits=limits,
+            marks=figures.throttled.totals(), run_names=names,
+        ),
+    ]  # fmt: skip
+    keys = ['<span><span class="key"></span>attempts</span>']
+    if any(one is not None for one in limits):
+        keys.append('<span><span class="key dashed"></span>in-flight limit</span>')
+    if figures.outcomes[THROTTLED]:
+        keys.append('<span><span class="key short"></span>the server asked to wait</span>')
+    several = " Gaps between runs are left out." if len(axis.borders_s) > 1 else ""
+    return (
+        f"<section><h2>Over time</h2>\n<p>{inert(human_seconds(axis.work_s))} of active time.{several}</p>\n"
+        f'{"".join(charts)}<p class="keys">{"".join(keys)}</p></section>\n'
+    )
+
+
+def distributions_section(figures: Figures) -> str:
+    """Return how long accepted uploads took and how large they were."""
+    latency, sizes = figures.latency_s, figures.sizes
+    if not latency.count:
+        return ""
+    return (
+        '<section><h2>Accepted uploads</h2>\n<div class="pair">'
+        + histogram(
+            "latency", "Time to answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
+            told=brief_seconds, what="uploads",
+        )
+        + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), told=human_bytes, what="files")
+        + "</div></section>\n"
+    )  # fmt: skip
+
+
+def attempts_section(figures: Figures) -> str:
+    """Return what became of attempts that were not accepted, by cause: what retries are made of."""
+    causes = sorted(figures.causes.values(), key=lambda one: -one.count)
+    if not causes:
+        return ""
+    most = causes[0].count
+    rows = (
+        (
+            inert(one.outcome.replace("_", " ")),
+            "" if one.http_status is None else str(one.http_status),
+            f"{one.count:,}",
+            share_bar(one.count / most),
+            f'<span class="reason">{inert(one.reason)}</span>',
+        )
+        for one in causes
+    )
+    heads = ("Outcome", "#HTTP", "#Attempts", "", "Reason")
+    said = f"{figures.retry_count:,} of {figures.attempt_count:,} attempts were retries."
+    return (
+        f"<section><h2>Attempts that were not accepted</h2>\n<p>{said}</p>\n"
+        f"{table('Attempts by cause', heads, rows, kind='causes attempts')}</section>\n"
+    )
+
+
+def limits_section(figures: Figures) -> str:
+    """Return the changes of the in-flight limit, as far as the ledger has them."""
+    limit = figures.limit
+    if not limit.change_count:
+        return ""
+    rows = (
+        (
+            f'<span class="time">{inert(_short_utc(one.at_utc))}</span>',
+            f"{one.in_flight_limit:,}",
+            inert(one.reason),
+        )
+        for one in limit.kept
+    )
+    cut = (
+        f"<p>The first {len(limit.kept):,} of {limit.change_count:,}; the ledger has all of them.</p>\n"
+        if limit.change_count > len(limit.kept)
+        else ""
+    )
+    return (
+        f"<section><h2>The in-flight limit</h2>\n{cut}<details><summary>{limit.change_count:,} changes</summary>"
+        f"{table('Changes of the limit', ('UTC', '#Limit', 'Why'), rows)}</details></section>\n"
+    )
+
+
+def runs_section(figures: Figures) -> str:
+    """Return one line a run, the latest first."""
+    runs = list(figures.runs.values())[::-1]
+    rows = (
+        (
+            f"{one.facts.run_id:,}",
+            f'<span class="time">{inert(_short_utc(one.facts.started_utc))}</span>',
+            f"{one.attempt_count:,}",
+            f"{one.accepted_count:,}",
+            inert(human_bytes(one.accepted_bytes)),
+            f"{one.retry_count:,}",
+            inert(_ending(one.facts.exit_status)),
+        )
+        for one in runs[:RUNS_SHOWN_MAX]
+    )
+    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "Ended")
+    cut = f"<p>The latest {RUNS_SHOWN_MAX:,} of {len(runs):,}.</p>\n" if len(runs) > RUNS_SHOWN_MAX else ""
+    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}</section>\n"
+
+
+def _few_bins(spread: Distribution) -> Sequence[Bin]:
+    bins: Sequence[Bin] = ()
+    for joined in (1, 2, 5, 10):
+        bins = spread.bins(joined)
+        if len(bins) <= BARS_MAX:
+            break
+    return bins
+
+
+def _spread_words(spread: Distribution, told: Callable[[float], str]) -> str:
+    middle, high, highest = (spread.percentile(one) for one in (50, 90, 99))
+    return f"Half within {told(middle)}, 90 % within {told(high)}, 99 % within {told(highest)}; {told(spread.largest)} at most."
+
+
+def _open_words(most: float, limits: Sequence[int | None]) -> str:
+    known = [one for one in limits if one is not None]
+    limit = f" The in-flight limit was {min(known):,} to {max(known):,}." if known else ""
+    return f"At most {rounded(most)}, averaged per bar.{limit}"
+
+
+def _ending(exit_status: int | None) -> str:
+    if exit_status is None:
+        return "active, or died"
+    meaning = next((one.meaning for one in ExitStatus if one == exit_status), None)
+    return str(exit_status) if meaning is None else f"{exit_status}: {meaning}"
+
+
+def _short_utc(text: str) -> str:
+    return printable(text)[:19].replace("T", " ")

@@ -1,0 +1,1 @@
+"""One request at the sandbox: read, checked, answered."""
