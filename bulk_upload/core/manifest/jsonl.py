@@ -15,7 +15,7 @@ from bulk_upload.core.manifest.rules import (
     unknown_field_remedy,
 )
 from bulk_upload.core.model import Entry
-from bulk_upload.core.text.json_text import fault_of
+from bulk_upload.core.text.json_fault import fault_of
 from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:

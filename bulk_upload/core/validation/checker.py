@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.text.json_text import Parsed
     from bulk_upload.core.validation.first_lines import Suspicion
+    from bulk_upload.core.validation.json_text import Parsed
     from bulk_upload.core.validation.line_splitter import Run
     from bulk_upload.core.validation.report import FileReport
 

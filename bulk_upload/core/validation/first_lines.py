@@ -8,7 +8,7 @@ from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from bulk_upload.core.text.json_text import Parsed
+    from bulk_upload.core.validation.json_text import Parsed
 
 _DELIMITERS = ((b",", "commas"), (b"\t", "tabs"), (b";", "semicolons"))
 _SHOWN = 40

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bulk_upload.core.text.json_text import parse_line
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of, role_of
 from bulk_upload.core.validation.foreign import foreign_schema, other_purpose
+from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import schema_complaints
 from bulk_upload.core.validation.rules import Complaint, is_error
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.text.json_text import Parsed
+    from bulk_upload.core.validation.json_text import Parsed
 
 
 class LineJudge:

@@ -6,9 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
-from bulk_upload.core.text.json_text import Constant, step
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.core.validation.foreign import ROLE_WORDS
+from bulk_upload.core.validation.json_text import Constant, step
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bulk_upload.core.text.json_fault import fault_of
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.rules import Complaint
 
@@ -15,7 +16,6 @@ _BLANK = " \t\r\n"
 _WHOLE_DIGITS_MAX = 18
 _SEEN_CHARACTERS = 24
 _VALUES_WALKED_MAX = 1_000_000
-_LAST_COMMA = "no comma may stand before a closing bracket"
 
 
 class Parsed(NamedTuple):
@@ -106,22 +106,6 @@ def _skip(text: str, start: int) -> int:
     while start < len(text) and text[start] in _BLANK:
         start += 1
     return start
-
-
-def fault_of(error: json.JSONDecodeError) -> tuple[int, str]:
-    """Return where a text stops being JSON, as a position in it, and what is wrong there.
-
-    Before Python 3.13 the json module points behind a comma that ends an object or an array, and later at it.
-    """
-    closed_by = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(
-        error.msg
-    )
-    before = error.doc[: error.pos].rstrip(_BLANK)
-    if closed_by is not None and before.endswith(",") and error.doc.startswith(closed_by, error.pos):
-        return len(before) - 1, _LAST_COMMA
-    if error.msg.startswith("Illegal trailing comma"):
-        return error.pos, _LAST_COMMA
-    return error.pos, f"{error.msg[:1].lower()}{error.msg[1:]}"
 
 
 def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
