@@ -80,6 +80,21 @@ class JobRun:
         return None if self._run is None else self._run.snapshot()
 
     @property
+    def stop(self) -> Stop | None:
+        """Why the run ends early; None while it does not."""
+        return None if self._run is None else self._run.stop
+
+    @property
+    def aborting_s(self) -> float | None:
+        """How long ago what was in flight was aborted, by `cancel` or at the end of a drain; None before that."""
+        return None if self._run is None else self._run.aborting_s
+
+    @property
+    def waits(self) -> list[str]:
+        """What the run waits for outside of itself, in words: a disk, the ledger, the server, …"""
+        return [] if self._run is None else self._run.waits()
+
+    @property
     def bodies(self) -> list[BodyNow]:
         """How each request in flight stands now; for a display that shows single uploads."""
         return [] if self._run is None else self._run.bodies()

@@ -33,7 +33,7 @@ from bulk_upload.edge.ledger import (
     remembered,
     require_same,
 )
-from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, is_standard_input
+from bulk_upload.edge.manifest_file import ManifestFile, require_place_for_ledger
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
@@ -42,7 +42,6 @@ from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.prepare import Preparation
 from bulk_upload.engine.staged import StagedEntries
 from bulk_upload.engine.validator import FileValidator
-from bulk_upload.errors import UsageError
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -173,11 +172,7 @@ class Uploader:
         """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
         if job.ledger is not None:
             return job.ledger
-        if comes_by_stream(job.manifest):
-            where = (
-                "on standard input" if is_standard_input(job.manifest) else f"from {job.manifest}, a stream,"
-            )
-            raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
+        require_place_for_ledger(job.manifest)
         return default_ledger_path(
             job.manifest,
             folder=job.ledger_dir,

@@ -152,7 +152,7 @@ def status_of(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _show_misuse(error)
     except BulkUploadError as error:
-        return show_error(error)
+        return _show_bug() if error.exit_status is ExitStatus.UNEXPECTED else show_error(error)
     except KeyboardInterrupt:
         tell("\nStopped.")
         return ExitStatus.INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from bulk_upload.core.redaction import Redaction
 from bulk_upload.core.timestamps import utc_text
 from bulk_upload.edge.output import open_to_append
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
+from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.event_log import EventLog, least_level
 
 if TYPE_CHECKING:
@@ -111,6 +113,9 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
     except BulkUploadError as error:
         log.add(_failed(error))
         raise
+    except Exception as error:
+        log.add(Failed(message=_traceback(error), hint=None, exit_code=int(ExitStatus.UNEXPECTED)))
+        raise
     finally:
         try:
             stream.close()
@@ -123,13 +128,18 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
 
 def _failed(error: BulkUploadError) -> Failed:
     findings = error.findings if isinstance(error, ManifestInvalid) else ()
+    is_bug = error.exit_status is ExitStatus.UNEXPECTED
     return Failed(
-        message=str(error),
+        message=_traceback(error) if is_bug else str(error),
         hint=error.hint,
         exit_code=int(error.exit_status),
         findings=findings,
         finding_count=error.finding_count if isinstance(error, ManifestInvalid) else 0,
     )
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
 
 
 def _beside(ledger: str) -> str:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from bulk_upload.report.results import ResultStream
     from bulk_upload.uploader import Job
 
+HANGS_S = 30.0
+"""How long a run may take to record what was aborted. A ledger on any disk that answers takes far less."""
+
 _NOTHING_YET = Snapshot(
     in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
 )
@@ -139,8 +142,9 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             run = uploader.run(request.job)
             running.append(run)
             with staged_signals(_stages(run, display), leave=partial(_leave, display)):
+                ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
-                    run, display.tick, lambda: log(progress_of(tally, _snapshot(running))), metrics
+                    run, ticks, lambda: log(progress_of(tally, _snapshot(running))), metrics
                 )
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
@@ -256,7 +260,10 @@ def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
 
 
 async def _with_ticks(
-    run: JobRun, tick: Callable[[], None], now_and_then: Callable[[], None], metrics: MetricsFile | None
+    run: JobRun,
+    ticks: tuple[Callable[[], None], ...],
+    now_and_then: Callable[[], None],
+    metrics: MetricsFile | None,
 ) -> Result:
     async def repeating(every_s: float, call: Callable[[], None]) -> None:
         while True:
@@ -264,7 +271,8 @@ async def _with_ticks(
             call()
 
     async with plain_task_group() as tasks:
-        tasks.start_soon(repeating, 1.0, tick)
+        for tick in ticks:
+            tasks.start_soon(repeating, 1.0, tick)
         tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
         if metrics is not None:
             tasks.start_soon(metrics.keep)
@@ -281,17 +289,37 @@ def _write_now(data: bytes) -> None:
 
 
 def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
+    def say(line: str) -> None:
+        # A handler of the event loop: nobody would see its error.
+        try:
+            display.say(line)
+        except Exception as error:  # noqa: BLE001 - the run raises it
+            run.fail(error)
+
     def drain(number: signal.Signals) -> None:
-        display.say(
+        run.drain(status=status_after(number), reason=f"received {number.name}")
+        say(
             f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
         )
-        run.drain(status=status_after(number), reason=f"received {number.name}")
 
     def cancel(number: signal.Signals) -> None:
-        display.say(f"{number.name}: cancelling uploads in flight and recording them")
         run.cancel(status=status_after(number), reason=f"received {number.name}")
+        say(f"{number.name}: cancelling uploads in flight and recording them")
 
     return drain, cancel
+
+
+def _leave_if_hanging(run: JobRun, display: _Display) -> None:
+    """End the process where a run does not end although all its requests were aborted: a disk may never answer."""
+    if (run.aborting_s or 0.0) < HANGS_S:
+        return
+    display.restore()
+    end_key_commands()
+    waits = ", ".join(run.waits) or "tasks of its own"
+    _write_now(
+        f"bulk-upload: leaving, for the run still waits for {waits}; what is not recorded is in doubt\n".encode()
+    )
+    os._exit(ExitStatus.UNFINISHED if run.stop is None else run.stop.status)
 
 
 def _leave(display: _Display, number: signal.Signals) -> ExitStatus:

@@ -12,6 +12,7 @@ import tempfile
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
+from bulk_upload.core.display import printable
 from bulk_upload.core.manifest import read_manifest
 from bulk_upload.core.manifest_rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
@@ -151,6 +152,13 @@ def comes_by_stream(name: str) -> bool:
     `-`, `/dev/stdin`, `/dev/fd/63` (which a shell makes of `<(command)`), a named pipe, also behind links.
     """
     return name == STANDARD_INPUT or is_stream(name)
+
+
+def require_place_for_ledger(name: str) -> None:
+    """Raise UsageError for a manifest that comes by a stream: there is no folder beside it to keep a ledger in."""
+    if comes_by_stream(name):
+        where = "on standard input" if is_standard_input(name) else f"from {printable(name)}, a stream,"
+        raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
 
 
 def names_files(name: str) -> bool:

@@ -110,6 +110,21 @@ class Run:
         self._drain = drain
         self._clock = clock
         self._emit = emit
+        self._aborted_at: float | None = None
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why the run ends early, None while it does not."""
+        return self._drain.stop
+
+    @property
+    def aborting_s(self) -> float | None:
+        """How long ago what was in flight was aborted; None while that was not done."""
+        return None if self._aborted_at is None else self._clock.monotonic() - self._aborted_at
+
+    def waits(self) -> list[str]:
+        """Return what the run waits for now, for people."""
+        return sorted(self._watchdog.waits() - {Wait.CLOCK})
 
     def drain(self, stop: Stop) -> None:
         """Start nothing new and finish what is in flight."""
@@ -170,7 +185,6 @@ class Run:
     async def _execute(self) -> None:
         try:
             self._emit(_plan_made(self._plan))
-            await self._register()
             async with anyio.create_task_group() as watchers:
                 watchers.start_soon(self._errors.raise_first)
                 watchers.start_soon(self._reconciler.serve)
@@ -179,6 +193,7 @@ class Run:
                 watchers.start_soon(self._stay_alive)
                 watchers.start_soon(self._watch_deadline)
                 watchers.start_soon(self._end_overdue_drain)
+                await self._register()
                 await self._upload_all()
                 watchers.cancel_scope.cancel()
         except* LedgerUnusable as group:
@@ -228,6 +243,8 @@ class Run:
             self._entry_tasks.stop_for(error)
 
     def _end_all(self) -> None:
+        if self._aborted_at is None:
+            self._aborted_at = self._clock.monotonic()
         self._sender.end_all("the run was told to stop at once")
 
     async def _tick(self) -> None:
@@ -268,10 +285,8 @@ class Run:
         while overdue_s < OVERDUE_S:
             await asyncio.sleep(TICK_S)
             overdue_s = 0.0 if self._sender.has_time_left(0.0) else overdue_s + TICK_S
-        waits = sorted(self._watchdog.waits() - {Wait.CLOCK})
-        self._emit(
-            Noticed(message=f"aborting what is in flight; still waiting for {', '.join(waits) or 'tasks'}")
-        )
+        waits = ", ".join(self.waits()) or "tasks"
+        self._emit(Noticed(message=f"aborting what is in flight; still waiting for {waits}"))
         self._end_all()
 
     async def _verdict(self) -> RunResult:

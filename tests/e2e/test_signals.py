@@ -115,6 +115,39 @@ def test_the_third_signal_works_while_the_run_is_blocked(tmp_path: Path) -> None
         assert process.wait().code in (130, 143)
 
 
+HUNG_LEDGER = """
+import sys, threading
+from bulk_upload.cli import main, running
+from bulk_upload.edge.ledger import LedgerWriter
+from bulk_upload.engine import run
+running.HANGS_S = run.OVERDUE_S = 1.0
+write, writes = LedgerWriter._write, []
+def hangs(self, group):
+    writes.append(group)
+    if len(writes) > 3:
+        threading.Event().wait()
+    write(self, group)
+LedgerWriter._write = hangs
+sys.argv = sys.argv[1:]
+main()
+"""
+
+
+def test_one_signal_ends_a_run_whose_ledger_hangs(tmp_path: Path) -> None:
+    """A disk that never answers keeps nobody: the run says what it waits for and leaves, and the next one completes."""
+    with staged(tmp_path, "") as stage:
+        tree = plain_tree(tmp_path / "tree", count=COUNT, size=1000)
+        stage.use(tree)
+        process = stage.start_run(*FOUR, within=(sys.executable, "-c", HUNG_LEDGER))
+        process.until(lambda: any(stage.folder.glob("*.ledger.db")), "a ledger")
+        process.signal(signal.SIGTERM)
+        ended = process.wait()
+        assert ended.code == 143, ended.stderr
+        assert "still waiting for the ledger" in ended.stderr
+        assert "still waits for the ledger" in ended.stderr
+        assert_completes(stage, tree)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_signals_at_random_instants(tmp_path: Path) -> None:

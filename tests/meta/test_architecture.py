@@ -23,7 +23,7 @@ LINES_MAX = 400
 # Standard modules that neither read a clock, draw a random number nor touch the world.
 PURE_MODULES = frozenset(
     {
-        "__future__", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
+        "__future__", "base64", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "errno", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
         "msgspec", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }

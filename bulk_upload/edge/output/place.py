@@ -113,7 +113,8 @@ def _followed(path: str, *, require_safe_link: bool = False) -> Place:
 def _status(path: str, *, follow: bool) -> os.stat_result | None:
     try:
         return os.stat(path, follow_symlinks=follow)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # A name with a NUL, or that cannot be encoded, is no file's.
         return None
 
 

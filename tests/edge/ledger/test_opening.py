@@ -32,7 +32,7 @@ from tests.edge.ledger.stage import (
     stored,
 )
 
-CREATION_CHILD = os.path.join(os.path.dirname(__file__), "ledger_creation_child.py")
+CREATION_CHILD = os.path.join(os.path.dirname(__file__), "creation_child.py")
 OURS = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
 ODD_NAMES = [
     "a?b",
