@@ -78,8 +78,8 @@ class JobLedger:
         """Yield a verifier. Raises LedgerLocked while a run is at work, whose files are on their way."""
         if run_is_at_work(self._path):
             raise LedgerLocked(
-                "a run is at work on this ledger: what it is sending would look strange",
-                hint="verify when it has ended; `bulk-upload status` shows how far it is",
+                "a run is active on this ledger: its uploads would be reported as orphans",
+                hint="verify after it has ended; `bulk-upload status` shows its progress",
             )
         inventory = Inventory(self._path)
         try:
@@ -176,9 +176,7 @@ def facts_of(path: str) -> JobFacts:
     with LedgerReader(path) as reader:
         facts = reader.job()
     if facts is None:
-        raise LedgerUnusable(
-            "the ledger belongs to no job yet: no run has got as far as sending", hint="run its job first"
-        )
+        raise LedgerUnusable("the ledger has no job yet: no run has sent anything", hint="run its job first")
     return facts
 
 
@@ -186,7 +184,7 @@ def profile_of_job(facts: JobFacts, profiles: Mapping[str, Profile]) -> Profile:
     """Return the profile that a job is for. Raises LedgerMismatch for one that is not among those known."""
     if facts.profile not in profiles:
         raise LedgerMismatch(
-            f"the ledger is for the profile {facts.profile}, which this bulk-upload does not know",
-            hint="run this where the bulk-upload.toml is that describes it, or name that with --config",
+            f"the ledger is for the profile {facts.profile}, which is not defined here",
+            hint="run this in the folder of the bulk-upload.toml that defines it, or pass --config FILE",
         )
     return profiles[facts.profile]

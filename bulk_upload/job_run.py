@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Hear = Callable[[Event], None]
     Execute = Callable[[Hear, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
 
-_HINT = "run the same command again to go on"
+_HINT = "run the same command again to resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

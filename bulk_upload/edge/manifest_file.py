@@ -35,10 +35,10 @@ _ANY_PURPOSE = next(iter(PURPOSES))
 _LINES_LOOKED_AT = 10
 _COPY_BYTES = 1024 * 1024
 _HINTS = {
-    errno.ENOENT: "Check the name; `bulk-upload scan FOLDER` makes a manifest of a folder",
+    errno.ENOENT: "Check the name; `bulk-upload scan FOLDER` writes a manifest for a folder",
     errno.EACCES: "Allow this user to read it",
-    errno.EISDIR: "Name a file; `bulk-upload scan FOLDER` makes a manifest of a folder",
-    errno.ENOSPC: "Make room where temporary files go, or set TMPDIR to a folder that has room",
+    errno.EISDIR: "Name a file; `bulk-upload scan FOLDER` writes a manifest for a folder",
+    errno.ENOSPC: "Free some space for temporary files, or set TMPDIR to a folder with free space",
 }
 
 
@@ -245,5 +245,5 @@ def _unreadable(name: str, error: OSError) -> UsageError | ResourceShortage:
 
 def _unwritable(name: str, error: OSError) -> UsageError:
     reason = error.strerror or type(error).__name__
-    hint = "Choose a place for the manifest with -o where this user may write and the disk has room"
+    hint = "With -o, choose a path for the manifest that is writable and on a disk with free space"
     return UsageError(f"cannot write the manifest {quoted(name)}: {reason}", hint=hint)

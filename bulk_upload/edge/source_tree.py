@@ -111,7 +111,7 @@ class SourceTree:
         if "\0" in relative_path:
             raise OSError(errno.EINVAL, "the path contains a NUL character")
         if self._is_named_outside(relative_path):
-            raise OutsideRoot(errno.EACCES, f"it lies outside the root {self.root}")
+            raise OutsideRoot(errno.EACCES, f"it is outside the root {self.root}")
         try:
             descriptor = os.open(self.absolute(relative_path), _OPEN_FLAGS)
         except UnicodeEncodeError as error:
@@ -171,7 +171,7 @@ class SourceTree:
             return
         real = _path_of(descriptor, self.absolute(path))
         if not is_beneath(real, self._root_as_opened):
-            raise OutsideRoot(errno.EACCES, f"it lies outside the root {self.root}")
+            raise OutsideRoot(errno.EACCES, f"it is outside the root {self.root}")
 
 
 def _real_folder(name: str) -> str:

@@ -124,7 +124,7 @@ class Preparation:
                 f"the manifest has {complaints.count} {plural}; nothing was sent",
                 findings=sorted(complaints.kept, key=lambda one: one.line_no or 0),
                 finding_count=complaints.count,
-                hint="mend the lines named above and run the same command again",
+                hint="fix the lines listed above and run the same command again",
             )
         return Plan(
             totals=self.staging.totals(),

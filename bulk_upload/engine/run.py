@@ -248,7 +248,7 @@ class Run:
     def _end_all(self) -> None:
         if self._over_at is None:
             self._over_at = self._clock.monotonic()
-        self._sender.end_all("the run was told to stop at once")
+        self._sender.end_all("the run was stopped at once")
 
     async def _tick(self) -> None:
         while True:
@@ -277,7 +277,7 @@ class Run:
             Stop(
                 status=ExitStatus.UNFINISHED,
                 reason=f"the deadline of {human_seconds(deadline_s)} has passed",
-                hint="run the same command again to go on",
+                hint="run the same command again to resume",
             )
         )
 

@@ -20,7 +20,7 @@ from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import run_here
 
 STATUS = ControlStatus(
-    limit=8, reason="8 in flight, as asked for", in_flight=7, parked=1200, concurrency=None, concurrency_max=16,
+    limit=8, reason="8 in flight, as set", in_flight=7, parked=1200, concurrency=None, concurrency_max=16,
     starts_per_s=5.0, server_starts_per_s=3.5, bandwidth="08:00,2MB/s 19:00,off", bytes_per_s=2e6, paused=False,
     server_pause_s=12.0, held_by="server_pause", held_s={"server_pause": 12.5, "rate": 61.0, "moon": 1.0},
     draining=False,
@@ -73,7 +73,7 @@ def test_no_run_at_work(ledger: str) -> None:
         ended = run_here("control", ledger, *arguments)
         assert ended.status == ExitStatus.NO_RUN
         assert ended.stdout == b""
-        assert "no run is at work on" in ended.stderr
+        assert "no run is active on" in ended.stderr
         assert "hint:" in ended.stderr
 
 
@@ -135,7 +135,7 @@ def test_the_status_for_people(ledger: str) -> None:
         ended = run_here("control", ledger)
     assert ended.stdout.decode().splitlines() == [
         "in flight     7 of 8",
-        "limit         8 in flight, as asked for",
+        "limit         8 in flight, as set",
         "concurrency   auto, at most 16",
         "rate          5/s; the server was found to accept 3.5/s",
         "bandwidth     2MB/s now, of 08:00,2MB/s 19:00,off",

@@ -251,7 +251,7 @@ def test_findings_come_all_at_once(desk: Path) -> None:
     assert [line.partition(" ")[0] for line in lines[:3]] == ["m.jsonl:2", "m.jsonl:2", "m.jsonl:3"]
     assert lines[3:] == [
         "bulk-upload: the manifest has 3 problems; nothing was sent",
-        "  hint: mend the lines named above and run the same command again",
+        "  hint: fix the lines listed above and run the same command again",
     ]
 
 

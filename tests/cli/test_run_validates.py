@@ -55,7 +55,7 @@ def test_it_can_be_sent_as_it_is(job: Path, server: str, options: tuple[str, ...
     """Not looked at, or sent all the same with a note."""
     status, told, states = run_job(server, *options)
     assert (status, states["bad.jsonl"]) == (0, "accepted")
-    assert ("invalid, and sent all the same as asked: line 2" in told) == ("--force" in options)
+    assert ("invalid, but sent as requested: line 2" in told) == ("--force" in options)
 
 
 def test_force_takes_up_what_was_invalid_before(job: Path, server: str) -> None:

@@ -41,7 +41,7 @@ def test_limits_belong_to_the_better_side() -> None:
         (-CLOCK_OFFSET_S_MAX, OK, "within 1 min"),
         (600.0, WARNING, "10 min 00 s behind"),
         (-600.0, WARNING, "10 min 00 s ahead of"),
-        (None, WARNING, "does not tell"),
+        (None, WARNING, "does not report"),
     ],
 )
 def test_clock(offset_s: float | None, verdict: Verdict, words: str) -> None:

@@ -77,7 +77,7 @@ def test_an_allowance_that_is_used_up_stops_everybody() -> None:
     ticket = controller.on_start(0.0)
     controller.on_success(1.0, ticket, 10, allowance=Allowance(0, 12.0))
     assert controller.next_delay(1.0) == 12.0
-    assert "allowance" in controller.explain()
+    assert "quota" in controller.explain()
     assert [one.part for one in controller.take_changes()] == [Part.PAUSE]
     assert controller.take_changes() == []
 

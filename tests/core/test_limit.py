@@ -35,7 +35,7 @@ def test_explains_itself() -> None:
     """The limit says that a person asked for it."""
     controller = FixedLimit(8)
     assert controller.limit == 8
-    assert controller.explain() == "8 in flight, as asked for"
+    assert controller.explain() == "8 in flight, as set"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["start", *ENDINGS]), st.integers(0, 100)), max_size=100))

@@ -84,8 +84,8 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
 def test_blocked_says_how_to_go_on(state: EntryState, word: str) -> None:
     """A blocked entry shows its last reason and the option that tries it again."""
     planned = plan_entry(known(state, reason="HTTP 413"), FILE)
-    assert planned.reason == f"HTTP 413; --retry {word} tries it again"
-    assert plan_entry(known(state), FILE).reason == f"{state}; --retry {word} tries it again"
+    assert planned.reason == f"HTTP 413; --retry {word} retries it"
+    assert plan_entry(known(state), FILE).reason == f"{state}; --retry {word} retries it"
 
 
 def test_reasons_are_kept() -> None:

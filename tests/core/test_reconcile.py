@@ -130,7 +130,7 @@ def test_absent_fields_decide_nothing(vague: ListedFile, word: str) -> None:
     """A field the server leaves out neither rules a file out nor lets it be adopted."""
     found = verdict(vague)
     assert isinstance(found, Undecided)
-    assert found.reason == f"file-ours could be it, but the server does not tell its {word}"
+    assert found.reason == f"file-ours may match, but the server does not report its {word}"
 
 
 @pytest.mark.parametrize("created_at", ["2026-06-18", "2026-06-18T09", "2026-06-18T09:30Z", "2026-W25-4"])

@@ -217,7 +217,7 @@ def test_it_says_what_holds() -> None:
     """The controller's words, then each cap that holds besides."""
     caps = Caps(concurrency_max=4, starts_per_s=5.0, bandwidth=Timetable.always(1e6))
     assert reins_of(caps, FixedLimit(10)).explain() == (
-        "10 in flight, as asked for, at most 4 in flight, at most 5/s, at most 1MB/s"
+        "10 in flight, as set, at most 4 in flight, at most 5/s, at most 1MB/s"
     )
     assert reins_of(replace(caps, paused=True)).explain() == "paused by hand"
 

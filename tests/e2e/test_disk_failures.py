@@ -38,7 +38,7 @@ WHYS = (
     "No space left",
     "Read-only file system",
 )
-REMEDIES = ("free some space", "look after the ledger's disk", "needs write permission")
+REMEDIES = ("free some space", "check the ledger's disk", "needs write permission")
 
 
 def run_with_failure(

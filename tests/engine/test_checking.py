@@ -208,7 +208,7 @@ def test_invalid_files_are_sent_when_that_is_asked_for() -> None:
     assert set(world.states().values()) == {EntryState.ACCEPTED}
     notes = {event.path: event.message for _, event in ran.told.events if isinstance(event, Noticed)}
     assert notes == {
-        "a": f"invalid, and sent all the same as asked: {REASON}",
+        "a": f"invalid, but sent as requested: {REASON}",
         "b": "line 7, column 3: so it is (empty-content)",
     }
 

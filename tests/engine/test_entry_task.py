@@ -350,7 +350,7 @@ def test_hold_leaves_every_doubt_to_a_person() -> None:
     settings = RunSettings(in_doubt=InDoubtPolicy.HOLD)
     for _ in range(2):
         ran = world.run(settings)
-        assert _ended(ran) == (EntryState.IN_DOUBT, "held in doubt, as asked with --in-doubt hold")
+        assert _ended(ran) == (EntryState.IN_DOUBT, "left in doubt by --in-doubt hold")
     assert world.server.list_count == 0
     assert len(world.server.stored) == 1
 
@@ -359,7 +359,7 @@ def test_hold_leaves_every_doubt_to_a_person() -> None:
 def test_an_answered_failure_is_retried_where_nothing_can_be_listed(policy: InDoubtPolicy) -> None:
     """Without a list the server's word is taken that it failed, unless the person wants every doubt held."""
     ran = _world(Fate.FAIL_UNSTORED).run(RunSettings(in_doubt=policy), profile=NO_LIST)
-    held = (EntryState.IN_DOUBT, "held in doubt, as asked with --in-doubt hold")
+    held = (EntryState.IN_DOUBT, "left in doubt by --in-doubt hold")
     assert _ended(ran) == (held if policy is InDoubtPolicy.HOLD else (EntryState.ACCEPTED, None))
 
 
@@ -367,7 +367,7 @@ def test_a_lost_answer_stays_in_doubt_where_nothing_can_be_listed() -> None:
     """Without a list nobody can tell, and a file is never sent twice on a guess."""
     world = _world(Fate.LOSE_STORED)
     ran = world.run(profile=NO_LIST)
-    assert _ended(ran) == (EntryState.IN_DOUBT, "a no-list server's list cannot tell")
+    assert _ended(ran) == (EntryState.IN_DOUBT, "a no-list server's list cannot decide this")
     assert len(world.server.stored) == 1
 
 
@@ -465,7 +465,7 @@ def test_a_doubt_whose_file_is_gone_is_settled() -> None:
     world = _crashed(Fate.HANG_STORED)
     world.server.stored.clear()
     world.files.remove("a.jsonl")
-    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "the file is no longer there")
+    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "the file no longer exists")
 
 
 def test_a_doubt_that_the_manifest_no_longer_names_is_resolved_silently() -> None:

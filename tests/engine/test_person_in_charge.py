@@ -237,8 +237,8 @@ def test_how_starts_were_governed_is_on_record() -> None:
         "SELECT in_flight_limit, reason, starts_per_s, pause_s FROM controller_events ORDER BY event_id"
     ).fetchall()
     assert rows == [
-        (1, "1 in flight, as asked for", None, 0.0),
-        (3, "3 in flight, as asked for", None, 0.0),
+        (1, "1 in flight, as set", None, 0.0),
+        (3, "3 in flight, as set", None, 0.0),
     ]
 
 

@@ -393,7 +393,7 @@ async def test_a_drain_ends_every_wait() -> None:
         bench.drain.begin(STOP)
         answers.append(asking.create_task(reconciler.resolve(bench.doubt("c"))))
     assert bench.now < 5.1
-    expected = Undecided("the run ended before the server's list could tell")
+    expected = Undecided("the run ended before the server's list could decide it")
     assert [one.result() for one in answers] == [expected] * 3
 
 
@@ -409,7 +409,7 @@ def test_a_drain_ends_a_call_that_hangs(what: str) -> None:
         asyncio.get_running_loop().call_later(5, bench.drain.begin, STOP)
         async with bench.serving() as reconciler:
             verdict = await reconciler.resolve(bench.doubt())
-        assert verdict == Undecided("the run ended before the server's list could tell")
+        assert verdict == Undecided("the run ended before the server's list could decide it")
         assert bench.now < 5.1
 
     scenario()

@@ -249,7 +249,7 @@ def test_a_key_of_the_defaults_goes_to_their_profile_alone(desk: Path) -> None:
         ('key-variable = "SEEKR_API_KEY"', "belongs to the profile flow"),
         ('team-variable = "SEEKR_TEAM_ID"', "belongs to the profile flow"),
         ('team-variable = "ALPHA_API_KEY"', "holds the key of the profile alpha"),
-        ('key-variable = "sk-canary-4711"', "must be a text such as"),
+        ('key-variable = "sk-canary-4711"', "must be a string such as"),
     ],
 )
 def test_a_variable_that_a_profile_may_not_have(desk: Path, line: str, words: str) -> None:

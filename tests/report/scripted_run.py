@@ -18,7 +18,7 @@ class ScriptedRun:
     def __init__(self) -> None:
         self.at = 1000.0
         self.state = Snapshot(
-            in_flight=0, limit=8, limit_reason="8 in flight, as asked for", pause_s=0.0, parked_count=0,
+            in_flight=0, limit=8, limit_reason="8 in flight, as set", pause_s=0.0, parked_count=0,
             wire_bytes=0, partial_bytes=0,
         )  # fmt: skip
 

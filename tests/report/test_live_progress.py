@@ -67,7 +67,7 @@ def test_the_display_is_four_lines_that_fit(width: int) -> None:
     assert counts.startswith("in flight 12/8  1 retry  1 in doubt  1 failed")
     if width >= 80:
         assert counts.endswith("4.2 GB acknowledged, 4.2 GB sent")
-    assert why == "8 in flight, as asked for"
+    assert why == "8 in flight, as set"
 
 
 def test_files_that_are_looked_into_ahead_have_a_line_while_some_are() -> None:

@@ -164,9 +164,9 @@ def test_the_reason_line_tells_what_holds_the_run_back() -> None:
     progress = _progress(run)
     assert progress.read().why == "reading the manifest"
     progress.on_event(plan(2))
-    assert progress.read().why == "8 in flight, as asked for"
+    assert progress.read().why == "8 in flight, as set"
     run.moves(parked_count=3)
-    assert progress.read().why == "8 in flight, as asked for; 3 parked"
+    assert progress.read().why == "8 in flight, as set; 3 parked"
     progress.on_event(Reconciling(waiting_count=2))
     assert progress.read().why == "searching the server's list for 2 in doubt"
     progress.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
@@ -184,7 +184,7 @@ def test_the_list_is_mentioned_for_a_short_while_only() -> None:
     progress.on_event(plan(2))
     progress.on_event(Reconciling(waiting_count=2))
     run.moves(seconds=11.0)
-    assert progress.read().why == "8 in flight, as asked for"
+    assert progress.read().why == "8 in flight, as set"
 
 
 def test_a_snapshot_that_raced_with_the_run_shows_the_picture_before() -> None:

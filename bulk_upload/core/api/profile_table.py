@@ -33,7 +33,7 @@ class ProfileFlaw(Exception):
 def _like(pattern: re.Pattern[str], example: str) -> Callable[[Any], str]:
     def take(value: Any) -> str:  # noqa: ANN401
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(f"must be a text such as {example!r}")
+            raise ValueError(f"must be a string such as {example!r}")
         return value
 
     return take
@@ -57,7 +57,7 @@ def _count(most: int) -> Callable[[Any], int]:
 def _words(value: Any) -> tuple[str, ...]:  # noqa: ANN401
     words = value if isinstance(value, list) else []
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
-        raise ValueError('must be a list of texts such as ["assistants"]')
+        raise ValueError('must be a list of strings such as ["assistants"]')
     return tuple(words)
 
 

@@ -140,7 +140,7 @@ def _differences(listed: ListedFile, sent: SentBody) -> tuple[str, ...]:
     if listed.filename is not None and listed.filename != sent.sent_name:
         warnings.append(f"the server named it {_line(listed.filename)!r}")
     if listed.purpose is not None and listed.purpose != sent.purpose:
-        warnings.append(f"the server took it for {_line(listed.purpose)!r}")
+        warnings.append(f"the server recorded the purpose {_line(listed.purpose)!r}")
     return tuple(warnings)
 
 

@@ -146,7 +146,7 @@ def usable_key(api_key: object) -> Secret:
         raise UsageError("there is no API key: api_key is empty", hint=_NO_KEY_HINT)
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
-            "the API key contains characters no key has",
-            hint="copy it anew: one line, no quotes, no spaces, no `Bearer` in front",
+            "the API key contains invalid characters",
+            hint="copy it again: one line, no quotes, no spaces, no leading `Bearer`",
         )
     return Secret(key)

@@ -243,7 +243,7 @@ class AdaptiveLimit:
         self._pause.allow(now, ticket.number, allowance)
         after_s = self._pause.wait_s(now, self._started_count)
         if after_s > 1.1 * before_s:
-            self._changed(now, Part.PAUSE, before_s, after_s, "the server's allowance is used up")
+            self._changed(now, Part.PAUSE, before_s, after_s, "the server's quota is used up")
 
     def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
         before_s = self._pause.wait_s(now, self._started_count)
@@ -269,7 +269,7 @@ class AdaptiveLimit:
             self._quota_outage = quota
             wait_s = self._breaker.wait_s(now)
             self._changed(
-                now, Part.BREAKER, 0.0, wait_s, "nothing gets through: asking with one upload at a time"
+                now, Part.BREAKER, 0.0, wait_s, "nothing gets through: probing with one upload at a time"
             )
         return was_open or opened
 
@@ -345,7 +345,9 @@ class AdaptiveLimit:
     def _limit_rate(self, now: float, accepted_per_s: float, *, climb_s: float | None = None) -> None:
         old = self._rate.per_s
         self._rate.limit_to(now, accepted_per_s, climb_s=climb_s)
-        self._changed(now, Part.RATE, old, self._rate.per_s, f"the server took {accepted_per_s:.3g} a second")
+        self._changed(
+            now, Part.RATE, old, self._rate.per_s, f"the server accepted {accepted_per_s:.3g} per second"
+        )
 
     def _moved(self, now: float, old: int, reason: str | None) -> None:
         if reason is not None:

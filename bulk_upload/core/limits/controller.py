@@ -219,4 +219,4 @@ class FixedLimit:
 
     def explain(self) -> str:
         """Return the limit and that it was set by hand."""
-        return f"{self._limit} in flight, as asked for"
+        return f"{self._limit} in flight, as set"

@@ -112,7 +112,9 @@ class Slots:
                 self.ceiling = self._before = None
                 self._ceiling_wait_s = CEILING_WAIT_S[0]
                 self._base, self._trial = epoch, _Trial.GROW
-                return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server takes more again")
+                return self._move(
+                    self.limit + max(1, math.isqrt(self.limit)), "the server accepts more again"
+                )
             case _Trial.RETURN:
                 self._base = epoch
                 return self._return(now)
@@ -147,7 +149,7 @@ class Slots:
         if self.ceiling is not None and in_flight < self.ceiling:
             self.ceiling = max(1, math.ceil(self._floor), in_flight)
             self._target = min(self._target, self.ceiling)
-        return self._shrink_to(in_flight, "the server took no more of the burst")
+        return self._shrink_to(in_flight, "the server accepted no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
         """Begin anew with three quarters of the slots after an outage."""
@@ -160,14 +162,14 @@ class Slots:
         )
 
     def acquit(self) -> str | None:
-        """Hear that it was not the slots: what was taken for a ceiling is none."""
+        """Hear that the slots were not the cause: what was taken for a ceiling is none."""
         self.ceiling = None
         before, self._before = self._before, None
         if before is None or before <= self.limit:
             return None
         self._base = None
         self._trial = _Trial.HOLD
-        return self._move(before, "it was not the slots")
+        return self._move(before, "the slots were not the cause")
 
     def _judge_up(self, now: float, epoch: Epoch, base: Epoch, gain: float) -> str | None:
         needed = 1 + GAIN * (self.limit / base.limit - 1)
@@ -189,16 +191,16 @@ class Slots:
         middle = geometric_mean(base.limit, self.limit)
         if self._trial is _Trial.GROW and middle >= STEP * base.limit:
             self._trial = _Trial.MIDDLE
-            return self._move(middle, f"trying the middle: {earned}")
+            return self._move(middle, f"trying the midpoint: {earned}")
         self._up_wait_s = min(UP_WAIT_S[1], self._up_wait_s * 2)
         return self._settle(now, base.limit, earned)
 
     def _judge_down(self, now: float, epoch: Epoch, base: Epoch, gain: float) -> str | None:
         if gain >= KEEP:
             self._base = epoch
-            return self._settle(now, self.limit, "fewer slots do as well")
+            return self._settle(now, self.limit, "fewer slots are as fast")
         self._down_wait_s = min(DOWN_WAIT_S[1], self._down_wait_s * 2)
-        return self._settle(now, base.limit, "fewer slots did worse")
+        return self._settle(now, base.limit, "fewer slots were slower")
 
     def _grow(self, now: float, earned: str = "the first epoch is measured") -> str | None:
         reach = self._max if self.ceiling is None else min(self._max, self.ceiling)
@@ -227,7 +229,7 @@ class Slots:
             self._hold(now)
             return None
         return self._move(
-            min(self._target, self.limit + max(1, self.limit // 25)), "back towards what was accepted"
+            min(self._target, self.limit + max(1, self.limit // 25)), "back to the accepted level"
         )
 
     def _probe(self, now: float) -> str | None:
@@ -236,7 +238,9 @@ class Slots:
             if now < self._ceiling_at or self._uploads < CEILING_UPLOADS or self.limit >= self._max:
                 return self._probe_down(now)
             self._trial = _Trial.CEILING
-            return self._move(self.limit + max(1, self.limit // 25), "trying whether the server takes more")
+            return self._move(
+                self.limit + max(1, self.limit // 25), "testing whether the server accepts more"
+            )
         if now >= self._up_at and self.limit < self._max:
             self._trial = _Trial.UP
             target = max(self.limit + 1, int(self.limit * STEP))
@@ -248,7 +252,7 @@ class Slots:
             return None
         self._down_at = now + self._down_wait_s
         self._trial = _Trial.DOWN
-        return self._move(min(self.limit - 1, int(self.limit / STEP)), "trying whether fewer do as well")
+        return self._move(min(self.limit - 1, int(self.limit / STEP)), "testing whether fewer are as fast")
 
     def _shrink_to(self, limit: int, reason: str) -> str | None:
         limit = max(1, math.ceil(self._floor), limit)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 PARTS = {
     "name": "the file's base name",
     "stem": "the base name without its last suffix",
-    "ext": "the last suffix with its dot; nothing where there is none",
-    "folder": "the folders of the path, joined by `-`; nothing for a file in the root",
-    "hash8": "eight hex digits of a hash of path, purpose, vector database and fields: another one for every entry",
+    "ext": "the last suffix with its dot; empty if there is none",
+    "folder": "the folders of the path, joined by `-`; empty for a file in the root",
+    "hash8": "eight hex digits of a hash of path, purpose, vector database and fields: different for every entry",
 }
 """What may stand in braces, and what it means."""
 

@@ -83,7 +83,7 @@ def _canonical(raw: str) -> str | PathComplaint:
         return PathComplaint(
             rule="not-a-file",
             found=f"{quoted(raw)} names a folder",
-            remedy="Name each file; `bulk-upload scan FOLDER` makes a manifest of a folder",
+            remedy="Name each file; `bulk-upload scan FOLDER` writes a manifest for a folder",
         )
     try:
         return raw.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")

@@ -94,7 +94,7 @@ def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
         remedy = "Convert it: jq -c '.[]' OLD > NEW"
         return rules.finding("json-array", line_no, found=found, remedy=remedy)
     if text == b"{":
-        found = "a JSON object begins here and goes on over several lines"
+        found = "a JSON object starts here and spans several lines"
         remedy = "Write each object on one line: jq -c . OLD > NEW"
         return rules.finding("json-over-lines", line_no, found=found, remedy=remedy)
     return None

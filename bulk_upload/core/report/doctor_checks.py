@@ -60,14 +60,16 @@ def descriptors(limit: int) -> Check:
     if limit >= DESCRIPTORS_MIN:
         return fine("descriptors", words)
     return doubtful(
-        "descriptors", words, "raise the hard limit, see `ulimit -Hn`; few uploads go at once else"
+        "descriptors", words, "raise the hard limit (see `ulimit -Hn`); otherwise few uploads run in parallel"
     )
 
 
 def clock(offset_s: float | None) -> Check:
     """Judge how far the server's clock is ahead of ours; None where it did not tell."""
     if offset_s is None:
-        return doubtful("clock", "the server does not tell its time", "compare this machine's clock by hand")
+        return doubtful(
+            "clock", "the server does not report its time", "compare this machine's clock by hand"
+        )
     away = abs(offset_s)
     if away <= CLOCK_OFFSET_S_MAX:
         # A Date header has whole seconds, and the answer was on its way.
@@ -80,11 +82,11 @@ def free_space(free_bytes: int, folder: str) -> Check:
     """Judge the free space where a ledger is to be."""
     words = f"{human_bytes(free_bytes)} free in {folder}"
     if free_bytes < FREE_BYTES_MIN:
-        remedy = "make room, or choose another disk with --ledger FILE"
+        remedy = "free some space, or choose another disk with --ledger FILE"
         return problem("disk", words, remedy, ExitStatus.LEDGER_UNUSABLE)
     if free_bytes < FREE_BYTES_COMFORTABLE:
         return doubtful(
-            "disk", words, "enough for a small job; a ledger takes about 1 kB an entry, and more for a time"
+            "disk", words, "enough for a small job; a ledger takes about 1 kB per entry, and more temporarily"
         )
     return fine("disk", words)
 
@@ -106,7 +108,7 @@ def answered(
     """Judge a list that was asked for and not given: what it says of the server, and of the key."""
     if remedy is not None:
         return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
-    again = "try again; if it stays, ask the people who run the server"
+    again = "try again; if it persists, contact the operator of the server"
     if http_status is None:
         remedy = "check --base-url, the proxy and the network"
         return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
@@ -118,12 +120,12 @@ def answered(
         untried = "not tried: this profile's servers do not list files"
         return [
             fine("server", f"answers, with HTTP {http_status}"),
-            doubtful("key accepted", untried, "the first upload will tell"),
+            doubtful("key accepted", untried, "the first upload will show"),
         ]
     if http_status == 429:
         return [doubtful("server", words, "it is busy; a run would wait")]
     if 300 <= http_status < 500:
-        remedy = "check --base-url and --profile: this address is no Files API"
+        remedy = "check --base-url and --profile: this address is not a Files API"
         return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
     return [problem("server", words, again, ExitStatus.UNFINISHED)]
 

@@ -82,7 +82,7 @@ def plan_entry(
 
 def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
     if source is None:
-        return PlannedStep(step=Step.SETTLED, reason="accepted; the file is no longer there")
+        return PlannedStep(step=Step.SETTLED, reason="accepted; the file no longer exists")
     if source == known.fingerprint:
         return UNCHANGED
     if known.fingerprint is None or source.size != known.fingerprint.size:
@@ -92,21 +92,17 @@ def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
 
 def _failed(known: KnownEntry, source: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
-        return PlannedStep(step=Step.SEND, reason=f"was {known.state}, tried again as asked")
+        return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
     if known.fingerprint is not None and source != known.fingerprint:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
     word = RETRY_WORDS[known.state]
-    return PlannedStep(
-        step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} tries it again"
-    )
+    return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")
 
 
 def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:
     """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if anybody knows."""
     if sent_sha256 is None:
-        return PlannedStep(
-            step=Step.SEND, reason="touched since it was accepted, and nothing to compare with"
-        )
+        return PlannedStep(step=Step.SEND, reason="touched since it was accepted, and no hash to compare")
     if sha256 == sent_sha256:
         return PlannedStep(step=Step.SETTLED, reason="accepted; touched, same content")
     return PlannedStep(step=Step.SEND, reason="changed since it was accepted")

@@ -106,16 +106,16 @@ def judge(
         return Absent() if listed_at_utc_s >= doubt.settles_at_utc_s else NotYet()
     if len(free) > 1:
         named = ", ".join(one.file_id for one in free[:5])
-        return Undecided(f"{len(free)} files at the server could be it: {named}")
+        return Undecided(f"{len(free)} files on the server match: {named}")
     (only,) = free
     missing = _missing_fields(only)
     if missing:
-        return Undecided(f"{only.file_id} could be it, but the server does not tell its {missing}")
+        return Undecided(f"{only.file_id} may match, but the server does not report its {missing}")
     if not matches(doubt, only):
         return Undecided(f"{only.file_id} came with the answer, but it differs from what was sent")
     if not _of_its_time(doubt, only, clock_offset_s):
         return Undecided(
-            f"{only.file_id} could be it, but it was made at {only.created_at}, which is not the attempt's time"
+            f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt"
         )
     return Found(only)
 

@@ -83,7 +83,7 @@ def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Differen
         return Difference(kind=kind, path=receipt.path, file_id=receipt.file_id, detail=detail)
 
     if found is None:
-        return [difference(DifferenceKind.MISSING, "the server does not have it any more")]
+        return [difference(DifferenceKind.MISSING, "the server no longer has it")]
     wrong = []
     if found.filename not in (None, receipt.sent_name):
         detail = f"sent as {quoted(receipt.sent_name)}, now {quoted(str(found.filename))}"
@@ -105,7 +105,7 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
     if sha256 == receipt.sha256:
         return None
     sent = f"sha256 {receipt.sha256} was sent"
-    given = "its content cannot be read back" if sha256 is None else f"the server gives sha256 {sha256} back"
+    given = "its content cannot be downloaded" if sha256 is None else f"the server returned sha256 {sha256}"
     return Difference(
         kind=DifferenceKind.CONTENT,
         path=receipt.path,
@@ -135,9 +135,9 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
         detail = f"; it has {one.file.bytes} bytes, {one.file_bytes} were sent"
     kind = DifferenceKind.DUPLICATE if one.has_receipt else DifferenceKind.ORPHAN
     words = (
-        "a second copy, the receipt is for another file"
+        "a second copy; the receipt is for another file"
         if one.has_receipt
-        else "looks like this entry, which has no receipt"
+        else "matches this entry, which has no receipt"
     )
     return Difference(kind=kind, path=one.path, file_id=one.file.file_id, detail=words + detail)
 

@@ -91,7 +91,7 @@ class Checker:
         if self._held is not None:
             self._released(holds=self._held[0].holds_alone)
         if self._is_empty and not self._is_other:
-            found = "there is no line in the file" if self._byte_count else "the file is empty"
+            found = "the file has no lines" if self._byte_count else "the file is empty"
             self._add(Complaint("empty-file", found), None)
         if self._crlf_line_no is not None:
             self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
@@ -120,7 +120,7 @@ class Checker:
             self._is_other = True
             self._add(complaint, None)
         if head.startswith(BOM):
-            self._add(Complaint("byte-order-mark", "the file begins with a byte order mark"), 1)
+            self._add(Complaint("byte-order-mark", "the file starts with a byte order mark"), 1)
             self._line_start = len(BOM)
             return head[len(BOM) :]
         return head
@@ -234,7 +234,7 @@ class Checker:
                 self._released(holds=True)
         if not self._is_other:
             limit = human_bytes(self._line_bytes_max)
-            found = f"the line has {human_bytes(line.length)}, the limit is {limit}; it was not looked into"
+            found = f"the line has {human_bytes(line.length)}, the limit is {limit}; it was not checked"
             self._add(Complaint("huge-line", found), self._line_count)
         self._line_start += line.length + 1
 

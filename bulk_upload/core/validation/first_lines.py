@@ -50,9 +50,7 @@ def _array() -> Complaint:
 
 
 def _pretty() -> Complaint:
-    return Complaint(
-        "pretty-printed", "the file is pretty-printed JSON: one object is spread over several lines"
-    )
+    return Complaint("pretty-printed", "the file is pretty-printed JSON: one object spans several lines")
 
 
 def _other(text: bytes) -> Complaint:

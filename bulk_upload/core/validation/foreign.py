@@ -100,7 +100,7 @@ def other_purpose(
     if _has_all(value, needed) and len(best.schema.required_names) <= len(needed):
         return None
     found = f"this looks like {best.name} data: its lines have {_names(best.schema.required_names)}"
-    remedy = f"If they are meant so, declare the purpose {best.name}"
+    remedy = f"If that is intended, set the purpose {best.name}"
     return Complaint("wrong-purpose", found, remedy=remedy)
 
 

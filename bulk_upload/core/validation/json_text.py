@@ -115,10 +115,10 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
     column = position + 1
     remedy = None
     if cut_off:
-        found = "the line ends in the midst of a value"
-        remedy = "The line may have been cut off, or one object spread over several lines: write it whole"
+        found = "the line ends in the middle of a value"
+        remedy = "The line may have been cut off, or one object spans several lines: write it on one line"
     elif text[position] == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
-        found = "strings stand in single quotes, as Python prints them"
+        found = "strings are in single quotes, as Python prints them"
         remedy = "Write lines with json.dumps, not with print or str"
     elif text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
         found = "None, True or False, as Python prints them"
@@ -216,7 +216,7 @@ def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
 
 def _repeated_keys(value: object) -> list[Complaint]:
     return [
-        Complaint("duplicate-key", f"the key {quoted(key)} comes more than once", f"{path}{step(key)}")
+        Complaint("duplicate-key", f"the key {quoted(key)} is repeated", f"{path}{step(key)}")
         for path, one in _walk(value)
         if isinstance(one, _Object)
         for key in one.repeated

@@ -116,7 +116,7 @@ def _message(message: object, schema: Schema, path: str) -> Iterator[Complaint]:
 
 def _missing_in_message(name: str, sharegpt: str, message: Mapping[str, Any], path: str) -> Complaint:
     if sharegpt in message:
-        found = f'there is no "{name}", but "{sharegpt}", as ShareGPT has it'
+        found = f'there is no "{name}", but "{sharegpt}", as in ShareGPT'
         return Complaint("missing-key", found, f"{path}.{name}", f'Rename "{sharegpt}" to "{name}"')
     return _missing(name, tuple(message), f"{path}.{name}")
 
@@ -161,7 +161,7 @@ def _odd_turn(roles: Sequence[str], *, may_begin_with_answer: bool) -> tuple[int
         if role == _SYSTEM:
             return index, "a system message comes after others"
         if index == start and role == _ASSISTANT and not may_begin_with_answer:
-            return index, "the conversation begins with the assistant"
+            return index, "the conversation starts with the assistant"
         if index > start and role == roles[index - 1] and role in (_USER, _ASSISTANT):
             return index, f"two messages in a row are from {quoted(role)}"
     return None

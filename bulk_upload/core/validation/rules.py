@@ -39,8 +39,8 @@ _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 RULES: dict[str, Rule] = {
     # The file as a whole
-    "unreadable": Rule(_E, "the file cannot be read", "Make it readable, and see that nobody writes to it"),
-    "empty-file": Rule(_E, "there is nothing in the file", "Write the data into it, or take it out of the manifest"),
+    "unreadable": Rule(_E, "the file cannot be read", "Make it readable, and make sure that nothing writes to it"),
+    "empty-file": Rule(_E, "the file is empty", "Write the data to it, or remove it from the manifest"),
     "compressed": Rule(_E, "the file is compressed or an archive", "Decompress it and name the decompressed file", once=True),
     "not-json-lines": Rule(
         _E, "the file is something else with a JSON Lines name: CSV, HTML, a PDF, plain text",
@@ -48,13 +48,13 @@ RULES: dict[str, Rule] = {
     ),
     "utf-16": Rule(_E, "the text is UTF-16 or UTF-32", "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT", once=True),
     "pretty-printed": Rule(
-        _E, "one JSON value is spread over many lines", "Write one object on each line: jq -c . IN > OUT", once=True
+        _E, "one JSON value spans many lines", "Write one object on each line: jq -c . IN > OUT", once=True
     ),
     "json-array": Rule(
         _E, "the file is one JSON array", "Write one object on each line: jq -c '.[]' IN > OUT", once=True
     ),
     "byte-order-mark": Rule(
-        _E, "the file begins with a byte order mark, which JSON does not allow",
+        _E, "the file starts with a byte order mark, which JSON does not allow",
         "Save it as UTF-8 without a byte order mark: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE", once=True,
     ),
     "crlf": Rule(
@@ -72,42 +72,42 @@ RULES: dict[str, Rule] = {
     ),
     # One line
     "bad-json": Rule(_E, "the line is not JSON", "Mend the line; json.dumps writes lines that are right"),
-    "trailing-garbage": Rule(_E, "something follows the JSON object", "Put each object on a line of its own"),
+    "trailing-garbage": Rule(_E, "something follows the JSON object", "Put each object on its own line"),
     "not-an-object": Rule(_E, "the line is JSON, but not an object", 'Write an object: {"...": ...}'),
     "not-a-number": Rule(_E, "NaN or Infinity, which JSON does not have", "Write null or leave the field out"),
-    "not-utf-8": Rule(_E, "bytes that are not UTF-8", "Save the file as UTF-8, or mend the line"),
+    "not-utf-8": Rule(_E, "bytes that are not UTF-8", "Save the file as UTF-8, or fix the line"),
     "lone-surrogate": Rule(
         _E, "an escape such as \\ud83d that is half of a character", "Write both halves, or the character itself"
     ),
     "too-deep": Rule(_E, "arrays or objects are nested too deeply", "Flatten the value"),
-    "huge-line": Rule(_E, "the line is longer than the limit; it was not looked into", "Split the example"),
+    "huge-line": Rule(_E, "the line is longer than the limit; it was not checked", "Split the example"),
     "missing-key": Rule(_E, "a field that the purpose needs is not there", "Add the field, or check the purpose"),
-    "wrong-type": Rule(_E, "a field has another type than the purpose needs", "Write the value as that type"),
+    "wrong-type": Rule(_E, "a field has the wrong type for the purpose", "Write the value as that type"),
     "wrong-role": Rule(_E, "a role that the API does not know", "Use one of the roles it knows"),
     "content-parts": Rule(
         _E, "`content` is a list of parts, and the reference knows strings only",
-        "Join the texts of the parts into one string, or say `content_parts = true` in a --schema file",
+        "Join the texts of the parts into one string, or set `content_parts = true` in a --schema file",
     ),
     "empty-messages": Rule(_E, "there are no messages", "Add messages, or remove the line"),
     "empty-content": Rule(_W, "a text is empty", "Fill it in, or remove the line"),
     "role-order": Rule(_W, "the roles come in an unusual order", "Let user and assistant take turns, system first"),
     "last-role": Rule(_W, "the last message is not the assistant's", "End with the answer that is to be learnt"),
-    "blank-line": Rule(_W, "there is nothing on the line", "Remove the line"),
+    "blank-line": Rule(_W, "the line is empty", "Remove the line"),
     "duplicate-line": Rule(_W, "the line is the same as an earlier one", "Remove one of them"),
-    "duplicate-key": Rule(_W, "a key comes twice in one object; most readers keep the last", "Remove one of them"),
+    "duplicate-key": Rule(_W, "an object has a duplicate key; most readers keep the last", "Remove one of them"),
     # Files that are not lines
-    "bad-parquet": Rule(_E, "the file is not a whole Parquet file", "Write it anew, and see that it was copied whole"),
+    "bad-parquet": Rule(_E, "the file is not a complete Parquet file", "Write it again, and make sure that it was copied completely"),
     "parquet-columns": Rule(_W, "columns that the purpose needs are not there", "Check the columns and the purpose"),
     "parquet-unread": Rule(
-        _N, "only the magic bytes of the Parquet file were looked at", "pip install 'bulk-upload[parquet]' reads the footer"
+        _N, "only the magic bytes of the Parquet file were checked", "pip install 'bulk-upload[parquet]' reads the footer"
     ),
-    "bad-torch": Rule(_E, "the file is not what torch.save writes", "Save it anew with torch.save"),
+    "bad-torch": Rule(_E, "the file is not what torch.save writes", "Save it again with torch.save"),
     "torch-unread": Rule(
         _N, "a PyTorch file was recognised by its container and not loaded: loading one can run code",
-        "Nothing is to be done; check its content where you trust it",
+        "Nothing to do; check its content where you trust it",
     ),
-    "empty-document": Rule(_W, "a document is empty", "Fill it, or take it out of the manifest"),
-    "document-mismatch": Rule(_W, "a document is not what its name says", "Open it to see what it is; export it anew"),
+    "empty-document": Rule(_W, "a document is empty", "Fill it, or remove it from the manifest"),
+    "document-mismatch": Rule(_W, "a document's content does not match its name", "Open it to see what it is; export it again"),
 }  # fmt: skip
 
 

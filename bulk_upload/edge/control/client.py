@@ -30,8 +30,8 @@ def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S
             _require_ours(connection)
         except (FileNotFoundError, ConnectionRefusedError):
             raise NoRunAtWork(
-                f"no run is at work on {printable(ledger_path)}",
-                hint="`bulk-upload run` takes the same limits as options; `bulk-upload status` shows where the job stands",
+                f"no run is active on {printable(ledger_path)}",
+                hint="`bulk-upload run` takes the same limits as options; `bulk-upload status` shows the state of the job",
             ) from None
         except OSError as error:
             raise NoRunAtWork(
@@ -43,8 +43,8 @@ def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S
             return decode_answer(_line(connection))
         except (OSError, ValueError) as error:
             raise NoRunAtWork(
-                f"the run on {printable(ledger_path)} gave no answer that can be used: {error}",
-                hint="it may have ended just now; `bulk-upload status` shows where the job stands",
+                f"the run on {printable(ledger_path)} gave no usable answer: {error}",
+                hint="it may have ended just now; `bulk-upload status` shows the state of the job",
             ) from None
 
 

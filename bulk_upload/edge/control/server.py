@@ -167,7 +167,7 @@ def _bind(path: str) -> socket.socket:
     """Return a socket that listens at `path` and only its owner may use. Raises OSError."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise FileExistsError(errno.EEXIST, "another file is in the place of the control socket", path)
+            raise FileExistsError(errno.EEXIST, "another file has the name of the control socket", path)
         # Of a run that was killed: the run lock says that nobody listens there.
         os.unlink(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

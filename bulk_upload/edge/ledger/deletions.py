@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger.store import LedgerStore
 
-UNFINISHED = "its deletion was begun and no answer was recorded: `bulk-upload undo` finishes it"
+UNFINISHED = "its deletion was started and no answer was recorded: `bulk-upload undo` finishes it"
 
 _NO_OPEN_DOUBT = """NOT EXISTS (SELECT 1 FROM attempts a
     WHERE a.entry_id = entries.entry_id AND a.outcome = 'in_doubt' AND a.resolution IS NULL)"""
@@ -86,7 +86,7 @@ def end(store: LedgerStore, one: Doomed, outcome: Deleted, *, reason: str | None
         store.connection.execute(
             "UPDATE entries SET state = ?, settled_utc = NULL, reason = ?"
             f" WHERE entry_id = ? AND state = 'in_doubt' AND {_NO_OPEN_DOUBT}",
-            (EntryState.PENDING.value, f"{one.file_id} was deleted at the server by undo", one.entry_id),
+            (EntryState.PENDING.value, f"{one.file_id} was deleted from the server by undo", one.entry_id),
         )
 
 

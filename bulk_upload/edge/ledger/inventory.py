@@ -126,7 +126,7 @@ class Inventory:
         except sqlite3.Error as error:
             raise LedgerUnusable(
                 f"cannot compare the server's list with the ledger {printable(self._path)}: {error}",
-                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files"
+                hint="if a disk is full, free space on it, or set TMPDIR to another for temporary files"
                 if (shortage := shortage_behind(error)) is None
                 else shortage.hint,
             ) from None

@@ -253,7 +253,7 @@ class Staging:
             )
             raise LedgerUnusable(
                 f"cannot compare the manifest with {ledger}: {error}",
-                hint="if a disk is full, free space on it or let TMPDIR name another for temporary files"
+                hint="if a disk is full, free space on it, or set TMPDIR to another for temporary files"
                 if (shortage := shortage_behind(error)) is None
                 else shortage.hint,
             ) from None

@@ -91,7 +91,7 @@ def _unconnected_words(error: Exception) -> str | None:
 
 def _certificate_words(error: Exception) -> str:
     return (
-        error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "its name is another one"
+        error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "it is for another name"
     )
 
 

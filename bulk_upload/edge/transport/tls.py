@@ -55,5 +55,5 @@ def _unusable(what: str, path: str, error: Exception) -> UsageError:
     else:
         reason = str(error)
     return UsageError(
-        f"cannot use the {what} {printable(path)}: {reason}", hint="name a PEM file without a password"
+        f"cannot use the {what} {printable(path)}: {reason}", hint="give a PEM file without a password"
     )

@@ -188,4 +188,4 @@ def _is_answering(one: Sending) -> bool:
 def _end_stalled(one: Sending, waited: str, *, answering: bool) -> None:
     if one.body.reading:
         one.body.failure = SourceError(f"the file could not be read for {waited}")
-    one.end(GivenUp(f"{'no answer' if answering else 'nothing moved'} for {waited}", stalled=True))
+    one.end(GivenUp(f"{'no answer' if answering else 'no progress'} for {waited}", stalled=True))

@@ -73,9 +73,7 @@ class Quarantine:
             written.commit(without=None if made.repaired is not None else repaired)
             return made
         except OSError as error:
-            raise QuarantineFailed(
-                f"cannot write beneath {self._folder}: {error.strerror or error}"
-            ) from error
+            raise QuarantineFailed(f"cannot write to {self._folder}: {error.strerror or error}") from error
         finally:
             written.drop()
 

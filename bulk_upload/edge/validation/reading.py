@@ -122,7 +122,7 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
     try:
         from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
-        return [Complaint("parquet-unread", "only the magic bytes were looked at: pyarrow is not installed")]
+        return [Complaint("parquet-unread", "only the magic bytes were checked: pyarrow is not installed")]
     try:
         with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
             columns = [str(name) for name in opened.schema_arrow.names]

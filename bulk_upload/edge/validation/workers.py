@@ -78,7 +78,7 @@ class _Worker:
                     case Broken(reason):
                         raise WorkerLost(f"a bug in bulk-upload: {reason}")
         except (EOFError, BrokenPipeError, ConnectionError):
-            raise WorkerLost("the process that checked it was killed, perhaps for want of memory") from None
+            raise WorkerLost("the process that checked it was killed, perhaps for lack of memory") from None
 
     def kill(self) -> None:
         """End the process now; a check that waits for it raises WorkerLost."""

@@ -121,7 +121,8 @@ class Resolving:
 
         if not await self._ledger.run(record):
             raise UsageError(
-                f"{file.file_id} is another entry's file already", hint="`bulk-upload ledger show` says whose"
+                f"{file.file_id} is another entry's file already",
+                hint="`bulk-upload ledger show` shows whose it is",
             )
         return Resolved(path=one.path, state=EntryState.ACCEPTED, words=f"adopted {file.file_id}")
 
@@ -149,7 +150,7 @@ class Resolving:
                 return Resolved(path=one.path, state=EntryState.ACCEPTED, words=f"adopted {file.file_id}")
             verdict = Undecided(f"{file.file_id} was claimed by another entry")
         if isinstance(verdict, Absent):
-            words = "not at the server: it may be sent again"
+            words = "not on the server: it can be sent again"
             await self._ledger.run(lambda store: store.release(doubt, words, utc_s=now))
             return Resolved(path=one.path, state=EntryState.PENDING, words=words)
         reason = verdict.reason
@@ -177,7 +178,7 @@ class Resolving:
                 return doubt
         raise UsageError(
             f"{one.path} is in doubt because an undo was interrupted",
-            hint="`bulk-upload undo LEDGER` finishes it; `bulk-upload resolve LEDGER reconcile` looks whether it is there",
+            hint="`bulk-upload undo LEDGER` finishes it; `bulk-upload resolve LEDGER reconcile` checks whether it still exists",
         )
 
     async def _doubts(self) -> list[Doubt]:

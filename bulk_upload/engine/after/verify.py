@@ -141,9 +141,7 @@ class Verifier:
             self.verified.listed_count += fresh_count
             problem = pager.turn([one.file_id for one in page], fresh_count=fresh_count)
             if problem is not None:
-                raise ServerUnusable(
-                    problem, hint="without a list there is no telling what else the server has"
-                )
+                raise ServerUnusable(problem, hint="without a list it is unknown what else the server has")
 
     def _strangers(self) -> list[Difference]:
         """Return each stranger once, as what the best of the attempts that it looks like makes it."""

@@ -116,7 +116,7 @@ def _translated(error: Unanswered) -> ServerUnusable | CredentialsRefused:
     if error.remedy is not None:
         return ServerUnusable(f"the server cannot be reached: {error}", hint=error.remedy)
     if error.final:
-        return Refused(str(error), hint="see the server's words; running again will not help")
+        return Refused(str(error), hint="see the server's message; running again will not help")
     if error.retry_after_s is not None and error.retry_after_s > PATIENCE_S:
         return ServerUnusable(
             f"the server asks to wait {human_seconds(error.retry_after_s)}: {error}",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LIST_PAGES_MAX = 1000
 LIST_TRIES_MAX = 4
 BACKOFF_S_MAX = 30.0
-_ENDED = "the run ended before the server's list could tell"
+_ENDED = "the run ended before the server's list could decide it"
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Reconciler:
     async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
         """Return what the server's list says about a doubt, once it can be believed."""
         if not (self._profile.can_list and self._profile.keeps_names):
-            return Undecided(f"a {self._profile.name} server's list cannot tell")
+            return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)
         # Several looks before absence is believed: the list may lag.

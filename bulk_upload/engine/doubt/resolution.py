@@ -92,7 +92,7 @@ class Doubts:
         settings = self._settings
         verdict: Found | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
-            verdict = Undecided("held in doubt, as asked with --in-doubt hold")
+            verdict = Undecided("left in doubt by --in-doubt hold")
         else:
             with self._occupancy.parked():
                 verdict = await self._reconciler.resolve(doubt)
@@ -101,11 +101,9 @@ class Doubts:
                 return Adopted()
             verdict = Undecided(f"{verdict.file.file_id} was claimed by another entry")
         if isinstance(verdict, Absent):
-            return await self._release(doubt, "not at the server: it may be sent again")
+            return await self._release(doubt, "not on the server: it can be sent again")
         if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
-            return await self._release(
-                doubt, f"sent again as asked with --in-doubt resend ({verdict.reason})"
-            )
+            return await self._release(doubt, f"sent again by --in-doubt resend ({verdict.reason})")
         reason = verdict.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)

@@ -69,7 +69,7 @@ class Controlling:
             return ControlAnswer(error=str(error), exit_code=ExitStatus.USAGE)
         if caps.in_flight_max > self._capacity:
             return ControlAnswer(
-                error=f"this run was made for at most {self._capacity} in flight",
+                error=f"this run allows at most {self._capacity} in flight",
                 hint="for more, stop it and run it again with --max-concurrency N",
                 exit_code=ExitStatus.USAGE,
             )
@@ -83,7 +83,7 @@ class Controlling:
                 await self._ledger.run(partial(note_changes, changes=made, decided_by=by, utc_s=now))
         except LedgerUnusable as error:
             return ControlAnswer(
-                error=f"the change holds, but the ledger cannot record it: {error}",
+                error=f"the change applies, but the ledger cannot record it: {error}",
                 hint=error.hint,
                 exit_code=error.exit_status,
             )

@@ -128,8 +128,8 @@ class Oversight:
                 Stop(
                     status=ExitStatus.UNFINISHED,
                     reason=enough,
-                    hint=f"mend that, then run again with --retry {RETRY_WORDS[state]}; "
-                    "--max-errors N bears more of one cause",
+                    hint=f"fix that, then run again with --retry {RETRY_WORDS[state]}; "
+                    "--max-errors N tolerates more of one cause",
                 )
             )
 

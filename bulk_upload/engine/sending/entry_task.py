@@ -322,7 +322,7 @@ class EntryTasks:
             await self._settler.accepted(planned, known.entry_id)
         elif planned.source is None:
             await self._settler.settle(
-                planned, known.entry_id, EntryState.FAILED_LOCAL, "the file is no longer there"
+                planned, known.entry_id, EntryState.FAILED_LOCAL, "the file no longer exists"
             )
         else:
             upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.source)

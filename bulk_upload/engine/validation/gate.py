@@ -263,7 +263,7 @@ class Checking:
                 self._emit(Noticed(message=verdict.warning, path=work.entry.path))
             return True
         if self._settings.sends_invalid:
-            message = f"invalid, and sent all the same as asked: {verdict.reason}"
+            message = f"invalid, but sent as requested: {verdict.reason}"
             self._emit(Noticed(message=message, path=work.entry.path))
             return True
         now = self._clock.utc_s()

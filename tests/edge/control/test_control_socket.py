@@ -179,7 +179,7 @@ async def test_the_socket_of_a_killed_run_is_replaced(ledger: Path) -> None:
     dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     dead.bind(socket_path(os.fspath(ledger)))
     dead.close()
-    with pytest.raises(NoRunAtWork, match="no run is at work"):
+    with pytest.raises(NoRunAtWork, match="no run is active"):
         await asked(ledger)
     run = FakeRun()
     async with run.listening(ledger):
@@ -197,7 +197,7 @@ async def test_another_file_in_its_place_is_left_alone(ledger: Path) -> None:
             await asked(ledger)
     assert path.read_text() == "mine"
     (trouble,) = run.troubles
-    assert "another file is in the place" in trouble
+    assert "another file has the name" in trouble
 
 
 async def test_a_socket_that_took_its_place_is_left_alone(ledger: Path) -> None:
@@ -302,7 +302,7 @@ async def test_the_end_of_the_run_waits_for_nobody(ledger: Path) -> None:
         async with run.listening(ledger):
             waiting = tasks.create_task(_refused(ledger))
             await until(lambda: run.heard)
-        assert "gave no answer" in await waiting
+        assert "gave no usable answer" in await waiting
 
 
 async def test_a_run_that_hangs_is_not_waited_for_for_ever(ledger: Path) -> None:
@@ -310,7 +310,7 @@ async def test_a_run_that_hangs_is_not_waited_for_for_ever(ledger: Path) -> None
     run = FakeRun()
     run.stuck = True
     async with run.listening(ledger):
-        with pytest.raises(NoRunAtWork, match="no answer that can be used: timed out"):
+        with pytest.raises(NoRunAtWork, match="no usable answer: timed out"):
             await asyncio.to_thread(ask, os.fspath(ledger), PAUSE, answer_s=0.2)
     assert client.ANSWER_S > 0.2
 

@@ -62,9 +62,9 @@ def test_a_deleted_file_leaves_its_entry_pending_and_its_receipt_as_history(
     doomed = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
     asked(store, doomed)
     ended(store, doomed, outcome)
-    assert "deleted at the server by undo" in str(row_of(tmp_path, "a", status="pending").reason)
+    assert "deleted from the server by undo" in str(row_of(tmp_path, "a", status="pending").reason)
     old = row_of(tmp_path, "a", status="superseded")
-    assert (old.file_id, old.reason) == ("file-1", "deleted at the server by undo")
+    assert (old.file_id, old.reason) == ("file-1", "deleted from the server by undo")
     assert store.claimed(["file-1"]) == {"file-1"}
     assert live_total(store, only_superseded=False) == (0, 0)
     assert unfinished(store) == []

@@ -189,7 +189,7 @@ async def test_a_ledger_that_loses_its_place_is_a_failure(tmp_path: Path, suffix
             Path(f"{path}{suffix}").touch()
         with pytest.raises(LedgerUnusable, match="moved, replaced or deleted") as caught:
             await ledger.writer.run(register("after"))
-        assert "put the ledger" in str(caught.value.hint)
+        assert "restore the ledger" in str(caught.value.hint)
 
 
 async def test_a_lost_log_is_made_good_at_the_end(tmp_path: Path) -> None:

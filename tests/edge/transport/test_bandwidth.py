@@ -158,7 +158,7 @@ async def test_a_server_that_stalls_is_given_up_under_a_cap_as_well() -> None:
             look(transport, 59.0)
             assert sending.given_up is None
             look(transport, 61.0)
-        assert upload.result().outcome == Unavailable(reason="nothing moved for 1 min 00 s")
+        assert upload.result().outcome == Unavailable(reason="no progress for 1 min 00 s")
 
 
 async def test_an_early_refusal_does_not_wait_for_the_cap() -> None:

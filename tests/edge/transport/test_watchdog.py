@@ -71,7 +71,7 @@ async def test_a_server_that_never_reads_is_given_up() -> None:
             assert sending_of(transport).given_up is None
             look(transport, 60.0)
         report = upload.result()
-        assert report.outcome == Unavailable(reason="nothing moved for 1 min 00 s")
+        assert report.outcome == Unavailable(reason="no progress for 1 min 00 s")
         assert not report.sent.complete
         # Dropped at once: waiting for the buffer to empty would take for ever.
         server.released.set()
@@ -205,7 +205,7 @@ async def test_a_connection_that_never_comes_about_is_given_up() -> None:
             look(transport, 60.0)
             report = await upload
             connection.close()
-    assert report.outcome == Unavailable(reason="nothing moved for 1 min 00 s")
+    assert report.outcome == Unavailable(reason="no progress for 1 min 00 s")
 
 
 async def test_a_read_that_hangs_is_the_files_fault() -> None:

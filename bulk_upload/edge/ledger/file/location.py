@@ -26,9 +26,7 @@ def default_ledger_path(manifest: str, *, folder: str | None, endpoint: str, hom
     Raises UsageError for a manifest on standard input, which has no name to go by.
     """
     if manifest == "-":
-        raise UsageError(
-            "a manifest on standard input has no place for its ledger", hint="pass --ledger FILE"
-        )
+        raise UsageError("a manifest on standard input has no default ledger", hint="pass --ledger FILE")
     home, name = os.path.split(os.path.abspath(manifest))
     stem = ledger_stem(os.path.splitext(name)[0], endpoint=endpoint, home_endpoint=home_endpoint)
     if folder is not None:
@@ -78,7 +76,7 @@ class FilesInPlace:
         if self._look() != self._identities:
             raise LedgerUnusable(
                 f"the ledger {printable(self._ledger_path)} was moved, replaced or deleted during the run",
-                hint="put the ledger and its -wal file back under their names before you run again;"
+                hint="restore the ledger and its -wal file under their names before you run again;"
                 " without them files may be uploaded twice",
             )
 

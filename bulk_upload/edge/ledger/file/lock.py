@@ -96,8 +96,8 @@ def _lock(descriptor: int, ledger_path: str) -> None:
         if tries == _TRIES_MAX:
             holder = os.read(descriptor, 64).decode("ascii", "replace").strip()
             raise LedgerLocked(
-                f"another run works on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
-                hint="wait until it ends; `bulk-upload status` shows how far it is",
+                f"another run is active on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
+                hint="wait until it ends; `bulk-upload status` shows its progress",
             )
         tries += 1
         time.sleep(_TRY_EVERY_S)
@@ -134,5 +134,5 @@ def _unlockable(path: str, why: str) -> LedgerUnusable:
 def _unusable(path: str, why: str | None, shortage: ResourceShortage | None = None) -> LedgerUnusable:
     return LedgerUnusable(
         f"cannot lock {printable(path)}: {why}",
-        hint="choose a folder you may write to with --ledger FILE" if shortage is None else shortage.hint,
+        hint="choose a writable folder with --ledger FILE" if shortage is None else shortage.hint,
     )

@@ -38,9 +38,9 @@ _PRIVATE_MODE = 0o600
 _PERMISSION = "this needs write permission for the ledger and its folder"
 _HINTS = {
     "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
-    "disk I/O error": f"look after the ledger's disk, then run again; {_NO_NEW_ONE}",
+    "disk I/O error": f"check the ledger's disk, then run again; {_NO_NEW_ONE}",
     "not a database": "this file is not a ledger; choose another with --ledger FILE",
-    "malformed": f"the file is damaged: keep it, and put back a whole copy of it; {_NO_NEW_ONE}",
+    "malformed": f"the file is damaged: keep it, and restore a complete copy; {_NO_NEW_ONE}",
     "locked": "another program has the database open for writing: close it and run again",
     "locking protocol": "locks do not work on this file system: choose another place with --ledger-dir DIR",
     "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
@@ -64,7 +64,7 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         ) from None
     if status is not None and not stat.S_ISREG(status.st_mode):
         raise LedgerUnusable(
-            f"{printable(path)} is a folder or another thing that cannot be a ledger",
+            f"{printable(path)} is a folder or another kind of file that cannot be a ledger",
             hint="choose a file with --ledger FILE",
         )
     if status is None or status.st_size == 0:
@@ -72,14 +72,14 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         if _has_log(path):
             raise LedgerUnusable(
                 f"{printable(path)}-wal holds what a run recorded last, but its ledger is gone",
-                hint=f"put {printable(path)} back beside it; to start anew without it, remove the -wal file",
+                hint=f"put {printable(path)} back beside it; to start over without it, remove the -wal file",
             )
         if status is not None:
             raise _without_content(path, "file")
         if not may_be_new:
             raise LedgerUnusable(
                 f"there is no ledger at {printable(path)}",
-                hint="`bulk-upload run` makes one beside its manifest: <manifest stem>.ledger.db",
+                hint="`bulk-upload run` creates one beside its manifest: <manifest stem>.ledger.db",
             )
         return
     try:
@@ -226,7 +226,7 @@ def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool
         )
     if version > SCHEMA_VERSION:
         raise LedgerNewer(
-            f"the ledger {printable(path)} has schema version {version}; this bulk-upload knows up to {SCHEMA_VERSION}",
+            f"the ledger {printable(path)} has schema version {version}; this bulk-upload supports up to {SCHEMA_VERSION}",
             hint="upgrade bulk-upload; the ledger was left untouched",
         )
     if version < SCHEMA_VERSION and not may_be_new:

@@ -28,7 +28,7 @@ FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id 
 """
 _OTHER_RECEIPTS = f"""
 SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
-       0, NULL, (SELECT 'deleted at the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       0, NULL, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
        AND d.outcome IN ('deleted', 'gone')), e.first_seen_utc, r.settled_utc
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
