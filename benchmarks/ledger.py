@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
-from bulk_upload.core.run.records import AttemptOver, Intent
+from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, open_ledger
 from measuring.rounds import in_turn
 from measuring.tables import table
@@ -76,8 +76,8 @@ async def ledger_rate(folder: str, caller_count: int) -> float:
     return rate
 
 
-def _accepted(attempt_id: int, entry_id: int) -> AttemptOver:
-    return AttemptOver(
+def _accepted(attempt_id: int, entry_id: int) -> AttemptEnd:
+    return AttemptEnd(
         attempt_id=attempt_id,
         entry_id=entry_id,
         outcome=Accepted(file_id=f"file-{entry_id}", http_status=200, size_confirmed=True),

@@ -120,7 +120,7 @@ class JobRun:
 
     def _start(self) -> asyncio.Task[Result]:
         if self._task is None:
-            work = self._execute(self._hear, self._on_started)
+            work = self._execute(self._take_event, self._on_started)
             self._task = asyncio.get_running_loop().create_task(work)
         return self._task
 
@@ -150,7 +150,7 @@ class JobRun:
         for request in self._asked:
             request(run)
 
-    def _hear(self, event: Event) -> None:
+    def _take_event(self, event: Event) -> None:
         if self._collects and isinstance(event, EntrySettled) and event.receipt is not None:
             self._receipts.append(event.receipt)
             self._news.set()

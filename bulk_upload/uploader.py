@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
@@ -110,7 +110,7 @@ class Uploader:
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
         purposes: what is known of each purpose; see `core.schema_file.read_schemas` for more than the usual ones.
-        on_event: hears every event of every run, on the event loop; must be quick and must not raise.
+        on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         clock: time and chance.
 
     Raises UsageError when the key or the address cannot be used.
@@ -184,13 +184,13 @@ class Uploader:
         self,
         job: Job,
         *,
-        on_entry: Callable[[StagedEntry], None] | None = None,
+        on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` hears of every entry with its step and the reason for it, in manifest order;
-        `on_progress` hears now and then how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `on_progress` is called now and then with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
         ledger_path = self.ledger_path(job)

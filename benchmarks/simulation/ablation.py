@@ -11,7 +11,7 @@ from bulk_upload.core.limits.slots import Slots
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.goodput import Epoch
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.model import RateLimitInfo
 
 
 class _CredulousSlots(Slots):
@@ -60,7 +60,7 @@ class _NoPause(Pause):
     def hold(self, now: float, wait_s: float, jitter: float = 0.0) -> None:
         pass
 
-    def allow(self, now: float, number: int, allowance: Allowance) -> None:
+    def allow(self, now: float, number: int, allowance: RateLimitInfo) -> None:
         pass
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.limits.controller import Learned, Ticket
+from bulk_upload.core.limits.controller import LearnedLimits, Ticket
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.model import RateLimitInfo
     from simulation.server import Server
 
 
@@ -40,7 +40,7 @@ class Peer:
         """Bytes mean nothing here."""
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Give the slot back."""
         self.in_flight -= 1
@@ -53,7 +53,7 @@ class Peer:
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
         """Give the slot back."""
         self.in_flight -= 1
@@ -82,7 +82,7 @@ class Peer:
         return None
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimits | None:
         """Nothing is learned."""
         return None
 
@@ -99,7 +99,7 @@ class Aimd(Peer):
         self._cut_at = float("-inf")
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Grow where half of the limit was in use."""
         if 2 * self.in_flight >= self.limit:
@@ -114,7 +114,7 @@ class Aimd(Peer):
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
         """Cut once a burst."""
         super().on_reject(now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
@@ -150,7 +150,7 @@ class Gradient(Peer):
         self._sum_s = 0.0
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Average a round trip's worth of latencies, then follow them."""
         self._seen += 1

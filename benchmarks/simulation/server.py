@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.model import RateLimitInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +112,12 @@ class Server:
         count, length_s = self.spec.window
         return count - self._window_used, (self._window_no + 1) * length_s - now
 
-    def allowance(self, now: float) -> Allowance | None:
+    def allowance(self, now: float) -> RateLimitInfo | None:
         """Return the RateLimit header of an answer."""
         if not self.spec.announced:
             return None
         left, lasts_s = self.window_left(now)
-        return Allowance(left, lasts_s)
+        return RateLimitInfo(left, lasts_s)
 
     def work_s(self) -> float:
         """Return how long a request takes that begins to be worked on now."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bulk_upload.core.events import Event
-    from bulk_upload.core.run.records import AttemptOver, Intent
+    from bulk_upload.core.run.records import AttemptEnd, Intent
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class _Forgetful:
     def intend(self, intents: Sequence[Intent]) -> list[int]:
         return [next(self._numbers) for _ in intents]
 
-    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Concluded:  # noqa: ARG002
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Concluded:  # noqa: ARG002
         return Concluded(state=state_after(over.outcome), outcome=over.outcome)
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -87,7 +87,7 @@ def _forget_attempts() -> None:
 
     def told_at_once(
         self: LedgerWriter,  # noqa: ARG001
-        over: AttemptOver,
+        over: AttemptEnd,
         *,
         reopen: Collection[int] = (),
     ) -> asyncio.Future[Concluded]:

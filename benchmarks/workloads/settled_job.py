@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, SentBody
-from bulk_upload.core.run.records import AttemptOver, Intent
+from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
@@ -122,7 +122,7 @@ def _accept(
         )
         outcome = Accepted(file_id=f"file-{digest[:32]}", http_status=200, size_confirmed=True)
         store.conclude(
-            AttemptOver(
+            AttemptEnd(
                 attempt_id=attempt_id,
                 entry_id=intent.entry_id,
                 outcome=outcome,

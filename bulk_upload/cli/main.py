@@ -16,7 +16,7 @@ from bulk_upload import __version__
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import SuggestingGroup
-from bulk_upload.cli.output.streams import failed, speak_with, tell
+from bulk_upload.cli.output.streams import failed, send_lines_to, tell
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
@@ -135,7 +135,7 @@ def _prepare_streams() -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Run the command that `arguments` name, say what is wrong if something is, and return its exit code."""
-    speak_with(None)
+    send_lines_to(None)
     try:
         _require_current_folder()
         if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:

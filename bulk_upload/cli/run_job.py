@@ -59,7 +59,7 @@ _NOTHING_YET = Snapshot(
 class RunRequest:
     """What the command line asks for.
 
-    `command` is what a person types to run the same job again; `listeners` hear every event after the display;
+    `command` is what a person types to run the same job again; `listeners` are called with every event after the display;
     `settings_from` names the file that settings came from; `log` says what becomes of the log.
     """
 
@@ -260,8 +260,8 @@ def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event
 
 
 def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
-    for hear in listeners:
-        hear(event)
+    for listener in listeners:
+        listener(event)
 
 
 async def _with_ticks(

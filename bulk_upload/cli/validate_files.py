@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
-from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
@@ -27,7 +27,7 @@ from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
 from bulk_upload.errors import ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.command_progress import CommandProgress
 from bulk_upload.report.live.data_findings import Totals, json_line, json_lines, people_lines
 from bulk_upload.version import __version__
 
@@ -96,7 +96,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
         # Nothing is uploaded meanwhile that would have to go first.
         workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
         command = _Command(request, source, workers)
-        with headway_shown(command.headway, quiet=request.quiet):
+        with command_progress_shown(command.progress, quiet=request.quiet):
             inspection = Inspection(command.validator, job_count=job_count)
             try:
                 await inspection.look(command.entries(), command.tell)
@@ -217,12 +217,12 @@ class _Command:
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
 
-    def headway(self) -> Headway:
+    def progress(self) -> CommandProgress:
         """Return how far it is; called on another thread, and only once it takes long."""
         if self._amount is None:
             self._amount = self._source.amount()
         errors = self.totals.error_count
-        return Headway(
+        return CommandProgress(
             doing="validating",
             count=self._done_count,
             total=self._amount.file_count,

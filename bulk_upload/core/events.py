@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bulk_upload.core.limits.bottleneck import Hold
+    from bulk_upload.core.limits.bottleneck import Bottleneck
     from bulk_upload.core.limits.caps import CapChange
     from bulk_upload.core.model import EntryState, Outcome, Receipt
 
@@ -108,7 +108,7 @@ class ControlChanged:
 class RunLimited:
     """What held the run back, in seconds each; told once, at its end."""
 
-    held_s: Mapping[Hold, float]
+    held_s: Mapping[Bottleneck, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

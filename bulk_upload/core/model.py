@@ -80,7 +80,7 @@ class SentBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitInfo:
     """The server takes `remaining` more requests within the next `reset_s` seconds."""
 
     remaining: int
@@ -100,7 +100,7 @@ class Accepted:
     created_at: str | None = None
     request_id: str | None = None
     warnings: tuple[str, ...] = ()
-    allowance: Allowance | None = None
+    allowance: RateLimitInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ class Throttled:
     retry_after_s: float | None
     reason: str = ""
     request_id: str | None = None
-    allowance: Allowance | None = None
+    allowance: RateLimitInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,7 @@ Outcome = (
 """What one attempt ended with."""
 
 
-class Obtained(StrEnum):
+class ReceiptOrigin(StrEnum):
     """How the file id of a receipt was obtained: by the upload's answer, from the server's list, from a person."""
 
     ANSWERED = "answered"
@@ -217,7 +217,7 @@ class Receipt:
     file_bytes: int
     sha256: str | None
     sent_name: str
-    obtained: Obtained
+    obtained: ReceiptOrigin
     size_confirmed: bool
     settled_utc: str
 

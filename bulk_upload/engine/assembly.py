@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
-from bulk_upload.engine.limits.bandwidth import Throttle
+from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.limits.control import Controlling
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.engine.limits.monitor import LimitWatch
 from bulk_upload.engine.limits.occupancy import Occupancy
-from bulk_upload.engine.limits.slots import Permits
-from bulk_upload.engine.limits.stop_rules import Oversight
+from bulk_upload.engine.limits.slots import SlotPool
+from bulk_upload.engine.limits.stop_rules import StopRules
 from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.sending.attempt import Attempts
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.limits.controller import Controller, Learned
+    from bulk_upload.core.limits.controller import Controller, LearnedLimits
     from bulk_upload.core.run.ports import FilesApi, Ledger, Reader, Transport
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
@@ -59,7 +59,7 @@ def assemble(
     plan: Plan,
     emit: Callable[[Event], None],
     controller: Controller | None = None,
-    learned: Learned | None = None,
+    learned: LearnedLimits | None = None,
     validator: Validating | None = None,
 ) -> Run:
     """Return a run of a plan, ready to be executed.
@@ -75,12 +75,14 @@ def assemble(
     drain = Drain(emit)
     drain.closes(conditions.check)
 
-    limits = Reins(settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned)
-    slots = Permits(limits, clock, drain=drain, conditions=conditions, errors=errors)
-    bandwidth = Throttle(limits, clock, errors)
+    limits = CappedController(
+        settings.caps, minute_of_day=clock.minute_of_day(), controller=controller, learned=learned
+    )
+    slots = SlotPool(limits, clock, drain=drain, conditions=conditions, errors=errors)
+    bandwidth = BandwidthGate(limits, clock, errors)
     occupancy = Occupancy(slots, drain, conditions, parked_max=max(PARKED_MIN, settings.parked_max))
     limit_watch = LimitWatch(limits, slots, bandwidth, clock=clock, ledger=ledger, emit=emit)
-    oversight = Oversight(
+    stop_rules = StopRules(
         settings,
         to_send_count=plan.total(Step.SEND).entry_count,
         clock=clock,
@@ -89,12 +91,12 @@ def assemble(
         key_variable=profile.key_variable,
     )
 
-    settler = Settler(ledger=ledger, oversight=oversight, clock=clock, emit=emit)
+    settler = Settler(ledger=ledger, stop_rules=stop_rules, clock=clock, emit=emit)
     checking = Checking(
         validator,
         settings=settings,
         settler=settler,
-        oversight=oversight,
+        stop_rules=stop_rules,
         wire_bytes=lambda: transport.wire_bytes,
         ledger=ledger,
         drain=drain,
@@ -114,7 +116,7 @@ def assemble(
         slots=slots,
         sender=sender,
         ledger=ledger,
-        oversight=oversight,
+        stop_rules=stop_rules,
         drain=drain,
         clock=clock,
         emit=emit,
@@ -127,7 +129,7 @@ def assemble(
         clock=clock,
         drain=drain,
         emit=emit,
-        away_s=lambda: settings.patience_s if oversight.knows_server else 0.0,
+        away_s=lambda: settings.patience_s if stop_rules.knows_server else 0.0,
         waits=waits,
     )
     doubts = Doubts(
@@ -161,7 +163,7 @@ def assemble(
         doubts=doubts,
         twins=twins,
         occupancy=occupancy,
-        oversight=oversight,
+        stop_rules=stop_rules,
         retry_policy=settings.retry_policy,
         wire_bytes=lambda: sender.wire_bytes,
         ledger=ledger,
@@ -209,7 +211,7 @@ def assemble(
             watch=limit_watch,
             slots=slots,
             occupancy=occupancy,
-            oversight=oversight,
+            stop_rules=stop_rules,
             ledger=ledger,
             drain=drain,
             clock=clock,

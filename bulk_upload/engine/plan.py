@@ -10,7 +10,7 @@ from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.run.plan import UNCHANGED, Step, plan_entry
-from bulk_upload.core.run.planned import PlannedEntry, StepTotal
+from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.files import fingerprint_of
@@ -79,9 +79,9 @@ class _Reasons:
     def __init__(self) -> None:
         self.counts: Counter[tuple[Step, str]] = Counter()
 
-    def add(self, planned: list[PlannedEntry]) -> None:
+    def add(self, planned: list[PlanRow]) -> None:
         """Count a group of entries."""
-        group = Counter((one.planned.step, one.planned.reason) for one in planned)
+        group = Counter((one.decided.step, one.decided.reason) for one in planned)
         for (step, reason), count in group.items():
             is_kept = (step, reason) in self.counts or len(self.counts) < _REASONS_KEPT_MAX
             self.counts[step, reason if is_kept else "other reasons"] += count
@@ -91,7 +91,7 @@ class _Reasons:
 class Preparation:
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `on_progress` hears, now and then and on the thread that plans, how many entries were looked at so far.
+    `on_progress` is called, now and then and on the thread that plans, with how many entries were looked at so far.
     """
 
     rules: ManifestRules
@@ -146,7 +146,7 @@ class Preparation:
         if group:
             yield group
 
-    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlannedEntry]:
+    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlanRow]:
         """Decide a group of entries and keep what was decided; complain about those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
@@ -171,22 +171,22 @@ class Preparation:
         key: bytes,
         recalled: Recalled | None,
         missing: list[tuple[Entry, PathComplaint]],
-    ) -> PlannedEntry:
+    ) -> PlanRow:
         looked = self.tree.inspect(entry.path)
         complaint = looked if isinstance(looked, PathComplaint) else None
-        source = None if isinstance(looked, PathComplaint) else fingerprint_of(looked)
+        fingerprint = None if isinstance(looked, PathComplaint) else fingerprint_of(looked)
         if recalled is None:
-            entry_id, planned = None, plan_entry(None, source, retry=self.retry)
+            entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:
             entry_id = recalled.entry_id
-            planned = (
+            decided = (
                 UNCHANGED
-                if source is not None and recalled.is_accepted(source)
-                else plan_entry(self.staging.known(key), source, retry=self.retry)
+                if fingerprint is not None and recalled.is_accepted(fingerprint)
+                else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
             )
-        if planned.step is Step.MISSING and complaint is not None:
+        if decided.step is Step.MISSING and complaint is not None:
             missing.append((entry, complaint))
-        return PlannedEntry(entry, key, source, planned, entry_id)
+        return PlanRow(entry, key, fingerprint, decided, entry_id)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
@@ -197,11 +197,13 @@ class Preparation:
             remedy="Remove one of the two lines",
         )
 
-    def _oversized_count(self, planned: list[PlannedEntry]) -> int:
+    def _oversized_count(self, planned: list[PlanRow]) -> int:
         """Return how many files that are to be sent are larger than the documented limit."""
         limit_bytes = self.profile.size_limit_bytes or float("inf")
         return sum(
-            one.planned.step is Step.SEND and one.source is not None and one.source.size > limit_bytes
+            one.decided.step is Step.SEND
+            and one.fingerprint is not None
+            and one.fingerprint.size > limit_bytes
             for one in planned
         )
 

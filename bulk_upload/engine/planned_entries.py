@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import EntryState
     from bulk_upload.core.run.plan import Step
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Staging
 
 T = TypeVar("T")
@@ -24,10 +24,10 @@ class PlannedEntries(Protocol):
     def busy_count(self) -> int:
         """How many calls wait for the disk now."""
 
-    def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+    def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
         """Yield the entries planned for one of `steps`, in manifest order, as the ledger knows them now."""
 
-    async def find(self, entry_id: int) -> StagedEntry | None:
+    async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""
 
     async def states(self) -> dict[EntryState, int]:
@@ -42,13 +42,13 @@ class StagedEntries:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
         self.busy_count = 0
 
-    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
         """Yield the entries planned for one of `steps`, a page at a time."""
         pages = self._staging.pages(steps)
         while (page := await self._on_thread(lambda: next(pages, None))) is not None:
             yield page
 
-    async def find(self, entry_id: int) -> StagedEntry | None:
+    async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""
         return await self._on_thread(lambda: self._staging.find_by_entry_id(entry_id))
 

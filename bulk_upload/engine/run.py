@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.monitor import LimitWatch
     from bulk_upload.engine.limits.occupancy import Occupancy
-    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.sending.entry_task import EntryTasks
@@ -79,7 +79,7 @@ class Run:
         entry_tasks: EntryTasks,
         reconciler: Reconciler,
         checking: Checking,
-        slots: Permits,
+        slots: SlotPool,
         occupancy: Occupancy,
         sender: Sender,
         ledger: Ledger[LedgerStore],

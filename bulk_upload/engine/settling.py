@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import EntrySettled
-from bulk_upload.core.model import Accepted, EntryState, Obtained, Receipt
+from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
 from bulk_upload.core.run.records import reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import receipt_of
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.upload import RecordedAttempt
 
 
@@ -29,18 +29,18 @@ class Settler:
         self,
         *,
         ledger: Ledger[LedgerStore],
-        oversight: Oversight,
+        stop_rules: StopRules,
         clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
         self._ledger = ledger
-        self._oversight = oversight
+        self._stop_rules = stop_rules
         self._clock = clock
         self._emit = emit
 
     def settled(
         self,
-        planned: StagedEntry,
+        planned: PlannedEntry,
         state: EntryState,
         *,
         reason: str | None = None,
@@ -50,9 +50,9 @@ class Settler:
     ) -> None:
         """Emit the end of an entry that the ledger holds already."""
         if state.settled:
-            self._oversight.on_settled(state, reason)
+            self._stop_rules.on_settled(state, reason)
         if file_bytes is None:
-            file_bytes = 0 if planned.source is None else planned.source.size
+            file_bytes = 0 if planned.fingerprint is None else planned.fingerprint.size
         self._emit(
             EntrySettled(
                 path=planned.entry.path,
@@ -65,7 +65,7 @@ class Settler:
             )
         )
 
-    def settled_by(self, planned: StagedEntry, attempt: RecordedAttempt) -> None:
+    def settled_by(self, planned: PlannedEntry, attempt: RecordedAttempt) -> None:
         """Emit the end of an entry that a recorded attempt settled."""
         outcome = attempt.outcome
         receipt = None
@@ -77,7 +77,7 @@ class Settler:
                 file_bytes=attempt.sent.file_bytes,
                 sha256=attempt.sent.sha256,
                 sent_name=attempt.sent.sent_name,
-                obtained=Obtained.ANSWERED,
+                obtained=ReceiptOrigin.ANSWERED,
                 size_confirmed=outcome.size_confirmed,
                 settled_utc=utc_text(attempt.ended_utc_s),
             )
@@ -90,12 +90,12 @@ class Settler:
             file_bytes=attempt.sent.file_bytes,
         )
 
-    async def accepted(self, planned: StagedEntry, entry_id: int) -> None:
+    async def accepted(self, planned: PlannedEntry, entry_id: int) -> None:
         """Emit the end of an entry whose receipt is in the ledger."""
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
         self.settled(planned, EntryState.ACCEPTED, receipt=receipt)
 
-    async def settle(self, planned: StagedEntry, entry_id: int, state: EntryState, reason: str) -> None:
+    async def settle(self, planned: PlannedEntry, entry_id: int, state: EntryState, reason: str) -> None:
         """Record a state that no request led to, and emit it."""
         now = self._clock.utc_s()
         await self._ledger.run(lambda store: store.settle(entry_id, state, reason=reason, utc_s=now))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.records import Concluded
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.source import SourceError
@@ -32,7 +32,7 @@ class Upload:
     sent where validation is on. `reason` says why the entry would be left as it is if the run ended now.
     """
 
-    planned: StagedEntry
+    planned: PlannedEntry
     entry_id: int
     fingerprint: Fingerprint
     prepared: PreparedFile | None = None

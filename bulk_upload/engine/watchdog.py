@@ -14,13 +14,13 @@ from bulk_upload.errors import RunStuck
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulk_upload.core.limits.capped import Reins
+    from bulk_upload.core.limits.capped import CappedController
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.limits.bandwidth import Throttle
+    from bulk_upload.engine.limits.bandwidth import BandwidthGate
     from bulk_upload.engine.limits.drain import Drain
-    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.validation.gate import Checking
 
@@ -39,9 +39,9 @@ class Watchdog:
         ledger: Ledger[LedgerStore],
         entries: PlannedEntries,
         checking: Checking,
-        slots: Permits,
-        bandwidth: Throttle,
-        limits: Reins,
+        slots: SlotPool,
+        bandwidth: BandwidthGate,
+        limits: CappedController,
         drain: Drain,
         waits: Waits,
     ) -> None:

@@ -11,21 +11,21 @@ import pytest
 from bulk_upload.cli import validate_files
 from bulk_upload.cli.commands import plan, scan, verify
 from bulk_upload.engine.after.verify import Verified
-from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.command_progress import CommandProgress
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, run_here
 
 
-def _last_look(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Headway]:
+def _last_look(monkeypatch: pytest.MonkeyPatch, module: object) -> list[CommandProgress]:
     """Have a command look at itself once, at the end of its work."""
-    seen: list[Headway] = []
+    seen: list[CommandProgress] = []
 
     @contextmanager
-    def shown(look: Callable[[], Headway], *, quiet: bool = False) -> Iterator[None]:
+    def shown(look: Callable[[], CommandProgress], *, quiet: bool = False) -> Iterator[None]:
         yield
         seen.append(look())
 
-    monkeypatch.setattr(module, "headway_shown", shown)
+    monkeypatch.setattr(module, "command_progress_shown", shown)
     return seen
 
 
@@ -37,7 +37,7 @@ def test_scan_tells_files_bytes_and_what_it_left(desk: Path, monkeypatch: pytest
     assert run_here("scan", "data", "--map", "*.jsonl=pre-train", "-o", "m.jsonl").status == 0
     size = sum((desk / "data" / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
     assert seen == [
-        Headway(
+        CommandProgress(
             doing="scanning", count=2, byte_count=size, bytes_are_read=False,
             remarks=("1 matched by no pattern", "1 skipped"),
         )
@@ -100,7 +100,7 @@ def test_verify_tells_receipts_and_what_it_read_back(
     size = sum((desk / "data" / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
     read = size if content else None
     assert seen == [
-        Headway(
+        CommandProgress(
             doing="verifying", count=2, total=2, things="receipts", byte_count=read, byte_total=read
         )
     ]  # fmt: skip
@@ -108,9 +108,9 @@ def test_verify_tells_receipts_and_what_it_read_back(
 
 def test_verify_tells_the_list_first_and_no_total_that_was_passed() -> None:
     """Receipts of older versions come on top of the entries that were counted."""
-    listing = verify._headway(Verified(listed_count=700), lambda: (5, 500), content=False)
+    listing = verify._progress(Verified(listed_count=700), lambda: (5, 500), content=False)
     assert (listing.doing, listing.count, listing.total) == ("reading the server's list", 700, None)
-    passed = verify._headway(
+    passed = verify._progress(
         Verified(listed_count=700, receipt_count=6, content_bytes=600), lambda: (5, 500), content=True
     )
     assert (passed.count, passed.total, passed.byte_count, passed.byte_total) == (6, None, 600, None)

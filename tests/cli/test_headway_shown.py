@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.cli.output import status_line as module
-from bulk_upload.cli.output.status_line import HeadwayShown, headway_shown
+from bulk_upload.cli.output.status_line import HeadwayShown, command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
-from bulk_upload.report.live.command_progress import Headway, HeadwayLine
+from bulk_upload.report.live.command_progress import CommandProgress, HeadwayLine
 from bulk_upload.report.live.status_line import StatusLine
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, run_here
@@ -42,8 +42,8 @@ class _Work:
     def now(self) -> float:
         return self.at
 
-    def look(self) -> Headway:
-        return Headway(doing="reading the manifest", count=self.count, things="entries")
+    def look(self) -> CommandProgress:
+        return CommandProgress(doing="reading the manifest", count=self.count, things="entries")
 
     def goes_on(self, seconds: float, count: int, tick: Callable[[], None]) -> None:
         """Let time pass as the showing thread would: a tick four times a second."""
@@ -84,14 +84,14 @@ def _drawn_by(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None], *, quiet:
     """Show headway around `do` with every look due at once; return whether somebody looked."""
     looked = threading.Event()
 
-    def look() -> Headway:
+    def look() -> CommandProgress:
         looked.set()
-        return Headway(doing="scanning", count=5)
+        return CommandProgress(doing="scanning", count=5)
 
     monkeypatch.setattr(module, "SHOWN_AFTER_S", 0.0)
     monkeypatch.setattr(module, "TOLD_EVERY_S", 0.0)
     monkeypatch.setattr(module, "SHOWN_EVERY_S", 0.001)
-    with headway_shown(look, quiet=quiet):
+    with command_progress_shown(look, quiet=quiet):
         looked.wait(0.05 if quiet else 30)
         do()
     return looked.is_set()
@@ -118,7 +118,7 @@ def test_nothing_is_left_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_over_at_once_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short manifest does not flicker by."""
     screen = _screen(monkeypatch)
-    with headway_shown(_Work().look):
+    with command_progress_shown(_Work().look):
         pass
     assert screen.getvalue() == ""
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.api.ratelimit_headers import RESET_S_MAX, allowance
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.model import RateLimitInfo
 
 NOW_S = 784111777.0
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -23,22 +23,22 @@ NAMES = (
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"ratelimit": '"default";r=50;t=30'}, Allowance(50, 30.0)),
-        ({"ratelimit": '"minute";r=50;t=30, "hour";r=3;t=600'}, Allowance(3, 600.0)),
-        ({"ratelimit": '"a";r=3;t=6, "b";r=3;t=60'}, Allowance(3, 60.0)),
-        ({"ratelimit": "limit=100, remaining=3, reset=12"}, Allowance(3, 12.0)),
-        ({"ratelimit-remaining": "7", "ratelimit-reset": "9"}, Allowance(7, 9.0)),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1.5"}, Allowance(0, 1.5)),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000000012"}, Allowance(0, 12.0)),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000000012000"}, Allowance(0, 12.0)),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1999999000"}, Allowance(0, 0.0)),
+        ({"ratelimit": '"default";r=50;t=30'}, RateLimitInfo(50, 30.0)),
+        ({"ratelimit": '"minute";r=50;t=30, "hour";r=3;t=600'}, RateLimitInfo(3, 600.0)),
+        ({"ratelimit": '"a";r=3;t=6, "b";r=3;t=60'}, RateLimitInfo(3, 60.0)),
+        ({"ratelimit": "limit=100, remaining=3, reset=12"}, RateLimitInfo(3, 12.0)),
+        ({"ratelimit-remaining": "7", "ratelimit-reset": "9"}, RateLimitInfo(7, 9.0)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1.5"}, RateLimitInfo(0, 1.5)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000000012"}, RateLimitInfo(0, 12.0)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000000012000"}, RateLimitInfo(0, 12.0)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1999999000"}, RateLimitInfo(0, 0.0)),
         (
             {"ratelimit": "nonsense", "x-ratelimit-remaining": "1", "x-ratelimit-reset": "2"},
-            Allowance(1, 2.0),
+            RateLimitInfo(1, 2.0),
         ),
     ],
 )
-def test_forms(headers: dict[str, str], expected: Allowance) -> None:
+def test_forms(headers: dict[str, str], expected: RateLimitInfo) -> None:
     """Each form in use is understood; the first that makes sense wins."""
     assert allowance(headers, now_utc_s=LATE_NOW_S) == expected
 
@@ -50,7 +50,7 @@ def test_a_moment_is_measured_against_the_answers_own_date() -> None:
         "x-ratelimit-reset": "1000000012",
         "date": "Sun, 09 Sep 2001 01:46:40 GMT",
     }
-    assert allowance(headers, now_utc_s=5.0) == Allowance(0, 12.0)
+    assert allowance(headers, now_utc_s=5.0) == RateLimitInfo(0, 12.0)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bulk_upload.core.report.doctor_checks import (
     DESCRIPTORS_MIN,
     FREE_BYTES_COMFORTABLE,
     FREE_BYTES_MIN,
-    Verdict,
+    Grade,
     answered,
     clock,
     descriptors,
@@ -22,7 +22,7 @@ from bulk_upload.core.report.doctor_checks import (
 )
 from bulk_upload.exit_status import ExitStatus
 
-OK, WARNING, PROBLEM = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM
+OK, WARNING, PROBLEM = Grade.OK, Grade.WARNING, Grade.PROBLEM
 
 
 def test_limits_belong_to_the_better_side() -> None:
@@ -44,7 +44,7 @@ def test_limits_belong_to_the_better_side() -> None:
         (None, WARNING, "does not report"),
     ],
 )
-def test_clock(offset_s: float | None, verdict: Verdict, words: str) -> None:
+def test_clock(offset_s: float | None, verdict: Grade, words: str) -> None:
     """A clock that is wrong is told with its side."""
     check = clock(offset_s)
     assert (check.verdict, words in check.words) == (verdict, True)
@@ -65,7 +65,7 @@ def test_clock(offset_s: float | None, verdict: Verdict, words: str) -> None:
     ],
 )
 def test_answers(
-    http_status: int | None, can_list: bool, verdicts: dict[str, Verdict], exit_status: ExitStatus
+    http_status: int | None, can_list: bool, verdicts: dict[str, Grade], exit_status: ExitStatus
 ) -> None:
     """An answer that is no list says something of the server or of the key, and what to do."""
     checks = answered(http_status, "words", can_list=can_list)

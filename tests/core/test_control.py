@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.caps import SPANS_MAX, Caps
 from bulk_upload.core.limits.timetable import Span, Timetable
 from bulk_upload.core.run.control import (
@@ -123,7 +123,7 @@ def test_an_answer_arrives_as_it_was_sent() -> None:
     status = ControlStatus(
         limit=8, reason="x", in_flight=3, parked=0, concurrency=None, concurrency_max=4, starts_per_s=2.5,
         server_starts_per_s=None, bandwidth="1MB/s", bytes_per_s=1e6, paused=True, server_pause_s=1.5,
-        held_by="rate", held_s={hold.value: 1.0 for hold in Hold}, draining=False,
+        held_by="rate", held_s={bottleneck.value: 1.0 for bottleneck in Bottleneck}, draining=False,
     )  # fmt: skip
     answer = ControlAnswer(status=status, changes=("paused",))
     assert decode_answer(encode(answer)) == answer

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from bulk_upload.core.limits.controller import Learned, Part
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.limits.controller import LearnedLimits, Part
+from bulk_upload.core.model import RateLimitInfo
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.controller import Ticket
@@ -31,7 +31,7 @@ def refuse(controller: AdaptiveLimit, now: float, ticket: Ticket, wait_s: float 
 
 def test_eight_refusals_of_one_burst_are_one_decision() -> None:
     """The limit becomes the number still in flight; refusals of what had started before change no more than that."""
-    controller = AdaptiveLimit(learned=Learned(limit=64))
+    controller = AdaptiveLimit(learned=LearnedLimits(limit=64))
     accept(controller, 0.0)
     tickets = [controller.on_start(1.0) for _ in range(32)]
     for number, ticket in enumerate(tickets[24:]):
@@ -65,7 +65,7 @@ def test_nothing_starts_before_retry_after_has_passed() -> None:
 
 def test_a_pacing_rate_is_no_pause() -> None:
     """What the person sees as a pause is what the server asked for."""
-    controller = AdaptiveLimit(learned=Learned(limit=8, rate_per_s=1.0))
+    controller = AdaptiveLimit(learned=LearnedLimits(limit=8, rate_per_s=1.0))
     controller.on_start(1.0)
     assert controller.next_delay(1.1) > 0.5
     assert controller.pause_s(1.1) == 0.0
@@ -75,7 +75,7 @@ def test_an_allowance_that_is_used_up_stops_everybody() -> None:
     """With nothing remaining the next start waits for the reset, and the reason says so."""
     controller = AdaptiveLimit()
     ticket = controller.on_start(0.0)
-    controller.on_success(1.0, ticket, 10, allowance=Allowance(0, 12.0))
+    controller.on_success(1.0, ticket, 10, allowance=RateLimitInfo(0, 12.0))
     assert controller.next_delay(1.0) == 12.0
     assert "quota" in controller.explain()
     assert [one.part for one in controller.take_changes()] == [Part.PAUSE]
@@ -128,14 +128,14 @@ def test_without_completions_nothing_grows() -> None:
 
 def test_a_warm_start_begins_near_what_was_good() -> None:
     """Half of the remembered limit, never fewer than a cold start, and the remembered rate."""
-    controller = AdaptiveLimit(learned=Learned(limit=100, rate_per_s=20.0))
+    controller = AdaptiveLimit(learned=LearnedLimits(limit=100, rate_per_s=20.0))
     assert controller.limit == 50
     assert controller.rate_per_s == pytest.approx(0.85 * 20.0)
     accept(controller, 0.0)
     assert controller.learned is not None
     assert controller.learned.rate_per_s == 20.0
-    assert AdaptiveLimit(learned=Learned(limit=2)).limit == 8
-    assert AdaptiveLimit(limit_max=5, learned=Learned(limit=100)).limit == 5
+    assert AdaptiveLimit(learned=LearnedLimits(limit=2)).limit == 8
+    assert AdaptiveLimit(limit_max=5, learned=LearnedLimits(limit=100)).limit == 5
 
 
 STEPS = st.tuples(
@@ -168,7 +168,7 @@ def test_any_sequence_of_calls(steps: list[tuple[str, float, int, float | None]]
         elif out:
             ticket = out.pop(number % len(out))
             allowed = (
-                Allowance(number % 5, min(3600.0, wait_s)) if wait_s is not None and number % 2 else None
+                RateLimitInfo(number % 5, min(3600.0, wait_s)) if wait_s is not None and number % 2 else None
             )
             if what == "success":
                 controller.on_success(now, ticket, number, allowance=allowed)

@@ -11,7 +11,7 @@ from bulk_upload.core.limits.goodput import Epoch, Meter, UploadCost
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.rate import BETA, CLIMB_S_FIRST, Rate
 from bulk_upload.core.limits.slots import KEEP, YIELD, Slots
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.model import RateLimitInfo
 
 
 def pace(rate: Rate, now: float, seconds: float) -> tuple[float, int]:
@@ -81,7 +81,7 @@ def test_a_rate_never_waits_for_ever(accepted: float, steps: list[float]) -> Non
 def test_remaining_is_counted_down_by_newer_starts() -> None:
     """With 3 remaining after request 5 and two newer starts, exactly one more may start before the reset."""
     pause = Pause()
-    pause.allow(10.0, 5, Allowance(3, 20.0))
+    pause.allow(10.0, 5, RateLimitInfo(3, 20.0))
     assert pause.wait_s(10.0, 7) == 0.0
     assert pause.wait_s(10.0, 8) == 20.0
     assert pause.wait_s(30.0, 8) == 0.0
@@ -90,10 +90,10 @@ def test_remaining_is_counted_down_by_newer_starts() -> None:
 def test_answers_out_of_order_agree() -> None:
     """The answer to the newest request counts, in whatever order they come."""
     early, late = Pause(), Pause()
-    early.allow(1.0, 5, Allowance(3, 20.0))
-    early.allow(1.0, 6, Allowance(2, 20.0))
-    late.allow(1.0, 6, Allowance(2, 20.0))
-    late.allow(1.0, 5, Allowance(3, 20.0))
+    early.allow(1.0, 5, RateLimitInfo(3, 20.0))
+    early.allow(1.0, 6, RateLimitInfo(2, 20.0))
+    late.allow(1.0, 6, RateLimitInfo(2, 20.0))
+    late.allow(1.0, 5, RateLimitInfo(3, 20.0))
     for count in range(5, 12):
         assert early.wait_s(2.0, count) == late.wait_s(2.0, count)
 

@@ -58,9 +58,9 @@ def test_decision_table(
     state: EntryState | None, then: Fingerprint | None, now: Fingerprint | None, step: Step
 ) -> None:
     """The ledger's view and the file as it is now decide, and the person is told why."""
-    planned = plan_entry(None if state is None else known(state, then), now)
-    assert planned.step is step
-    assert planned.reason
+    decided = plan_entry(None if state is None else known(state, then), now)
+    assert decided.step is step
+    assert decided.reason
 
 
 def test_touched_without_a_hash() -> None:
@@ -73,8 +73,8 @@ def test_touched_without_a_hash() -> None:
 @pytest.mark.parametrize("asked", FAILED)
 def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
     """Only the settled states that the person names are tried again."""
-    planned = plan_entry(known(state), FILE, retry=frozenset({asked}))
-    assert planned.step is (Step.SEND if state is asked else Step.BLOCKED)
+    decided = plan_entry(known(state), FILE, retry=frozenset({asked}))
+    assert decided.step is (Step.SEND if state is asked else Step.BLOCKED)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
 )
 def test_blocked_says_how_to_go_on(state: EntryState, word: str) -> None:
     """A blocked entry shows its last reason and the option that tries it again."""
-    planned = plan_entry(known(state, reason="HTTP 413"), FILE)
-    assert planned.reason == f"HTTP 413; --retry {word} retries it"
+    decided = plan_entry(known(state, reason="HTTP 413"), FILE)
+    assert decided.reason == f"HTTP 413; --retry {word} retries it"
     assert plan_entry(known(state), FILE).reason == f"{state}; --retry {word} retries it"
 
 
@@ -94,11 +94,11 @@ def test_reasons_are_kept() -> None:
     assert plan_entry(known(EntryState.IN_DOUBT, reason="silence"), FILE).reason == "silence"
 
 
-@pytest.mark.parametrize("source", [FILE, GROWN, None])
-def test_a_doubt_is_never_sent(source: Fingerprint | None) -> None:
+@pytest.mark.parametrize("fingerprint", [FILE, GROWN, None])
+def test_a_doubt_is_never_sent(fingerprint: Fingerprint | None) -> None:
     """No wish of the person sends an entry in doubt before it was reconciled."""
-    planned = plan_entry(known(EntryState.IN_DOUBT), source, retry=frozenset(EntryState))
-    assert planned.step is Step.RECONCILE
+    decided = plan_entry(known(EntryState.IN_DOUBT), fingerprint, retry=frozenset(EntryState))
+    assert decided.step is Step.RECONCILE
 
 
 def test_same_content() -> None:
@@ -109,15 +109,20 @@ def test_same_content() -> None:
 
 
 def executed(
-    entry: KnownEntry | None, step: Step, source: Fingerprint | None, *, end: EntryState, sha256: str | None
+    entry: KnownEntry | None,
+    step: Step,
+    fingerprint: Fingerprint | None,
+    *,
+    end: EntryState,
+    sha256: str | None,
 ) -> KnownEntry | None:
     """Return the ledger's view once a run has done `step`, where sending ends in `end`."""
     if entry is not None and step is Step.COMPARE and sha256 == entry.sha256:
-        return replace(entry, fingerprint=source)
+        return replace(entry, fingerprint=fingerprint)
     if step in (Step.SEND, Step.COMPARE):
-        return known(end, source, sha256)
+        return known(end, fingerprint, sha256)
     if step is Step.RECONCILE:
-        return known(EntryState.ACCEPTED, source, sha256)
+        return known(EntryState.ACCEPTED, fingerprint, sha256)
     return entry
 
 
@@ -144,30 +149,30 @@ VIEWS = st.none() | st.builds(
 )
 def test_an_executed_plan_leaves_nothing(
     entry: KnownEntry | None,
-    source: Fingerprint | None,
+    fingerprint: Fingerprint | None,
     end: EntryState,
     sha256: str,
     retry: set[EntryState],
 ) -> None:
     """The same command after a run has nothing left to send, compare or reconcile."""
-    step = plan_entry(entry, source, retry=frozenset(retry)).step
-    after = executed(entry, step, source, end=end, sha256=sha256)
-    again = plan_entry(after, source)
+    step = plan_entry(entry, fingerprint, retry=frozenset(retry)).step
+    after = executed(entry, step, fingerprint, end=end, sha256=sha256)
+    again = plan_entry(after, fingerprint)
     assert again.step in (Step.SETTLED, Step.BLOCKED, Step.MISSING)
 
 
 @given(VIEWS, FINGERPRINTS, FINGERPRINTS)
 def test_an_accepted_file_is_sent_again_only_when_it_changed(
-    entry: KnownEntry | None, source: Fingerprint, sent_as: Fingerprint
+    entry: KnownEntry | None, fingerprint: Fingerprint, sent_as: Fingerprint
 ) -> None:
     """An accepted file goes out again only where its size differs or its content cannot be shown to be the same."""
     if entry is None:
         entry = known(EntryState.ACCEPTED, sent_as)
     accepted = replace(entry, state=EntryState.ACCEPTED, fingerprint=sent_as)
-    step = plan_entry(accepted, source).step
-    if source == sent_as:
+    step = plan_entry(accepted, fingerprint).step
+    if fingerprint == sent_as:
         assert step is Step.SETTLED
-    elif source.size == sent_as.size:
+    elif fingerprint.size == sent_as.size:
         assert step is Step.COMPARE
     else:
         assert step is Step.SEND

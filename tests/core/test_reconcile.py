@@ -16,8 +16,8 @@ from bulk_upload.core.run.reconcile import (
     Doubt,
     Found,
     NotYet,
+    Reconciliation,
     Undecided,
-    Verdict,
     is_before,
     judge,
     matches,
@@ -52,7 +52,7 @@ def verdict(
     claimed: set[str] | None = None,
     listed_at_s: float = SETTLES_AT_S,
     offset_s: float = 0.0,
-) -> Verdict:
+) -> Reconciliation:
     """Return what a listing says about a doubt."""
     suspected = suspects(doubt, listing, clock_offset_s=offset_s)
     return judge(

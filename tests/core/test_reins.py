@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, Reins
+from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, CappedController
 from bulk_upload.core.limits.caps import Caps
-from bulk_upload.core.limits.controller import FixedLimit, Learned, Ticket
+from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits, Ticket
 from bulk_upload.core.limits.timetable import Span, Timetable
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.model import RateLimitInfo
 
 NOON = 12 * 60
 
@@ -37,7 +37,7 @@ class Recording(FixedLimit):
         return ticket
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Strike the ticket off."""
         self.open.remove(ticket.number)
@@ -52,135 +52,135 @@ class Recording(FixedLimit):
         self.heard.append("tick")
 
 
-def reins_of(caps: Caps | None = None, controller: FixedLimit | None = None) -> Reins:
+def reins_of(caps: Caps | None = None, controller: FixedLimit | None = None) -> CappedController:
     """Reins at noon."""
-    return Reins(caps or Caps(), minute_of_day=NOON, controller=controller)
+    return CappedController(caps or Caps(), minute_of_day=NOON, controller=controller)
 
 
-def heard_in_a_tick(reins: Reins, controller: Recording, now: float) -> list[str]:
+def heard_in_a_tick(capped: CappedController, controller: Recording, now: float) -> list[str]:
     """What the controller hears in one tick."""
     controller.heard.clear()
-    reins.tick(now)
+    capped.tick(now)
     return list(controller.heard)
 
 
 def test_the_lower_limit_holds() -> None:
     """The controller's number, cut at the person's, and whole again when the cap goes."""
-    reins = reins_of(Caps(concurrency_max=4), FixedLimit(10))
-    assert reins.limit == 4
-    reins.change(0.0, Caps(concurrency_max=12))
-    assert reins.limit == 10
+    capped = reins_of(Caps(concurrency_max=4), FixedLimit(10))
+    assert capped.limit == 4
+    capped.change(0.0, Caps(concurrency_max=12))
+    assert capped.limit == 10
 
 
 def test_a_persons_rate_is_asked_before_the_controllers() -> None:
     """The controller is asked once nothing of ours holds the start back; a pause of the server counts all along."""
     controller = Recording(8)
-    reins = reins_of(Caps(starts_per_s=0.5), controller)
-    reins.on_start(0.0)
-    assert reins.next_delay(0.0) == pytest.approx(2.0)
+    capped = reins_of(Caps(starts_per_s=0.5), controller)
+    capped.on_start(0.0)
+    assert capped.next_delay(0.0) == pytest.approx(2.0)
     controller.wait_s = 5.0
-    assert reins.next_delay(0.0) == pytest.approx(2.0)
-    assert reins.next_delay(2.0) == 5.0
-    assert reins.pacing_wait_s(0.0) == 5.0
-    refused = reins.on_start(10.0)
-    reins.on_reject(10.0, refused, retry_after_s=30.0, quota=True, jitter=0.0)
-    assert reins.rate_wait_s(10.0) > 0
-    assert reins.next_delay(10.0) == pytest.approx(30.0)
+    assert capped.next_delay(0.0) == pytest.approx(2.0)
+    assert capped.next_delay(2.0) == 5.0
+    assert capped.pacing_wait_s(0.0) == 5.0
+    refused = capped.on_start(10.0)
+    capped.on_reject(10.0, refused, retry_after_s=30.0, quota=True, jitter=0.0)
+    assert capped.rate_wait_s(10.0) > 0
+    assert capped.next_delay(10.0) == pytest.approx(30.0)
 
 
 def test_a_rate_lets_that_many_start() -> None:
     """Five a second: after ten seconds 51 have started, the first one at once."""
-    reins = reins_of(Caps(starts_per_s=5.0))
+    capped = reins_of(Caps(starts_per_s=5.0))
     now, started = 0.0, 0
     while now <= 10.0:
-        if (wait_s := reins.next_delay(now)) > 0:
+        if (wait_s := capped.next_delay(now)) > 0:
             now += wait_s
         else:
-            reins.on_start(now)
+            capped.on_start(now)
             started += 1
     assert started == pytest.approx(51, abs=1)
 
 
 def test_a_persons_pause_lets_nothing_start() -> None:
     """Not for ever in the eyes of a timer, but until it is taken back."""
-    reins = reins_of()
-    reins.change(0.0, Caps(paused=True))
-    assert all(0 < reins.next_delay(float(now)) < 1e6 for now in range(0, 100_000, 997))
-    assert reins.pause_s(0.0) == 0.0
-    assert reins.explain() == "paused by hand"
-    reins.change(1.0, Caps())
-    assert reins.next_delay(1.0) == 0.0
+    capped = reins_of()
+    capped.change(0.0, Caps(paused=True))
+    assert all(0 < capped.next_delay(float(now)) < 1e6 for now in range(0, 100_000, 997))
+    assert capped.pause_s(0.0) == 0.0
+    assert capped.explain() == "paused by hand"
+    capped.change(1.0, Caps())
+    assert capped.next_delay(1.0) == 0.0
 
 
 def test_a_cap_that_held_something_back_is_told_before_the_tick() -> None:
     """Rate, pause, bandwidth and a number below the controller's: each spoils what is measured, once a tick."""
     controller = Recording(8)
-    reins = reins_of(Caps(), controller)
-    assert heard_in_a_tick(reins, controller, 0.0) == ["tick"]
-    reins.change(0.0, Caps(starts_per_s=1.0))
-    reins.on_start(0.0)
-    assert heard_in_a_tick(reins, controller, 0.1) == ["tick"], "nobody had to wait"
-    assert reins.next_delay(0.2) > 0
-    assert heard_in_a_tick(reins, controller, 0.2) == ["held", "tick"]
-    assert heard_in_a_tick(reins, controller, 0.3) == ["tick"]
-    reins.change(1.0, Caps(bandwidth=Timetable.always(1e5)))
-    reins.take_bytes(1.0, 10_000)
-    assert reins.bytes_wait_s(1.0, 5_000) > 0
-    assert heard_in_a_tick(reins, controller, 1.1) == ["held", "tick"]
-    assert (reins.bandwidth_bound(), reins.bandwidth_bound()) == (True, False)
-    reins.change(2.0, Caps(paused=True))
-    assert reins.next_delay(2.0) > 0
-    assert heard_in_a_tick(reins, controller, 2.1) == ["held", "tick"]
-    reins.change(3.0, Caps(concurrency_max=7))
-    assert heard_in_a_tick(reins, controller, 3.1) == ["held", "tick"]
+    capped = reins_of(Caps(), controller)
+    assert heard_in_a_tick(capped, controller, 0.0) == ["tick"]
+    capped.change(0.0, Caps(starts_per_s=1.0))
+    capped.on_start(0.0)
+    assert heard_in_a_tick(capped, controller, 0.1) == ["tick"], "nobody had to wait"
+    assert capped.next_delay(0.2) > 0
+    assert heard_in_a_tick(capped, controller, 0.2) == ["held", "tick"]
+    assert heard_in_a_tick(capped, controller, 0.3) == ["tick"]
+    capped.change(1.0, Caps(bandwidth=Timetable.always(1e5)))
+    capped.take_bytes(1.0, 10_000)
+    assert capped.bytes_wait_s(1.0, 5_000) > 0
+    assert heard_in_a_tick(capped, controller, 1.1) == ["held", "tick"]
+    assert (capped.bandwidth_bound(), capped.bandwidth_bound()) == (True, False)
+    capped.change(2.0, Caps(paused=True))
+    assert capped.next_delay(2.0) > 0
+    assert heard_in_a_tick(capped, controller, 2.1) == ["held", "tick"]
+    capped.change(3.0, Caps(concurrency_max=7))
+    assert heard_in_a_tick(capped, controller, 3.1) == ["held", "tick"]
 
 
 def test_a_wait_of_the_controllers_own_is_not_told_to_it() -> None:
     """It knows that it paces."""
     controller = Recording(8)
-    reins = reins_of(Caps(starts_per_s=100.0), controller)
+    capped = reins_of(Caps(starts_per_s=100.0), controller)
     controller.wait_s = 3.0
-    assert reins.next_delay(0.0) == 3.0
-    assert heard_in_a_tick(reins, controller, 0.1) == ["tick"]
+    assert capped.next_delay(0.0) == 3.0
+    assert heard_in_a_tick(capped, controller, 0.1) == ["tick"]
 
 
 def test_another_number_puts_another_controller_in_place() -> None:
     """From then on the new one is asked; uploads that the former one let start are told to the former one."""
     former = Recording(8)
-    reins = reins_of(Caps(concurrency=8), former)
-    tickets = [reins.on_start(0.0) for _ in range(3)]
-    reins.change(1.0, Caps(concurrency=2))
-    assert reins.limit == 2
-    new_ticket = reins.on_start(1.0)
+    capped = reins_of(Caps(concurrency=8), former)
+    tickets = [capped.on_start(0.0) for _ in range(3)]
+    capped.change(1.0, Caps(concurrency=2))
+    assert capped.limit == 2
+    new_ticket = capped.on_start(1.0)
     for ticket in (*tickets, new_ticket):
-        reins.on_success(2.0, ticket, 100)
+        capped.on_success(2.0, ticket, 100)
     assert former.open == set()
-    reins.change(3.0, Caps())
-    assert reins.limit > 2
+    capped.change(3.0, Caps())
+    assert capped.limit > 2
 
 
 def test_a_pause_of_the_server_outlives_the_controller_that_heard_of_it() -> None:
     """Who changes a number must not make us come back too early."""
-    reins = reins_of(Caps(concurrency=8))
-    early, late = reins.on_start(0.0), reins.on_start(0.0)
-    reins.on_reject(0.0, early, retry_after_s=30.0, quota=True, jitter=0.0)
-    reins.change(1.0, Caps(concurrency=4))
-    assert reins.next_delay(1.0) == reins.pause_s(1.0) == pytest.approx(29.0)
+    capped = reins_of(Caps(concurrency=8))
+    early, late = capped.on_start(0.0), capped.on_start(0.0)
+    capped.on_reject(0.0, early, retry_after_s=30.0, quota=True, jitter=0.0)
+    capped.change(1.0, Caps(concurrency=4))
+    assert capped.next_delay(1.0) == capped.pause_s(1.0) == pytest.approx(29.0)
     for now in (1.0, 10.0):
-        reins.tick(now)
+        capped.tick(now)
     # An answer to an upload of before makes it longer, too.
-    reins.on_reject(10.0, late, retry_after_s=60.0, quota=True, jitter=0.0)
-    assert reins.next_delay(10.0) == pytest.approx(60.0)
-    reins.tick(71.0)
-    assert reins.next_delay(71.0) == 0.0
+    capped.on_reject(10.0, late, retry_after_s=60.0, quota=True, jitter=0.0)
+    assert capped.next_delay(10.0) == pytest.approx(60.0)
+    capped.tick(71.0)
+    assert capped.next_delay(71.0) == 0.0
 
 
 def test_what_was_learned_is_where_to_begin() -> None:
     """A found number begins at half of the last good one, within the caps; a given one is given."""
-    learned = Learned(limit=40)
-    assert Reins(Caps(), minute_of_day=NOON, learned=learned).limit == 20
-    assert Reins(Caps(concurrency_max=16), minute_of_day=NOON, learned=learned).limit == 16
-    assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=learned).limit == 3
+    learned = LearnedLimits(limit=40)
+    assert CappedController(Caps(), minute_of_day=NOON, learned=learned).limit == 20
+    assert CappedController(Caps(concurrency_max=16), minute_of_day=NOON, learned=learned).limit == 16
+    assert CappedController(Caps(concurrency=3), minute_of_day=NOON, learned=learned).limit == 3
 
 
 def test_what_was_learned_outlives_a_given_number() -> None:
@@ -188,29 +188,32 @@ def test_what_was_learned_outlives_a_given_number() -> None:
 
     class Learning(FixedLimit):
         @property
-        def learned(self) -> Learned:
-            return Learned(limit=33)
+        def learned(self) -> LearnedLimits:
+            return LearnedLimits(limit=33)
 
-    reins = reins_of(Caps(), Learning(8))
-    reins.change(0.0, Caps(concurrency=4))
-    assert (reins.limit, reins.learned) == (4, Learned(limit=33))
-    reins.change(1.0, Caps())
-    assert reins.limit == 16
-    assert Reins(Caps(concurrency=3), minute_of_day=NOON, learned=Learned(limit=9)).learned is None
+    capped = reins_of(Caps(), Learning(8))
+    capped.change(0.0, Caps(concurrency=4))
+    assert (capped.limit, capped.learned) == (4, LearnedLimits(limit=33))
+    capped.change(1.0, Caps())
+    assert capped.limit == 16
+    assert (
+        CappedController(Caps(concurrency=3), minute_of_day=NOON, learned=LearnedLimits(limit=9)).learned
+        is None
+    )
 
 
 def test_the_timetable_follows_the_clock() -> None:
     """Another minute, another cap; pieces are a twentieth of a second's bytes, and never tiny."""
     table = Timetable((Span(8 * 60, 2e6), Span(19 * 60, None)))
-    reins = reins_of(Caps(bandwidth=table))
-    assert (reins.bytes_per_s, reins.piece_bytes) == (2e6, 100_000)
-    reins.tell_minute(60.0, 19 * 60)
-    assert (reins.bytes_per_s, reins.piece_bytes) == (None, None)
-    assert reins.bytes_wait_s(60.0, 10**12) == 0.0
-    reins.tell_minute(120.0, 8 * 60)
-    assert reins.bytes_per_s == 2e6
-    reins.change(121.0, Caps(bandwidth=Timetable.always(5_000.0)))
-    assert reins.piece_bytes == PIECE_BYTES_MIN
+    capped = reins_of(Caps(bandwidth=table))
+    assert (capped.bytes_per_s, capped.piece_bytes) == (2e6, 100_000)
+    capped.tell_minute(60.0, 19 * 60)
+    assert (capped.bytes_per_s, capped.piece_bytes) == (None, None)
+    assert capped.bytes_wait_s(60.0, 10**12) == 0.0
+    capped.tell_minute(120.0, 8 * 60)
+    assert capped.bytes_per_s == 2e6
+    capped.change(121.0, Caps(bandwidth=Timetable.always(5_000.0)))
+    assert capped.piece_bytes == PIECE_BYTES_MIN
 
 
 def test_it_says_what_holds() -> None:
@@ -243,31 +246,31 @@ STEPS = st.lists(
 @given(steps=STEPS)
 def test_whatever_happens_the_caps_hold(steps: list[tuple[str, float, int, Caps]]) -> None:
     """No sequence of calls raises, goes beyond the caps, waits for ever, or leaves a ticket without its controller."""
-    reins = reins_of()
+    capped = reins_of()
     now = 0.0
     tickets: list[Ticket] = []
     for what, passed_s, number, caps in steps:
         now += passed_s
-        if what == "start" and len(tickets) < reins.limit and reins.next_delay(now) == 0:
-            tickets.append(reins.on_start(now))
+        if what == "start" and len(tickets) < capped.limit and capped.next_delay(now) == 0:
+            tickets.append(capped.on_start(now))
         elif what == "change":
-            reins.change(now, caps)
+            capped.change(now, caps)
         elif what == "tick":
-            reins.tell_minute(now, number)
-            reins.tick(now)
-        elif what == "bytes" and reins.bytes_wait_s(now, 4096) == 0:
-            reins.take_bytes(now, 4096)
+            capped.tell_minute(now, number)
+            capped.tick(now)
+        elif what == "bytes" and capped.bytes_wait_s(now, 4096) == 0:
+            capped.take_bytes(now, 4096)
         elif what in ("success", "reject", "failure", "cancel") and tickets:
             ticket = tickets.pop(number % len(tickets))
             if what == "success":
-                reins.on_success(now, ticket, 100)
+                capped.on_success(now, ticket, 100)
             elif what == "reject":
-                reins.on_reject(now, ticket, retry_after_s=float(number), quota=True, jitter=0.5)
+                capped.on_reject(now, ticket, retry_after_s=float(number), quota=True, jitter=0.5)
             elif what == "failure":
-                reins.on_failure(now, ticket)
+                capped.on_failure(now, ticket)
             else:
-                reins.on_cancel(now, ticket)
-        assert 1 <= reins.limit <= reins.caps.in_flight_max
-        assert 0 <= reins.next_delay(now) < 1e4
-        assert (reins.next_delay(now) > 0) or not reins.caps.paused
-        assert 0 <= reins.bytes_wait_s(now, 4096) < 100
+                capped.on_cancel(now, ticket)
+        assert 1 <= capped.limit <= capped.caps.in_flight_max
+        assert 0 <= capped.next_delay(now) < 1e4
+        assert (capped.next_delay(now) > 0) or not capped.caps.paused
+        assert 0 <= capped.bytes_wait_s(now, 4096) < 100

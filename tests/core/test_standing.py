@@ -17,7 +17,7 @@ from bulk_upload.core.model import (
     Throttled,
     Unavailable,
 )
-from bulk_upload.core.run.fault_scope import Judgement, Standing
+from bulk_upload.core.run.fault_scope import FaultScope, Judgement
 from bulk_upload.core.run.records import state_after
 from bulk_upload.exit_status import ExitStatus
 
@@ -26,15 +26,15 @@ MISSING = Rejected(http_status=404, reason="HTTP 404: Not Found")
 
 
 @pytest.fixture
-def standing() -> Standing:
+def fault_scope() -> FaultScope:
     """Return the standing of a run that has seen nothing yet."""
-    return Standing()
+    return FaultScope()
 
 
 @pytest.fixture
-def trusted() -> Standing:
+def trusted() -> FaultScope:
     """Return the standing of a run whose key was accepted once."""
-    made = Standing()
+    made = FaultScope()
     made.on_accepted()
     return made
 
@@ -52,31 +52,31 @@ def trusted() -> Standing:
         NotSent(reason="draining"),
     ],
 )
-def test_most_outcomes_are_about_one_file(standing: Standing, outcome: Outcome) -> None:
+def test_most_outcomes_are_about_one_file(fault_scope: FaultScope, outcome: Outcome) -> None:
     """What is no question of key or address is recorded as it is, however often it comes."""
     for entry in range(10):
-        assert standing.judge(outcome, entry) == Judgement(outcome)
+        assert fault_scope.judge(outcome, entry) == Judgement(outcome)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_key_refused_at_first(standing: Standing, status: int) -> None:
+def test_key_refused_at_first(fault_scope: FaultScope, status: int) -> None:
     """A 401, or a 403 before any success with this key, ends the run and keeps the entry."""
     outcome = Refused(http_status=status, reason=f"HTTP {status}: bad key")
-    judgement = standing.judge(outcome, 1)
+    judgement = fault_scope.judge(outcome, 1)
     assert judgement.outcome == outcome
     assert judgement.stop is not None
     assert judgement.stop.status is ExitStatus.CREDENTIALS_REFUSED
     assert "bad key" in judgement.stop.reason
 
 
-def test_key_refused_later(trusted: Standing) -> None:
+def test_key_refused_later(trusted: FaultScope) -> None:
     """A 401 is about the key even after successes: it was revoked."""
     judgement = trusted.judge(Refused(http_status=401, reason="HTTP 401"), 1)
     assert judgement.stop is not None
     assert judgement.stop.status is ExitStatus.CREDENTIALS_REFUSED
 
 
-def test_lone_403_after_successes(trusted: Standing) -> None:
+def test_lone_403_after_successes(trusted: FaultScope) -> None:
     """A 403 after successes with the same key is about the file, and says so."""
     judgement = trusted.judge(FORBIDDEN, 1)
     assert judgement.stop is None
@@ -86,7 +86,7 @@ def test_lone_403_after_successes(trusted: Standing) -> None:
     )
 
 
-def test_three_entries_in_a_row_with_403(trusted: Standing) -> None:
+def test_three_entries_in_a_row_with_403(trusted: FaultScope) -> None:
     """A 403 on three entries in a row is about the key: the run ends and all three are kept."""
     assert trusted.judge(FORBIDDEN, 1).stop is None
     assert trusted.judge(FORBIDDEN, 2).stop is None
@@ -100,7 +100,7 @@ def test_three_entries_in_a_row_with_403(trusted: Standing) -> None:
     assert {1, 2} <= set(late.reopen)
 
 
-def test_a_success_breaks_the_403s(trusted: Standing) -> None:
+def test_a_success_breaks_the_403s(trusted: FaultScope) -> None:
     """Entries with a 403 that an accepted one lies between are no row."""
     for entry in range(20):
         assert trusted.judge(FORBIDDEN, entry).stop is None
@@ -108,20 +108,20 @@ def test_a_success_breaks_the_403s(trusted: Standing) -> None:
             trusted.on_accepted()
 
 
-def test_one_entry_is_no_row(trusted: Standing) -> None:
+def test_one_entry_is_no_row(trusted: FaultScope) -> None:
     """One entry with many 403s is one entry."""
     for _ in range(10):
         assert trusted.judge(FORBIDDEN, 1).stop is None
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_wrong_address(standing: Standing, status: int) -> None:
+def test_wrong_address(fault_scope: FaultScope, status: int) -> None:
     """Three entries in a row with 404 or 405 and nothing accepted: the address is wrong, all entries are kept."""
     astray = Rejected(http_status=status, reason=f"HTTP {status}: nothing here", request_id="r1")
-    assert standing.judge(astray, 1) == Judgement(astray)
-    assert standing.judge(astray, 2) == Judgement(astray)
+    assert fault_scope.judge(astray, 1) == Judgement(astray)
+    assert fault_scope.judge(astray, 2) == Judgement(astray)
     for entry in (3, 4, 5):
-        judgement = standing.judge(astray, entry)
+        judgement = fault_scope.judge(astray, entry)
         assert judgement.stop is not None
         assert judgement.stop.status is ExitStatus.UNFINISHED
         assert "--base-url" in judgement.stop.hint
@@ -133,24 +133,24 @@ def test_wrong_address(standing: Standing, status: int) -> None:
         assert entry not in judgement.reopen
 
 
-def test_404_after_a_success(trusted: Standing) -> None:
+def test_404_after_a_success(trusted: FaultScope) -> None:
     """Where a file was accepted the address is right, and a 404 is the file's."""
     for entry in range(10):
         assert trusted.judge(MISSING, entry) == Judgement(MISSING)
 
 
-def test_404_with_a_success_between(standing: Standing) -> None:
+def test_404_with_a_success_between(fault_scope: FaultScope) -> None:
     """A success that comes while the row builds up clears it for good."""
-    standing.judge(MISSING, 1)
-    standing.judge(MISSING, 2)
-    standing.on_accepted()
-    assert standing.judge(MISSING, 3) == Judgement(MISSING)
+    fault_scope.judge(MISSING, 1)
+    fault_scope.judge(MISSING, 2)
+    fault_scope.on_accepted()
+    assert fault_scope.judge(MISSING, 3) == Judgement(MISSING)
 
 
-def test_redirect(standing: Standing, trusted: Standing) -> None:
+def test_redirect(fault_scope: FaultScope, trusted: FaultScope) -> None:
     """Any redirect ends the run and names the host it led to."""
     outcome = Misdirected(http_status=302, location_host="login.example")
-    for one in (standing, trusted):
+    for one in (fault_scope, trusted):
         judgement = one.judge(outcome, 1)
         assert judgement.outcome == outcome
         assert judgement.stop is not None
@@ -159,22 +159,22 @@ def test_redirect(standing: Standing, trusted: Standing) -> None:
         assert "302" in judgement.stop.reason
 
 
-def test_unreachable(standing: Standing) -> None:
+def test_unreachable(fault_scope: FaultScope) -> None:
     """Three entries in a row that used up their attempts without one answer end the run."""
-    assert standing.on_unreachable("refused") is None
-    assert standing.on_unreachable("refused") is None
-    stop = standing.on_unreachable("refused")
+    assert fault_scope.on_unreachable("refused") is None
+    assert fault_scope.on_unreachable("refused") is None
+    stop = fault_scope.on_unreachable("refused")
     assert stop is not None
     assert stop.status is ExitStatus.UNFINISHED
     assert "refused" in stop.reason
 
 
-def test_an_answer_shows_a_server(standing: Standing) -> None:
+def test_an_answer_shows_a_server(fault_scope: FaultScope) -> None:
     """Any answer in between shows that the server can be reached."""
     for _ in range(5):
-        assert standing.on_unreachable("refused") is None
-        assert standing.on_unreachable("refused") is None
-        standing.on_answered()
+        assert fault_scope.on_unreachable("refused") is None
+        assert fault_scope.on_unreachable("refused") is None
+        fault_scope.on_answered()
 
 
 @pytest.mark.parametrize(
@@ -184,22 +184,22 @@ def test_an_answer_shows_a_server(standing: Standing) -> None:
 def test_a_refused_key_is_looked_for_where_it_is(variable: str | None, source: str) -> None:
     """The hint names the variable of the profile, not another one's."""
     refused = Refused(http_status=401, reason="HTTP 401", request_id=None)
-    stop = Standing(key_variable=variable).judge(refused, 1).stop
+    stop = FaultScope(key_variable=variable).judge(refused, 1).stop
     assert stop is not None
     assert stop.hint.startswith(f"check {source} or --api-key-file")
 
 
-def test_what_waiting_cannot_mend_ends_the_run(standing: Standing) -> None:
+def test_what_waiting_cannot_mend_ends_the_run(fault_scope: FaultScope) -> None:
     """An untrusted certificate ends a run that has no answer yet, with what to change, and the entry stays pending."""
     untrusted = Unavailable(reason="not trusted", remedy="pass --ca-file")
-    judgement = standing.judge(untrusted, 1)
+    judgement = fault_scope.judge(untrusted, 1)
     assert judgement.stop is not None
     assert (judgement.stop.status, judgement.stop.hint) == (ExitStatus.UNFINISHED, "pass --ca-file")
     assert state_after(judgement.outcome) is EntryState.PENDING
 
 
-def test_a_server_that_answered_is_tried_again(standing: Standing) -> None:
+def test_a_server_that_answered_is_tried_again(fault_scope: FaultScope) -> None:
     """After an answer the next attempt may meet another server behind the address."""
-    standing.on_answered()
-    judgement = standing.judge(Unavailable(reason="not trusted", remedy="pass --ca-file"), 1)
+    fault_scope.on_answered()
+    judgement = fault_scope.judge(Unavailable(reason="not trusted", remedy="pass --ca-file"), 1)
     assert judgement == Judgement(Unavailable(reason="not trusted"))

@@ -21,9 +21,9 @@ from bulk_upload.core.model import (
     Accepted,
     EntryState,
     InDoubt,
-    Obtained,
     Outcome,
     Receipt,
+    ReceiptOrigin,
     Throttled,
     Unavailable,
 )
@@ -119,13 +119,13 @@ def test_a_doubt_that_stays_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("obtained", "size_confirmed", "counts"),
     [
-        (Obtained.ANSWERED, True, (0, 0)),
-        (Obtained.RECONCILED, True, (1, 0)),
-        (Obtained.ANSWERED, False, (0, 1)),
+        (ReceiptOrigin.ANSWERED, True, (0, 0)),
+        (ReceiptOrigin.RECONCILED, True, (1, 0)),
+        (ReceiptOrigin.ANSWERED, False, (0, 1)),
     ],
 )
 def test_receipts_say_how_sure_they_are(
-    obtained: Obtained, size_confirmed: bool, counts: tuple[int, int]
+    obtained: ReceiptOrigin, size_confirmed: bool, counts: tuple[int, int]
 ) -> None:
     """Files found in the list and sizes the server did not name are counted apart."""
     receipt = Receipt(

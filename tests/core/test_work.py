@@ -8,13 +8,13 @@ import pytest
 
 from bulk_upload.core.model import Entry
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.planned import StagedEntry, StepTotal
+from bulk_upload.core.run.planned import PlannedEntry, StepTotal
 
 
 def test_staged_then_planned() -> None:
     """A staged entry knows nothing of file, ledger or plan until it is given them, as a new value."""
-    staged = StagedEntry(seq=1, entry=Entry(path="a", purpose="pre-train"), sent_name="a")
-    assert (staged.source, staged.known, staged.step, staged.note) == (None, None, None, "")
+    staged = PlannedEntry(seq=1, entry=Entry(path="a", purpose="pre-train"), sent_name="a")
+    assert (staged.fingerprint, staged.known, staged.step, staged.note) == (None, None, None, "")
     planned = replace(staged, step=Step.SEND, note="new")
     assert planned.step is Step.SEND
     assert staged.step is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.capped import PIECE_BYTES_MIN
 from bulk_upload.core.limits.caps import IN_FLIGHT_MAX
 from bulk_upload.core.run.control import ControlStatus
@@ -34,7 +34,7 @@ def test_every_field_of_the_status_is_explained() -> None:
 
 def test_every_hold_is_explained() -> None:
     """Each by the name it has in JSON, in the order of the code."""
-    assert first_cells("name") == [hold.value for hold in Hold]
+    assert first_cells("name") == [bottleneck.value for bottleneck in Bottleneck]
 
 
 def test_the_numbers_are_right() -> None:

@@ -14,7 +14,7 @@ from bulk_upload.edge.files import (
     FileReader,
     HashedFile,
 )
-from bulk_upload.edge.files.pool import Lane, ReadingPool
+from bulk_upload.edge.files.pool import FileCalls, ReadingPool
 from bulk_upload.edge.source_tree import SourceTree
 from tests.edge.reading_trees import DeadMount
 from tests.waiting import HeldCall, until
@@ -75,10 +75,10 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
     hangs = HeldCall()
     pool.submit(hangs)
     await until(hangs.begun.is_set)
-    lane = Lane(pool, 0.05)
-    waiting = lane.submit(int)
+    calls = FileCalls(pool, 0.05)
+    waiting = calls.submit(int)
     with pytest.raises(SourceError) as caught:
-        await lane.result_of(asyncio.wrap_future(waiting))
+        await calls.result_of(asyncio.wrap_future(waiting))
     assert caught.value.local_limit
     hangs.released.set()
     pool.shutdown()

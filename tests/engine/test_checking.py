@@ -14,10 +14,10 @@ from bulk_upload.core.events import AttemptStarted, Event, Noticed, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
-from bulk_upload.core.run.source import Look, SourceError
+from bulk_upload.core.run.source import ContentCheck, SourceError
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.engine.validation import gate
-from bulk_upload.engine.validation.file_validator import Checked, Wanted
+from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.validator import BAD, ODD, FakeValidator
 from tests.fakes.world import LARGE_BYTES, Scene, World
@@ -54,21 +54,23 @@ class Meddling(FakeValidator):
         self._meddle = meddle
         self._times = times
 
-    def look(self, wanted: Wanted) -> Look:
+    def content_check(self, target: CheckTarget) -> ContentCheck:
         """Look, and meddle."""
-        look = super().look(wanted)
+        content_check = super().content_check(target)
 
         def look_and_meddle(content: bytes) -> FileReport:
-            report = look(content)
+            report = content_check(content)
             if len(self.looked) <= self._times:
                 self._meddle()
             return report
 
         return look_and_meddle
 
-    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+    async def check_all(
+        self, targets: Sequence[CheckTarget], *, are_small: bool
+    ) -> list[Checked | SourceError]:
         """Look, and meddle."""
-        results = await super().check_all(wanted, are_small=are_small)
+        results = await super().check_all(targets, are_small=are_small)
         if len(self.looked) <= self._times:
             self._meddle()
         return results

@@ -11,7 +11,7 @@ from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.engine.limits.occupancy import Occupancy
-from bulk_upload.engine.limits.slots import Permits
+from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
@@ -74,7 +74,7 @@ async def test_an_error_inside_a_cut_comes_out_as_it_is() -> None:
 
 def _occupancy(limit: int) -> tuple[Occupancy, Drain, Conditions]:
     drain, conditions = Drain(lambda _: None), Conditions()
-    slots = Permits(
+    slots = SlotPool(
         FixedLimit(limit), VirtualClock(), drain=drain, conditions=conditions, errors=CallbackErrors()
     )
     return Occupancy(slots, drain, conditions, parked_max=2), drain, conditions

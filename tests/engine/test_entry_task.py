@@ -7,7 +7,7 @@ import pytest
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event
-from bulk_upload.core.model import EntryState, Obtained, Unavailable
+from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 from bulk_upload.engine.sending.entry_task import FILE_CHANGES_MAX
@@ -51,7 +51,7 @@ def test_an_accepted_file_ends_with_its_receipt() -> None:
     (ending,) = ran.told.settled()
     assert ending.receipt is not None
     assert ending.receipt.file_id == ran.scene.world.ledger.current_receipts()["a.jsonl"]
-    assert (ending.receipt.obtained, ending.receipt.size_confirmed) == (Obtained.ANSWERED, True)
+    assert (ending.receipt.obtained, ending.receipt.size_confirmed) == (ReceiptOrigin.ANSWERED, True)
 
 
 def test_attempts_that_fail_are_made_again_until_they_are_used_up() -> None:
@@ -323,7 +323,7 @@ def test_a_file_whose_answer_was_lost_is_found(fate: Fate) -> None:
     assert _ended(ran) == (EntryState.ACCEPTED, None)
     (ending,) = ran.told.settled()
     assert ending.receipt is not None
-    assert ending.receipt.obtained is Obtained.RECONCILED
+    assert ending.receipt.obtained is ReceiptOrigin.RECONCILED
     assert len(_starts(ran)) == 1
 
 

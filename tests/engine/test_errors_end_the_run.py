@@ -21,7 +21,7 @@ from bulk_upload.core.events import (
     Reconciling,
     RunLimited,
 )
-from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.limits.controller import FixedLimit
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
@@ -30,7 +30,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.limits.control import Controlling
-from bulk_upload.engine.limits.slots import Permits
+from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.run import OVERDUE_S
 from bulk_upload.engine.sending.entry_task import EntryTasks
 from bulk_upload.engine.sending.workers import Workers
@@ -118,8 +118,8 @@ PARTS = {
     "the controller takes a success": Part(FixedLimit, "on_success"),
     "the controller takes a refusal": Part(FixedLimit, "on_reject"),
     "the controller counts bytes": Part(FixedLimit, "on_bytes"),
-    "a slot comes free by a timer": Part(Permits, "_on_timer", {"rate_per_s": 5.0}),
-    "bytes pass by a timer": Part(Reins, "take_bytes", {"bandwidth": Timetable.always(200_000.0)}),
+    "a slot comes free by a timer": Part(SlotPool, "_on_timer", {"rate_per_s": 5.0}),
+    "bytes pass by a timer": Part(CappedController, "take_bytes", {"bandwidth": Timetable.always(200_000.0)}),
 }
 """What the engine awaits, or has called while something awaits it. Tasks that wait for each other are in `LOST`."""
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.edge.transport import Unanswered
-from bulk_upload.engine.doubt.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, Refused
+from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, RequestDenied
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
@@ -20,7 +20,7 @@ class Desk:
 
     clock_offset_s = 0.0
 
-    def __init__(self, clock: VirtualClock, *answers: ListedFile | Unanswered | None) -> None:
+    def __init__(self, clock: VirtualClock, *answers: ListedFile | NoAnswer | None) -> None:
         self._clock = clock
         self._answers = list(answers)
         self.asked_at: list[float] = []
@@ -30,7 +30,7 @@ class Desk:
         assert file_id == "file-1"
         self.asked_at.append(self._clock.monotonic())
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Unanswered):
+        if isinstance(answer, NoAnswer):
             raise answer
         return answer
 
@@ -47,8 +47,8 @@ class Desk:
         raise NotImplementedError
 
 
-def failed(status: int | None, retry_after_s: float | None = None) -> Unanswered:
-    return Unanswered(f"HTTP {status}", http_status=status, retry_after_s=retry_after_s)
+def failed(status: int | None, retry_after_s: float | None = None) -> NoAnswer:
+    return NoAnswer(f"HTTP {status}", http_status=status, retry_after_s=retry_after_s)
 
 
 @pytest.mark.parametrize("status", [None, 200, 408, 425, 429, 500, 502, 503, 504])
@@ -88,7 +88,7 @@ async def test_a_server_that_stays_silent_is_given_up() -> None:
     with pytest.raises(ServerUnusable) as caught:
         await Inquiry(desk, clock).look_up("file-1")
     assert len(desk.asked_at) == TRIES_MAX
-    assert not isinstance(caught.value, Refused)
+    assert not isinstance(caught.value, RequestDenied)
 
 
 @on_virtual_time
@@ -118,7 +118,7 @@ async def test_a_no_is_taken_for_a_no(status: int) -> None:
     """The server understood: the same question gets the same answer."""
     clock = VirtualClock()
     desk = Desk(clock, failed(status))
-    with pytest.raises(Refused):
+    with pytest.raises(RequestDenied):
         await Inquiry(desk, clock).look_up("file-1")
     assert len(desk.asked_at) == 1
 
@@ -134,8 +134,8 @@ async def test_what_waiting_cannot_mend_is_not_asked_again() -> None:
         async def look_up(self, file_id: str) -> ListedFile | None:
             nonlocal asked
             asked += 1
-            raise Unanswered("not trusted", away=True, remedy="pass --ca-file")
+            raise NoAnswer("not trusted", away=True, remedy="pass --ca-file")
 
     with pytest.raises(ServerUnusable) as caught:
         await Inquiry(Untrusted(), clock).look_up("file-1")  # type: ignore[arg-type]
-    assert (asked, caught.value.hint, isinstance(caught.value, Refused)) == (1, "pass --ca-file", False)
+    assert (asked, caught.value.hint, isinstance(caught.value, RequestDenied)) == (1, "pass --ca-file", False)

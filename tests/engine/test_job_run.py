@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bulk_upload.core.events import Draining, EntrySettled, Event, Snapshot
-from bulk_upload.core.model import EntryState, Obtained, Receipt
+from bulk_upload.core.model import EntryState, Receipt, ReceiptOrigin
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_run import JobRun, Result
 from tests.fakes.virtual_time import on_virtual_time
@@ -83,7 +83,7 @@ def _settled(number: int) -> EntrySettled:
         file_bytes=1,
         sha256=None,
         sent_name=f"{number}.jsonl",
-        obtained=Obtained.ANSWERED,
+        obtained=ReceiptOrigin.ANSWERED,
         size_confirmed=True,
         settled_utc="2026-06-18T09:30:00.000000Z",
     )

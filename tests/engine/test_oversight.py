@@ -17,7 +17,7 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.limits.drain import Drain
-from bulk_upload.engine.limits.stop_rules import Oversight
+from bulk_upload.engine.limits.stop_rules import StopRules
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, ServerSettings
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
@@ -28,13 +28,13 @@ LOST = Unavailable(reason="cannot connect")
 
 
 class Watch:
-    """An Oversight with its clock, drain and events."""
+    """An StopRules with its clock, drain and events."""
 
     def __init__(self, settings: RunSettings | None = None, *, to_send_count: int = 100) -> None:
         self.clock = VirtualClock()
         self.events: list[Event] = []
         self.drain = Drain(lambda _: None)
-        self.oversight = Oversight(
+        self.stop_rules = StopRules(
             settings or RunSettings(),
             to_send_count=to_send_count,
             clock=self.clock,
@@ -63,10 +63,10 @@ def test_a_run_with_too_many_failures_of_one_cause_drains(settings: RunSettings,
     """As many entries as the limit that failed for one cause end the run; accepted ones in between do not help."""
     watch = Watch(settings)
     for number in range(failures - 1):
-        watch.oversight.on_settled(EntryState.REJECTED, f"HTTP 422: line {number} is bad")
-        watch.oversight.on_settled(EntryState.ACCEPTED, None)
+        watch.stop_rules.on_settled(EntryState.REJECTED, f"HTTP 422: line {number} is bad")
+        watch.stop_rules.on_settled(EntryState.ACCEPTED, None)
     assert not watch.drain.begun
-    watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: line 77 is bad")
+    watch.stop_rules.on_settled(EntryState.REJECTED, "HTTP 422: line 77 is bad")
     reason = watch.stop_reason or ""
     assert reason.startswith(f"{failures} entr")
     assert "rejected by the server: HTTP 422: line 77 is bad" in reason
@@ -77,9 +77,9 @@ def test_failures_of_different_causes_do_not_add_up() -> None:
     """Each cause has its own count."""
     watch = Watch(RunSettings(errors_max=3))
     for _ in range(2):
-        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: bad")
-        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 413: too large")
-        watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
+        watch.stop_rules.on_settled(EntryState.REJECTED, "HTTP 422: bad")
+        watch.stop_rules.on_settled(EntryState.REJECTED, "HTTP 413: too large")
+        watch.stop_rules.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
     assert watch.stop_reason is None
 
 
@@ -87,9 +87,9 @@ def test_the_first_entries_are_the_canary_of_the_rest() -> None:
     """Ten entries that fail for one cause before anything was accepted end a run that was told no limit."""
     watch = Watch()
     for _ in range(CANARY_MAX - 1):
-        watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
+        watch.stop_rules.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
     assert not watch.drain.begun
-    watch.oversight.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
+    watch.stop_rules.on_settled(EntryState.REJECTED, "HTTP 422: wrong purpose")
     assert watch.drain.stop is not None
     assert watch.drain.stop.status is ExitStatus.UNFINISHED
     assert (
@@ -101,14 +101,14 @@ def test_the_first_entries_are_the_canary_of_the_rest() -> None:
 def test_a_run_that_got_somewhere_bears_a_hundred_in_a_row() -> None:
     """Later it takes a hundred failures of one cause with nothing accepted in between."""
     watch = Watch()
-    watch.oversight.on_settled(EntryState.ACCEPTED, None)
+    watch.stop_rules.on_settled(EntryState.ACCEPTED, None)
     for _ in range(3):
         for _ in range(IN_A_ROW_MAX - 1):
-            watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
-        watch.oversight.on_settled(EntryState.ACCEPTED, None)
+            watch.stop_rules.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
+        watch.stop_rules.on_settled(EntryState.ACCEPTED, None)
     assert not watch.drain.begun
     for _ in range(IN_A_ROW_MAX):
-        watch.oversight.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
+        watch.stop_rules.on_settled(EntryState.FAILED_LOCAL, "cannot read the file: Input/output error")
     assert watch.stop_reason == (
         "100 entries in a row were not readable here: cannot read the file: Input/output error"
     )
@@ -118,7 +118,7 @@ def test_invalid_entries_cost_no_request_and_end_no_run() -> None:
     """Unless the person asked for it: finding all of them is what validation is for."""
     watch = Watch()
     for _ in range(1000):
-        watch.oversight.on_settled(EntryState.INVALID, "no `messages`")
+        watch.stop_rules.on_settled(EntryState.INVALID, "no `messages`")
     assert not watch.drain.begun
 
 
@@ -130,10 +130,10 @@ async def test_a_run_that_is_only_throttled_loses_its_patience() -> None:
     """Throttled for longer than `patience_s` without one accepted file: the run drains."""
     watch = Watch(RunSettings(patience_s=100.0))
     for _ in range(10):
-        watch.oversight.review(_throttled(), 1)
+        watch.stop_rules.review(_throttled(), 1)
         await watch.clock.sleep(10)
     assert not watch.drain.begun
-    watch.oversight.review(_throttled(), 1)
+    watch.stop_rules.review(_throttled(), 1)
     assert watch.stop_reason is not None
     assert "throttled every upload" in watch.stop_reason
 
@@ -143,9 +143,9 @@ async def test_a_run_that_gets_somewhere_keeps_its_patience() -> None:
     """One accepted file now and then is enough to be throttled for ever."""
     watch = Watch(RunSettings(patience_s=100.0))
     for _ in range(50):
-        watch.oversight.review(_throttled(), 1)
+        watch.stop_rules.review(_throttled(), 1)
         await watch.clock.sleep(60)
-        watch.oversight.review(TAKEN, 1)
+        watch.stop_rules.review(TAKEN, 1)
     assert not watch.drain.begun
 
 
@@ -153,7 +153,7 @@ async def test_a_run_that_gets_somewhere_keeps_its_patience() -> None:
 async def test_a_wait_longer_than_the_patience_drains_at_once() -> None:
     """A Retry-After that nobody wants to wait for ends the run and says when to come back."""
     watch = Watch(RunSettings(patience_s=100.0))
-    watch.oversight.review(_throttled(101.0), 1)
+    watch.stop_rules.review(_throttled(101.0), 1)
     assert watch.drain.stop is not None
     assert watch.drain.stop.hint.startswith("run the same command again after 2026-")
     assert watch.events == []
@@ -164,10 +164,10 @@ async def test_a_pause_is_told_once() -> None:
     """Many refusals of one burst are one pause to a listener; a later one is another."""
     watch = Watch()
     for _ in range(5):
-        watch.oversight.review(_throttled(30.0), 1)
+        watch.stop_rules.review(_throttled(30.0), 1)
     await watch.clock.sleep(30)
-    watch.oversight.review(_throttled(30.0), 1)
-    watch.oversight.review(_throttled(), 1)
+    watch.stop_rules.review(_throttled(30.0), 1)
+    watch.stop_rules.review(_throttled(), 1)
     assert [one.pause_s for one in watch.events if isinstance(one, Paused)] == [30.0, 30.0]
 
 
@@ -179,8 +179,8 @@ def test_a_server_that_nobody_reaches_ends_the_run() -> None:
     watch = Watch()
     for number in range(3):
         assert not watch.drain.begun
-        watch.oversight.review(LOST, number)
-        watch.oversight.on_exhausted(LOST)
+        watch.stop_rules.review(LOST, number)
+        watch.stop_rules.on_exhausted(LOST)
     assert watch.stop_reason == "the server cannot be reached: cannot connect"
 
 
@@ -197,10 +197,10 @@ def test_any_answer_proves_that_the_server_is_there(answer: Outcome) -> None:
     """Whatever a server says, it can be reached."""
     watch = Watch()
     for number in range(9):
-        watch.oversight.review(LOST, number)
-        watch.oversight.on_exhausted(LOST)
+        watch.stop_rules.review(LOST, number)
+        watch.stop_rules.on_exhausted(LOST)
         if number % 2:
-            watch.oversight.review(answer, 100 + number)
+            watch.stop_rules.review(answer, 100 + number)
     assert not watch.drain.begun
 
 
@@ -209,8 +209,8 @@ def test_what_never_reached_the_server_proves_nothing(outcome: Outcome) -> None:
     """Our own troubles say nothing about the server."""
     watch = Watch()
     for number in range(3):
-        watch.oversight.on_exhausted(LOST)
-        watch.oversight.review(outcome, number)
+        watch.stop_rules.on_exhausted(LOST)
+        watch.stop_rules.review(outcome, number)
     assert watch.drain.begun
 
 
@@ -221,11 +221,11 @@ def test_retries_spend_what_successes_earn() -> None:
     """The budget runs dry with retries and comes back with accepted files."""
     watch = Watch()
     for _ in range(100):
-        watch.oversight.on_retry()
-    assert watch.oversight.budget.empty
+        watch.stop_rules.on_retry()
+    assert watch.stop_rules.budget.empty
     for _ in range(5):
-        watch.oversight.review(TAKEN, 1)
-    assert not watch.oversight.budget.empty
+        watch.stop_rules.review(TAKEN, 1)
+    assert not watch.stop_rules.budget.empty
 
 
 # --- in a whole run

@@ -8,11 +8,11 @@ import pytest
 from bulk_upload.core.limits.controller import FixedLimit, Ticket
 from bulk_upload.core.model import (
     Accepted,
-    Allowance,
     InDoubt,
     Misdirected,
     NotSent,
     Outcome,
+    RateLimitInfo,
     Refused,
     Rejected,
     SourceFailed,
@@ -22,7 +22,7 @@ from bulk_upload.core.model import (
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.limits.drain import Drain
-from bulk_upload.engine.limits.slots import UNRECORDED_PER_SLOT, Permits
+from bulk_upload.engine.limits.slots import UNRECORDED_PER_SLOT, SlotPool
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 TAKEN = Accepted(file_id="file-1", http_status=200, size_confirmed=True)
@@ -42,7 +42,7 @@ class RecordingController(FixedLimit):
         return self.moved_limit
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Note a success."""
         self.heard.append(f"success {file_bytes}{_left(allowance)}")
@@ -56,7 +56,7 @@ class RecordingController(FixedLimit):
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
         """Note a refusal."""
         self.heard.append(f"reject {retry_after_s} {'quota' if quota else 'busy'}{_left(allowance)}")
@@ -77,12 +77,12 @@ class RecordingController(FixedLimit):
         self.heard.append(f"bytes {count}")
 
 
-def _left(allowance: Allowance | None) -> str:
+def _left(allowance: RateLimitInfo | None) -> str:
     return "" if allowance is None else f", {allowance.remaining} left"
 
 
-def _permits(limit: int = 1, controller: FixedLimit | None = None) -> Permits:
-    return Permits(
+def _slots(limit: int = 1, controller: FixedLimit | None = None) -> SlotPool:
+    return SlotPool(
         controller or FixedLimit(limit),
         VirtualClock(),
         drain=Drain(lambda _: None),
@@ -91,64 +91,64 @@ def _permits(limit: int = 1, controller: FixedLimit | None = None) -> Permits:
     )
 
 
-async def _ticket(permits: Permits) -> Ticket:
-    ticket = await permits.acquire()
+async def _ticket(slots: SlotPool) -> Ticket:
+    ticket = await slots.acquire()
     assert ticket is not None
     return ticket
 
 
-def _over(permits: Permits, ticket: Ticket, outcome: Outcome = TAKEN) -> None:
-    permits.answered(ticket, outcome, 10)
-    permits.recorded()
+def _over(slots: SlotPool, ticket: Ticket, outcome: Outcome = TAKEN) -> None:
+    slots.answered(ticket, outcome, 10)
+    slots.recorded()
 
 
 @on_virtual_time
 async def test_tickets_are_handed_out_in_the_order_they_were_asked_for() -> None:
     """Whoever asked first starts first, and never more than the limit at once."""
-    permits = _permits(2)
+    slots = _slots(2)
     order: list[int] = []
 
     async def use(number: int) -> None:
-        ticket = await _ticket(permits)
+        ticket = await _ticket(slots)
         order.append(number)
-        assert permits.in_flight <= 2
+        assert slots.in_flight <= 2
         await asyncio.sleep(1)
-        _over(permits, ticket)
+        _over(slots, ticket)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(7):
             tasks.create_task(use(number))
     assert order == list(range(7))
-    assert permits.in_flight == 0
+    assert slots.in_flight == 0
     assert asyncio.get_running_loop().time() == pytest.approx(4.0, abs=0.01)
 
 
 @on_virtual_time
 async def test_a_named_wait_holds_everybody_and_ends_by_itself() -> None:
     """After a Retry-After nobody starts before it has passed, and no further answer is needed to go on."""
-    permits = _permits(3)
+    slots = _slots(3)
     loop = asyncio.get_running_loop()
-    refused = await _ticket(permits)
-    _over(permits, refused, Throttled(http_status=429, retry_after_s=30.0))
-    assert 30.0 <= permits.pause_s <= 31.5
+    refused = await _ticket(slots)
+    _over(slots, refused, Throttled(http_status=429, retry_after_s=30.0))
+    assert 30.0 <= slots.pause_s <= 31.5
     started = loop.time()
     async with asyncio.TaskGroup() as tasks:
-        waiting = [tasks.create_task(_ticket(permits)) for _ in range(3)]
+        waiting = [tasks.create_task(_ticket(slots)) for _ in range(3)]
     assert 30.0 <= loop.time() - started < 32.0
     assert len({one.result().number for one in waiting}) == 3
-    assert permits.pause_s == 0
+    assert slots.pause_s == 0
 
 
 @on_virtual_time
 async def test_a_second_longer_wait_moves_the_end_of_the_pause() -> None:
     """The timer of a shorter pause lets nobody start in a longer one."""
-    permits = _permits(3)
+    slots = _slots(3)
     loop = asyncio.get_running_loop()
-    first, second = await _ticket(permits), await _ticket(permits)
-    _over(permits, first, Throttled(http_status=429, retry_after_s=5.0))
-    waiting = asyncio.create_task(_ticket(permits))
+    first, second = await _ticket(slots), await _ticket(slots)
+    _over(slots, first, Throttled(http_status=429, retry_after_s=5.0))
+    waiting = asyncio.create_task(_ticket(slots))
     await asyncio.sleep(1)
-    _over(permits, second, Throttled(http_status=503, retry_after_s=60.0))
+    _over(slots, second, Throttled(http_status=503, retry_after_s=60.0))
     await waiting
     assert loop.time() >= 61.0
 
@@ -156,60 +156,60 @@ async def test_a_second_longer_wait_moves_the_end_of_the_pause() -> None:
 @on_virtual_time
 async def test_a_closed_gate_turns_everybody_away() -> None:
     """Closing wakes those who wait with None, also in a pause, and later ones hear None at once."""
-    permits = _permits(1)
-    ticket = await _ticket(permits)
-    waiting = asyncio.create_task(permits.acquire())
+    slots = _slots(1)
+    ticket = await _ticket(slots)
+    waiting = asyncio.create_task(slots.acquire())
     await asyncio.sleep(1)
-    permits.answered(ticket, Throttled(http_status=429, retry_after_s=1000.0), 10)
-    permits.close()
+    slots.answered(ticket, Throttled(http_status=429, retry_after_s=1000.0), 10)
+    slots.close()
     assert await waiting is None
-    assert await permits.acquire() is None
-    permits.recorded()
-    permits.tick()
+    assert await slots.acquire() is None
+    slots.recorded()
+    slots.tick()
     assert asyncio.get_running_loop().time() < 2
 
 
 @on_virtual_time
 async def test_a_cancelled_waiter_takes_nothing_with_it() -> None:
     """Whoever is cancelled while waiting leaves the next in line to start."""
-    permits = _permits(1)
-    ticket = await _ticket(permits)
-    gone = asyncio.create_task(permits.acquire())
-    patient = asyncio.create_task(permits.acquire())
+    slots = _slots(1)
+    ticket = await _ticket(slots)
+    gone = asyncio.create_task(slots.acquire())
+    patient = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
-    _over(permits, ticket)
+    _over(slots, ticket)
     assert await patient is not None
-    assert permits.in_flight == 1
+    assert slots.in_flight == 1
 
 
 @on_virtual_time
 async def test_a_waiter_cancelled_with_its_ticket_in_hand_gives_it_back() -> None:
     """A ticket handed to a task that was cancelled in the same instant goes to the next one."""
-    permits = _permits(1)
-    ticket = await _ticket(permits)
-    gone = asyncio.create_task(permits.acquire())
-    patient = asyncio.create_task(permits.acquire())
+    slots = _slots(1)
+    ticket = await _ticket(slots)
+    gone = asyncio.create_task(slots.acquire())
+    patient = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
-    _over(permits, ticket)
+    _over(slots, ticket)
     gone.cancel()
     assert await patient is not None
     assert gone.cancelled()
-    assert permits.in_flight == 1
+    assert slots.in_flight == 1
 
 
 @on_virtual_time
 async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
     """With so many unrecorded answers for each slot nothing starts, until one of them is durable."""
-    permits = _permits(8)
+    slots = _slots(8)
     for _ in range(8 * UNRECORDED_PER_SLOT):
-        permits.answered(await _ticket(permits), TAKEN, 10)
-    waiting = asyncio.create_task(permits.acquire())
+        slots.answered(await _ticket(slots), TAKEN, 10)
+    waiting = asyncio.create_task(slots.acquire())
     await asyncio.sleep(100)
     assert not waiting.done()
-    assert permits.in_flight == 0
-    permits.recorded()
+    assert slots.in_flight == 0
+    slots.recorded()
     assert await waiting is not None
 
 
@@ -217,9 +217,9 @@ async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
     ("outcome", "heard"),
     [
         (TAKEN, "success 10"),
-        (replace(TAKEN, allowance=Allowance(3, 12.0)), "success 10, 3 left"),
+        (replace(TAKEN, allowance=RateLimitInfo(3, 12.0)), "success 10, 3 left"),
         (
-            Throttled(http_status=429, retry_after_s=1.0, allowance=Allowance(0, 1.0)),
+            Throttled(http_status=429, retry_after_s=1.0, allowance=RateLimitInfo(0, 1.0)),
             "reject 1.0 quota, 0 left",
         ),
         (Throttled(http_status=429, retry_after_s=None), "reject None quota"),
@@ -241,9 +241,9 @@ def test_every_outcome_gives_the_slot_back_and_tells_the_controller(outcome: Out
 
     @on_virtual_time
     async def scenario() -> None:
-        permits = _permits(controller=controller)
-        _over(permits, await _ticket(permits), outcome)
-        assert permits.in_flight == 0
+        slots = _slots(controller=controller)
+        _over(slots, await _ticket(slots), outcome)
+        assert slots.in_flight == 0
 
     scenario()
     assert controller.heard == [heard]
@@ -253,38 +253,38 @@ def test_every_outcome_gives_the_slot_back_and_tells_the_controller(outcome: Out
 async def test_a_raised_limit_is_used_at_the_next_tick() -> None:
     """Those who wait start when the controller raises its limit; a lowered one takes no ticket back."""
     controller = RecordingController(1)
-    permits = _permits(controller=controller)
-    await _ticket(permits)
-    waiting = asyncio.create_task(permits.acquire())
+    slots = _slots(controller=controller)
+    await _ticket(slots)
+    waiting = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
     controller.moved_limit = 2
-    permits.tick()
+    slots.tick()
     assert await waiting is not None
     controller.moved_limit = 1
-    permits.tick()
-    assert (permits.in_flight, permits.limit) == (2, 1)
+    slots.tick()
+    assert (slots.in_flight, slots.limit) == (2, 1)
 
 
 @on_virtual_time
 async def test_a_pause_counts_only_for_tickets_that_are_older() -> None:
     """A ticket handed out before a refusal has its pause to wait out; one handed out after it has not."""
-    permits = _permits(3)
-    old, refused = await _ticket(permits), await _ticket(permits)
-    assert permits.pause_since_s(old) == 0
+    slots = _slots(3)
+    old, refused = await _ticket(slots), await _ticket(slots)
+    assert slots.pause_since_s(old) == 0
     await asyncio.sleep(1)
-    _over(permits, refused, Throttled(http_status=429, retry_after_s=10.0))
-    assert 10.0 <= permits.pause_since_s(old) <= 10.5
-    young = await _ticket(permits)
-    assert permits.pause_since_s(young) == permits.pause_since_s(old) == 0
+    _over(slots, refused, Throttled(http_status=429, retry_after_s=10.0))
+    assert 10.0 <= slots.pause_since_s(old) <= 10.5
+    young = await _ticket(slots)
+    assert slots.pause_since_s(young) == slots.pause_since_s(old) == 0
 
 
 @on_virtual_time
 async def test_bytes_reach_the_controller() -> None:
     """The controller hears of every piece handed over, and of what was sent in vain."""
     controller = RecordingController(1)
-    permits = _permits(controller=controller)
-    permits.handed(512)
-    permits.taken_back(500)
+    slots = _slots(controller=controller)
+    slots.handed(512)
+    slots.taken_back(500)
     assert controller.heard == ["bytes 512", "bytes -500"]
 
 
@@ -295,11 +295,11 @@ async def test_bytes_reach_the_controller() -> None:
 async def test_a_local_limit_shrinks_what_is_in_flight_and_is_no_fault_of_the_server() -> None:
     """Refused descriptors: the limit becomes what fitted, the controller hears of nothing but a cancel."""
     controller = RecordingController(8)
-    permits = _permits(controller=controller)
-    tickets = [ticket for _ in range(8) if (ticket := await permits.acquire()) is not None]
-    permits.answered(tickets.pop(), NotSent(reason="too many open files", local_limit=True), 0)
-    permits.recorded()
-    permits.cancel(tickets.pop(), local_limit=True)
-    assert permits.limit == 6
-    assert "short of descriptors" in permits.reason
+    slots = _slots(controller=controller)
+    tickets = [ticket for _ in range(8) if (ticket := await slots.acquire()) is not None]
+    slots.answered(tickets.pop(), NotSent(reason="too many open files", local_limit=True), 0)
+    slots.recorded()
+    slots.cancel(tickets.pop(), local_limit=True)
+    assert slots.limit == 6
+    assert "short of descriptors" in slots.reason
     assert controller.heard == ["cancel", "cancel"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bulk_upload.core.events import AttemptStarted, ControlChanged, LimitChanged, RunLimited
-from bulk_upload.core.limits.bottleneck import Hold
-from bulk_upload.core.limits.controller import FixedLimit, Learned
+from bulk_upload.core.limits.bottleneck import Bottleneck
+from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits
 from bulk_upload.core.limits.timetable import Span, Timetable
 from bulk_upload.core.run.control import ControlAnswer, ControlRequest
 from bulk_upload.core.run.settings import RunSettings
@@ -33,7 +33,7 @@ def starts(ran: Ran) -> list[float]:
     return [at - ran.began_at for at, one in ran.told.events if isinstance(one, AttemptStarted)]
 
 
-def held(ran: Ran) -> dict[Hold, float]:
+def held(ran: Ran) -> dict[Bottleneck, float]:
     """What the run said at its end held it back."""
     (event,) = [one for _, one in ran.told.events if isinstance(one, RunLimited)]
     return dict(event.held_s)
@@ -75,7 +75,7 @@ def test_a_rate_spreads_the_starts() -> None:
     began = starts(ran)
     assert began[-1] - began[0] == pytest.approx(39 / 4, abs=0.5)
     assert all(sum(at <= one < at + 1.0 for one in began) <= 5 for at in began)
-    assert held(ran)[Hold.RATE] == pytest.approx(10.0, abs=1.0)
+    assert held(ran)[Bottleneck.RATE] == pytest.approx(10.0, abs=1.0)
 
 
 @pytest.mark.parametrize("size", [2_000, LARGE_BYTES])
@@ -86,7 +86,7 @@ def test_a_bandwidth_is_what_the_run_takes(size: int) -> None:
     assert_whole(world, ran)
     sent_bytes = ran.scene.transport.wire_bytes
     assert ran.lasted_s == pytest.approx(sent_bytes / 100_000, rel=0.05, abs=0.5)
-    assert held(ran)[Hold.BANDWIDTH] > 0.8 * ran.lasted_s
+    assert held(ran)[Bottleneck.BANDWIDTH] > 0.8 * ran.lasted_s
 
 
 def test_a_timetable_changes_the_bandwidth_at_its_minute() -> None:
@@ -126,7 +126,7 @@ def test_a_pause_stops_starts_and_resume_goes_on() -> None:
     assert_whole(world, ran)
     assert not [at for at in starts(ran) if 0.5 < at < 60.5]
     assert [at for at in starts(ran) if at < 0.5]
-    assert held(ran)[Hold.PERSON] == pytest.approx(60.0, abs=0.6)
+    assert held(ran)[Bottleneck.PERSON] == pytest.approx(60.0, abs=0.6)
     assert [one.changes for one in person.answers] == [("paused",), ("resumed",)]
     paused = person.answers[0].status
     assert paused is not None
@@ -247,8 +247,8 @@ def test_what_the_controller_learned_is_kept_for_the_next_run() -> None:
 
     class Learning(FixedLimit):
         @property
-        def learned(self) -> Learned:
-            return Learned(limit=21, rate_per_s=4.5)
+        def learned(self) -> LearnedLimits:
+            return LearnedLimits(limit=21, rate_per_s=4.5)
 
     world = world_of(5)
     world.run(RunSettings(), controller=Learning(8))

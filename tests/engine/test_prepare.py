@@ -15,8 +15,8 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, Outcome, Rejected, SentBody
 from bulk_upload.core.run.plan import Step, plan_entry
-from bulk_upload.core.run.planned import StagedEntry
-from bulk_upload.core.run.records import AttemptOver, Intent
+from bulk_upload.core.run.planned import PlannedEntry
+from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore, Staging
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
@@ -59,7 +59,7 @@ def record(connection: sqlite3.Connection, root: Path, outcomes: dict[str, Outco
             sent_name=name, purpose="pre-train", file_bytes=source.size, complete=True, sha256="a" * 64
         )
         store.conclude(
-            AttemptOver(attempt_id=attempt_id, entry_id=entry_id, outcome=outcome, sent=sent, at_utc_s=0.0)
+            AttemptEnd(attempt_id=attempt_id, entry_id=entry_id, outcome=outcome, sent=sent, at_utc_s=0.0)
         )
 
 
@@ -105,7 +105,7 @@ def test_every_entry_is_decided_as_the_rule_says(tmp_path: Path) -> None:
     assert [one.entry.path for one in staged] == list(NAMES)
     assert [one.entry.line_no for one in staged] == list(range(1, len(NAMES) + 1))
     assert [(one.step, one.note) for one in staged] == [decided(one) for one in staged]
-    assert {one.entry.path: one.source for one in staged if one.source is not None} == {
+    assert {one.entry.path: one.fingerprint for one in staged if one.fingerprint is not None} == {
         name: fingerprint(root / name) for name in NAMES if name != "gone"
     }
     assert [one.step for one in staged] == [
@@ -115,10 +115,10 @@ def test_every_entry_is_decided_as_the_rule_says(tmp_path: Path) -> None:
     assert plan.entry_count == len(NAMES)
 
 
-def decided(one: StagedEntry) -> tuple[Step, str]:
+def decided(one: PlannedEntry) -> tuple[Step, str]:
     """What the rule says about a staged entry."""
-    planned = plan_entry(one.known, one.source)
-    return planned.step, planned.reason
+    decided = plan_entry(one.known, one.fingerprint)
+    return decided.step, decided.reason
 
 
 def test_a_repeated_line_is_complained_about_once(tmp_path: Path) -> None:

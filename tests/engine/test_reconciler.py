@@ -13,7 +13,7 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.reconciler import LIST_TRIES_MAX, Reconciler
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.exit_status import ExitStatus
@@ -96,7 +96,7 @@ class Bench:
 
         async def unconnected(*, limit: int, offset: int) -> list[ListedFile]:
             if self.now < until_s:
-                raise Unanswered("listing files failed: Connection refused", away=True)
+                raise NoAnswer("listing files failed: Connection refused", away=True)
             return await list_page(limit=limit, offset=offset)
 
         list_page = self.desk.list_page

@@ -23,7 +23,7 @@ from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMo
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.engine.doubt.resolution import Doubts
-from bulk_upload.engine.limits.slots import Permits
+from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
@@ -36,7 +36,7 @@ from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.engine.doubt.resolution import Resolution
     from bulk_upload.engine.limits.twins import TwinKey
@@ -324,7 +324,7 @@ def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:
     """Withdraw nothing."""
 
 
-async def _send_again_unasked(self: Doubts, doubt: Doubt, _: StagedEntry | None = None) -> Resolution:
+async def _send_again_unasked(self: Doubts, doubt: Doubt, _: PlannedEntry | None = None) -> Resolution:
     return await self._release(doubt, "a guess")
 
 
@@ -342,7 +342,7 @@ def _start_at_once(_self: Gate, _now: float) -> float:
         (Doubts, "resolve", _send_again_unasked, "orphans of|two copies"),
         (TwinGate, "hold", _let_through, "a twin is"),
         (Gate, "wait_s", _start_at_once, "the server asked to wait"),
-        (Permits, "recorded", lambda _: None, "no task of the run waits"),
+        (SlotPool, "recorded", lambda _: None, "no task of the run waits"),
         (LedgerStore, "withdraw", _forget, "open_intents"),
     ],
     ids=["guessing", "twins", "pauses", "slots", "intents"],

@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.limits.bandwidth import Throttle
+from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
 MIXED = [300, 5_000, 20_000, 80_000, 400_000, 3_000_000]
@@ -22,23 +22,23 @@ class Line:
 
     def __init__(self, bytes_per_s: float | None) -> None:
         clock = VirtualClock()
-        self.reins = Reins(caps(bytes_per_s), minute_of_day=0)
-        self.throttle = Throttle(self.reins, clock, CallbackErrors())
+        self.capped = CappedController(caps(bytes_per_s), minute_of_day=0)
+        self.bandwidth = BandwidthGate(self.capped, clock, CallbackErrors())
         self.passed: list[tuple[float, int]] = []
 
     async def send(self, count: int) -> None:
         """Pass a body through, as a request does."""
         while count:
-            piece_bytes = self.throttle.piece_bytes
+            piece_bytes = self.bandwidth.piece_bytes
             piece = count if piece_bytes is None else min(count, piece_bytes)
-            await self.throttle.pass_bytes(piece)
+            await self.bandwidth.pass_bytes(piece)
             self.passed.append((asyncio.get_running_loop().time(), piece))
             count -= piece
 
     def change(self, bytes_per_s: float | None) -> None:
         """Let another cap hold."""
-        self.reins.change(asyncio.get_running_loop().time(), caps(bytes_per_s))
-        self.throttle.look()
+        self.capped.change(asyncio.get_running_loop().time(), caps(bytes_per_s))
+        self.bandwidth.look()
 
     def total(self, first_s: float = 0.0, last_s: float = float("inf")) -> int:
         """Bytes that passed in a stretch of time."""
@@ -96,7 +96,7 @@ async def test_a_lifted_cap_frees_those_who_wait() -> None:
         await asyncio.sleep(0.1)
     assert line.total() == 1_000_000
     assert asyncio.get_running_loop().time() < 5.5
-    assert line.throttle.piece_bytes is None
+    assert line.bandwidth.piece_bytes is None
 
 
 @on_virtual_time

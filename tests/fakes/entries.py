@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState, Fingerprint
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
-from bulk_upload.core.run.planned import StagedEntry, StepTotal
+from bulk_upload.core.run.planned import PlannedEntry, StepTotal
 from bulk_upload.engine.plan import Plan
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class FakeEntries:
         self.busy_count = 0
         self._keys = [entry.key for entry in entries]
         self.staged = [
-            self._plan(StagedEntry(seq=seq, entry=entry, sent_name=_name(entry)), files, retry)
+            self._plan(PlannedEntry(seq=seq, entry=entry, sent_name=_name(entry)), files, retry)
             for seq, entry in enumerate(entries)
         ]
 
@@ -64,7 +64,7 @@ class FakeEntries:
             if one.step is None:
                 continue
             old = totals.get(one.step, StepTotal())
-            size = 0 if one.source is None else one.source.size
+            size = 0 if one.fingerprint is None else one.fingerprint.size
             totals[one.step] = StepTotal(entry_count=old.entry_count + 1, file_bytes=old.file_bytes + size)
         return Plan(totals=totals, twin_count=0)
 
@@ -72,14 +72,14 @@ class FakeEntries:
         """Return the paths of the entries planned for one of `steps`."""
         return {one.entry.path for one in self.staged if one.step in steps}
 
-    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[StagedEntry]]:
+    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
         """Yield the entries planned for one of `steps`, a page at a time, as the ledger knows them now."""
         wanted = [one for one in self.staged if one.step in steps]
         for start in range(0, len(wanted), self._page_entries):
             await self._hop()
             yield [self._with_known(one) for one in wanted[start : start + self._page_entries]]
 
-    async def find(self, entry_id: int) -> StagedEntry | None:
+    async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""
         await self._hop()
         (key,) = self._ledger.connection.execute(
@@ -104,17 +104,17 @@ class FakeEntries:
         finally:
             self.busy_count -= 1
 
-    def _plan(self, staged: StagedEntry, files: MemoryFiles, retry: frozenset[EntryState]) -> StagedEntry:
+    def _plan(self, staged: PlannedEntry, files: MemoryFiles, retry: frozenset[EntryState]) -> PlannedEntry:
         file = files.find(staged.entry.path)
-        source = None if file is None else file.fingerprint
+        fingerprint = None if file is None else file.fingerprint
         known = self._known(staged)
-        planned = plan_entry(known, source, retry=retry)
-        return replace(staged, source=source, known=known, step=planned.step, note=planned.reason)
+        decided = plan_entry(known, fingerprint, retry=retry)
+        return replace(staged, fingerprint=fingerprint, known=known, step=decided.step, note=decided.reason)
 
-    def _with_known(self, staged: StagedEntry) -> StagedEntry:
+    def _with_known(self, staged: PlannedEntry) -> PlannedEntry:
         return replace(staged, known=self._known(staged))
 
-    def _known(self, staged: StagedEntry) -> KnownEntry | None:
+    def _known(self, staged: PlannedEntry) -> KnownEntry | None:
         row = self._ledger.connection.execute(_KNOWN, (self._keys[staged.seq],)).fetchone()
         if row is None:
             return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
-    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.run.source import ContentCheck
 
 BLOCK_BYTES = 64 * 1024
 """Smaller than the real reader's, so that a modest file has several blocks."""
@@ -199,13 +199,14 @@ class FakeReader:
         yield loaded
 
     async def load(
-        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole; a file that cannot be read has its error in its place."""
         self.loads.append(list(paths))
         await self.work()
         return [
-            self._load(path, look) for path, look in zip(paths, looks or [None] * len(paths), strict=True)
+            self._load(path, content_check)
+            for path, content_check in zip(paths, content_checks or [None] * len(paths), strict=True)
         ]
 
     async def sha256(self, path: str) -> tuple[str, Fingerprint]:
@@ -226,7 +227,7 @@ class FakeReader:
         """Take the time of one hop to the disk."""
         await asyncio.sleep(self.read_s)
 
-    def _load(self, path: str, look: Look | None) -> LoadedFile | SourceError:
+    def _load(self, path: str, content_check: ContentCheck | None) -> LoadedFile | SourceError:
         try:
             file = self._find(path)
         except SourceError as error:
@@ -234,7 +235,7 @@ class FakeReader:
         if len(file.content) > SMALL_FILE_BYTES_MAX:
             return SourceGrew(file.fingerprint)
         sha256 = hashlib.sha256(file.content).hexdigest()
-        report = None if look is None else look(file.content)
+        report = None if content_check is None else content_check(file.content)
         return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint, report=report)
 
     def _find(self, path: str) -> MemoryFile:

@@ -222,7 +222,7 @@ class FakeServer:
         return Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
 
     def end(self, request: Request, *, now: float) -> None:
-        """Hear that the client is gone; half of the files not stored by then never are."""
+        """Record that the client is gone; half of the files not stored by then never are."""
         self.active_count -= 1
         file = request.stored
         if file is not None and now < file.stored_at and request.chance.random() < 0.5:

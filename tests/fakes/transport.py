@@ -14,7 +14,7 @@ from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import NotSent, SentBody, SourceFailed
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import LoadedFile, SourceError
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
@@ -172,25 +172,25 @@ class FakeTransport:
         return UploadReport(outcome=outcome, sent=sending.sent)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list. Raises Unanswered."""
+        """Return one page of the server's list. Raises NoAnswer."""
         page = await self._server.list_page(limit=limit, offset=offset)
         if page is None:
-            raise Unanswered("the server's list gave no usable answer (HTTP 500)")
+            raise NoAnswer("the server's list gave no usable answer (HTTP 500)")
         self._note_clock()
         return page
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server has for an id. Raises Unanswered."""
+        """Return the hash of what the server has for an id. Raises NoAnswer."""
         files = await self._server.look_up(file_id)
         if files is None:
-            raise Unanswered(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
+            raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
         return self._server.sha256_of(file_id) if files else None
 
     async def look_up(self, file_id: str) -> ListedFile | None:
-        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
         found = await self._server.look_up(file_id)
         if found is None:
-            raise Unanswered(f"looking up {file_id} gave no usable answer (HTTP 500)")
+            raise NoAnswer(f"looking up {file_id} gave no usable answer (HTTP 500)")
         self._note_clock()
         return found[0] if found else None
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import Findings
 from bulk_upload.core.validation.rules import Complaint
-from bulk_upload.engine.validation.file_validator import Checked, Wanted
+from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
 
 if TYPE_CHECKING:
-    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.run.source import ContentCheck
     from bulk_upload.core.validation.report import FileReport
     from tests.fakes.files import MemoryFiles
 
@@ -42,25 +42,27 @@ class FakeValidator:
         """Return what tells the rules for a purpose from others."""
         return f"{self.rules_now} {purpose}"
 
-    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do: it always does here."""
         return True
 
-    def look(self, wanted: Wanted) -> Look:
+    def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what looks at a content that somebody else reads, in no time."""
 
         def look(content: bytes) -> FileReport:
-            self.looked.append(wanted.path)
-            return _report(wanted.path, content)
+            self.looked.append(target.path)
+            return _report(target.path, content)
 
         return look
 
-    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+    async def check_all(
+        self, targets: Sequence[CheckTarget], *, are_small: bool
+    ) -> list[Checked | SourceError]:
         """Look into files; one that cannot be looked into has its error in its place."""
         if are_small:
-            return [await self._check(one.path) for one in wanted]
+            return [await self._check(one.path) for one in targets]
         async with self._lock():
-            return [await self._check(one.path) for one in wanted]
+            return [await self._check(one.path) for one in targets]
 
     def _lock(self) -> asyncio.Lock:
         """Return this run's lock: a run that was killed never gives its own back."""

@@ -68,7 +68,7 @@ class Told:
 class Scene:
     """One run and everything in it, while it goes on.
 
-    `violations` has what must never be seen when a request begins; `hooks` hear every event.
+    `violations` has what must never be seen when a request begins; `hooks` are called with every event.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, PlanMade, Snapshot
-from bulk_upload.core.model import Accepted, EntryState, InDoubt, Obtained, Outcome, Receipt
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, Outcome, Receipt, ReceiptOrigin
 
 FILE_BYTES = 1_000_000
 LOST = InDoubt(reason="the connection was lost", answered=False)
@@ -105,7 +105,9 @@ def settled(
     )
 
 
-def receipt(path: str, *, obtained: Obtained = Obtained.ANSWERED, size_confirmed: bool = True) -> Receipt:
+def receipt(
+    path: str, *, obtained: ReceiptOrigin = ReceiptOrigin.ANSWERED, size_confirmed: bool = True
+) -> Receipt:
     """Return the receipt of an accepted entry."""
     return Receipt(
         path=path,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bulk_upload.core.events import Event, RunLimited
-from bulk_upload.core.limits.bottleneck import Hold
-from bulk_upload.core.model import EntryState, Obtained, Throttled
+from bulk_upload.core.limits.bottleneck import Bottleneck
+from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.exit_status import ExitStatus
@@ -60,7 +60,12 @@ def test_a_good_run_is_told_in_a_few_lines() -> None:
 
 def test_what_limited_the_run_is_told() -> None:
     """The longest first, with how long; what did so for less than a second is left out."""
-    held = {Hold.IN_FLIGHT: 0.9, Hold.SERVER: 12.0, Hold.BANDWIDTH: 100.0, Hold.PERSON: 1.0}
+    held = {
+        Bottleneck.IN_FLIGHT: 0.9,
+        Bottleneck.SERVER: 12.0,
+        Bottleneck.BANDWIDTH: 100.0,
+        Bottleneck.PERSON: 1.0,
+    }
     tally = _tally(plan(1), started("a"), settled("a"), RunLimited(held_s=held))
     assert _closing(tally, {EntryState.ACCEPTED: 1})[1] == (
         "What limited the run: --bandwidth (1 min 40 s), the server's pauses (12 s), your pause (1.0 s)."
@@ -179,7 +184,7 @@ def test_effort_is_told_only_where_there_was_some() -> None:
     tally = _tally(
         started("a"),
         ended("a", Throttled(http_status=429, retry_after_s=1.0), retry_in_s=0.0),
-        settled("a", receipt=receipt("a", obtained=Obtained.RECONCILED)),
+        settled("a", receipt=receipt("a", obtained=ReceiptOrigin.RECONCILED)),
         settled("b", receipt=receipt("b", size_confirmed=False)),
     )
     assert _closing(tally, {EntryState.ACCEPTED: 2})[1:3] == [

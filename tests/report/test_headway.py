@@ -2,21 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulk_upload.report.live.command_progress import Headway, HeadwayLine
+from bulk_upload.report.live.command_progress import CommandProgress, HeadwayLine
 
 
 class _Clock:
     def __init__(self) -> None:
         self.at = 50.0
-        self.now = Headway(doing="validating", count=0, total=100, byte_count=0, byte_total=1_000_000_000)
+        self.now = CommandProgress(
+            doing="validating", count=0, total=100, byte_count=0, byte_total=1_000_000_000
+        )
 
     def line(self) -> HeadwayLine:
         return HeadwayLine(lambda: self.now, lambda: self.at)
 
 
-def _validated(count: int, *, byte_total: int | None = 1_000_000_000, errors: int = 0) -> Headway:
+def _validated(count: int, *, byte_total: int | None = 1_000_000_000, errors: int = 0) -> CommandProgress:
     remarks = (f"{errors} errors",) if errors else ()
-    return Headway(
+    return CommandProgress(
         doing="validating",
         count=count,
         total=100,
@@ -60,7 +62,7 @@ def test_without_any_total_there_is_neither_share_nor_end() -> None:
     line = clock.line()
     for second in range(1, 11):
         clock.at += 1
-        clock.now = Headway(
+        clock.now = CommandProgress(
             doing="scanning", count=second * 50, byte_count=second * 1000, bytes_are_read=False
         )
         line.words()

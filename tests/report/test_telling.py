@@ -5,18 +5,18 @@ import pytest
 from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, Teller, Told
+from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, EventLine, EventLines
 from tests.report.scripted_run import ended, plan, settled, started
 
 
-def _told(teller: Teller, *events: Event) -> list[str]:
-    return [str(told) for event in events for told in teller.tell(event)]
+def _told(event_lines: EventLines, *events: Event) -> list[str]:
+    return [str(told) for event in events for told in event_lines.lines_of(event)]
 
 
 def test_the_plan_is_told_with_its_warnings() -> None:
     """One line says what will happen, and each warning has its own."""
     lines = _told(
-        Teller(), plan(1200, settled_count=200, doubt_count=2, warnings=("3 entries share a name",))
+        EventLines(), plan(1200, settled_count=200, doubt_count=2, warnings=("3 entries share a name",))
     )
     assert lines == [
         "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked up first",
@@ -29,13 +29,15 @@ def test_a_change_by_hand_is_told_with_who_made_it() -> None:
     rate = CapChange(what="--rate", before="off", after="5/s")
     pause = CapChange(what="pause", before="running", after="paused")
     assert _told(
-        Teller(), ControlChanged(change=rate, by="kim (uid 7)"), ControlChanged(change=pause, by="\x1b[2J")
+        EventLines(),
+        ControlChanged(change=rate, by="kim (uid 7)"),
+        ControlChanged(change=pause, by="\x1b[2J"),
     ) == ["control: --rate: off -> 5/s, by kim (uid 7)", "control: paused, by \\x1b[2J"]
 
 
 def test_what_goes_well_is_not_told() -> None:
     """Attempts and accepted entries make no lines."""
-    assert _told(Teller(), started("a"), ended("a"), settled("a")) == []
+    assert _told(EventLines(), started("a"), ended("a"), settled("a")) == []
 
 
 @pytest.mark.parametrize(
@@ -50,29 +52,31 @@ def test_what_goes_well_is_not_told() -> None:
 )
 def test_each_way_to_fail_has_its_word(state: EntryState, head: str) -> None:
     """A line names how the entry ended, the path and the reason."""
-    assert _told(Teller(), settled("a/b.jsonl", state, reason="because")) == [f"{head}: a/b.jsonl: because"]
+    assert _told(EventLines(), settled("a/b.jsonl", state, reason="because")) == [
+        f"{head}: a/b.jsonl: because"
+    ]
 
 
 def test_failures_are_told_up_to_a_number_and_then_announced_as_counted() -> None:
     """A thousand failures make eleven lines, the last of which says why there are no more."""
-    lines = _told(Teller(), *(settled(f"f{n}", EntryState.REJECTED, reason="no") for n in range(1000)))
+    lines = _told(EventLines(), *(settled(f"f{n}", EntryState.REJECTED, reason="no") for n in range(1000)))
     assert len(lines) == FAILURES_TOLD_MAX + 1
     assert lines[-1].startswith("more failures: ")
 
 
 def test_notices_are_told_up_to_a_number() -> None:
     """Notices have their own bound, so that they cannot push failures aside."""
-    teller = Teller()
-    lines = _told(teller, *(Noticed(message="renamed", path=f"f{n}") for n in range(1000)))
+    event_lines = EventLines()
+    lines = _told(event_lines, *(Noticed(message="renamed", path=f"f{n}") for n in range(1000)))
     assert len(lines) == NOTICES_TOLD_MAX + 1
     assert lines[0] == "note: f0: renamed"
-    assert _told(teller, settled("a", EntryState.REJECTED)) == ["rejected: a: no reason recorded"]
+    assert _told(event_lines, settled("a", EntryState.REJECTED)) == ["rejected: a: no reason recorded"]
 
 
 def test_a_drain_is_told_once_and_what_it_leaves_pending_is_not() -> None:
     """A drain leaves thousands of entries pending: one line says so."""
     lines = _told(
-        Teller(),
+        EventLines(),
         Draining(reason="Ctrl-C"),
         Draining(reason="Ctrl-C"),
         settled("a", EntryState.PENDING, reason="drained"),
@@ -87,7 +91,7 @@ def test_a_drain_is_told_once_and_what_it_leaves_pending_is_not() -> None:
 def test_names_and_reasons_cannot_steer_a_terminal() -> None:
     """Escapes, direction overrides and undecodable bytes are spelled out wherever they came from."""
     lines = _told(
-        Teller(),
+        EventLines(),
         settled("a\x1b[31m\udcff\u202e", EntryState.REJECTED, reason="no\nway\x07"),
         Noticed(message="odd\x9b", path="p\r"),
         Draining(reason="stop\x1b]0;x"),
@@ -99,7 +103,7 @@ def test_names_and_reasons_cannot_steer_a_terminal() -> None:
 
 def test_a_long_path_is_cut_at_its_head_to_leave_room_for_the_reason() -> None:
     """The end of a path tells files apart, and the reason must still be seen."""
-    told = Told(head="rejected", path="folder/" * 30 + "end.jsonl", text="HTTP 400")
+    told = EventLine(head="rejected", path="folder/" * 30 + "end.jsonl", text="HTTP 400")
     line = told.fitted(80)
     assert len(line) < 60
     assert line.startswith("rejected: ...")

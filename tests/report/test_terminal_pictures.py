@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from bulk_upload.core.events import BodyNow, Paused
-from bulk_upload.core.limits.bottleneck import Hold
-from bulk_upload.core.model import EntryState, Obtained, Throttled
+from bulk_upload.core.limits.bottleneck import Bottleneck
+from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.notable_events import Teller
+from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.run_summary import closing_lines
 from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, receipt, settled, started
@@ -71,7 +71,7 @@ def test_the_picture_of_a_run_shows_what_a_run_shows() -> None:
     with console.capture() as capture:
         console.print(display._draw())
     frame = capture.get().splitlines()
-    told = [str(one) for one in Teller().tell(plan(6))]
+    told = [str(one) for one in EventLines().lines_of(plan(6))]
     words = _words([*frame, *told, "invalid"])
     assert {"sending", "waiting", "acknowledged", "ETA", "retries", "failed", "plan"} <= words
     assert words - {"a"} <= _words(_shown("running.svg")), f"run: {AGAIN}"
@@ -87,12 +87,12 @@ def test_the_picture_of_an_end_shows_what_is_said_at_an_end() -> None:
         ended("b", THROTTLED, retry_in_s=1.0),
         started("a", attempt_no=2),
         started("b", attempt_no=2),
-        settled("a", receipt=receipt("a", obtained=Obtained.RECONCILED)),
+        settled("a", receipt=receipt("a", obtained=ReceiptOrigin.RECONCILED)),
         settled("b"),
         settled("c", EntryState.INVALID, reason="line"),
     ):
         tally.add(event)
-    tally.held_s = {Hold.IN_FLIGHT: 11.0, Hold.SERVER: 6.3}
+    tally.held_s = {Bottleneck.IN_FLIGHT: 11.0, Bottleneck.SERVER: 6.3}
     lines = closing_lines(
         tally,
         {EntryState.ACCEPTED: 2, EntryState.INVALID: 1},

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
 from bulk_upload.cli.output.streams import put, tell
-from bulk_upload.core.limits.bottleneck import Hold
+from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.timetable import bandwidth_text, rate_text
 from bulk_upload.core.run.control import ControlRequest
 from bulk_upload.core.text.printable import human_seconds, printable
@@ -168,7 +168,7 @@ def _pause(status: ControlStatus) -> str:
 
 def _hold(name: str) -> str:
     try:
-        return Hold(name).words
+        return Bottleneck(name).words
     except ValueError:
         # Of a run of another version.
         return name

@@ -29,12 +29,12 @@ from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.api.secret import usable_key
 from bulk_upload.core.report import doctor_checks
-from bulk_upload.core.report.doctor_checks import Verdict, doubtful, fine, problem
+from bulk_upload.core.report.doctor_checks import Grade, doubtful, fine, problem
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.edge.ledger.file.location import kind_of_place, require_folder
-from bulk_upload.edge.transport import Transport, TransportSettings, Unanswered
+from bulk_upload.edge.transport import NoAnswer, Transport, TransportSettings
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.uploader import Job, Uploader
@@ -88,7 +88,7 @@ def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
         }
         return json.dumps(clean) + "\n"
     lines = _wrapped(redaction.clean(one.words))
-    if one.remedy is not None and one.verdict is not Verdict.OK:
+    if one.remedy is not None and one.verdict is not Grade.OK:
         lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
     heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
     return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
@@ -192,7 +192,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
             checks = [fine("server", f"{settings.endpoint} answers")]
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))
-        except Unanswered as error:
+        except NoAnswer as error:
             checks = doctor_checks.answered(
                 error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
             )

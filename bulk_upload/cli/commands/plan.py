@@ -14,18 +14,18 @@ from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
-from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
-from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.command_progress import CommandProgress
 from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.engine.plan import Plan
 
 _TITLES = {
@@ -70,7 +70,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     job = job_of(manifest, options)
     listed = _Listed()
     read = _Read()
-    with headway_shown(read.headway):
+    with command_progress_shown(read.progress):
         made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
     listed.flush()
     for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
@@ -87,12 +87,12 @@ class _Read:
         self._entry_count = 0
 
     def on_progress(self, entry_count: int) -> None:
-        """Hear that so many were read."""
+        """Record that so many were read."""
         self._entry_count = entry_count
 
-    def headway(self) -> Headway:
+    def progress(self) -> CommandProgress:
         """Return how far it is."""
-        return Headway(doing="reading the manifest", count=self._entry_count, things="entries")
+        return CommandProgress(doing="reading the manifest", count=self._entry_count, things="entries")
 
 
 class _Listed:
@@ -101,7 +101,7 @@ class _Listed:
     def __init__(self) -> None:
         self._lines: list[str] = []
 
-    def add(self, one: StagedEntry) -> None:
+    def add(self, one: PlannedEntry) -> None:
         """Take one entry in."""
         line = {"path": one.entry.path, "purpose": one.entry.purpose, "step": one.step, "reason": one.note}
         self._lines.append(json.dumps(line))

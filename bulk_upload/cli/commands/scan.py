@@ -13,7 +13,7 @@ import click
 
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.manifest.globs import Glob, PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
@@ -23,7 +23,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.manifest_file import write_manifest
 from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
 from bulk_upload.errors import UsageError
-from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,7 +91,7 @@ def scan(
     tally = _Tally()
     lines = tally.manifest_lines(sightings, folder)
     # A manifest that scrolls by shows how far it is.
-    with headway_shown(tally.headway, quiet=quiet or (to_stdout and sys.stdout.isatty())):
+    with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
             stdout = sys.stdout.buffer
             for line in lines:
@@ -138,13 +138,13 @@ class _Tally:
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
 
-    def headway(self) -> Headway:
+    def progress(self) -> CommandProgress:
         """Return how far it is."""
         others = (
             (self.unmatched_count, "matched by no pattern"),
             (self.skipped_count, "skipped"),
         )
-        return Headway(
+        return CommandProgress(
             doing="scanning",
             count=self.chosen_count,
             byte_count=self.chosen_bytes,

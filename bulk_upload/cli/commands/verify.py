@@ -16,7 +16,7 @@ from bulk_upload.cli.options.ledger import job_ledger_of
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
-from bulk_upload.cli.output.status_line import headway_shown
+from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.verify import DifferenceKind
@@ -24,7 +24,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.command_progress import Headway
+from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,10 +73,10 @@ async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, 
     accepted = cache(partial(_accepted_in, ledger))
     async with job.verifying() as verifier:
 
-        def headway() -> Headway:
-            return _headway(verifier.verified, accepted, content=content)
+        def progress() -> CommandProgress:
+            return _progress(verifier.verified, accepted, content=content)
 
-        with headway_shown(headway, quiet=quiet):
+        with command_progress_shown(progress, quiet=quiet):
             async for difference in verifier.verify(content=content):
                 counts[difference.kind] += 1
                 put(_line(difference, as_json=as_json))
@@ -93,13 +93,15 @@ def _line(one: Difference, *, as_json: bool) -> str:
     return f"{one.kind:<10}  {one.file_id}  {printable(one.path)}  {printable(one.detail)}\n"
 
 
-def _headway(verified: Verified, accepted: Callable[[], tuple[int, int]], *, content: bool) -> Headway:
+def _progress(
+    verified: Verified, accepted: Callable[[], tuple[int, int]], *, content: bool
+) -> CommandProgress:
     if not verified.receipt_count:
-        return Headway(doing="reading the server's list", count=verified.listed_count)
+        return CommandProgress(doing="reading the server's list", count=verified.listed_count)
     entry_count, entry_bytes = accepted()
     # Receipts of earlier versions come on top of those of the entries; their number is not known.
     more = verified.receipt_count > entry_count
-    return Headway(
+    return CommandProgress(
         doing="verifying",
         count=verified.receipt_count,
         things="receipts",

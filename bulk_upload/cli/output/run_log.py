@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bulk_upload.cli.output.streams import speak_with, tell
+from bulk_upload.cli.output.streams import send_lines_to, tell
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.report.log_records import Failed, Message, RunEnded, RunStarted
 from bulk_upload.core.text.printable import printable
@@ -51,7 +51,7 @@ class LogRequest:
         return self.form == JSON and self.file is None
 
 
-class JsonVoice:
+class JsonLogOutput:
     """Says on stderr as JSON Lines what would be words otherwise."""
 
     def __init__(self, request: LogRequest) -> None:
@@ -76,7 +76,7 @@ class JsonVoice:
 def speak_as_asked(request: LogRequest) -> None:
     """From here on let the process say everything in the form that was asked for."""
     if request.replaces_words:
-        speak_with(JsonVoice(request))
+        send_lines_to(JsonLogOutput(request))
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
     Raises UsageError when the file cannot be opened. One that cannot be written later ends the log, not the run.
     """
     if request.replaces_words:
-        yield JsonVoice(request).log.add
+        yield JsonLogOutput(request).log.add
         return
     if request.file is None:
         yield lambda _: None

@@ -18,7 +18,7 @@ from bulk_upload.report.live.status_line import StatusLine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bulk_upload.report.live.command_progress import Headway
+    from bulk_upload.report.live.command_progress import CommandProgress
 
 SHOWN_AFTER_S = 1.0
 """What is over sooner shows nothing."""
@@ -51,7 +51,7 @@ class HeadwayShown:
         self._next_at = now() + (TOLD_EVERY_S if screen is None else SHOWN_AFTER_S)
 
     def tick(self) -> None:
-        """Hear that time passed, and show what is due."""
+        """Called as time passes; shows what is due."""
         at = self._now()
         if at < self._next_at:
             return
@@ -64,8 +64,8 @@ class HeadwayShown:
 
 
 @contextmanager
-def headway_shown(
-    look: Callable[[], Headway], *, quiet: bool = False, now: Callable[[], float] = time.monotonic
+def command_progress_shown(
+    look: Callable[[], CommandProgress], *, quiet: bool = False, now: Callable[[], float] = time.monotonic
 ) -> Iterator[None]:
     """Show how far it is, as `look` says, until the block ends; nothing of it is left then.
 
@@ -82,7 +82,7 @@ def headway_shown(
         while not over.wait(SHOWN_EVERY_S):
             shown.tick()
 
-    thread = threading.Thread(target=keep_showing, name="bulk-upload-headway", daemon=True)
+    thread = threading.Thread(target=keep_showing, name="bulk-upload-progress", daemon=True)
     with with_status_line(screen):
         thread.start()
         try:

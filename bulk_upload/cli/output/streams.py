@@ -30,7 +30,7 @@ def hide(key: str) -> None:
     _hidden.learn(key)
 
 
-class Voice(Protocol):
+class LogOutput(Protocol):
     """Says otherwise what would be lines for people: a program reads them."""
 
     def say(self, text: str) -> None:
@@ -40,26 +40,26 @@ class Voice(Protocol):
         """Say why the command ends."""
 
 
-_voices: list[Voice] = []
+_outputs: list[LogOutput] = []
 
 
-def speak_with(voice: Voice | None) -> None:
+def send_lines_to(output: LogOutput | None) -> None:
     """Let a voice say everything from now on; None speaks to people again."""
-    _voices[:] = [] if voice is None else [voice]
+    _outputs[:] = [] if output is None else [output]
 
 
 def failed(error: BulkUploadError) -> bool:
     """Let the voice say why the command ends; return False where people are to be told."""
-    for voice in _voices:
-        voice.fail(error)
-    return bool(_voices)
+    for output in _outputs:
+        output.fail(error)
+    return bool(_outputs)
 
 
 def tell(text: str = "") -> None:
     """Print a line for people. A log that cannot be written to must not end a job: then the line is dropped."""
     text = _hidden.clean(text)
-    for voice in _voices:
-        voice.say(text)
+    for output in _outputs:
+        output.say(text)
         return
     with suppress(OSError), _status_line_away():
         click.echo(text, err=True)

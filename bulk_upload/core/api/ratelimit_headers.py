@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.retry_after import http_date_s
-from bulk_upload.core.model import Allowance
+from bulk_upload.core.model import RateLimitInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _HEADER_CHARS_MAX = 1000
 _NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
 
 
-def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> Allowance | None:
+def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo | None:
     """Return what the server says of its quota, or None where it says nothing that makes sense. Never raises.
 
     `headers` has lower-case names. Understood are, the first that makes sense wins:
@@ -51,14 +51,14 @@ def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> Allowance | No
     )
 
 
-def _policies(text: str) -> Iterator[Allowance]:
+def _policies(text: str) -> Iterator[RateLimitInfo]:
     for item in text.split(","):
         found = _pair(_parameters(item), "r", "t")
         if found is not None:
             yield found
 
 
-def _fewest(found: Iterator[Allowance]) -> Allowance | None:
+def _fewest(found: Iterator[RateLimitInfo]) -> RateLimitInfo | None:
     return min(found, key=lambda one: (one.remaining, -one.reset_s), default=None)
 
 
@@ -69,7 +69,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 def _pair(
     values: Mapping[str, str], remaining_name: str, reset_name: str, *, epoch_s: float | None = None
-) -> Allowance | None:
+) -> RateLimitInfo | None:
     remaining = _number(values.get(remaining_name, ""))
     reset_s = _number(values.get(reset_name, ""))
     if remaining is None or reset_s is None:
@@ -77,7 +77,7 @@ def _pair(
     if epoch_s is not None and reset_s >= _EPOCH_S_MIN:
         moment_s = reset_s / 1000 if reset_s >= _EPOCH_MS_MIN else reset_s
         reset_s = max(0.0, moment_s - epoch_s)
-    return Allowance(int(remaining), reset_s) if reset_s <= RESET_S_MAX else None
+    return RateLimitInfo(int(remaining), reset_s) if reset_s <= RESET_S_MAX else None
 
 
 def _number(text: str) -> float | None:

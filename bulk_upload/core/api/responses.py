@@ -13,11 +13,11 @@ from bulk_upload.core.api.retry_after import retry_after_s
 from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
 from bulk_upload.core.model import (
     Accepted,
-    Allowance,
     InDoubt,
     ListedFile,
     Misdirected,
     Outcome,
+    RateLimitInfo,
     Refused,
     Rejected,
     SentBody,
@@ -98,7 +98,7 @@ def _success(
     sent: SentBody,
     *,
     request_id: str | None,
-    quota: Allowance | None,
+    quota: RateLimitInfo | None,
     id_field: str,
 ) -> Outcome:
     def doubt(reason: str, candidate_id: str | None = None) -> InDoubt:

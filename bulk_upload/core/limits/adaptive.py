@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.breaker import Breaker
-from bulk_upload.core.limits.controller import Change, Learned, Part, Ticket
+from bulk_upload.core.limits.controller import Change, LearnedLimits, Part, Ticket
 from bulk_upload.core.limits.goodput import Meter
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.rate import Rate
@@ -15,7 +15,7 @@ from bulk_upload.core.limits.slots import FIRST, Slots
 from bulk_upload.core.text.printable import human_seconds
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.model import RateLimitInfo
 
 ACCEPTED_S = 10.0
 """Accepted uploads are counted over so long."""
@@ -55,7 +55,7 @@ class _Accepted:
             self._at.popleft()
 
     def begin(self, now: float) -> None:
-        """Hear that something started: nothing before the first start counts as time."""
+        """Record that something started: nothing before the first start counts as time."""
         if self.since == 0.0:
             self.since = now
 
@@ -74,7 +74,7 @@ class AdaptiveLimit:
         learned: what an earlier run at the same endpoint found; the run begins at half of that limit.
     """
 
-    def __init__(self, *, limit_max: int = 256, learned: Learned | None = None) -> None:
+    def __init__(self, *, limit_max: int = 256, learned: LearnedLimits | None = None) -> None:
         first = FIRST if learned is None else max(FIRST, learned.limit // 2)
         self._slots = Slots(first, limit_max=limit_max)
         self._rate = Rate(None if learned is None else learned.rate_per_s)
@@ -108,11 +108,11 @@ class AdaptiveLimit:
         return self._rate.per_s
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimits | None:
         """What a later run may begin with; None while nothing was accepted."""
         if not self._accepted.total:
             return None
-        return Learned(limit=self._slots.best, rate_per_s=self._rate.accepted)
+        return LearnedLimits(limit=self._slots.best, rate_per_s=self._rate.accepted)
 
     def next_delay(self, now: float) -> float:
         """Return 0 when an upload may start now, else the seconds after which to ask again: always finite."""
@@ -138,20 +138,20 @@ class AdaptiveLimit:
         return Ticket(number, now, len(self._in_flight), paced, self._breaker.on_start(number))
 
     def on_bytes(self, now: float, count: int) -> None:
-        """Hear that bytes left, or that those of a refused body are taken back."""
+        """Record that bytes left, or that those of a refused body are taken back."""
         if count > 0:
             self._bytes_at = now
         self._meter.on_bytes(count)
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
         """Count an accepted file; the one that ends an outage lets the others come back, gently."""
         self._end(now, ticket)
         self._meter.on_success(file_bytes, now - ticket.started_at)
         self._accepted.add(now)
         self._slots.on_success()
-        self._hear(now, ticket, allowance)
+        self._note_answer(now, ticket, allowance)
         began_at = self._breaker.on_success(now, ticket.number, ticket.started_at)
         if began_at is not None:
             self._come_back(now, began_at)
@@ -165,11 +165,11 @@ class AdaptiveLimit:
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
-        """Hear a 429 (`quota`) or a 503: pause for all, then find out which limit was meant."""
+        """Record a 429 (`quota`) or a 503: pause for all, then find out which limit was meant."""
         self._end(now, ticket)
-        self._hear(now, ticket, allowance)
+        self._note_answer(now, ticket, allowance)
         if retry_after_s:
             self._hold(now, retry_after_s, jitter, "the server asked to wait")
         if self._bad(now, ticket, quota=quota):
@@ -185,7 +185,7 @@ class AdaptiveLimit:
             self._blame(now, ticket, retry_after_s)
 
     def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Hear that a request was lost or ended in a 5xx: alone it means little, many in a row are an outage."""
+        """Record that a request was lost or ended in a 5xx: alone it means little, many in a row are an outage."""
         self._end(now, ticket)
         if not self._bad(now, ticket, quota=False) and self._breaker.bad_count > 1:
             self._breathe(now)
@@ -236,7 +236,7 @@ class AdaptiveLimit:
         self._in_flight.pop(ticket.number, None)
         self._meter.on_level(now, len(self._in_flight))
 
-    def _hear(self, now: float, ticket: Ticket, allowance: Allowance | None) -> None:
+    def _note_answer(self, now: float, ticket: Ticket, allowance: RateLimitInfo | None) -> None:
         if allowance is None:
             return
         before_s = self._pause.wait_s(now, self._started_count)

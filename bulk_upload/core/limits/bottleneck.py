@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Hold(StrEnum):
+class Bottleneck(StrEnum):
     """What keeps the next upload from starting, or those in flight from going faster.
 
     The value is how it is spelled in `control --status --format json`.
@@ -31,18 +31,18 @@ class Hold(StrEnum):
 
 
 _WORDS = {
-    Hold.PERSON: "your pause",
-    Hold.SERVER: "the server's pauses",
-    Hold.LEDGER: "the ledger's disk",
-    Hold.BANDWIDTH: "--bandwidth",
-    Hold.RATE: "--rate",
-    Hold.PACING: "the rate that the server accepts",
-    Hold.IN_FLIGHT: "the in-flight limit",
+    Bottleneck.PERSON: "your pause",
+    Bottleneck.SERVER: "the server's pauses",
+    Bottleneck.LEDGER: "the ledger's disk",
+    Bottleneck.BANDWIDTH: "--bandwidth",
+    Bottleneck.RATE: "--rate",
+    Bottleneck.PACING: "the rate that the server accepts",
+    Bottleneck.IN_FLIGHT: "the in-flight limit",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standstill:
+class LimiterState:
     """How starts stand at one moment.
 
     Args:
@@ -68,29 +68,29 @@ class Standstill:
     unrecorded_max: int
 
 
-def held_by(now: Standstill) -> Hold | None:
+def held_by(now: LimiterState) -> Bottleneck | None:
     """Return what holds the run back, the outermost first; None when it has nothing to start or is just starting.
 
     A cap on bytes fills the slots, so it is looked at before them.
     """
     if now.paused:
-        return Hold.PERSON if now.waiting else None
+        return Bottleneck.PERSON if now.waiting else None
     if now.server_pause_s > 0:
-        return Hold.SERVER
+        return Bottleneck.SERVER
     if now.unrecorded >= now.unrecorded_max:
-        return Hold.LEDGER
+        return Bottleneck.LEDGER
     if now.bandwidth_bound:
-        return Hold.BANDWIDTH
+        return Bottleneck.BANDWIDTH
     if now.in_flight >= now.limit:
-        return Hold.IN_FLIGHT
+        return Bottleneck.IN_FLIGHT
     if not now.waiting:
         return None
     if now.rate_wait_s > 0:
-        return Hold.RATE
-    return Hold.PACING if now.pacing_wait_s > 0 else None
+        return Bottleneck.RATE
+    return Bottleneck.PACING if now.pacing_wait_s > 0 else None
 
 
-class HoldAccount:
+class BottleneckTimes:
     """Adds up for how long each thing held the run back.
 
     Args:
@@ -99,16 +99,16 @@ class HoldAccount:
 
     def __init__(self, now: float) -> None:
         self._at = now
-        self._held_s: dict[Hold, float] = {}
+        self._held_s: dict[Bottleneck, float] = {}
 
-    def note(self, now: float, hold: Hold | None) -> None:
+    def note(self, now: float, bottleneck: Bottleneck | None) -> None:
         """Book the time since the last note on what holds the run back now."""
         passed_s = max(0.0, now - self._at)
         self._at = now
-        if hold is not None:
-            self._held_s[hold] = self._held_s.get(hold, 0.0) + passed_s
+        if bottleneck is not None:
+            self._held_s[bottleneck] = self._held_s.get(bottleneck, 0.0) + passed_s
 
     @property
-    def held_s(self) -> Mapping[Hold, float]:
+    def held_s(self) -> Mapping[Bottleneck, float]:
         """Seconds by what held the run back."""
         return dict(self._held_s)

@@ -54,14 +54,14 @@ class Breaker:
         return max(0.0, self._probe_at - now)
 
     def on_start(self, number: int) -> bool:
-        """Hear of a start and return whether it is the probe."""
+        """Record a start and return whether it is the probe."""
         if self._opened_at is None or self._probe is not None:
             return False
         self._probe = number
         return True
 
     def on_bad(self, now: float, number: int, started_at: float, *, older_moves: bool) -> bool:
-        """Hear of a refusal or a failure and return whether the breaker just opened.
+        """Record a refusal or a failure and return whether the breaker just opened.
 
         `older_moves` says that an upload from before the trouble still makes progress: the server lives.
         """
@@ -82,7 +82,7 @@ class Breaker:
         return True
 
     def on_success(self, now: float, number: int, started_at: float) -> float | None:
-        """Hear of a success and return when the outage began if this ended it, else None.
+        """Record a success and return when the outage began if this ended it, else None.
 
         What had started before the trouble proves nothing while the trouble is fresh; while open only the probe does.
         """
@@ -97,7 +97,7 @@ class Breaker:
         return opened_at
 
     def on_cancel(self, number: int) -> None:
-        """Hear that a request ended without a word about the server: another probe may take its place."""
+        """Record that a request ended without a word about the server: another probe may take its place."""
         if number == self._probe:
             self._probe = None
 

@@ -12,8 +12,8 @@ from bulk_upload.core.limits.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.caps import Caps
-    from bulk_upload.core.limits.controller import Controller, Learned
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.limits.controller import Controller, LearnedLimits
+    from bulk_upload.core.model import RateLimitInfo
 
 PAUSED_ASK_AGAIN_S = 60.0
 """A person's pause has no end that could be named; who resumes wakes everybody."""
@@ -34,7 +34,7 @@ class OwnedTicket(Ticket):
     inner: Ticket
 
 
-def controller_for(caps: Caps, *, learned: Learned | None = None) -> Controller:
+def controller_for(caps: Caps, *, learned: LearnedLimits | None = None) -> Controller:
     """Return a controller that keeps the number a person gave, or finds one.
 
     Args:
@@ -46,7 +46,7 @@ def controller_for(caps: Caps, *, learned: Learned | None = None) -> Controller:
     return AdaptiveLimit(limit_max=caps.capacity, learned=learned)
 
 
-class Reins:
+class CappedController:
     """A controller and a person's caps as one controller, with a bucket for bytes beside it.
 
     The limit is the lower of both, the wait the longer. A change of `concurrency` puts another controller in the
@@ -65,13 +65,13 @@ class Reins:
         *,
         minute_of_day: int,
         controller: Controller | None = None,
-        learned: Learned | None = None,
+        learned: LearnedLimits | None = None,
     ) -> None:
         self._caps = caps
         self._in_flight_max = caps.in_flight_max
         self._controller = controller or controller_for(caps, learned=learned)
         self._first_learned = learned
-        self._learned: Learned | None = None
+        self._learned: LearnedLimits | None = None
         self._former: list[Controller] = []
         self._open_tickets: dict[int, int] = {}
         """Tickets without an end, counted by their controller's id."""
@@ -99,7 +99,7 @@ class Reins:
         return self._controller.rate_per_s
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimits | None:
         """What was found to be good in this run, by the present controller or one before it."""
         return self._controller.learned or self._learned
 
@@ -179,13 +179,13 @@ class Reins:
         )
 
     def on_bytes(self, now: float, count: int) -> None:
-        """Hear that bytes left."""
+        """Record that bytes left."""
         self._controller.on_bytes(now, count)
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
-        """Hear that the server accepted a file, and what it says it takes further."""
+        """Record that the server accepted a file, and what it says it takes further."""
         owner, inner = self._ended(ticket)
         owner.on_success(now, inner, file_bytes, allowance=allowance)
 
@@ -197,26 +197,26 @@ class Reins:
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
-        """Hear a 429 (`quota`) or a 503."""
+        """Record a 429 (`quota`) or a 503."""
         owner, inner = self._ended(ticket)
         owner.on_reject(
             now, inner, retry_after_s=retry_after_s, quota=quota, jitter=jitter, allowance=allowance
         )
 
     def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Hear that a request was lost or ended in a 5xx."""
+        """Record that a request was lost or ended in a 5xx."""
         owner, inner = self._ended(ticket)
         owner.on_failure(now, inner)
 
     def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Hear that a request ended in a way that says nothing about the server's load."""
+        """Record that a request ended in a way that says nothing about the server's load."""
         owner, inner = self._ended(ticket)
         owner.on_cancel(now, inner)
 
     def on_held(self, now: float) -> None:
-        """Hear that something outside held uploads back."""
+        """Record that something outside held uploads back."""
         self._controller.on_held(now)
 
     def tick(self, now: float) -> None:
@@ -228,7 +228,7 @@ class Reins:
         self._former = [one for one in self._former if self._matters(one, now)]
 
     def tell_minute(self, now: float, minute_of_day: int) -> None:
-        """Hear the time of day: another bandwidth may hold from now on."""
+        """Called with the time of day: another bandwidth may hold from now on."""
         if minute_of_day != self._minute_of_day:
             self._minute_of_day = minute_of_day
             self._set_bandwidth(now)

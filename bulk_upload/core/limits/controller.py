@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from bulk_upload.core.limits.pause import Gate
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.model import RateLimitInfo
 
 
 class Part(StrEnum):
@@ -55,7 +55,7 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class LearnedLimits:
     """What a controller found to be good at an endpoint. `rate_per_s` is None where it did not need to pace."""
 
     limit: int
@@ -74,7 +74,7 @@ class Controller(Protocol):
         """How many uploads a second it lets begin, None while it does not pace them."""
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimits | None:
         """The last values that were good, for the next run to begin with; None where nothing was learned."""
 
     def next_delay(self, now: float) -> float:
@@ -93,12 +93,12 @@ class Controller(Protocol):
         """Take a slot."""
 
     def on_bytes(self, now: float, count: int) -> None:
-        """Hear that `count` bytes left for the server; negative when a refused body is taken back."""
+        """Record that `count` bytes left for the server; negative when a refused body is taken back."""
 
     def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: Allowance | None = None
+        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
-        """Hear that the server accepted a file, and what it says it takes further."""
+        """Record that the server accepted a file, and what it says it takes further."""
 
     def on_reject(
         self,
@@ -108,24 +108,24 @@ class Controller(Protocol):
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
-        """Hear a 429 (`quota`) or a 503."""
+        """Record a 429 (`quota`) or a 503."""
 
     def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Hear that a request was lost or ended in a 5xx."""
+        """Record that a request was lost or ended in a 5xx."""
 
     def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Hear that a request ended in a way that says nothing about the server's load."""
+        """Record that a request ended in a way that says nothing about the server's load."""
 
     def on_held(self, now: float) -> None:
-        """Hear that something of our own held starts or bytes back: a cap, a person, an empty feeder.
+        """Record that something of our own held starts or bytes back: a cap, a person, an empty feeder.
 
         What is measured meanwhile says nothing about the server.
         """
 
     def tick(self, now: float) -> None:
-        """Hear that time passed; called a few times a second."""
+        """Called as time passes: a few times a second."""
 
     def explain(self) -> str:
         """Return the present limit and the reason of its last change, in words."""
@@ -153,7 +153,7 @@ class FixedLimit:
         return None
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimits | None:
         """None: it learns nothing."""
         return None
 
@@ -180,7 +180,7 @@ class FixedLimit:
         ticket: Ticket,  # noqa: ARG002
         file_bytes: int,  # noqa: ARG002
         *,
-        allowance: Allowance | None = None,  # noqa: ARG002
+        allowance: RateLimitInfo | None = None,  # noqa: ARG002
     ) -> None:
         """Give the slot back and let the next pause start small again."""
         self._in_flight -= 1
@@ -194,7 +194,7 @@ class FixedLimit:
         retry_after_s: float | None,
         quota: bool,
         jitter: float,
-        allowance: Allowance | None = None,  # noqa: ARG002
+        allowance: RateLimitInfo | None = None,  # noqa: ARG002
     ) -> None:
         """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
         self._in_flight -= 1

@@ -99,19 +99,19 @@ class Meter:
         self._void = True
 
     def on_level(self, now: float, level: int) -> None:
-        """Hear how many are in flight from now on."""
+        """Record how many are in flight from now on."""
         if self._measuring:
             self._level_s += self._level * max(0.0, now - self._level_at)
         self._level = level
         self._level_at = now
 
     def on_bytes(self, count: int) -> None:
-        """Hear of bytes that left, or of taken back ones."""
+        """Record bytes that left, or of taken back ones."""
         if self._measuring:
             self._bytes += count
 
     def on_success(self, file_bytes: int, seconds: float) -> None:
-        """Hear of an accepted upload."""
+        """Record an accepted upload."""
         self.cost.add(file_bytes, seconds)
         if self._measuring:
             self._uploads += 1

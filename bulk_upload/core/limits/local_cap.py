@@ -15,12 +15,12 @@ class LocalCap:
         self._went_well_count = 0
 
     def on_short(self, others_in_flight: int) -> None:
-        """Hear that an upload could not be made for lack of something local; so many others are in flight."""
+        """Record that an upload could not be made for lack of something local; so many others are in flight."""
         self._cap = max(1, others_in_flight if self._cap is None else min(self._cap, others_in_flight))
         self._went_well_count = 0
 
     def on_success(self) -> None:
-        """Hear that an upload was made."""
+        """Record that an upload was made."""
         if self._cap is None:
             return
         self._went_well_count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Allowance
+    from bulk_upload.core.model import RateLimitInfo
 
 WAIT_S_MAX = 86_400.0
 """No pause is longer than a day; a run's patience ends long before."""
@@ -28,8 +28,8 @@ class Pause:
         """Let nobody start for `wait_s`, and up to 5 % more so that many clients do not return together."""
         self._until = max(self._until, now + min(WAIT_S_MAX, wait_s) * (1 + 0.05 * jitter))
 
-    def allow(self, now: float, number: int, allowance: Allowance) -> None:
-        """Hear, in the answer to request `number`, how many more the server takes until when.
+    def allow(self, now: float, number: int, allowance: RateLimitInfo) -> None:
+        """Record, from the answer to request `number`, how many more the server takes until when.
 
         The requests that started after it are part of what remains. Answers come back in any order: the one to
         the newest request knows best, older ones are not listened to.

@@ -90,7 +90,7 @@ class Slots:
         self._uploads += 1
 
     def judge(self, now: float, epoch: Epoch, cost: UploadCost) -> str | None:
-        """Hear of an epoch at the present limit; return why the limit moved, None where it did not."""
+        """Record an epoch at the present limit; return why the limit moved, None where it did not."""
         base = self._base
         if base is None:
             self._base = epoch
@@ -123,7 +123,7 @@ class Slots:
                 return self._probe(now)
 
     def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
-        """Hear that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
+        """Record that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
         ceiling = max(1, level - 1)
         if self.ceiling is not None and ceiling >= self.ceiling:
             self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * 2)
@@ -145,7 +145,7 @@ class Slots:
         return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
     def on_refused_too(self, in_flight: int) -> str | None:
-        """Hear that one more of the same burst was refused: what is still in flight is what was accepted."""
+        """Record that one more of the same burst was refused: what is still in flight is what was accepted."""
         if self.ceiling is not None and in_flight < self.ceiling:
             self.ceiling = max(1, math.ceil(self._floor), in_flight)
             self._target = min(self._target, self.ceiling)
@@ -162,7 +162,7 @@ class Slots:
         )
 
     def acquit(self) -> str | None:
-        """Hear that the slots were not the cause: what was taken for a ceiling is none."""
+        """Record that the slots were not the cause: what was taken for a ceiling is none."""
         self.ceiling = None
         before, self._before = self._before, None
         if before is None or before <= self.limit:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
-from bulk_upload.core.model import EntryState, InDoubt, Obtained, Throttled
+from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bulk_upload.core.limits.bottleneck import Hold
+    from bulk_upload.core.limits.bottleneck import Bottleneck
     from bulk_upload.core.run.fault_scope import Stop
 
 EXAMPLES_MAX = 3
@@ -64,7 +64,7 @@ class Tally:
     unconfirmed_count: int = 0
     open_doubts: set[str] = field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = field(default_factory=dict)
-    held_s: Mapping[Hold, float] = field(default_factory=dict)
+    held_s: Mapping[Bottleneck, float] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -131,7 +131,7 @@ class Tally:
     def _add_accepted(self, event: EntrySettled) -> None:
         self.accepted_bytes += event.file_bytes
         if event.receipt is not None:
-            self.reconciled_count += event.receipt.obtained is Obtained.RECONCILED
+            self.reconciled_count += event.receipt.obtained is ReceiptOrigin.RECONCILED
             self.unconfirmed_count += not event.receipt.size_confirmed
 
     def _add_cause(self, event: EntrySettled) -> None:

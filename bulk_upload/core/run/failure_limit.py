@@ -44,13 +44,13 @@ class FailureLimit:
         self._accepted_any = False
 
     def on_accepted(self) -> None:
-        """Hear that an entry was accepted."""
+        """Record that an entry was accepted."""
         self._accepted_any = True
         if self._limit is None:
             self._counts.clear()
 
     def on_failed(self, state: EntryState, reason: str) -> str | None:
-        """Hear that an entry failed; return why the run should stop, None while it should not."""
+        """Record that an entry failed; return why the run should stop, None while it should not."""
         if self._limit is None and state is EntryState.INVALID:
             return None
         cause = (state, kind_of(reason))

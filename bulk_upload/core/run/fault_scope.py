@@ -33,7 +33,7 @@ class Judgement:
     reopen: tuple[int, ...] = ()
 
 
-class Standing:
+class FaultScope:
     """Reads single refusals in the light of what the run saw before.
 
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
@@ -59,18 +59,18 @@ class Standing:
         """Whether there was any HTTP answer in this run."""
 
     def on_accepted(self) -> None:
-        """Hear that the server took a file with this key at this address."""
+        """Record that the server took a file with this key at this address."""
         self._accepted_any = True
         self._forbidden.clear()
         self._astray.clear()
 
     def on_answered(self) -> None:
-        """Hear that there was an HTTP answer, whatever it said."""
+        """Record that there was an HTTP answer, whatever it said."""
         self._unreachable_count = 0
         self.answered_any = True
 
     def on_unreachable(self, reason: str) -> Stop | None:
-        """Hear that an entry used up its attempts without one answer; return the stop that may mean."""
+        """Record that an entry used up its attempts without one answer; return the stop that may mean."""
         self._unreachable_count += 1
         if self._unreachable_count < self._unreachable_max:
             return None

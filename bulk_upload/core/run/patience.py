@@ -31,11 +31,11 @@ class Patience:
         self._short_since = None
 
     def on_answer(self) -> None:
-        """Hear that a request could be made, whatever came of it: this machine has what that takes."""
+        """Record that a request could be made, whatever came of it: this machine has what that takes."""
         self._short_since = None
 
     def on_short(self, now: float, *, reason: str, wire_bytes: int) -> str | None:
-        """Hear that this machine could not make a request; return why the run should stop, None while it should not.
+        """Record that this machine could not make a request; return why the run should stop, None while it should not.
 
         `wire_bytes` is what has left so far: while that grows, other requests are under way and will make room.
         """
@@ -56,7 +56,7 @@ class Patience:
         return None
 
     def on_outage(self, now: float, *, reason: str, answered_ever: bool) -> str | None:
-        """Hear that a probe failed; return why the run should stop instead of waiting on, None while it should not."""
+        """Record that a probe failed; return why the run should stop instead of waiting on, None while it should not."""
         if self._since is None:
             self._since = now
         limit_s = self._limit_s if answered_ever else min(UNKNOWN_SERVER_S, self._limit_s)

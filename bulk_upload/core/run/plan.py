@@ -58,42 +58,42 @@ RETRY_WORDS = {
 
 
 def plan_entry(
-    known: KnownEntry | None, source: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
+    known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
 ) -> PlannedStep:
     """Return what a run does with one entry.
 
     Args:
         known: the ledger's view, None for an entry it has never seen.
-        source: the file's fingerprint now, None when it cannot be used.
+        fingerprint: the file's fingerprint now, None when it cannot be used.
         retry: settled states that the person asked to try again.
     """
     if known is not None and known.state is EntryState.IN_DOUBT:
         return PlannedStep(step=Step.RECONCILE, reason=known.reason or "the server may have it")
     if known is not None and known.state is EntryState.ACCEPTED:
-        return _accepted(known, source)
-    if source is None:
+        return _accepted(known, fingerprint)
+    if fingerprint is None:
         return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
     if known is None:
         return PlannedStep(step=Step.SEND, reason="new")
     if known.state is EntryState.PENDING:
         return PlannedStep(step=Step.SEND, reason=known.reason or "not sent yet")
-    return _failed(known, source, retry)
+    return _failed(known, fingerprint, retry)
 
 
-def _accepted(known: KnownEntry, source: Fingerprint | None) -> PlannedStep:
-    if source is None:
+def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep:
+    if fingerprint is None:
         return PlannedStep(step=Step.SETTLED, reason="accepted; the file no longer exists")
-    if source == known.fingerprint:
+    if fingerprint == known.fingerprint:
         return UNCHANGED
-    if known.fingerprint is None or source.size != known.fingerprint.size:
+    if known.fingerprint is None or fingerprint.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
     return PlannedStep(step=Step.COMPARE, reason="touched since it was accepted; same size")
 
 
-def _failed(known: KnownEntry, source: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
+def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
-    if known.fingerprint is not None and source != known.fingerprint:
+    if known.fingerprint is not None and fingerprint != known.fingerprint:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")

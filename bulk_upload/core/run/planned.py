@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagedEntry:
+class PlannedEntry:
     """A manifest entry beside its ledger row, and what a run will do with it.
 
     `checked` is the version of the file that validation found good, None where none was looked into.
@@ -20,18 +20,18 @@ class StagedEntry:
     seq: int
     entry: Entry
     sent_name: str
-    source: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
     known: KnownEntry | None = None
     step: Step | None = None
     note: str = ""
     checked: Fingerprint | None = None
 
-    def as_checked(self, fingerprint: Fingerprint) -> StagedEntry:
+    def as_checked(self, fingerprint: Fingerprint) -> PlannedEntry:
         """Return the entry with the version of its file that was found good."""
-        return replace(self, source=fingerprint, checked=fingerprint)
+        return replace(self, fingerprint=fingerprint, checked=fingerprint)
 
 
-class PlannedEntry(NamedTuple):
+class PlanRow(NamedTuple):
     """A manifest entry with its key and its ledger row, and what a run will do with it.
 
     A tuple, because a plan of a million entries makes a million of them.
@@ -39,8 +39,8 @@ class PlannedEntry(NamedTuple):
 
     entry: Entry
     key: bytes
-    source: Fingerprint | None
-    planned: PlannedStep
+    fingerprint: Fingerprint | None
+    decided: PlannedStep
     entry_id: int | None
 
 

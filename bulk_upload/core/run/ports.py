@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, ListedFile
-    from bulk_upload.core.run.records import AttemptOver, Concluded
+    from bulk_upload.core.run.records import AttemptEnd, Concluded
     from bulk_upload.core.run.sender import UploadReport, UploadRequest
-    from bulk_upload.core.run.source import LoadedFile, Look, Source, SourceError
+    from bulk_upload.core.run.source import ContentCheck, LoadedFile, Source, SourceError
     from bulk_upload.errors import LedgerUnusable
 
 T = TypeVar("T")
@@ -27,11 +27,11 @@ class Reader(Protocol):
         """Hold a file ready to be sent, whole or open. Raises SourceError."""
 
     async def load(
-        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole; one that cannot be read has its error in its place.
 
-        `looks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in its place.
+        `content_checks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in its place.
         """
 
     async def sha256(self, path: str) -> tuple[str, Fingerprint]:
@@ -39,7 +39,7 @@ class Reader(Protocol):
 
 
 class FilesApi(Protocol):
-    """Answers what files a server has. Every call may be repeated and raises Unanswered where there is no answer."""
+    """Answers what files a server has. Every call may be repeated and raises NoAnswer where there is no answer."""
 
     @property
     def clock_offset_s(self) -> float:
@@ -108,5 +108,5 @@ class Ledger(Protocol[StoreT_co]):
         A caller that is cancelled meanwhile does not take its step back.
         """
 
-    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Awaitable[Concluded]:
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Awaitable[Concluded]:
         """Record how an attempt ended; what is returned is resolved once that is durable. Both raise LedgerUnusable."""

@@ -67,7 +67,7 @@ class Undecided:
     reason: str
 
 
-Verdict = Found | Absent | NotYet | Undecided
+Reconciliation = Found | Absent | NotYet | Undecided
 
 
 def suspects(doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: float) -> list[ListedFile]:
@@ -91,7 +91,7 @@ def judge(
     claimed_ids: Collection[str],
     listed_at_utc_s: float,
     clock_offset_s: float,
-) -> Verdict:
+) -> Reconciliation:
     """Return what the list says about one doubt.
 
     Args:

@@ -39,7 +39,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptOver:
+class AttemptEnd:
     """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did."""
 
     attempt_id: int

@@ -92,7 +92,13 @@ class RetryPolicy:
     local_limit_s: float = 1.0
 
     def decide(
-        self, outcome: Outcome, *, attempts_used: int, budget_empty: bool, jitter: float, spared: bool = False
+        self,
+        outcome: Outcome,
+        *,
+        attempts_used: int,
+        budget_empty: bool,
+        jitter: float,
+        is_probe: bool = False,
     ) -> RetryDecision:
         """Return what happens after `outcome`.
 
@@ -101,7 +107,7 @@ class RetryPolicy:
             attempts_used: attempts that count, the latest included.
             budget_empty: whether the run's retry budget has no token left.
             jitter: a fresh random number in [0, 1).
-            spared: the attempt asked, for all, whether an outage is over: its failure costs the entry nothing.
+            is_probe: the attempt asked, for all, whether an outage is over: its failure costs the entry nothing.
         """
         match outcome:
             case Accepted() | Rejected() | SourceFailed():
@@ -117,7 +123,7 @@ class RetryPolicy:
                 return TryAgain(delay_s=self.local_limit_s * (0.5 + jitter), uses_attempt=False)
             case NotSent(reason=reason):
                 return Leave(reason=reason)
-            case Unavailable() if spared:
+            case Unavailable() if is_probe:
                 # The breaker does the waiting; the entry adds nothing of its own.
                 return TryAgain(delay_s=0.0, uses_attempt=False)
             case Unavailable(reason=reason, cut_off=cut_off):

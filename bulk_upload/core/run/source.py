@@ -41,7 +41,7 @@ class LoadedFile:
     report: FileReport | None = None
 
 
-Look = Callable[[bytes], "FileReport"]
+ContentCheck = Callable[[bytes], "FileReport"]
 """Looks at the whole content of a file; may be called on any thread."""
 
 

@@ -17,7 +17,7 @@ FINDINGS_KEPT_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ValidationResult:
     """The result for the version of a file that `fingerprint` tells, by the rules that `rules` tells.
 
     `reason` says why the file is invalid, `warning` what else there is to say of it. A verdict that is remembered has
@@ -39,9 +39,9 @@ class Verdict:
         return not self.error_count
 
 
-def verdict_of(report: FileReport, fingerprint: Fingerprint, rules: str) -> Verdict:
+def verdict_of(report: FileReport, fingerprint: Fingerprint, rules: str) -> ValidationResult:
     """Return what a report comes to."""
-    return Verdict(
+    return ValidationResult(
         fingerprint=fingerprint,
         rules=rules,
         line_count=report.line_count,

@@ -114,7 +114,7 @@ class ReadingPool(Executor):
             return True
 
 
-class Lane(Executor):
+class FileCalls(Executor):
     """One caller's way into the reading pool: one call at a time, with a limit to how long it may take."""
 
     def __init__(self, pool: ReadingPool, stuck_s: float) -> None:

@@ -15,7 +15,7 @@ import anyio
 
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
-from bulk_upload.edge.files.pool import Lane, ReadingPool
+from bulk_upload.edge.files.pool import FileCalls, ReadingPool
 from bulk_upload.edge.files.streamed import Blocks, StreamedFile
 from bulk_upload.edge.files.whole import read_whole
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.run.source import Look, Source
+    from bulk_upload.core.run.source import ContentCheck, Source
 
 _Opened = TypeVar("_Opened", bound="LoadedFile | HashedFile")
 
@@ -82,10 +82,10 @@ class FileReader:
 
         `hashing` is whether it is hashed on the way, None for what the reader does with all files.
         """
-        lane = self._lane()
+        calls = self._calls()
         wants_hash = self._hashing if hashing is None else hashing
-        file = await _opened(lane, lane.submit(self._open, path, hashing=wants_hash))
-        return StreamedFile(file, lane, self._blocks)
+        file = await _opened(calls, calls.submit(self._open, path, hashing=wants_hash))
+        return StreamedFile(file, calls, self._blocks)
 
     @asynccontextmanager
     async def source(self, path: str) -> AsyncIterator[Source]:
@@ -93,31 +93,33 @@ class FileReader:
 
         Raises SourceError.
         """
-        lane = self._lane()
+        calls = self._calls()
         place = object()
         self._blocks.hold(place)
         try:
-            taken = await _opened(lane, lane.submit(self._take, path, self._blocks.block_bytes()))
+            taken = await _opened(calls, calls.submit(self._take, path, self._blocks.block_bytes()))
             if isinstance(taken, LoadedFile):
                 yield taken
                 return
         finally:
             self._blocks.drop(place)
-        async with StreamedFile(taken, lane, self._blocks) as stream:
+        async with StreamedFile(taken, calls, self._blocks) as stream:
             yield stream
 
     async def load(
-        self, paths: Sequence[str], looks: Sequence[Look | None] | None = None
+        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole, in one hop, or a few at once where the disk is slow.
 
-        A file that cannot be read has its error in its place. `looks`, one for each path, are shown the content in the
+        A file that cannot be read has its error in its place. `content_checks`, one for each path, are shown the content in the
         same hop. A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
         system does not answer, all of them have that error: nobody can tell which one it was.
         """
         if not paths:
             return []
-        files = list(zip(paths, [None] * len(paths) if looks is None else looks, strict=True))
+        files = list(
+            zip(paths, [None] * len(paths) if content_checks is None else content_checks, strict=True)
+        )
         part_count = part_count_for(len(files), self._waited_s_per_file, thread_count=self._thread_count)
         size = -(-len(files) // part_count)
         parts = [files[start : start + size] for start in range(0, len(files), size)]
@@ -133,11 +135,13 @@ class FileReader:
                 tasks.start_soon(load, place)
         return [file for part in loaded for file in part]
 
-    async def _load_part(self, files: Sequence[tuple[str, Look | None]]) -> list[LoadedFile | SourceError]:
-        lane = self._lane()
-        loading = lane.submit(self._load_all, files)
+    async def _load_part(
+        self, files: Sequence[tuple[str, ContentCheck | None]]
+    ) -> list[LoadedFile | SourceError]:
+        calls = self._calls()
+        loading = calls.submit(self._load_all, files)
         try:
-            loaded, self._waited_s_per_file = await lane.result_of(asyncio.wrap_future(loading))
+            loaded, self._waited_s_per_file = await calls.result_of(asyncio.wrap_future(loading))
         except SourceError as error:
             return [error] * len(files)
         return loaded
@@ -156,8 +160,8 @@ class FileReader:
         # What is queued is not cancelled: files that nobody reads any more are still to be closed.
         self._pool.shutdown(wait=False)
 
-    def _lane(self) -> Lane:
-        return Lane(self._pool, self._stuck_s)
+    def _calls(self) -> FileCalls:
+        return FileCalls(self._pool, self._stuck_s)
 
     def _open(self, path: str, *, hashing: bool) -> HashedFile:
         try:
@@ -178,15 +182,15 @@ class FileReader:
         return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
 
     def _load_all(
-        self, files: Sequence[tuple[str, Look | None]]
+        self, files: Sequence[tuple[str, ContentCheck | None]]
     ) -> tuple[list[LoadedFile | SourceError], float]:
         """Return the files, and how long each was waited for on average: not what it took to hash and look at it."""
         began, began_cpu = time.perf_counter(), time.thread_time()
-        loaded = [self._load(path, look) for path, look in files]
+        loaded = [self._load(path, content_check) for path, content_check in files]
         waited_s = (time.perf_counter() - began) - (time.thread_time() - began_cpu)
         return loaded, waited_s / len(files)
 
-    def _load(self, path: str, look: Look | None) -> LoadedFile | SourceError:
+    def _load(self, path: str, content_check: ContentCheck | None) -> LoadedFile | SourceError:
         try:
             descriptor = self._tree.open_regular(path)
             try:
@@ -195,7 +199,7 @@ class FileReader:
                     self._tree.absolute(path),
                     bytes_max=SMALL_FILE_BYTES_MAX,
                     hashing=self._hashing,
-                    look=look,
+                    content_check=content_check,
                 )
             finally:
                 os.close(descriptor)
@@ -205,10 +209,10 @@ class FileReader:
             return source_error(error)
 
 
-async def _opened(lane: Lane, opening: Future[_Opened]) -> _Opened:
+async def _opened(calls: FileCalls, opening: Future[_Opened]) -> _Opened:
     """Wait for a file; it is closed again where nobody waits for it any more."""
     try:
-        return await lane.result_of(asyncio.wrap_future(opening))
+        return await calls.result_of(asyncio.wrap_future(opening))
     except BaseException:
         opening.add_done_callback(_close_unwanted)
         raise

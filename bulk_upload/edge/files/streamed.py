@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.edge.files.hashed import HashedFile
-    from bulk_upload.edge.files.pool import Lane
+    from bulk_upload.edge.files.pool import FileCalls
 
 FEW_BLOCKS_MAX = 4
 """So many in hand are few: they may be large, and each file's next block is read while one is sent. With more, one file is read
@@ -66,10 +66,10 @@ class Blocks:
 class StreamedFile:
     """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead where few files are in hand."""
 
-    def __init__(self, file: HashedFile, lane: Lane, blocks: Blocks) -> None:
+    def __init__(self, file: HashedFile, calls: FileCalls, blocks: Blocks) -> None:
         self._raw = file
-        self._file = wrap(file, executor=lane)
-        self._lane = lane
+        self._file = wrap(file, executor=calls)
+        self._calls = calls
         self._blocks = blocks
         self._unread_bytes = file.fingerprint.size
         self._ahead: asyncio.Task[bytes] | None = None
@@ -90,7 +90,7 @@ class StreamedFile:
         reading, self._ahead = self._ahead, None
         self._blocks.drop(self)
         try:
-            block: bytes = await self._lane.result_of(reading or self._file.read(self._blocks.block_bytes()))
+            block: bytes = await self._calls.result_of(reading or self._file.read(self._blocks.block_bytes()))
         except OSError as error:
             raise source_error(error) from error
         self._unread_bytes -= len(block)
@@ -122,10 +122,10 @@ class StreamedFile:
         self._blocks.drop(self)
         if self._ahead is not None:
             self._ahead.cancel()
-            self._lane.give_up()
+            self._calls.give_up()
         # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
         try:
-            self._lane.let_go(self._raw.abandon)
+            self._calls.let_go(self._raw.abandon)
         except (RuntimeError, ResourceShortage):  # the pool was shut down first, or has no thread left
             self._raw.abandon()
 

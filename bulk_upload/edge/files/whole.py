@@ -10,11 +10,16 @@ from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
 
 if TYPE_CHECKING:
-    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.run.source import ContentCheck
 
 
 def read_whole(
-    descriptor: int, path: str, *, bytes_max: int, hashing: bool = True, look: Look | None = None
+    descriptor: int,
+    path: str,
+    *,
+    bytes_max: int,
+    hashing: bool = True,
+    content_check: ContentCheck | None = None,
 ) -> LoadedFile | SourceGrew:
     """Read an open file from its beginning to its end; SourceGrew where it is larger than `bytes_max`.
 
@@ -29,7 +34,7 @@ def read_whole(
         content=content,
         sha256=hashlib.sha256(content).hexdigest() if hashing else None,
         fingerprint=fingerprint_of(opened_as),
-        report=None if look is None else look(content),
+        report=None if content_check is None else content_check(content),
     )
 
 

@@ -1,6 +1,6 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
-from bulk_upload.edge.ledger.deletions import Deleted, Doomed
+from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.file.location import default_ledger_path
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
@@ -12,13 +12,12 @@ from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
-from bulk_upload.edge.ledger.validations import Sought, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger.validations import ResultKey, keep_verdict, recall_verdicts, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 __all__ = [
     "ALIVE_EVERY_S",
     "Deleted",
-    "Doomed",
     "Inventory",
     "JobFacts",
     "JobIdentity",
@@ -26,8 +25,9 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "PlannedDeletion",
     "Recalled",
-    "Sought",
+    "ResultKey",
     "Staging",
     "default_ledger_path",
     "keep_verdict",

@@ -35,7 +35,7 @@ class Deleted(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doomed:
+class PlannedDeletion:
     """One file that is to be deleted. `receipt_id` is None for a duplicate, which no receipt is for."""
 
     entry_id: int
@@ -43,7 +43,7 @@ class Doomed:
     file_id: str
 
 
-def ask(store: LedgerStore, one: Doomed, *, asked_by: str, utc_s: float) -> None:
+def ask(store: LedgerStore, one: PlannedDeletion, *, asked_by: str, utc_s: float) -> None:
     """Record that a file is about to be deleted; one whose deletion was asked for before is asked for again."""
     now = utc_text(utc_s)
     store.connection.execute(
@@ -58,7 +58,9 @@ def ask(store: LedgerStore, one: Doomed, *, asked_by: str, utc_s: float) -> None
     )
 
 
-def end(store: LedgerStore, one: Doomed, outcome: Deleted, *, reason: str | None, utc_s: float) -> None:
+def end(
+    store: LedgerStore, one: PlannedDeletion, outcome: Deleted, *, reason: str | None, utc_s: float
+) -> None:
     """Record how a deletion ended. An entry whose file is gone is pending again; a file that was kept is accepted."""
     now = utc_text(utc_s)
     store.connection.execute(
@@ -90,12 +92,12 @@ def end(store: LedgerStore, one: Doomed, outcome: Deleted, *, reason: str | None
         )
 
 
-def unfinished(store: LedgerStore) -> list[Doomed]:
+def unfinished(store: LedgerStore) -> list[PlannedDeletion]:
     """Return the deletions whose end nobody recorded, oldest first."""
     rows = store.connection.execute(
         "SELECT entry_id, receipt_id, file_id FROM deletions WHERE outcome IS NULL ORDER BY deletion_id"
     )
-    return [Doomed(entry_id=row[0], receipt_id=row[1], file_id=row[2]) for row in rows]
+    return [PlannedDeletion(entry_id=row[0], receipt_id=row[1], file_id=row[2]) for row in rows]
 
 
 def live_total(store: LedgerStore, *, only_superseded: bool) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import sqlite3
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bulk_upload.core.model import Accepted, Obtained
+from bulk_upload.core.model import Accepted, ReceiptOrigin
 from bulk_upload.core.run.records import Concluded, reason_in, state_after
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
@@ -19,7 +19,7 @@ from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bulk_upload.core.run.records import AttemptOver, Intent
+    from bulk_upload.core.run.records import AttemptEnd, Intent
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ _FILE = (
     "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
     " obtained, size_confirmed, server_created_at, settled_utc)"
     " SELECT column1, a.entry_id, a.attempt_id, column3, a.sent_name, e.purpose, a.size, a.sha256, a.mtime_ns, a.inode,"
-    f" '{Obtained.ANSWERED.value}', column4, column5, column6"
+    f" '{ReceiptOrigin.ANSWERED.value}', column4, column5, column6"
     " FROM ({rows}) JOIN attempts a ON a.attempt_id = column2 JOIN entries e ON e.entry_id = a.entry_id"
 )
 _SETTLE = (
@@ -97,7 +97,7 @@ def intend(
     return ids
 
 
-def is_usual(overs: Sequence[AttemptOver]) -> bool:
+def is_usual(overs: Sequence[AttemptEnd]) -> bool:
     """Whether a group is of accepted uploads only, each of another entry and with an id of its own."""
     if not all(type(one.outcome) is Accepted for one in overs):
         return False
@@ -106,7 +106,7 @@ def is_usual(overs: Sequence[AttemptOver]) -> bool:
     return len(entries) == len(files) == len(overs)
 
 
-def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptOver]) -> list[Concluded] | None:
+def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> list[Concluded] | None:
     """Record how a usual group of at most `GROUP_MAX` ended; None, and nothing is recorded, where an id is known.
 
     Raises LookupError when one of the attempts is not open.
@@ -154,7 +154,7 @@ def groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _look(
-    connection: sqlite3.Connection, accepted: Sequence[tuple[AttemptOver, Accepted]]
+    connection: sqlite3.Connection, accepted: Sequence[tuple[AttemptEnd, Accepted]]
 ) -> tuple[int, bool, bool]:
     """Return the last receipt's number, whether any file's id is known, and whether any entry has a receipt."""
     size = _size_for(len(accepted))

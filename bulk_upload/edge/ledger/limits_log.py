@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.limits.controller import Learned
+from bulk_upload.core.limits.controller import LearnedLimits
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
 
@@ -45,7 +45,7 @@ def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by
     )
 
 
-def remember(store: LedgerStore, learned: Learned, *, utc_s: float) -> None:
+def remember(store: LedgerStore, learned: LearnedLimits, *, utc_s: float) -> None:
     """Record what was found to be good at the job's endpoint."""
     store.connection.execute(
         "INSERT INTO warm_starts (endpoint, in_flight_limit, starts_per_s, noted_utc)"
@@ -56,9 +56,9 @@ def remember(store: LedgerStore, learned: Learned, *, utc_s: float) -> None:
     )
 
 
-def remembered(store: LedgerStore) -> Learned | None:
+def remembered(store: LedgerStore) -> LearnedLimits | None:
     """Return what an earlier run found to be good at the job's endpoint."""
     row = store.connection.execute(
         "SELECT in_flight_limit, starts_per_s FROM warm_starts JOIN job USING (endpoint)"
     ).fetchone()
-    return None if row is None else Learned(limit=row[0], rate_per_s=row[1])
+    return None if row is None else LearnedLimits(limit=row[0], rate_per_s=row[1])

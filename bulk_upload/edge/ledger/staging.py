@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
-from bulk_upload.core.run.planned import StagedEntry, StepTotal
+from bulk_upload.core.run.planned import PlannedEntry, StepTotal
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.columns import (
     from_exact_text,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.core.run.planned import PlanRow
 
 PAGE_ENTRIES = 512
 
@@ -108,9 +108,9 @@ class Recalled(NamedTuple):
     mtime_ns: object
     inode: object
 
-    def is_accepted(self, source: Fingerprint) -> bool:
+    def is_accepted(self, fingerprint: Fingerprint) -> bool:
         """Whether the entry is accepted, and the file it was accepted for is the one that is there."""
-        columns = ("accepted", source.size, source.mtime_ns, source.inode)
+        columns = ("accepted", fingerprint.size, fingerprint.mtime_ns, fingerprint.inode)
         return self[1:] == columns
 
 
@@ -160,13 +160,13 @@ class Staging:
         rows = self._rows(f"{self._known} WHERE e.key = ?", (key,))
         return _known_entry(rows[0]) if rows else None
 
-    def add(self, planned: Sequence[PlannedEntry]) -> dict[int, int]:
+    def add(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         """Add entries as one transaction; return the line of the earlier one for each line that repeats one."""
         rows: list[tuple[object, ...]] = []
         unchanged: list[tuple[object, ...]] = []
         for seq, one in enumerate(planned, start=self._seq + 1):
-            if one.planned is UNCHANGED and one.entry_id is not None and one.source is not None:
-                unchanged.append((seq, one.entry.line_no, one.entry_id, one.source.size))
+            if one.decided is UNCHANGED and one.entry_id is not None and one.fingerprint is not None:
+                unchanged.append((seq, one.entry.line_no, one.entry_id, one.fingerprint.size))
             else:
                 rows.append(_row(seq, one))
         self._seq += len(planned)
@@ -177,7 +177,7 @@ class Staging:
             self._connection.execute("COMMIT")
         return {} if added_count == len(planned) else self._earlier_lines(planned)
 
-    def _earlier_lines(self, planned: Sequence[PlannedEntry]) -> dict[int, int]:
+    def _earlier_lines(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         earlier = {}
         for one in planned:
             ((line_no,),) = self._rows(
@@ -191,7 +191,7 @@ class Staging:
 
     def pages(
         self, steps: Collection[Step] | None = None, *, after_seq: int = 0
-    ) -> Iterator[list[StagedEntry]]:
+    ) -> Iterator[list[PlannedEntry]]:
         """Yield entries in manifest order, a page at a time: all, or those planned for one of `steps`."""
         wanted = "" if steps is None else f"AND s.step IN ({','.join('?' * len(steps))})"
         values = () if steps is None else tuple(step.value for step in steps)
@@ -205,7 +205,7 @@ class Staging:
             yield [_staged(row) for row in rows]
             after_seq = rows[-1][0]
 
-    def find_by_entry_id(self, entry_id: int) -> StagedEntry | None:
+    def find_by_entry_id(self, entry_id: int) -> PlannedEntry | None:
         """Return the manifest's entry for a ledger row, None where the manifest no longer has it."""
         rows = self._rows(
             f"{self._select} WHERE s.entry_id = :entry_id OR"
@@ -259,8 +259,8 @@ class Staging:
             ) from None
 
 
-def _row(seq: int, one: PlannedEntry) -> tuple[object, ...]:
-    entry, step = one.entry, one.planned.step
+def _row(seq: int, one: PlanRow) -> tuple[object, ...]:
+    entry, step = one.entry, one.decided.step
     rest = (entry.remote_name, entry.vector_database_id, entry.fields)
     return (
         seq,
@@ -271,26 +271,26 @@ def _row(seq: int, one: PlannedEntry) -> tuple[object, ...]:
         from_exact_text(entry.purpose),
         None if rest == _NO_REST else json.dumps(rest),
         sent_name(entry.path, entry.remote_name) if step in _GATED else None,
-        *((None, None, None) if one.source is None else from_fingerprint(one.source)),
+        *((None, None, None) if one.fingerprint is None else from_fingerprint(one.fingerprint)),
         # An enum's member would take sqlite3 several times as long as its text.
         step.value,
-        one.planned.reason,
+        one.decided.reason,
     )
 
 
-def _staged(row: tuple[object, ...]) -> StagedEntry:
+def _staged(row: tuple[object, ...]) -> PlannedEntry:
     seq, line_no, path = row[:3]
     step, note = row[8:10]
     known = _known_entry(row[10:17])
     if path is None and known is not None:
-        entry, source = _entry_in_ledger(row[17:], to_integer(line_no)), known.fingerprint
+        entry, fingerprint = _entry_in_ledger(row[17:], to_integer(line_no)), known.fingerprint
     else:
-        entry, source = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:8])
-    return StagedEntry(
+        entry, fingerprint = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:8])
+    return PlannedEntry(
         seq=to_integer(seq),
         entry=entry,
         sent_name=sent_name(entry.path, entry.remote_name),
-        source=source,
+        fingerprint=fingerprint,
         known=known,
         step=Step(str(step)),
         note=str(note),

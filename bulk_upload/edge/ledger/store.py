@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Obtained
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
-    from bulk_upload.core.run.records import AttemptOver, Intent
+    from bulk_upload.core.run.records import AttemptEnd, Intent
 
 ALIVE_EVERY_S = 5.0
 """How often a run says that it lives; after a crash, absence is believed only from that much later on."""
@@ -128,7 +128,7 @@ class LedgerStore:
         if attempt_ids:
             _require_changed(cursor, len(attempt_ids))
 
-    def conclude_all(self, overs: Sequence[AttemptOver]) -> list[Concluded]:
+    def conclude_all(self, overs: Sequence[AttemptEnd]) -> list[Concluded]:
         """Record how attempts ended, as `conclude` does one after another."""
         concluded: list[Concluded] = []
         for group in grouped_writes.groups(overs):
@@ -140,7 +140,7 @@ class LedgerStore:
             concluded += map(self.conclude, group) if together is None else together
         return concluded
 
-    def conclude(self, over: AttemptOver, *, reopen: Collection[int] = ()) -> Concluded:
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Concluded:
         """Record how an attempt ended. An id that some entry already owns makes the attempt doubtful instead.
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
@@ -157,7 +157,7 @@ class LedgerStore:
                 entry_id=over.entry_id,
                 attempt_id=over.attempt_id,
                 file=ListedFile(file_id=outcome.file_id, created_at=outcome.created_at),
-                obtained=Obtained.ANSWERED,
+                obtained=ReceiptOrigin.ANSWERED,
                 size_confirmed=outcome.size_confirmed,
                 utc_s=over.at_utc_s,
             )
@@ -215,7 +215,7 @@ class LedgerStore:
         *,
         sha256: str | None,
         utc_s: float,
-        obtained: Obtained = Obtained.RECONCILED,
+        obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
         decided_by: str = BY_RECONCILIATION,
     ) -> bool:
         """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
@@ -304,7 +304,7 @@ class LedgerStore:
             (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), optional_text(decision)),
         )
 
-    def _unless_claimed(self, over: AttemptOver) -> Outcome:
+    def _unless_claimed(self, over: AttemptEnd) -> Outcome:
         """Return the outcome, in doubt where its id is, or may be, another upload's."""
         outcome = over.outcome
         if not isinstance(outcome, Accepted):
@@ -339,7 +339,7 @@ class LedgerStore:
         # A clock that was set back must not make a fresh crash look old.
         return utc_text(utc_s if last_alive_s is None else min(utc_s, last_alive_s + ALIVE_EVERY_S))
 
-    def _close_attempt(self, over: AttemptOver, outcome: Outcome) -> None:
+    def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
             " candidate_id = ?, sha256 = coalesce(?, sha256), began_utc = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
@@ -365,7 +365,7 @@ class LedgerStore:
         entry_id: int,
         attempt_id: int,
         file: ListedFile,
-        obtained: Obtained,
+        obtained: ReceiptOrigin,
         size_confirmed: bool,
         utc_s: float,
     ) -> int:

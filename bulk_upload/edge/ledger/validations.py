@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.core.validation.result import Verdict
+from bulk_upload.core.validation.result import ValidationResult
 from bulk_upload.edge.ledger.columns import from_fingerprint, from_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
 
 
-class Sought(NamedTuple):
+class ResultKey(NamedTuple):
     """A version of an entry's file, and the rules it is to be judged by."""
 
     entry_id: int
@@ -25,17 +25,17 @@ class Sought(NamedTuple):
     rules: str
 
 
-def recall_verdicts(store: LedgerStore, sought: Sequence[Sought]) -> dict[int, Verdict]:
+def recall_verdicts(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, ValidationResult]:
     """Return what was found before in the same versions of files by the same rules, by entry."""
     found = {}
-    for one in sought:
+    for one in keys:
         row = store.connection.execute(
             "SELECT line_count, error_count, warning_count, reason FROM validations"
             " WHERE entry_id = ? AND rules = ? AND size = ? AND mtime_ns = ? AND inode = ?",
             (one.entry_id, from_text(one.rules), *from_fingerprint(one.fingerprint)),
         ).fetchone()
         if row is not None:
-            found[one.entry_id] = Verdict(
+            found[one.entry_id] = ValidationResult(
                 fingerprint=one.fingerprint,
                 rules=one.rules,
                 line_count=row[0],
@@ -46,7 +46,7 @@ def recall_verdicts(store: LedgerStore, sought: Sequence[Sought]) -> dict[int, V
     return found
 
 
-def keep_verdict(store: LedgerStore, entry_id: int, verdict: Verdict, *, utc_s: float) -> None:
+def keep_verdict(store: LedgerStore, entry_id: int, verdict: ValidationResult, *, utc_s: float) -> None:
     """Record what was found in an entry's file, in the place of what was found in an earlier version."""
     findings = [
         {
@@ -77,7 +77,7 @@ def keep_verdict(store: LedgerStore, entry_id: int, verdict: Verdict, *, utc_s: 
     )
 
 
-def settle_invalid(store: LedgerStore, entry_id: int, verdict: Verdict, *, utc_s: float) -> None:
+def settle_invalid(store: LedgerStore, entry_id: int, verdict: ValidationResult, *, utc_s: float) -> None:
     """Record that an entry is invalid, and which version of its file: another one will be looked into again."""
     if verdict.findings:
         keep_verdict(store, entry_id, verdict, utc_s=utc_s)

@@ -1,7 +1,7 @@
 """The network: one request an attempt, never replayed, never redirected."""
 
 from bulk_upload.edge.transport.client import Transport
-from bulk_upload.edge.transport.files_api import Unanswered
+from bulk_upload.edge.transport.files_api import NoAnswer
 from bulk_upload.edge.transport.settings import TransportSettings
 
-__all__ = ["Transport", "TransportSettings", "Unanswered"]
+__all__ = ["NoAnswer", "Transport", "TransportSettings"]

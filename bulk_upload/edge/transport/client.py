@@ -35,9 +35,9 @@ from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
-from bulk_upload.edge.transport.files_api import Questions
+from bulk_upload.edge.transport.files_api import FilesApi
 from bulk_upload.edge.transport.tls import tls_context
-from bulk_upload.edge.transport.watchdog import GivenUp, Sending, Watchdog
+from bulk_upload.edge.transport.watchdog import GivenUp, InFlight, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -69,7 +69,7 @@ class Transport:
             stall_s=settings.stall_s, answer_s=settings.answer_s, min_bytes_per_s=settings.min_bytes_per_s
         )
         self._session: aiohttp.ClientSession | None = None
-        self._questions: Questions | None = None
+        self._files_api: FilesApi | None = None
         self._over_bytes = 0
         self._ignores_expect = False
         self.clock_offset_s = 0.0
@@ -93,7 +93,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
         ) as session:
             self._session = session
-            self._questions = Questions(
+            self._files_api = FilesApi(
                 session,
                 self._files_url,
                 asked_at_once_max=self._settings.question_limit,
@@ -108,7 +108,7 @@ class Transport:
                 with self._watchdog.running():
                     yield self
             finally:
-                self._session = self._questions = None
+                self._session = self._files_api = None
 
     @property
     def partial_bytes(self) -> int:
@@ -154,8 +154,8 @@ class Transport:
     ) -> UploadReport:
         """Send one file in one request and return what became of it; failures are outcomes, not exceptions.
 
-        `on_handed` hears of every piece handed over, in bytes, after `pace` let it pass. When the calling task is
-        cancelled the request is dropped, and `on_cancelled` hears what is known of it before the cancellation goes
+        `on_handed` is called with every piece handed over, in bytes, after `pace` let it pass. When the calling task is
+        cancelled the request is dropped, and `on_cancelled` is called with what is known of it before the cancellation goes
         on.
         """
         body = UploadBody(
@@ -170,7 +170,7 @@ class Transport:
             on_handed=on_handed,
             pace=pace,
         )
-        sending = Sending(body, _this_task(), request.path)
+        sending = InFlight(body, _this_task(), request.path)
         self._watchdog.add(sending)
         try:
             async with self._turns:
@@ -190,22 +190,22 @@ class Transport:
         return _report(request, body, outcome)
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first. Raises Unanswered."""
+        """Return one page of the server's list, newest first. Raises NoAnswer."""
         return await self._open_questions().list_page(limit=limit, offset=offset)
 
     async def look_up(self, file_id: str) -> ListedFile | None:
-        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
         return await self._open_questions().look_up(file_id)
 
     async def delete(self, file_id: str) -> bool:
-        """Delete a file; return False where the server does not know it. Raises Unanswered."""
+        """Delete a file; return False where the server does not know it. Raises NoAnswer."""
         return await self._open_questions().delete(file_id)
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
+        """Return the hash of what the server gives back for a file, None where it does not. Raises NoAnswer."""
         return await self._open_questions().sha256_of(file_id)
 
-    async def _request(self, request: UploadRequest, body: UploadBody, sending: Sending) -> Outcome:
+    async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
         session = self._open_session()
         key = self._credentials.current
         asks = request.ask_first and not self._ignores_expect
@@ -271,7 +271,7 @@ class Transport:
         return lost_answer(sent_body(request, body), words, connection_lost=True)
 
     @contextmanager
-    def _asking(self, sending: Sending) -> Iterator[None]:
+    def _asking(self, sending: InFlight) -> Iterator[None]:
         """Give the request up where the server answers nothing to `Expect`, and do not ask it again.
 
         aiohttp waits for the answer without any limit, and has no way to send the body after all.
@@ -315,10 +315,10 @@ class Transport:
             raise RuntimeError("the transport is not running")
         return self._session
 
-    def _open_questions(self) -> Questions:
-        if self._questions is None:
+    def _open_questions(self) -> FilesApi:
+        if self._files_api is None:
             raise RuntimeError("the transport is not running")
-        return self._questions
+        return self._files_api
 
 
 def _this_task() -> asyncio.Task[Any]:

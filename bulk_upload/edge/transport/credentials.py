@@ -51,7 +51,7 @@ class Credentials:
         return any(key.betrayed_by(text) for key in (self.current, *self._former))
 
     def worked(self, key: Secret) -> None:
-        """Hear that the server accepted a key."""
+        """Record that the server accepted a key."""
         if key is self.current:
             self._untried = False
 

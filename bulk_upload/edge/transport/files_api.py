@@ -32,7 +32,7 @@ CONTENT_PIECE_BYTES = 256 * 1024
 _ASK_AGAIN = frozenset({408, 425, 429})
 
 
-class Unanswered(Exception):
+class NoAnswer(Exception):
     """A question got no usable answer; the message says why.
 
     `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait. `away`
@@ -64,7 +64,7 @@ class Unanswered(Exception):
         return status is not None and 300 <= status < 500 and status not in _ASK_AGAIN
 
 
-class Questions:
+class FilesApi:
     """Asks one server about its files.
 
     Args:
@@ -75,7 +75,7 @@ class Questions:
         credentials: the key, which is also taken out of whatever the server says.
         authorization: makes headers of a key.
         clock: tells a Retry-After date's distance.
-        on_headers: hears the headers of every answer.
+        on_headers: called with the headers of every answer.
         id_field: where an answer has a file's id.
     """
 
@@ -103,7 +103,7 @@ class Questions:
         self._id_field = id_field
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first. Raises Unanswered."""
+        """Return one page of the server's list, newest first. Raises NoAnswer."""
         query: dict[str, str | int] = {
             "limit": limit,
             "offset": offset,
@@ -120,7 +120,7 @@ class Questions:
         return [one for one in told if one is not None]
 
     async def look_up(self, file_id: str) -> ListedFile | None:
-        """Return one file by its id, None where the server does not know it. Raises Unanswered."""
+        """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
         what = f"looking up {file_id}"
         async with self._asked("GET", self._url_of(file_id), what) as response:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
@@ -132,7 +132,7 @@ class Questions:
         return listed_without_secret(file, self._credentials)
 
     async def delete(self, file_id: str) -> bool:
-        """Delete a file; return False where the server does not know it. Raises Unanswered."""
+        """Delete a file; return False where the server does not know it. Raises NoAnswer."""
         what = f"deleting {file_id}"
         async with self._asked("DELETE", self._url_of(file_id), what) as response:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
@@ -143,7 +143,7 @@ class Questions:
         return True
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server gives back for a file, None where it does not. Raises Unanswered."""
+        """Return the hash of what the server gives back for a file, None where it does not. Raises NoAnswer."""
         what = f"reading {file_id} back"
         digest = hashlib.sha256()
         url = URL(f"{self._url_of(file_id)}/content", encoded=True)
@@ -189,11 +189,11 @@ class Questions:
         with _naming(what), anyio.fail_after(self._quiet_s):
             return await response.content.read(CONTENT_PIECE_BYTES)
 
-    def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> Unanswered:
+    def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> NoAnswer:
         # Before the words are cut, and after: a part of a key is not found any more, and JSON may spell it.
         body = self._credentials.redact_bytes(body)
         reason = self._credentials.redact(reason_of(response.status, body))
-        return Unanswered(
+        return NoAnswer(
             f"{what} gave no usable answer ({reason})",
             http_status=response.status,
             remedy=USE_HTTPS if response.status == 400 and answers_in_tls(reason) else None,
@@ -203,9 +203,9 @@ class Questions:
 
 @contextmanager
 def _naming(what: str) -> Iterator[None]:
-    """Turn what aiohttp raises into Unanswered, with the question in front."""
+    """Turn what aiohttp raises into NoAnswer, with the question in front."""
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:
         away = isinstance(error, aiohttp.ClientConnectorError)
-        raise Unanswered(f"{what} failed: {words_of(error)}", away=away, remedy=remedy_of(error)) from None
+        raise NoAnswer(f"{what} failed: {words_of(error)}", away=away, remedy=remedy_of(error)) from None

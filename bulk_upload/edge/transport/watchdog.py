@@ -43,7 +43,7 @@ class _Window:
 
 
 @dataclass(slots=True, eq=False)
-class Sending:
+class InFlight:
     """One request on its way: what its body has done and when it last moved.
 
     `moved_at` is None while the request waits for its turn, which may take any time. `task` is the one that makes the
@@ -99,22 +99,22 @@ class Watchdog:
         self._stall_s = stall_s
         self._answer_s = answer_s
         self._min_bytes_per_s = min_bytes_per_s
-        self._sending: set[Sending] = set()
+        self._sending: set[InFlight] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
 
     @property
-    def sending(self) -> frozenset[Sending]:
+    def sending(self) -> frozenset[InFlight]:
         """The requests on their way now."""
         return frozenset(self._sending)
 
-    def add(self, sending: Sending) -> None:
+    def add(self, sending: InFlight) -> None:
         """Begin to watch a request. Raises what an earlier look at the requests raised."""
         if self._failure is not None:
             raise self._failure
         self._sending.add(sending)
 
-    def remove(self, sending: Sending) -> None:
+    def remove(self, sending: InFlight) -> None:
         """Forget a request that is over."""
         self._sending.discard(sending)
 
@@ -151,10 +151,10 @@ class Watchdog:
             if now - one.moved_at >= allowed_s:
                 _end_stalled(one, human_seconds(allowed_s), answering=_is_answering(one))
 
-    def _allowed_s(self, one: Sending) -> float:
+    def _allowed_s(self, one: InFlight) -> float:
         return self._answer_s if _is_answering(one) else self._stall_s
 
-    def _look_at_rate(self, one: Sending, left_bytes: int, now: float) -> None:
+    def _look_at_rate(self, one: InFlight, left_bytes: int, now: float) -> None:
         held_s = one.body.held_s
         if one.body.held or one.window is None or one.window.held_s != held_s:
             # Our own bandwidth cap held the body back: a minute with such waits in it says nothing.
@@ -180,12 +180,12 @@ class Watchdog:
                 one.fail(error)
 
 
-def _is_answering(one: Sending) -> bool:
+def _is_answering(one: InFlight) -> bool:
     """Whether the whole body has left, so that only the answer is missing."""
     return one.body.complete and one.body.left_bytes == one.body.handed_bytes
 
 
-def _end_stalled(one: Sending, waited: str, *, answering: bool) -> None:
+def _end_stalled(one: InFlight, waited: str, *, answering: bool) -> None:
     if one.body.reading:
         one.body.failure = SourceError(f"the file could not be read for {waited}")
     one.end(GivenUp(f"{'no answer' if answering else 'no progress'} for {waited}", stalled=True))

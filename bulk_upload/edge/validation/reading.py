@@ -41,7 +41,7 @@ def check_file(
 ) -> FileReport:
     """Check an open file from where it stands, and return what was found.
 
-    `on_bytes` hears how many more bytes were read. Nothing of a file is ever unpickled or run. Raises OSError when the
+    `on_bytes` is called with how many more bytes were read. Nothing of a file is ever unpickled or run. Raises OSError when the
     file cannot be read.
     """
     kind = task.purpose.format_of(task.path)

@@ -42,7 +42,7 @@ def main() -> None:
             sys.exit(0)
 
 
-class _Teller:
+class _Progress:
     """Tells how far a check is, not too often; notices so that the other side is gone."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -50,7 +50,7 @@ class _Teller:
         self._untold = 0
 
     def on_bytes(self, byte_count: int) -> None:
-        """Hear that so many more bytes were read."""
+        """Record that so many more bytes were read."""
         self._untold += byte_count
         if self._untold >= PROGRESS_BYTES:
             try:
@@ -62,7 +62,7 @@ class _Teller:
 
 def _answer(channel: socket.socket, task: CheckTask, descriptor: int) -> Answer:
     try:
-        return Done(check_file(descriptor, task, on_bytes=_Teller(channel).on_bytes))
+        return Done(check_file(descriptor, task, on_bytes=_Progress(channel).on_bytes))
     except EOFError:
         raise
     except OSError as error:

@@ -100,7 +100,7 @@ class FileMoved(Exception):
 class CheckRequest:
     """A file to check.
 
-    `open_file` returns a fresh descriptor; it and `on_bytes`, which hears how many more bytes were read, are called on
+    `open_file` returns a fresh descriptor; it and `on_bytes`, which is called with how many more bytes were read, are called on
     another thread.
     """
 

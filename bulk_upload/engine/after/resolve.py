@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import EntryState, Obtained
+from bulk_upload.core.model import EntryState, ReceiptOrigin
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.run.resolve import Decision, Resolved, why_not_adopted
-from bulk_upload.edge.ledger import Deleted, Doomed
+from bulk_upload.edge.ledger import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import end
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 from bulk_upload.engine.tasks import plain_task_group
@@ -115,7 +115,7 @@ class Resolving:
                 file,
                 sha256=None,
                 utc_s=self._clock.utc_s(),
-                obtained=Obtained.ADOPTED,
+                obtained=ReceiptOrigin.ADOPTED,
                 decided_by=self._decided_by,
             )
 
@@ -163,10 +163,10 @@ class Resolving:
         there = await self._inquiry.look_up(file_id) is not None
         now = self._clock.utc_s()
         receipt_id = await self._ledger.run(partial(_receipt_id, entry_id=one.entry_id))
-        doomed = Doomed(entry_id=one.entry_id, receipt_id=receipt_id, file_id=file_id)
+        deletion = PlannedDeletion(entry_id=one.entry_id, receipt_id=receipt_id, file_id=file_id)
         outcome = Deleted.KEPT if there else Deleted.GONE
         await self._ledger.run(
-            partial(end, one=doomed, outcome=outcome, reason="looked up by resolve", utc_s=now)
+            partial(end, one=deletion, outcome=outcome, reason="looked up by resolve", utc_s=now)
         )
         state = EntryState.ACCEPTED if there else EntryState.PENDING
         words = f"{file_id} is still there" if there else f"{file_id} is gone"

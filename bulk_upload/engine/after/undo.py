@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.run.verify import DifferenceKind, differences
-from bulk_upload.edge.ledger import Deleted, Doomed
+from bulk_upload.edge.ledger import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
-from bulk_upload.engine.doubt.inquiry import Refused
+from bulk_upload.engine.doubt.inquiry import RequestDenied
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 
@@ -57,7 +57,7 @@ class Undoing:
         inquiry: the server.
         clock: dates what is recorded.
         asked_by: who wants it, for the ledger.
-        on_undone: hears of every file.
+        on_undone: called with every file.
         questions_max: how many files are worked on at once.
     """
 
@@ -131,7 +131,9 @@ class Undoing:
                 tasks.start_soon(one_at_a_slot, step)
 
     async def _undo(self, receipt: HeldReceipt) -> None:
-        one = Doomed(entry_id=receipt.entry_id, receipt_id=receipt.receipt_id, file_id=receipt.file_id)
+        one = PlannedDeletion(
+            entry_id=receipt.entry_id, receipt_id=receipt.receipt_id, file_id=receipt.file_id
+        )
         try:
             file = await self._inquiry.look_up(receipt.file_id)
         except ServerUnusable as error:
@@ -156,17 +158,17 @@ class Undoing:
             self._tell(copy.path, copy.file.file_id, Deleted.KEPT, "its content is not what was sent")
             return
         await self._delete(
-            Doomed(entry_id=copy.entry_id, receipt_id=None, file_id=copy.file.file_id), copy.path
+            PlannedDeletion(entry_id=copy.entry_id, receipt_id=None, file_id=copy.file.file_id), copy.path
         )
 
-    async def _delete(self, one: Doomed, path: str | None = None) -> None:
+    async def _delete(self, one: PlannedDeletion, path: str | None = None) -> None:
         if path is None:
             path = await self._ledger.run(partial(path_of, entry_id=one.entry_id))
         now = self._clock.utc_s()
         await self._ledger.run(partial(ask, one=one, asked_by=self._asked_by, utc_s=now))
         try:
             was_there = await self._inquiry.delete(one.file_id)
-        except (Refused, CredentialsRefused) as error:
+        except (RequestDenied, CredentialsRefused) as error:
             await self._end(one, path, Deleted.KEPT, str(error))
             if isinstance(error, CredentialsRefused):
                 raise
@@ -176,7 +178,7 @@ class Undoing:
             self._failure_count = 0
             await self._end(one, path, Deleted.DELETED if was_there else Deleted.GONE, None)
 
-    async def _end(self, one: Doomed, path: str, outcome: Deleted, reason: str | None) -> None:
+    async def _end(self, one: PlannedDeletion, path: str, outcome: Deleted, reason: str | None) -> None:
         now = self._clock.utc_s()
         await self._ledger.run(partial(end, one=one, outcome=outcome, reason=reason, utc_s=now))
         self._tell(path, one.file_id, outcome, reason)

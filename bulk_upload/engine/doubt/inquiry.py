@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from bulk_upload.core.text.printable import human_seconds
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PATIENCE_S = 900.0
 
 
 class Server(Protocol):
-    """What a server says about its files. All of it may raise Unanswered, and may be asked again."""
+    """What a server says about its files. All of it may raise NoAnswer, and may be asked again."""
 
     clock_offset_s: float
 
@@ -43,12 +43,12 @@ class Server(Protocol):
         """Return the hash of what the server gives back for a file, None where it does not."""
 
 
-class Refused(ServerUnusable):
+class RequestDenied(ServerUnusable):
     """The server understood a question about one file and said no: asking again will not help."""
 
 
 class Inquiry:
-    """A server that is asked patiently. Every question may raise CredentialsRefused, Refused, ServerUnusable."""
+    """A server that is asked patiently. Every question may raise CredentialsRefused, RequestDenied, ServerUnusable."""
 
     def __init__(self, server: Server, clock: Clock) -> None:
         self._server = server
@@ -86,7 +86,7 @@ class Inquiry:
         )
         try:
             return await retrying(self._once, question)
-        except Unanswered as error:
+        except NoAnswer as error:
             raise _translated(error) from None
 
     async def _once(self, question: Callable[[], Awaitable[T]]) -> T:
@@ -97,7 +97,7 @@ class Inquiry:
     def _wait_s(self, state: RetryCallState) -> float:
         backoff_s = min(BACKOFF_S_MAX, 2.0**state.attempt_number) * (0.5 + 0.5 * self._clock.jitter())
         error = None if state.outcome is None else state.outcome.exception()
-        asked_s = error.retry_after_s if isinstance(error, Unanswered) else None
+        asked_s = error.retry_after_s if isinstance(error, NoAnswer) else None
         if asked_s is not None:
             # For every other question, too.
             self._open_at = max(self._open_at, self._clock.monotonic() + asked_s)
@@ -105,10 +105,10 @@ class Inquiry:
 
 
 def _may_be_answered_yet(error: BaseException) -> bool:
-    return isinstance(error, Unanswered) and not error.final and (error.retry_after_s or 0.0) <= PATIENCE_S
+    return isinstance(error, NoAnswer) and not error.final and (error.retry_after_s or 0.0) <= PATIENCE_S
 
 
-def _translated(error: Unanswered) -> ServerUnusable | CredentialsRefused:
+def _translated(error: NoAnswer) -> ServerUnusable | CredentialsRefused:
     if error.http_status in (401, 403):
         return CredentialsRefused(
             f"the server does not accept the API key: {error}", hint="use a valid key of the job's team"
@@ -116,7 +116,7 @@ def _translated(error: Unanswered) -> ServerUnusable | CredentialsRefused:
     if error.remedy is not None:
         return ServerUnusable(f"the server cannot be reached: {error}", hint=error.remedy)
     if error.final:
-        return Refused(str(error), hint="see the server's message; running again will not help")
+        return RequestDenied(str(error), hint="see the server's message; running again will not help")
     if error.retry_after_s is not None and error.retry_after_s > PATIENCE_S:
         return ServerUnusable(
             f"the server asks to wait {human_seconds(error.retry_after_s)}: {error}",

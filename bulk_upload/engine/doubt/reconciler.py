@@ -20,7 +20,7 @@ from bulk_upload.core.run.reconcile import (
     suspects,
     window_start_utc_s,
 )
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi, Ledger
-    from bulk_upload.core.run.reconcile import Doubt, Verdict
+    from bulk_upload.core.run.reconcile import Doubt, Reconciliation
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.limits.drain import Drain
 
@@ -47,7 +47,7 @@ _ENDED = "the run ended before the server's list could decide it"
 class _Question:
     doubt: Doubt
     poll_s: float
-    answer: asyncio.Future[Verdict]
+    answer: asyncio.Future[Reconciliation]
     due_utc_s: float = field(default=0.0)
 
 
@@ -123,7 +123,7 @@ class Reconciler:
             except LedgerUnusable as error:
                 self._give_up(str(error))
                 return
-            except Unanswered as error:
+            except NoAnswer as error:
                 failures += 1
                 if failures == 1:
                     failing_since = self._clock.monotonic()
@@ -145,7 +145,7 @@ class Reconciler:
         # One that was asked while the list was read counts, too.
         alike = Counter(_looks(one.doubt) for one in self._questions)
         for question in questions:
-            verdict: Verdict
+            verdict: Reconciliation
             if alike[_looks(question.doubt)] > 1:
                 verdict = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
@@ -187,7 +187,7 @@ class Reconciler:
             if pager.at_end or is_before(page, not_before_s):
                 return kept
             if problem is not None:
-                raise Unanswered(problem)
+                raise NoAnswer(problem)
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
         """A listed file is looked up before it is believed: lists may be stale."""
@@ -197,7 +197,7 @@ class Reconciler:
                 try:
                     with self._waits.on(Wait.SERVER):
                         file = await self._files_api.look_up(found.file.file_id)
-                except Unanswered as error:
+                except NoAnswer as error:
                     reason = str(error)
                     if error.final:
                         break
@@ -208,12 +208,12 @@ class Reconciler:
                 return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
         return Undecided(reason)
 
-    def _wait_s(self, failure_count: int, error: Unanswered) -> float:
+    def _wait_s(self, failure_count: int, error: NoAnswer) -> float:
         """Return how long to wait after a failed question; what the server asks for is the least."""
         backoff_s = min(BACKOFF_S_MAX, 2.0**failure_count) * (0.5 + 0.5 * self._clock.jitter())
         return max(backoff_s, error.retry_after_s or 0.0)
 
-    def _answer(self, question: _Question, verdict: Verdict) -> None:
+    def _answer(self, question: _Question, verdict: Reconciliation) -> None:
         self._questions.remove(question)
         if not question.answer.done():
             question.answer.set_result(verdict)

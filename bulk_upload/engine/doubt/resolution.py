@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import InDoubt, ListedFile
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
@@ -87,8 +87,8 @@ class Doubts:
             return await self._release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, work: StagedEntry | None = None) -> Resolution:
-        """Resolve a doubt; `work` is given for one that an earlier run left, to hash what it sent."""
+    async def resolve(self, doubt: Doubt, planned: PlannedEntry | None = None) -> Resolution:
+        """Resolve a doubt; `planned` is given for one that an earlier run left, to hash what it sent."""
         settings = self._settings
         verdict: Found | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
@@ -97,7 +97,7 @@ class Doubts:
             with self._occupancy.parked():
                 verdict = await self._reconciler.resolve(doubt)
         if isinstance(verdict, Found):
-            if await self._adopt(doubt, verdict.file, work):
+            if await self._adopt(doubt, verdict.file, planned):
                 return Adopted()
             verdict = Undecided(f"{verdict.file.file_id} was claimed by another entry")
         if isinstance(verdict, Absent):
@@ -108,8 +108,8 @@ class Doubts:
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 
-    async def _adopt(self, doubt: Doubt, file: ListedFile, work: StagedEntry | None) -> bool:
-        sha256 = None if work is None else await self._sha256_if_unchanged(doubt, work)
+    async def _adopt(self, doubt: Doubt, file: ListedFile, planned: PlannedEntry | None) -> bool:
+        sha256 = None if planned is None else await self._sha256_if_unchanged(doubt, planned)
         now = self._clock.utc_s()
         return await self._ledger.run(lambda store: store.adopt(doubt, file, sha256=sha256, utc_s=now))
 
@@ -118,14 +118,14 @@ class Doubts:
         await self._ledger.run(lambda store: store.release(doubt, resolution, utc_s=now))
         return Sendable()
 
-    async def _sha256_if_unchanged(self, doubt: Doubt, work: StagedEntry) -> str | None:
+    async def _sha256_if_unchanged(self, doubt: Doubt, planned: PlannedEntry) -> str | None:
         """Hash a file that a dead run sent, if it is still the one that was sent."""
         sent_as = await self._ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
-        if work.source != sent_as:
+        if planned.fingerprint != sent_as:
             return None
         try:
             with self._drain.cut():
-                sha256, fingerprint = await self._sender.sha256(work.entry.path)
+                sha256, fingerprint = await self._sender.sha256(planned.entry.path)
                 return sha256 if fingerprint == sent_as else None
         except SourceError:
             pass

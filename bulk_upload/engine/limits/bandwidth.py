@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.limits.capped import Reins
+    from bulk_upload.core.limits.capped import CappedController
     from bulk_upload.engine.callback_errors import CallbackErrors
 
 
-class Throttle:
+class BandwidthGate:
     """Lets pieces of bodies pass in the order they were asked for, so that no upload starves another.
 
     Nothing is promised ahead: a cap that is lifted, or another one, holds for those who wait already.
     """
 
-    def __init__(self, reins: Reins, clock: Clock, errors: CallbackErrors) -> None:
-        self._reins = reins
+    def __init__(self, capped: CappedController, clock: Clock, errors: CallbackErrors) -> None:
+        self._capped = capped
         self._clock = clock
         self._errors = errors
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -28,7 +28,7 @@ class Throttle:
     @property
     def piece_bytes(self) -> int | None:
         """How many bytes to ask for at once; None while there is no cap."""
-        return self._reins.piece_bytes
+        return self._capped.piece_bytes
 
     @property
     def waits_for_time(self) -> bool:
@@ -63,7 +63,7 @@ class Throttle:
     def _try_pass(self, count: int) -> float:
         """Take the bytes and return 0, or return how long they have to wait."""
         now = self._clock.monotonic()
-        wait_s = self._reins.bytes_wait_s(now, count)
+        wait_s = self._capped.bytes_wait_s(now, count)
         if wait_s <= 0:
-            self._reins.take_bytes(now, count)
+            self._capped.take_bytes(now, count)
         return wait_s

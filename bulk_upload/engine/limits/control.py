@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.limits.capped import Reins
+    from bulk_upload.core.limits.capped import CappedController
     from bulk_upload.core.limits.caps import Caps
     from bulk_upload.core.run.control import ControlRequest
     from bulk_upload.core.run.ports import Ledger
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.monitor import LimitWatch
     from bulk_upload.engine.limits.occupancy import Occupancy
-    from bulk_upload.engine.limits.slots import Permits
-    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.limits.slots import SlotPool
+    from bulk_upload.engine.limits.stop_rules import StopRules
 
 
 class Controlling:
@@ -39,11 +39,11 @@ class Controlling:
     def __init__(
         self,
         *,
-        limits: Reins,
+        limits: CappedController,
         watch: LimitWatch,
-        slots: Permits,
+        slots: SlotPool,
         occupancy: Occupancy,
-        oversight: Oversight,
+        stop_rules: StopRules,
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
@@ -53,7 +53,7 @@ class Controlling:
         self._watch = watch
         self._slots = slots
         self._occupancy = occupancy
-        self._oversight = oversight
+        self._stop_rules = stop_rules
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
@@ -106,13 +106,15 @@ class Controlling:
             bytes_per_s=limits.bytes_per_s,
             paused=caps.paused,
             server_pause_s=round(self._slots.pause_s, 3),
-            held_by=None if self._watch.hold is None else self._watch.hold.value,
-            held_s={hold.value: round(seconds, 3) for hold, seconds in self._watch.held_s.items()},
+            held_by=None if self._watch.bottleneck is None else self._watch.bottleneck.value,
+            held_s={
+                bottleneck.value: round(seconds, 3) for bottleneck, seconds in self._watch.held_s.items()
+            },
             draining=self._drain.begun,
         )
 
     def _apply(self, before: Caps, caps: Caps) -> None:
         self._limits.change(self._clock.monotonic(), caps)
         if before.paused and not caps.paused:
-            self._oversight.on_resumed()
+            self._stop_rules.on_resumed()
         self._watch.tick()

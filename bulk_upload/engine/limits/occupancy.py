@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.drain import Drain
-    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.slots import SlotPool
 
 
 class Occupancy:
@@ -23,7 +23,7 @@ class Occupancy:
     """
 
     def __init__(
-        self, slots: Permits, drain: Drain, conditions: Conditions, *, parked_max: float = math.inf
+        self, slots: SlotPool, drain: Drain, conditions: Conditions, *, parked_max: float = math.inf
     ) -> None:
         self._slots = slots
         self._drain = drain

@@ -12,7 +12,7 @@ from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavai
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.limits.controller import Controller, Ticket
-    from bulk_upload.core.model import Allowance, Outcome
+    from bulk_upload.core.model import Outcome, RateLimitInfo
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.drain import Drain
@@ -25,7 +25,7 @@ that syncs in no time; with more, uploads go on while it does, and many outcomes
 so many entries in doubt at most, beside those in flight."""
 
 
-class Permits:
+class SlotPool:
     """Hands out tickets in order, never more than the controller allows.
 
     Answers that the ledger has not recorded yet are bounded, too: with a stuck disk nothing starts.
@@ -195,7 +195,7 @@ class Permits:
         *,
         retry_after_s: float | None,
         quota: bool,
-        allowance: Allowance | None = None,
+        allowance: RateLimitInfo | None = None,
     ) -> None:
         self._rejected_at = now
         self._controller.on_reject(

@@ -16,7 +16,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.failure_limit import FailureLimit
-from bulk_upload.core.run.fault_scope import Standing, Stop
+from bulk_upload.core.run.fault_scope import FaultScope, Stop
 from bulk_upload.core.run.patience import Patience
 from bulk_upload.core.run.plan import RETRY_WORDS
 from bulk_upload.core.run.retry import RetryBudget
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
 
 
-class Oversight:
-    """Hears every outcome and every settled entry, and begins the drain when the run should not go on."""
+class StopRules:
+    """Called for every outcome and settled entry; begins the drain when the run should not go on."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Oversight:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._standing = Standing(entry_count=to_send_count, key_variable=key_variable)
+        self._fault_scope = FaultScope(entry_count=to_send_count, key_variable=key_variable)
         self._patience = Patience(settings.patience_s)
         self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")
@@ -59,19 +59,19 @@ class Oversight:
     @property
     def knows_server(self) -> bool:
         """Whether the server answered any upload of this run."""
-        return self._standing.answered_any
+        return self._fault_scope.answered_any
 
     def review(self, outcome: Outcome, entry_id: int) -> Judgement:
         """Return what to record for an outcome, in the light of the whole run."""
-        judgement = self._standing.judge(outcome, entry_id)
+        judgement = self._fault_scope.judge(outcome, entry_id)
         if (
             not isinstance(outcome, NotSent | SourceFailed)
             and getattr(outcome, "http_status", None) is not None
         ):
-            self._standing.on_answered()
+            self._fault_scope.on_answered()
             self._patience.on_answer()
         if isinstance(outcome, Accepted):
-            self._standing.on_accepted()
+            self._fault_scope.on_accepted()
             self._patience.on_success()
             self.budget = self.budget.earn()
         elif isinstance(outcome, Throttled):
@@ -81,20 +81,20 @@ class Oversight:
         return judgement
 
     def on_retry(self) -> None:
-        """Hear that an attempt that counts is made again."""
+        """Record that an attempt that counts is made again."""
         self.budget = self.budget.spend()
 
     def on_resumed(self) -> None:
-        """Hear that a person's pause is over: its time says nothing about the server."""
+        """Record that a person's pause is over: its time says nothing about the server."""
         self._patience.on_success()
 
-    def bears(self, outcome: Unavailable | InDoubt) -> bool:
-        """Hear that an upload that asked whether an outage is over failed, too; return whether that costs no attempt.
+    def tolerates_probe(self, outcome: Unavailable | InDoubt) -> bool:
+        """Record that an upload that asked whether an outage is over failed, too; return whether that costs no attempt.
 
         A server that never answered in this run is more likely a wrong address than away: its entries use up their
         attempts.
         """
-        known = self._standing.answered_any
+        known = self._fault_scope.answered_any
         reason = self._patience.on_outage(self._clock.monotonic(), reason=outcome.reason, answered_ever=known)
         if reason is not None:
             hint = "run the same command again when the server is back"
@@ -104,21 +104,21 @@ class Oversight:
         return known
 
     def on_short(self, reason: str, *, wire_bytes: int) -> None:
-        """Hear that an upload could not be made for want of something local; so many bytes have left in all."""
+        """Record that an upload could not be made for want of something local; so many bytes have left in all."""
         enough = self._patience.on_short(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
         if enough is not None:
             hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
     def on_exhausted(self, outcome: Outcome) -> None:
-        """Hear that an entry used up its attempts with `outcome`."""
+        """Record that an entry used up its attempts with `outcome`."""
         if isinstance(outcome, Unavailable) and not outcome.answered:
-            stop = self._standing.on_unreachable(outcome.reason)
+            stop = self._fault_scope.on_unreachable(outcome.reason)
             if stop is not None:
                 self._drain.begin(stop)
 
     def on_settled(self, state: EntryState, reason: str | None) -> None:
-        """Hear that an entry reached a settled state."""
+        """Record that an entry reached a settled state."""
         if state is EntryState.ACCEPTED:
             self._failures.on_accepted()
             return

@@ -11,7 +11,7 @@ import anyio.lowlevel
 from bulk_upload.core.api.multipart import form_fields
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
-from bulk_upload.core.run.records import AttemptOver, Intent
+from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.core.run.sender import PreparedFile, PrepareRequest, UploadRequest
 from bulk_upload.core.run.source import SourceError, SourceGrew
 from bulk_upload.engine.upload import FileChanged, Made, NotBegun, RecordedAttempt
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender, UploadReport
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.limits.drain import Drain
-    from bulk_upload.engine.limits.slots import Permits
-    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.limits.slots import SlotPool
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.upload import Upload
 
 GOES_FIRST_ATTEMPTS = 3
@@ -53,10 +53,10 @@ class Attempts:
         self,
         *,
         profile: Profile,
-        slots: Permits,
+        slots: SlotPool,
         sender: Sender,
         ledger: Ledger[LedgerStore],
-        oversight: Oversight,
+        stop_rules: StopRules,
         drain: Drain,
         clock: Clock,
         emit: Callable[[Event], None],
@@ -65,7 +65,7 @@ class Attempts:
         self._slots = slots
         self._sender = sender
         self._ledger = ledger
-        self._oversight = oversight
+        self._stop_rules = stop_rules
         self._drain = drain
         self._clock = clock
         self._emit = emit
@@ -229,12 +229,12 @@ class Attempts:
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
         """Give the slot back and have the ledger record the outcome."""
         # Judged before the slot is given back: an answer that ends the run lets nothing more start.
-        judgement = self._oversight.review(report.outcome, upload.entry_id)
+        judgement = self._stop_rules.review(report.outcome, upload.entry_id)
         self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
         if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
-        over = AttemptOver(
+        over = AttemptEnd(
             attempt_id=request.attempt_id,
             entry_id=upload.entry_id,
             outcome=judgement.outcome,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Outcome
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.retry import RetryPolicy
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
-    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.attempt import Attempts
     from bulk_upload.engine.sending.touched import Comparing
@@ -73,7 +73,7 @@ class EntryTasks:
         doubts: Doubts,
         twins: TwinGate,
         occupancy: Occupancy,
-        oversight: Oversight,
+        stop_rules: StopRules,
         retry_policy: RetryPolicy,
         wire_bytes: Callable[[], int],
         ledger: Ledger[LedgerStore],
@@ -88,7 +88,7 @@ class EntryTasks:
         self._doubts = doubts
         self._twins = twins
         self._occupancy = occupancy
-        self._oversight = oversight
+        self._stop_rules = stop_rules
         self._retry_policy = retry_policy
         self._wire_bytes = wire_bytes
         self._ledger = ledger
@@ -113,7 +113,7 @@ class EntryTasks:
         holds = holds_twin_key or first is not None
         await self._start(partial(self._run, upload, first, holds_twin_key=holds))
 
-    async def start_doubt(self, doubt: Doubt, planned: StagedEntry | None) -> None:
+    async def start_doubt(self, doubt: Doubt, planned: PlannedEntry | None) -> None:
         """Start the task of an entry that an earlier run left in doubt.
 
         `planned` is None when the manifest no longer has the entry. No look-alike may start meanwhile.
@@ -225,7 +225,9 @@ class EntryTasks:
         upload.reason = reason_in(outcome) or ""
         # An upload that probed during an outage does not pay for it.
         is_free = (
-            attempt.probe and isinstance(outcome, Unavailable | InDoubt) and self._oversight.bears(outcome)
+            attempt.probe
+            and isinstance(outcome, Unavailable | InDoubt)
+            and self._stop_rules.tolerates_probe(outcome)
         )
         decision = self._decide(upload, outcome, is_free=is_free)
         self.emit_attempt(upload, attempt, retry_in_s=_retry_in_s(decision))
@@ -236,7 +238,7 @@ class EntryTasks:
                 return await self._resolve(upload, attempt, outcome, is_free=is_free)
             case Leave(reason=reason, exhausted=True):
                 await self._leave(upload, reason)
-                self._oversight.on_exhausted(outcome)
+                self._stop_rules.on_exhausted(outcome)
         return EntryResult(decision, attempt.state)
 
     async def _resolve(
@@ -258,11 +260,11 @@ class EntryTasks:
         decision = self._retry_policy.again(
             outcome.reason,
             attempts_used=upload.attempts_used,
-            budget_empty=self._oversight.budget.empty,
+            budget_empty=self._stop_rules.budget.empty,
             jitter=self._clock.jitter(),
         )
         if isinstance(decision, TryAgain):
-            self._oversight.on_retry()
+            self._stop_rules.on_retry()
         else:
             await self._leave(upload, decision.reason)
         return EntryResult(decision)
@@ -274,24 +276,24 @@ class EntryTasks:
 
     def _decide(self, upload: Upload, outcome: Outcome, *, is_free: bool = False) -> RetryDecision:
         if isinstance(outcome, NotSent) and outcome.local_limit:
-            self._oversight.on_short(outcome.reason, wire_bytes=self._wire_bytes())
+            self._stop_rules.on_short(outcome.reason, wire_bytes=self._wire_bytes())
         decision = self._retry_policy.decide(
             outcome,
             attempts_used=upload.attempts_used + 1,
-            budget_empty=self._oversight.budget.empty,
+            budget_empty=self._stop_rules.budget.empty,
             jitter=self._clock.jitter(),
-            spared=is_free,
+            is_probe=is_free,
         )
         # A doubt counts once it is known that the attempt left nothing.
         if isinstance(decision, Reconcile) or (isinstance(decision, TryAgain) and not decision.uses_attempt):
             return decision
         upload.attempts_used += 1
         if isinstance(decision, TryAgain):
-            self._oversight.on_retry()
+            self._stop_rules.on_retry()
         return decision
 
     async def _resolve_doubt(
-        self, doubt: Doubt, planned: StagedEntry | None, key: TwinKey, *, holds_twin_key: bool
+        self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
         resolution = await self._doubts.resolve(doubt, planned)
         if isinstance(resolution, StillInDoubt):
@@ -315,17 +317,17 @@ class EntryTasks:
             )
         await self._plan_again(planned, known)
 
-    async def _plan_again(self, planned: StagedEntry, known: KnownEntry) -> None:
+    async def _plan_again(self, planned: PlannedEntry, known: KnownEntry) -> None:
         """Go on with an entry whose doubt is resolved, by what the ledger knows of it now."""
-        step = plan_entry(known, planned.source)
+        step = plan_entry(known, planned.fingerprint)
         if step.step is Step.SETTLED:
             await self._settler.accepted(planned, known.entry_id)
-        elif planned.source is None:
+        elif planned.fingerprint is None:
             await self._settler.settle(
                 planned, known.entry_id, EntryState.FAILED_LOCAL, "the file no longer exists"
             )
         else:
-            upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.source)
+            upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.fingerprint)
             if step.step is Step.COMPARE:
                 if await self._comparing.settles(upload, known):
                     return

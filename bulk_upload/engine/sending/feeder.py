@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.planned import StagedEntry
+from bulk_upload.core.run.planned import PlannedEntry
 from bulk_upload.core.run.records import Intent
 from bulk_upload.core.run.sender import PreparedFile, PrepareRequest
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
-    from bulk_upload.engine.limits.slots import Permits
+    from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.workers import Workers
@@ -64,7 +64,7 @@ class Feeder:
         workers: Workers,
         entry_tasks: EntryTasks,
         twins: TwinGate,
-        slots: Permits,
+        slots: SlotPool,
         occupancy: Occupancy,
         conditions: Conditions,
         drain: Drain,
@@ -84,7 +84,7 @@ class Feeder:
         self._intended: dict[int, Upload] = {}
         """Uploads with an intent that the workers do not have yet, by the intent's attempt."""
 
-    async def feed(self, pages: AsyncIterator[list[StagedEntry]]) -> None:
+    async def feed(self, pages: AsyncIterator[list[PlannedEntry]]) -> None:
         """Hand every entry on; return when all are started or the run drains."""
         try:
             with ExitStack() as streams:
@@ -114,7 +114,7 @@ class Feeder:
         await self._until(self._little_is_ready)
 
     async def _prepare(
-        self, pages: AsyncIterator[list[StagedEntry]], send: ObjectSendStream[list[Upload]]
+        self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[Upload]]
     ) -> None:
         async with send:
             async for page in pages:
@@ -124,25 +124,25 @@ class Feeder:
                     await send.send(await self._batch(entries))
 
     async def _checked(
-        self, pages: AsyncIterator[list[StagedEntry]], ahead: TaskGroup, streams: ExitStack
-    ) -> AsyncIterator[list[StagedEntry]]:
+        self, pages: AsyncIterator[list[PlannedEntry]], ahead: TaskGroup, streams: ExitStack
+    ) -> AsyncIterator[list[PlannedEntry]]:
         """Return the pages of entries that may be sent, where files are looked into ahead."""
         if not self._checking.runs_ahead:
             return pages
-        send, receive = anyio.create_memory_object_stream[list[StagedEntry]](math.inf)
+        send, receive = anyio.create_memory_object_stream[list[PlannedEntry]](math.inf)
         _close_at_end(streams, send, receive)
         ahead.start_soon(self._checking.run_ahead, pages, send)
         return self._taken(receive)
 
     async def _taken(
-        self, receive: ObjectReceiveStream[list[StagedEntry]]
-    ) -> AsyncIterator[list[StagedEntry]]:
+        self, receive: ObjectReceiveStream[list[PlannedEntry]]
+    ) -> AsyncIterator[list[PlannedEntry]]:
         async with receive:
             async for page in receive:
                 self._checking.taken(len(page))
                 yield page
 
-    async def _batch(self, entries: list[StagedEntry]) -> list[Upload]:
+    async def _batch(self, entries: list[PlannedEntry]) -> list[Upload]:
         """Get a batch ready: read what is small, and record the intents of all that may be sent as they are."""
         batch = list(map(_upload, entries))
         small: list[tuple[Upload, PrepareRequest]] = []
@@ -258,12 +258,12 @@ def _close_at_end(
     streams.enter_context(receive)
 
 
-def _batches(page: list[StagedEntry]) -> Iterator[list[StagedEntry]]:
+def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
     """Yield entries in order, so many and with so many large files as are made ready at once."""
-    batch: list[StagedEntry] = []
+    batch: list[PlannedEntry] = []
     large_count = 0
     for planned in page:
-        is_large = planned.source is not None and planned.source.size > SMALL_FILE_BYTES_MAX
+        is_large = planned.fingerprint is not None and planned.fingerprint.size > SMALL_FILE_BYTES_MAX
         if len(batch) == BATCH_ENTRIES_MAX or (is_large and large_count == BATCH_LARGE_MAX):
             yield batch
             batch, large_count = [], 0
@@ -288,12 +288,12 @@ def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:
     )
 
 
-def _upload(planned: StagedEntry) -> Upload:
-    if planned.known is None or planned.source is None:
+def _upload(planned: PlannedEntry) -> Upload:
+    if planned.known is None or planned.fingerprint is None:
         raise AssertionError("only registered entries with a file are sent")
     return Upload(
         planned=planned,
         entry_id=planned.known.entry_id,
-        fingerprint=planned.source,
+        fingerprint=planned.fingerprint,
         checked=planned.checked,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.ports import Reader, Transport
     from bulk_upload.core.run.sender import PrepareRequest, UploadReport, UploadRequest
-    from bulk_upload.core.run.source import Look, Source
+    from bulk_upload.core.run.source import ContentCheck, Source
 
 
 class _Held(NamedTuple):
@@ -44,7 +44,7 @@ class LocalSender:
         reader: Reader,
         transport: Transport,
         *,
-        check_for: Callable[[str, str], Look] | None,
+        check_for: Callable[[str, str], ContentCheck] | None,
         pace: Pace,
         on_handed: Callable[[int], None],
     ) -> None:
@@ -137,7 +137,7 @@ class LocalSender:
         """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
         return self._transport.has_time_left(grace_s)
 
-    def _check(self, request: PrepareRequest) -> Look | None:
+    def _check(self, request: PrepareRequest) -> ContentCheck | None:
         if not request.checks_content or self._check_for is None:
             return None
         return self._check_for(request.path, request.purpose)

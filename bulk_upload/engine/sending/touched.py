@@ -8,7 +8,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step, same_content
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import receipt_of
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Comparing:
         if sent_sha256 is None:
             try:
                 sent_sha256 = await self._read_back(known.entry_id)
-            except Unanswered:
+            except NoAnswer:
                 # Its receipt holds, whatever the file is by now; the next run looks again.
                 await self._settler.accepted(planned, known.entry_id)
                 return True
@@ -96,18 +96,18 @@ class Comparing:
     async def _read_back(self, entry_id: int) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.
 
-        Raises Unanswered, also when the run drains meanwhile.
+        Raises NoAnswer, also when the run drains meanwhile.
         """
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
         with self._occupancy.parked(), self._drain.cut():
             try:
                 with self._waits.on(Wait.SERVER):
                     return await self._files_api.sha256_of(receipt.file_id)
-            except Unanswered as error:
+            except NoAnswer as error:
                 if error.final:
                     return None
                 raise
-        raise Unanswered("the run ended before the server gave the file back")
+        raise NoAnswer("the run ended before the server gave the file back")
 
     async def put_back(self, entry_id: int, reason: str) -> None:
         """Record that an accepted entry is to be sent anew."""

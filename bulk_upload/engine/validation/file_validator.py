@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.run.source import Look
+    from bulk_upload.core.run.source import ContentCheck
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.source_tree import SourceTree
 
@@ -39,7 +39,7 @@ class Checked:
     fingerprint: Fingerprint
 
 
-class Wanted(NamedTuple):
+class CheckTarget(NamedTuple):
     """A file to look into, and what for."""
 
     path: str
@@ -52,13 +52,15 @@ class Validating(Protocol):
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
 
-    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do for a small file, when somebody reads it to send it."""
 
-    def look(self, wanted: Wanted) -> Look:
+    def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what looks at the content of such a file."""
 
-    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+    async def check_all(
+        self, targets: Sequence[CheckTarget], *, are_small: bool
+    ) -> list[Checked | SourceError]:
         """Look into files; one that cannot be looked into has its error in its place."""
 
 
@@ -70,7 +72,7 @@ class FileValidator:
         workers: who reads them.
         purposes: what is known of each.
         thorough: see `Checker`.
-        on_bytes: hears how many more bytes were read, on any thread.
+        on_bytes: called with how many more bytes were read, on any thread.
     """
 
     def __init__(
@@ -104,22 +106,24 @@ class FileValidator:
             path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
         )
 
-    def looks_when_read(self, wanted: Wanted, byte_count: int) -> bool:
+    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do for a small file, when somebody reads it to send it."""
-        return self._workers.is_small(self._purpose(wanted.purpose), wanted.path, byte_count)
+        return self._workers.is_small(self._purpose(target.purpose), target.path, byte_count)
 
-    def look(self, wanted: Wanted) -> Look:
+    def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what looks at the content of such a file."""
-        return partial(check_content, task=self.task(*wanted))
+        return partial(check_content, task=self.task(*target))
 
-    async def check_all(self, wanted: Sequence[Wanted], *, are_small: bool) -> list[Checked | SourceError]:
+    async def check_all(
+        self, targets: Sequence[CheckTarget], *, are_small: bool
+    ) -> list[Checked | SourceError]:
         """Look into files as they are now; one that cannot be looked into has its error in its place.
 
         Small ones do not wait behind large ones, and take one hop to a thread for all of them.
         """
         requests = [
             CheckRequest(partial(self._tree.open_regular, one.path), self.task(*one), self._on_bytes)
-            for one in wanted
+            for one in targets
         ]
         results = await self._workers.check_all(requests, are_small=are_small)
         tries = 1

@@ -19,9 +19,9 @@ from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.result import verdict_of
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
 from bulk_upload.engine.upload import DRAINED
-from bulk_upload.engine.validation.file_validator import Wanted
+from bulk_upload.engine.validation.file_validator import CheckTarget
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.run.planned import StagedEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.settings import RunSettings
-    from bulk_upload.core.run.source import Look
-    from bulk_upload.core.validation.result import Verdict
+    from bulk_upload.core.run.source import ContentCheck
+    from bulk_upload.core.validation.result import ValidationResult
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.limits.drain import Drain
-    from bulk_upload.engine.limits.stop_rules import Oversight
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import Upload
     from bulk_upload.engine.validation.file_validator import Checked, Validating
@@ -64,7 +64,7 @@ class Checking:
         *,
         settings: RunSettings,
         settler: Settler,
-        oversight: Oversight,
+        stop_rules: StopRules,
         wire_bytes: Callable[[], int],
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -74,7 +74,7 @@ class Checking:
         self._validator = None if settings.validate is ValidateMode.OFF else validator
         self._settings = settings
         self._settler = settler
-        self._oversight = oversight
+        self._stop_rules = stop_rules
         self._wire_bytes = wire_bytes
         self._ledger = ledger
         self._drain = drain
@@ -100,23 +100,23 @@ class Checking:
         """Whether the check of a file's content that is made when it is read to be sent is enough."""
         if self._validator is None or not _is_small(upload.planned):
             return False
-        wanted = Wanted(upload.planned.entry.path, upload.planned.entry.purpose)
+        wanted = CheckTarget(upload.planned.entry.path, upload.planned.entry.purpose)
         return self._validator.looks_when_read(wanted, upload.fingerprint.size)
 
-    def check_for(self, path: str, purpose: str) -> Look:
+    def check_for(self, path: str, purpose: str) -> ContentCheck:
         """Return what checks the content of such a file when it is read."""
         if self._validator is None:
             raise AssertionError("nothing is validated")
-        return self._validator.look(Wanted(path, purpose))
+        return self._validator.content_check(CheckTarget(path, purpose))
 
     async def admits(self, upload: Upload, file: PreparedFile) -> bool:
         """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
         if file.report.counts:
-            work = upload.planned
-            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(work.entry.purpose))
-            if not await self._admits(work, upload.entry_id, verdict):
+            planned = upload.planned
+            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(planned.entry.purpose))
+            if not await self._admits(planned, upload.entry_id, verdict):
                 return False
         upload.fingerprint = upload.checked = file.fingerprint
         return True
@@ -128,21 +128,21 @@ class Checking:
         """
         if self._validator is None or self.may_send(upload):
             return True
-        work = upload.planned
-        verdict: Verdict | SourceError | None = None
+        planned = upload.planned
+        verdict: ValidationResult | SourceError | None = None
         with self._drain.cut():
-            verdict = await self._verdict(self._validator, work, upload)
+            verdict = await self._verdict(self._validator, planned, upload)
         if verdict is None:
-            self._settler.settled(work, EntryState.PENDING, reason=DRAINED)
+            self._settler.settled(planned, EntryState.PENDING, reason=DRAINED)
             return False
-        if not await self._admits(work, upload.entry_id, verdict):
+        if not await self._admits(planned, upload.entry_id, verdict):
             return False
         if not isinstance(verdict, SourceError):
             upload.fingerprint = upload.checked = verdict.fingerprint
         return True
 
     async def run_ahead(
-        self, pages: AsyncIterator[list[StagedEntry]], send: ObjectSendStream[list[StagedEntry]]
+        self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[PlannedEntry]]
     ) -> None:
         """Look into the files of entries, and hand on those that may be sent as soon as that is known.
 
@@ -161,7 +161,7 @@ class Checking:
                             tasks.start_soon(self._look, validator, group, send)
 
     def taken(self, entry_count: int) -> None:
-        """Hear that so many entries that were looked into ahead are on their way."""
+        """Record that so many entries that were looked into ahead are on their way."""
         self._ahead_count -= entry_count
         self._room.set()
 
@@ -171,19 +171,19 @@ class Checking:
             await self._room.wait()
 
     async def _unless_known(
-        self, validator: Validating, page: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
-    ) -> list[list[StagedEntry]]:
+        self, validator: Validating, page: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
+    ) -> list[list[PlannedEntry]]:
         """Hand on what needs no look; return the rest in groups that are looked into in one go."""
-        ready: list[StagedEntry] = []
-        rest: list[StagedEntry] = []
+        ready: list[PlannedEntry] = []
+        rest: list[PlannedEntry] = []
         for one in page:
             (ready if one.step is Step.COMPARE or _is_looked_at_when_read(validator, one) else rest).append(
                 one
             )
         sought = [
-            Sought(_entry_id(one), one.source, validator.rules(one.entry.purpose))
+            ResultKey(_entry_id(one), one.fingerprint, validator.rules(one.entry.purpose))
             for one in rest
-            if one.source is not None and not _is_small(one)
+            if one.fingerprint is not None and not _is_small(one)
         ]
         known = await self._recalled(sought)
         for one in rest:
@@ -197,7 +197,7 @@ class Checking:
         return list(_grouped([one for one in rest if _entry_id(one) not in known]))
 
     async def _look(
-        self, validator: Validating, group: list[StagedEntry], send: ObjectSendStream[list[StagedEntry]]
+        self, validator: Validating, group: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
     ) -> None:
         self.looking_count += len(group)
         try:
@@ -205,7 +205,7 @@ class Checking:
         finally:
             self.looking_count -= len(group)
         self.looked_count += len(group)
-        self.looked_bytes += sum(one.source.size for one in group if one.source is not None)
+        self.looked_bytes += sum(one.fingerprint.size for one in group if one.fingerprint is not None)
         good = []
         for one, result in zip(group, results, strict=True):
             entry_id = _entry_id(one)
@@ -223,20 +223,20 @@ class Checking:
             await send.send(good)
 
     async def _verdict(
-        self, validator: Validating, work: StagedEntry, upload: Upload
-    ) -> Verdict | SourceError | None:
+        self, validator: Validating, planned: PlannedEntry, upload: Upload
+    ) -> ValidationResult | SourceError | None:
         """Look into one file now, waiting while this machine is short of descriptors."""
-        rules = validator.rules(work.entry.purpose)
-        known = await self._recalled([Sought(upload.entry_id, upload.fingerprint, rules)])
+        rules = validator.rules(planned.entry.purpose)
+        known = await self._recalled([ResultKey(upload.entry_id, upload.fingerprint, rules)])
         if upload.entry_id in known:
             return known[upload.entry_id]
         while True:
-            (result,) = await self._checked(validator, [work])
+            (result,) = await self._checked(validator, [planned])
             if not isinstance(result, SourceError):
                 break
             if not result.local_limit:
                 return result
-            self._oversight.on_short(result.reason, wire_bytes=self._wire_bytes())
+            self._stop_rules.on_short(result.reason, wire_bytes=self._wire_bytes())
             await self._drain.sleep(self._settings.retry_policy.local_limit_s)
         verdict = verdict_of(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
@@ -244,71 +244,75 @@ class Checking:
         return verdict
 
     async def _checked(
-        self, validator: Validating, works: Sequence[StagedEntry]
+        self, validator: Validating, works: Sequence[PlannedEntry]
     ) -> list[Checked | SourceError]:
-        wanted = [Wanted(one.entry.path, one.entry.purpose) for one in works]
+        wanted = [CheckTarget(one.entry.path, one.entry.purpose) for one in works]
         self.busy_count += 1
         try:
             return await validator.check_all(wanted, are_small=all(map(_is_small, works)))
         finally:
             self.busy_count -= 1
 
-    async def _admits(self, work: StagedEntry, entry_id: int, verdict: Verdict | SourceError) -> bool:
+    async def _admits(
+        self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult | SourceError
+    ) -> bool:
         """Whether an entry may be sent after a look at its file; ends it otherwise."""
         if isinstance(verdict, SourceError):
-            await self._settler.settle(work, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
+            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
             return False
         if verdict.is_valid:
             if verdict.warning is not None:
-                self._emit(Noticed(message=verdict.warning, path=work.entry.path))
+                self._emit(Noticed(message=verdict.warning, path=planned.entry.path))
             return True
         if self._settings.sends_invalid:
             message = f"invalid, but sent as requested: {verdict.reason}"
-            self._emit(Noticed(message=message, path=work.entry.path))
+            self._emit(Noticed(message=message, path=planned.entry.path))
             return True
         now = self._clock.utc_s()
         # Shielded: what is recorded is told, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
             await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
-            self._settler.settled(work, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
+            self._settler.settled(planned, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
         return False
 
-    async def _recalled(self, sought: list[Sought]) -> dict[int, Verdict]:
-        if not sought:
+    async def _recalled(self, keys: list[ResultKey]) -> dict[int, ValidationResult]:
+        if not keys:
             return {}
-        return await self._ledger.run(lambda store: recall_verdicts(store, sought))
+        return await self._ledger.run(lambda store: recall_verdicts(store, keys))
 
-    async def _keep(self, entry_id: int, verdict: Verdict) -> None:
+    async def _keep(self, entry_id: int, verdict: ValidationResult) -> None:
         """Remember a verdict about a large file. A small one is read again anyway when it is sent."""
         now = self._clock.utc_s()
         await self._ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
 
 
-def _is_small(work: StagedEntry) -> bool:
-    return work.source is not None and work.source.size <= SMALL_FILE_BYTES_MAX
+def _is_small(planned: PlannedEntry) -> bool:
+    return planned.fingerprint is not None and planned.fingerprint.size <= SMALL_FILE_BYTES_MAX
 
 
-def _is_looked_at_when_read(validator: Validating, work: StagedEntry) -> bool:
-    if work.source is None or not _is_small(work):
+def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> bool:
+    if planned.fingerprint is None or not _is_small(planned):
         return False
-    return validator.looks_when_read(Wanted(work.entry.path, work.entry.purpose), work.source.size)
+    return validator.looks_when_read(
+        CheckTarget(planned.entry.path, planned.entry.purpose), planned.fingerprint.size
+    )
 
 
-def _entry_id(work: StagedEntry) -> int:
-    if work.known is None:
+def _entry_id(planned: PlannedEntry) -> int:
+    if planned.known is None:
         raise AssertionError("only registered entries are sent")
-    return work.known.entry_id
+    return planned.known.entry_id
 
 
-def _grouped(works: Sequence[StagedEntry]) -> Iterator[list[StagedEntry]]:
+def _grouped(works: Sequence[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
     """Return small files together, each larger one by itself, in order."""
-    group: list[StagedEntry] = []
+    group: list[PlannedEntry] = []
     group_bytes = 0
     for one in works:
         if not _is_small(one):
             yield [one]
             continue
-        size = 0 if one.source is None else one.source.size
+        size = 0 if one.fingerprint is None else one.fingerprint.size
         if group and (len(group) == BATCH_ENTRIES_MAX or group_bytes + size > BATCH_BYTES_MAX):
             yield group
             group, group_bytes = [], 0

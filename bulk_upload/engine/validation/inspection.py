@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import unreadable
-from bulk_upload.engine.validation.file_validator import Wanted
+from bulk_upload.engine.validation.file_validator import CheckTarget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -56,5 +56,5 @@ class Inspection:
                 await tell_first()
 
     async def _report(self, entry: Entry) -> FileReport:
-        (result,) = await self._validator.check_all([Wanted(entry.path, entry.purpose)], are_small=False)
+        (result,) = await self._validator.check_all([CheckTarget(entry.path, entry.purpose)], are_small=False)
         return unreadable(entry.path, result.reason) if isinstance(result, SourceError) else result.report

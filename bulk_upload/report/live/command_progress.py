@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Headway:
+class CommandProgress:
     """What a command does and how much of it is done; a total is None where nobody knows it.
 
     `things` is what is counted, such as `files` or `receipts`. `byte_count` is None where bytes do not
@@ -49,7 +49,7 @@ class HeadwayLine:
         now: monotonic seconds.
     """
 
-    def __init__(self, look: Callable[[], Headway], now: Callable[[], float]) -> None:
+    def __init__(self, look: Callable[[], CommandProgress], now: Callable[[], float]) -> None:
         self._look = look
         self._now = now
         self._rate = SmoothedRate(RATE_FADE_S)
@@ -67,7 +67,7 @@ class HeadwayLine:
             parts.remove(min(parts, key=lambda one: one.worth))
         return _joined(now.doing, parts)
 
-    def _parts(self, at: float, now: Headway) -> list[_Part]:
+    def _parts(self, at: float, now: CommandProgress) -> list[_Part]:
         share = _share(now)
         counted = (
             f"{now.count:,} {now.things}"
@@ -83,12 +83,12 @@ class HeadwayLine:
             *(_Part(one, 1) for one in now.remarks),
         ]
 
-    def _rate_words(self, at: float, now: Headway) -> str:
+    def _rate_words(self, at: float, now: CommandProgress) -> str:
         if now.byte_count is not None and now.bytes_are_read:
             return f"{human_bytes(self._rate.update(at, now.byte_count))}/s"
         return f"{rounded(self._rate.update(at, now.count))} {now.things}/s"
 
-    def _sample(self, at: float, now: Headway) -> None:
+    def _sample(self, at: float, now: CommandProgress) -> None:
         since, count, byte_count = self._sampled
         # Where no total of bytes is known, what is left can only be reckoned in files.
         bytes_now = (now.byte_count or 0) if now.byte_total is not None else 0
@@ -96,7 +96,7 @@ class HeadwayLine:
             self._pace.add(at - since, max(0, now.count - count), max(0, bytes_now - byte_count))
             self._sampled = (at, now.count, bytes_now)
 
-    def _eta(self, now: Headway) -> str:
+    def _eta(self, now: CommandProgress) -> str:
         if now.total is None or now.count >= now.total:
             return ""
         left_bytes = 0 if now.byte_total is None else max(0, now.byte_total - (now.byte_count or 0))
@@ -104,7 +104,7 @@ class HeadwayLine:
         return "" if left_s is None or left_s >= ETA_S_MAX else f"ETA {whole_seconds(left_s)}"
 
 
-def _believable(now: Headway) -> Headway:
+def _believable(now: CommandProgress) -> CommandProgress:
     """Return it without totals that were passed already: then there was more to do than was known."""
     total = now.total if now.total is not None and now.count <= now.total else None
     byte_total = now.byte_total
@@ -117,14 +117,14 @@ def _joined(doing: str, parts: list[_Part]) -> str:
     return f"{doing}: {', '.join(one.text for one in parts)}"
 
 
-def _bytes(now: Headway) -> str:
+def _bytes(now: CommandProgress) -> str:
     if now.byte_count is None:
         return ""
     done = human_bytes(now.byte_count)
     return done if now.byte_total is None else f"{done} of {human_bytes(now.byte_total)}"
 
 
-def _share(now: Headway) -> float | None:
+def _share(now: CommandProgress) -> float | None:
     """Return how much is done, by bytes where their total is known; 100 % is for the end, which needs no line."""
     if now.byte_total:
         return min(0.99, (now.byte_count or 0) / now.byte_total)

@@ -35,7 +35,7 @@ _WORD = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class EventLine:
     """One line for a person: what it is about, perhaps a path, and the words. All of it is printable."""
 
     head: str
@@ -53,7 +53,7 @@ class Told:
         return f"{self.head}: ...{self.path[3 - path_max :]}: {self.text}"
 
 
-class Teller:
+class EventLines:
     """Chooses the lines of a run: the first failures and notices each, the plan, the drain."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Teller:
         self._notice_count = 0
         self._drain_reason: str | None = None
 
-    def tell(self, event: Event) -> Sequence[Told]:
+    def lines_of(self, event: Event) -> Sequence[EventLine]:
         """Return the lines for one event, mostly none."""
         match event:
             case AttemptStarted() | AttemptEnded() | EntrySettled(state=EntryState.ACCEPTED):
@@ -71,40 +71,42 @@ class Teller:
             case PlanMade():
                 return _plan(event)
             case ControlChanged():
-                return [Told(head="control", text=printable(f"{event.change}, by {event.by}"))]
+                return [EventLine(head="control", text=printable(f"{event.change}, by {event.by}"))]
             case Noticed():
                 return self._notice(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)
                 return [
-                    Told(head="draining", text=f"{reason}; finishing uploads in flight, starting nothing new")
+                    EventLine(
+                        head="draining", text=f"{reason}; finishing uploads in flight, starting nothing new"
+                    )
                 ]
             case _:
                 return ()
 
-    def _failure(self, event: EntrySettled) -> list[Told]:
+    def _failure(self, event: EntrySettled) -> list[EventLine]:
         if event.state is EntryState.PENDING and self._drain_reason is not None:
             return []  # A drain leaves thousands of entries pending; it was announced itself.
         self._failure_count += 1
         if self._failure_count > FAILURES_TOLD_MAX + 1:
             return []
         if self._failure_count > FAILURES_TOLD_MAX:
-            return [Told(head="more failures", text="counted from here on, and listed at the end")]
+            return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
-        return [Told(head=_WORD[event.state], text=reason, path=printable(event.path))]
+        return [EventLine(head=_WORD[event.state], text=reason, path=printable(event.path))]
 
-    def _notice(self, event: Noticed) -> list[Told]:
+    def _notice(self, event: Noticed) -> list[EventLine]:
         self._notice_count += 1
         if self._notice_count > NOTICES_TOLD_MAX + 1:
             return []
         if self._notice_count > NOTICES_TOLD_MAX:
-            return [Told(head="more notes", text="not shown from here on")]
+            return [EventLine(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
-        return [Told(head="note", text=printable(event.message), path=path)]
+        return [EventLine(head="note", text=printable(event.message), path=path)]
 
 
-def _plan(event: PlanMade) -> list[Told]:
+def _plan(event: PlanMade) -> list[EventLine]:
     parts = [f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"]
     if event.settled_count:
         parts.append(f"{event.settled_count:,} settled before")
@@ -114,5 +116,5 @@ def _plan(event: PlanMade) -> list[Told]:
         parts.append(f"{event.blocked_count:,} blocked")
     plural = "entry" if event.entry_count == 1 else "entries"
     total = f"{event.entry_count:,} {plural}, {human_bytes(event.total_bytes)}"
-    warnings = [Told(head="warning", text=printable(one)) for one in event.warnings]
-    return [Told(head="plan", text=f"{total}: {', '.join(parts)}"), *warnings]
+    warnings = [EventLine(head="warning", text=printable(one)) for one in event.warnings]
+    return [EventLine(head="plan", text=f"{total}: {', '.join(parts)}"), *warnings]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import Event, Paused, Reconciling
 from bulk_upload.core.text.printable import printable
-from bulk_upload.report.live.notable_events import Teller
+from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.progress import Progress, whole_seconds
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LineProgress:
         self._now = now
         self._every_s = every_s
         self._progress = Progress(snapshot, now)
-        self._teller = Teller()
+        self._event_lines = EventLines()
         self._next_at = now() + every_s
         self._paused_until = 0.0
         self._reconciling_next_at = 0.0
@@ -54,11 +54,11 @@ class LineProgress:
             case Reconciling():
                 self._tell_reconciling(event)
             case _:
-                for told in self._teller.tell(event):
+                for told in self._event_lines.lines_of(event):
                     self._put(str(told))
 
     def tick(self) -> None:
-        """Hear that time passed; called about once a second. Samples the rate and writes the line that is due."""
+        """Called as time passes: about once a second. Samples the rate and writes the line that is due."""
         reading = self._progress.read()
         at = self._now()
         if at >= self._next_at:

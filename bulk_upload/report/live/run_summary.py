@@ -115,7 +115,11 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
 def _limited(tally: Tally) -> list[str]:
     """Return what held the run back, the longest first; less than a second is not worth a word."""
     held = sorted(tally.held_s.items(), key=lambda one: -one[1])
-    said = [f"{hold.words} ({human_seconds(seconds)})" for hold, seconds in held if seconds >= HELD_S_MIN]
+    said = [
+        f"{bottleneck.words} ({human_seconds(seconds)})"
+        for bottleneck, seconds in held
+        if seconds >= HELD_S_MIN
+    ]
     return [f"What limited the run: {', '.join(said)}."] if said else []
 
 

@@ -15,7 +15,7 @@ from rich.segment import ControlType, Segment
 from rich.table import Table
 from rich.text import Text
 
-from bulk_upload.report.live.notable_events import Teller
+from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.progress import Progress, whole_seconds
 from bulk_upload.report.live.slow_uploads import Uploads
 from bulk_upload.report.live.status_line import FREE_COLUMNS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from bulk_upload.core.events import BodyNow, Event, Snapshot
-    from bulk_upload.report.live.notable_events import Told
+    from bulk_upload.report.live.notable_events import EventLine
     from bulk_upload.report.live.progress import Reading
     from bulk_upload.report.live.slow_uploads import UploadReading
 
@@ -70,8 +70,8 @@ class LiveProgress:
         self._console = console
         self._progress = Progress(snapshot, now)
         self._uploads = Uploads(bodies, now)
-        self._teller = Teller()
-        self._told: deque[Told] = deque()
+        self._event_lines = EventLines()
+        self._told: deque[EventLine] = deque()
         self._display: _Display | None = None
         self._file = console.file
 
@@ -98,7 +98,7 @@ class LiveProgress:
         self.check()
         self._progress.on_event(event)
         self._uploads.on_event(event)
-        if told := self._teller.tell(event):
+        if told := self._event_lines.lines_of(event):
             self._told.extend(told)
 
     def check(self) -> None:
@@ -123,7 +123,7 @@ class LiveProgress:
 class _Display(Live):
     """A live display that prints what it was told above itself, both in one write."""
 
-    def __init__(self, console: Console, told: deque[Told], draw: Callable[[], RenderableType]) -> None:
+    def __init__(self, console: Console, told: deque[EventLine], draw: Callable[[], RenderableType]) -> None:
         self.error: Exception | None = None
         self._told = told
         self._draw = draw
@@ -166,7 +166,7 @@ class _Display(Live):
             rows = sum(max(1, math.ceil(one / width)) for one in self._line_widths)
             self._live_render._shape = (width, rows)  # noqa: SLF001 - what the next frame is drawn over
 
-    def _fitted(self, told: Told) -> Text:
+    def _fitted(self, told: EventLine) -> Text:
         # What names a file is one of many and gets one line; the plan and warnings may take the room they need.
         return Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from bulk_upload.core.machine.file_systems import Journal
 from bulk_upload.core.model import Outcome, Rejected
-from bulk_upload.core.run.records import AttemptOver, Concluded
+from bulk_upload.core.run.records import AttemptEnd, Concluded
 from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
 from bulk_upload.edge.ledger.file import opening
 from tests.edge.ledger.stage import JOB, LOST, accepted, attempt_over, entry, intent
@@ -48,7 +48,7 @@ async def work(ledger: Ledger, paths: itertools.count[int], chance: random.Rando
         say("over", path, attempt_id, concluded.state.value)
 
 
-async def recorded(ledger: Ledger, over: AttemptOver) -> Concluded:
+async def recorded(ledger: Ledger, over: AttemptEnd) -> Concluded:
     """Record an outcome as a run does, together with those of other tasks."""
     return await ledger.writer.conclude(over)
 

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 
 from bulk_upload.core.limits.change_log import ControllerState
-from bulk_upload.core.limits.controller import Learned
+from bulk_upload.core.limits.controller import LearnedLimits
 from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile, Rejected
-from bulk_upload.edge.ledger import Deleted, Doomed, note_states, remember
+from bulk_upload.edge.ledger import Deleted, PlannedDeletion, note_states, remember
 from bulk_upload.edge.ledger.deletions import ask, end
 from bulk_upload.edge.ledger.file.schema import SCHEMA_VERSION
 from tests.edge.ledger.stage import LOST, START_S, accepted, entry, stored
@@ -50,12 +50,12 @@ def tell_story(path: Path) -> None:
         store.tried(rejected, Rejected(http_status=422, reason="HTTP 422: no"))
         store.intended(orphan)
         store.tried(last, accepted("file-6"))
-        kept = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
+        kept = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
         ask(store, kept, asked_by="me@here", utc_s=START_S + 95)
         end(store, kept, Deleted.KEPT, reason="HTTP 403", utc_s=START_S + 96)
         state = ControllerState(limit=8, rate_per_s=2.5, pause_s=1.0, reason="429")
         note_states(store, [(START_S + 97, state)])
-        remember(store, Learned(limit=12, rate_per_s=3.5), utc_s=START_S + 98)
+        remember(store, LearnedLimits(limit=12, rate_per_s=3.5), utc_s=START_S + 98)
         store.end_run(exit_status=4, utc_s=START_S + 100)
         store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -12,9 +12,9 @@ from typing import Any
 from bulk_upload.core.model import Accepted, Entry, Fingerprint, InDoubt, Outcome, SentBody
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.run.plan import PlannedStep, Step
-from bulk_upload.core.run.planned import PlannedEntry
+from bulk_upload.core.run.planned import PlanRow
 from bulk_upload.core.run.reconcile import Doubt
-from bulk_upload.core.run.records import AttemptOver, Concluded, Intent
+from bulk_upload.core.run.records import AttemptEnd, Concluded, Intent
 from bulk_upload.edge.ledger import JobIdentity, Ledger, LedgerReader, LedgerStore, Staging, open_ledger
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
@@ -52,13 +52,13 @@ def body(fingerprint: Fingerprint = PRINT, *, complete: bool = True) -> SentBody
 def planned(
     one: Entry,
     *,
-    source: Fingerprint | None = PRINT,
+    fingerprint: Fingerprint | None = PRINT,
     step: Step = Step.SEND,
     reason: str = "",
     entry_id: int | None = None,
-) -> PlannedEntry:
+) -> PlanRow:
     """An entry that something was decided for."""
-    return PlannedEntry(one, one.key, source, PlannedStep(step=step, reason=reason), entry_id)
+    return PlanRow(one, one.key, fingerprint, PlannedStep(step=step, reason=reason), entry_id)
 
 
 def stage(staging: Staging, *entries: Entry) -> dict[int, int]:
@@ -140,9 +140,9 @@ def attempt_over(
     fingerprint: Fingerprint = PRINT,
     *,
     utc_s: float = START_S,
-) -> AttemptOver:
+) -> AttemptEnd:
     """The end of an attempt."""
-    return AttemptOver(
+    return AttemptEnd(
         attempt_id=attempt_id, entry_id=entry_id, outcome=outcome, sent=body(fingerprint), at_utc_s=utc_s
     )
 

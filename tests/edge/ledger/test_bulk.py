@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import Accepted, Fingerprint, InDoubt, NotSent, Outcome, Rejected, Unavailable
-from bulk_upload.core.run.records import AttemptOver, Concluded
+from bulk_upload.core.run.records import AttemptEnd, Concluded
 from bulk_upload.edge.ledger import grouped_writes
 from tests.edge.ledger.stage import LOST, START_S, Store, accepted, attempt_over, entry, intent, stored
 
@@ -42,7 +42,7 @@ def begun(store: Store, entry_ids: Sequence[int], utc_s: float = START_S) -> lis
 
 def overs(
     attempt_ids: Sequence[int], entry_ids: Sequence[int], outcomes: Sequence[Outcome]
-) -> list[AttemptOver]:
+) -> list[AttemptEnd]:
     """The ends of attempts, a millisecond apart."""
     return [
         attempt_over(attempt_id, entry_id, outcome, utc_s=START_S + 5 + index / 1000)
@@ -52,7 +52,7 @@ def overs(
     ]
 
 
-def one_by_one(store: Store, group: Sequence[AttemptOver]) -> list[Concluded]:
+def one_by_one(store: Store, group: Sequence[AttemptEnd]) -> list[Concluded]:
     """Conclude without any short cut."""
     return [store.conclude(one) for one in group]
 
@@ -60,7 +60,7 @@ def one_by_one(store: Store, group: Sequence[AttemptOver]) -> list[Concluded]:
 Rounds = list[list[tuple[int, Outcome]]]
 
 
-def history(path: Path, rounds: Rounds, conclude: Callable[[Store, Sequence[AttemptOver]], object]) -> object:
+def history(path: Path, rounds: Rounds, conclude: Callable[[Store, Sequence[AttemptEnd]], object]) -> object:
     """Play rounds of attempts, and return what the ledger said and what it holds."""
     said = []
     with stored(path) as store:
@@ -92,7 +92,7 @@ def test_a_group_is_recorded_as_its_members_would_be(
 Ends = list[tuple[int, int, Outcome]]
 
 
-def attempted(path: Path, ends: Ends, conclude: Callable[[Store, Sequence[AttemptOver]], object]) -> object:
+def attempted(path: Path, ends: Ends, conclude: Callable[[Store, Sequence[AttemptEnd]], object]) -> object:
     """Conclude attempts that need not be open, or of another entry, as one commit; return what came of it."""
     with stored(path) as store:
         entry_ids = store.known(*(entry(f"e{number}") for number in range(4)))
@@ -154,7 +154,7 @@ def test_every_size_of_a_group_is_recorded(tmp_path: Path, count: int) -> None:
 def test_large_groups_are_recorded_as_their_members_would_be(tmp_path: Path) -> None:
     """More than one statement's worth of accepted uploads, then the same entries with new files."""
 
-    def play(path: Path, conclude: Callable[[Store, Sequence[AttemptOver]], object]) -> object:
+    def play(path: Path, conclude: Callable[[Store, Sequence[AttemptEnd]], object]) -> object:
         with stored(path) as store:
             entry_ids = store.known(*(entry(f"e{number}") for number in range(ENTRIES)))
             for turn in ("first", "second"):

@@ -10,7 +10,7 @@ import pytest
 
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.edge.ledger import Deleted, Doomed, LedgerReader
+from bulk_upload.edge.ledger import Deleted, LedgerReader, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, entry, query, stored
 
@@ -23,11 +23,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def asked(store: Store, one: Doomed) -> None:
+def asked(store: Store, one: PlannedDeletion) -> None:
     ask(store, one, asked_by="ann@desk", utc_s=START_S + 10)
 
 
-def ended(store: Store, one: Doomed, outcome: Deleted, reason: str | None = None) -> None:
+def ended(store: Store, one: PlannedDeletion, outcome: Deleted, reason: str | None = None) -> None:
     end(store, one, outcome, reason=reason, utc_s=START_S + 11)
 
 
@@ -42,10 +42,10 @@ def test_while_a_deletion_is_open_the_entry_is_in_doubt(store: Store, tmp_path: 
     """A crash between request and answer leaves an entry that does not claim to have its file."""
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
-    asked(store, Doomed(entry_id=one, receipt_id=1, file_id="file-1"))
+    asked(store, PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1"))
     row = row_of(tmp_path, "a", status="in_doubt")
     assert "undo" in str(row.reason)
-    assert unfinished(store) == [Doomed(entry_id=one, receipt_id=1, file_id="file-1")]
+    assert unfinished(store) == [PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")]
     with LedgerReader(os.fspath(tmp_path / "a")) as reader:
         (doubt,) = reader.doubts()
     assert (doubt.attempt_id, doubt.candidate_id) == (None, "file-1")
@@ -59,9 +59,9 @@ def test_a_deleted_file_leaves_its_entry_pending_and_its_receipt_as_history(
     """The next run may send it again; the id is never forgotten, and never another entry's."""
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
-    doomed = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
-    asked(store, doomed)
-    ended(store, doomed, outcome)
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    ended(store, deletion, outcome)
     assert "deleted from the server by undo" in str(row_of(tmp_path, "a", status="pending").reason)
     old = row_of(tmp_path, "a", status="superseded")
     assert (old.file_id, old.reason) == ("file-1", "deleted from the server by undo")
@@ -75,13 +75,13 @@ def test_a_file_that_was_kept_is_accepted_again(store: Store, tmp_path: Path) ->
     """The server said no: the receipt holds, and a later undo may ask again."""
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
-    doomed = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
-    asked(store, doomed)
-    ended(store, doomed, Deleted.KEPT, "HTTP 409: in use")
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    ended(store, deletion, Deleted.KEPT, "HTTP 409: in use")
     assert row_of(tmp_path, "a").status == "accepted"
     assert live_total(store, only_superseded=False) == (1, PRINT.size)
-    asked(store, doomed)
-    ended(store, doomed, Deleted.DELETED)
+    asked(store, deletion)
+    ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a", status="pending").file_id is None
 
 
@@ -89,9 +89,9 @@ def test_asking_again_for_an_open_deletion_adds_nothing(store: Store, tmp_path: 
     """An undo that goes on where it was interrupted finishes the row that is there."""
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
-    doomed = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
-    asked(store, doomed)
-    asked(store, doomed)
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    asked(store, deletion)
     assert query(tmp_path / "a", "SELECT count(*) FROM deletions") == [(1,)]
 
 
@@ -102,10 +102,10 @@ def test_deleting_a_superseded_file_leaves_the_entry_alone(store: Store, tmp_pat
     store.tried(one, accepted("file-2"), NEWER, utc_s=START_S + 5)
     (old,) = live_receipts(store, after_id=0, only_superseded=True, count_max=10)
     assert (old.file_id, old.superseded) == ("file-1", True)
-    doomed = Doomed(entry_id=one, receipt_id=old.receipt_id, file_id="file-1")
-    asked(store, doomed)
+    deletion = PlannedDeletion(entry_id=one, receipt_id=old.receipt_id, file_id="file-1")
+    asked(store, deletion)
     assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
-    ended(store, doomed, Deleted.DELETED)
+    ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
     assert live_total(store, only_superseded=True) == (0, 0)
     assert live_total(store, only_superseded=False) == (1, NEWER.size)
@@ -119,9 +119,9 @@ def test_an_upload_in_doubt_stays_so_whatever_becomes_of_the_older_file(
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
     store.tried(one, LOST, NEWER, utc_s=START_S + 5)
-    doomed = Doomed(entry_id=one, receipt_id=1, file_id="file-1")
-    asked(store, doomed)
-    ended(store, doomed, outcome)
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    ended(store, deletion, outcome)
     assert row_of(tmp_path, "a", status="in_doubt").status == "in_doubt"
     assert len(store.open_doubts()) == 1
 
@@ -130,9 +130,9 @@ def test_a_duplicate_is_deleted_without_a_receipt(store: Store, tmp_path: Path) 
     """Its deletion is recorded, and its entry keeps its own file."""
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
-    doomed = Doomed(entry_id=one, receipt_id=None, file_id="file-9")
-    asked(store, doomed)
-    assert unfinished(store) == [doomed]
-    ended(store, doomed, Deleted.DELETED)
+    deletion = PlannedDeletion(entry_id=one, receipt_id=None, file_id="file-9")
+    asked(store, deletion)
+    assert unfinished(store) == [deletion]
+    ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a").file_id == "file-1"
     assert path_of(store, entry_id=one) == "a"

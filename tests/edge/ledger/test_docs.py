@@ -13,7 +13,7 @@ from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.limits.change_log import ControllerState
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.records import OUTCOME_NAMES
-from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, Doomed, note_changes, note_states
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, Deleted, PlannedDeletion, note_changes, note_states
 from bulk_upload.edge.ledger.deletions import ask, end
 from bulk_upload.edge.ledger.file.opening import BUSY_S
 from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
@@ -81,10 +81,10 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
         note_states(
             store, [(START_S, ControllerState(limit=8, rate_per_s=None, pause_s=0.0, reason="asked for"))]
         )
-        ask(store, Doomed(entry_id=one, receipt_id=1, file_id="id-1"), asked_by="me", utc_s=START_S)
+        ask(store, PlannedDeletion(entry_id=one, receipt_id=1, file_id="id-1"), asked_by="me", utc_s=START_S)
         end(
             store,
-            Doomed(entry_id=one, receipt_id=1, file_id="id-1"),
+            PlannedDeletion(entry_id=one, receipt_id=1, file_id="id-1"),
             Deleted.KEPT,
             reason="no",
             utc_s=START_S,

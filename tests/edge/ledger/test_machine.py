@@ -29,7 +29,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.reconcile import Doubt
-from bulk_upload.core.run.records import AttemptOver, Concluded, state_after
+from bulk_upload.core.run.records import AttemptEnd, Concluded, state_after
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
@@ -151,7 +151,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for one, outcome, concluded in zip(ending, outcomes, self.store.conclude_all(group), strict=False):
             self.is_concluded(one, outcome, concluded)
 
-    def over(self, one: Known, outcome: Outcome) -> AttemptOver:
+    def over(self, one: Known, outcome: Outcome) -> AttemptEnd:
         assert one.open_attempt is not None
         return attempt_over(one.open_attempt, one.entry_id, outcome, utc_s=self.now)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bulk_upload.core.model import EntryState, Fingerprint, Rejected
 from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
-from bulk_upload.core.run.planned import PlannedEntry, StagedEntry, StepTotal
+from bulk_upload.core.run.planned import PlannedEntry, PlanRow, StepTotal
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.edge.ledger.staging import PAGE_ENTRIES
 from bulk_upload.errors import LedgerUnusable
@@ -40,7 +40,7 @@ def staging() -> Iterator[Staging]:
     made.close()
 
 
-def all_staged(staging: Staging, *steps: Step) -> list[StagedEntry]:
+def all_staged(staging: Staging, *steps: Step) -> list[PlannedEntry]:
     return [one for page in staging.pages(steps or None) for one in page]
 
 
@@ -53,7 +53,7 @@ def test_ten_thousand_entries_in_pages(staging: Staging) -> None:
     found = [one for page in pages for one in page]
     assert [one.entry for one in found] == entries
     assert [one.sent_name for one in found] == [f"f{number}" for number in range(MANY)]
-    assert {(one.source, one.known, one.step) for one in found} == {(PRINT, None, Step.SEND)}
+    assert {(one.fingerprint, one.known, one.step) for one in found} == {(PRINT, None, Step.SEND)}
     (rest,) = staging.pages(after_seq=found[-3].seq)
     assert [one.entry for one in rest] == entries[-2:]
 
@@ -67,7 +67,7 @@ def test_ten_thousand_plans_and_their_totals(staging: Staging) -> None:
             [
                 planned(
                     entry(f"f{number}", line_no=number),
-                    source=Fingerprint(size=number, mtime_ns=1, inode=1),
+                    fingerprint=Fingerprint(size=number, mtime_ns=1, inode=1),
                     step=steps[number % 4],
                     reason="n",
                 )
@@ -81,7 +81,7 @@ def test_ten_thousand_plans_and_their_totals(staging: Staging) -> None:
     sent = all_staged(staging, Step.SEND, Step.COMPARE)
     assert [one.seq for one in sent] == [number for number in range(1, MANY + 1) if number % 4 in (0, 3)]
     assert {one.note for one in sent} == {"n"}
-    assert all(one.source == Fingerprint(size=one.seq, mtime_ns=1, inode=1) for one in sent)
+    assert all(one.fingerprint == Fingerprint(size=one.seq, mtime_ns=1, inode=1) for one in sent)
     assert all_staged(staging, Step.MISSING) == []
 
 
@@ -118,7 +118,7 @@ def test_twins_are_counted(staging: Staging) -> None:
         [
             planned(
                 entry(path, purpose=purpose, remote_name="y" if path == "b/z" else None),
-                source=replace(PRINT, size=size),
+                fingerprint=replace(PRINT, size=size),
                 step=step,
             )
             for path, purpose, size, step in plans
@@ -207,14 +207,14 @@ def test_unchanged_entries_come_back_from_the_ledger(tmp_path: Path) -> None:
         (entry_id,) = store.known(odd)
         store.tried(entry_id, accepted("id-1"))
     staging = Staging(os.fspath(tmp_path / "a"))
-    unchanged = PlannedEntry(odd, odd.key, PRINT, UNCHANGED, entry_id)
+    unchanged = PlanRow(odd, odd.key, PRINT, UNCHANGED, entry_id)
     first, third = planned(entry("a", line_no=1)), planned(entry("b", line_no=3))
     assert staging.add([first, unchanged, third]) == {}
     assert staging.add([planned(replace(odd, line_no=4), entry_id=entry_id)]) == {4: 2}
     assert staging.add([unchanged._replace(entry=replace(odd, line_no=5))]) == {5: 2}
     found = all_staged(staging)
     assert [one.entry for one in found] == [first.entry, odd, third.entry]
-    assert (found[1].source, found[1].step, found[1].note) == (PRINT, Step.SETTLED, "accepted")
+    assert (found[1].fingerprint, found[1].step, found[1].note) == (PRINT, Step.SETTLED, "accepted")
     assert staging.find_by_entry_id(entry_id) == found[1]
     assert staging.totals()[Step.SETTLED] == StepTotal(entry_count=1, file_bytes=PRINT.size)
     assert staging.states() == {EntryState.PENDING: 2, EntryState.ACCEPTED: 1}
@@ -296,9 +296,9 @@ def test_any_entry_comes_back_with_the_key_it_had(staging: Staging, text: str) -
 @pytest.mark.parametrize("number", [0, -1, 2**63 - 1, 2**63, 2**64 - 1, -(2**70)])
 def test_any_fingerprint_comes_back(staging: Staging, number: int) -> None:
     """No inode and no time is too large to be planned with."""
-    source = Fingerprint(size=1, mtime_ns=number, inode=abs(number))
-    staging.add([planned(entry("a"), source=source)])
-    assert [one.source for one in all_staged(staging)] == [source]
+    fingerprint = Fingerprint(size=1, mtime_ns=number, inode=abs(number))
+    staging.add([planned(entry("a"), fingerprint=fingerprint)])
+    assert [one.fingerprint for one in all_staged(staging)] == [fingerprint]
 
 
 def test_no_room_for_temporary_files_is_said_so(staging: Staging) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.limits.change_log import ControllerState
-from bulk_upload.core.limits.controller import Learned
+from bulk_upload.core.limits.controller import LearnedLimits
 from bulk_upload.core.model import (
     EntryState,
     Fingerprint,
@@ -19,8 +19,8 @@ from bulk_upload.core.model import (
     ListedFile,
     Misdirected,
     NotSent,
-    Obtained,
     Outcome,
+    ReceiptOrigin,
     Refused,
     Rejected,
     SourceFailed,
@@ -182,7 +182,7 @@ def test_an_accepted_attempt_has_a_receipt(store: Store) -> None:
     receipt = receipt_of(store, one)
     assert (receipt.path, receipt.purpose, receipt.file_id) == ("a\udcff", "fine-tune", "id-1")
     assert (receipt.file_bytes, receipt.sha256, receipt.sent_name) == (100, "a" * 64, "name")
-    assert (receipt.obtained, receipt.size_confirmed) == (Obtained.ANSWERED, True)
+    assert (receipt.obtained, receipt.size_confirmed) == (ReceiptOrigin.ANSWERED, True)
     assert receipt.settled_utc == utc_text(START_S + 2)
     found = store.connection.execute("SELECT server_created_at, superseded_utc FROM receipts").fetchall()
     assert found == [("then", None)]
@@ -402,7 +402,7 @@ def test_adoption_gives_the_entry_its_receipt(store: Store) -> None:
     assert (row["state"], row["http_status"], row["reason"]) == ("accepted", None, None)
     assert (row["size"], row["settled_utc"], row["attempt_count"]) == (200, utc_text(START_S + 8), 2)
     receipt = receipt_of(store, one)
-    assert (receipt.file_id, receipt.file_bytes, receipt.obtained) == ("id-9", 200, Obtained.RECONCILED)
+    assert (receipt.file_id, receipt.file_bytes, receipt.obtained) == ("id-9", 200, ReceiptOrigin.RECONCILED)
     assert receipt.sha256 == "a" * 64
     assert store.open_doubts() == []
     assert attempt(store, 2)["resolution"] == "adopted id-9"
@@ -469,9 +469,9 @@ def test_what_a_person_changes_is_on_record(store: Store) -> None:
 def test_what_was_learned_is_there_for_the_next_run(store: Store) -> None:
     """The last good values of the endpoint, and only the last ones."""
     assert remembered(store) is None
-    remember(store, Learned(limit=8), utc_s=START_S)
-    remember(store, Learned(limit=12, rate_per_s=3.5), utc_s=START_S + 1)
-    assert remembered(store) == Learned(limit=12, rate_per_s=3.5)
+    remember(store, LearnedLimits(limit=8), utc_s=START_S)
+    remember(store, LearnedLimits(limit=12, rate_per_s=3.5), utc_s=START_S + 1)
+    assert remembered(store) == LearnedLimits(limit=12, rate_per_s=3.5)
     assert store.connection.execute("SELECT endpoint, noted_utc FROM warm_starts").fetchall() == [
         (JOB.endpoint, utc_text(START_S + 1))
     ]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.validation.result import Verdict
-from bulk_upload.edge.ledger import Sought, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.core.validation.result import ValidationResult
+from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
 from tests.edge.ledger.stage import PRINT, START_S, Store, entry, stored
 
-GOOD = Verdict(fingerprint=PRINT, rules="1-a", line_count=3, error_count=0, warning_count=1)
+GOOD = ValidationResult(fingerprint=PRINT, rules="1-a", line_count=3, error_count=0, warning_count=1)
 BAD = replace(
     GOOD,
     error_count=2,
@@ -35,10 +35,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield made
 
 
-def recalled(store: Store, entry_id: int, **changes: object) -> Verdict | None:
+def recalled(store: Store, entry_id: int, **changes: object) -> ValidationResult | None:
     """Recall what was kept, for the same version and rules or changed ones."""
     sought = {"fingerprint": PRINT, "rules": "1-a"} | changes
-    return recall_verdicts(store, [Sought(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
+    return recall_verdicts(store, [ResultKey(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
 
 
 def test_a_verdict_holds_for_one_version_and_one_set_of_rules(store: Store) -> None:

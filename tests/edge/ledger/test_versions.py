@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.limits.controller import Learned
+from bulk_upload.core.limits.controller import LearnedLimits
 from bulk_upload.edge.ledger import LedgerReader, open_ledger, remember, remembered
 from bulk_upload.edge.ledger.file.schema import CREATE, SCHEMA_VERSION
 from tests.edge.ledger.keep_version import EXPECTED, VERSIONS, tell_story
@@ -72,8 +72,8 @@ async def test_changes_of_the_limit_survive_a_migration(tmp_path: Path) -> None:
     shutil.copy(VERSIONS / "version-2.ledger", path)
     ledger = open_ledger(os.fspath(path), JOB, version="2", moved_root=False, utc_s=START_S)
     assert await ledger.writer.run(remembered) is None
-    await ledger.writer.run(partial(remember, learned=Learned(limit=5), utc_s=START_S))
-    assert await ledger.writer.run(remembered) == Learned(limit=5)
+    await ledger.writer.run(partial(remember, learned=LearnedLimits(limit=5), utc_s=START_S))
+    assert await ledger.writer.run(remembered) == LearnedLimits(limit=5)
     await ledger.close()
     sql = "SELECT in_flight_limit, reason, starts_per_s, pause_s FROM controller_events"
     assert query(path, sql) == [(8, "429", None, 0.0)]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bulk_upload.core.api.multipart import frame
-from bulk_upload.core.limits.capped import Reins
+from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import Accepted, InDoubt, Rejected, Unavailable
@@ -18,7 +18,7 @@ from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport import body as transport_body
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.limits.bandwidth import Throttle
+from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from tests.edge.transport.scripted_server import Exchange, ScriptedServer, accepts, answer, refuses_early
 from tests.edge.transport.shipping import BLOCK, Blocks, loaded, ship, transport_to
 from tests.waiting import until, until_still
@@ -202,15 +202,15 @@ async def test_bytes_arrive_no_faster_than_the_cap() -> None:
 
     server = ScriptedServer(counts)
     clock = SystemClock()
-    throttle = Throttle(
-        Reins(Caps(bandwidth=Timetable.always(rate)), minute_of_day=0), clock, CallbackErrors()
+    bandwidth = BandwidthGate(
+        CappedController(Caps(bandwidth=Timetable.always(rate)), minute_of_day=0), clock, CallbackErrors()
     )
     sources: list[Source] = [Blocks(400_000), Blocks(400_000), *(loaded(b"x" * 20_000) for _ in range(40))]
     async with server.running(), transport_to(server.url) as transport:
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for number, source in enumerate(sources):
-                tasks.create_task(ship(transport, source, name=f"{number}.jsonl", pace=throttle))
+                tasks.create_task(ship(transport, source, name=f"{number}.jsonl", pace=bandwidth))
     total = 0
     for at, count in arrived:
         total += count
@@ -218,6 +218,6 @@ async def test_bytes_arrive_no_faster_than_the_cap() -> None:
     assert total > 1_600_000
 
 
-async def _sending(transport: Transport) -> list[watchdog.Sending]:
+async def _sending(transport: Transport) -> list[watchdog.InFlight]:
     await until(lambda: transport._watchdog.sending)
     return list(transport._watchdog.sending)

@@ -1,4 +1,4 @@
-"""Asking the server what it has: a good answer, or Unanswered with the reason."""
+"""Asking the server what it has: a good answer, or NoAnswer with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from bulk_upload.core.model import Accepted, ListedFile
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.sandbox import Sandbox
 from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
 from tests.edge.transport.shipping import KEY, ship, transport_to
@@ -69,9 +69,9 @@ async def test_a_useless_answer_is_list_failed(kind: str) -> None:
     scene, words = BAD[kind]
     server = ScriptedServer(scene)
     async with server.running(), transport_to(server.url, stall_s=0.2) as transport:
-        with pytest.raises(Unanswered, match=words) as listing:
+        with pytest.raises(NoAnswer, match=words) as listing:
             await transport.list_page(limit=100, offset=0)
-        with pytest.raises(Unanswered, match=words) as looking:
+        with pytest.raises(NoAnswer, match=words) as looking:
             await transport.look_up("f-1")
     assert KEY not in f"{listing.value!r} {looking.value!r}"
     assert listing.value.__cause__ is None
@@ -83,9 +83,9 @@ async def test_a_redirected_list_is_not_followed() -> None:
     async with other.running():
         server = ScriptedServer(stores(answer(302, b"", {"Location": other.url})))
         async with server.running(), transport_to(server.url) as transport:
-            with pytest.raises(Unanswered, match="HTTP 302"):
+            with pytest.raises(NoAnswer, match="HTTP 302"):
                 await transport.list_page(limit=100, offset=0)
-            with pytest.raises(Unanswered, match="HTTP 302"):
+            with pytest.raises(NoAnswer, match="HTTP 302"):
                 await transport.look_up("f-1")
     assert other.connections == 0
 
@@ -94,14 +94,14 @@ async def test_a_look_up_that_answers_for_another_file_is_not_believed() -> None
     """Only the file that was asked for is an answer."""
     server = ScriptedServer(stores(answer(200, {"id": "f-2"})))
     async with server.running(), transport_to(server.url) as transport:
-        with pytest.raises(Unanswered):
+        with pytest.raises(NoAnswer):
             await transport.look_up("f-1")
 
 
 async def test_an_unreachable_list_names_the_reason() -> None:
     """A list that cannot be asked for says why."""
     async with transport_to("http://127.0.0.1:9") as transport:
-        with pytest.raises(Unanswered, match=r"cannot connect to 127\.0\.0\.1:9: Connection refused"):
+        with pytest.raises(NoAnswer, match=r"cannot connect to 127\.0\.0\.1:9: Connection refused"):
             await transport.list_page(limit=100, offset=0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.model import Accepted, Refused, Unavailable
-from bulk_upload.edge.transport import Unanswered
+from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.errors import UsageError
 from tests.edge.transport.scripted_server import Exchange, ScriptedServer, answer
 from tests.edge.transport.shipping import KEY, ship, transport_to
@@ -102,7 +102,7 @@ async def test_questions_renew_the_key_too() -> None:
         async with transport_to(server.url, read_key_again=read) as transport:
             assert await transport.list_page(limit=10, offset=0) == []
         async with transport_to(server.url) as transport:
-            with pytest.raises(Unanswered) as caught:
+            with pytest.raises(NoAnswer) as caught:
                 await transport.list_page(limit=10, offset=0)
     assert caught.value.http_status == 401
     assert given == [NEW]

@@ -12,7 +12,7 @@ import pytest
 from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.transport import Transport, watchdog
-from bulk_upload.edge.transport.watchdog import Sending
+from bulk_upload.edge.transport.watchdog import InFlight
 from tests.edge.transport.scripted_server import (
     Exchange,
     ScriptedServer,
@@ -35,7 +35,7 @@ def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "TICK_S", LONG_S)
 
 
-def sending_of(transport: Transport) -> Sending:
+def sending_of(transport: Transport) -> InFlight:
     (one,) = transport._watchdog.sending
     return one
 

@@ -18,7 +18,7 @@ import trustme
 
 from bulk_upload.core.api.network import Network
 from bulk_upload.core.model import Accepted, Unavailable
-from bulk_upload.edge.transport import Transport, Unanswered
+from bulk_upload.edge.transport import NoAnswer, Transport
 from bulk_upload.errors import UsageError
 from tests.edge.transport.proxy_server import Proxy
 from tests.edge.transport.scripted_server import ScriptedServer, accepts
@@ -252,7 +252,7 @@ async def test_trouble_that_lasts_names_its_remedy(authority: Authority, scene: 
     """What keeps TLS from coming about is told from an outage: it names what to change, for uploads and questions."""
     async with hopeless(authority, scene) as transport:
         outcome = (await ship(transport)).outcome
-        with pytest.raises(Unanswered) as caught:
+        with pytest.raises(NoAnswer) as caught:
             await transport.list_page(limit=1, offset=0)
     assert isinstance(outcome, Unavailable)
     assert caught.value.final

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Obtained, Receipt
+from bulk_upload.core.model import Receipt, ReceiptOrigin
 from bulk_upload.core.run.verify import HeldReceipt
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def receipt_of(store: LedgerStore, entry_id: int) -> Receipt:
         file_bytes=row[3],
         sha256=row[4],
         sent_name=row[5],
-        obtained=Obtained(row[6]),
+        obtained=ReceiptOrigin(row[6]),
         size_confirmed=bool(row[7]),
         settled_utc=row[8],
     )
