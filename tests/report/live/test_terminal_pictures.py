@@ -20,7 +20,7 @@ from bulk_upload.report.live.run_summary import closing_lines
 from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, receipt, settled, started
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs" / "pictures"
 AGAIN = "python docs/pictures/terminal.py"
 THROTTLED = Throttled(http_status=429, retry_after_s=6.0)

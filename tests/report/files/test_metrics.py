@@ -21,7 +21,7 @@ from bulk_upload.report.files.metrics import (
 )
 from tests.report.scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text("utf-8")
 SAMPLE = re.compile(r'^([a-z_]+)\{ledger="((?:[^"\\\n]|\\.)*)"(?:,([a-z_]+)="([^"]*)")?\} (-?[0-9.e+-]+)$')
 
 

@@ -12,7 +12,7 @@ from bulk_upload.core.validation.rules import RULES
 from bulk_upload.report.live.data_findings import JSON_KEYS
 from tests.cli.stage import run_here, run_process
 
-DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "validation.md"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "validation.md"
 GOOD = '{"messages": [{"role": "user", "content": "a %d"}, {"role": "assistant", "content": "b"}]}\n'
 BAD = '{"messages": [{"role": "user", "content": "a"}, {"role": "gpt", "content": "b"}]}\n'
 

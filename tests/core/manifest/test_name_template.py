@@ -66,6 +66,6 @@ def test_any_path_makes_a_name_that_can_be_sent(path: str) -> None:
 
 def test_the_parts_are_documented() -> None:
     """docs/reference/manifest.md says of each part what the code says."""
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "manifest.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "manifest.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `\{(\w+)\}` \| (.*) \|$", page, re.MULTILINE))
     assert rows == PARTS

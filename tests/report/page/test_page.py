@@ -201,7 +201,7 @@ def _contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_on_its_ground(scheme: str) -> None:
     """Every colour that text has stands out 4.5 to 1 (WCAG 2.2, 1.4.3), and graphics 3 to 1 (1.4.11)."""
-    css = (Path(__file__).parents[2] / "bulk_upload/report/page/style.css").read_text("utf-8")
+    css = (Path(__file__).parents[3] / "bulk_upload/report/page/style.css").read_text("utf-8")
     light, dark = css.split("@media (prefers-color-scheme: dark)")[:2]
     colours = dict(
         re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})\b", light if scheme == "light" else dark.split("\n}")[0])

@@ -241,7 +241,7 @@ def test_any_bytes(head: bytes, pieces: list[bytes], keepends: bool) -> None:
     assert all(1 <= number <= len(lines) for number in numbers)
 
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 DOCUMENT = (PROJECT / "docs" / "reference" / "manifest.md").read_text()
 SOURCES = [
     "core/manifest/paths.py",

@@ -1,6 +1,6 @@
 """The adaptive controller against simulated servers, compared with the best fixed values in hindsight.
 
-All of it, some minutes: pytest -n 2 -m soak tests/core/test_concurrency_simulation.py
+All of it, some minutes: pytest -n 2 -m soak tests/core/limits/test_concurrency_simulation.py
 The tables of docs/explanation/concurrency.md: python benchmarks/concurrency.py
 """
 

@@ -15,8 +15,8 @@ import pytest
 from bulk_upload.cli.options import key_command
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
+from tests.cli.commands.test_demo import Terminal
 from tests.cli.stage import KEY, environment, run_here, run_process
-from tests.cli.test_demo import Terminal
 
 PATIENCE_S = 30.0
 

@@ -37,7 +37,7 @@ def _after_ten_seconds(clock: _Clock, **known: int | None) -> HeadwayLine:
     return line
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "progress.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "progress.md"
 
 
 def test_a_total_gives_a_share_and_an_end() -> None:

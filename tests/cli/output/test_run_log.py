@@ -14,7 +14,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, NOWHERE, Ended, run_here, run_process
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "log.schema.json"
+SCHEMA = Path(__file__).parents[3] / "docs" / "reference" / "log.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 
