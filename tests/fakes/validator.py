@@ -42,7 +42,7 @@ class FakeValidator:
         """Return what tells the rules for a purpose from others."""
         return f"{self.rules_now} {purpose}"
 
-    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
+    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do: it always does here."""
         return True
 

@@ -52,7 +52,7 @@ class Validating(Protocol):
     def rules(self, purpose: str) -> str:
         """Return what tells the rules for a purpose from others."""
 
-    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
+    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do for a small file, when somebody reads it to send it."""
 
     def content_check(self, target: CheckTarget) -> ContentCheck:
@@ -106,7 +106,7 @@ class FileValidator:
             path=path, purpose=self._purpose(purpose), known=self._known, thorough=self._thorough
         )
 
-    def looks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
+    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do for a small file, when somebody reads it to send it."""
         return self._workers.is_small(self._purpose(target.purpose), target.path, byte_count)
 

@@ -101,7 +101,7 @@ class Checking:
         if self._validator is None or not _is_small(upload.planned):
             return False
         wanted = CheckTarget(upload.planned.entry.path, upload.planned.entry.purpose)
-        return self._validator.looks_when_read(wanted, upload.fingerprint.size)
+        return self._validator.checks_when_read(wanted, upload.fingerprint.size)
 
     def check_for(self, path: str, purpose: str) -> ContentCheck:
         """Return what checks the content of such a file when it is read."""
@@ -293,7 +293,7 @@ def _is_small(planned: PlannedEntry) -> bool:
 def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> bool:
     if planned.fingerprint is None or not _is_small(planned):
         return False
-    return validator.looks_when_read(
+    return validator.checks_when_read(
         CheckTarget(planned.entry.path, planned.entry.purpose), planned.fingerprint.size
     )
 
