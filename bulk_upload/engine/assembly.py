@@ -24,6 +24,7 @@ from bulk_upload.engine.sending.attempt import Attempts
 from bulk_upload.engine.sending.entry_task import EntryTasks
 from bulk_upload.engine.sending.feeder import PARKED_MIN, Feeder
 from bulk_upload.engine.sending.local_sender import LocalSender
+from bulk_upload.engine.sending.retries import Retries
 from bulk_upload.engine.sending.touched import Comparing
 from bulk_upload.engine.sending.workers import Workers
 from bulk_upload.engine.settling import Settler
@@ -155,21 +156,28 @@ def assemble(
     )
 
     twins = TwinGate(drain)
-    entry_tasks = EntryTasks(
+    retries = Retries(
         attempts=attempts,
+        settler=settler,
+        doubts=doubts,
+        occupancy=occupancy,
+        stop_rules=stop_rules,
+        policy=settings.retry_policy,
+        wire_bytes=lambda: sender.wire_bytes,
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+    )
+    entry_tasks = EntryTasks(
+        retries=retries,
         settler=settler,
         checking=checking,
         comparing=comparing,
         doubts=doubts,
         twins=twins,
         occupancy=occupancy,
-        stop_rules=stop_rules,
-        retry_policy=settings.retry_policy,
-        wire_bytes=lambda: sender.wire_bytes,
         ledger=ledger,
         drain=drain,
-        clock=clock,
-        emit=emit,
     )
     workers = Workers(
         attempts=attempts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.events import EntrySettled
+from bulk_upload.core.events import AttemptEnded, EntrySettled
 from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
 from bulk_upload.core.run.records import reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.limits.stop_rules import StopRules
-    from bulk_upload.engine.upload import RecordedAttempt
+    from bulk_upload.engine.upload import RecordedAttempt, Upload
 
 
 class Settler:
@@ -88,6 +88,20 @@ class Settler:
             http_status=status_in(outcome),
             receipt=receipt,
             file_bytes=attempt.sent.file_bytes,
+        )
+
+    def attempt_ended(
+        self, upload: Upload, attempt: RecordedAttempt, *, retry_in_s: float | None = None
+    ) -> None:
+        """Emit the end of an attempt, and how long until the next one where there is one."""
+        self._emit(
+            AttemptEnded(
+                path=upload.planned.entry.path,
+                attempt_no=upload.attempt_no,
+                outcome=attempt.outcome,
+                duration_s=attempt.duration_s,
+                retry_in_s=retry_in_s,
+            )
         )
 
     async def accepted(self, planned: PlannedEntry, entry_id: int) -> None:

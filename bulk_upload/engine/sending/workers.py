@@ -131,7 +131,7 @@ class Workers:
             try:
                 attempt = await self._attempts.recorded(made)
                 if isinstance(attempt.outcome, Accepted):
-                    self._entry_tasks.emit_attempt(upload, attempt)
+                    self._settler.attempt_ended(upload, attempt)
                     self._settler.settled_by(upload.planned, attempt)
                     self._twins.release(upload.twin_key)
                 else:

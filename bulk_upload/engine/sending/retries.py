@@ -1,0 +1,196 @@
+"""Attempts with one entry until it is settled, or this run can do no more for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed, Unavailable
+from bulk_upload.core.run.records import reason_in
+from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, TryAgain
+from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
+from bulk_upload.engine.upload import FileChanged, NotBegun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.retry import RetryPolicy
+    from bulk_upload.core.run.source import SourceError
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.doubt.resolution import Doubts
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.stop_rules import StopRules
+    from bulk_upload.engine.sending.attempt import Attempts
+    from bulk_upload.engine.settling import Settler
+    from bulk_upload.engine.upload import RecordedAttempt, Upload
+
+
+class EntryResult(NamedTuple):
+    """What comes next for an entry after an attempt, and the state it has until then."""
+
+    decision: RetryDecision
+    state: EntryState = EntryState.PENDING
+
+
+class Retries:
+    """Makes attempts, and decides after each whether another one follows."""
+
+    def __init__(
+        self,
+        *,
+        attempts: Attempts,
+        settler: Settler,
+        doubts: Doubts,
+        occupancy: Occupancy,
+        stop_rules: StopRules,
+        policy: RetryPolicy,
+        wire_bytes: Callable[[], int],
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+    ) -> None:
+        self._attempts = attempts
+        self._settler = settler
+        self._doubts = doubts
+        self._occupancy = occupancy
+        self._stop_rules = stop_rules
+        self._policy = policy
+        self._wire_bytes = wire_bytes
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+
+    async def send(self, upload: Upload, first: RecordedAttempt | None) -> EntryResult | FileChanged:
+        """Attempt until the entry is settled, or this run can do no more.
+
+        tenacity drives the attempts after the first; what to do and how long to wait is the policy's.
+        """
+        result = await (self._attempt(upload) if first is None else self._after(upload, first))
+        if not _goes_on(result):
+            return result
+        await self._park(_delay_s(result))
+        retrying = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_policy_wait_s, sleep=self._park)
+        return await retrying(self._attempt, upload)
+
+    async def _park(self, delay_s: float) -> None:
+        with self._occupancy.parked():
+            await self._drain.sleep(delay_s)
+
+    async def _attempt(self, upload: Upload) -> EntryResult | FileChanged:
+        """Make one attempt and return what comes next."""
+        made = await self._attempts.make(upload)
+        if not isinstance(made, NotBegun):
+            return await self._after(upload, await self._attempts.recorded(made))
+        if isinstance(made.cause, FileChanged):
+            return made.cause
+        if made.cause is None:
+            return EntryResult(Leave(reason=upload.reason))
+        outcome = failed_to_open(made.cause)
+        upload.reason = outcome.reason
+        if isinstance(outcome, NotSent):
+            return EntryResult(self._decide(upload, outcome))
+        await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, outcome.reason)
+        return EntryResult(Settle(), EntryState.FAILED_LOCAL)
+
+    async def _after(self, upload: Upload, attempt: RecordedAttempt) -> EntryResult:
+        """Resolve the doubt that an attempt may leave, and return what comes next."""
+        outcome = attempt.outcome
+        upload.reason = reason_in(outcome) or ""
+        # An upload that probed during an outage does not pay for it.
+        is_free = (
+            attempt.probe
+            and isinstance(outcome, Unavailable | InDoubt)
+            and self._stop_rules.tolerates_probe(outcome)
+        )
+        decision = self._decide(upload, outcome, is_free=is_free)
+        self._settler.attempt_ended(upload, attempt, retry_in_s=_retry_in_s(decision))
+        match decision:
+            case Settle():
+                self._settler.settled_by(upload.planned, attempt)
+            case Reconcile() if isinstance(outcome, InDoubt):
+                return await self._resolve(upload, attempt, outcome, is_free=is_free)
+            case Leave(reason=reason, exhausted=True):
+                await self._leave(upload, reason)
+                self._stop_rules.on_exhausted(outcome)
+        return EntryResult(decision, attempt.state)
+
+    async def _resolve(
+        self, upload: Upload, attempt: RecordedAttempt, outcome: InDoubt, *, is_free: bool
+    ) -> EntryResult:
+        """Find out what became of an attempt whose answer was lost, before anything is sent again."""
+        resolution = await self._doubts.resolve_attempt(attempt, upload.entry_id, outcome)
+        if isinstance(resolution, StillInDoubt):
+            upload.reason = resolution.reason
+            return EntryResult(Leave(reason=resolution.reason), EntryState.IN_DOUBT)
+        if isinstance(resolution, Adopted):
+            await self._settler.accepted(upload.planned, upload.entry_id)
+            return EntryResult(Settle(), EntryState.ACCEPTED)
+        if not outcome.answered:
+            # A small body fits into the system's buffers: a server that closed on it looks like a lost answer.
+            upload.ask_first = True
+        if not is_free:
+            upload.attempts_used += 1
+        decision = self._policy.again(
+            outcome.reason,
+            attempts_used=upload.attempts_used,
+            budget_empty=self._stop_rules.budget.empty,
+            jitter=self._clock.jitter(),
+        )
+        if isinstance(decision, TryAgain):
+            self._stop_rules.on_retry()
+        else:
+            await self._leave(upload, decision.reason)
+        return EntryResult(decision)
+
+    async def _leave(self, upload: Upload, reason: str) -> None:
+        """Leave an entry whose attempts are used up, with the reason in the ledger, too."""
+        upload.reason = reason
+        await self._ledger.run(lambda store: store.explain(upload.entry_id, reason))
+
+    def _decide(self, upload: Upload, outcome: Outcome, *, is_free: bool = False) -> RetryDecision:
+        if isinstance(outcome, NotSent) and outcome.local_limit:
+            self._stop_rules.on_short(outcome.reason, wire_bytes=self._wire_bytes())
+        decision = self._policy.decide(
+            outcome,
+            attempts_used=upload.attempts_used + 1,
+            budget_empty=self._stop_rules.budget.empty,
+            jitter=self._clock.jitter(),
+            is_probe=is_free,
+        )
+        # A doubt counts once it is known that the attempt left nothing.
+        if isinstance(decision, Reconcile) or (isinstance(decision, TryAgain) and not decision.uses_attempt):
+            return decision
+        upload.attempts_used += 1
+        if isinstance(decision, TryAgain):
+            self._stop_rules.on_retry()
+        return decision
+
+
+def failed_to_open(error: SourceError) -> SourceFailed | NotSent:
+    """Return the outcome of an attempt that never had a file to send."""
+    if error.local_limit:
+        return NotSent(reason=error.reason, local_limit=True)
+    return SourceFailed(reason=error.reason)
+
+
+def _goes_on(result: EntryResult | FileChanged) -> bool:
+    return isinstance(result, EntryResult) and isinstance(result.decision, TryAgain)
+
+
+def _delay_s(result: EntryResult | FileChanged) -> float:
+    decision = result.decision if isinstance(result, EntryResult) else None
+    return decision.delay_s if isinstance(decision, TryAgain) else 0.0
+
+
+def _retry_in_s(decision: RetryDecision) -> float | None:
+    return decision.delay_s if isinstance(decision, TryAgain) else None
+
+
+def _policy_wait_s(state: RetryCallState) -> float:
+    """Hand the policy's wait to tenacity."""
+    return 0.0 if state.outcome is None else _delay_s(state.outcome.result())
