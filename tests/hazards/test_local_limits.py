@@ -156,16 +156,18 @@ import os, resource, sys, threading
 import aiohttp, bulk_upload.cli.commands.run, sqlite3
 from bulk_upload.cli.main import main
 threads, descriptors = int(sys.argv[1]), int(sys.argv[2])
-start = threading._start_new_thread
+# The second name is Python 3.13's.
+starter = "_start_new_thread" if hasattr(threading, "_start_new_thread") else "_start_joinable_thread"
+start = getattr(threading, starter)
 
-def starts(*arguments):
+def starts(*arguments, **options):
     global threads
     if not threads:
         raise RuntimeError("can't start new thread")
     threads -= 1
-    return start(*arguments)
+    return start(*arguments, **options)
 
-threading._start_new_thread = starts
+setattr(threading, starter, starts)
 limit = len(os.listdir("/dev/fd")) + descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 sys.argv[:] = ["bulk-upload", *sys.argv[3:]]
