@@ -28,6 +28,7 @@ from bulk_upload.engine.sending.retries import Retries
 from bulk_upload.engine.sending.touched import Comparing
 from bulk_upload.engine.sending.workers import Workers
 from bulk_upload.engine.settling import Settler
+from bulk_upload.engine.upkeep import Upkeep
 from bulk_upload.engine.validation.gate import Checking
 from bulk_upload.engine.waits import Waits
 from bulk_upload.engine.watchdog import Watchdog
@@ -175,6 +176,7 @@ def assemble(
         comparing=comparing,
         doubts=doubts,
         twins=twins,
+        stop_rules=stop_rules,
         occupancy=occupancy,
         ledger=ledger,
         drain=drain,
@@ -184,6 +186,7 @@ def assemble(
         settler=settler,
         entry_tasks=entry_tasks,
         twins=twins,
+        stop_rules=stop_rules,
         occupancy=occupancy,
         conditions=conditions,
     )
@@ -197,6 +200,26 @@ def assemble(
         slots=slots,
         occupancy=occupancy,
         conditions=conditions,
+        drain=drain,
+        clock=clock,
+    )
+    watchdog = Watchdog(
+        sender=sender,
+        ledger=ledger,
+        entries=entries,
+        checking=checking,
+        slots=slots,
+        bandwidth=bandwidth,
+        limits=limits,
+        drain=drain,
+        waits=waits,
+    )
+    upkeep = Upkeep(
+        deadline_s=settings.deadline_s,
+        limits=limit_watch,
+        watchdog=watchdog,
+        stop_rules=stop_rules,
+        ledger=ledger,
         drain=drain,
         clock=clock,
     )
@@ -225,17 +248,9 @@ def assemble(
             clock=clock,
             emit=emit,
         ),
-        watchdog=Watchdog(
-            sender=sender,
-            ledger=ledger,
-            entries=entries,
-            checking=checking,
-            slots=slots,
-            bandwidth=bandwidth,
-            limits=limits,
-            drain=drain,
-            waits=waits,
-        ),
+        watchdog=watchdog,
+        upkeep=upkeep,
+        stop_rules=stop_rules,
         errors=errors,
         drain=drain,
         clock=clock,

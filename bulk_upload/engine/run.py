@@ -12,26 +12,24 @@ import anyio
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
-from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.text.printable import human_seconds
-from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
-from bulk_upload.engine.sending.entry_task import ledger_stop
+from bulk_upload.engine.limits.stop_rules import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
-from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.model import Entry
     from bulk_upload.core.run.control import ControlAnswer, ControlRequest
+    from bulk_upload.core.run.fault_scope import Stop
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.control import Controlling
@@ -39,16 +37,18 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.monitor import LimitWatch
     from bulk_upload.engine.limits.occupancy import Occupancy
     from bulk_upload.engine.limits.slots import SlotPool
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.feeder import Feeder
     from bulk_upload.engine.sending.workers import Workers
+    from bulk_upload.engine.upkeep import Upkeep
     from bulk_upload.engine.validation.gate import Checking
     from bulk_upload.engine.watchdog import Watchdog
+    from bulk_upload.exit_status import ExitStatus
 
 TICK_S = 0.25
-WRITE_LIMITS_EVERY_S = 2.0
 
 OVERDUE_S = 5.0
 """How long a drain goes on after every request in flight has outlived its own limits, or none is left."""
@@ -84,6 +84,8 @@ class Run:
         sender: Sender,
         ledger: Ledger[LedgerStore],
         limits: LimitWatch,
+        upkeep: Upkeep,
+        stop_rules: StopRules,
         control: Controlling,
         watchdog: Watchdog,
         errors: CallbackErrors,
@@ -104,6 +106,8 @@ class Run:
         self._sender = sender
         self._ledger = ledger
         self._limits = limits
+        self._upkeep = upkeep
+        self._stop_rules = stop_rules
         self._control = control
         self._watchdog = watchdog
         self._errors = errors
@@ -190,17 +194,14 @@ class Run:
     async def _execute(self) -> None:
         try:
             self._emit(_plan_made(self._plan))
-            async with anyio.create_task_group() as watchers:
-                watchers.start_soon(self._reconciler.serve)
-                watchers.start_soon(self._tick)
-                watchers.start_soon(self._write_limits)
-                watchers.start_soon(self._stay_alive)
-                watchers.start_soon(self._watch_deadline)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._reconciler.serve)
+                tasks.start_soon(self._upkeep.serve)
                 await self._register()
                 await self._upload_all()
-                watchers.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
         except* LedgerUnusable as group:
-            self._stop_for_ledger(innermost(group))
+            self._stop_rules.on_ledger_failed(innermost(group))
 
     async def _register(self) -> None:
         """Record every entry to send as pending before the first one is sent.
@@ -232,54 +233,12 @@ class Run:
                 await self._entry_tasks.start_doubt(doubt, entry)
             async with self._workers.running():
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
-                await self._unless_ledger_fails(self._feeder.feed(pages))
-
-    async def _unless_ledger_fails(self, work: Awaitable[None]) -> None:
-        """A ledger that cannot record ends the run, but not what is in flight."""
-        try:
-            await work
-        except* LedgerUnusable as group:
-            self._stop_for_ledger(innermost(group))
-
-    def _stop_for_ledger(self, error: BaseException) -> None:
-        if isinstance(error, LedgerUnusable):
-            self._entry_tasks.stop_for(error)
+                await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
 
     def _end_all(self) -> None:
         if self._over_at is None:
             self._over_at = self._clock.monotonic()
         self._sender.end_all("the run was stopped at once")
-
-    async def _tick(self) -> None:
-        while True:
-            self._limits.tick()
-            self._watchdog.tick()
-            await asyncio.sleep(TICK_S)
-
-    async def _write_limits(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_LIMITS_EVERY_S)
-            await self._unless_ledger_fails(self._limits.write())
-
-    async def _stay_alive(self) -> None:
-        """Say that the run lives: after a crash, absence is judged from the last such word."""
-        while True:
-            await asyncio.sleep(ALIVE_EVERY_S)
-            step = partial(LedgerStore.stay_alive, utc_s=self._clock.utc_s())
-            await self._unless_ledger_fails(self._ledger.run(step))
-
-    async def _watch_deadline(self) -> None:
-        deadline_s = self._settings.deadline_s
-        if deadline_s is None:
-            return
-        await asyncio.sleep(deadline_s)
-        self._drain.begin(
-            Stop(
-                status=ExitStatus.UNFINISHED,
-                reason=f"the deadline of {human_seconds(deadline_s)} has passed",
-                hint="run the same command again to resume",
-            )
-        )
 
     async def _end_overdue_drain(self) -> None:
         """Abort what is in flight once a drain has outlasted all that it may wait for."""
@@ -301,9 +260,9 @@ class Run:
         states = await self._entries.states()
         status = exit_status(states, stop)
         if failure is None:
-            await self._unless_ledger_fails(self._limits.write(last=True))
+            await self._stop_rules.unless_ledger_fails(self._limits.write(last=True))
             now = self._clock.utc_s()
-            await self._unless_ledger_fails(
+            await self._stop_rules.unless_ledger_fails(
                 self._ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
         return RunResult(status=status, states=states, stop=stop)

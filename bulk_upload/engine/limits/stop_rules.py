@@ -21,10 +21,12 @@ from bulk_upload.core.run.patience import Patience
 from bulk_upload.core.run.plan import RETRY_WORDS
 from bulk_upload.core.run.retry import RetryBudget
 from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.engine.tasks import innermost
+from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
@@ -110,6 +112,17 @@ class StopRules:
             hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
+    def on_ledger_failed(self, error: BaseException) -> None:
+        """Stop for a ledger that cannot record; what is in flight finishes."""
+        self._drain.begin(ledger_stop(error))
+
+    async def unless_ledger_fails(self, work: Awaitable[None]) -> None:
+        """Await something, and stop the run where the ledger cannot record; raises whatever else it does."""
+        try:
+            await work
+        except* LedgerUnusable as group:
+            self.on_ledger_failed(innermost(group))
+
     def on_exhausted(self, outcome: Outcome) -> None:
         """Record that an entry used up its attempts with `outcome`."""
         if isinstance(outcome, Unavailable) and not outcome.answered:
@@ -145,3 +158,11 @@ class StopRules:
         elif wait_s is not None and now + wait_s > self._announced_until + 1.0:
             self._announced_until = now + wait_s
             self._emit(Paused(pause_s=wait_s, reason=f"HTTP {outcome.http_status} from the server"))
+
+
+def ledger_stop(error: BaseException) -> Stop:
+    """Return why a run stops whose ledger cannot record."""
+    hint = error.hint if isinstance(error, LedgerUnusable) else None
+    return Stop(
+        status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=hint or "run the same command again"
+    )

@@ -7,17 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.run.retry import Leave, StopRun
 from bulk_upload.edge.ledger import receipt_of
 from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.sending.retries import EntryResult
-from bulk_upload.engine.tasks import innermost, plain_task_group
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.engine.upload import DRAINED, Upload
-from bulk_upload.errors import LedgerUnusable
-from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.retries import Retries
     from bulk_upload.engine.sending.touched import Comparing
@@ -56,6 +54,7 @@ class EntryTasks:
         comparing: Comparing,
         doubts: Doubts,
         twins: TwinGate,
+        stop_rules: StopRules,
         occupancy: Occupancy,
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -66,6 +65,7 @@ class EntryTasks:
         self._comparing = comparing
         self._doubts = doubts
         self._twins = twins
+        self._stop_rules = stop_rules
         self._occupancy = occupancy
         self._ledger = ledger
         self._drain = drain
@@ -96,10 +96,6 @@ class EntryTasks:
         holds = self._twins.try_hold(key)
         await self._start(partial(self._resolve_doubt, doubt, planned, key, holds_twin_key=holds))
 
-    def stop_for(self, error: LedgerUnusable) -> None:
-        """A ledger that cannot record ends the run, but not what is in flight."""
-        self._drain.begin(ledger_stop(error))
-
     async def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         if self._tasks is None:
             raise AssertionError("entries are taken while the group is open")
@@ -108,11 +104,7 @@ class EntryTasks:
 
     async def _live(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work()
-        except* LedgerUnusable as group:
-            error = innermost(group)
-            if isinstance(error, LedgerUnusable):
-                self.stop_for(error)
+            await self._stop_rules.unless_ledger_fails(work())
         finally:
             self._occupancy.leave()
 
@@ -189,10 +181,3 @@ class EntryTasks:
             elif known.state is not EntryState.PENDING:
                 await self._comparing.put_back(known.entry_id, step.reason)
             await self._run(upload, None, holds_twin_key=False)
-
-
-def ledger_stop(error: LedgerUnusable) -> Stop:
-    """Return why a run stops whose ledger cannot record."""
-    return Stop(
-        status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=error.hint or "run the same command again"
-    )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.attempt import Attempts
     from bulk_upload.engine.sending.entry_task import EntryTasks
@@ -42,6 +43,7 @@ class Workers:
         settler: Settler,
         entry_tasks: EntryTasks,
         twins: TwinGate,
+        stop_rules: StopRules,
         occupancy: Occupancy,
         conditions: Conditions,
     ) -> None:
@@ -49,6 +51,7 @@ class Workers:
         self._settler = settler
         self._entry_tasks = entry_tasks
         self._twins = twins
+        self._stop_rules = stop_rules
         self._occupancy = occupancy
         self._conditions = conditions
         self._ready: deque[Upload] = deque()
@@ -110,7 +113,7 @@ class Workers:
                 await self._entry_tasks.start(upload, first=await self._attempts.recorded(made))
         except LedgerUnusable as error:
             self._twins.bar(upload.twin_key)
-            self._entry_tasks.stop_for(error)
+            self._stop_rules.on_ledger_failed(error)
         except BaseException:
             self._twins.bar(upload.twin_key)
             raise
@@ -138,7 +141,7 @@ class Workers:
                     await self._entry_tasks.start(upload, first=attempt)
             except LedgerUnusable as error:
                 self._twins.bar(upload.twin_key)
-                self._entry_tasks.stop_for(error)
+                self._stop_rules.on_ledger_failed(error)
             self._accepted.popleft()
             if not self._accepted:
                 self._conditions.check()

@@ -1,0 +1,86 @@
+"""What goes on beside the uploads of a run, each at times of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.text.printable import human_seconds
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.limits.monitor import LimitWatch
+    from bulk_upload.engine.limits.stop_rules import StopRules
+    from bulk_upload.engine.watchdog import Watchdog
+
+TICK_S = 0.25
+WRITE_LIMITS_EVERY_S = 2.0
+
+
+class Upkeep:
+    """Ticks for the limits and the watchdog, the heartbeat in the ledger, and the deadline."""
+
+    def __init__(
+        self,
+        *,
+        deadline_s: float | None,
+        limits: LimitWatch,
+        watchdog: Watchdog,
+        stop_rules: StopRules,
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+    ) -> None:
+        self._deadline_s = deadline_s
+        self._limits = limits
+        self._watchdog = watchdog
+        self._stop_rules = stop_rules
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+
+    async def serve(self) -> None:
+        """Go on for ever; cancel it when the uploads are over. Raises RunStuck."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tick)
+            tasks.start_soon(self._write_limits)
+            tasks.start_soon(self._stay_alive)
+            tasks.start_soon(self._watch_deadline)
+
+    async def _tick(self) -> None:
+        while True:
+            self._limits.tick()
+            self._watchdog.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _write_limits(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_LIMITS_EVERY_S)
+            await self._stop_rules.unless_ledger_fails(self._limits.write())
+
+    async def _stay_alive(self) -> None:
+        """Record that the run is alive: after a crash, absence is judged from the last such time."""
+        while True:
+            await asyncio.sleep(ALIVE_EVERY_S)
+            step = partial(LedgerStore.stay_alive, utc_s=self._clock.utc_s())
+            await self._stop_rules.unless_ledger_fails(self._ledger.run(step))
+
+    async def _watch_deadline(self) -> None:
+        if self._deadline_s is None:
+            return
+        await asyncio.sleep(self._deadline_s)
+        self._drain.begin(
+            Stop(
+                status=ExitStatus.UNFINISHED,
+                reason=f"the deadline of {human_seconds(self._deadline_s)} has passed",
+                hint="run the same command again to resume",
+            )
+        )
