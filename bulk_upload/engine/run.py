@@ -15,6 +15,7 @@ from bulk_upload.core.report.tally import exit_status
 from bulk_upload.core.run.plan import Step
 from bulk_upload.engine.limits.stop_rules import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
+from bulk_upload.engine.upkeep import TICK_S
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from bulk_upload.engine.watchdog import Watchdog
     from bulk_upload.exit_status import ExitStatus
 
-TICK_S = 0.25
 
 OVERDUE_S = 5.0
 """How long a drain goes on after every request in flight has outlived its own limits, or none is left."""

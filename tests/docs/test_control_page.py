@@ -12,7 +12,7 @@ from bulk_upload.core.limits.capped import PIECE_BYTES_MIN
 from bulk_upload.core.limits.caps import IN_FLIGHT_MAX
 from bulk_upload.core.run.control import ControlStatus
 from bulk_upload.edge.control.place import NAME_BYTES_MAX
-from bulk_upload.engine.run import TICK_S
+from bulk_upload.engine.upkeep import TICK_S
 from bulk_upload.exit_status import ExitStatus
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "control.md").read_text("utf-8")
