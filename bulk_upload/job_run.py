@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bulk_upload.core.events import EntrySettled
+from bulk_upload.core.model import EntryState  # noqa: TC001 - `help` evaluates the annotations of a Struct
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.exit_status import ExitStatus
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
     from bulk_upload.core.events import BodyNow, Event, Snapshot
-    from bulk_upload.core.model import EntryState, Receipt
+    from bulk_upload.core.model import Receipt
     from bulk_upload.engine.run import Run
 
     Hear = Callable[[Event], None]
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _HINT = "run the same command again to resume"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.

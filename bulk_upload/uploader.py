@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 from weakref import WeakSet
+
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
@@ -64,8 +66,7 @@ READING_THREADS = 8
 library keeps for it (2 MB and more with blocks of this size). Threads that hang do not count."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to upload and where its ledger lies.
 
     Args:

@@ -17,7 +17,6 @@ from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.output.streams import failed, send_lines_to, tell
-from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -212,6 +211,8 @@ def _show_misuse(error: click.ClickException) -> int:
 
 def _misuse_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
+        from bulk_upload.core.api.profile import FLOW  # noqa: PLC0415 - `--help` must not wait for msgspec
+
         return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:

@@ -7,11 +7,12 @@ import select
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
@@ -55,8 +56,7 @@ _NOTHING_YET = Snapshot(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asks for.
 
     `command` is what a person types to run the same job again; `listeners` are called with every event after the display;
@@ -81,8 +81,8 @@ class RunRequest:
     command: str
     listeners: tuple[Callable[[Event], None], ...] = ()
     settings_from: str | None = None
-    log: LogRequest = field(default_factory=LogRequest)
-    purposes: Mapping[str, Purpose] = field(default_factory=lambda: PURPOSES)
+    log: LogRequest = msgspec.field(default_factory=LogRequest)
+    purposes: Mapping[str, Purpose] = msgspec.field(default_factory=lambda: PURPOSES)
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether people are told how the run ended."""
@@ -92,8 +92,7 @@ class RunRequest:
         return f"RunRequest({printable(self.job.manifest)})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Display:
+class _Display(msgspec.Struct, frozen=True):
     """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time, and
     `restore` gives the terminal back to somebody else, from a process that is about to leave at once.
     """

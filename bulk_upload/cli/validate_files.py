@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
+import msgspec
 
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.validation import Quarantined
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidateRequest:
+class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asks for. `job_count` None is one for each processor."""
 
     paths: tuple[str, ...]
@@ -79,8 +78,7 @@ class _Amount(NamedTuple):
     byte_count: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True):
     """Files to look into: entries one after the other, and findings about the manifest in between."""
 
     tree: SourceTree

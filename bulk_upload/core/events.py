@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+# ruff: noqa: TC001, TC003 - `help` and `inspect.signature` evaluate the annotations of a Struct.
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import msgspec
 
-    from bulk_upload.core.limits.bottleneck import Bottleneck
-    from bulk_upload.core.limits.caps import CapChange
-    from bulk_upload.core.model import EntryState, Outcome, Receipt
+from bulk_upload.core.limits.bottleneck import Bottleneck
+from bulk_upload.core.limits.caps import CapChange
+from bulk_upload.core.model import EntryState, Outcome, Receipt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparing:
+class Preparing(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest is being read and compared with the ledger; `entry_count` entries so far."""
 
     entry_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanMade:
+class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
     `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first.
@@ -38,8 +35,7 @@ class PlanMade:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted:
+class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """An entry got a slot and its body is about to be sent; the intent is already durable."""
 
     path: str
@@ -47,8 +43,7 @@ class AttemptStarted:
     file_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnded:
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
     """One request is over. `retry_in_s` is set when the entry will be tried again after that wait."""
 
     path: str
@@ -58,8 +53,7 @@ class AttemptEnded:
     retry_in_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntrySettled:
+class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger durably holds what became of an entry in this run; `receipt` is set when it is accepted."""
 
     path: str
@@ -71,16 +65,14 @@ class EntrySettled:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
     """No upload starts for `pause_s` seconds, for everybody, because the server asked so."""
 
     pause_s: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitChanged:
+class LimitChanged(msgspec.Struct, frozen=True, kw_only=True):
     """Starts are governed otherwise than before; `reason` says why, in the controller's words.
 
     `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is what is
@@ -93,8 +85,7 @@ class LimitChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlChanged:
+class ControlChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A person changed what the run may use while it goes on; the ledger is about to hold it.
 
     `by` is who asked.
@@ -104,29 +95,25 @@ class ControlChanged:
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLimited:
+class RunLimited(msgspec.Struct, frozen=True, kw_only=True):
     """What held the run back, in seconds each; told once, at its end."""
 
     held_s: Mapping[Bottleneck, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciling:
+class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
     """`waiting_count` entries in doubt are being looked for in the server's list."""
 
     waiting_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draining:
+class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """The run starts nothing new; `reason` says why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noticed:
+class Noticed(msgspec.Struct, frozen=True, kw_only=True):
     """Something a person should know that changes nothing in the run."""
 
     message: str
@@ -149,8 +136,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How a run stands at one moment; cheap to take, for displays that refresh by themselves.
 
     `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
@@ -171,8 +157,7 @@ class Snapshot:
     validated_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyNow:
+class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     """One request on its way: `left_bytes` of its body's `body_bytes` have left this process.
 
     `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that

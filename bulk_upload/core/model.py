@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 _json = json.JSONEncoder().encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One manifest line: a file and what the server is to make of it.
 
     `path` is relative to the job's root, `/`-separated and free of `.` and `..`; bytes that are not UTF-8 are
@@ -36,8 +36,7 @@ class Entry:
         return hashlib.blake2b(identity.encode("ascii"), digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     """What tells one version of a file from another without reading it."""
 
     size: int
@@ -61,8 +60,7 @@ class EntryState(StrEnum):
         return self not in (EntryState.PENDING, EntryState.IN_DOUBT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentBody:
+class SentBody(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt put on the wire.
 
     `complete` is True from the moment before the last piece was handed over: False proves that the server
@@ -79,16 +77,14 @@ class SentBody:
     fingerprint: Fingerprint | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitInfo:
+class RateLimitInfo(msgspec.Struct, frozen=True):
     """The server takes `remaining` more requests within the next `reset_s` seconds."""
 
     remaining: int
     reset_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The server has the file. `size_confirmed` says whether it reported the size we sent.
 
     `allowance` is what the answer says of the server's quota.
@@ -103,8 +99,7 @@ class Accepted:
     allowance: RateLimitInfo | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """A 4xx about this file: sending it again will not help."""
 
     http_status: int
@@ -112,8 +107,7 @@ class Rejected:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is."""
 
     http_status: int
@@ -121,8 +115,7 @@ class Refused:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misdirected:
+class Misdirected(msgspec.Struct, frozen=True, kw_only=True):
     """Any 3xx: uploads are never redirected. `location_host` is where the server pointed."""
 
     http_status: int
@@ -130,8 +123,7 @@ class Misdirected:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttled:
+class Throttled(msgspec.Struct, frozen=True, kw_only=True):
     """429, or 503 with Retry-After: the server asks everybody to wait. None means it did not say how long."""
 
     http_status: int
@@ -141,8 +133,7 @@ class Throttled:
     allowance: RateLimitInfo | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unavailable:
+class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt failed before the body was complete: the server cannot have the file.
 
     `answered` tells a server that said no (5xx, 408) from one that could not be reached. `cut_off` says that the
@@ -163,8 +154,7 @@ class Unavailable:
         return self.http_status is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InDoubt:
+class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     """The body was complete and the answer is lost, unusable or a 5xx: the server may have the file.
 
     `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id that came with an
@@ -178,15 +168,13 @@ class InDoubt:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFailed:
+class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The file changed while it was sent, or cannot be read. Nothing of it is at the server."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotSent:
+class NotSent(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt ended before the body was complete for a reason of our own: drain, cancel, local limits."""
 
     reason: str
@@ -207,8 +195,7 @@ class ReceiptOrigin(StrEnum):
     ADOPTED = "adopted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The durable binding of a path and its content to the id the server gave it."""
 
     path: str
@@ -222,8 +209,7 @@ class Receipt:
     settled_utc: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedFile:
+class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file as the server's list shows it. Only `file_id` is always there."""
 
     file_id: str

@@ -7,9 +7,10 @@ docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.text.wording import did_you_mean, quoted
 
@@ -38,8 +39,7 @@ class Format(StrEnum):
     DOCUMENT = "document"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a line.
 
     `ends_with` is the role of the last message, where the field is `messages` and it matters; `is_answer` says that
@@ -60,8 +60,7 @@ LINE_BYTES_MAX = 32 * 1024 * 1024
 """Longer lines are not looked into: some eight million tokens, far more than a model takes in as one example."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """What every line of a JSON Lines file holds. Fields it does not name are allowed, whatever they are.
 
     Args:
@@ -73,16 +72,15 @@ class Schema:
     roles: tuple[str, ...] = ROLES
     content_parts: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
-    required_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    required_names: tuple[str, ...] = ()
     """The names that every line must have: made once, as each file asks for those of every purpose."""
 
     def __post_init__(self) -> None:
         names = tuple(field.name for field in self.fields if field.required)
-        object.__setattr__(self, "required_names", names)
+        msgspec.structs.force_setattr(self, "required_names", names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purpose:
+class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     """One purpose: its name, what such a file holds in one line, the usual file name suffixes, the schema of a line.
 
     `documents` are the suffixes of files that are taken as they are, line by line or not.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
@@ -32,8 +33,7 @@ _ENTRIES_PER_GROUP = 512
 _REASONS_KEPT_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
 
     `reasons` counts the entries by step and reason.
@@ -42,7 +42,7 @@ class Plan:
     totals: dict[Step, StepTotal]
     twin_count: int
     warnings: tuple[str, ...] = ()
-    reasons: Counter[tuple[Step, str]] = field(default_factory=Counter)
+    reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
     def total(self, step: Step) -> StepTotal:
         """Return how many entries and bytes a step has."""
@@ -87,8 +87,7 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
+class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
     `on_progress` is called, now and then and on the thread that plans, with how many entries were looked at so far.

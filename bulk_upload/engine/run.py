@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
@@ -54,8 +54,7 @@ OVERDUE_S = 5.0
 """How long a drain goes on after every request in flight has outlived its own limits, or none is left."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended. `states` counts all entries of the manifest, as the ledger has them now."""
 
     status: ExitStatus

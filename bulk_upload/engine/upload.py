@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 DRAINED = "not sent: the run was draining"
 
 
-@dataclass(slots=True)
-class Upload:
+class Upload(msgspec.Struct):
     """One entry on its way through a run: what is known of it now.
 
     `fingerprint` is the version of the file that will be sent, `prepared` that version where a sender holds it ready.

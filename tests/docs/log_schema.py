@@ -7,12 +7,13 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
+
+import msgspec
 
 import bulk_upload.core
 from bulk_upload.core.model import Outcome
@@ -102,7 +103,7 @@ class _Maker:
             return {"type": "object", "additionalProperties": self._of(inner[1])}
         if isinstance(hint, type) and issubclass(hint, Enum):
             return {"enum": [str(one.value) for one in hint]}
-        assert is_dataclass(hint), hint
+        assert issubclass(hint, msgspec.Struct), hint
         assert isinstance(hint, type)
         name = name_of(hint.__name__)
         head = {"kind": {"const": name}} if hint in typing.get_args(Outcome) else {}

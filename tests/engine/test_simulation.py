@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
 from bulk_upload.core.limits.pause import Gate

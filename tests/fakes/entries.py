@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState, Fingerprint

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore

@@ -14,8 +14,10 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, ValidateMode
 from bulk_upload.edge.clock import SystemClock

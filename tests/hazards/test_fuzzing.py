@@ -12,12 +12,12 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import fields as fields_of
 from pathlib import Path
 from random import Random
 from typing import get_args
 
 import pytest
+from msgspec.structs import fields as fields_of
 from rich.console import Console
 
 from bulk_upload.core.api.multipart import frame

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import pydoc
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 import bulk_upload
 from bulk_upload import (
+    FLOW,
     EntrySettled,
     EntryState,
     ExitStatus,
@@ -178,6 +181,19 @@ def test_every_public_name_is_there() -> None:
     for name in bulk_upload.__all__:
         assert getattr(bulk_upload, name) is not None
         assert name in dir(bulk_upload)
+
+
+def test_help_knows_every_public_name() -> None:
+    """`help` describes each public name, with the signature of what can be made; it evaluates all annotations."""
+    for name in set(bulk_upload.__all__) - {"__version__"}:
+        assert pydoc.render_doc(getattr(bulk_upload, name))
+
+
+def test_public_values_are_changed_by_keyword() -> None:
+    """`msgspec.structs.replace` gives settings, jobs and profiles with other values; the old ones stay as they were."""
+    assert replace(QUICK, concurrency=8) == RunSettings(concurrency=8, settle_s=1.0)
+    assert replace(Job(manifest="a"), manifest="b") == Job(manifest="b")
+    assert (QUICK.concurrency, replace(FLOW, name="other").files_path) == (4, FLOW.files_path)
 
 
 async def test_a_job_is_verified_resolved_and_taken_back(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -29,7 +29,7 @@ PURE_MODULES = frozenset(
     {
         "__future__", "base64", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "errno", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
-        "msgspec", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
+        "msgspec", "msgspec.structs", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})

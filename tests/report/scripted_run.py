@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, PlanMade, Snapshot
 from bulk_upload.core.model import Accepted, EntryState, InDoubt, Outcome, Receipt, ReceiptOrigin

@@ -6,11 +6,12 @@ import copy
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from click.core import ParameterSource
+from msgspec.structs import asdict
 
 from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.options.api_key import key_source_of
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 _LEFT_OUT = frozenset({"config"})
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One setting: its value as a text, None where nothing sets it, and where that comes from."""
 
     name: str

@@ -10,13 +10,13 @@ import sqlite3
 import ssl
 import sys
 import textwrap
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
 import click
+from msgspec.structs import asdict
 
 from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.options.api_key import api_key_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.options.api_key import api_key_of

@@ -6,10 +6,10 @@ import os
 import shlex
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
@@ -105,17 +105,16 @@ def scan(
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(msgspec.Struct):
     """What a scan came across, in numbers and a few examples."""
 
-    chosen: Counter[str] = field(default_factory=Counter)
+    chosen: Counter[str] = msgspec.field(default_factory=Counter)
     chosen_count: int = 0
     chosen_bytes: int = 0
     unmatched_count: int = 0
-    unmatched_examples: list[str] = field(default_factory=list)
+    unmatched_examples: list[str] = msgspec.field(default_factory=list)
     skipped_count: int = 0
-    skipped_examples: list[str] = field(default_factory=list)
+    skipped_examples: list[str] = msgspec.field(default_factory=list)
 
     def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
         """Yield the line of every chosen file and count all others.

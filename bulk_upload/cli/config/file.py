@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from bulk_upload.core.api.profile import FLOW, PROFILES, Profile
 from bulk_upload.core.text.printable import printable
@@ -26,18 +26,17 @@ _NO_PATHS = frozenset({"-", "none", "beside"})
 """Values of options for files that name no file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """What a file says; `path` is None where none is read.
 
     `defaults` and each of `jobs` hold values by option, as they stand in the file; paths start from its folder.
     """
 
     path: str | None = None
-    text: str = field(default="", repr=False)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    jobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    profiles: Mapping[str, Profile] = field(default_factory=lambda: PROFILES)
+    text: str = ""
+    defaults: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    jobs: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
+    profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: PROFILES)
 
     def defaults_of(self, settings: Settings, job: str | None = None) -> dict[str, Any]:
         """Return click's default map for a command that has `settings`: values by parameter."""
@@ -50,6 +49,10 @@ class Configuration:
         if "manifest" in chosen:
             found["manifest"] = self._beneath(chosen["manifest"])
         return found
+
+    def __repr__(self) -> str:
+        """Leave out what the file holds: a proxy's address may have a password."""
+        return f"Configuration({self.path!r})"
 
     def line_of(self, key: str, job: str | None = None) -> int:
         """Return the line of the value that counts for `key`."""

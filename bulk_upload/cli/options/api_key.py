@@ -6,10 +6,10 @@ import os
 import re
 import resource
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from click.core import ParameterSource
 
 from bulk_upload.cli.config.file import FILE_NAME, current_configuration
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _ASSIGNMENT = re.compile(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^\s=]", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySource:
+class KeySource(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key comes from: one of a file, a command and a variable, or nothing of them."""
 
     file: str | None = None

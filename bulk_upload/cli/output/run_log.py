@@ -6,10 +6,10 @@ import os
 import time
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from bulk_upload.cli.output.streams import send_lines_to, tell
 from bulk_upload.core.api.redaction import Redaction
@@ -34,8 +34,7 @@ TEXT = "text"
 BESIDE = "beside"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRequest:
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the log: its form, a file instead of stderr, that for its owner alone, how much it tells."""
 
     form: str = TEXT
@@ -43,7 +42,7 @@ class LogRequest:
     private: bool = False
     verbosity: int = 0
     quiet: bool = False
-    redaction: Redaction = field(default_factory=Redaction, repr=False)
+    redaction: Redaction = msgspec.field(default_factory=Redaction)
 
     @property
     def replaces_words(self) -> bool:

@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.text.printable import printable
@@ -39,8 +40,7 @@ def open_results(name: str | None, *, private: bool) -> ResultStream | None:
         ) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the results at the end of a run. `path` is None where no mapping was written."""
 
     path: str | None

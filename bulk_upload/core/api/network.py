@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(msgspec.Struct, frozen=True, kw_only=True):
     """How connections are made.
 
     Args:
@@ -17,11 +16,18 @@ class Network:
         insecure: the server's certificate is not checked. Whoever is on the way can read key and files.
     """
 
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     ca_file: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
     insecure: bool = False
+
+    def __repr__(self) -> str:
+        """Leave out the proxy, which may hold a password."""
+        return (
+            f"Network(ca_file={self.ca_file!r}, client_cert={self.client_cert!r}, "
+            f"client_key={self.client_key!r}, insecure={self.insecure!r})"
+        )
 
 
 DIRECT = Network()

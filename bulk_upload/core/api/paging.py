@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +16,7 @@ PAGE_OVERLAP = 10
 """Pages overlap: offsets shift when somebody deletes a file between two of them."""
 
 
-@dataclass(slots=True)
-class Pager:
+class Pager(msgspec.Struct):
     """Where the next page begins, and whether there is one.
 
     A short page is no proof of the end: servers have limits of their own. A page without news is none either: as many

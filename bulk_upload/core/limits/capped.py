@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
@@ -26,8 +25,7 @@ _BURST_S = 0.1
 _START_BURST_S = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnedTicket(Ticket):
+class OwnedTicket(Ticket, frozen=True, kw_only=True):
     """A ticket with the controller that gave it: a person may have put another in its place since."""
 
     owner: Controller

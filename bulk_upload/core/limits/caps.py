@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.limits.timetable import rate_text
 
@@ -25,8 +26,7 @@ IN_FLIGHT_MAX = 256
 """As many uploads as a run ever has in flight by itself; a person may allow more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
+class Caps(msgspec.Struct, frozen=True, kw_only=True):
     """A person's limits. `None` means none.
 
     Args:
@@ -65,8 +65,7 @@ class Caps:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapChange:
+class CapChange(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a person changed: `what` is an option, or `pause`."""
 
     what: str

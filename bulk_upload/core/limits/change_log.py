@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 APART_S_FIRST = 1.0
 RECORDS_A_STRIDE = 1000
@@ -12,8 +12,7 @@ _RATE_CHANGE = 0.1
 _PAUSE_CHANGE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControllerState:
+class ControllerState(msgspec.Struct, frozen=True, kw_only=True):
     """How starts were governed at one moment. `reason` is the controller's, in words."""
 
     limit: int

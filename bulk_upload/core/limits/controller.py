@@ -6,9 +6,10 @@ Times are monotonic seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from bulk_upload.core.limits.pause import Gate
 
@@ -25,8 +26,7 @@ class Part(StrEnum):
     BREAKER = "breaker"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change of what may start, and why, in words.
 
     `old` and `new` are uploads in flight, starts per second (None: unlimited), or for a pause and the breaker
@@ -40,8 +40,7 @@ class Change:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True):
     """The right to one request: when it started and how many were in flight, itself included.
 
     `paced` says that a start rate held it back; `probe` that it asks whether an outage is over.
@@ -54,8 +53,7 @@ class Ticket:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedLimits:
+class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a controller found to be good at an endpoint. `rate_per_s` is None where it did not need to pace."""
 
     limit: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 FORGETTING = 0.99
 """How much of a sample's weight is left after the next one: the fit remembers about a hundred uploads."""
@@ -17,8 +18,7 @@ QUICK_UPLOADS = 16
 USED = 0.75
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(msgspec.Struct, frozen=True):
     """What was achieved at one limit: uploads and bytes per second."""
 
     limit: int

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+
+import msgspec
 
 MINUTES_A_DAY = 24 * 60
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """From a minute of the day on, so many bytes a second may leave; None: as many as can."""
 
     from_minute: int
     bytes_per_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Timetable:
+class Timetable(msgspec.Struct, frozen=True):
     """Caps that follow each other over the day, in the order of their minutes.
 
     Each holds until the next one begins; before the first of a day the last one of the day before holds. A

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.manifest.rules import (
     FIELD_NAMES,
@@ -133,15 +134,14 @@ class _Rows:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Columns:
+class _Columns(msgspec.Struct, kw_only=True):
     """Where in a row each value is. `texts` are the places of `_COLUMN_NAMES`, one past the row if there is none."""
 
     line_no: int
     width: int = 0
     path: int | None = None
     texts: Callable[[list[str]], tuple[str, ...]] = itemgetter(0, 0, 0, 0)
-    form_fields: list[tuple[str, int]] = field(default_factory=list)
+    form_fields: list[tuple[str, int]] = msgspec.field(default_factory=list)
 
     def read(self, header: list[str], rules: ManifestRules) -> Iterator[Finding]:
         """Take the columns from the header row, and yield what is wrong with it."""

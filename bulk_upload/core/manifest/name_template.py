@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.errors import UsageError
@@ -22,8 +24,7 @@ PARTS = {
 """What may stand in braces, and what it means."""
 
 
-@dataclass(frozen=True, slots=True)
-class NameTemplate:
+class NameTemplate(msgspec.Struct, frozen=True):
     """A text with parts of an entry in braces, such as `{folder}-{name}`. Raises UsageError for unknown ones."""
 
     text: str

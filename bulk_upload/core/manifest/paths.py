@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.text.wording import quoted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathComplaint:
+class PathComplaint(msgspec.Struct, frozen=True, kw_only=True):
     """Why a path cannot be used; the parts of a Finding that do not depend on where the path was written."""
 
     rule: str

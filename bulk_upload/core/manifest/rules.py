@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint, is_plain, relative_path
@@ -26,8 +27,7 @@ LINE_BYTES_MAX = 1024 * 1024
 _TAKEN_FORM_FIELDS = frozenset({"purpose", "vector_database_id"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestRules:
+class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest is read against.
 
     `where` names the manifest in findings, and its suffix helps where the content does not tell the format.

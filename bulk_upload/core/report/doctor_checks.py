@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from bulk_upload.core.machine.file_systems import Journal, journal_for
 from bulk_upload.core.text.printable import human_bytes, human_seconds
@@ -28,8 +29,7 @@ class Grade(StrEnum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at. `status` is the exit code that a run would end with because of a problem."""
 
     name: str

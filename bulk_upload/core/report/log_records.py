@@ -1,16 +1,17 @@
 """What a log holds besides the run's events, and how either becomes names and plain values.
 
-The fields of a record are those of the dataclass it is made of: the library's events and the log say the same.
+The fields of a record are those of the value it is made of: the library's events and the log say the same.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, is_dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bulk_upload.core.events import (
     AttemptEnded,
@@ -44,8 +45,7 @@ class Level(IntEnum):
     TRACE = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True):
     """A run begins; `settings_from` is the file that settings came from."""
 
     version: str
@@ -57,8 +57,7 @@ class RunStarted:
     settings_from: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How the run stands; told every 30 s. Counts are of this run."""
 
     snapshot: Snapshot
@@ -73,8 +72,7 @@ class Progress:
     throttled_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnded:
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early."""
 
     exit_code: int
@@ -86,8 +84,7 @@ class RunEnded:
     results: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The command ends because of an error; `hint` says what to do next.
 
     `findings` are the first complaints about the manifest, `finding_count` all of them.
@@ -100,8 +97,7 @@ class Failed:
     finding_count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Words for a person that no other record holds."""
 
     text: str
@@ -148,7 +144,7 @@ def name_of(class_name: str) -> str:
 
 
 def _fields(value: Any, clean: Callable[[str], str]) -> dict[str, Any]:  # noqa: ANN401
-    found = {name: _plain(getattr(value, name), clean) for name in value.__dataclass_fields__}
+    found = {name: _plain(getattr(value, name), clean) for name in value.__struct_fields__}
     return {"kind": name_of(type(value).__name__), **found} if isinstance(value, Outcome) else found
 
 
@@ -164,7 +160,7 @@ def _plain(value: Any, clean: Callable[[str], str]) -> Any:  # noqa: ANN401
             return {clean(str(key)): _plain(one, clean) for key, one in value.items()}
         case tuple() | list():
             return [_plain(one, clean) for one in value]
-        case _ if is_dataclass(value):
+        case msgspec.Struct():
             return _fields(value, clean)
         case _:
             return clean(str(value))

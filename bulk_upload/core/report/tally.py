@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
 from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
@@ -21,8 +22,7 @@ EXAMPLES_MAX = 3
 _FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
 
 
-@dataclass(slots=True)
-class Cause:
+class Cause(msgspec.Struct):
     """Entries of one run that ended in the same way for the same reason, with the first few paths.
 
     Reasons that differ only in numbers and quoted names are one cause: `reason` is the first one heard, and
@@ -32,12 +32,11 @@ class Cause:
     state: EntryState
     reason: str
     entry_count: int = 0
-    examples: list[str] = field(default_factory=list)
+    examples: list[str] = msgspec.field(default_factory=list)
     varies: bool = False
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """The running numbers of one run: fold every event in with `add`.
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
@@ -57,14 +56,14 @@ class Tally:
     retry_count: int = 0
     throttled_count: int = 0
     lost_answer_count: int = 0
-    ended: dict[EntryState, int] = field(default_factory=dict)
+    ended: dict[EntryState, int] = msgspec.field(default_factory=dict)
     accepted_bytes: int = 0
     failed_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
-    open_doubts: set[str] = field(default_factory=set)
-    causes: dict[tuple[EntryState, str], Cause] = field(default_factory=dict)
-    held_s: Mapping[Bottleneck, float] = field(default_factory=dict)
+    open_doubts: set[str] = msgspec.field(default_factory=set)
+    causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
+    held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """Count one event."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
@@ -12,8 +13,7 @@ IN_A_ROW_MAX = 3
 _ADDRESS_STATUSES = frozenset({404, 405})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run ends before its entries do, the verdict that gives, and what a person does next."""
 
     status: ExitStatus
@@ -21,8 +21,7 @@ class Stop:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """The outcome to record, and the stop it means for the run, if any.
 
     `reopen` names entries that were settled as rejected before it was clear that the run was at fault.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.model import EntryState
 
@@ -23,8 +24,7 @@ class Step(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownEntry:
+class KnownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of an entry.
 
     `fingerprint` is the file's when the ledger last recorded an attempt or a receipt; `sha256` is the
@@ -38,8 +38,7 @@ class KnownEntry:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
+class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     """The decision for one entry, with the reason a person is shown."""
 
     step: Step

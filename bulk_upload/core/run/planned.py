@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.core.run.plan import KnownEntry, PlannedStep, Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEntry:
+class PlannedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest entry beside its ledger row, and what a run will do with it.
 
     `checked` is the version of the file that validation found good, None where none was looked into.
@@ -44,8 +45,7 @@ class PlanRow(NamedTuple):
     entry_id: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepTotal:
+class StepTotal(msgspec.Struct, frozen=True, kw_only=True):
     """How many entries, and how many bytes of files, a run treats in one way."""
 
     entry_count: int = 0

@@ -7,9 +7,10 @@ settle time, and anything else is left to a person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
@@ -26,8 +27,7 @@ CLOCK_TOLERANCE_S = 5.0
 which has whole seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose fate the server's list must tell.
 
     `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
@@ -43,25 +43,21 @@ class Doubt:
     candidate_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """Exactly one unclaimed file matches: it may be adopted once a look-up confirms it."""
 
     file: ListedFile
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """The settle time has passed and no unclaimed file matches: the entry may be sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
+class NotYet(msgspec.Struct, frozen=True):
     """Nothing matches so far, but the list may lag: ask again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True):
     """The list cannot tell; `reason` names the candidates. A person must decide."""
 
     reason: str

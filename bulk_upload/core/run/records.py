@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.model import (
     Accepted,
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint, ListedFile, SentBody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
     `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of them.
@@ -38,8 +39,7 @@ class Intent:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnd:
+class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did."""
 
     attempt_id: int
@@ -50,8 +50,7 @@ class AttemptEnd:
     began_utc_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concluded:
+class Concluded(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger made of an attempt: the entry's state, and the outcome it recorded.
 
     The outcome differs from the one that was offered when an id turned out to be another entry's.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.text.wording import quoted
 
@@ -20,8 +21,7 @@ class Decision(StrEnum):
     ABANDON = "abandon"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenDoubt:
+class OpenDoubt(msgspec.Struct, frozen=True, kw_only=True):
     """An entry in doubt, as a person is shown it.
 
     `sent_utc` is when its upload began. `attempt_id` is None for one whose upload is not in question: an `undo`
@@ -39,8 +39,7 @@ class OpenDoubt:
     candidate_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one entry in doubt; `words` say how it was decided, or why it could not be."""
 
     path: str

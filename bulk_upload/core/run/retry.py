@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import assert_never
+
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.model import (
     Accepted,
@@ -19,42 +21,36 @@ from bulk_upload.core.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
+class TryAgain(msgspec.Struct, frozen=True):
     """Send the entry again after `delay_s`. `uses_attempt` is False for throttling and local limits."""
 
     delay_s: float
     uses_attempt: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(msgspec.Struct, frozen=True):
     """The outcome is final for this entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reconcile:
+class Reconcile(msgspec.Struct, frozen=True):
     """Look for the file in the server's list before anything else happens to the entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True):
     """Leave the entry pending: this run does no more for it."""
 
     reason: str
     exhausted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StopRun:
+class StopRun(msgspec.Struct, frozen=True):
     """The outcome is about the whole run (credentials, a redirect): keep all entries and stop."""
 
 
 RetryDecision = TryAgain | Settle | Reconcile | Leave | StopRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryBudget:
+class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
     """Which share of a run may be retries: successes earn tokens, retries spend them.
 
     An empty budget never ends a run, it slows retries to `slow_s`. The figures are those of botocore's retry
@@ -81,8 +77,7 @@ class RetryBudget:
         return self.tokens < 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Exponential backoff with full jitter, at most `attempts_max` attempts that count."""
 
     attempts_max: int = 6

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+import msgspec
+
+# ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
 from bulk_upload.core.limits.caps import Caps
+from bulk_upload.core.limits.timetable import Timetable
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from bulk_upload.core.limits.timetable import Timetable
-    from bulk_upload.core.model import EntryState
 
 
 class InDoubtPolicy(StrEnum):
@@ -34,8 +33,7 @@ class ValidateMode(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
+class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one run. `None` means no limit.
 
     Args:
@@ -63,7 +61,7 @@ class RunSettings:
     concurrency_max: int | None = None
     rate_per_s: float | None = None
     bandwidth: Timetable | None = None
-    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    retry_policy: RetryPolicy = msgspec.field(default_factory=RetryPolicy)
     patience_s: float = 900.0
     deadline_s: float | None = None
     errors_max: int | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint
@@ -31,8 +32,7 @@ class SourceGrew(SourceError):
         self.fingerprint = fingerprint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedFile:
+class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a look at its content found."""
 
     content: bytes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, LATE_S
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
@@ -29,8 +30,7 @@ class DifferenceKind(StrEnum):
     ORPHAN = "orphan"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldReceipt:
+class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """A receipt as the ledger holds it, of a file that no `undo` has deleted."""
 
     receipt_id: int
@@ -44,8 +44,7 @@ class HeldReceipt:
     superseded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookAlike:
+class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. Times are ours;
@@ -63,8 +62,7 @@ class LookAlike:
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike."""
 
     kind: DifferenceKind

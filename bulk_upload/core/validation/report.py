@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of one file, the first ones of each rule, and how many there are in all.
 
     `counts` has the number of all findings by rule. `line_count` is 0 for files that are not lines.
     """
 
     findings: tuple[Finding, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     line_count: int = 0
     byte_count: int = 0
 

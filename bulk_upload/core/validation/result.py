@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.finding import Severity
 
@@ -16,8 +17,7 @@ FINDINGS_KEPT_MAX = 100
 """A ledger keeps so many findings of a file; `bulk-upload validate` has more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationResult:
+class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result for the version of a file that `fingerprint` tells, by the rules that `rules` tells.
 
     `reason` says why the file is invalid, `warning` what else there is to say of it. A verdict that is remembered has

@@ -5,8 +5,9 @@ docs/how-to/validation.md lists them for people; a test compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
 
@@ -14,8 +15,7 @@ KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule. `remedy` is what usually helps; a finding may know better. `once` keeps its first finding only."""
 
     severity: Severity

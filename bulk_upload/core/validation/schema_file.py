@@ -14,10 +14,10 @@ What a known purpose is not given keeps its value. A type with `?` may be absent
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, unknown_to_us
 from bulk_upload.core.text.text_bytes import BOM

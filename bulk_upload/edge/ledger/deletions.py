@@ -7,9 +7,10 @@ caller's transaction, on the caller's thread.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
@@ -34,8 +35,7 @@ class Deleted(StrEnum):
     KEPT = "kept"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDeletion:
+class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """One file that is to be deleted. `receipt_id` is None for a duplicate, which no receipt is for."""
 
     entry_id: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.location import require_folder
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger.file.identity import JobIdentity
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """What `open_ledger` returns. `orphan_count` entries were left open by a run that died."""
 
     path: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.api.network import DIRECT
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSettings:
+class TransportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach one endpoint. Times are seconds.
 
     `read_key_again` is asked, once, when the server refuses the key: it may have been rotated.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import human_bytes, human_seconds
@@ -25,16 +26,14 @@ RATE_WINDOW_S = 60.0
 """Long enough for a slow line to show its real speed, whatever sizes its buffers have."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(msgspec.Struct, frozen=True):
     """Why a request was ended from our side; `stalled` when that was because nothing moved any more."""
 
     reason: str
     stalled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(msgspec.Struct, frozen=True):
     """When the present minute of a body's rate began, and how it stood then."""
 
     began_at: float
@@ -42,8 +41,7 @@ class _Window:
     held_s: float
 
 
-@dataclass(slots=True, eq=False)
-class InFlight:
+class InFlight(msgspec.Struct, eq=False):
     """One request on its way: what its body has done and when it last moved.
 
     `moved_at` is None while the request waits for its turn, which may take any time. `task` is the one that makes the

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.purposes import rules_of
 from bulk_upload.core.text.text_bytes import BOM
@@ -28,8 +29,7 @@ class QuarantineFailed(Exception):
     """A file could not be set apart; the message says why. Nothing half-written has a final name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """What was written. `repaired` is None where no good line was left."""
 
     repaired: str | None

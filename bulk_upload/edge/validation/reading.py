@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.validation.checker import Checker
@@ -23,8 +24,7 @@ READ_BYTES = PIECE_BYTES
 """What a checker takes in without a copy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckTask:
+class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
     `known` are the purposes whose lines a file may look like.

@@ -10,8 +10,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.purposes import Format
 from bulk_upload.edge.validation.protocol import Broken, Done, Progress, Unreadable, receive, send
@@ -96,8 +97,7 @@ class FileMoved(Exception):
     """The file was written to while it was read: what was found may hold for neither the one nor the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(msgspec.Struct, frozen=True):
     """A file to check.
 
     `open_file` returns a fresh descriptor; it and `on_bytes`, which is called with how many more bytes were read, are called on
@@ -109,8 +109,7 @@ class CheckRequest:
     on_bytes: Callable[[int], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(msgspec.Struct, frozen=True):
     """What was found in a file, and what the system said of the file then."""
 
     report: FileReport

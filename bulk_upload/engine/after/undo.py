@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 
 from bulk_upload.core.run.verify import DifferenceKind, differences
 from bulk_upload.edge.ledger import Deleted, PlannedDeletion
@@ -39,8 +39,7 @@ class Scope(StrEnum):
     SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undone:
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file: `outcome` is None where no answer came and running again has to tell."""
 
     path: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+import msgspec
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.run.verify import content_difference, differences, made_by_attempt, stranger
@@ -30,8 +30,7 @@ T = TypeVar("T")
 LIST_PAGES_MAX = 1_000_000
 
 
-@dataclass(slots=True)
-class Verified:
+class Verified(msgspec.Struct):
     """What was looked at so far: receipts, files in the server's list, files read back, and what could not be."""
 
     receipt_count: int = 0

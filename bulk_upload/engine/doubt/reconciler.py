@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.events import Reconciling
@@ -43,12 +44,11 @@ BACKOFF_S_MAX = 30.0
 _ENDED = "the run ended before the server's list could decide it"
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(msgspec.Struct):
     doubt: Doubt
     poll_s: float
     answer: asyncio.Future[Reconciliation]
-    due_utc_s: float = field(default=0.0)
+    due_utc_s: float = msgspec.field(default=0.0)
 
 
 class Reconciler:

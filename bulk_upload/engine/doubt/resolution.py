@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.run.settings import InDoubtPolicy
@@ -24,18 +25,15 @@ if TYPE_CHECKING:
     from bulk_upload.engine.upload import RecordedAttempt
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(msgspec.Struct, frozen=True):
     """The file was found at the server, and the ledger has its receipt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sendable:
+class Sendable(msgspec.Struct, frozen=True):
     """The ledger says that the attempt left nothing, or that the person accepts a duplicate."""
 
 
-@dataclass(frozen=True, slots=True)
-class StillInDoubt:
+class StillInDoubt(msgspec.Struct, frozen=True):
     """Nobody can tell; `reason` is in the ledger."""
 
     reason: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
+import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
 from bulk_upload.core.events import AttemptStarted
@@ -36,8 +36,7 @@ GOES_FIRST_ATTEMPTS = 3
 """An entry that was turned away this often lets others go first: an outage must not be probed with it alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request that began: times are the clock's then."""
 
     attempt_id: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
 
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of, unknown_to_us
 from bulk_upload.core.run.source import SourceError
@@ -31,8 +32,7 @@ TRIES_MAX = 3
 """A file that moves while it is looked into, or whose process is lost, is looked into again so many times in all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in one version of a file."""
 
     report: FileReport

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
@@ -23,8 +24,7 @@ LAST_SUCCESS = "bulk_upload_last_success_timestamp_seconds"
 _LAST_SUCCESS_LINE = re.compile(rf"^{LAST_SUCCESS}(?:\{{.*\}})? ([0-9.e+]+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunNumbers:
+class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """What a metrics file is made of at one moment.
 
     `states` counts the entries of the ledger, None where it cannot be read now; `exit_code` is None while the run
@@ -42,8 +42,7 @@ class RunNumbers:
     last_success_utc_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True):
     """One metric: its name with the unit, its Prometheus type, what it says, and how to read it.
 
     `read` gives values by further labels; an empty mapping leaves the metric out.
@@ -52,7 +51,7 @@ class Metric:
     name: str
     kind: str
     meaning: str
-    read: Callable[[RunNumbers], Mapping[tuple[tuple[str, str], ...], float]] = field(repr=False)
+    read: Callable[[RunNumbers], Mapping[tuple[tuple[str, str], ...], float]]
 
 
 def _one(value: float | None) -> dict[tuple[tuple[str, str], ...], float]:

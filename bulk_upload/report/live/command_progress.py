@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.report.amounts import rounded
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandProgress:
+class CommandProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What a command does and how much of it is done; a total is None where nobody knows it.
 
     `things` is what is counted, such as `files` or `receipts`. `byte_count` is None where bytes do not
@@ -33,8 +34,7 @@ class CommandProgress:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """A piece of the line; what is of less worth is left out first where there is no room."""
 
     text: str

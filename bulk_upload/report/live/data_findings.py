@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.finding import Severity
 from bulk_upload.core.text.printable import human_bytes, printable
@@ -36,8 +37,7 @@ JSON_KEYS = {
 """The keys of `--format json`, and what they mean."""
 
 
-@dataclass(slots=True)
-class Totals:
+class Totals(msgspec.Struct):
     """What a whole validation came to."""
 
     file_count: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.events import (
     AttemptEnded,
@@ -34,8 +35,7 @@ _WORD = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventLine:
+class EventLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line for a person: what it is about, perhaps a path, and the words. All of it is printable."""
 
     head: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Preparing, Reconciling
 from bulk_upload.core.report.tally import Tally
@@ -31,8 +32,7 @@ VALIDATING_SHOWN_S = 5.0
 """Where uploads are slow a file is looked into now and then: a line that comes and goes would be a nuisance."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of a run, ready to be shown.
 
     `done_*` counts entries that are settled, whatever became of them, and the bytes of bodies in flight; it never

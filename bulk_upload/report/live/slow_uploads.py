@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, Paused
 from bulk_upload.core.model import InDoubt
@@ -21,8 +22,7 @@ SHOWN_AFTER_S = 2.0
 """What is over sooner would only flicker by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadReading:
+class UploadReading(msgspec.Struct, frozen=True, kw_only=True):
     """One upload, ready to be shown: `share` of its body has left, None while no body is on its way."""
 
     path: str
@@ -31,8 +31,7 @@ class UploadReading:
     since_s: float
 
 
-@dataclass(slots=True)
-class _Upload:
+class _Upload(msgspec.Struct):
     began_at: float
     in_flight: bool = True
     resumes_at: float | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +14,7 @@ BINS_PER_DECADE = 10
 """Neighbouring bounds are 26 % apart: near enough to read a percentile from, few enough to draw."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(msgspec.Struct, frozen=True):
     """How many values lie from `low` (included) to `high` (not included)."""
 
     low: float
@@ -22,8 +22,7 @@ class Bin:
     count: int
 
 
-@dataclass(slots=True)
-class Distribution:
+class Distribution(msgspec.Struct):
     """Counts values in bins of a logarithmic scale that starts at `least`; what is smaller is in the first bin."""
 
     least: float
@@ -31,7 +30,7 @@ class Distribution:
     total: float = 0.0
     smallest: float = math.inf
     largest: float = 0.0
-    _counts: dict[int, int] = field(default_factory=dict)
+    _counts: dict[int, int] = msgspec.field(default_factory=dict)
 
     def add(self, value: float) -> None:
         """Count one value; a negative one counts as 0."""

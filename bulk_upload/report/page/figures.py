@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
@@ -32,8 +33,7 @@ OPEN = "open"
 _OTHERS = "other reasons"
 
 
-@dataclass(slots=True)
-class RunFigures:
+class RunFigures(msgspec.Struct):
     """What one run did."""
 
     facts: RunFacts
@@ -43,8 +43,7 @@ class RunFigures:
     retry_count: int = 0
 
 
-@dataclass(slots=True)
-class AttemptCause:
+class AttemptCause(msgspec.Struct):
     """Attempts that ended in the same way for the same reason; `reason` is the first one that was met."""
 
     outcome: str
@@ -53,13 +52,12 @@ class AttemptCause:
     count: int = 0
 
 
-@dataclass(slots=True)
-class LimitLine:
+class LimitLine(msgspec.Struct):
     """The in-flight limit over the axis: the last value in each bin, None before the first was recorded."""
 
     by_bin: list[int | None]
     change_count: int = 0
-    kept: list[LimitChange] = field(default_factory=list)
+    kept: list[LimitChange] = msgspec.field(default_factory=list)
 
 
 class Figures:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from importlib import resources
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import EXAMPLES_MAX, Cause
@@ -43,8 +44,7 @@ OTHER_STATES = (
 """In the order of the table: where it is cut off, it is what is merely pending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobHeading:
+class JobHeading(msgspec.Struct, frozen=True, kw_only=True):
     """Whose report it is. `facts` are shown as they are, name and value; `made_utc` is when it was made."""
 
     ledger: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from bulk_upload.core.api.profile import FLOW, Profile, variable_flaw, variable_for_key
 from bulk_upload.core.api.profile_table import PROFILE_KEYS, ProfileFlaw, profile_of

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, CappedController
 from bulk_upload.core.limits.caps import Caps
@@ -231,7 +230,7 @@ STEPS = st.lists(
         st.floats(0, 5),
         st.integers(0, 5),
         st.builds(
-            Caps,
+            lambda **caps: Caps(**caps),  # noqa: PLW0108 - hypothesis would evaluate annotations of the Struct
             concurrency=st.none() | st.integers(1, 20),
             concurrency_max=st.none() | st.integers(1, 20),
             starts_per_s=st.none() | st.floats(0.1, 100),

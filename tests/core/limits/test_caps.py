@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bulk_upload.core.limits.caps import IN_FLIGHT_MAX, CapChange, Caps, changes
 from bulk_upload.core.limits.timetable import Timetable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.limits.change_log import APART_S_FIRST, RECORDS_A_STRIDE, ControllerLog, ControllerState
 
@@ -27,7 +26,7 @@ def test_limit_rate_and_pause_are_worth_a_record() -> None:
     def looked(**what: object) -> bool:
         nonlocal at
         at += 2.0
-        return log.look(at, replace(EIGHT, **what))  # type: ignore[arg-type]
+        return log.look(at, replace(EIGHT, **what))
 
     assert looked()
     assert looked(limit=9)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.model import EntryState, Fingerprint
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry, same_content
@@ -131,12 +130,12 @@ FINGERPRINTS = st.builds(
 )
 HASHES = st.sampled_from(["a", "b"])
 VIEWS = st.none() | st.builds(
-    KnownEntry,
-    entry_id=st.just(1),
+    lambda state, fingerprint, sha256: KnownEntry(
+        entry_id=1, state=state, fingerprint=fingerprint, sha256=sha256, reason=None
+    ),
     state=st.sampled_from(EntryState),
     fingerprint=st.none() | FINGERPRINTS,
     sha256=st.none() | HASHES,
-    reason=st.none(),
 )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bulk_upload.core.model import EntryState, Fingerprint, InDoubt, NotSent, Outcome, Rejected, SourceFailed
 from bulk_upload.core.report.export import ExportRow

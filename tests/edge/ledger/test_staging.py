@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.model import EntryState, Fingerprint, Rejected
 from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.api.paging import STALE_PAGES_MAX
 from bulk_upload.core.api.profile import FLOW

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.limits.controller import FixedLimit, Ticket
 from bulk_upload.core.model import (

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.events import AttemptStarted, Event, Noticed, Snapshot
 from bulk_upload.core.model import EntryState
@@ -38,7 +38,7 @@ def world_of(*files: tuple[str, bytes | int]) -> World:
 
 def mode(one: ValidateMode, **changes: object) -> RunSettings:
     """Settings that validate so."""
-    return replace(RunSettings(validate=one), **changes)  # type: ignore[arg-type]
+    return replace(RunSettings(validate=one), **changes)
 
 
 def large(word: bytes) -> bytes:

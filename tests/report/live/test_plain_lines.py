@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bulk_upload.core.events import Draining, Noticed, Paused, Preparing, Reconciling
 from bulk_upload.core.model import EntryState, Unavailable

@@ -3,10 +3,10 @@ from __future__ import annotations
 import io
 import sys
 import time
-from dataclasses import replace
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import utc_text
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobIdentity:
+class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Whose ledger it is. `root` is the absolute path that entries are relative to."""
 
     profile: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
+
+import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
@@ -49,8 +50,7 @@ FROM attempts ORDER BY attempt_id
 _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whose ledger it is and when it was last at work."""
 
     profile: str
