@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.controller import LearnedLimits, Ticket
+from bulk_upload.core.limits.signal import SignalKind
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import RateLimitInfo
+    from bulk_upload.core.limits.signal import Signal
     from simulation.server import Server
 
 
@@ -39,30 +40,7 @@ class Peer:
     def on_bytes(self, now: float, count: int) -> None:
         """Bytes mean nothing here."""
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Give the slot back."""
-        self.in_flight -= 1
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Give the slot back."""
-        self.in_flight -= 1
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Give the slot back."""
-        self.in_flight -= 1
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
         """Give the slot back."""
         self.in_flight -= 1
 
@@ -98,32 +76,14 @@ class Aimd(Peer):
         self._exact = 20.0
         self._cut_at = float("-inf")
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Grow where half of the limit was in use."""
-        if 2 * self.in_flight >= self.limit:
-            self._set(self._exact + 1 / self._exact)
-        super().on_success(now, ticket, file_bytes)
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Cut once a burst."""
-        super().on_reject(now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
-        self._cut(now, ticket)
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Cut once a burst."""
-        super().on_failure(now, ticket)
-        self._cut(now, ticket)
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Grow where half of the limit was in use; cut once a burst."""
+        if signal.kind is SignalKind.ACCEPTED:
+            if 2 * self.in_flight >= self.limit:
+                self._set(self._exact + 1 / self._exact)
+        elif signal.is_refusal or signal.kind is SignalKind.FAILED:
+            self._cut(now, ticket)
+        super().on_end(now, ticket, signal)
 
     def _cut(self, now: float, ticket: Ticket) -> None:
         if ticket.started_at > self._cut_at:
@@ -149,16 +109,15 @@ class Gradient(Peer):
         self._seen = 0
         self._sum_s = 0.0
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
         """Average a round trip's worth of latencies, then follow them."""
-        self._seen += 1
-        self._sum_s += now - ticket.started_at
-        if self._seen >= self.limit:
-            self._update(self._sum_s / self._seen)
-            self._seen, self._sum_s = 0, 0.0
-        super().on_success(now, ticket, file_bytes)
+        if signal.kind is SignalKind.ACCEPTED:
+            self._seen += 1
+            self._sum_s += now - ticket.started_at
+            if self._seen >= self.limit:
+                self._update(self._sum_s / self._seen)
+                self._seen, self._sum_s = 0, 0.0
+        super().on_end(now, ticket, signal)
 
     def _update(self, short_s: float) -> None:
         self._long_s = short_s if not self._long_s else self._long_s + (short_s - self._long_s) / 300

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+from bulk_upload.core.limits.signal import FAILED, Signal, SignalKind
 from bulk_upload.core.run.retry import RetryBudget, RetryPolicy, TryAgain
 from simulation.server import Server
 
@@ -179,11 +180,14 @@ class Client:
             if not self.left:
                 tally.finished_at = now
                 world.running -= 1
-            controller.on_success(now, upload.ticket, file.size, allowance=world.server.allowance(now))
+            accepted = Signal(
+                kind=SignalKind.ACCEPTED, file_bytes=file.size, allowance=world.server.allowance(now)
+            )
+            controller.on_end(now, upload.ticket, accepted)
         elif status == 0:
             tally.failed += 1
             self.take_back(upload.cut_bytes)
-            controller.on_failure(now, upload.ticket)
+            controller.on_end(now, upload.ticket, FAILED)
             self.retry(file, self.backoff_s(file))
         else:
             self.refused(upload)
@@ -198,14 +202,13 @@ class Client:
             self.take_back(file.size)
         self.tally.refused += 1
         wait_s = None if down else server.wait_s(now)
-        self.controller.on_reject(
-            now,
-            upload.ticket,
+        refused = Signal(
+            kind=SignalKind.OVER_QUOTA if upload.status == 429 else SignalKind.BUSY,
             retry_after_s=wait_s,
-            quota=upload.status == 429,
             jitter=self.rng.random(),
             allowance=server.allowance(now),
         )
+        self.controller.on_end(now, upload.ticket, refused)
         if self.waits_apart:
             self.retry(file, wait_s or min(10.0, 0.25 * 2.0 ** min(10, file.attempts)) * self.rng.random())
         elif upload.status == 503 and wait_s is None:

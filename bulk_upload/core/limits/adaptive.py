@@ -11,10 +11,12 @@ from bulk_upload.core.limits.controller import Change, LearnedLimits, Part, Tick
 from bulk_upload.core.limits.goodput import Meter
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.rate import Rate
+from bulk_upload.core.limits.signal import SignalKind
 from bulk_upload.core.limits.slots import FIRST, Slots
 from bulk_upload.core.text.printable import human_seconds
 
 if TYPE_CHECKING:
+    from bulk_upload.core.limits.signal import Signal
     from bulk_upload.core.model import RateLimitInfo
 
 ACCEPTED_S = 10.0
@@ -143,57 +145,20 @@ class AdaptiveLimit:
             self._bytes_at = now
         self._meter.on_bytes(count)
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Count an accepted file; the one that ends an outage lets the others come back, gently."""
-        self._end(now, ticket)
-        self._meter.on_success(file_bytes, now - ticket.started_at)
-        self._accepted.add(now)
-        self._slots.on_success()
-        self._note_answer(now, ticket, allowance)
-        began_at = self._breaker.on_success(now, ticket.number, ticket.started_at)
-        if began_at is not None:
-            self._come_back(now, began_at)
-        self._judge(now)
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Record a 429 (`quota`) or a 503: pause for all, then find out which limit was meant."""
-        self._end(now, ticket)
-        self._note_answer(now, ticket, allowance)
-        if retry_after_s:
-            self._hold(now, retry_after_s, jitter, "the server asked to wait")
-        if self._bad(now, ticket, quota=quota):
-            return
-        if ticket.started_at <= self._burst_at:
-            if self._burst_blames_slots:
-                self._moved(now, self._slots.limit, self._slots.on_refused_too(len(self._in_flight)))
-            return
-        if ticket.paced and now - self._burst_at < UNMEASURED_S:
-            return
-        self._breathe(now)
-        if self._breaker.bad_count <= 1:
-            self._blame(now, ticket, retry_after_s)
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Record that a request was lost or ended in a 5xx: alone it means little, many in a row are an outage."""
-        self._end(now, ticket)
-        if not self._bad(now, ticket, quota=False) and self._breaker.bad_count > 1:
-            self._breathe(now)
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Give the slot back: nothing was learnt about the server."""
-        self._end(now, ticket)
-        self._breaker.on_cancel(ticket.number)
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Give the slot back, and find out what the end says: more may start, fewer, slower, or nobody for a while."""
+        self._now = now
+        self._in_flight.pop(ticket.number, None)
+        self._meter.on_level(now, len(self._in_flight))
+        match signal.kind:
+            case SignalKind.ACCEPTED:
+                self._on_accepted(now, ticket, signal)
+            case SignalKind.OVER_QUOTA | SignalKind.BUSY:
+                self._on_refused(now, ticket, signal)
+            case SignalKind.FAILED:
+                self._on_failed(now, ticket)
+            case SignalKind.NEUTRAL | SignalKind.LOCAL_LIMIT:
+                self._breaker.on_cancel(ticket.number)
 
     def on_held(self, now: float) -> None:
         """Give no verdict over the present epoch."""
@@ -224,17 +189,45 @@ class AdaptiveLimit:
         self._changes.clear()
         return changes
 
+    def _on_accepted(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Count an accepted file; the one that ends an outage lets the others come back, gently."""
+        self._meter.on_success(signal.file_bytes, now - ticket.started_at)
+        self._accepted.add(now)
+        self._slots.on_success()
+        self._note_answer(now, ticket, signal.allowance)
+        began_at = self._breaker.on_success(now, ticket.number, ticket.started_at)
+        if began_at is not None:
+            self._come_back(now, began_at)
+        self._judge(now)
+
+    def _on_refused(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Pause for all, then find out which limit was meant."""
+        self._note_answer(now, ticket, signal.allowance)
+        if signal.retry_after_s:
+            self._hold(now, signal.retry_after_s, signal.jitter, "the server asked to wait")
+        if self._bad(now, ticket, quota=signal.kind is SignalKind.OVER_QUOTA):
+            return
+        if ticket.started_at <= self._burst_at:
+            if self._burst_blames_slots:
+                self._moved(now, self._slots.limit, self._slots.on_refused_too(len(self._in_flight)))
+            return
+        if ticket.paced and now - self._burst_at < UNMEASURED_S:
+            return
+        self._breathe(now)
+        if self._breaker.bad_count <= 1:
+            self._blame(now, ticket, signal.retry_after_s)
+
+    def _on_failed(self, now: float, ticket: Ticket) -> None:
+        """Count a failure: alone it means little, many in a row are an outage."""
+        if not self._bad(now, ticket, quota=False) and self._breaker.bad_count > 1:
+            self._breathe(now)
+
     def _judge(self, now: float) -> None:
         """Judge the epoch if it is over."""
         limit = self._slots.limit
         epoch = self._meter.close(now)
         if epoch is not None and epoch.limit == limit:
             self._moved(now, limit, self._slots.judge(now, epoch, self._meter.cost))
-
-    def _end(self, now: float, ticket: Ticket) -> None:
-        self._now = now
-        self._in_flight.pop(ticket.number, None)
-        self._meter.on_level(now, len(self._in_flight))
 
     def _note_answer(self, now: float, ticket: Ticket, allowance: RateLimitInfo | None) -> None:
         if allowance is None:

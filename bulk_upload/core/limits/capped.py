@@ -12,7 +12,7 @@ from bulk_upload.core.limits.token_bucket import TokenBucket
 if TYPE_CHECKING:
     from bulk_upload.core.limits.caps import Caps
     from bulk_upload.core.limits.controller import Controller, LearnedLimits
-    from bulk_upload.core.model import RateLimitInfo
+    from bulk_upload.core.limits.signal import Signal
 
 PAUSED_ASK_AGAIN_S = 60.0
 """A person's pause has no end that could be named; who resumes wakes everybody."""
@@ -180,38 +180,16 @@ class CappedController:
         """Record that bytes left."""
         self._controller.on_bytes(now, count)
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Record that the server accepted a file, and what it says it takes further."""
-        owner, inner = self._ended(ticket)
-        owner.on_success(now, inner, file_bytes, allowance=allowance)
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Record a 429 (`quota`) or a 503."""
-        owner, inner = self._ended(ticket)
-        owner.on_reject(
-            now, inner, retry_after_s=retry_after_s, quota=quota, jitter=jitter, allowance=allowance
-        )
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Record that a request was lost or ended in a 5xx."""
-        owner, inner = self._ended(ticket)
-        owner.on_failure(now, inner)
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Record that a request ended in a way that says nothing about the server's load."""
-        owner, inner = self._ended(ticket)
-        owner.on_cancel(now, inner)
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Give the slot back: the controller that gave the ticket learns from how the request ended."""
+        if not isinstance(ticket, OwnedTicket):
+            raise TypeError("a ticket of somebody else")
+        left = self._open_tickets[id(ticket.owner)] - 1
+        if left:
+            self._open_tickets[id(ticket.owner)] = left
+        else:
+            del self._open_tickets[id(ticket.owner)]
+        ticket.owner.on_end(now, ticket.inner, signal)
 
     def on_held(self, now: float) -> None:
         """Record that something outside held uploads back."""
@@ -248,16 +226,6 @@ class CappedController:
         if self.bytes_per_s is not None:
             words.append(f"at most {bandwidth_text(self.bytes_per_s)}")
         return ", ".join(words)
-
-    def _ended(self, ticket: Ticket) -> tuple[Controller, Ticket]:
-        if not isinstance(ticket, OwnedTicket):
-            raise TypeError("a ticket of somebody else")
-        left = self._open_tickets[id(ticket.owner)] - 1
-        if left:
-            self._open_tickets[id(ticket.owner)] = left
-        else:
-            del self._open_tickets[id(ticket.owner)]
-        return ticket.owner, ticket.inner
 
     def _former_pause_s(self, now: float) -> float:
         return max((one.pause_s(now) for one in self._former), default=0.0) if self._former else 0.0

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.limits.signal import SignalKind
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import RateLimitInfo
+    from bulk_upload.core.limits.signal import Signal
 
 
 class Part(StrEnum):
@@ -61,7 +62,7 @@ class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Controller(Protocol):
-    """Decides when the next upload may start. Every ticket ends in exactly one of the four `on_*` calls."""
+    """Decides when the next upload may start. Every ticket ends in exactly one `on_end`."""
 
     @property
     def limit(self) -> int:
@@ -93,28 +94,8 @@ class Controller(Protocol):
     def on_bytes(self, now: float, count: int) -> None:
         """Record that `count` bytes left for the server; negative when a refused body is taken back."""
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Record that the server accepted a file, and what it says it takes further."""
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Record a 429 (`quota`) or a 503."""
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Record that a request was lost or ended in a 5xx."""
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Record that a request ended in a way that says nothing about the server's load."""
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Give the slot back, and learn from how the request ended."""
 
     def on_held(self, now: float) -> None:
         """Record that something of our own held starts or bytes back: a cap, a person, an empty feeder.
@@ -172,42 +153,18 @@ class FixedLimit:
     def on_bytes(self, now: float, count: int) -> None:
         """Bytes do not move a fixed limit."""
 
-    def on_success(
-        self,
-        now: float,  # noqa: ARG002
-        ticket: Ticket,  # noqa: ARG002
-        file_bytes: int,  # noqa: ARG002
-        *,
-        allowance: RateLimitInfo | None = None,  # noqa: ARG002
-    ) -> None:
-        """Give the slot back and let the next pause start small again."""
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Give the slot back. A refusal pauses every start, but for a 503 that names no wait."""
         self._in_flight -= 1
-        self._gate.on_success()
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,  # noqa: ARG002
-    ) -> None:
-        """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
-        self._in_flight -= 1
-        if quota or retry_after_s is not None:
+        if signal.kind is SignalKind.ACCEPTED:
+            self._gate.on_success()
+        elif signal.kind is SignalKind.OVER_QUOTA or signal.retry_after_s is not None:
             self._gate.on_reject(
-                now, started_at=ticket.started_at, retry_after_s=retry_after_s, jitter=jitter
+                now,
+                started_at=ticket.started_at,
+                retry_after_s=signal.retry_after_s,
+                jitter=signal.jitter,
             )
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
-        """Give the slot back."""
-        self._in_flight -= 1
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:  # noqa: ARG002
-        """Give the slot back."""
-        self._in_flight -= 1
 
     def on_held(self, now: float) -> None:
         """A fixed limit measures nothing."""

@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 import math
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.goodput import geometric_mean
+from bulk_upload.core.limits.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.goodput import Epoch, UploadCost
 
 FIRST = 8
-GAIN = 0.3
-"""A step up pays when it earns this share of what linear growth would."""
 
+# A step up pays when it earns this share of what linear growth would.
+GAIN = 0.3
+
+# From so many on, steps are smaller: a server that breaks down when overdriven does so within one step.
 MANY = 32
 GROWTH_MANY = 1.6
-"""From so many on, steps are smaller: a server that breaks down when overdriven does so within one step."""
 
+# A step up that earned less than this is taken back at once; between this and paying it is measured twice.
 WORSE = 0.9
-"""A step up that earned less than this is taken back at once; between this and paying it is measured twice."""
 
+# A step down may cost this much.
 KEEP = 0.96
-"""A step down may cost this much."""
 
+# Growth doubles the slots until something failed or was refused; afterwards it is more careful.
+GROWTH_FIRST = 2.0
+GROWTH_LATER = 1.5
+
+# A trial of more, or of fewer, once the optimum is known.
 STEP = 1.25
-YIELD = 0.9
-"""Kept of the limit after a refusal, so that another client finds room."""
 
+# Kept of the limit after a refusal, so that another client finds room.
+YIELD = 0.9
+
+# Seconds until the next trial of more, of fewer, of a ceiling: from the first value, doubled up to the second as
+# trials fail.
 UP_WAIT_S = (4.0, 20.0)
 DOWN_WAIT_S = (15.0, 120.0)
 CEILING_WAIT_S = (4.0, 20.0)
+
+# A ceiling is tested once so many uploads were accepted below it.
 CEILING_UPLOADS = 20
+
+# A test of a ceiling may cost everybody a Retry-After: the next one waits so many times as long. Fewer where the
+# refusal may have been about something else.
 RETRY_AFTER_COST = 20.0
 RETRY_AFTER_COST_UNSURE = 5.0
 
 
-class _Trial(Enum):
-    """What the limit now in force is tried for; HOLD is no trial."""
-
-    HOLD = auto()
-    GROW = auto()
-    MIDDLE = auto()
-    UP = auto()
-    DOWN = auto()
-    RETURN = auto()
-    CEILING = auto()
-
-
 class Slots:
-    """The in-flight limit. Told of measured epochs and of refusals, it says why it moved.
+    """The in-flight limit. Given measured epochs and refusals, it says why it moved.
 
     `ceiling` is the highest level that the server is not known to refuse. Times are monotonic seconds.
     """
@@ -58,9 +60,9 @@ class Slots:
     def __init__(self, first: int = FIRST, *, limit_max: int = 256) -> None:
         self._max = max(1, limit_max)
         self.limit = min(self._max, max(1, first))
-        self._growth = 2.0
+        self._growth = GROWTH_FIRST
         self._base: Epoch | None = None
-        self._trial = _Trial.GROW
+        self._trial = Trial.GROW
         self._failed_once = False
         self.ceiling: int | None = None
         self._too_many: int | None = None
@@ -78,7 +80,7 @@ class Slots:
     @property
     def growing(self) -> bool:
         """Whether large steps are judged, for which a short epoch tells enough."""
-        return self._trial is _Trial.GROW
+        return self._trial is Trial.GROW
 
     @property
     def best(self) -> int:
@@ -92,35 +94,26 @@ class Slots:
     def judge(self, now: float, epoch: Epoch, cost: UploadCost) -> str | None:
         """Record an epoch at the present limit; return why the limit moved, None where it did not."""
         base = self._base
-        if base is None:
-            self._base = epoch
-            match self._trial:
-                case _Trial.GROW:
-                    return self._grow(now)
-                case _Trial.RETURN:
-                    return self._return(now)
-                case _:
-                    self._hold(now)
-                    return None
-        gain = cost.work(epoch) / max(1e-12, cost.work(base))
         match self._trial:
-            case _Trial.GROW | _Trial.MIDDLE | _Trial.UP:
-                return self._judge_up(now, epoch, base, gain)
-            case _Trial.DOWN:
-                return self._judge_down(now, epoch, base, gain)
-            case _Trial.CEILING:
-                self.ceiling = self._before = None
-                self._ceiling_wait_s = CEILING_WAIT_S[0]
-                self._base, self._trial = epoch, _Trial.GROW
-                return self._move(
-                    self.limit + max(1, math.isqrt(self.limit)), "the server accepts more again"
-                )
-            case _Trial.RETURN:
+            case Trial.RETURN:
                 self._base = epoch
                 return self._return(now)
-            case _Trial.HOLD:
+            case Trial.HOLD:
                 self._base = epoch
-                return self._probe(now)
+                if base is not None:
+                    return self._probe(now)
+                self._rest(now, TrialEvent.MEASURED)
+                return None
+            case Trial.CEILING:
+                self._base = epoch
+                return self._raise_ceiling()
+        if base is None:
+            self._base = epoch
+            return self._grow(now, TrialEvent.MEASURED, "the first epoch is measured")
+        gain = cost.work(epoch) / max(1e-12, cost.work(base))
+        if self._trial is Trial.DOWN:
+            return self._judge_down(now, epoch, base, gain)
+        return self._judge_up(now, epoch, base, gain)
 
     def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
         """Record that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
@@ -131,7 +124,7 @@ class Slots:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
         self.ceiling = min(self._max, ceiling)
         # A ceiling that a test has met is sure; one that a burst has shown may have been something else.
-        cost = RETRY_AFTER_COST if self._trial is _Trial.CEILING else RETRY_AFTER_COST_UNSURE
+        cost = RETRY_AFTER_COST if self._trial is Trial.CEILING else RETRY_AFTER_COST_UNSURE
         self._ceiling_at = now + max(self._ceiling_wait_s, cost * (retry_after_s or 0.0))
         self._uploads = 0
         self._target = min(self.limit, self.ceiling)
@@ -139,9 +132,7 @@ class Slots:
         self._floor = min(self.limit, max(2.0, self.limit / 4))
         if self._before is None:
             self._before = self.limit
-        self._base = None
-        self._trial = _Trial.RETURN
-        self._growth = 1.5
+        self._interrupt(TrialEvent.REFUSED)
         return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
     def on_refused_too(self, in_flight: int) -> str | None:
@@ -153,9 +144,7 @@ class Slots:
 
     def come_back(self, limit_before: int) -> str | None:
         """Begin anew with three quarters of the slots after an outage."""
-        self._base = None
-        self._trial = _Trial.GROW
-        self._growth = 2.0
+        self._interrupt(TrialEvent.OUTAGE_OVER)
         self.ceiling = self._too_many = None
         return self._move(
             max(1, limit_before * 3 // 4), "back from an outage with three quarters of the slots"
@@ -167,9 +156,23 @@ class Slots:
         before, self._before = self._before, None
         if before is None or before <= self.limit:
             return None
-        self._base = None
-        self._trial = _Trial.HOLD
+        self._interrupt(TrialEvent.ACQUITTED)
         return self._move(before, "the slots were not the cause")
+
+    def _enter(self, event: TrialEvent) -> None:
+        self._trial = TRANSITIONS[self._trial][event]
+
+    def _interrupt(self, event: TrialEvent) -> None:
+        self._trial = INTERRUPTIONS[event]
+        self._growth = GROWTH_FIRST if event is TrialEvent.OUTAGE_OVER else GROWTH_LATER
+        self._base = None
+
+    def _rest(self, now: float, event: TrialEvent) -> None:
+        """Stay at this limit until the next trial is due."""
+        self._enter(event)
+        self._growth = GROWTH_LATER
+        self._up_at = now + self._up_wait_s
+        self._down_at = max(self._down_at, now + self._down_wait_s)
 
     def _judge_up(self, now: float, epoch: Epoch, base: Epoch, gain: float) -> str | None:
         needed = 1 + GAIN * (self.limit / base.limit - 1)
@@ -178,71 +181,64 @@ class Slots:
             self._base = epoch
             self._failed_once = False
             self._up_wait_s = UP_WAIT_S[0]
-            return (
-                self._settle(now, self.limit, earned)
-                if self._trial is _Trial.MIDDLE
-                else self._grow(now, earned)
-            )
-        if self._trial is not _Trial.UP and not self._failed_once and gain > WORSE:
+            if self._trial is Trial.MIDDLE:
+                return self._settle(now, TrialEvent.PAID, self.limit, earned)
+            return self._grow(now, TrialEvent.PAID, earned)
+        if self._trial is not Trial.UP and not self._failed_once and gain > WORSE:
             self._failed_once = True
             return None
         self._failed_once = False
         self._too_many = self.limit
         middle = geometric_mean(base.limit, self.limit)
-        if self._trial is _Trial.GROW and middle >= STEP * base.limit:
-            self._trial = _Trial.MIDDLE
+        if self._trial is Trial.GROW and middle >= STEP * base.limit:
+            self._enter(TrialEvent.OVERSHOT)
             return self._move(middle, f"trying the midpoint: {earned}")
         self._up_wait_s = min(UP_WAIT_S[1], self._up_wait_s * 2)
-        return self._settle(now, base.limit, earned)
+        return self._settle(now, TrialEvent.FAILED, base.limit, earned)
 
     def _judge_down(self, now: float, epoch: Epoch, base: Epoch, gain: float) -> str | None:
         if gain >= KEEP:
             self._base = epoch
-            return self._settle(now, self.limit, "fewer slots are as fast")
+            return self._settle(now, TrialEvent.PAID, self.limit, "fewer slots are as fast")
         self._down_wait_s = min(DOWN_WAIT_S[1], self._down_wait_s * 2)
-        return self._settle(now, base.limit, "fewer slots were slower")
+        return self._settle(now, TrialEvent.FAILED, base.limit, "fewer slots were slower")
 
-    def _grow(self, now: float, earned: str = "the first epoch is measured") -> str | None:
+    def _grow(self, now: float, event: TrialEvent, earned: str) -> str | None:
         reach = self._max if self.ceiling is None else min(self._max, self.ceiling)
         if self.limit >= reach:
-            self._hold(now)
+            self._rest(now, TrialEvent.EXHAUSTED)
             return None
         growth = self._growth if self._too_many is None else STEP
         if self.limit >= MANY:
             growth = min(growth, GROWTH_MANY)
-        target = max(self.limit + 1, int(self.limit * growth))
-        self._trial = _Trial.GROW
-        return self._move(min(reach, target), f"growing: {earned}")
+        self._enter(event)
+        return self._move(min(reach, max(self.limit + 1, int(self.limit * growth))), f"growing: {earned}")
 
-    def _settle(self, now: float, limit: int, earned: str) -> str | None:
-        self._hold(now)
+    def _settle(self, now: float, event: TrialEvent, limit: int, earned: str) -> str | None:
+        self._rest(now, event)
         return self._move(limit, f"at the optimum: {earned}")
-
-    def _hold(self, now: float) -> None:
-        self._trial = _Trial.HOLD
-        self._growth = 1.5
-        self._up_at = now + self._up_wait_s
-        self._down_at = max(self._down_at, now + self._down_wait_s)
 
     def _return(self, now: float) -> str | None:
         if self.limit >= self._target:
-            self._hold(now)
+            self._rest(now, TrialEvent.RETURNED)
             return None
-        return self._move(
-            min(self._target, self.limit + max(1, self.limit // 25)), "back to the accepted level"
-        )
+        return self._move(min(self._target, self._slightly_more()), "back to the accepted level")
+
+    def _raise_ceiling(self) -> str | None:
+        self.ceiling = self._before = None
+        self._ceiling_wait_s = CEILING_WAIT_S[0]
+        self._enter(TrialEvent.PAID)
+        return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server accepts more again")
 
     def _probe(self, now: float) -> str | None:
         ceiling = self.ceiling
         if ceiling is not None and self.limit >= ceiling:
             if now < self._ceiling_at or self._uploads < CEILING_UPLOADS or self.limit >= self._max:
                 return self._probe_down(now)
-            self._trial = _Trial.CEILING
-            return self._move(
-                self.limit + max(1, self.limit // 25), "testing whether the server accepts more"
-            )
+            self._enter(TrialEvent.CEILING_DUE)
+            return self._move(self._slightly_more(), "testing whether the server accepts more")
         if now >= self._up_at and self.limit < self._max:
-            self._trial = _Trial.UP
+            self._enter(TrialEvent.UP_DUE)
             target = max(self.limit + 1, int(self.limit * STEP))
             return self._move(target if ceiling is None else min(target, ceiling), "trying more")
         return self._probe_down(now)
@@ -251,8 +247,11 @@ class Slots:
         if now < self._down_at or self.limit <= 1:
             return None
         self._down_at = now + self._down_wait_s
-        self._trial = _Trial.DOWN
+        self._enter(TrialEvent.DOWN_DUE)
         return self._move(min(self.limit - 1, int(self.limit / STEP)), "testing whether fewer are as fast")
+
+    def _slightly_more(self) -> int:
+        return self.limit + max(1, self.limit // 25)
 
     def _shrink_to(self, limit: int, reason: str) -> str | None:
         limit = max(1, math.ceil(self._floor), limit)

@@ -7,12 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.local_cap import LocalCap
-from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled, Unavailable
+from bulk_upload.core.limits.signal import LOCAL_LIMIT, NEUTRAL, SignalKind, signal_of
 
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.limits.controller import Controller, Ticket
-    from bulk_upload.core.model import Outcome, RateLimitInfo
+    from bulk_upload.core.limits.signal import Signal
+    from bulk_upload.core.model import Outcome
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.drain import Drain
@@ -119,11 +120,9 @@ class SlotPool:
             raise
 
     def answered(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
-        """Give the slot back and tell the controller what it cost. `recorded` must follow."""
+        """Give the slot back and tell the controller how the request ended. `recorded` must follow."""
         self._unrecorded += 1
-        self.in_flight -= 1
-        self._sample(ticket, outcome, file_bytes)
-        self._pump()
+        self._end(ticket, signal_of(outcome, file_bytes=file_bytes))
 
     def recorded(self) -> None:
         """The ledger durably holds one more answer."""
@@ -132,11 +131,7 @@ class SlotPool:
 
     def cancel(self, ticket: Ticket, *, local_limit: bool = False) -> None:
         """Give a slot back that no request used; `local_limit` when this machine had no room for one."""
-        self.in_flight -= 1
-        if local_limit:
-            self._local.on_short(self.in_flight)
-        self._controller.on_cancel(self._clock.monotonic(), ticket)
-        self._pump()
+        self._end(ticket, LOCAL_LIMIT if local_limit else NEUTRAL)
 
     def pause_since_s(self, ticket: Ticket) -> float:
         """How long a pause still lasts that began after the ticket was handed out, 0 where none did.
@@ -170,42 +165,18 @@ class SlotPool:
                 future.set_result(None)
         self._conditions.check()
 
-    def _sample(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
+    def _end(self, ticket: Ticket, signal: Signal) -> None:
         now = self._clock.monotonic()
-        match outcome:
-            case Accepted(allowance=allowance):
-                self._local.on_success()
-                self._controller.on_success(now, ticket, file_bytes, allowance=allowance)
-            case Throttled(http_status=status, retry_after_s=wait_s, allowance=allowance):
-                self._reject(now, ticket, retry_after_s=wait_s, quota=status == 429, allowance=allowance)
-            case InDoubt(http_status=503) | Unavailable(http_status=503):
-                self._reject(now, ticket, retry_after_s=None, quota=False)
-            case InDoubt() | Unavailable():
-                self._controller.on_failure(now, ticket)
-            case NotSent(local_limit=True):
-                self._local.on_short(self.in_flight)
-                self._controller.on_cancel(now, ticket)
-            case _:
-                self._controller.on_cancel(now, ticket)
-
-    def _reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        self._rejected_at = now
-        self._controller.on_reject(
-            now,
-            ticket,
-            retry_after_s=retry_after_s,
-            quota=quota,
-            jitter=self._clock.jitter(),
-            allowance=allowance,
-        )
+        self.in_flight -= 1
+        if signal.kind is SignalKind.ACCEPTED:
+            self._local.on_success()
+        elif signal.kind is SignalKind.LOCAL_LIMIT:
+            self._local.on_short(self.in_flight)
+        elif signal.is_refusal:
+            self._rejected_at = now
+            signal = signal.with_jitter(self._clock.jitter())
+        self._controller.on_end(now, ticket, signal)
+        self._pump()
 
     def _try_start(self) -> Ticket | None:
         if not self.has_room:

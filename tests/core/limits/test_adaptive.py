@@ -5,28 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.controller import LearnedLimits, Part
+from bulk_upload.core.limits.signal import FAILED, NEUTRAL, Signal, SignalKind
 from bulk_upload.core.model import RateLimitInfo
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.controller import Ticket
 
+ACCEPTED = Signal(kind=SignalKind.ACCEPTED, file_bytes=1000)
+
 
 def accept(controller: AdaptiveLimit, now: float, seconds: float = 0.1) -> float:
     """Let one upload go by; return when."""
     ticket = controller.on_start(now)
-    controller.on_success(now + seconds, ticket, 1000)
+    controller.on_end(now + seconds, ticket, ACCEPTED)
     return now + seconds
 
 
 def refuse(controller: AdaptiveLimit, now: float, ticket: Ticket, wait_s: float | None = None) -> None:
     """Answer 429."""
-    controller.on_reject(now, ticket, retry_after_s=wait_s, quota=True, jitter=0.5)
+    controller.on_end(now, ticket, Signal(kind=SignalKind.OVER_QUOTA, retry_after_s=wait_s, jitter=0.5))
 
 
 def test_eight_refusals_of_one_burst_are_one_decision() -> None:
@@ -75,7 +79,8 @@ def test_an_allowance_that_is_used_up_stops_everybody() -> None:
     """With nothing remaining the next start waits for the reset, and the reason says so."""
     controller = AdaptiveLimit()
     ticket = controller.on_start(0.0)
-    controller.on_success(1.0, ticket, 10, allowance=RateLimitInfo(0, 12.0))
+    used_up = Signal(kind=SignalKind.ACCEPTED, file_bytes=10, allowance=RateLimitInfo(0, 12.0))
+    controller.on_end(1.0, ticket, used_up)
     assert controller.next_delay(1.0) == 12.0
     assert "quota" in controller.explain()
     assert [one.part for one in controller.take_changes()] == [Part.PAUSE]
@@ -88,13 +93,13 @@ def test_an_outage_ends_with_three_quarters_of_the_slots() -> None:
     now = accept(controller, 0.0)
     for _ in range(3):
         now += controller.next_delay(now) + 0.01
-        controller.on_failure(now + 0.05, controller.on_start(now))
+        controller.on_end(now + 0.05, controller.on_start(now), FAILED)
         now += 0.05
     now += controller.next_delay(now)
     probe = controller.on_start(now)
     assert probe.probe
     assert controller.next_delay(now) > 0
-    controller.on_success(now + 0.1, probe, 1000)
+    controller.on_end(now + 0.1, probe, ACCEPTED)
     assert controller.limit == 6
     assert controller.next_delay(now + 0.1) < 1.1
     assert [one.new for one in controller.take_changes() if one.part is Part.BREAKER][-1] == 0.0
@@ -110,7 +115,7 @@ def test_held_epochs_and_paced_ones_move_nothing() -> None:
                 controller.on_held(now)
             tickets = [controller.on_start(now) for _ in range(8 if held else 3)]
             for ticket in tickets:
-                controller.on_success(now + 0.1, ticket, 1000)
+                controller.on_end(now + 0.1, ticket, ACCEPTED)
             now += 0.1
             controller.tick(now)
         assert controller.limit == 8
@@ -139,7 +144,7 @@ def test_a_warm_start_begins_near_what_was_good() -> None:
 
 
 STEPS = st.tuples(
-    st.sampled_from(["start", "success", "reject", "busy", "failure", "cancel", "bytes", "held", "tick"]),
+    st.sampled_from(["start", *(kind.value for kind in SignalKind), "bytes", "held", "tick"]),
     st.floats(0, 20) | st.just(0.0) | st.floats(0, 0.2),
     st.integers(0, 10**6),
     st.none() | st.floats(0, 1e20),
@@ -170,17 +175,12 @@ def test_any_sequence_of_calls(steps: list[tuple[str, float, int, float | None]]
             allowed = (
                 RateLimitInfo(number % 5, min(3600.0, wait_s)) if wait_s is not None and number % 2 else None
             )
-            if what == "success":
-                controller.on_success(now, ticket, number, allowance=allowed)
-            elif what == "failure":
-                controller.on_failure(now, ticket)
-            elif what == "cancel":
-                controller.on_cancel(now, ticket)
-            else:
-                quota = what == "reject"
+            signal = Signal(kind=SignalKind(what), file_bytes=number, allowance=allowed)
+            if signal.is_refusal:
                 jitter = (number % 100) / 100
-                controller.on_reject(now, ticket, retry_after_s=wait_s, quota=quota, jitter=jitter)
+                signal = msgspec.structs.replace(signal, retry_after_s=wait_s, jitter=jitter)
                 until = max(until, now + min(wait_s or 0.0, 86_400.0))
+            controller.on_end(now, ticket, signal)
         assert 1 <= controller.limit <= limit_max
         assert controller.learned is None or 1 <= controller.learned.limit <= limit_max
         assert sum(ticket.probe for ticket in out) <= 1
@@ -190,7 +190,7 @@ def test_any_sequence_of_calls(steps: list[tuple[str, float, int, float | None]]
         assert controller.explain()
     # With work left and nothing in flight, asking again after each delay leads to a start.
     for ticket in out:
-        controller.on_cancel(now, ticket)
+        controller.on_end(now, ticket, NEUTRAL)
     for _ in range(10):
         delay_s = controller.next_delay(now)
         if delay_s == 0.0:

@@ -10,10 +10,16 @@ from msgspec.structs import replace
 from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, CappedController
 from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits, Ticket
+from bulk_upload.core.limits.signal import FAILED, NEUTRAL, Signal, SignalKind
 from bulk_upload.core.limits.timetable import Span, Timetable
-from bulk_upload.core.model import RateLimitInfo
 
 NOON = 12 * 60
+ACCEPTED = Signal(kind=SignalKind.ACCEPTED, file_bytes=100)
+
+
+def refused(wait_s: float, jitter: float = 0.0) -> Signal:
+    """A 429 that names a wait."""
+    return Signal(kind=SignalKind.OVER_QUOTA, retry_after_s=wait_s, jitter=jitter)
 
 
 class Recording(FixedLimit):
@@ -35,12 +41,10 @@ class Recording(FixedLimit):
         self.open.add(ticket.number)
         return ticket
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
         """Strike the ticket off."""
         self.open.remove(ticket.number)
-        super().on_success(now, ticket, file_bytes, allowance=allowance)
+        super().on_end(now, ticket, signal)
 
     def on_held(self, now: float) -> None:
         """Note it."""
@@ -81,8 +85,7 @@ def test_a_persons_rate_is_asked_before_the_controllers() -> None:
     assert capped.next_delay(0.0) == pytest.approx(2.0)
     assert capped.next_delay(2.0) == 5.0
     assert capped.pacing_wait_s(0.0) == 5.0
-    refused = capped.on_start(10.0)
-    capped.on_reject(10.0, refused, retry_after_s=30.0, quota=True, jitter=0.0)
+    capped.on_end(10.0, capped.on_start(10.0), refused(30.0))
     assert capped.rate_wait_s(10.0) > 0
     assert capped.next_delay(10.0) == pytest.approx(30.0)
 
@@ -152,7 +155,7 @@ def test_another_number_puts_another_controller_in_place() -> None:
     assert capped.limit == 2
     new_ticket = capped.on_start(1.0)
     for ticket in (*tickets, new_ticket):
-        capped.on_success(2.0, ticket, 100)
+        capped.on_end(2.0, ticket, ACCEPTED)
     assert former.open == set()
     capped.change(3.0, Caps())
     assert capped.limit > 2
@@ -162,13 +165,13 @@ def test_a_pause_of_the_server_outlives_the_controller_that_heard_of_it() -> Non
     """Who changes a number must not make us come back too early."""
     capped = reins_of(Caps(concurrency=8))
     early, late = capped.on_start(0.0), capped.on_start(0.0)
-    capped.on_reject(0.0, early, retry_after_s=30.0, quota=True, jitter=0.0)
+    capped.on_end(0.0, early, refused(30.0))
     capped.change(1.0, Caps(concurrency=4))
     assert capped.next_delay(1.0) == capped.pause_s(1.0) == pytest.approx(29.0)
     for now in (1.0, 10.0):
         capped.tick(now)
     # An answer to an upload of before makes it longer, too.
-    capped.on_reject(10.0, late, retry_after_s=60.0, quota=True, jitter=0.0)
+    capped.on_end(10.0, late, refused(60.0))
     assert capped.next_delay(10.0) == pytest.approx(60.0)
     capped.tick(71.0)
     assert capped.next_delay(71.0) == 0.0
@@ -261,14 +264,8 @@ def test_whatever_happens_the_caps_hold(steps: list[tuple[str, float, int, Caps]
             capped.take_bytes(now, 4096)
         elif what in ("success", "reject", "failure", "cancel") and tickets:
             ticket = tickets.pop(number % len(tickets))
-            if what == "success":
-                capped.on_success(now, ticket, 100)
-            elif what == "reject":
-                capped.on_reject(now, ticket, retry_after_s=float(number), quota=True, jitter=0.5)
-            elif what == "failure":
-                capped.on_failure(now, ticket)
-            else:
-                capped.on_cancel(now, ticket)
+            ends = {"success": ACCEPTED, "failure": FAILED, "cancel": NEUTRAL}
+            capped.on_end(now, ticket, ends.get(what) or refused(float(number), jitter=0.5))
         assert 1 <= capped.limit <= capped.caps.in_flight_max
         assert 0 <= capped.next_delay(now) < 1e4
         assert (capped.next_delay(now) > 0) or not capped.caps.paused

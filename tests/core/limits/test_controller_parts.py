@@ -11,6 +11,7 @@ from bulk_upload.core.limits.goodput import Epoch, Meter, UploadCost
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.rate import BETA, CLIMB_S_FIRST, Rate
 from bulk_upload.core.limits.slots import KEEP, YIELD, Slots
+from bulk_upload.core.limits.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
 from bulk_upload.core.model import RateLimitInfo
 
 
@@ -277,3 +278,50 @@ def test_a_single_refusal_yields_some() -> None:
         now += 0.3
         slots.judge(now, Epoch(slots.limit, 100.0, 0.0), flat_cost())
     assert slots.limit == 40
+
+
+def test_every_trial_ends_in_holding_and_begins_from_there() -> None:
+    """From holding each trial can be reached, and from each trial the limit comes to rest again."""
+    reached = {Trial.HOLD}
+    while (
+        more := {to for one in reached for to in [*TRANSITIONS[one].values(), *INTERRUPTIONS.values()]}
+        - reached
+    ):
+        reached |= more
+    assert reached == set(Trial) == set(TRANSITIONS)
+    rests = {Trial.HOLD}
+    while more := {one for one in Trial if rests & set(TRANSITIONS[one].values())} - rests:
+        rests |= more
+    assert rests == set(Trial)
+    assert {event for events in [*TRANSITIONS.values(), INTERRUPTIONS] for event in events} == set(TrialEvent)
+
+
+CALLS = st.one_of(
+    st.tuples(st.just("judge"), st.floats(0.5, 1.5), st.integers(0, 40)),
+    st.tuples(
+        st.sampled_from(["refused", "refused too", "back", "acquit"]), st.just(1.0), st.integers(1, 300)
+    ),
+)
+
+
+@given(st.lists(CALLS, max_size=80), st.integers(1, 256), st.integers(1, 256))
+def test_no_event_comes_that_the_table_lacks(
+    calls: list[tuple[str, float, int]], first: int, limit_max: int
+) -> None:
+    """In any order of epochs, refusals and outages the slots find the next trial in the table, within their bounds."""
+    slots, now = Slots(first, limit_max=limit_max), 0.0
+    for what, luck, number in calls:
+        now += 3.0
+        if what == "judge":
+            for _ in range(number):
+                slots.on_success()
+            slots.judge(now, Epoch(slots.limit, luck * min(slots.limit, 40), 0.0), flat_cost())
+        elif what == "refused":
+            slots.on_refused(now, number, None)
+        elif what == "refused too":
+            slots.on_refused_too(number)
+        elif what == "back":
+            slots.come_back(number)
+        else:
+            slots.acquit()
+        assert 1 <= slots.limit <= limit_max

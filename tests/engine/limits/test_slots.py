@@ -6,18 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.limits.controller import FixedLimit, Ticket
+from bulk_upload.core.limits.signal import NEUTRAL, Signal, signal_of
 from bulk_upload.core.model import (
     Accepted,
     InDoubt,
-    Misdirected,
     NotSent,
     Outcome,
     RateLimitInfo,
-    Refused,
     Rejected,
-    SourceFailed,
     Throttled,
-    Unavailable,
 )
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
@@ -35,50 +32,22 @@ class RecordingController(FixedLimit):
         super().__init__(limit)
         self.moved_limit = limit
         self.heard: list[str] = []
+        self.signals: list[Signal] = []
 
     @property
     def limit(self) -> int:
         """The limit as the test left it."""
         return self.moved_limit
 
-    def on_success(
-        self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
-    ) -> None:
-        """Note a success."""
-        self.heard.append(f"success {file_bytes}{_left(allowance)}")
-        super().on_success(now, ticket, file_bytes)
-
-    def on_reject(
-        self,
-        now: float,
-        ticket: Ticket,
-        *,
-        retry_after_s: float | None,
-        quota: bool,
-        jitter: float,
-        allowance: RateLimitInfo | None = None,
-    ) -> None:
-        """Note a refusal."""
-        self.heard.append(f"reject {retry_after_s} {'quota' if quota else 'busy'}{_left(allowance)}")
-        super().on_reject(now, ticket, retry_after_s=retry_after_s, quota=quota, jitter=jitter)
-
-    def on_failure(self, now: float, ticket: Ticket) -> None:
-        """Note a failure."""
-        self.heard.append("failure")
-        super().on_failure(now, ticket)
-
-    def on_cancel(self, now: float, ticket: Ticket) -> None:
-        """Note a ticket that nobody used."""
-        self.heard.append("cancel")
-        super().on_cancel(now, ticket)
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Note how a request ended."""
+        self.heard.append(signal.kind.value)
+        self.signals.append(signal)
+        super().on_end(now, ticket, signal)
 
     def on_bytes(self, now: float, count: int) -> None:
         """Note bytes."""
         self.heard.append(f"bytes {count}")
-
-
-def _left(allowance: RateLimitInfo | None) -> str:
-    return "" if allowance is None else f", {allowance.remaining} left"
 
 
 def _slots(limit: int = 1, controller: FixedLimit | None = None) -> SlotPool:
@@ -214,29 +183,18 @@ async def test_answers_that_are_not_recorded_hold_up_new_starts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "heard"),
+    "outcome",
     [
-        (TAKEN, "success 10"),
-        (replace(TAKEN, allowance=RateLimitInfo(3, 12.0)), "success 10, 3 left"),
-        (
-            Throttled(http_status=429, retry_after_s=1.0, allowance=RateLimitInfo(0, 1.0)),
-            "reject 1.0 quota, 0 left",
-        ),
-        (Throttled(http_status=429, retry_after_s=None), "reject None quota"),
-        (Throttled(http_status=503, retry_after_s=7.0), "reject 7.0 busy"),
-        (InDoubt(reason="r", answered=True, http_status=503), "reject None busy"),
-        (Unavailable(reason="r", http_status=503), "reject None busy"),
-        (InDoubt(reason="r", answered=False), "failure"),
-        (Unavailable(reason="r"), "failure"),
-        (Rejected(http_status=400, reason="r"), "cancel"),
-        (Refused(http_status=401, reason="r"), "cancel"),
-        (Misdirected(http_status=307, location_host="h"), "cancel"),
-        (SourceFailed(reason="r"), "cancel"),
-        (NotSent(reason="r", local_limit=True), "cancel"),
+        TAKEN,
+        Throttled(http_status=429, retry_after_s=1.0, allowance=RateLimitInfo(0, 1.0)),
+        Throttled(http_status=503, retry_after_s=7.0),
+        InDoubt(reason="r", answered=False),
+        Rejected(http_status=400, reason="r"),
+        NotSent(reason="r", local_limit=True),
     ],
 )
-def test_every_outcome_gives_the_slot_back_and_tells_the_controller(outcome: Outcome, heard: str) -> None:
-    """Each ticket ends in exactly one word to the controller, the one the outcome stands for."""
+def test_every_outcome_gives_the_slot_back_and_one_signal(outcome: Outcome) -> None:
+    """Each ticket ends in exactly one signal, the one the outcome stands for; only refusals draw a random number."""
     controller = RecordingController(1)
 
     @on_virtual_time
@@ -246,7 +204,19 @@ def test_every_outcome_gives_the_slot_back_and_tells_the_controller(outcome: Out
         assert slots.in_flight == 0
 
     scenario()
-    assert controller.heard == [heard]
+    expected = signal_of(outcome, file_bytes=10)
+    (signal,) = controller.signals
+    assert signal.with_jitter(0.0) == expected
+    assert (signal.jitter > 0) == expected.is_refusal
+
+
+@on_virtual_time
+async def test_a_slot_that_no_request_used_says_nothing_of_the_server() -> None:
+    """A ticket given back unused ends neutrally."""
+    controller = RecordingController(1)
+    slots = _slots(controller=controller)
+    slots.cancel(await _ticket(slots))
+    assert controller.signals == [NEUTRAL]
 
 
 @on_virtual_time
@@ -293,7 +263,7 @@ async def test_bytes_reach_the_controller() -> None:
 
 @on_virtual_time
 async def test_a_local_limit_shrinks_what_is_in_flight_and_is_no_fault_of_the_server() -> None:
-    """Refused descriptors: the limit becomes what fitted, the controller hears of nothing but a cancel."""
+    """Refused descriptors: the limit becomes what fitted, the server is not blamed."""
     controller = RecordingController(8)
     slots = _slots(controller=controller)
     tickets = [ticket for _ in range(8) if (ticket := await slots.acquire()) is not None]
@@ -302,4 +272,4 @@ async def test_a_local_limit_shrinks_what_is_in_flight_and_is_no_fault_of_the_se
     slots.cancel(tickets.pop(), local_limit=True)
     assert slots.limit == 6
     assert "short of descriptors" in slots.reason
-    assert controller.heard == ["cancel", "cancel"]
+    assert controller.heard == ["local limit", "local limit"]
