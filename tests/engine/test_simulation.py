@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
-from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
 from bulk_upload.core.run.plan import Step
@@ -332,7 +332,7 @@ async def _let_through(_self: TwinGate, _key: TwinKey) -> bool:
     return True
 
 
-def _start_at_once(_self: Gate, _now: float) -> float:
+def _start_at_once(_self: Pause, _now: float, _started_count: int = 0) -> float:
     return 0.0
 
 
@@ -341,7 +341,7 @@ def _start_at_once(_self: Gate, _now: float) -> float:
     [
         (Doubts, "resolve", _send_again_unasked, "orphans of|two copies"),
         (TwinGate, "hold", _let_through, "a twin is"),
-        (Gate, "wait_s", _start_at_once, "the server asked to wait"),
+        (Pause, "wait_s", _start_at_once, "the server asked to wait"),
         (SlotPool, "recorded", lambda _: None, "no task of the run waits"),
         (LedgerStore, "withdraw", _forget, "open_intents"),
     ],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.limits.pause import Pause
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import RateLimitInfo
@@ -138,7 +138,7 @@ class FixedLimit:
         if limit < 1:
             raise ValueError("limit must be at least 1")
         self._limit = limit
-        self._gate = Gate()
+        self._pause = Pause()
         self._in_flight = 0
         self._started_count = 0
 
@@ -159,11 +159,11 @@ class FixedLimit:
 
     def next_delay(self, now: float) -> float:
         """Return how long the server's pause still lasts."""
-        return self._gate.wait_s(now)
+        return self._pause.wait_s(now)
 
     def pause_s(self, now: float) -> float:
         """Return how long the server's pause still lasts."""
-        return self._gate.wait_s(now)
+        return self._pause.wait_s(now)
 
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
@@ -184,7 +184,7 @@ class FixedLimit:
     ) -> None:
         """Give the slot back and let the next pause start small again."""
         self._in_flight -= 1
-        self._gate.on_success()
+        self._pause.on_success()
 
     def on_reject(
         self,
@@ -199,7 +199,7 @@ class FixedLimit:
         """Give the slot back and pause every start; a 503 that names no wait pauses nothing."""
         self._in_flight -= 1
         if quota or retry_after_s is not None:
-            self._gate.on_reject(
+            self._pause.on_refusal(
                 now, started_at=ticket.started_at, retry_after_s=retry_after_s, jitter=jitter
             )
 
