@@ -36,7 +36,6 @@ from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.engine.doubt.resolution import Resolution
     from bulk_upload.engine.limits.twins import TwinKey
@@ -324,8 +323,8 @@ def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:
     """Withdraw nothing."""
 
 
-async def _send_again_unasked(self: Doubts, doubt: Doubt, _: PlannedEntry | None = None) -> Resolution:
-    return await self._release(doubt, "a guess")
+async def _send_again_unasked(self: Doubts, doubt: Doubt, _: str | None = None) -> Resolution:
+    return await self.release(doubt, "a guess")
 
 
 async def _let_through(_self: TwinGate, _key: TwinKey) -> bool:
