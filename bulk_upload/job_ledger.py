@@ -15,10 +15,13 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.after.resolve import Resolving
+from bulk_upload.engine.after.sent_files import SentFiles
 from bulk_upload.engine.after.undo import Undoing
 from bulk_upload.engine.after.verify import Verifier
+from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import Inquiry
 from bulk_upload.engine.doubt.reconciler import Reconciler
+from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.errors import LedgerLocked, LedgerMismatch, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
@@ -86,7 +89,7 @@ class JobLedger:
             async with self._transport().running() as transport:
                 verifier = Verifier(
                     inventory,
-                    Inquiry(transport, self._clock),
+                    Inquiry(transport, ApiRetry(self._clock)),
                     profile=self._profile,
                     job_began_utc_s=utc_seconds(self.facts.created_utc) or 0.0,
                     questions_max=QUESTIONS_AT_ONCE,
@@ -109,22 +112,39 @@ class JobLedger:
         """Lock the ledger and yield what decides about its doubts. `decided_by` stays in the ledger."""
         settings = RunSettings(settle_s=settle_s)
         async with self._locked() as ledger, self._transport().running() as transport:
-            yield Resolving(
+            drain, api_retry = Drain(lambda _: None), ApiRetry(self._clock)
+            reconciler = Reconciler(
+                files_api=transport,
+                api_retry=api_retry,
                 ledger=ledger.writer,
-                inquiry=Inquiry(transport, self._clock),
-                reconciler=Reconciler(
-                    files_api=transport,
-                    ledger=ledger.writer,
-                    profile=self._profile,
-                    clock=self._clock,
-                    drain=Drain(lambda _: None),
-                    emit=on_event,
-                ),
+                profile=self._profile,
+                clock=self._clock,
+                drain=drain,
+                emit=on_event,
+            )
+            files = SentFiles(self.facts.root, stuck_s=self._stall_s)
+            doubts = Doubts(
+                reconciler=reconciler,
+                files=files,
+                profile=self._profile,
+                settings=settings,
+                ledger=ledger.writer,
+                drain=drain,
                 clock=self._clock,
                 decided_by=decided_by,
-                settle_answered_s=settings.settles_after_s(answered=True),
-                settle_lost_s=settings.settles_after_s(answered=False),
             )
+            try:
+                yield Resolving(
+                    ledger=ledger.writer,
+                    inquiry=Inquiry(transport, api_retry),
+                    reconciler=reconciler,
+                    doubts=doubts,
+                    settings=settings,
+                    clock=self._clock,
+                    decided_by=decided_by,
+                )
+            finally:
+                files.close()
 
     @asynccontextmanager
     async def undoing(self, *, asked_by: str, on_undone: Callable[[Undone], None]) -> AsyncIterator[Undoing]:
@@ -132,7 +152,7 @@ class JobLedger:
         async with self._locked() as ledger, self._transport().running() as transport:
             yield Undoing(
                 ledger=ledger.writer,
-                inquiry=Inquiry(transport, self._clock),
+                inquiry=Inquiry(transport, ApiRetry(self._clock)),
                 clock=self._clock,
                 asked_by=asked_by,
                 on_undone=on_undone,

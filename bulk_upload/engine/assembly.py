@@ -9,6 +9,7 @@ from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
+from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
@@ -124,22 +125,28 @@ def assemble(
         emit=emit,
     )
 
+    api_retry = ApiRetry(
+        clock,
+        sleep=drain.sleep,
+        away_s=lambda: settings.patience_s if stop_rules.knows_server else 0.0,
+        wait_s_max=settings.patience_s,
+    )
     reconciler = Reconciler(
         files_api=files_api,
+        api_retry=api_retry,
         ledger=ledger,
         profile=profile,
         clock=clock,
         drain=drain,
         emit=emit,
-        away_s=lambda: settings.patience_s if stop_rules.knows_server else 0.0,
         waits=waits,
     )
     doubts = Doubts(
         reconciler=reconciler,
-        sender=sender,
+        files=sender,
         profile=profile,
         settings=settings,
-        occupancy=occupancy,
+        parked=occupancy.parked,
         ledger=ledger,
         drain=drain,
         clock=clock,
@@ -147,6 +154,7 @@ def assemble(
     comparing = Comparing(
         sender=sender,
         files_api=files_api,
+        api_retry=api_retry,
         settler=settler,
         occupancy=occupancy,
         retry_policy=settings.retry_policy,

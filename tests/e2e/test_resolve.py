@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +12,10 @@ from tests.e2e.callers import ids_at
 from tests.e2e.servers import upload_as_stranger
 from tests.e2e.stage import Ended, Stage, staged
 from tests.e2e.trees import written
-from tests.e2e.witness import row_by_path, states_in, uploads_of
+from tests.e2e.witness import row_by_path, states_in, stored_of, uploads_of
+
+STREAMED_BYTES = 300_000
+"""More than is read in one piece: the hash is known only once all of it was sent."""
 
 
 @contextmanager
@@ -36,6 +40,27 @@ def decisions(stage: Stage) -> list[tuple[str, str]]:
         return connection.execute("SELECT decided_by, decision FROM decisions ORDER BY 1, 2").fetchall()
 
 
+def receipts(stage: Stage) -> dict[str, tuple[str, str | None]]:
+    """Return how each receipt was obtained, and its hash, by the name that was sent."""
+    with closing(sqlite3.connect(f"file:{stage.ledger}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT sent_name, obtained, sha256 FROM receipts").fetchall()
+    return {name: (obtained, sha256) for name, obtained, sha256 in rows}
+
+
+@contextmanager
+def crashed(folder: Path) -> Iterator[tuple[Stage, dict[bytes, bytes]]]:
+    """A job whose run was killed before it had recorded the hashes of what the server has."""
+    contents = {name: name[:1] * STREAMED_BYTES for name in (b"same.txt", b"changed.txt")}
+    with staged(folder, "delay:600*2") as stage:
+        stage.use(written(folder / "tree", contents))
+        process = stage.start_run()
+        process.until(lambda: len(stored_of(stage)) == 2, "two uploads that wait for their answer")
+        process.kill()
+        stage.use_faults("")
+        (folder / "tree" / "changed.txt").write_bytes(b"!" * STREAMED_BYTES)
+        yield stage, contents
+
+
 def id_of(stage: Stage, name: str) -> str:
     (file_id,) = [one for one, filename in ids_at(stage.url).items() if filename == name]
     return file_id
@@ -57,10 +82,38 @@ def test_reconciling_by_hand_adopts_and_releases(tmp_path: Path) -> None:
     with doubtful(tmp_path, "drop-stored,500") as stage:
         resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=0)
         assert states_in(row_by_path(stage)) == {"accepted": 1, "pending": 1}
+        assert all("@" in who for who, _ in decisions(stage))
         assert len(uploads_of(stage)) == 2
         stage.run(expect=0)
         assert len(uploads_of(stage)) == 3
         assert resolved(stage, expect=0).stdout == ""
+
+
+def test_reconciling_by_hand_records_who_decided_and_the_hash(tmp_path: Path) -> None:
+    """A file that is still the one that was sent is hashed; of a changed one nobody knows any more what was sent."""
+    with crashed(tmp_path) as (stage, contents):
+        resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=0)
+        assert receipts(stage) == {
+            "same.txt": ("reconciled", hashlib.sha256(contents[b"same.txt"]).hexdigest()),
+            "changed.txt": ("reconciled", None),
+        }
+        assert [what.split()[0] for _, what in decisions(stage)] == ["adopted", "adopted"]
+        assert all("@" in who for who, _ in decisions(stage))
+
+
+def test_reconciling_by_hand_needs_no_files(tmp_path: Path) -> None:
+    """Where the job's folder is not there any more, receipts have no hash."""
+    with crashed(tmp_path) as (stage, _):
+        (tmp_path / "tree").rename(tmp_path / "gone")
+        resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=0)
+        assert set(receipts(stage).values()) == {("reconciled", None)}
+
+
+def test_adopting_by_hand_records_the_hash(tmp_path: Path) -> None:
+    """The hash is that of the file on disk, where it is still the one that was sent."""
+    with crashed(tmp_path) as (stage, contents):
+        resolved(stage, "adopt", "tree/same.txt", id_of(stage, "same.txt"), "--yes", expect=4)
+        assert receipts(stage) == {"same.txt": ("adopted", hashlib.sha256(contents[b"same.txt"]).hexdigest())}
 
 
 def test_a_person_may_adopt_a_file(tmp_path: Path) -> None:

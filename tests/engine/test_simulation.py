@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.events import AttemptEnded, PlanMade
-from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
 from bulk_upload.core.run.plan import Step
@@ -37,7 +37,6 @@ from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.engine.doubt.resolution import Resolution
     from bulk_upload.engine.limits.twins import TwinKey
@@ -325,15 +324,15 @@ def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:
     """Withdraw nothing."""
 
 
-async def _send_again_unasked(self: Doubts, doubt: Doubt, _: PlannedEntry | None = None) -> Resolution:
-    return await self._release(doubt, "a guess")
+async def _send_again_unasked(self: Doubts, doubt: Doubt, _: str | None = None) -> Resolution:
+    return await self.release(doubt, "a guess")
 
 
 async def _let_through(_self: TwinGate, _key: TwinKey) -> bool:
     return True
 
 
-def _start_at_once(_self: Gate, _now: float) -> float:
+def _start_at_once(_self: Pause, _now: float, _started_count: int = 0) -> float:
     return 0.0
 
 
@@ -342,7 +341,7 @@ def _start_at_once(_self: Gate, _now: float) -> float:
     [
         (Doubts, "resolve", _send_again_unasked, "orphans of|two copies"),
         (TwinGate, "hold", _let_through, "a twin is"),
-        (Gate, "wait_s", _start_at_once, "the server asked to wait"),
+        (Pause, "wait_s", _start_at_once, "the server asked to wait"),
         (SlotPool, "recorded", lambda _: None, "no task of the run waits"),
         (LedgerStore, "withdraw", _forget, "open_intents"),
     ],

@@ -209,9 +209,11 @@ class FakeReader:
             for path, content_check in zip(paths, content_checks or [None] * len(paths), strict=True)
         ]
 
-    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError."""
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
         async with await self.open(path) as stream:
+            if expected not in (None, stream.fingerprint):
+                raise SourceError("the file has changed")
             self.hashing_count += 1
             try:
                 while await stream.read():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bulk_upload.core.limits.pause import Gate
+from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.signal import SignalKind
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class FixedLimit:
         if limit < 1:
             raise ValueError("limit must be at least 1")
         self._limit = limit
-        self._gate = Gate()
+        self._pause = Pause()
         self._in_flight = 0
         self._started_count = 0
 
@@ -138,11 +138,11 @@ class FixedLimit:
 
     def next_delay(self, now: float) -> float:
         """Return how long the server's pause still lasts."""
-        return self._gate.wait_s(now)
+        return self._pause.wait_s(now)
 
     def pause_s(self, now: float) -> float:
         """Return how long the server's pause still lasts."""
-        return self._gate.wait_s(now)
+        return self._pause.wait_s(now)
 
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
@@ -157,9 +157,9 @@ class FixedLimit:
         """Give the slot back. A refusal pauses every start, but for a 503 that names no wait."""
         self._in_flight -= 1
         if signal.kind is SignalKind.ACCEPTED:
-            self._gate.on_success()
+            self._pause.on_success()
         elif signal.kind is SignalKind.OVER_QUOTA or signal.retry_after_s is not None:
-            self._gate.on_reject(
+            self._pause.on_refusal(
                 now,
                 started_at=ticket.started_at,
                 retry_after_s=signal.retry_after_s,

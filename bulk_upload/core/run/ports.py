@@ -34,8 +34,8 @@ class Reader(Protocol):
         `content_checks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in its place.
         """
 
-    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError."""
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
 
 
 class FilesApi(Protocol):

@@ -92,8 +92,8 @@ class Sender(Protocol):
     def cancelled(self, attempt_id: int) -> UploadReport | None:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
 
-    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError."""
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
 
     def bodies(self) -> list[BodyNow]:
         """Return how the requests in flight stand now, in no order."""

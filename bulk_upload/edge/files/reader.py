@@ -146,9 +146,11 @@ class FileReader:
             return [error] * len(files)
         return loaded
 
-    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError."""
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
         async with await self.open(path, hashing=True) as file:
+            if expected not in (None, file.fingerprint):
+                raise SourceError("the file has changed")
             while await file.read():
                 pass
             if file.sha256 is None:

@@ -11,12 +11,13 @@ from bulk_upload.edge.ledger.limits_log import note_changes, note_states, rememb
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
-from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, LedgerStore
+from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
 from bulk_upload.edge.ledger.validations import ResultKey, keep_verdict, recall_verdicts, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 __all__ = [
     "ALIVE_EVERY_S",
+    "BY_RECONCILIATION",
     "Deleted",
     "Inventory",
     "JobFacts",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,11 +37,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.reconcile import Doubt, Reconciliation
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
 
 LIST_PAGES_MAX = 1000
-LIST_TRIES_MAX = 4
-BACKOFF_S_MAX = 30.0
 _ENDED = "the run ended before the server's list could decide it"
 
 
@@ -52,26 +52,25 @@ class _Question(msgspec.Struct):
 
 
 class Reconciler:
-    """Resolves doubts while a run goes on. It holds no slot.
+    """Finds out what became of attempts in doubt. It holds no slot.
 
-    `away_s` is asked how long a server that cannot be connected to is waited for; a list that answers and is of no
-    use is tried a few times only.
+    `api_retry` repeats questions that get no answer, and listings that cannot be used.
     """
 
     def __init__(
         self,
         *,
         files_api: FilesApi,
+        api_retry: ApiRetry,
         ledger: Ledger[LedgerStore],
         profile: Profile,
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
-        away_s: Callable[[], float] = lambda: 0.0,
         waits: Waits | None = None,
     ) -> None:
         self._files_api = files_api
-        self._away_s = away_s
+        self._api_retry = api_retry
         self._ledger = ledger
         self._profile = profile
         self._clock = clock
@@ -87,17 +86,17 @@ class Reconciler:
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)
-        # Several looks before absence is believed: the list may lag.
+        # Several listings before absence is believed: the list may lag.
         poll_s = min(10.0, max(0.5, (doubt.settles_at_utc_s - self._clock.utc_s()) / 4))
         question = _Question(doubt, poll_s, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         self._asked.set()
-        verdict = await question.answer
-        if isinstance(verdict, Found):
-            return await self._confirmed(doubt, verdict)
-        if isinstance(verdict, NotYet):
-            raise AssertionError("a listing never ends in `not yet`")
-        return verdict
+        found = await question.answer
+        if isinstance(found, Found):
+            return await self._confirmed(doubt, found)
+        if isinstance(found, NotYet):
+            raise AssertionError("a question is never answered with `not yet`")
+        return found
 
     async def serve(self) -> None:
         """Answer questions for ever; cancel it when the run is over."""
@@ -107,33 +106,23 @@ class Reconciler:
             await self._serve_all()
 
     async def _serve_all(self) -> None:
-        failures = 0
-        failing_since = 0.0
         while self._questions:
             wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
             await self._drain.sleep(max(0.0, wait_s))
             if self._drain.begun:
                 self._give_up(_ENDED)
                 return
-            self._emit(Reconciling(waiting_count=len(self._questions)))
             try:
                 with self._drain.cut():
-                    await self._look(list(self._questions))
-                failures = 0
-            except LedgerUnusable as error:
+                    await self._api_retry.answer(self._list_and_judge)
+            except (LedgerUnusable, NoAnswer) as error:
                 self._give_up(str(error))
                 return
-            except NoAnswer as error:
-                failures += 1
-                if failures == 1:
-                    failing_since = self._clock.monotonic()
-                waits_on = error.away and self._clock.monotonic() - failing_since < self._away_s()
-                if error.final or (failures >= LIST_TRIES_MAX and not waits_on):
-                    self._give_up(str(error))
-                    return
-                await self._drain.sleep(self._wait_s(failures, error))
 
-    async def _look(self, questions: list[_Question]) -> None:
+    async def _list_and_judge(self) -> None:
+        """Read the list once for all who wait, and answer those whom it decides."""
+        self._emit(Reconciling(waiting_count=len(self._questions)))
+        questions = list(self._questions)
         listed_at_utc_s = self._clock.utc_s()
         listing = await self._listing([one.doubt for one in questions])
         offset_s = self._files_api.clock_offset_s
@@ -142,25 +131,25 @@ class Reconciler:
         }
         ids = {file.file_id for files in suspected.values() for file in files}
         claimed = await self._claimed(ids)
-        # One that was asked while the list was read counts, too.
-        alike = Counter(_looks(one.doubt) for one in self._questions)
+        # Those that came while the list was read count, too.
+        alike = Counter(_twin_key(one.doubt) for one in self._questions)
         for question in questions:
-            verdict: Reconciliation
-            if alike[_looks(question.doubt)] > 1:
-                verdict = Undecided("another entry with the same name, size and purpose is in doubt too")
+            found: Reconciliation
+            if alike[_twin_key(question.doubt)] > 1:
+                found = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
-                verdict = judge(
+                found = judge(
                     question.doubt,
                     suspected[question.doubt.attempt_id],
                     claimed_ids=claimed,
                     listed_at_utc_s=listed_at_utc_s,
                     clock_offset_s=offset_s,
                 )
-            if isinstance(verdict, NotYet):
+            if isinstance(found, NotYet):
                 settles_s = max(question.doubt.settles_at_utc_s, listed_at_utc_s + 0.05)
                 question.due_utc_s = min(settles_s, self._clock.utc_s() + question.poll_s)
             else:
-                self._answer(question, verdict)
+                self._answer(question, found)
 
     async def _claimed(self, file_ids: Collection[str]) -> set[str]:
         if not file_ids:
@@ -181,7 +170,7 @@ class Reconciler:
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
-            # Anew for each page: the first answer of a run tells how far the clocks are apart.
+            # Computed again for each page: the first answer of a run shows how far the clocks are apart.
             not_before_s = window_start_utc_s(doubts, clock_offset_s=self._files_api.clock_offset_s)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
             if pager.at_end or is_before(page, not_before_s):
@@ -191,37 +180,30 @@ class Reconciler:
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
         """A listed file is looked up before it is believed: lists may be stale."""
-        reason = _ENDED
+        file_id = found.file.file_id
         with self._drain.cut():
-            for attempt_no in range(LIST_TRIES_MAX):
-                try:
-                    with self._waits.on(Wait.SERVER):
-                        file = await self._files_api.look_up(found.file.file_id)
-                except NoAnswer as error:
-                    reason = str(error)
-                    if error.final:
-                        break
-                    await self._drain.sleep(self._wait_s(attempt_no, error))
-                    continue
-                if file is not None and matches(doubt, file):
-                    return Found(file)
-                return Undecided(f"{found.file.file_id} is in the server's list but a look-up disagrees")
-        return Undecided(reason)
+            try:
+                file = await self._api_retry.answer(partial(self._look_up, file_id))
+            except NoAnswer as error:
+                return Undecided(str(error))
+            if file is not None and matches(doubt, file):
+                return Found(file)
+            return Undecided(f"{file_id} is in the server's list but a look-up disagrees")
+        return Undecided(_ENDED)
 
-    def _wait_s(self, failure_count: int, error: NoAnswer) -> float:
-        """Return how long to wait after a failed question; what the server asks for is the least."""
-        backoff_s = min(BACKOFF_S_MAX, 2.0**failure_count) * (0.5 + 0.5 * self._clock.jitter())
-        return max(backoff_s, error.retry_after_s or 0.0)
+    async def _look_up(self, file_id: str) -> ListedFile | None:
+        with self._waits.on(Wait.SERVER):
+            return await self._files_api.look_up(file_id)
 
-    def _answer(self, question: _Question, verdict: Reconciliation) -> None:
+    def _answer(self, question: _Question, found: Reconciliation) -> None:
         self._questions.remove(question)
         if not question.answer.done():
-            question.answer.set_result(verdict)
+            question.answer.set_result(found)
 
     def _give_up(self, reason: str) -> None:
         for question in list(self._questions):
             self._answer(question, Undecided(reason))
 
 
-def _looks(doubt: Doubt) -> TwinKey:
+def _twin_key(doubt: Doubt) -> TwinKey:
     return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)

@@ -1,36 +1,45 @@
-"""What is done about an attempt whose answer was lost, once the server's list has been asked."""
+"""What is done about an attempt whose answer was lost: the server's list is asked, and what it says is recorded.
+
+`run` and `resolve` both decide here; they differ in who is recorded as the one who decided.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bulk_upload.core.model import EntryState, ReceiptOrigin
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
+from bulk_upload.edge.ledger import BY_RECONCILIATION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import InDoubt, ListedFile
-    from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
-    from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.drain import Drain
-    from bulk_upload.engine.limits.occupancy import Occupancy
     from bulk_upload.engine.upload import RecordedAttempt
 
 
 class Adopted(msgspec.Struct, frozen=True):
     """The file was found at the server, and the ledger has its receipt."""
 
+    file_id: str
+
 
 class Sendable(msgspec.Struct, frozen=True):
-    """The ledger says that the attempt left nothing, or that the person accepts a duplicate."""
+    """The ledger says that the attempt left nothing, or that the person accepts a duplicate; `reason` says which."""
+
+    reason: str
 
 
 class StillInDoubt(msgspec.Struct, frozen=True):
@@ -42,29 +51,44 @@ class StillInDoubt(msgspec.Struct, frozen=True):
 Resolution = Adopted | Sendable | StillInDoubt
 
 
+class Files(Protocol):
+    """Hashes the files of a job."""
+
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+
+
 class Doubts:
-    """Resolves doubts by the run's policy and records what was decided. Holds no slot."""
+    """Resolves doubts by the settings' policy and records what was decided, and by whom. Holds no slot.
+
+    Args:
+        files: hashes what a run that died had sent.
+        parked: a context in which an entry waits for the server's list.
+        decided_by: stays in the ledger with each decision.
+    """
 
     def __init__(
         self,
         *,
         reconciler: Reconciler,
-        sender: Sender,
+        files: Files,
         profile: Profile,
         settings: RunSettings,
-        occupancy: Occupancy,
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
+        parked: Callable[[], AbstractContextManager[None]] = nullcontext,
+        decided_by: str = BY_RECONCILIATION,
     ) -> None:
         self._reconciler = reconciler
-        self._sender = sender
+        self._files = files
         self._profile = profile
         self._settings = settings
-        self._occupancy = occupancy
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
+        self._parked = parked
+        self._decided_by = decided_by
 
     async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
         """Resolve an attempt of this run."""
@@ -82,49 +106,62 @@ class Doubts:
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
             # The server said that it failed and there is no list to ask: its word is taken.
-            return await self._release(doubt, f"retried on the server's word ({outcome.reason})")
+            return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, planned: PlannedEntry | None = None) -> Resolution:
-        """Resolve a doubt; `planned` is given for one that an earlier run left, to hash what it sent."""
+    async def resolve(self, doubt: Doubt, path: str | None = None) -> Resolution:
+        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent."""
         settings = self._settings
-        verdict: Found | Absent | Undecided
+        found: Found | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
-            verdict = Undecided("left in doubt by --in-doubt hold")
+            found = Undecided("left in doubt by --in-doubt hold")
         else:
-            with self._occupancy.parked():
-                verdict = await self._reconciler.resolve(doubt)
-        if isinstance(verdict, Found):
-            if await self._adopt(doubt, verdict.file, planned):
-                return Adopted()
-            verdict = Undecided(f"{verdict.file.file_id} was claimed by another entry")
-        if isinstance(verdict, Absent):
-            return await self._release(doubt, "not on the server: it can be sent again")
+            with self._parked():
+                found = await self._reconciler.resolve(doubt)
+        if isinstance(found, Found):
+            if await self.adopt(doubt, found.file, path):
+                return Adopted(found.file.file_id)
+            found = Undecided(f"{found.file.file_id} was claimed by another entry")
+        if isinstance(found, Absent):
+            return await self.release(doubt, "not on the server: it can be sent again")
         if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
-            return await self._release(doubt, f"sent again by --in-doubt resend ({verdict.reason})")
-        reason = verdict.reason
+            return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
+        reason = found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 
-    async def _adopt(self, doubt: Doubt, file: ListedFile, planned: PlannedEntry | None) -> bool:
-        sha256 = None if planned is None else await self._sha256_if_unchanged(doubt, planned)
+    async def adopt(
+        self,
+        doubt: Doubt,
+        file: ListedFile,
+        path: str | None,
+        *,
+        obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
+    ) -> bool:
+        """Record a file of the server as the receipt; False where another entry owns it by now."""
+        sha256 = None if path is None else await self._sha256_if_unchanged(doubt, path)
         now = self._clock.utc_s()
-        return await self._ledger.run(lambda store: store.adopt(doubt, file, sha256=sha256, utc_s=now))
+        return await self._ledger.run(
+            lambda store: store.adopt(
+                doubt, file, sha256=sha256, utc_s=now, obtained=obtained, decided_by=self._decided_by
+            )
+        )
 
-    async def _release(self, doubt: Doubt, resolution: str) -> Sendable:
+    async def release(self, doubt: Doubt, reason: str, *, state: EntryState = EntryState.PENDING) -> Sendable:
+        """Record that the attempt left nothing, or that a person decided so; the entry is then in `state`."""
         now = self._clock.utc_s()
-        await self._ledger.run(lambda store: store.release(doubt, resolution, utc_s=now))
-        return Sendable()
+        await self._ledger.run(
+            lambda store: store.release(doubt, reason, utc_s=now, state=state, decided_by=self._decided_by)
+        )
+        return Sendable(reason)
 
-    async def _sha256_if_unchanged(self, doubt: Doubt, planned: PlannedEntry) -> str | None:
+    async def _sha256_if_unchanged(self, doubt: Doubt, path: str) -> str | None:
         """Hash a file that a dead run sent, if it is still the one that was sent."""
-        sent_as = await self._ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
-        if planned.fingerprint != sent_as:
-            return None
+        sent = await self._ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
         try:
             with self._drain.cut():
-                sha256, fingerprint = await self._sender.sha256(planned.entry.path)
-                return sha256 if fingerprint == sent_as else None
+                sha256, _ = await self._files.sha256(path, expected=sent)
+                return sha256
         except SourceError:
             pass
         return None

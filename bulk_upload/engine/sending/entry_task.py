@@ -142,7 +142,7 @@ class EntryTasks:
     async def _resolve_doubt(
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
-        resolution = await self._doubts.resolve(doubt, planned)
+        resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
         if isinstance(resolution, StillInDoubt):
             self._twins.bar(key)
             if planned is not None:

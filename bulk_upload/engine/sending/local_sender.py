@@ -117,11 +117,11 @@ class LocalSender:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
         return self._cancelled.pop(attempt_id, None)
 
-    async def sha256(self, path: str) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError."""
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
         self.busy_count += 1
         try:
-            return await self._reader.sha256(path)
+            return await self._reader.sha256(path, expected=expected)
         finally:
             self.busy_count -= 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
     from bulk_upload.engine.settling import Settler
@@ -33,6 +35,7 @@ class Comparing:
         *,
         sender: Sender,
         files_api: FilesApi,
+        api_retry: ApiRetry,
         settler: Settler,
         occupancy: Occupancy,
         retry_policy: RetryPolicy,
@@ -43,6 +46,7 @@ class Comparing:
     ) -> None:
         self._sender = sender
         self._files_api = files_api
+        self._api_retry = api_retry
         self._settler = settler
         self._occupancy = occupancy
         self._retry_policy = retry_policy
@@ -101,13 +105,16 @@ class Comparing:
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
         with self._occupancy.parked(), self._drain.cut():
             try:
-                with self._waits.on(Wait.SERVER):
-                    return await self._files_api.sha256_of(receipt.file_id)
+                return await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
             except NoAnswer as error:
                 if error.final:
                     return None
                 raise
         raise NoAnswer("the run ended before the server gave the file back")
+
+    async def _sha256_of(self, file_id: str) -> str | None:
+        with self._waits.on(Wait.SERVER):
+            return await self._files_api.sha256_of(file_id)
 
     async def put_back(self, entry_id: int, reason: str) -> None:
         """Record that an accepted entry is to be sent anew."""

@@ -8,7 +8,8 @@ import pytest
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import NoAnswer
-from bulk_upload.engine.doubt.inquiry import PATIENCE_S, TRIES_MAX, Inquiry, RequestDenied
+from bulk_upload.engine.doubt.api_retry import AWAY_S, BACKOFF_S_MAX, TRIES_MAX, WAIT_S_MAX, ApiRetry
+from bulk_upload.engine.doubt.inquiry import Inquiry, RequestDenied
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 
@@ -57,7 +58,7 @@ async def test_what_may_pass_is_asked_again(status: int | None) -> None:
     """A lost connection, a broken answer, a busy or failing server: the answer comes later."""
     clock = VirtualClock()
     desk = Desk(clock, failed(status), failed(status), FILE)
-    assert await Inquiry(desk, clock).look_up("file-1") == FILE
+    assert await Inquiry(desk, ApiRetry(clock)).look_up("file-1") == FILE
     assert len(desk.asked_at) == 3
 
 
@@ -66,7 +67,7 @@ async def test_a_named_wait_is_kept_by_everybody() -> None:
     """After a 429 that names ten seconds nobody asks before they are over."""
     clock = VirtualClock()
     desk = Desk(clock, failed(429, 10.0), FILE)
-    inquiry = Inquiry(desk, clock)
+    inquiry = Inquiry(desk, ApiRetry(clock))
 
     async def later() -> None:
         await asyncio.sleep(1)
@@ -86,18 +87,29 @@ async def test_a_server_that_stays_silent_is_given_up() -> None:
     clock = VirtualClock()
     desk = Desk(clock, failed(None))
     with pytest.raises(ServerUnusable) as caught:
-        await Inquiry(desk, clock).look_up("file-1")
+        await Inquiry(desk, ApiRetry(clock)).look_up("file-1")
     assert len(desk.asked_at) == TRIES_MAX
     assert not isinstance(caught.value, RequestDenied)
+
+
+@on_virtual_time
+async def test_a_server_that_is_away_is_waited_for() -> None:
+    """Nobody can connect: the command waits half a minute, and not for ever."""
+    clock = VirtualClock()
+    desk = Desk(clock, NoAnswer("Connection refused", away=True))
+    began = clock.monotonic()
+    with pytest.raises(ServerUnusable):
+        await Inquiry(desk, ApiRetry(clock)).look_up("file-1")
+    assert AWAY_S <= clock.monotonic() - began < AWAY_S + BACKOFF_S_MAX
 
 
 @on_virtual_time
 async def test_a_wait_beyond_patience_is_not_waited_for() -> None:
     """The message says how long the server wants to be left alone."""
     clock = VirtualClock()
-    desk = Desk(clock, failed(429, PATIENCE_S + 3600))
+    desk = Desk(clock, failed(429, WAIT_S_MAX + 3600))
     with pytest.raises(ServerUnusable, match="asks to wait"):
-        await Inquiry(desk, clock).look_up("file-1")
+        await Inquiry(desk, ApiRetry(clock)).look_up("file-1")
     assert len(desk.asked_at) == 1
 
 
@@ -108,7 +120,7 @@ async def test_a_refused_key_is_not_tried_twice(status: int) -> None:
     clock = VirtualClock()
     desk = Desk(clock, failed(status))
     with pytest.raises(CredentialsRefused):
-        await Inquiry(desk, clock).look_up("file-1")
+        await Inquiry(desk, ApiRetry(clock)).look_up("file-1")
     assert len(desk.asked_at) == 1
 
 
@@ -119,7 +131,7 @@ async def test_a_no_is_taken_for_a_no(status: int) -> None:
     clock = VirtualClock()
     desk = Desk(clock, failed(status))
     with pytest.raises(RequestDenied):
-        await Inquiry(desk, clock).look_up("file-1")
+        await Inquiry(desk, ApiRetry(clock)).look_up("file-1")
     assert len(desk.asked_at) == 1
 
 
@@ -137,5 +149,5 @@ async def test_what_waiting_cannot_mend_is_not_asked_again() -> None:
             raise NoAnswer("not trusted", away=True, remedy="pass --ca-file")
 
     with pytest.raises(ServerUnusable) as caught:
-        await Inquiry(Untrusted(), clock).look_up("file-1")  # type: ignore[arg-type]
+        await Inquiry(Untrusted(), ApiRetry(clock)).look_up("file-1")  # type: ignore[arg-type]
     assert (asked, caught.value.hint, isinstance(caught.value, RequestDenied)) == (1, "pass --ca-file", False)

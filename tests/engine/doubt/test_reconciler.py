@@ -14,7 +14,8 @@ from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.edge.transport import NoAnswer
-from bulk_upload.engine.doubt.reconciler import LIST_TRIES_MAX, Reconciler
+from bulk_upload.engine.doubt.api_retry import TRIES_MAX, ApiRetry
+from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
@@ -82,12 +83,12 @@ class Bench:
         self.ledger = MemoryLedger(self.file, self.file.begin_run(utc_s=self.clock.utc_s()), mishap=mishap)
         self.reconciler = Reconciler(
             files_api=cast("Transport", self.desk),
+            api_retry=ApiRetry(self.clock, sleep=self.drain.sleep, away_s=lambda: away_s),
             ledger=self.ledger,
             profile=profile,
             clock=self.clock,
             drain=self.drain,
             emit=self.events.append,
-            away_s=lambda: away_s,
         )
         self.attempt_count = 0
 
@@ -202,7 +203,7 @@ async def test_a_list_that_fails_for_good_leaves_everything_undecided() -> None:
         answers = [asking.create_task(reconciler.resolve(bench.doubt(name))) for name in ("a", "b")]
     for one in answers:
         assert one.result() == Undecided("the server's list gave no usable answer (HTTP 500)")
-    assert bench.listing_count == LIST_TRIES_MAX
+    assert bench.listing_count == TRIES_MAX
     assert 7.0 <= bench.now < 20.0
 
 
@@ -211,7 +212,7 @@ async def test_a_list_that_recovers_is_believed() -> None:
     """A few failures in between cost time and nothing else, also in the look-up that follows."""
     bench = Bench()
     bench.store()
-    bench.server.list_fails = LIST_TRIES_MAX - 1
+    bench.server.list_fails = TRIES_MAX - 1
     async with bench.serving() as reconciler:
         assert isinstance(await reconciler.resolve(bench.doubt()), Found)
 
@@ -237,6 +238,46 @@ async def test_a_server_that_stays_away_leaves_everything_undecided() -> None:
         async with bench.serving() as reconciler:
             assert isinstance(await reconciler.resolve(bench.doubt()), Undecided)
         assert away_s <= bench.now - began < ended_s
+
+
+@on_virtual_time
+async def test_a_named_wait_holds_back_every_question() -> None:
+    """A Retry-After in answer to a look-up holds the list back, too; the wait is kept in full."""
+    bench = Bench()
+    bench.store("a.jsonl")
+    bench.store("b.jsonl", appears_in_s=2.0)
+    look_up, throttled = bench.desk.look_up, iter([True])
+
+    async def throttled_once(file_id: str) -> ListedFile | None:
+        if next(throttled, False):
+            raise NoAnswer("HTTP 429", http_status=429, retry_after_s=60.0)
+        return await look_up(file_id)
+
+    bench.desk.look_up = throttled_once  # type: ignore[method-assign]
+    listed_at: list[float] = []
+    bench.desk.before_page = lambda _: listed_at.append(bench.now)
+    async with bench.serving() as reconciler, asyncio.TaskGroup() as asking:
+        answers = [
+            asking.create_task(reconciler.resolve(bench.doubt(name))) for name in ("a.jsonl", "b.jsonl")
+        ]
+    assert all(isinstance(one.result(), Found) for one in answers)
+    assert listed_at[0] < 1.0
+    assert all(at < 1.0 or at >= 60.0 for at in listed_at)
+    assert listed_at[-1] >= 60.0
+
+
+@on_virtual_time
+async def test_a_wait_beyond_patience_decides_nothing() -> None:
+    """A list that is to be asked again tomorrow holds no run up: the doubt stays for the next one."""
+    bench = Bench()
+
+    def throttle(_: int) -> None:
+        raise NoAnswer("HTTP 429", http_status=429, retry_after_s=86_400.0)
+
+    bench.desk.before_page = throttle
+    async with bench.serving() as reconciler:
+        assert await reconciler.resolve(bench.doubt()) == Undecided("HTTP 429")
+    assert bench.now < 1.0
 
 
 @pytest.mark.parametrize("page_max", [1, 2, 7, 15])
@@ -318,7 +359,7 @@ async def test_a_server_that_shows_one_page_for_ever_decides_nothing() -> None:
     async with bench.serving() as reconciler:
         verdict = await reconciler.resolve(bench.doubt(settle_s=0.0))
     assert verdict == Undecided("the server's list shows the same files on every page")
-    assert len(bench.desk.offsets) <= (STALE_PAGES_MAX + 2) * LIST_TRIES_MAX
+    assert len(bench.desk.offsets) <= (STALE_PAGES_MAX + 2) * TRIES_MAX
 
 
 @on_virtual_time

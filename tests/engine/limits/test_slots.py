@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from msgspec.structs import replace
 
 from bulk_upload.core.limits.controller import FixedLimit, Ticket
 from bulk_upload.core.limits.signal import NEUTRAL, Signal, signal_of

@@ -10,6 +10,7 @@ from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
+from bulk_upload.engine.doubt.api_retry import TRIES_MAX
 from bulk_upload.engine.sending.entry_task import FILE_CHANGES_MAX
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, unowned
@@ -267,11 +268,21 @@ def test_a_copy_that_is_another_one_is_superseded() -> None:
 def test_a_file_that_cannot_be_compared_now_stays_accepted() -> None:
     """Where the server does not answer, its receipt holds until the next run looks again."""
     world = _touched_without_a_hash()
-    world.server.list_fails = 1
+    world.server.list_fails = TRIES_MAX
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
     assert _starts(ran) == []
     assert world.ledger.sha256s() == {}
+
+
+def test_a_file_is_compared_once_the_server_answers() -> None:
+    """A failure in between costs time and nothing else: the hash is then in the ledger, and nothing is sent."""
+    world = _touched_without_a_hash()
+    world.server.list_fails = TRIES_MAX - 1
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _starts(ran) == []
+    assert len(world.ledger.sha256s()) == 1
     world.run()
     assert len(world.ledger.sha256s()) == 1
 

@@ -1,0 +1,47 @@
+"""Files that an earlier run sent, hashed where they still are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from bulk_upload.core.model import Fingerprint
+
+_THREADS = 4
+
+
+class SentFiles:
+    """Hashes files beneath a job's root, which may be gone. The root is opened at the first file.
+
+    Args:
+        root: the folder that the ledger's paths start from.
+        stuck_s: how long one call to the file system may take.
+    """
+
+    def __init__(self, root: str, *, stuck_s: float) -> None:
+        self._root = root
+        self._stuck_s = stuck_s
+        self._reader: FileReader | None = None
+
+    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+        if self._reader is None:
+            self._reader = FileReader(self._tree(), thread_count=_THREADS, stuck_s=self._stuck_s)
+        return await self._reader.sha256(path, expected=expected)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _tree(self) -> SourceTree:
+        try:
+            # Where links may lead, and whether files may lie outside, was settled when they were sent.
+            return SourceTree(self._root, follow_symlinks=True, allow_outside=True)
+        except UsageError as error:
+            raise SourceError(str(error)) from error

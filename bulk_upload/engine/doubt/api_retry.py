@@ -1,0 +1,103 @@
+"""Calls to the Files API, repeated while an answer may still come. A Retry-After holds all of them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from bulk_upload.core.limits.pause import Pause
+from bulk_upload.edge.transport import NoAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bulk_upload.core.clock import Clock
+
+T = TypeVar("T")
+
+TRIES_MAX = 4
+"""So often a server is asked that answers, but not with anything usable."""
+
+BACKOFF_S_MAX = 30.0
+
+AWAY_S = 30.0
+"""How long a command waits for a server that nobody can connect to: its address is more likely wrong than the server down."""
+
+WAIT_S_MAX = 900.0
+"""A server that asks a command to wait longer ends it; the message then says when to come back."""
+
+
+class ApiRetry:
+    """Repeats calls with exponential backoff and jitter, at most TRIES_MAX times, or until the server is back.
+
+    Args:
+        clock: time and chance.
+        sleep: waits; a run passes one that its drain ends.
+        away_s: asked how long to wait for a server that cannot be connected to.
+        wait_s_max: a longer Retry-After is not waited for.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+        away_s: Callable[[], float] = lambda: AWAY_S,
+        wait_s_max: float = WAIT_S_MAX,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep or clock.sleep
+        self._away_s = away_s
+        self._wait_s_max = wait_s_max
+        self._pause = Pause()
+
+    def waits_for(self, error: NoAnswer) -> bool:
+        """Whether the wait that the server asks for is short enough."""
+        return (error.retry_after_s or 0.0) <= self._wait_s_max
+
+    async def answer(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer to a call. Raises the last NoAnswer where none came."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_still_come),
+            stop=_Patience(self._clock, self._away_s),
+            wait=self._backoff_s,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return await retrying(self._once, call)
+
+    async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
+        while (wait_s := self._pause.wait_s(self._clock.monotonic())) > 0:
+            await self._sleep(wait_s)
+        try:
+            return await call()
+        except NoAnswer as error:
+            if error.retry_after_s is not None and self._may_still_come(error):
+                self._pause.hold(self._clock.monotonic(), error.retry_after_s, self._clock.jitter())
+            raise
+
+    def _may_still_come(self, error: BaseException) -> bool:
+        return isinstance(error, NoAnswer) and not error.final and self.waits_for(error)
+
+    def _backoff_s(self, state: RetryCallState) -> float:
+        return min(BACKOFF_S_MAX, 2.0**state.attempt_number) * (0.5 + 0.5 * self._clock.jitter())
+
+
+class _Patience:
+    """Says when one call is given up."""
+
+    def __init__(self, clock: Clock, away_s: Callable[[], float]) -> None:
+        self._clock = clock
+        self._away_s = away_s
+        self._failing_since: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        now = self._clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if state.attempt_number < TRIES_MAX:
+            return False
+        error = None if state.outcome is None else state.outcome.exception()
+        away = isinstance(error, NoAnswer) and error.away
+        return not (away and now - self._failing_since < self._away_s())
