@@ -7,37 +7,12 @@ Times are monotonic seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.core.limits.pause import Gate
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import RateLimitInfo
-
-
-class Part(StrEnum):
-    """The part of a controller that changed."""
-
-    LIMIT = "limit"
-    RATE = "rate"
-    PAUSE = "pause"
-    BREAKER = "breaker"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of what may start, and why, in words.
-
-    `old` and `new` are uploads in flight, starts per second (None: unlimited), or for a pause and the breaker
-    seconds until the next start (0: none). `at` is the controller's monotonic time.
-    """
-
-    part: Part
-    old: float | None
-    new: float | None
-    reason: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import secrets
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
@@ -27,11 +26,11 @@ from bulk_upload.core.model import (
     Refused,
     Rejected,
     SentBody,
-    SourceFailed,
     Unavailable,
 )
 from bulk_upload.core.run.records import without_secret
 from bulk_upload.core.run.sender import UploadReport
+from bulk_upload.core.run.source import outcome_of
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
@@ -47,10 +46,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
-    from bulk_upload.core.run.source import Source, SourceError
+    from bulk_upload.core.run.source import Source
     from bulk_upload.edge.transport.settings import TransportSettings
-
-_LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class Transport:
@@ -232,7 +229,7 @@ class Transport:
                 raise
             return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
-            return _source_failed(body.failure)
+            return outcome_of(body.failure)
         if not (body.handed_bytes or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(request, body), "the connection held an answer to another request")
@@ -262,8 +259,8 @@ class Transport:
 
     def _lost(self, error: Exception, request: UploadRequest, body: UploadBody) -> Outcome:
         if body.failure is not None:
-            return _source_failed(body.failure)
-        if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
+            return outcome_of(body.failure)
+        if not body.complete and shortage_in(error) is not None:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
         words = self._credentials.redact(words_of(error))
         if (remedy := remedy_of(error)) is not None:
@@ -369,16 +366,10 @@ def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
         response.close()
 
 
-def _source_failed(failure: SourceError) -> SourceFailed | NotSent:
-    if failure.local_limit:
-        return NotSent(reason=failure.reason, local_limit=True)
-    return SourceFailed(reason=failure.reason)
-
-
 def _ended(request: UploadRequest, body: UploadBody, given_up: GivenUp) -> Outcome:
     """Return the outcome of a request that was ended from our side."""
     if body.failure is not None:
-        return _source_failed(body.failure)
+        return outcome_of(body.failure)
     if not (body.complete or given_up.stalled):
         return NotSent(reason=given_up.reason)
     return lost_answer(sent_body(request, body), given_up.reason)

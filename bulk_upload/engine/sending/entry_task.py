@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from bulk_upload.core.events import AttemptEnded
-from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed, Unavailable
+from bulk_upload.core.model import EntryState, InDoubt, NotSent, Unavailable
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.run.records import reason_in
 from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, StopRun, TryAgain
+from bulk_upload.core.run.source import outcome_of
 from bulk_upload.edge.ledger import receipt_of
 from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
 from bulk_upload.engine.limits.twins import TwinKey
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.retry import RetryPolicy
-    from bulk_upload.core.run.source import SourceError
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
@@ -212,7 +212,7 @@ class EntryTasks:
             return made.cause
         if made.cause is None:
             return EntryResult(Leave(reason=upload.reason))
-        outcome = failed_to_open(made.cause)
+        outcome = outcome_of(made.cause)
         upload.reason = outcome.reason
         if isinstance(outcome, NotSent):
             return EntryResult(self._decide(upload, outcome))
@@ -341,13 +341,6 @@ def ledger_stop(error: LedgerUnusable) -> Stop:
     return Stop(
         status=ExitStatus.LEDGER_UNUSABLE, reason=str(error), hint=error.hint or "run the same command again"
     )
-
-
-def failed_to_open(error: SourceError) -> SourceFailed | NotSent:
-    """Return the outcome of an attempt that never had a file to send."""
-    if error.local_limit:
-        return NotSent(reason=error.reason, local_limit=True)
-    return SourceFailed(reason=error.reason)
 
 
 def _goes_on(result: EntryResult | FileChanged) -> bool:
