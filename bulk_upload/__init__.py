@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     )
     from bulk_upload.core.limits.timetable import Span, Timetable
     from bulk_upload.core.model import EntryState, Outcome, Receipt
+    from bulk_upload.core.report.log_records import log_record
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.edge.ledger import LedgerReader
+    from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
         BulkUploadError,
         CredentialsRefused,
@@ -62,7 +64,9 @@ _HOMES = (
     "bulk_upload.core.run.retry",
     "bulk_upload.core.run.settings",
     "bulk_upload.core.limits.timetable",
+    "bulk_upload.core.report.log_records",
     "bulk_upload.edge.ledger",
+    "bulk_upload.engine.after.undo",
     "bulk_upload.job_run",
     "bulk_upload.job_ledger",
     "bulk_upload.uploader",
@@ -108,10 +112,12 @@ __all__ = [
     "Snapshot",
     "Span",
     "Timetable",
+    "UndoScope",
     "Uploader",
     "UsageError",
     "ValidateMode",
     "__version__",
+    "log_record",
     "upload",
 ]
 
