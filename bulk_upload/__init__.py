@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     )
     from bulk_upload.core.limits.timetable import Span, Timetable
     from bulk_upload.core.model import EntryState, Outcome, Receipt
+    from bulk_upload.core.report.log_records import log_record
+    from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.edge.ledger import LedgerReader
+    from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
         BulkUploadError,
         CredentialsRefused,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from bulk_upload.exit_status import ExitStatus
     from bulk_upload.job_ledger import JobLedger
     from bulk_upload.job_run import JobRun, Result
-    from bulk_upload.uploader import Job, Uploader, upload
+    from bulk_upload.uploader import Uploader, upload
 
 # Imported when first used: `bulk-upload --help` must not wait for an HTTP library. Light ones first.
 _HOMES = (
@@ -59,10 +62,13 @@ _HOMES = (
     "bulk_upload.core.events",
     "bulk_upload.core.model",
     "bulk_upload.core.api.profile",
+    "bulk_upload.core.run.job",
     "bulk_upload.core.run.retry",
     "bulk_upload.core.run.settings",
     "bulk_upload.core.limits.timetable",
+    "bulk_upload.core.report.log_records",
     "bulk_upload.edge.ledger",
+    "bulk_upload.engine.after.undo",
     "bulk_upload.job_run",
     "bulk_upload.job_ledger",
     "bulk_upload.uploader",
@@ -108,10 +114,12 @@ __all__ = [
     "Snapshot",
     "Span",
     "Timetable",
+    "UndoScope",
     "Uploader",
     "UsageError",
     "ValidateMode",
     "__version__",
+    "log_record",
     "upload",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.api.connection import STALL_S, Connection
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import PROFILES
@@ -61,20 +62,25 @@ class JobLedger:
         *,
         api_key: str | Callable[[], str],
         allow_plain_http: bool = False,
-        stall_s: float = 60.0,
+        stall_s: float = STALL_S,
         network: Network = DIRECT,
         clock: Clock | None = None,
         profiles: Mapping[str, Profile] = PROFILES,
     ) -> None:
         self._path = path
         self._clock = clock or SystemClock()
-        self._network = network
-        self._stall_s = stall_s
         self.facts = facts_of(path)
         """Whose ledger it is."""
-        self._profile = profile_of_job(self.facts, profiles)
+        profile = profile_of_job(self.facts, profiles)
         self._api_key, self._read_key_again = key_and_source(api_key)
         endpoint_of(self.facts.endpoint, allow_plain_http=allow_plain_http)
+        self._connection = Connection(
+            endpoint=self.facts.endpoint,
+            profile=profile,
+            team=self.facts.team,
+            network=network,
+            stall_s=stall_s,
+        )
 
     @asynccontextmanager
     async def verifying(self) -> AsyncIterator[Verifier]:
@@ -90,7 +96,7 @@ class JobLedger:
                 verifier = Verifier(
                     inventory,
                     Inquiry(transport, ApiRetry(self._clock)),
-                    profile=self._profile,
+                    profile=self._connection.profile,
                     job_began_utc_s=utc_seconds(self.facts.created_utc) or 0.0,
                     questions_max=QUESTIONS_AT_ONCE,
                 )
@@ -117,16 +123,16 @@ class JobLedger:
                 files_api=transport,
                 api_retry=api_retry,
                 ledger=ledger.writer,
-                profile=self._profile,
+                profile=self._connection.profile,
                 clock=self._clock,
                 drain=drain,
                 emit=on_event,
             )
-            files = SentFiles(self.facts.root, stuck_s=self._stall_s)
+            files = SentFiles(self.facts.root, stuck_s=self._connection.stall_s)
             doubts = Doubts(
                 reconciler=reconciler,
                 files=files,
-                profile=self._profile,
+                profile=self._connection.profile,
                 settings=settings,
                 ledger=ledger.writer,
                 drain=drain,
@@ -177,15 +183,11 @@ class JobLedger:
 
     def _transport(self) -> Transport:
         settings = TransportSettings(
-            endpoint=self.facts.endpoint,
-            profile=self._profile,
+            connection=self._connection,
             api_key=self._api_key,
             read_key_again=self._read_key_again,
-            network=self._network,
-            team=self.facts.team,
             connection_limit=1,
             question_limit=QUESTIONS_AT_ONCE,
-            stall_s=self._stall_s,
             user_agent=f"bulk-upload/{__version__}",
         )
         return Transport(settings, self._clock)

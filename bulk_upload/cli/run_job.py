@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import select
-import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,44 +14,44 @@ from msgspec.structs import replace
 
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
+from bulk_upload.cli.output.run_display import (
+    Display,
+    Heading,
+    display_of,
+    printing_verbosely,
+    snapshot_of,
+    write_now,
+)
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
 from bulk_upload.cli.output.streams import tell, told_columns
-from bulk_upload.core.api.endpoint import endpoint_of
-from bulk_upload.core.events import PlanMade, Snapshot
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
-from bulk_upload.report.live.plain_lines import LineProgress
 from bulk_upload.report.live.run_summary import closing_lines
-from bulk_upload.report.live.verbose import verbose_line
-from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
 
-    from bulk_upload.core.api.network import Network
-    from bulk_upload.core.api.profile import Profile
-    from bulk_upload.core.events import BodyNow, Event
+    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.report.log_records import Record
+    from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.report.files.results_stream import ResultStream
-    from bulk_upload.uploader import Job
 
 HANGS_S = 30.0
 """How long a run may take to record what was aborted. A ledger on any disk that answers takes far less."""
-
-_NOTHING_YET = Snapshot(
-    in_flight=0, limit=0, limit_reason="starting", pause_s=0.0, parked_count=0, wire_bytes=0, partial_bytes=0
-)
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,53 +62,33 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     job: Job
+    connection: Connection
     api_key: str | Callable[[], str]
-    base_url: str | None
-    profile: Profile
-    network: Network
-    team: str | None
-    allow_plain_http: bool
     settings: RunSettings
-    stall_s: float
-    answer_s: float
-    min_bytes_per_s: float
+    purposes: Mapping[str, Purpose] = msgspec.field(default_factory=lambda: PURPOSES)
     results: str | None
     metrics: str | None = None
     live: bool
-    quiet: bool
     command: str
     listeners: tuple[Callable[[Event], None], ...] = ()
     settings_from: str | None = None
     log: LogRequest = msgspec.field(default_factory=LogRequest)
-    purposes: Mapping[str, Purpose] = msgspec.field(default_factory=lambda: PURPOSES)
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether people are told how the run ended."""
-        return not self.log.replaces_words and (not self.quiet or status is not ExitStatus.DONE)
+        return not self.log.replaces_words and (not self.log.quiet or status is not ExitStatus.DONE)
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
 
 
-class _Display(msgspec.Struct, frozen=True):
-    """What a run shows itself on: `tick` is called about once a second, `say` prints a line at any time, and
-    `restore` gives the terminal back to somebody else, from a process that is about to leave at once.
-    """
-
-    tick: Callable[[], None]
-    say: Callable[[str], None]
-    restore: Callable[[], None] = lambda: None
-
-
 async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
-    with run_log(request.log, lambda: _ledger_path(request)) as log:
+    with run_log(request.log, lambda: ledger_path_of(request.job, request.connection)) as log:
         log(
             run_started(
                 manifest=request.job.manifest,
-                endpoint=_endpoint(request),
-                profile=request.profile,
-                team=request.team,
+                connection=request.connection,
                 settings_from=request.settings_from,
             )
         )
@@ -124,33 +102,25 @@ async def run_and_report(request: RunRequest) -> int:
 async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
     tally = Tally()
     listeners: list[Callable[[Event], None]] = [tally.add, log]
-    running: list[JobRun] = []
     started = time.monotonic()
-    with ExitStack() as displays:
-        results = _add_results(request, listeners, displays)
-        display = _add_progress(request, listeners, displays, running)
-        listeners += request.listeners
-        async with Uploader(
+    with ExitStack() as closing:
+        results = _add_results(request, listeners, closing)
+        async with JobRunner(
+            request.connection,
             api_key=request.api_key,
-            base_url=request.base_url,
-            profile=request.profile,
-            network=request.network,
-            team=request.team,
             settings=request.settings,
             purposes=request.purposes,
-            stall_s=request.stall_s,
-            answer_s=request.answer_s,
-            min_bytes_per_s=request.min_bytes_per_s,
-            allow_plain_http=request.allow_plain_http,
-            on_event=partial(_hear, listeners),
-        ) as uploader:
-            metrics = _add_metrics(request, uploader, tally, running, displays)
-            run = uploader.run(request.job)
-            running.append(run)
+            on_event=partial(_call_all, listeners),
+        ) as runner:
+            # It starts when it is awaited; until then listeners may be added.
+            run = runner.run(request.job)
+            display = _add_display(request, run, listeners, closing)
+            listeners += request.listeners
+            metrics = _add_metrics(request, tally, run, closing)
             with staged_signals(_stages(run, display), leave=partial(_leave, display)):
                 ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
-                    run, ticks, lambda: log(progress_of(tally, _snapshot(running))), metrics
+                    run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics
                 )
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
@@ -168,23 +138,21 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
 
 
 def _add_results(
-    request: RunRequest, listeners: list[Callable[[Event], None]], displays: ExitStack
+    request: RunRequest, listeners: list[Callable[[Event], None]], closing: ExitStack
 ) -> ResultStream | None:
     results = open_results(request.results, private=request.job.private)
     if results is not None:
-        displays.enter_context(results)
+        closing.enter_context(results)
         listeners.append(results.on_event)
     return results
 
 
-def _add_metrics(
-    request: RunRequest, uploader: Uploader, tally: Tally, running: list[JobRun], displays: ExitStack
-) -> MetricsFile | None:
+def _add_metrics(request: RunRequest, tally: Tally, run: JobRun, closing: ExitStack) -> MetricsFile | None:
     if request.metrics is None:
         return None
-    ledger = os.path.abspath(uploader.ledger_path(request.job))
+    ledger = os.path.abspath(ledger_path_of(request.job, request.connection))
     metrics = MetricsFile(
-        request.metrics, ledger, tally, lambda: _snapshot(running), private=request.job.private
+        request.metrics, ledger, tally, lambda: snapshot_of(run), private=request.job.private
     )
 
     def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -192,73 +160,24 @@ def _add_metrics(
         if kind is not None:
             metrics.close(error.exit_status if isinstance(error, BulkUploadError) else ExitStatus.UNEXPECTED)
 
-    displays.push(on_error)
+    closing.push(on_error)
     return metrics
 
 
-def _add_progress(
-    request: RunRequest,
-    listeners: list[Callable[[Event], None]],
-    displays: ExitStack,
-    running: list[JobRun],
-) -> _Display:
+def _add_display(
+    request: RunRequest, run: JobRun, listeners: list[Callable[[Event], None]], closing: ExitStack
+) -> Display:
     """Add the display that fits where stderr goes."""
-
-    def snapshot() -> Snapshot:
-        return _snapshot(running)
-
-    def bodies() -> list[BodyNow]:
-        return running[0].bodies if running else []
-
-    if request.quiet or request.log.replaces_words:
-        return _Display(tick=lambda: None, say=tell)
-    if request.live and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
-        from rich.text import Text  # noqa: PLC0415
-
-        from bulk_upload.report.live.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
-
-        console = Console(stderr=True)
-        live = displays.enter_context(LiveProgress(console, snapshot, time.monotonic, bodies))
-        # Through its console: the display would draw over whatever else is printed.
-        display = _Display(
-            tick=live.check,
-            say=lambda line: console.print(Text(line)),
-            restore=lambda: _write_now(SHOW_CURSOR),
-        )
-        listeners += [_heading(request, display.say), live.on_event]
-    else:
-        lines = LineProgress(tell, snapshot, time.monotonic)
-        display = _Display(tick=lines.tick, say=tell)
-        listeners += [_heading(request, display.say), lines.on_event]
-    if request.log.verbosity and request.log.file is None:
-        listeners.append(_verbosely(display.say, request.log.verbosity))
+    silent = request.log.quiet or request.log.replaces_words
+    heading = Heading(request.connection, request.settings_from)
+    display = display_of(run, heading, closing, live=request.live, silent=silent)
+    listeners.append(display.on_event)
+    if not silent and request.log.verbosity and request.log.file is None:
+        listeners.append(printing_verbosely(display, request.log.verbosity))
     return display
 
 
-def _verbosely(say: Callable[[str], None], verbosity: int) -> Callable[[Event], None]:
-    def on_event(event: Event) -> None:
-        if line := verbose_line(event, verbosity):
-            say(line)
-
-    return on_event
-
-
-def _heading(request: RunRequest, say: Callable[[str], None]) -> Callable[[Event], None]:
-    """Return a listener that names the server before the plan is told."""
-    endpoint = _endpoint(request)
-    team = "" if request.team is None else f", team {request.team}"
-
-    def on_event(event: Event) -> None:
-        if isinstance(event, PlanMade):
-            if request.settings_from is not None:
-                say(printable(f"settings: {request.settings_from}"))
-            say(printable(f"server: {endpoint}{team}"))
-
-    return on_event
-
-
-def _hear(listeners: list[Callable[[Event], None]], event: Event) -> None:
+def _call_all(listeners: list[Callable[[Event], None]], event: Event) -> None:
     for listener in listeners:
         listener(event)
 
@@ -285,14 +204,7 @@ async def _with_ticks(
     return result
 
 
-def _write_now(data: bytes) -> None:
-    """Write to the terminal, unless it takes nothing now: one that was stopped with Ctrl-S would keep us."""
-    with suppress(OSError, ValueError):
-        if select.select((), (sys.stderr.fileno(),), (), 0)[1]:
-            os.write(sys.stderr.fileno(), data)
-
-
-def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], None], ...]:
+def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], None], ...]:
     def say(line: str) -> None:
         # A handler of the event loop: nobody would see its error.
         try:
@@ -313,20 +225,20 @@ def _stages(run: JobRun, display: _Display) -> tuple[Callable[[signal.Signals], 
     return drain, cancel
 
 
-def _leave_if_hanging(run: JobRun, display: _Display) -> None:
+def _leave_if_hanging(run: JobRun, display: Display) -> None:
     """End the process where a run that was told to stop cannot record what it did: a disk may never answer."""
     if run.stop is None or (run.recording_s or 0.0) < HANGS_S:
         return
     display.restore()
     end_key_commands()
     waits = ", ".join(run.waits) or "tasks of its own"
-    _write_now(
+    write_now(
         f"bulk-upload: leaving, for the run still waits for {waits}; what is not recorded is in doubt\n".encode()
     )
     os._exit(run.stop.status)
 
 
-def _leave(display: _Display, number: signal.Signals) -> ExitStatus:
+def _leave(display: Display, number: signal.Signals) -> ExitStatus:
     display.restore()
     end_key_commands()
     return status_after(number)
@@ -356,25 +268,3 @@ def _as_typed(path: str, manifest: str) -> str:
     if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
         return path
     return os.path.relpath(path)
-
-
-def _endpoint(request: RunRequest) -> str:
-    return endpoint_of(
-        request.base_url or request.profile.base_url, allow_plain_http=request.allow_plain_http
-    )
-
-
-def _ledger_path(request: RunRequest) -> str:
-    uploader = Uploader(
-        # Only asked where the ledger lies.
-        api_key="unused",
-        base_url=request.base_url,
-        profile=request.profile,
-        allow_plain_http=request.allow_plain_http,
-    )
-    return uploader.ledger_path(request.job)
-
-
-def _snapshot(running: list[JobRun]) -> Snapshot:
-    snapshot = running[0].snapshot if running else None
-    return snapshot or _NOTHING_YET

@@ -17,6 +17,7 @@ from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.run.job import ledger_path
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.output import descriptor_of, is_stream, replaced
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from _typeshed import WriteableBuffer
+
+    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.run.job import Job
 
 STANDARD_INPUT = "-"
 _STANDARD_INPUT_NO = 0
@@ -154,11 +158,18 @@ def comes_by_stream(name: str) -> bool:
     return name == STANDARD_INPUT or is_stream(name)
 
 
-def require_place_for_ledger(name: str) -> None:
-    """Raise UsageError for a manifest that comes by a stream: there is no folder beside it to keep a ledger in."""
-    if comes_by_stream(name):
+def ledger_path_of(job: Job, connection: Connection) -> str:
+    """Return where a job's ledger lies.
+
+    Raises UsageError for a manifest that comes by a stream: there is no folder beside it to keep a ledger in.
+    """
+    name = job.manifest
+    if job.ledger is None and comes_by_stream(name):
         where = "on standard input" if is_standard_input(name) else f"from {printable(name)}, a stream,"
         raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
+    manifest = os.path.abspath(name)
+    folder = os.path.realpath(os.path.dirname(manifest))
+    return ledger_path(job, connection, manifest=manifest, folder=folder)
 
 
 def names_files(name: str) -> bool:

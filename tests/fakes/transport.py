@@ -11,9 +11,9 @@ import anyio
 
 from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.events import BodyNow
-from bulk_upload.core.model import NotSent, SentBody, SourceFailed
+from bulk_upload.core.model import NotSent, SentBody
 from bulk_upload.core.run.sender import UploadReport
-from bulk_upload.core.run.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, SourceError, outcome_of
 from bulk_upload.edge.transport import NoAnswer
 from tests.fakes.server import EARLY, Fate
 
@@ -214,7 +214,7 @@ class FakeTransport:
             )
         except SourceError as error:
             sending.failure = error
-            return _source_failed(error)
+            return outcome_of(error)
         except _EarlyEnd:
             try:
                 answer = self._server.answer(request)
@@ -264,11 +264,5 @@ class FakeTransport:
 
 def _ended(sending: Sending, reason: str) -> Outcome:
     if sending.failure is not None:
-        return _source_failed(sending.failure)
+        return outcome_of(sending.failure)
     return lost_answer(sending.sent, reason) if sending.complete else NotSent(reason=reason)
-
-
-def _source_failed(error: SourceError) -> Outcome:
-    if error.local_limit:
-        return NotSent(reason=error.reason, local_limit=True)
-    return SourceFailed(reason=error.reason)

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, ValidateMode
@@ -62,7 +63,9 @@ class Impatient(Uploader):
     """An uploader that waits for a connection and an answer as briefly as tests need."""
 
     def _transport_settings(self) -> TransportSettings:
-        return replace(super()._transport_settings(), connect_s=2.0, answer_s=1.5)
+        settings = super()._transport_settings()
+        connection = msgspec.structs.replace(settings.connection, connect_s=2.0, answer_s=1.5)
+        return replace(settings, connection=connection)
 
 
 def settings_for(kind: Kind) -> RunSettings:

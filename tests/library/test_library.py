@@ -25,18 +25,21 @@ from bulk_upload import (
     LimitChanged,
     ManifestInvalid,
     RunSettings,
+    UndoScope,
     Uploader,
     UsageError,
+    log_record,
     upload,
 )
 from bulk_upload.core.limits.slots import FIRST
-from bulk_upload.engine.after.undo import Scope, Undone
+from bulk_upload.engine.after.undo import Undone
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bulk_upload import Event
     from bulk_upload.sandbox import Sandbox
 
 QUICK = RunSettings(concurrency=4, settle_s=1.0)
@@ -127,6 +130,16 @@ def test_one_call(tmp_path: Path, sandbox: Sandbox) -> None:
     assert sum(isinstance(event, EntrySettled) for event in heard) == 3
 
 
+def test_an_event_becomes_a_line_of_the_log(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`log_record` returns any event of a run as values that JSON can hold."""
+    heard: list[Event] = []
+    upload(manifest_of(tmp_path, 1), api_key="key", base_url=sandbox.url, on_event=heard.append)
+    records = [log_record(event, at_utc="2026-01-01T00:00:00Z") for event in heard]
+    (settled,) = (one for one in records if one["event"] == "entry_settled")
+    assert json.loads(json.dumps(settled)) == settled
+    assert (settled["path"], settled["state"]) == ("file-0.jsonl", "accepted")
+
+
 def test_a_plan_is_for_the_ledgers_own_endpoint(tmp_path: Path, sandbox: Sandbox) -> None:
     """A plan refuses the ledgers that a run would refuse."""
     manifest = manifest_of(tmp_path, 1)
@@ -208,7 +221,7 @@ async def test_a_job_is_verified_resolved_and_taken_back(tmp_path: Path, sandbox
         assert await resolving.reconcile() == []
     undone: list[Undone] = []
     async with job.undoing(asked_by="test", on_undone=undone.append) as undoing:
-        await undoing.receipts(Scope.ALL)
+        await undoing.receipts(UndoScope.ALL)
     assert {one.path for one in undone} == {f"file-{number}.jsonl" for number in range(3)}
     assert sandbox.files == ()
 

@@ -63,10 +63,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "sandbox": frozenset({"core", "errors", OUTPUT}),
     "engine": COMMON | {"core", EVERY_EDGE},
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
-    "uploader": COMMON | {"core", EVERY_EDGE, "engine", "job_run"},
+    "job_plan": COMMON | {"core", EVERY_EDGE, "engine"},
+    "job_runner": COMMON | {"core", EVERY_EDGE, "engine", "job_plan", "job_run"},
+    "uploader": COMMON | {"core", "job_run", "job_runner"},
     "job_ledger": COMMON | {"core", EVERY_EDGE, "engine"},
     "cli": COMMON
-    | {"core", EVERY_EDGE, "engine", "report", "sandbox", "job_run", "job_ledger", "uploader", ""},
+    | {"core", EVERY_EDGE, "engine", "report", "sandbox"}
+    | {"job_plan", "job_run", "job_runner", "job_ledger", "uploader", ""},
     "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "uploader"},
     "__main__": frozenset({"cli"}),
 }

@@ -14,10 +14,11 @@ import click
 from bulk_upload.cli.commands.ledger import show_mapping
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
-from bulk_upload.core.api.network import DIRECT
+from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, EntrySettled
 from bulk_upload.core.model import EntryState, Throttled
+from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
@@ -25,7 +26,6 @@ from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.progress import whole_seconds
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
-from bulk_upload.uploader import Job
 
 if TYPE_CHECKING:
     from bulk_upload.core.events import Event
@@ -69,19 +69,11 @@ def _request(url: str) -> RunRequest:
     return RunRequest(
         job=Job(manifest=MANIFEST, ledger=LEDGER),
         api_key=KEY,
-        base_url=url,
-        profile=FLOW,
-        team=None,
-        allow_plain_http=False,
+        connection=Connection(endpoint=url, profile=FLOW),
         # One at a time, so that the two refusals always meet the same uploads.
         settings=RunSettings(concurrency=1, settle_s=2.0),
-        stall_s=60.0,
-        answer_s=300.0,
-        min_bytes_per_s=0.0,
-        network=DIRECT,
         results=None,
         live=False,
-        quiet=False,
         command=f"bulk-upload run {MANIFEST} --ledger {LEDGER} --base-url {url}",
         listeners=(_narrate,),
     )

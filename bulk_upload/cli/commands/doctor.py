@@ -23,27 +23,30 @@ from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, endpoint_options
 from bulk_upload.cli.options.sections import JobCommand
-from bulk_upload.cli.options.server import network_of
+from bulk_upload.cli.options.server import connection_of, endpoint_in
 from bulk_upload.cli.output.streams import put
-from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
+from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.api.endpoint import is_loopback
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.api.secret import usable_key
 from bulk_upload.core.report import doctor_checks
 from bulk_upload.core.report.doctor_checks import Grade, doubtful, fine, problem
+from bulk_upload.core.run.job import Job
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.edge.ledger.file.location import kind_of_place, require_folder
+from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.transport import NoAnswer, Transport, TransportSettings
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.uploader import Job, Uploader
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.report.doctor_checks import Check
 
 _ANSWER_S_MAX = 15.0
@@ -120,26 +123,20 @@ def _checks(manifest: str | None, options: dict[str, Any], redaction: Redaction)
     except BulkUploadError as error:
         yield _broken("key", error)
     try:
-        endpoint = endpoint_of(
-            options["base_url"] or profile.base_url, allow_plain_http=options["allow_plain_http"]
-        )
-        network = network_of(options, endpoint)
+        brief = options | {"stall": min(options["stall"], _ANSWER_S_MAX)}
+        connection = connection_of(brief, profile)
         settings = TransportSettings(
-            endpoint=endpoint,
-            profile=profile,
+            connection=connection,
             api_key=key or usable_key("no-key"),
-            network=network,
-            team=options["team"],
-            stall_s=min(options["stall"], _ANSWER_S_MAX),
             user_agent=f"bulk-upload/{__version__}",
         )
-        yield _proxy(network)
-        yield _tls(endpoint, network)
+        yield _proxy(connection.network)
+        yield _tls(connection.endpoint, connection.network)
         yield from anyio.run(_asked, settings, key is not None)
     except BulkUploadError as error:
         yield _broken("server", error)
     yield doctor_checks.descriptors(raise_descriptor_limit())
-    yield from _ledger(manifest, options)
+    yield from _ledger(manifest, options, profile)
 
 
 def _broken(name: str, error: BulkUploadError) -> Check:
@@ -189,12 +186,15 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
     async with transport.running():
         try:
             await transport.list_page(limit=1, offset=0)
-            checks = [fine("server", f"{settings.endpoint} answers")]
+            checks = [fine("server", f"{settings.connection.endpoint} answers")]
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))
         except NoAnswer as error:
             checks = doctor_checks.answered(
-                error.http_status, str(error), can_list=settings.profile.can_list, remedy=error.remedy
+                error.http_status,
+                str(error),
+                can_list=settings.connection.profile.can_list,
+                remedy=error.remedy,
             )
             if not has_key:
                 # Refused without a key is what is to be expected, and said already.
@@ -204,9 +204,9 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
     return [*checks, doctor_checks.clock(transport.clock_offset_s or None)]
 
 
-def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
+def _ledger(manifest: str | None, options: dict[str, Any], profile: Profile) -> Iterator[Check]:
     try:
-        path = _ledger_path(manifest, options)
+        path = _ledger_path(manifest, options, profile)
         require_folder(path)
     except BulkUploadError as error:
         yield _broken("ledger", error)
@@ -220,16 +220,10 @@ def _ledger(manifest: str | None, options: dict[str, Any]) -> Iterator[Check]:
     yield doctor_checks.free_space(shutil.disk_usage(folder).free, folder)
 
 
-def _ledger_path(manifest: str | None, options: dict[str, Any]) -> str:
+def _ledger_path(manifest: str | None, options: dict[str, Any], profile: Profile) -> str:
     if options["ledger"] is not None:
         return str(options["ledger"])
     if manifest is None:
         return os.path.join(options["ledger_dir"] or "", "manifest.ledger.db")
-    uploader = Uploader(
-        # Only asked where the ledger lies.
-        api_key="unused",
-        base_url=options["base_url"],
-        profile=profile_named(options["profile"]),
-        allow_plain_http=options["allow_plain_http"],
-    )
-    return uploader.ledger_path(Job(manifest=manifest, ledger_dir=options["ledger_dir"]))
+    connection = Connection(endpoint=endpoint_in(options, profile), profile=profile)
+    return ledger_path_of(Job(manifest=manifest, ledger_dir=options["ledger_dir"]), connection)

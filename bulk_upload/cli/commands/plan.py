@@ -14,13 +14,15 @@ from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
+from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.job_plan import JobPlanner
 from bulk_upload.report.live.command_progress import CommandProgress
-from bulk_upload.uploader import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,23 +59,20 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
       bulk-upload plan --job nightly
       bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
     """
-    uploader = Uploader(
-        # A plan sends nothing; the key is only asked for when something is sent.
-        api_key="unused",
-        base_url=options["base_url"],
-        profile=profile_named(options["profile"]),
-        team=options["team"],
+    profile = profile_named(options["profile"])
+    planner = JobPlanner(
+        # The network plays no part: a plan sends nothing.
+        Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
         settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
         purposes=schemas_of(options["schema"]),
-        allow_plain_http=options["allow_plain_http"],
     )
     job = job_of(manifest, options)
     listed = _Listed()
     read = _Read()
     with command_progress_shown(read.progress):
-        made = uploader.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
+        made = planner.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
     listed.flush()
-    for line in _lines(made, uploader.ledger_path(job), ValidateMode(options["validate"])):
+    for line in _lines(made, planner.ledger_path(job), ValidateMode(options["validate"])):
         if list_entries:
             tell(line)
         else:

@@ -28,7 +28,7 @@ from bulk_upload.cli.options.limit_units import (
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
-from bulk_upload.cli.options.server import network_of
+from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.core.api.profile import FLOW
@@ -223,20 +223,12 @@ def run(manifest: str, **options: Any) -> int:
     request = RunRequest(
         job=replace(job_of(manifest, options), private=options["private"]),
         api_key=log.redaction.learning(api_key_of(options, profile)),
-        base_url=options["base_url"],
-        profile=profile,
-        network=network_of(options, options["base_url"] or profile.base_url),
-        team=options["team"],
-        allow_plain_http=options["allow_plain_http"],
+        connection=connection_of(options, profile),
         settings=settings,
         purposes=schemas_of(options["schema"]),
-        stall_s=options["stall"],
-        answer_s=options["answer"],
-        min_bytes_per_s=options["min_rate"],
         results=options["results"],
         metrics=options["metrics_file"],
         live=not options["no_progress"],
-        quiet=options["quiet"],
         log=log,
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),

@@ -14,7 +14,7 @@ import msgspec
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.output.status_line import command_progress_shown
-from bulk_upload.cli.output.streams import tell
+from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.manifest.globs import Glob, PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
@@ -27,8 +27,6 @@ from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-STANDARD_OUTPUT = "-"
 
 _EXAMPLES_MAX = 5
 

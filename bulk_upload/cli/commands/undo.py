@@ -17,7 +17,7 @@ from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
 from bulk_upload.edge.signals import staged_signals, status_after
-from bulk_upload.engine.after.undo import Scope
+from bulk_upload.engine.after.undo import UndoScope
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _DUPLICATES = "duplicates"
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.option(
     "--only",
-    type=click.Choice([Scope.SUPERSEDED.value, _DUPLICATES]),
+    type=click.Choice([UndoScope.SUPERSEDED.value, _DUPLICATES]),
     help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
     "lost answers, if their content is what was sent.",
 )
@@ -64,7 +64,7 @@ async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, ye
     told = _Told()
     copies = await _duplicates(job) if only == _DUPLICATES else []
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
-        scope = Scope(only) if only == Scope.SUPERSEDED else Scope.ALL
+        scope = UndoScope(only) if only == UndoScope.SUPERSEDED else UndoScope.ALL
         if only == _DUPLICATES:
             count, size = len(copies), sum(one.file_bytes for one in copies)
         else:
@@ -110,7 +110,7 @@ async def _duplicates(job: JobLedger) -> list[LookAlike]:
         return await verifier.duplicates()
 
 
-async def _preview(undoing: Undoing, scope: Scope, copies: list[LookAlike] | None) -> None:
+async def _preview(undoing: Undoing, scope: UndoScope, copies: list[LookAlike] | None) -> None:
     if copies is None:
         async for one in undoing.preview(scope):
             put(f"{one.file_id}  {printable(one.path)}\n")

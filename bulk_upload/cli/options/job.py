@@ -16,6 +16,7 @@ from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_proxy, without_logins
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import RETRY_WORDS
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.text.printable import printable
@@ -24,7 +25,6 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from bulk_upload.uploader import Job
 
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
@@ -125,8 +125,6 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:
     """Return the job that a command's options mean."""
-    from bulk_upload.uploader import Job  # noqa: PLC0415 - help must not wait for an HTTP library
-
     names = (
         "ledger",
         "ledger_dir",

@@ -12,13 +12,16 @@ import click
 from bulk_upload.cli.options.key_command import COMMAND_S_MAX
 from bulk_upload.cli.options.units import POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.api.endpoint import is_loopback
+from bulk_upload.core.api.connection import ANSWER_S, Connection
+from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
 from bulk_upload.core.api.network import Network
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bulk_upload.core.api.profile import Profile
 
 _OPTIONS = (
     click.option(
@@ -77,6 +80,28 @@ _OPTIONS = (
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command."""
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+
+
+def endpoint_in(options: dict[str, Any], profile: Profile) -> str:
+    """Return the endpoint that options mean. Raises UsageError."""
+    base_url = options["base_url"]
+    return endpoint_of(
+        profile.base_url if base_url is None else base_url, allow_plain_http=options["allow_plain_http"]
+    )
+
+
+def connection_of(options: dict[str, Any], profile: Profile) -> Connection:
+    """Return how options and environment say that the server is reached. Raises UsageError."""
+    endpoint = endpoint_in(options, profile)
+    return Connection(
+        endpoint=endpoint,
+        profile=profile,
+        team=options["team"],
+        network=network_of(options, endpoint),
+        stall_s=options["stall"],
+        answer_s=options.get("answer", ANSWER_S),
+        min_bytes_per_s=options.get("min_rate", 0.0),
+    )
 
 
 def network_of(options: dict[str, Any], endpoint: str) -> Network:

@@ -25,7 +25,7 @@ from bulk_upload.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.report.log_records import Record
     from bulk_upload.job_run import Result
 
@@ -162,17 +162,15 @@ LOG_FILE_HELP = (
 )
 
 
-def run_started(
-    *, manifest: str, endpoint: str, profile: Profile, team: str | None, settings_from: str | None
-) -> RunStarted:
+def run_started(*, manifest: str, connection: Connection, settings_from: str | None) -> RunStarted:
     """Return what is known before anything is read."""
     return RunStarted(
         version=__version__,
         pid=os.getpid(),
         manifest=manifest,
-        endpoint=endpoint,
-        profile=profile.name,
-        team=team,
+        endpoint=connection.endpoint,
+        profile=connection.profile.name,
+        team=connection.team,
         settings_from=settings_from,
     )
 

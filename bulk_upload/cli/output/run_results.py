@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.cli.output.streams import tell
+from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
@@ -21,7 +21,6 @@ from bulk_upload.report.files.rows import RowFormat, save_rows
 if TYPE_CHECKING:
     from bulk_upload.job_run import Result
 
-STANDARD_OUTPUT = "-"
 NO_RESULTS = "none"
 
 

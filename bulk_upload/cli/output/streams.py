@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from bulk_upload.errors import BulkUploadError
     from bulk_upload.report.live.status_line import StatusLine
 
-COLUMNS_MAX = 100
 COLUMNS_MIN = 40
+STANDARD_OUTPUT = "-"
+"""What a person writes in place of a file's name for standard output."""
 
 _hidden = Redaction()
 

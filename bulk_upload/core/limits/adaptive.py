@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.breaker import Breaker
-from bulk_upload.core.limits.controller import Change, LearnedLimits, Part, Ticket
+from bulk_upload.core.limits.controller import LearnedLimits, Ticket
 from bulk_upload.core.limits.goodput import Meter
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.rate import Rate
@@ -33,12 +33,6 @@ MOVING_S = 2.0
 BREATH_S = (0.02, 1.0)
 UNMEASURED_S = 0.5
 """Paced starts that are refused so soon after a burst say nothing new: nothing was measured yet."""
-
-SAME_S = 1.0
-"""Changes for the same reason so close together are told as one."""
-
-CHANGES_MAX = 1000
-"""Of changes that nobody takes only so many are kept."""
 
 
 class _Accepted:
@@ -97,7 +91,6 @@ class AdaptiveLimit:
         self._cycle: tuple[float, int] | None = None
         self._now = 0.0
         self._reason = "starting"
-        self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
 
     @property
     def limit(self) -> int:
@@ -183,12 +176,6 @@ class AdaptiveLimit:
             words.append(f"waiting {human_seconds(pause_s)}")
         return f"{', '.join(words)}: {self._reason}"
 
-    def take_changes(self) -> list[Change]:
-        """Return what changed since the last call, oldest first."""
-        changes = list(self._changes)
-        self._changes.clear()
-        return changes
-
     def _on_accepted(self, now: float, ticket: Ticket, signal: Signal) -> None:
         """Count an accepted file; the one that ends an outage lets the others come back, gently."""
         self._meter.on_success(signal.file_bytes, now - ticket.started_at)
@@ -209,7 +196,7 @@ class AdaptiveLimit:
             return
         if ticket.started_at <= self._burst_at:
             if self._burst_blames_slots:
-                self._moved(now, self._slots.limit, self._slots.on_refused_too(len(self._in_flight)))
+                self._moved(now, self._slots.on_refused_too(len(self._in_flight)))
             return
         if ticket.paced and now - self._burst_at < UNMEASURED_S:
             return
@@ -227,7 +214,7 @@ class AdaptiveLimit:
         limit = self._slots.limit
         epoch = self._meter.close(now)
         if epoch is not None and epoch.limit == limit:
-            self._moved(now, limit, self._slots.judge(now, epoch, self._meter.cost))
+            self._moved(now, self._slots.judge(now, epoch, self._meter.cost))
 
     def _note_answer(self, now: float, ticket: Ticket, allowance: RateLimitInfo | None) -> None:
         if allowance is None:
@@ -236,14 +223,14 @@ class AdaptiveLimit:
         self._pause.allow(now, ticket.number, allowance)
         after_s = self._pause.wait_s(now, self._started_count)
         if after_s > 1.1 * before_s:
-            self._changed(now, Part.PAUSE, before_s, after_s, "the server's quota is used up")
+            self._reason = "the server's quota is used up"
 
     def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
         before_s = self._pause.wait_s(now, self._started_count)
         self._pause.hold(now, wait_s, jitter)
         after_s = self._pause.wait_s(now, self._started_count)
         if after_s > 1.1 * before_s:
-            self._changed(now, Part.PAUSE, before_s, after_s, f"{reason}, waiting {human_seconds(after_s)}")
+            self._reason = f"{reason}, waiting {human_seconds(after_s)}"
 
     def _breathe(self, now: float) -> None:
         """Let what is in flight be answered before more is sent: one round trip, twice as long each time in vain."""
@@ -260,10 +247,7 @@ class AdaptiveLimit:
         )
         if opened:
             self._quota_outage = quota
-            wait_s = self._breaker.wait_s(now)
-            self._changed(
-                now, Part.BREAKER, 0.0, wait_s, "nothing gets through: probing with one upload at a time"
-            )
+            self._reason = "nothing gets through: probing with one upload at a time"
         return was_open or opened
 
     def _older_moves(self, now: float) -> bool:
@@ -271,14 +255,8 @@ class AdaptiveLimit:
         return oldest < self._breaker.bad_since and now - self._bytes_at < MOVING_S
 
     def _come_back(self, now: float, outage_began_at: float) -> None:
-        self._changed(
-            now,
-            Part.BREAKER,
-            self._breaker.wait_s(now),
-            0.0,
-            f"the server is back after {human_seconds(now - outage_began_at)}",
-        )
-        self._moved(now, self._slots.limit, self._slots.come_back(self._limit_before))
+        self._reason = f"the server is back after {human_seconds(now - outage_began_at)}"
+        self._moved(now, self._slots.come_back(self._limit_before))
         if self._quota_outage:
             began_at, total = self._cycle or (self._accepted.since, 0)
             lasted_s = max(1.0, now - began_at)
@@ -294,13 +272,9 @@ class AdaptiveLimit:
         self._burst_blames_slots = self._speaks_of_slots(level, paced=ticket.paced)
         self._burst_at = now
         if self._burst_blames_slots:
-            self._moved(
-                now,
-                self._slots.limit,
-                self._slots.on_refused(now, level, retry_after_s),
-            )
+            self._moved(now, self._slots.on_refused(now, level, retry_after_s))
         else:
-            self._moved(now, self._slots.limit, self._slots.acquit())
+            self._moved(now, self._slots.acquit())
             self._limit_rate(now, self._got_through(now, accepted_per_s))
         self._refused_at = (now, self._accepted.total)
         self._paused_s = self._pause.wait_s(now, self._started_count)
@@ -336,23 +310,13 @@ class AdaptiveLimit:
         return max(got_through, accepted_per_s if since_s >= ACCEPTED_S else accepted_per_s / 2)
 
     def _limit_rate(self, now: float, accepted_per_s: float, *, climb_s: float | None = None) -> None:
-        old = self._rate.per_s
         self._rate.limit_to(now, accepted_per_s, climb_s=climb_s)
-        self._changed(
-            now, Part.RATE, old, self._rate.per_s, f"the server accepted {accepted_per_s:.3g} per second"
-        )
+        self._reason = f"the server accepted {accepted_per_s:.3g} per second"
 
-    def _moved(self, now: float, old: int, reason: str | None) -> None:
+    def _moved(self, now: float, reason: str | None) -> None:
         if reason is not None:
             self._restart(now)
-            self._changed(now, Part.LIMIT, old, self.limit, reason)
+            self._reason = reason
 
     def _restart(self, now: float) -> None:
         self._meter.restart(now, self.limit, quick=self._slots.growing)
-
-    def _changed(self, now: float, part: Part, old: float | None, new: float | None, reason: str) -> None:
-        self._reason = reason
-        last = self._changes[-1] if self._changes else None
-        if last is not None and (last.part, last.reason) == (part, reason) and now - last.at < SAME_S:
-            old = self._changes.pop().old
-        self._changes.append(Change(part, old, new, reason, now))

@@ -6,7 +6,6 @@ Times are monotonic seconds.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -16,29 +15,6 @@ from bulk_upload.core.limits.signal import SignalKind
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.signal import Signal
-
-
-class Part(StrEnum):
-    """The part of a controller that changed."""
-
-    LIMIT = "limit"
-    RATE = "rate"
-    PAUSE = "pause"
-    BREAKER = "breaker"
-
-
-class Change(msgspec.Struct, frozen=True):
-    """One change of what may start, and why, in words.
-
-    `old` and `new` are uploads in flight, starts per second (None: unlimited), or for a pause and the breaker
-    seconds until the next start (0: none). `at` is the controller's monotonic time.
-    """
-
-    part: Part
-    old: float | None
-    new: float | None
-    reason: str
-    at: float
 
 
 class Ticket(msgspec.Struct, frozen=True):

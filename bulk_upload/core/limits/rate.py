@@ -65,11 +65,6 @@ class Rate:
         self._filled_at = now
         self._held_since = None
 
-    def lift(self) -> None:
-        """Pace nothing any more."""
-        self._accepted = None
-        self._held_since = None
-
     def wait_s(self, now: float) -> float:
         """Return how long the next start must wait for its token; 0 means now. Asking is wanting to start."""
         per_s = self.per_s

@@ -126,7 +126,9 @@ def level_of(record: Record) -> Level:
             return Level.INFO
 
 
-def plain(record: Record, *, at_utc: str, clean: Callable[[str], str] = lambda text: text) -> dict[str, Any]:
+def log_record(
+    record: Record, *, at_utc: str, clean: Callable[[str], str] = lambda text: text
+) -> dict[str, Any]:
     """Return a record as what JSON can hold, every text of it passed through `clean`."""
     return {
         "v": LOG_VERSION,

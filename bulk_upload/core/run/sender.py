@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.source import SourceError
     from bulk_upload.core.validation.report import FileReport
 
+BATCH_ENTRIES_MAX = 64
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+"""The most files, and bytes of small files, that one `prepare` or one validation takes: memory for two batches of them."""
+
 
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A file to get ready. `planned_bytes` is its size as planned; `checks_content` asks for a report."""

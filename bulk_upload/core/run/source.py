@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bulk_upload.core.model import NotSent, SourceFailed
+
 if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.validation.report import FileReport
@@ -30,6 +32,13 @@ class SourceGrew(SourceError):
     def __init__(self, fingerprint: Fingerprint) -> None:
         super().__init__("the file grew since it was planned")
         self.fingerprint = fingerprint
+
+
+def outcome_of(error: SourceError) -> SourceFailed | NotSent:
+    """Return the outcome of an attempt whose file cannot be sent; a shortage of this machine is worth another try."""
+    if error.local_limit:
+        return NotSent(reason=error.reason, local_limit=True)
+    return SourceFailed(reason=error.reason)
 
 
 class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):

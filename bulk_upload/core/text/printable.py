@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+COLUMNS_MAX = 100
+"""Text for people is wrapped at this width, however wide the terminal is."""
+
 
 def printable(text: str) -> str:
     """Return `text` with every non-printable character spelled out as an escape.

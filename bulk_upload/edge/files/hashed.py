@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
 import threading
 
+from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.run.source import SourceError
-
-_LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class HashedFile(io.FileIO):
@@ -104,7 +102,7 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
 def source_error(error: OSError) -> SourceError:
     """Return an OSError in the words of the person who must fix it."""
     reason = error.strerror or str(error) or type(error).__name__
-    return SourceError(f"cannot read the file: {reason}", local_limit=error.errno in _LOCAL_LIMITS)
+    return SourceError(f"cannot read the file: {reason}", local_limit=shortage_in(error) is not None)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

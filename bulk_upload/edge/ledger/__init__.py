@@ -2,7 +2,6 @@
 
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
-from bulk_upload.edge.ledger.file.location import default_ledger_path
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
@@ -30,7 +29,6 @@ __all__ = [
     "Recalled",
     "ResultKey",
     "Staging",
-    "default_ledger_path",
     "keep_verdict",
     "note_changes",
     "note_states",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bulk_upload.core.model import Accepted, ReceiptOrigin
 from bulk_upload.core.run.records import Concluded, reason_in, state_after
@@ -33,9 +33,30 @@ versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
 
-_INTEND = (
+
+class _Grouped(NamedTuple):
+    """A statement for a group of rows, which it finds in a table `given` of these columns."""
+
+    columns: tuple[str, ...]
+    sql: str
+
+
+_INTEND = _Grouped(
+    (
+        "attempt_id",
+        "entry_id",
+        "run_id",
+        "attempt_no",
+        "sent_name",
+        "size",
+        "mtime_ns",
+        "inode",
+        "intent_utc",
+        "sha256",
+    ),
     "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
-    " SELECT * FROM ({rows}) WHERE column1 IS NOT NULL"
+    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256"
+    " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
     "SELECT (SELECT coalesce(max(receipt_id), 0) FROM receipts),"
@@ -43,26 +64,42 @@ _LOOK = (
     " OR EXISTS (SELECT 1 FROM attempts WHERE candidate_id IN ({files})),"
     " EXISTS (SELECT 1 FROM entries WHERE entry_id IN ({entries}) AND receipt_id IS NOT NULL)"
 )
-_CLOSE = (
-    "UPDATE attempts SET outcome = 'accepted', ended_utc = column3, http_status = column4, reason = column5,"
-    " request_id = column6, sha256 = coalesce(column7, sha256), began_utc = column8 FROM ({rows})"
-    " WHERE attempt_id = column1 AND entry_id = column2 AND outcome IS NULL"
+_CLOSE = _Grouped(
+    (
+        "attempt_id",
+        "entry_id",
+        "ended_utc",
+        "http_status",
+        "reason",
+        "request_id",
+        "sha256",
+        "began_utc",
+    ),
+    "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
+    " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
+    " began_utc = given.began_utc FROM given"
+    " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
-_SUPERSEDE = (
-    "UPDATE receipts SET superseded_utc = column2 FROM ({rows}) JOIN entries e ON e.entry_id = column1"
-    " WHERE receipts.receipt_id = e.receipt_id"
+_SUPERSEDE = _Grouped(
+    ("entry_id", "superseded_utc"),
+    "UPDATE receipts SET superseded_utc = given.superseded_utc FROM given"
+    " JOIN entries e ON e.entry_id = given.entry_id WHERE receipts.receipt_id = e.receipt_id",
 )
-_FILE = (
+_FILE = _Grouped(
+    ("receipt_id", "attempt_id", "file_id", "size_confirmed", "server_created_at", "settled_utc"),
     "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
     " obtained, size_confirmed, server_created_at, settled_utc)"
-    " SELECT column1, a.entry_id, a.attempt_id, column3, a.sent_name, e.purpose, a.size, a.sha256, a.mtime_ns, a.inode,"
-    f" '{ReceiptOrigin.ANSWERED.value}', column4, column5, column6"
-    " FROM ({rows}) JOIN attempts a ON a.attempt_id = column2 JOIN entries e ON e.entry_id = a.entry_id"
+    " SELECT given.receipt_id, a.entry_id, a.attempt_id, given.file_id, a.sent_name, e.purpose, a.size, a.sha256,"
+    f" a.mtime_ns, a.inode, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
+    " given.settled_utc"
+    " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id JOIN entries e ON e.entry_id = a.entry_id",
 )
-_SETTLE = (
-    "UPDATE entries SET state = 'accepted', attempt_count = attempt_count + 1, http_status = column4, reason = column5,"
-    " settled_utc = column6, receipt_id = column3, size = a.size, mtime_ns = a.mtime_ns, inode = a.inode"
-    " FROM ({rows}) JOIN attempts a ON a.attempt_id = column2 WHERE entries.entry_id = column1"
+_SETTLE = _Grouped(
+    ("entry_id", "attempt_id", "receipt_id", "http_status", "reason", "settled_utc"),
+    "UPDATE entries SET state = 'accepted', attempt_count = attempt_count + 1, http_status = given.http_status,"
+    " reason = given.reason, settled_utc = given.settled_utc, receipt_id = given.receipt_id,"
+    " size = a.size, mtime_ns = a.mtime_ns, inode = a.inode"
+    " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id WHERE entries.entry_id = given.entry_id",
 )
 
 
@@ -168,18 +205,20 @@ def _look(
     return int(last_id), bool(any_known), bool(any_older)
 
 
-def _change(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _change(connection: sqlite3.Connection, statement: _Grouped, rows: Sequence[tuple[Any, ...]]) -> None:
     changed_count = _execute(connection, statement, rows)
     if changed_count != len(rows):
         raise LookupError(f"{len(rows)} rows were to change, {changed_count} did")
 
 
-def _execute(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    width = len(rows[0])
+def _execute(connection: sqlite3.Connection, statement: _Grouped, rows: Sequence[tuple[Any, ...]]) -> int:
     size = _size_for(len(rows))
     values = [value for row in rows for value in row]
-    values += [None] * ((size - len(rows)) * width)
-    return connection.execute(_with_rows(statement, size, width), values).rowcount
+    values += [None] * ((size - len(rows)) * len(statement.columns))
+    before = connection.total_changes
+    connection.execute(_with_rows(statement, size), values)
+    # Not `rowcount`: the sqlite3 module counts only for statements that do not begin with WITH.
+    return connection.total_changes - before
 
 
 def _size_for(row_count: int) -> int:
@@ -187,9 +226,9 @@ def _size_for(row_count: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _with_rows(statement: str, size: int, width: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return statement.replace("{rows}", f"VALUES {', '.join([row] * size)}")
+def _with_rows(statement: _Grouped, size: int) -> str:
+    row = f"({', '.join('?' * len(statement.columns))})"
+    return f"WITH given({', '.join(statement.columns)}) AS (VALUES {', '.join([row] * size)}) {statement.sql}"
 
 
 @lru_cache(maxsize=8)

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 class Ledger(msgspec.Struct):
-    """What `open_ledger` returns. `orphan_count` entries were left open by a run that died."""
+    """What `open_ledger` returns: a ledger that no other run writes to."""
 
     path: str
     writer: LedgerWriter
-    orphan_count: int
 
     async def close(self) -> None:
         """Write what is queued and let the next run in."""
@@ -51,9 +50,9 @@ def open_ledger(
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")
             claim(connection, job, moved_root=moved_root, utc_s=utc_s)
-            orphan_count = store.begin_run(version=version, utc_s=utc_s)
+            store.begin_run(version=version, utc_s=utc_s)
             connection.execute("COMMIT")
-            return Ledger(path, LedgerWriter(store, path, on_end=lock.release), orphan_count)
+            return Ledger(path, LedgerWriter(store, path, on_end=lock.release))
         except BaseException:
             connection.close()
             raise

@@ -50,16 +50,16 @@ class LedgerStore:
         self._alive_utc_s = float("-inf")
         self._last_attempt_id: int | None = None
 
-    def begin_run(self, *, version: str, utc_s: float) -> int:
-        """Record a new run, put what a dead one left open in doubt, and return how many entries that is."""
+    def begin_run(self, *, version: str, utc_s: float) -> None:
+        """Record a new run, and put what a dead one left open in doubt."""
         crashed_utc = self._last_alive(utc_s)
-        orphan_count = self.connection.execute(
+        self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
             f" settled_utc = NULL, reason = '{orphans.REASON}',"
             " (size, mtime_ns, inode) = (SELECT a.size, a.mtime_ns, a.inode FROM attempts a"
             " WHERE a.entry_id = entries.entry_id AND a.outcome IS NULL)"
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
-        ).rowcount
+        )
         self.connection.execute(
             "UPDATE attempts SET outcome = 'in_doubt', answered = 0, ended_utc = ?,"
             f" reason = '{orphans.REASON}' WHERE outcome IS NULL",
@@ -71,7 +71,6 @@ class LedgerStore:
         )
         self.run_id = cursor.lastrowid
         self.stay_alive(utc_s=utc_s)
-        return orphan_count
 
     def end_run(self, *, exit_status: int, utc_s: float) -> None:
         """Record how the run ended."""

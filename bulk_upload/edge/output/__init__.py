@@ -1,9 +1,10 @@
 """Files that are written: where they may go, and how they come there whole."""
 
-from bulk_upload.edge.output.atomic_file import FileSet, created, open_to_append, replaced
+from bulk_upload.edge.output.atomic_file import PRIVATE_MODE, FileSet, created, open_to_append, replaced
 from bulk_upload.edge.output.place import OutputRefused, descriptor_of, is_stream, require_safe
 
 __all__ = [
+    "PRIVATE_MODE",
     "FileSet",
     "OutputRefused",
     "created",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import secrets
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
@@ -27,11 +26,11 @@ from bulk_upload.core.model import (
     Refused,
     Rejected,
     SentBody,
-    SourceFailed,
     Unavailable,
 )
 from bulk_upload.core.run.records import without_secret
 from bulk_upload.core.run.sender import UploadReport
+from bulk_upload.core.run.source import outcome_of
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.credentials import Credentials
@@ -47,10 +46,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
-    from bulk_upload.core.run.source import Source, SourceError
+    from bulk_upload.core.run.source import Source
     from bulk_upload.edge.transport.settings import TransportSettings
-
-_LOCAL_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class Transport:
@@ -58,15 +55,19 @@ class Transport:
 
     def __init__(self, settings: TransportSettings, clock: Clock) -> None:
         self._settings = settings
+        self._connection = connection = settings.connection
+        self._profile = connection.profile
         self._clock = clock
-        self._files_url = URL(settings.endpoint + settings.profile.files_path, encoded=True)
+        self._files_url = URL(connection.endpoint + connection.profile.files_path, encoded=True)
         self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
         self._content_type = f"multipart/form-data; boundary={self._boundary}"
         # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
         self._watchdog = Watchdog(
-            stall_s=settings.stall_s, answer_s=settings.answer_s, min_bytes_per_s=settings.min_bytes_per_s
+            stall_s=connection.stall_s,
+            answer_s=connection.answer_s,
+            min_bytes_per_s=connection.min_bytes_per_s,
         )
         self._session: aiohttp.ClientSession | None = None
         self._files_api: FilesApi | None = None
@@ -81,28 +82,28 @@ class Transport:
         connector = aiohttp.TCPConnector(
             # More than uploads may use, so that a listing never waits behind them.
             limit=self._settings.connection_limit + self._settings.question_limit,
-            keepalive_timeout=self._settings.keepalive_s,
-            ssl=tls_context(self._settings.network),
+            keepalive_timeout=self._connection.keepalive_s,
+            ssl=tls_context(self._connection.network),
         )
         async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers=self._headers(),
-            proxy=self._settings.network.proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_s),
+            proxy=self._connection.network.proxy,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connection.connect_s),
         ) as session:
             self._session = session
             self._files_api = FilesApi(
                 session,
                 self._files_url,
                 asked_at_once_max=self._settings.question_limit,
-                quiet_s=self._settings.stall_s,
+                quiet_s=self._connection.stall_s,
                 credentials=self._credentials,
                 authorization=self._authorization,
                 clock=self._clock,
                 on_headers=self._note_clock,
-                id_field=self._settings.profile.id_field,
+                id_field=self._profile.id_field,
             )
             try:
                 with self._watchdog.running():
@@ -161,7 +162,7 @@ class Transport:
         body = UploadBody(
             frame(
                 fields=request.fields,
-                file_field=self._settings.profile.file_field,
+                file_field=self._profile.file_field,
                 filename=request.sent_name,
                 boundary=self._boundary,
             ),
@@ -212,7 +213,7 @@ class Transport:
         try:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
-                    self._settings.profile.method,
+                    self._profile.method,
                     self._files_url,
                     data=body,
                     headers=self._authorization(key),
@@ -232,7 +233,7 @@ class Transport:
                 raise
             return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
-            return _source_failed(body.failure)
+            return outcome_of(body.failure)
         if not (body.handed_bytes or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(request, body), "the connection held an answer to another request")
@@ -247,7 +248,7 @@ class Transport:
             body=answer,
             sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
-            id_field=self._settings.profile.id_field,
+            id_field=self._profile.id_field,
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)
@@ -262,8 +263,8 @@ class Transport:
 
     def _lost(self, error: Exception, request: UploadRequest, body: UploadBody) -> Outcome:
         if body.failure is not None:
-            return _source_failed(body.failure)
-        if not body.complete and getattr(error, "errno", None) in _LOCAL_LIMITS:
+            return outcome_of(body.failure)
+        if not body.complete and shortage_in(error) is not None:
             return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
         words = self._credentials.redact(words_of(error))
         if (remedy := remedy_of(error)) is not None:
@@ -283,7 +284,7 @@ class Transport:
                 sending.end(GivenUp("the server does not answer `Expect: 100-continue`", stalled=True))
 
         # Before the watchdog would: it calls the silence a standstill, and the next request would ask again.
-        patience_s = min(self._settings.continue_s, self._settings.stall_s / 2)
+        patience_s = min(self._connection.continue_s, self._connection.stall_s / 2)
         timer = asyncio.get_running_loop().call_later(patience_s, give_up)
         try:
             yield
@@ -296,18 +297,16 @@ class Transport:
             self.clock_offset_s = server_s - self._clock.utc_s()
 
     def _authorization(self, key: Secret) -> dict[str, str]:
-        profile = self._settings.profile
-        return {profile.auth_header: profile.auth_prefix + key.reveal()}
+        return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}
 
     def _headers(self) -> dict[str, str]:
-        profile = self._settings.profile
         headers = {
             "User-Agent": self._settings.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        if self._settings.team is not None and profile.team_header is not None:
-            headers[profile.team_header] = self._settings.team
+        if self._connection.team is not None and self._profile.team_header is not None:
+            headers[self._profile.team_header] = self._connection.team
         return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -369,16 +368,10 @@ def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
         response.close()
 
 
-def _source_failed(failure: SourceError) -> SourceFailed | NotSent:
-    if failure.local_limit:
-        return NotSent(reason=failure.reason, local_limit=True)
-    return SourceFailed(reason=failure.reason)
-
-
 def _ended(request: UploadRequest, body: UploadBody, given_up: GivenUp) -> Outcome:
     """Return the outcome of a request that was ended from our side."""
     if body.failure is not None:
-        return _source_failed(body.failure)
+        return outcome_of(body.failure)
     if not (body.complete or given_up.stalled):
         return NotSent(reason=given_up.reason)
     return lost_answer(sent_body(request, body), given_up.reason)

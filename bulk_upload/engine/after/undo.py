@@ -32,7 +32,7 @@ FAILURES_IN_A_ROW_MAX = 10
 _OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
 
 
-class Scope(StrEnum):
+class UndoScope(StrEnum):
     """What to undo: every file with a receipt, or those whose receipt a newer one took the place of."""
 
     ALL = "all"
@@ -83,11 +83,11 @@ class Undoing:
         """Begin no further deletion."""
         self._stopping = True
 
-    async def total(self, scope: Scope) -> tuple[int, int]:
+    async def total(self, scope: UndoScope) -> tuple[int, int]:
         """Return how many files there are to delete, and how many bytes they have."""
-        return await self._ledger.run(partial(live_total, only_superseded=scope is Scope.SUPERSEDED))
+        return await self._ledger.run(partial(live_total, only_superseded=scope is UndoScope.SUPERSEDED))
 
-    async def preview(self, scope: Scope) -> AsyncIterator[HeldReceipt]:
+    async def preview(self, scope: UndoScope) -> AsyncIterator[HeldReceipt]:
         """Yield what `receipts` would delete, in its order."""
         after_id = 0
         while page := await self._page(scope, after_id):
@@ -99,7 +99,7 @@ class Undoing:
         """Finish the deletions that an earlier process began and did not record the end of."""
         await self._each([partial(self._delete, one) for one in await self._ledger.run(unfinished)])
 
-    async def receipts(self, scope: Scope) -> None:
+    async def receipts(self, scope: UndoScope) -> None:
         """Delete the files of the job's receipts. Raises CredentialsRefused, ServerUnusable, LedgerUnusable."""
         after_id = 0
         while not self._stopping and (page := await self._page(scope, after_id)):
@@ -110,11 +110,11 @@ class Undoing:
         """Delete second copies whose content is what the attempt sent; others are kept, and told with the reason."""
         await self._each([partial(self._undo_copy, one) for one in copies])
 
-    async def _page(self, scope: Scope, after_id: int) -> list[HeldReceipt]:
+    async def _page(self, scope: UndoScope, after_id: int) -> list[HeldReceipt]:
         step = partial(
             live_receipts,
             after_id=after_id,
-            only_superseded=scope is Scope.SUPERSEDED,
+            only_superseded=scope is UndoScope.SUPERSEDED,
             count_max=PAGE_RECEIPTS,
         )
         return await self._ledger.run(step)

@@ -14,7 +14,7 @@ import anyio
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.planned import PlannedEntry
 from bulk_upload.core.run.records import Intent
-from bulk_upload.core.run.sender import PreparedFile, PrepareRequest
+from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, PreparedFile, PrepareRequest
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.engine.upload import Upload
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.validation.gate import Checking
 
-BATCH_ENTRIES_MAX = 64
-BATCH_BYTES_MAX = 4 * 1024 * 1024
 BATCH_LARGE_MAX = 16
 """Fewer large files than small ones are intended ahead: after a crash nobody knows of an intent whether it was acted on."""
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from bulk_upload.core.model import EntryState, InDoubt, NotSent, SourceFailed, Unavailable
+from bulk_upload.core.model import EntryState, InDoubt, NotSent, Unavailable
 from bulk_upload.core.run.records import reason_in
 from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, TryAgain
+from bulk_upload.core.run.source import outcome_of
 from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
 from bulk_upload.engine.upload import FileChanged, NotBegun
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.retry import RetryPolicy
-    from bulk_upload.core.run.source import SourceError
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
@@ -90,7 +90,7 @@ class Retries:
             return made.cause
         if made.cause is None:
             return EntryResult(Leave(reason=upload.reason))
-        outcome = failed_to_open(made.cause)
+        outcome = outcome_of(made.cause)
         upload.reason = outcome.reason
         if isinstance(outcome, NotSent):
             return EntryResult(self._decide(upload, outcome))
@@ -169,13 +169,6 @@ class Retries:
         if isinstance(decision, TryAgain):
             self._stop_rules.on_retry()
         return decision
-
-
-def failed_to_open(error: SourceError) -> SourceFailed | NotSent:
-    """Return the outcome of an attempt that never had a file to send."""
-    if error.local_limit:
-        return NotSent(reason=error.reason, local_limit=True)
-    return SourceFailed(reason=error.reason)
 
 
 def _goes_on(result: EntryResult | FileChanged) -> bool:

@@ -57,7 +57,6 @@ class Workers:
         self._ready: deque[Upload] = deque()
         self._accepted: deque[tuple[Upload, Made]] = deque()
         self._worker_count = 0
-        self._settles = False
 
     @property
     def ready_count(self) -> int:

@@ -14,6 +14,7 @@ import anyio
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
 
 AHEAD_ENTRIES_MAX = 4096
 """So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
-
-BATCH_ENTRIES_MAX = 64
-BATCH_BYTES_MAX = 4 * 1024 * 1024
 
 
 class Checking:

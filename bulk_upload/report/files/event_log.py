@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.report.log_records import Level, Progress, logfmt, plain
+from bulk_upload.core.report.log_records import Level, Progress, log_record, logfmt
 from bulk_upload.core.report.log_records import level_of as _level_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class EventLog:
         """Take one record in."""
         if self.failure is not None or _level_of(record) < self._least:
             return
-        values = plain(record, at_utc=self._utc_now(), clean=self._clean)
+        values = log_record(record, at_utc=self._utc_now(), clean=self._clean)
         line = _encode(values) if self._as_json else logfmt(values, _encode)
         try:
             # JSON leaves this one control character as it is.

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.report.tally import Cause, Tally
     from bulk_upload.core.run.fault_scope import Stop
 
-COLUMNS_MAX = 100
 CAUSES_SHOWN_MAX = 5
 HELD_S_MIN = 1.0
 

@@ -27,7 +27,6 @@ class Distribution(msgspec.Struct):
 
     least: float
     count: int = 0
-    total: float = 0.0
     smallest: float = math.inf
     largest: float = 0.0
     _counts: dict[int, int] = msgspec.field(default_factory=dict)
@@ -38,14 +37,8 @@ class Distribution(msgspec.Struct):
         place = 0 if value < self.least else 1 + int(math.log10(value / self.least) * BINS_PER_DECADE)
         self._counts[place] = self._counts.get(place, 0) + 1
         self.count += 1
-        self.total += value
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
-
-    @property
-    def mean(self) -> float:
-        """The mean, 0 of nothing."""
-        return self.total / self.count if self.count else 0.0
 
     def percentile(self, percent: float) -> float:
         """Return the value that `percent` of all do not exceed, as near as the bins tell; 0 of nothing."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 ROWS_MAX = 200_000
 """Rows of each table that a page holds unless told otherwise: about 40 MB, which a browser still searches at once."""
 
-ACCEPTED_STATES = (EntryState.ACCEPTED,)
 OTHER_STATES = (
     EntryState.REJECTED,
     EntryState.FAILED_LOCAL,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.machine.file_systems import Journal
-from bulk_upload.edge.ledger import LedgerReader, LedgerStore, default_ledger_path, open_ledger
+from bulk_upload.edge.ledger import LedgerReader, LedgerStore, open_ledger
 from bulk_upload.edge.ledger.file import opening
-from bulk_upload.errors import LedgerUnusable, UsageError
+from bulk_upload.errors import LedgerUnusable
 from tests.edge.ledger.stage import JOB, START_S, entry, exported, opened, query
 
 HOME = "https://flow.seekr.com"
@@ -102,23 +102,3 @@ def test_locks_that_exclude_nobody_are_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     with pytest.raises(LedgerUnusable, match="gives one lock to two"):
         open_ledger(os.fspath(tmp_path / "a"), JOB, version="1", moved_root=False, utc_s=START_S)
-
-
-def test_a_folder_for_ledgers(tmp_path: Path) -> None:
-    """In a folder of their own ledgers of manifests with one name are told apart by where those are."""
-    names = {
-        default_ledger_path(
-            os.fspath(tmp_path / home / "m.jsonl"), folder="/l", endpoint=endpoint, home_endpoint=HOME
-        )
-        for home in ("one", "two")
-        for endpoint in (HOME, "http://127.0.0.1:8099")
-    }
-    assert len(names) == 4
-    assert {os.path.dirname(one) for one in names} == {"/l"}
-    assert sum(os.path.basename(one).startswith("m@127.0.0.1-8099-") for one in names) == 2
-
-
-def test_standard_input_has_no_name(tmp_path: Path) -> None:
-    """A manifest on standard input needs a ledger that is named in full."""
-    with pytest.raises(UsageError):
-        default_ledger_path("-", folder=os.fspath(tmp_path), endpoint=HOME, home_endpoint=HOME)

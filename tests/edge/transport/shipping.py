@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import BaseConnector
 from aiohttp.client_proto import ResponseHandler
 
+from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.pace import Pace
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.secret import Secret
@@ -68,10 +69,13 @@ def moved(reads: int) -> Any:
 
 
 @asynccontextmanager
-async def transport_to(url: str, **settings: Any) -> AsyncIterator[Transport]:
-    """Run a transport that talks to `url`."""
-    wanted = TransportSettings(endpoint=url, profile=FLOW, api_key=Secret(KEY), **settings)
-    async with Transport(wanted, SystemClock()).running() as transport:
+async def transport_to(url: str, **options: Any) -> AsyncIterator[Transport]:
+    """Run a transport that talks to `url`; `options` are fields of TransportSettings or of Connection."""
+    ours = {name: options.pop(name) for name in ("read_key_again", "connection_limit") if name in options}
+    settings = TransportSettings(
+        connection=Connection(endpoint=url, profile=FLOW, **options), api_key=Secret(KEY), **ours
+    )
+    async with Transport(settings, SystemClock()).running() as transport:
         yield transport
 
 

@@ -9,8 +9,9 @@ import pytest
 from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
 from bulk_upload.core.run.settings import RunSettings
-from bulk_upload.engine.sending.feeder import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Feeder
+from bulk_upload.engine.sending.feeder import Feeder
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World

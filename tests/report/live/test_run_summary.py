@@ -7,8 +7,9 @@ from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
 from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.run_summary import COLUMNS_MAX, closing_lines
+from bulk_upload.report.live.run_summary import closing_lines
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.api.endpoint import ledger_stem
 from bulk_upload.core.machine.file_systems import file_system_of, journal_for
 from bulk_upload.core.text.printable import printable
-from bulk_upload.errors import LedgerUnusable, UsageError
+from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
     from bulk_upload.core.machine.file_systems import Journal
 
-_FOLDER_HASH_BYTES = 4
-"""Manifests of one name in different folders share a `--ledger-dir`; there are never so many that 32 bits would not do."""
-
 MOUNTS = "/proc/self/mounts"
-
-
-def default_ledger_path(manifest: str, *, folder: str | None, endpoint: str, home_endpoint: str) -> str:
-    """Return where the ledger of a manifest lies: beside it, or in `folder`, where its own folder's hash is in the name.
-
-    Raises UsageError for a manifest on standard input, which has no name to go by.
-    """
-    if manifest == "-":
-        raise UsageError("a manifest on standard input has no default ledger", hint="pass --ledger FILE")
-    home, name = os.path.split(os.path.abspath(manifest))
-    stem = ledger_stem(os.path.splitext(name)[0], endpoint=endpoint, home_endpoint=home_endpoint)
-    if folder is not None:
-        digest = hashlib.blake2b(os.fsencode(os.path.realpath(home)), digest_size=_FOLDER_HASH_BYTES)
-        stem = f"{stem}-{digest.hexdigest()}"
-    return os.path.join(home if folder is None else folder, f"{stem}.ledger.db")
 
 
 def require_folder(ledger_path: str) -> None:

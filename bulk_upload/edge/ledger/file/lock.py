@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
-from bulk_upload.edge.output import require_safe
+from bulk_upload.edge.output import PRIVATE_MODE, require_safe
 from bulk_upload.errors import LedgerLocked, LedgerUnusable
 
 if TYPE_CHECKING:
     from bulk_upload.errors import ResourceShortage
 
-_PRIVATE_MODE = 0o600
 _TRIES_MAX = 4
 _TRY_EVERY_S = 0.05
 """Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
@@ -42,14 +41,14 @@ class RunLock:
             # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             # Readable as the ledger is: whoever may read that must see whether a run is at work.
-            descriptor = os.open(path, flags, _PRIVATE_MODE if private else 0o666)
+            descriptor = os.open(path, flags, PRIVATE_MODE if private else 0o666)
         except OSError as error:
             raise _unusable(path, error.strerror, shortage_in(error)) from None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _unusable(path, "not a regular file")
             if private:
-                os.fchmod(descriptor, _PRIVATE_MODE)
+                os.fchmod(descriptor, PRIVATE_MODE)
             _lock(descriptor, ledger_path)
             _require_exclusion(path)
         except OSError as error:

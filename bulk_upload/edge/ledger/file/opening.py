@@ -16,7 +16,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.file.location import journal_at
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
-from bulk_upload.edge.output import OutputRefused, created, require_safe
+from bulk_upload.edge.output import PRIVATE_MODE, OutputRefused, created, require_safe
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _FILES_AT_ONCE = 6
 _BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 _NO_NEW_ONE = "a new ledger would not know what was uploaded"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-_PRIVATE_MODE = 0o600
 _PERMISSION = "this needs write permission for the ledger and its folder"
 _HINTS = {
     "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
@@ -279,7 +278,7 @@ def _make_private(path: str) -> None:
     """Close a ledger to others; SQLite gives the files that it makes beside it the same mode."""
     for name in (path, *(path + suffix for suffix in _SIDE_FILES)):
         with suppress(FileNotFoundError):
-            os.chmod(name, _PRIVATE_MODE)
+            os.chmod(name, PRIVATE_MODE)
 
 
 def _set_journal(connection: sqlite3.Connection, journal: Journal) -> str:
@@ -320,7 +319,7 @@ def _run_script(connection: sqlite3.Connection, script: str, version: int) -> No
 def _back_up(connection: sqlite3.Connection, path: str, backup_path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(backup_path)
-    private = not stat.S_IMODE(os.stat(path).st_mode) & ~_PRIVATE_MODE
+    private = not stat.S_IMODE(os.stat(path).st_mode) & ~PRIVATE_MODE
     with (
         created(backup_path, private=private) as making,
         closing(sqlite3.connect(making)) as backup,

@@ -1,0 +1,50 @@
+"""How one server is reached: made once, where options or arguments are known, and handed through from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bulk_upload.core.api.network import DIRECT
+
+if TYPE_CHECKING:
+    from bulk_upload.core.api.network import Network
+    from bulk_upload.core.api.profile import Profile
+
+STALL_S = 60.0
+"""Load balancers close idle connections after so long or later (60 s: nginx, AWS ALB)."""
+
+ANSWER_S = 300.0
+"""A server may scan or copy a large file before it answers."""
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How one server is reached. It holds no key, so that it may be shown.
+
+    Args:
+        endpoint: scheme, host and port, with any path, as `endpoint_of` returns it: whether the key may travel there
+            unencrypted is decided already.
+        profile: the API that the server has.
+        team: for the profile's team header.
+        network: proxy and certificates.
+        connect_s: how long connecting may take.
+        continue_s: how long a request that asks first waits for an answer to that: servers that do not know `Expect`
+            say nothing.
+        stall_s: how long a request may make no progress, and a call to the file system go unanswered.
+        answer_s: how long a whole answer may take after the last byte of a body left.
+        min_bytes_per_s: the least speed of a body over a minute; 0 allows any.
+        keepalive_s: how long a connection is kept for the next request. Below what usual servers use (nginx 75,
+            uvicorn 5), so that a request rarely meets a connection that the server is just closing.
+    """
+
+    endpoint: str
+    profile: Profile
+    team: str | None = None
+    network: Network = DIRECT
+    connect_s: float = 10.0
+    continue_s: float = 5.0
+    stall_s: float = STALL_S
+    answer_s: float = ANSWER_S
+    min_bytes_per_s: float = 0.0
+    keepalive_s: float = 4.0

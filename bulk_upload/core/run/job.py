@@ -1,0 +1,77 @@
+"""A job: what to upload, and where its ledger lies."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bulk_upload.core.api.endpoint import ledger_stem
+
+if TYPE_CHECKING:
+    from bulk_upload.core.api.connection import Connection
+
+_FOLDER_HASH_BYTES = 4
+"""Manifests of one name in different folders share a `--ledger-dir`; there are never so many that 32 bits would not do."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to upload and where its ledger lies.
+
+    Args:
+        manifest: path of a JSONL or CSV manifest, `-` for standard input.
+        ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        ledger_dir: folder of the ledger in place of the manifest's; `ledger` goes before it.
+        root: folder that relative paths start from; by default the manifest's folder.
+        purpose: for entries that name none.
+        follow_symlinks: symbolic links may lead out of the root.
+        allow_outside: absolute paths and leading `..` may name files outside the root.
+        force: send entries whose purpose is unknown, and files that validation found invalid.
+        moved_root: the tree moved to another root since the ledger was made.
+        name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
+        private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
+    """
+
+    manifest: str
+    ledger: str | None = None
+    ledger_dir: str | None = None
+    root: str | None = None
+    purpose: str | None = None
+    follow_symlinks: bool = False
+    allow_outside: bool = False
+    force: bool = False
+    moved_root: bool = False
+    name_template: str | None = None
+    private: bool = False
+
+
+def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str) -> str:
+    """Return where a job's ledger lies: as `job` says, else beside the manifest, named after it and the endpoint.
+
+    In a `ledger_dir` the name also holds a hash of the manifest's folder.
+
+    Args:
+        job: the job.
+        connection: the server that it is for.
+        manifest: the absolute path of its manifest.
+        folder: the manifest's folder, without symbolic links.
+    """
+    if job.ledger is not None:
+        return job.ledger
+    home, _, name = manifest.rpartition("/")
+    stem = ledger_stem(
+        _without_suffix(name), endpoint=connection.endpoint, home_endpoint=connection.profile.base_url
+    )
+    if job.ledger_dir is None:
+        return f"{home}/{stem}.ledger.db"
+    # As `os.fsencode` does: bytes that are not UTF-8 are surrogate escapes.
+    digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=_FOLDER_HASH_BYTES)
+    between = "" if job.ledger_dir.endswith("/") or not job.ledger_dir else "/"
+    return f"{job.ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
+
+
+def _without_suffix(name: str) -> str:
+    """Return a file name without what follows its last dot; dots that it begins with are part of the name."""
+    stem = name.rpartition(".")[0]
+    return stem if stem.strip(".") else name

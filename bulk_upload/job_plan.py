@@ -1,0 +1,141 @@
+"""What a run of a job would do, and why: needs no key and sends nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bulk_upload.core.manifest.name_template import NameTemplate
+from bulk_upload.core.manifest.rules import ManifestRules
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.purposes import PURPOSES, known_purposes
+from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
+from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
+from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.engine.plan import Preparation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.job import Job
+    from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.engine.plan import Plan
+
+
+class JobPlanner:
+    """Plans jobs for one server.
+
+    Args:
+        connection: the server.
+        settings: of the runs that are planned.
+        purposes: what is known of each purpose.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        settings: RunSettings | None = None,
+        purposes: Mapping[str, Purpose] = PURPOSES,
+    ) -> None:
+        self._connection = connection
+        self._settings = settings or RunSettings()
+        self._purposes = purposes
+
+    def ledger_path(self, job: Job) -> str:
+        """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
+        return ledger_path_of(job, self._connection)
+
+    def plan(
+        self,
+        job: Job,
+        *,
+        on_entry: Callable[[PlannedEntry], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Plan:
+        """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
+
+        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `on_progress` is called now and then with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        UsageError.
+        """
+        ledger_path = self.ledger_path(job)
+        known = os.path.exists(ledger_path)
+        with ManifestFile(job.manifest) as manifest:
+            staging = Staging(None)
+            try:
+                preparation = self.preparation(job, manifest, staging, on_progress)
+                if known:
+                    self._require_same(ledger_path, job, preparation.tree.root)
+                    staging.attach(ledger_path)
+                plan = preparation.plan(manifest.lines())
+                if on_entry is not None:
+                    for page in staging.pages():
+                        for one in page:
+                            on_entry(one)
+                return plan
+            finally:
+                staging.close()
+
+    def preparation(
+        self,
+        job: Job,
+        manifest: ManifestFile,
+        staging: Staging,
+        on_progress: Callable[[int], None] | None,
+    ) -> Preparation:
+        """Return what plans a job from its open manifest into `staging`."""
+        tree = SourceTree(
+            job.root if job.root is not None else manifest.base_folder,
+            follow_symlinks=job.follow_symlinks,
+            allow_outside=job.allow_outside,
+        )
+        rules = ManifestRules(
+            where=manifest.name,
+            root=tree.root,
+            root_as_typed=tree.root_as_typed,
+            allow_outside=job.allow_outside,
+            default_purpose=job.purpose,
+            purposes=known_purposes(self._connection.profile.purposes, self._purposes),
+            allow_unknown_purpose=job.force,
+            file_field=self._connection.profile.file_field,
+            name_template=None if job.name_template is None else NameTemplate(job.name_template),
+        )
+        return Preparation(
+            rules=rules,
+            tree=tree,
+            staging=staging,
+            profile=self._connection.profile,
+            retry=self.settings_for(job).retry,
+            on_progress=on_progress,
+        )
+
+    def settings_for(self, job: Job) -> RunSettings:
+        """Return the settings for a run of a job."""
+        if not job.force:
+            return self._settings
+        retry = self._settings.retry | {EntryState.INVALID}
+        return replace(self._settings, retry=retry, sends_invalid=True)
+
+    def identity(self, root: str) -> JobIdentity:
+        """Return whose ledger that of a job is, its files lying beneath `root`."""
+        return JobIdentity(
+            profile=self._connection.profile.name,
+            endpoint=self._connection.endpoint,
+            team=self._connection.team,
+            root=root,
+        )
+
+    def _require_same(self, ledger_path: str, job: Job, root: str) -> None:
+        with LedgerReader(ledger_path) as reader:
+            facts = reader.job()
+        if facts is not None:
+            theirs = JobIdentity(
+                profile=facts.profile, endpoint=facts.endpoint, team=facts.team, root=facts.root
+            )
+            require_same(self.identity(root), theirs, moved_root=job.moved_root)

@@ -1,0 +1,215 @@
+"""Runs jobs against one server: opens the manifest, the ledger and the transport, and lets the engine work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from bulk_upload.core.api.secret import key_and_source
+from bulk_upload.core.events import Noticed
+from bulk_upload.core.machine.shortage import naming_shortage
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.run.job import Job
+from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.control import listening
+from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.ledger import Staging, open_ledger, remembered
+from bulk_upload.edge.manifest_file import ManifestFile
+from bulk_upload.edge.transport import Transport, TransportSettings
+from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.engine.assembly import assemble
+from bulk_upload.engine.plan_progress import PlanProgress
+from bulk_upload.engine.planned_entries import StagedEntries
+from bulk_upload.engine.validation.file_validator import FileValidator
+from bulk_upload.job_plan import JobPlanner
+from bulk_upload.job_run import JobRun, Result
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.run import Run
+
+READING_THREADS = 8
+"""Enough for any disk, and fewer than the most uploads in flight: each thread costs memory of its own, which the C
+library keeps for it (2 MB and more with blocks of this size). Threads that hang do not count."""
+
+
+class JobRunner:
+    """Plans and runs jobs against one server.
+
+    Args:
+        connection: the server.
+        api_key: sent as it is, in the profile's header. A callable is asked for it, and asked again, once, when the
+            server refuses the key during a run.
+        settings: of every run.
+        purposes: what is known of each purpose.
+        on_event: called with every event of every run, on the event loop; must be quick and must not raise.
+        clock: time and chance.
+
+    Raises UsageError when the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        api_key: str | Callable[[], str],
+        settings: RunSettings | None = None,
+        purposes: Mapping[str, Purpose] = PURPOSES,
+        on_event: Callable[[Event], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._connection = connection
+        self._api_key, self._read_key_again = key_and_source(api_key)
+        self._settings = settings or RunSettings()
+        self._purposes = purposes
+        self._planner = JobPlanner(connection, settings=self._settings, purposes=purposes)
+        self._on_event = on_event
+        self._clock = clock or SystemClock()
+        self._runs: WeakSet[JobRun] = WeakSet()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in list(self._runs):
+            await one.aclose()
+
+    def run(self, job: Job | str | os.PathLike[str]) -> JobRun:
+        """Return a run of a job, or of a manifest with defaults.
+
+        `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
+        recorded; the iteration ends with the run, and `result` is set then.
+        """
+        if not isinstance(job, Job):
+            job = Job(manifest=os.fspath(job))
+        run = JobRun(partial(self._execute, job), self._on_event)
+        self._runs.add(run)
+        return run
+
+    def ledger_path(self, job: Job) -> str:
+        """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
+        return self._planner.ledger_path(job)
+
+    def plan(
+        self,
+        job: Job,
+        *,
+        on_entry: Callable[[PlannedEntry], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Plan:
+        """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
+
+        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `on_progress` is called now and then with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        UsageError.
+        """
+        return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
+
+    async def _execute(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
+        with naming_shortage():
+            return await self._run_job(job, emit, started)
+
+    async def _run_job(
+        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+    ) -> Result:
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+        ledger_path = self.ledger_path(job)
+        manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
+        ledger = None
+        staging = None
+        try:
+            existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
+            staging = Staging(None)
+            progress = PlanProgress(emit)
+            preparation = self._planner.preparation(job, manifest, staging, progress.put)
+            if existed:
+                # Locked before anything is planned: what the plan saw must still hold when it is carried out.
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                staging.attach(ledger_path)
+            async with progress.emitted():
+                plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
+            if ledger is None:
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                staging.attach(ledger_path)
+            reader = FileReader(
+                preparation.tree,
+                thread_count=READING_THREADS,
+                stuck_s=self._connection.stall_s,
+                hashing=self._settings.hashing,
+            )
+            entries = StagedEntries(staging)
+            workers = Workers(max(1, usable_processors() // 2))
+            transport = Transport(self._transport_settings(), self._clock)
+            async with transport.running():
+                run = assemble(
+                    settings=self._planner.settings_for(job),
+                    profile=self._connection.profile,
+                    clock=self._clock,
+                    reader=reader,
+                    transport=transport,
+                    files_api=transport,
+                    ledger=ledger.writer,
+                    entries=entries,
+                    plan=plan,
+                    emit=emit,
+                    learned=await ledger.writer.run(remembered),
+                    validator=FileValidator(preparation.tree, workers, purposes=self._purposes),
+                )
+                started(run)
+                try:
+                    async with listening(
+                        ledger.path,
+                        run.control,
+                        on_trouble=lambda why: emit(Noticed(message=why)),
+                        on_error=run.fail,
+                    ):
+                        result = await run.execute()
+                finally:
+                    workers.close()
+                    reader.close()
+                    entries.close()
+            return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
+        finally:
+            if ledger is not None:
+                await ledger.close()
+            if staging is not None:
+                staging.close()
+            manifest.close()
+            pool.shutdown(wait=False)
+
+    def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
+        return open_ledger(
+            path,
+            self._planner.identity(root),
+            version=__version__,
+            moved_root=job.moved_root,
+            utc_s=self._clock.utc_s(),
+            private=job.private,
+        )
+
+    def _transport_settings(self) -> TransportSettings:
+        return TransportSettings(
+            connection=self._connection,
+            api_key=self._api_key,
+            read_key_again=self._read_key_again,
+            connection_limit=self._settings.caps.capacity,
+            user_agent=f"bulk-upload/{__version__}",
+        )

@@ -1,0 +1,30 @@
+"""What the pages for programmers import is public."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import bulk_upload
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(
+    page
+    for page in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    if "```python" in page.read_text("utf-8")
+)
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_import_public_names_only(page: Path) -> None:
+    """An example imports from `bulk_upload` itself, and what it imports is there."""
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        for node in ast.walk(ast.parse(block, type_comments=False)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bulk_upload"):
+                assert node.module in ("bulk_upload", "bulk_upload.sandbox"), ast.unparse(node)
+                if node.module == "bulk_upload":
+                    assert {alias.name for alias in node.names} <= set(bulk_upload.__all__)
