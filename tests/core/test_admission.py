@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.validation.admission import Admission, admission_of, split
+from bulk_upload.core.validation.admission import (
+    GROUP_BYTES_MAX,
+    GROUP_ENTRIES_MAX,
+    Admission,
+    admission_of,
+    groups,
+    split,
+)
 from bulk_upload.core.validation.result import ValidationResult
 
 VERSION = Fingerprint(size=1, mtime_ns=1, inode=1)
@@ -65,3 +72,24 @@ def test_each_file_is_in_one_part(
     assert all(files[one][1] is None for one in parts.unchecked)
     assert all(sends_invalid or result.is_valid for _, result in parts.good)
     assert not any(sends_invalid or result.is_valid for _, result in parts.bad)
+
+
+@given(st.lists(st.none() | st.integers(0, GROUP_BYTES_MAX), max_size=200))
+def test_small_files_are_checked_together(sizes: list[int | None]) -> None:
+    """A larger file (None) is alone, a group has a bounded number of bytes and of files, and no file is lost."""
+    made = list(groups(range(len(sizes)), small_bytes=lambda one: sizes[one]))
+    assert sorted(number for one in made for number in one) == list(range(len(sizes)))
+    for one in made:
+        bytes_of = [sizes[number] for number in one]
+        assert bytes_of == [None] or (
+            len(one) <= GROUP_ENTRIES_MAX and sum(size or 0 for size in bytes_of) <= GROUP_BYTES_MAX
+        )
+        assert one == sorted(one)
+
+
+def test_a_group_is_as_large_as_it_may_be() -> None:
+    """So many small files go together, and the rest is another group."""
+    assert list(map(len, groups(range(GROUP_ENTRIES_MAX + 1), small_bytes=lambda _: 1))) == [
+        GROUP_ENTRIES_MAX,
+        1,
+    ]

@@ -17,7 +17,7 @@ from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.validation.admission import admission_of, split
+from bulk_upload.core.validation.admission import admission_of, groups, split
 from bulk_upload.core.validation.result import verdict_of
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
@@ -25,7 +25,7 @@ from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validation.file_validator import CheckTarget
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from anyio.abc import ObjectSendStream
 
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 
 AHEAD_ENTRIES_MAX = 4096
 """So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
-
-BATCH_ENTRIES_MAX = 64
-BATCH_BYTES_MAX = 4 * 1024 * 1024
 
 
 class Gate:
@@ -192,7 +189,7 @@ class Gate:
             await self._wait_for_room()
             self._ahead_count += len(ready)
             await send.send(sorted(ready, key=lambda one: one.seq))
-        return list(_grouped(parts.unchecked))
+        return list(groups(parts.unchecked, small_bytes=_small_bytes))
 
     async def _look(
         self, validator: Validating, group: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
@@ -290,6 +287,10 @@ def _is_small(planned: PlannedEntry) -> bool:
     return planned.fingerprint is not None and planned.fingerprint.size <= SMALL_FILE_BYTES_MAX
 
 
+def _small_bytes(planned: PlannedEntry) -> int | None:
+    return planned.fingerprint.size if planned.fingerprint is not None and _is_small(planned) else None
+
+
 def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> bool:
     if planned.fingerprint is None or not _is_small(planned):
         return False
@@ -311,21 +312,3 @@ def _entry_id(planned: PlannedEntry) -> int:
     if planned.known is None:
         raise AssertionError("only registered entries are sent")
     return planned.known.entry_id
-
-
-def _grouped(works: Sequence[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
-    """Return small files together, each larger one by itself, in order."""
-    group: list[PlannedEntry] = []
-    group_bytes = 0
-    for one in works:
-        if not _is_small(one):
-            yield [one]
-            continue
-        size = 0 if one.fingerprint is None else one.fingerprint.size
-        if group and (len(group) == BATCH_ENTRIES_MAX or group_bytes + size > BATCH_BYTES_MAX):
-            yield group
-            group, group_bytes = [], 0
-        group.append(one)
-        group_bytes += size
-    if group:
-        yield group
