@@ -13,7 +13,7 @@ from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
-from bulk_upload.engine.limits.control import Controlling
+from bulk_upload.engine.limits.control import RunControl
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.engine.limits.monitor import LimitWatch
 from bulk_upload.engine.limits.occupancy import Occupancy
@@ -26,11 +26,11 @@ from bulk_upload.engine.sending.entry_task import EntryTasks
 from bulk_upload.engine.sending.feeder import PARKED_MIN, Feeder
 from bulk_upload.engine.sending.local_sender import LocalSender
 from bulk_upload.engine.sending.retries import Retries
-from bulk_upload.engine.sending.touched import Comparing
+from bulk_upload.engine.sending.touched import TouchedFiles
 from bulk_upload.engine.sending.workers import Workers
 from bulk_upload.engine.settling import Settler
 from bulk_upload.engine.upkeep import Upkeep
-from bulk_upload.engine.validation.gate import Checking
+from bulk_upload.engine.validation.gate import Gate
 from bulk_upload.engine.waits import Waits
 from bulk_upload.engine.watchdog import Watchdog
 
@@ -95,7 +95,7 @@ def assemble(
     )
 
     settler = Settler(ledger=ledger, stop_rules=stop_rules, clock=clock, emit=emit)
-    checking = Checking(
+    gate = Gate(
         validator,
         settings=settings,
         settler=settler,
@@ -110,7 +110,7 @@ def assemble(
     sender = LocalSender(
         reader,
         transport,
-        check_for=checking.check_for if validates else None,
+        check_for=gate.check_for if validates else None,
         pace=bandwidth,
         on_handed=slots.handed,
     )
@@ -151,7 +151,7 @@ def assemble(
         drain=drain,
         clock=clock,
     )
-    comparing = Comparing(
+    touched = TouchedFiles(
         sender=sender,
         files_api=files_api,
         api_retry=api_retry,
@@ -180,8 +180,8 @@ def assemble(
     entry_tasks = EntryTasks(
         retries=retries,
         settler=settler,
-        checking=checking,
-        comparing=comparing,
+        gate=gate,
+        touched=touched,
         doubts=doubts,
         twins=twins,
         stop_rules=stop_rules,
@@ -201,7 +201,7 @@ def assemble(
     feeder = Feeder(
         sender=sender,
         ledger=ledger,
-        checking=checking,
+        gate=gate,
         workers=workers,
         entry_tasks=entry_tasks,
         twins=twins,
@@ -215,7 +215,7 @@ def assemble(
         sender=sender,
         ledger=ledger,
         entries=entries,
-        checking=checking,
+        gate=gate,
         slots=slots,
         bandwidth=bandwidth,
         limits=limits,
@@ -239,13 +239,13 @@ def assemble(
         workers=workers,
         entry_tasks=entry_tasks,
         reconciler=reconciler,
-        checking=checking,
+        gate=gate,
         slots=slots,
         occupancy=occupancy,
         sender=sender,
         ledger=ledger,
         limits=limit_watch,
-        control=Controlling(
+        control=RunControl(
             limits=limits,
             watch=limit_watch,
             slots=slots,

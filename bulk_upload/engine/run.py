@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
-    from bulk_upload.engine.limits.control import Controlling
+    from bulk_upload.engine.limits.control import RunControl
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.monitor import LimitWatch
     from bulk_upload.engine.limits.occupancy import Occupancy
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.sending.feeder import Feeder
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.upkeep import Upkeep
-    from bulk_upload.engine.validation.gate import Checking
+    from bulk_upload.engine.validation.gate import Gate
     from bulk_upload.engine.watchdog import Watchdog
     from bulk_upload.exit_status import ExitStatus
 
@@ -77,7 +77,7 @@ class Run:
         workers: Workers,
         entry_tasks: EntryTasks,
         reconciler: Reconciler,
-        checking: Checking,
+        gate: Gate,
         slots: SlotPool,
         occupancy: Occupancy,
         sender: Sender,
@@ -85,7 +85,7 @@ class Run:
         limits: LimitWatch,
         upkeep: Upkeep,
         stop_rules: StopRules,
-        control: Controlling,
+        control: RunControl,
         watchdog: Watchdog,
         errors: CallbackErrors,
         drain: Drain,
@@ -99,7 +99,7 @@ class Run:
         self._workers = workers
         self._entry_tasks = entry_tasks
         self._reconciler = reconciler
-        self._checking = checking
+        self._gate = gate
         self._slots = slots
         self._occupancy = occupancy
         self._sender = sender
@@ -162,9 +162,9 @@ class Run:
             parked_count=self._occupancy.parked_count,
             wire_bytes=self._sender.wire_bytes,
             partial_bytes=self._sender.partial_bytes,
-            validating_count=self._checking.looking_count,
-            validated_count=self._checking.looked_count,
-            validated_bytes=self._checking.looked_bytes,
+            validating_count=self._gate.looking_count,
+            validated_count=self._gate.looked_count,
+            validated_bytes=self._gate.looked_bytes,
         )
 
     def bodies(self) -> list[BodyNow]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.planned_entries import PlannedEntries
-    from bulk_upload.engine.validation.gate import Checking
+    from bulk_upload.engine.validation.gate import Gate
 
 IDLE_TICKS_MAX = 40
 """So many ticks in a row (10 s) without any wait for something outside. One is enough in theory: a task that waits for
@@ -38,7 +38,7 @@ class Watchdog:
         sender: Sender,
         ledger: Ledger[LedgerStore],
         entries: PlannedEntries,
-        checking: Checking,
+        gate: Gate,
         slots: SlotPool,
         bandwidth: BandwidthGate,
         limits: CappedController,
@@ -48,7 +48,7 @@ class Watchdog:
         self._sender = sender
         self._ledger = ledger
         self._entries = entries
-        self._checking = checking
+        self._gate = gate
         self._slots = slots
         self._bandwidth = bandwidth
         self._limits = limits
@@ -65,7 +65,7 @@ class Watchdog:
             Wait.DISK: self._entries.busy_count,
             Wait.LEDGER: self._ledger.pending_count,
             Wait.SERVER: self._sender.busy_count,
-            Wait.VALIDATION: self._checking.busy_count,
+            Wait.VALIDATION: self._gate.busy_count,
             Wait.PERSON: self._limits.caps.paused,
         }
         return waits | {wait for wait, goes_on in checks.items() if goes_on}

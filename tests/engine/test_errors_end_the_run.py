@@ -30,7 +30,7 @@ from bulk_upload.core.run.control import ControlRequest
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.limits.control import Controlling
+from bulk_upload.engine.limits.control import RunControl
 from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.run import OVERDUE_S
 from bulk_upload.engine.sending.entry_task import EntryTasks
@@ -183,7 +183,7 @@ def test_a_control_request_that_raises_ends_the_run(monkeypatch: pytest.MonkeyPa
 
     asked: list[object] = []
     with monkeypatch.context() as broken:
-        broken.setattr(Controlling, "answer", _breaks)
+        broken.setattr(RunControl, "answer", _breaks)
         with pytest.raises(Bug, match="a bug of ours"):
             _run(
                 world,

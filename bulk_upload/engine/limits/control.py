@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.stop_rules import StopRules
 
 
-class Controlling:
+class RunControl:
     """Changes the caps of one run.
 
     A change holds at once and is then recorded: a pause must work even where the ledger's disk is stuck. The answer

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.retries import Retries
-    from bulk_upload.engine.sending.touched import Comparing
+    from bulk_upload.engine.sending.touched import TouchedFiles
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import RecordedAttempt
-    from bulk_upload.engine.validation.gate import Checking
+    from bulk_upload.engine.validation.gate import Gate
 
 FILE_CHANGES_MAX = 3
 """A file found changed more often than that is being written to, and might be for ever."""
@@ -50,8 +50,8 @@ class EntryTasks:
         *,
         retries: Retries,
         settler: Settler,
-        checking: Checking,
-        comparing: Comparing,
+        gate: Gate,
+        touched: TouchedFiles,
         doubts: Doubts,
         twins: TwinGate,
         stop_rules: StopRules,
@@ -61,8 +61,8 @@ class EntryTasks:
     ) -> None:
         self._retries = retries
         self._settler = settler
-        self._checking = checking
-        self._comparing = comparing
+        self._gate = gate
+        self._touched = touched
         self._doubts = doubts
         self._twins = twins
         self._stop_rules = stop_rules
@@ -111,10 +111,10 @@ class EntryTasks:
     async def _run(self, upload: Upload, first: RecordedAttempt | None, *, holds_twin_key: bool) -> None:
         """Compare a touched file, then send it while no other entry that looks alike is on its way."""
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
-        if first is None and known is not None and await self._comparing.settles(upload, known):
+        if first is None and known is not None and await self._touched.settles(upload, known):
             return
         for _ in range(1 + FILE_CHANGES_MAX):
-            if first is None and not await self._checking.passes(upload):
+            if first is None and not await self._gate.passes(upload):
                 return
             if not holds_twin_key and not await self._hold_twins(upload):
                 return
@@ -176,8 +176,8 @@ class EntryTasks:
         else:
             upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.fingerprint)
             if step.step is Step.COMPARE:
-                if await self._comparing.settles(upload, known):
+                if await self._touched.settles(upload, known):
                     return
             elif known.state is not EntryState.PENDING:
-                await self._comparing.put_back(known.entry_id, step.reason)
+                await self._touched.put_back(known.entry_id, step.reason)
             await self._run(upload, None, holds_twin_key=False)

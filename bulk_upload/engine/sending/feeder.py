@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.twins import TwinGate
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.workers import Workers
-    from bulk_upload.engine.validation.gate import Checking
+    from bulk_upload.engine.validation.gate import Gate
 
 BATCH_LARGE_MAX = 16
 """Fewer large files than small ones are intended ahead: after a crash nobody knows of an intent whether it was acted on."""
@@ -58,7 +58,7 @@ class Feeder:
         *,
         sender: Sender,
         ledger: Ledger[LedgerStore],
-        checking: Checking,
+        gate: Gate,
         workers: Workers,
         entry_tasks: EntryTasks,
         twins: TwinGate,
@@ -70,7 +70,7 @@ class Feeder:
     ) -> None:
         self._sender = sender
         self._ledger = ledger
-        self._checking = checking
+        self._gate = gate
         self._workers = workers
         self._entry_tasks = entry_tasks
         self._twins = twins
@@ -125,11 +125,11 @@ class Feeder:
         self, pages: AsyncIterator[list[PlannedEntry]], ahead: TaskGroup, streams: ExitStack
     ) -> AsyncIterator[list[PlannedEntry]]:
         """Return the pages of entries that may be sent, where files are looked into ahead."""
-        if not self._checking.runs_ahead:
+        if not self._gate.runs_ahead:
             return pages
         send, receive = anyio.create_memory_object_stream[list[PlannedEntry]](math.inf)
         _close_at_end(streams, send, receive)
-        ahead.start_soon(self._checking.run_ahead, pages, send)
+        ahead.start_soon(self._gate.run_ahead, pages, send)
         return self._taken(receive)
 
     async def _taken(
@@ -137,7 +137,7 @@ class Feeder:
     ) -> AsyncIterator[list[PlannedEntry]]:
         async with receive:
             async for page in receive:
-                self._checking.taken(len(page))
+                self._gate.taken(len(page))
                 yield page
 
     async def _batch(self, entries: list[PlannedEntry]) -> list[Upload]:
@@ -151,8 +151,8 @@ class Feeder:
             is_small = size <= SMALL_FILE_BYTES_MAX
             if upload.planned.step is Step.COMPARE or (is_small and size > bytes_left):
                 continue
-            is_checked = self._checking.may_send(upload)
-            if not is_checked and not self._checking.checks_when_read(upload):
+            is_checked = self._gate.may_send(upload)
+            if not is_checked and not self._gate.checks_when_read(upload):
                 # What has no certain content yet has no intent either.
                 continue
             if not self._twins.try_hold(upload.twin_key):
@@ -181,7 +181,7 @@ class Feeder:
                 # The attempt meets the same trouble again and says what it is.
                 self._twins.release(upload.twin_key)
                 await self._drop(file)
-            elif not await self._checking.admits(upload, file):
+            elif not await self._gate.admits(upload, file):
                 self._twins.release(upload.twin_key)
                 ended.add(upload.entry_id)
                 await self._drop(file)

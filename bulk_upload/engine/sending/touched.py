@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.upload import Upload
 
 
-class Comparing:
+class TouchedFiles:
     """Compares touched files with what was sent of them. Holds no slot."""
 
     def __init__(

@@ -14,10 +14,10 @@ import anyio
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.validation.admission import admission_of, groups, split
 from bulk_upload.core.validation.result import verdict_of
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
@@ -25,7 +25,7 @@ from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validation.file_validator import CheckTarget
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from anyio.abc import ObjectSendStream
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.core.run.source import ContentCheck
+    from bulk_upload.core.validation.admission import Admission
     from bulk_upload.core.validation.result import ValidationResult
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.limits.drain import Drain
@@ -48,7 +49,7 @@ AHEAD_ENTRIES_MAX = 4096
 """So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
 
 
-class Checking:
+class Gate:
     """Decides which entries may be sent.
 
     Args:
@@ -171,28 +172,24 @@ class Checking:
     async def _unless_known(
         self, validator: Validating, page: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
     ) -> list[list[PlannedEntry]]:
-        """Hand on what needs no look; return the rest in groups that are looked into in one go."""
-        ready: list[PlannedEntry] = []
-        rest: list[PlannedEntry] = []
-        for one in page:
-            (ready if one.step is Step.COMPARE or _is_looked_at_when_read(validator, one) else rest).append(
-                one
-            )
-        sought = [
-            ResultKey(_entry_id(one), one.fingerprint, validator.rules(one.entry.purpose))
-            for one in rest
-            if one.fingerprint is not None and not _is_small(one)
-        ]
-        known = await self._recalled(sought)
-        for one in rest:
-            verdict = known.get(_entry_id(one))
-            if verdict is not None and await self._admits(one, _entry_id(one), verdict):
-                ready.append(one.as_checked(verdict.fingerprint))
+        """Hand on what needs no check now; return the rest in groups that are checked in one go."""
+        known = await self._recalled(_result_keys(validator, page))
+        parts = split(
+            page,
+            is_checked_later=lambda one: one.step is Step.COMPARE or _is_looked_at_when_read(validator, one),
+            known_result=lambda one: known.get(_entry_id(one)),
+            sends_invalid=self._settings.sends_invalid,
+        )
+        for one, result in parts.good:
+            self._notice(one, admission_of(result, sends_invalid=self._settings.sends_invalid))
+        for one, result in parts.bad:
+            await self._settle_invalid(one, _entry_id(one), result)
+        ready = [*parts.checked_later, *(one.as_checked(result.fingerprint) for one, result in parts.good)]
         if ready:
             await self._wait_for_room()
             self._ahead_count += len(ready)
             await send.send(sorted(ready, key=lambda one: one.seq))
-        return list(_grouped([one for one in rest if _entry_id(one) not in known]))
+        return list(groups(parts.unchecked, small_bytes=_small_bytes))
 
     async def _look(
         self, validator: Validating, group: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
@@ -258,20 +255,22 @@ class Checking:
         if isinstance(verdict, SourceError):
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
             return False
-        if verdict.is_valid:
-            if verdict.warning is not None:
-                self._emit(Noticed(message=verdict.warning, path=planned.entry.path))
-            return True
-        if self._settings.sends_invalid:
-            message = f"invalid, but sent as requested: {verdict.reason}"
-            self._emit(Noticed(message=message, path=planned.entry.path))
-            return True
+        admission = admission_of(verdict, sends_invalid=self._settings.sends_invalid)
+        self._notice(planned, admission)
+        if not admission.may_send:
+            await self._settle_invalid(planned, entry_id, verdict)
+        return admission.may_send
+
+    def _notice(self, planned: PlannedEntry, admission: Admission) -> None:
+        if admission.notice is not None:
+            self._emit(Noticed(message=admission.notice, path=planned.entry.path))
+
+    async def _settle_invalid(self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult) -> None:
         now = self._clock.utc_s()
         # Shielded: what is recorded is told, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
             await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
             self._settler.settled(planned, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
-        return False
 
     async def _recalled(self, keys: list[ResultKey]) -> dict[int, ValidationResult]:
         if not keys:
@@ -288,6 +287,10 @@ def _is_small(planned: PlannedEntry) -> bool:
     return planned.fingerprint is not None and planned.fingerprint.size <= SMALL_FILE_BYTES_MAX
 
 
+def _small_bytes(planned: PlannedEntry) -> int | None:
+    return planned.fingerprint.size if planned.fingerprint is not None and _is_small(planned) else None
+
+
 def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> bool:
     if planned.fingerprint is None or not _is_small(planned):
         return False
@@ -296,25 +299,16 @@ def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> boo
     )
 
 
+def _result_keys(validator: Validating, page: Sequence[PlannedEntry]) -> list[ResultKey]:
+    """Return under which keys the ledger may remember results: of large files, and not of those that are compared."""
+    return [
+        ResultKey(_entry_id(one), one.fingerprint, validator.rules(one.entry.purpose))
+        for one in page
+        if one.step is not Step.COMPARE and one.fingerprint is not None and not _is_small(one)
+    ]
+
+
 def _entry_id(planned: PlannedEntry) -> int:
     if planned.known is None:
         raise AssertionError("only registered entries are sent")
     return planned.known.entry_id
-
-
-def _grouped(works: Sequence[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
-    """Return small files together, each larger one by itself, in order."""
-    group: list[PlannedEntry] = []
-    group_bytes = 0
-    for one in works:
-        if not _is_small(one):
-            yield [one]
-            continue
-        size = 0 if one.fingerprint is None else one.fingerprint.size
-        if group and (len(group) == BATCH_ENTRIES_MAX or group_bytes + size > BATCH_BYTES_MAX):
-            yield group
-            group, group_bytes = [], 0
-        group.append(one)
-        group_bytes += size
-    if group:
-        yield group

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from bulk_upload.core.events import AttemptStarted, Event, Noticed, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.sender import BATCH_ENTRIES_MAX
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.run.source import ContentCheck, SourceError
+from bulk_upload.core.validation.admission import GROUP_ENTRIES_MAX
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.engine.validation import gate
 from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
@@ -311,7 +311,7 @@ def test_only_so_many_entries_are_looked_into_ahead(monkeypatch: pytest.MonkeyPa
 
     world.run(mode(ValidateMode.AHEAD), validator=validator, script=script)
     assert len(validator.looked) == 1000
-    assert most <= 100 + 4 * BATCH_ENTRIES_MAX
+    assert most <= 100 + 4 * GROUP_ENTRIES_MAX
     assert set(world.states().values()) == {EntryState.ACCEPTED}
 
 
