@@ -12,7 +12,6 @@ import click
 from bulk_upload.cli.options.key_command import COMMAND_S_MAX
 from bulk_upload.cli.options.units import POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.api.connection import ANSWER_S, Connection
 from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
 from bulk_upload.core.api.network import Network
 from bulk_upload.core.api.profile import FLOW
@@ -21,6 +20,7 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.api.profile import Profile
 
 _OPTIONS = (
@@ -92,6 +92,8 @@ def endpoint_in(options: dict[str, Any], profile: Profile) -> str:
 
 def connection_of(options: dict[str, Any], profile: Profile) -> Connection:
     """Return how options and environment say that the server is reached. Raises UsageError."""
+    from bulk_upload.core.api.connection import ANSWER_S, Connection  # noqa: PLC0415 - help does without msgspec
+
     endpoint = endpoint_in(options, profile)
     return Connection(
         endpoint=endpoint,
