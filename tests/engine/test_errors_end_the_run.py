@@ -105,7 +105,7 @@ PARTS = {
     "a block is read": Part(FakeStream, "read"),
     "a touched file is hashed": Part(FakeReader, "sha256", touched=True),
     "a file is validated": Part(FakeValidator, "check_all"),
-    "a small file is validated as it is read": Part(FakeValidator, "look"),
+    "a small file is validated as it is read": Part(FakeValidator, "content_check"),
     "the plan is read": Part(FakeEntries, "pages"),
     "the states are counted": Part(FakeEntries, "states"),
     "a request is made": Part(FakeTransport, "send"),

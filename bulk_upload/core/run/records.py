@@ -50,17 +50,6 @@ class AttemptEnd:
     began_utc_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concluded:
-    """What the ledger made of an attempt: the entry's state, and the outcome it recorded.
-
-    The outcome differs from the one that was offered when an id turned out to be another entry's.
-    """
-
-    state: EntryState
-    outcome: Outcome
-
-
 class Redacting(Protocol):
     """Whoever knows what must not be told."""
 
