@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from bulk_upload import Job, RunSettings, Uploader
 from bulk_upload.core.events import EntrySettled, PlanMade
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.records import Concluded, state_after
 from bulk_upload.edge.ledger import LedgerStore, LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bulk_upload.core.events import Event
+    from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd, Intent
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ class _Forgetful:
     def intend(self, intents: Sequence[Intent]) -> list[int]:
         return [next(self._numbers) for _ in intents]
 
-    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Concluded:  # noqa: ARG002
-        return Concluded(state=state_after(over.outcome), outcome=over.outcome)
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Outcome:  # noqa: ARG002
+        return over.outcome
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _OtherStep(name)
@@ -90,8 +90,8 @@ def _forget_attempts() -> None:
         over: AttemptEnd,
         *,
         reopen: Collection[int] = (),
-    ) -> asyncio.Future[Concluded]:
-        future: asyncio.Future[Concluded] = asyncio.get_running_loop().create_future()
+    ) -> asyncio.Future[Outcome]:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         future.set_result(forgetful.conclude(over, reopen=reopen))
         return future
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.run.records import state_after
 from bulk_upload.engine.limits.twins import TwinKey
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.planned import PlannedEntry
-    from bulk_upload.core.run.records import Concluded
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.source import SourceError
 
@@ -76,17 +76,21 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     began_utc_s: float
     ended_utc_s: float
-    concluding: Awaitable[Concluded]
+    concluding: Awaitable[Outcome]
 
 
 class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt as the ledger has it: `state` is the entry's after it, `outcome` what was recorded."""
+    """An attempt as the ledger has it: `outcome` is what was recorded."""
 
     attempt_id: int
-    state: EntryState
     outcome: Outcome
     sent: SentBody
     probe: bool
     duration_s: float
     began_utc_s: float
     ended_utc_s: float
+
+    @property
+    def state(self) -> EntryState:
+        """The entry's state after the attempt."""
+        return state_after(self.outcome)

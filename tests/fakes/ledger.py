@@ -21,7 +21,8 @@ from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bulk_upload.core.run.records import AttemptEnd, Concluded
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.run.records import AttemptEnd
 
 T = TypeVar("T")
 
@@ -253,7 +254,7 @@ class MemoryLedger:
             asyncio.get_running_loop().call_soon(self._begin)
         return future
 
-    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> asyncio.Future[Concluded]:
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> asyncio.Future[Outcome]:
         """Record how an attempt ended; the future is resolved once that is durable. Raises LedgerUnusable."""
         return self._submit(lambda store: store.conclude(over, reopen=reopen))
 

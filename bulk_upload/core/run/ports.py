@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.events import BodyNow
-    from bulk_upload.core.model import Fingerprint, ListedFile
-    from bulk_upload.core.run.records import AttemptEnd, Concluded
+    from bulk_upload.core.model import Fingerprint, ListedFile, Outcome
+    from bulk_upload.core.run.records import AttemptEnd
     from bulk_upload.core.run.sender import UploadReport, UploadRequest
     from bulk_upload.core.run.source import ContentCheck, LoadedFile, Source, SourceError
     from bulk_upload.errors import LedgerUnusable
@@ -108,5 +108,8 @@ class Ledger(Protocol[StoreT_co]):
         A caller that is cancelled meanwhile does not take its step back.
         """
 
-    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Awaitable[Concluded]:
-        """Record how an attempt ended; what is returned is resolved once that is durable. Both raise LedgerUnusable."""
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Awaitable[Outcome]:
+        """Record how an attempt ended, and return the outcome as recorded once that is durable. Both raise LedgerUnusable.
+
+        An id that is another entry's makes an accepted attempt doubtful.
+        """

@@ -50,16 +50,6 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     began_utc_s: float | None = None
 
 
-class Concluded(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger made of an attempt: the entry's state, and the outcome it recorded.
-
-    The outcome differs from the one that was offered when an id turned out to be another entry's.
-    """
-
-    state: EntryState
-    outcome: Outcome
-
-
 class Redacting(Protocol):
     """Whoever knows what must not be told."""
 

@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bulk_upload.core.model import Accepted, ReceiptOrigin
-from bulk_upload.core.run.records import Concluded, reason_in, state_after
+from bulk_upload.core.run.records import reason_in
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd, Intent
 
 T = TypeVar("T")
@@ -143,7 +144,7 @@ def is_usual(overs: Sequence[AttemptEnd]) -> bool:
     return len(entries) == len(files) == len(overs)
 
 
-def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> list[Concluded] | None:
+def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> list[Outcome] | None:
     """Record how a usual group of at most `GROUP_MAX` ended; None, and nothing is recorded, where an id is known.
 
     Raises LookupError when one of the attempts is not open.
@@ -181,7 +182,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
         _execute(connection, _SUPERSEDE, old)
     _change(connection, _FILE, filed)
     _change(connection, _SETTLE, settled)
-    return [Concluded(state=state_after(outcome), outcome=outcome) for _, outcome in accepted]
+    return [outcome for _, outcome in accepted]
 
 
 def groups(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin
 from bulk_upload.core.run.reconcile import Doubt
-from bulk_upload.core.run.records import OUTCOME_NAMES, Concluded, reason_in, state_after, status_in
+from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 from bulk_upload.edge.ledger import grouped_writes
 from bulk_upload.edge.ledger.columns import (
@@ -127,9 +127,9 @@ class LedgerStore:
         if attempt_ids:
             _require_changed(cursor, len(attempt_ids))
 
-    def conclude_all(self, overs: Sequence[AttemptEnd]) -> list[Concluded]:
+    def conclude_all(self, overs: Sequence[AttemptEnd]) -> list[Outcome]:
         """Record how attempts ended, as `conclude` does one after another."""
-        concluded: list[Concluded] = []
+        concluded: list[Outcome] = []
         for group in grouped_writes.groups(overs):
             together = None
             if grouped_writes.CAN_CONCLUDE and grouped_writes.is_usual(group):
@@ -139,8 +139,8 @@ class LedgerStore:
             concluded += map(self.conclude, group) if together is None else together
         return concluded
 
-    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Concluded:
-        """Record how an attempt ended. An id that some entry already owns makes the attempt doubtful instead.
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Outcome:
+        """Record how an attempt ended and return the outcome as recorded: an id that is taken makes it doubtful.
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
@@ -176,7 +176,7 @@ class LedgerStore:
             ),
         )
         _require_changed(cursor)
-        return Concluded(state=state, outcome=outcome)
+        return outcome
 
     def settle(self, entry_id: int, state: EntryState, *, reason: str | None, utc_s: float) -> None:
         """Record a state that no attempt of this run led to."""

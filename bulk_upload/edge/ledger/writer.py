@@ -18,7 +18,8 @@ from bulk_upload.errors import LedgerBroken, LedgerUnusable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bulk_upload.core.run.records import AttemptEnd, Concluded
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.run.records import AttemptEnd
     from bulk_upload.edge.ledger.store import LedgerStore
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class _Conclusion:
 
     __slots__ = ("error", "future", "over", "reopen", "result")
 
-    def __init__(self, over: AttemptEnd, reopen: Collection[int], future: asyncio.Future[Concluded]) -> None:
+    def __init__(self, over: AttemptEnd, reopen: Collection[int], future: asyncio.Future[Outcome]) -> None:
         self.over = over
         self.reopen = reopen
         self.future = future
@@ -108,13 +109,13 @@ class LedgerWriter:
         self._awaited.set()
         return await future
 
-    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> asyncio.Future[Concluded]:
+    def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> asyncio.Future[Outcome]:
         """Record how an attempt ended, as `LedgerStore.conclude` does; the future is resolved once that is durable.
 
         The future raises LedgerUnusable where it cannot be. Raises LedgerUnusable where that is known at once.
         """
         self._require_open()
-        future: asyncio.Future[Concluded] = self._loop.create_future()
+        future: asyncio.Future[Outcome] = self._loop.create_future()
         self._pending_count += 1
         self._steps.put(_Conclusion(over, reopen, future))
         return future

@@ -96,13 +96,12 @@ class Attempts:
     async def recorded(self, made: Made) -> RecordedAttempt:
         """Wait until an attempt is durable. Raises LedgerUnusable where it cannot be recorded."""
         try:
-            concluded = await made.concluding
+            outcome = await made.concluding
         finally:
             self._slots.recorded()
         return RecordedAttempt(
             attempt_id=made.attempt_id,
-            state=concluded.state,
-            outcome=concluded.outcome,
+            outcome=outcome,
             sent=made.sent,
             probe=made.probe,
             duration_s=made.duration_s,

@@ -15,7 +15,7 @@ from functools import partial
 
 from bulk_upload.core.machine.file_systems import Journal
 from bulk_upload.core.model import Outcome, Rejected
-from bulk_upload.core.run.records import AttemptEnd, Concluded
+from bulk_upload.core.run.records import AttemptEnd, state_after
 from bulk_upload.edge.ledger import Ledger, LedgerStore, open_ledger
 from bulk_upload.edge.ledger.file import opening
 from tests.edge.ledger.stage import JOB, LOST, accepted, attempt_over, entry, intent
@@ -44,11 +44,11 @@ async def work(ledger: Ledger, paths: itertools.count[int], chance: random.Rando
             Rejected(http_status=400, reason="bad"),
         ]
         over = attempt_over(attempt_id, entry_id, chance.choice(outcomes), utc_s=time.time())
-        concluded = await recorded(ledger, over)
-        say("over", path, attempt_id, concluded.state.value)
+        outcome = await recorded(ledger, over)
+        say("over", path, attempt_id, state_after(outcome).value)
 
 
-async def recorded(ledger: Ledger, over: AttemptEnd) -> Concluded:
+async def recorded(ledger: Ledger, over: AttemptEnd) -> Outcome:
     """Record an outcome as a run does, together with those of other tasks."""
     return await ledger.writer.conclude(over)
 

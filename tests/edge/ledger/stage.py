@@ -14,7 +14,7 @@ from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.run.plan import PlannedStep, Step
 from bulk_upload.core.run.planned import PlanRow
 from bulk_upload.core.run.reconcile import Doubt
-from bulk_upload.core.run.records import AttemptEnd, Concluded, Intent
+from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.edge.ledger import JobIdentity, Ledger, LedgerReader, LedgerStore, Staging, open_ledger
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
@@ -112,7 +112,7 @@ class Store(LedgerStore):
         *,
         utc_s: float = START_S,
         reopen: Iterable[int] = (),
-    ) -> Concluded:
+    ) -> Outcome:
         """Make a whole attempt."""
         attempt_id = self.intended(entry_id, fingerprint, utc_s=utc_s)
         over = attempt_over(attempt_id, entry_id, outcome, fingerprint, utc_s=utc_s)

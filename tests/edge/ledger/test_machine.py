@@ -29,7 +29,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.reconcile import Doubt
-from bulk_upload.core.run.records import AttemptEnd, Concluded, state_after
+from bulk_upload.core.run.records import AttemptEnd, state_after
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
@@ -149,19 +149,19 @@ class LedgerMachine(RuleBasedStateMachine):
         """All that is under way ends in one commit, in any order."""
         ending = data.draw(st.permutations(self.open_attempts()))
         group = [self.over(one, outcome) for one, outcome in zip(ending, outcomes, strict=False)]
-        for one, outcome, concluded in zip(ending, outcomes, self.store.conclude_all(group), strict=False):
-            self.is_concluded(one, outcome, concluded)
+        for one, outcome, recorded in zip(ending, outcomes, self.store.conclude_all(group), strict=False):
+            self.is_concluded(one, outcome, recorded)
 
     def over(self, one: Known, outcome: Outcome) -> AttemptEnd:
         assert one.open_attempt is not None
         return attempt_over(one.open_attempt, one.entry_id, outcome, utc_s=self.now)
 
-    def is_concluded(self, one: Known, outcome: Outcome, concluded: Concluded) -> None:
+    def is_concluded(self, one: Known, outcome: Outcome, recorded: Outcome) -> None:
         """Take into the model what must have become of an attempt."""
         file_id = getattr(outcome, "file_id", None)
         taken = file_id in self.claimed()
         one.state = EntryState.IN_DOUBT if taken else state_after(outcome)
-        assert concluded.state is one.state
+        assert state_after(recorded) is one.state
         one.attempts += 1
         if one.state is EntryState.IN_DOUBT:
             one.doubt = one.open_attempt

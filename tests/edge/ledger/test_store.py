@@ -28,6 +28,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.run.records import state_after
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
@@ -158,8 +159,8 @@ OUTCOMES: list[tuple[Outcome, str, EntryState]] = [
 def test_every_outcome_is_recorded(store: Store, outcome: Outcome, name: str, state: EntryState) -> None:
     """An outcome closes its attempt and puts the entry where the outcome says, with status and reason."""
     (one,) = store.known(entry("a"))
-    concluded = store.tried(one, outcome, utc_s=START_S + 1)
-    assert (concluded.state, concluded.outcome) == (state, outcome)
+    assert store.tried(one, outcome, utc_s=START_S + 1) == outcome
+    assert state_after(outcome) is state
     row, made = store.row(one), attempt(store)
     assert (row["state"], row["attempt_count"]) == (state.value, 1)
     assert (row["size"], row["mtime_ns"], row["inode"]) == (PRINT.size, PRINT.mtime_ns, PRINT.inode)
@@ -200,11 +201,10 @@ def test_an_id_that_is_taken_makes_the_attempt_doubtful(store: Store) -> None:
     one, two = store.known(entry("a"), entry("b"))
     store.tried(one, accepted("id-1"))
     for who in (two, one):
-        concluded = store.tried(who, accepted("id-1", request_id="r"), NEWER)
-        assert concluded.state is EntryState.IN_DOUBT
-        assert isinstance(concluded.outcome, InDoubt)
-        assert "id-1" in concluded.outcome.reason
-        assert (concluded.outcome.candidate_id, concluded.outcome.request_id) == (None, "r")
+        outcome = store.tried(who, accepted("id-1", request_id="r"), NEWER)
+        assert isinstance(outcome, InDoubt)
+        assert "id-1" in outcome.reason
+        assert (outcome.candidate_id, outcome.request_id) == (None, "r")
         assert store.row(who)["state"] == "in_doubt"
     assert store.connection.execute("SELECT count(*) FROM receipts").fetchone() == (1,)
 
@@ -219,7 +219,7 @@ def test_a_superseded_receipt_stays_and_keeps_its_id(store: Store) -> None:
     found = store.connection.execute("SELECT file_id, superseded_utc FROM receipts ORDER BY receipt_id")
     assert found.fetchall() == [("id-1", utc_text(START_S + 7)), ("id-2", None)]
     assert store.claimed(["id-1", "id-2", "id-3"]) == {"id-1", "id-2"}
-    assert store.tried(two, accepted("id-1")).state is EntryState.IN_DOUBT
+    assert isinstance(store.tried(two, accepted("id-1")), InDoubt)
 
 
 def test_claimed_takes_any_number_of_ids(store: Store) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from bulk_upload.core.model import Accepted, Outcome, Refused, Rejected
-from bulk_upload.core.run.records import Concluded
+from bulk_upload.core.run.records import state_after
 from bulk_upload.edge.ledger import Ledger, LedgerReader, LedgerStore, LedgerWriter, open_ledger
 from bulk_upload.edge.ledger import writer as writer_module
 from bulk_upload.errors import LedgerBroken, LedgerLocked, LedgerUnusable
@@ -370,8 +370,8 @@ async def test_outcomes_are_resolved_once_they_are_durable_and_in_order(tmp_path
         )
         ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(count)]))
 
-        def note(future: asyncio.Future[Concluded]) -> None:
-            outcome = future.result().outcome
+        def note(future: asyncio.Future[Outcome]) -> None:
+            outcome = future.result()
             assert isinstance(outcome, Accepted)
             ((visible,),) = query(
                 tmp_path / "a", f"SELECT count(*) FROM receipts WHERE file_id = '{outcome.file_id}'"
@@ -409,7 +409,7 @@ async def test_an_outcome_that_reopens_others_keeps_its_turn(tmp_path: Path) -> 
             for n, outcome in enumerate(outcomes)
         ]
         async with asyncio.timeout(20):
-            states = [(await one).state.value for one in concluding]
+            states = [state_after(await one).value for one in concluding]
     assert states == ["rejected", "pending", "accepted"]
     assert [row.status for row in exported(tmp_path / "a")] == ["pending", "pending", "accepted"]
 
