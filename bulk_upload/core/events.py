@@ -84,7 +84,7 @@ class LimitChanged:
     """Starts are governed otherwise than before; `reason` says why, in the controller's words.
 
     `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is what is
-    left of a pause. Of changes that follow each other within a second the last one is told.
+    left of a pause. Of changes that follow each other within a second the last one is reported.
     """
 
     limit: int
@@ -106,7 +106,7 @@ class ControlChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimited:
-    """What held the run back, in seconds each; told once, at its end."""
+    """What held the run back, in seconds each; emitted once, at its end."""
 
     held_s: Mapping[Bottleneck, float]
 

@@ -1,4 +1,4 @@
-"""The controller that finds its own concurrency: slots, rate, pause, breaker, and the verdict which one was meant."""
+"""The controller that finds its own concurrency: slots, rate, pause and breaker, and which of them a refusal concerns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNMEASURED_S = 0.5
 """Paced starts that are refused so soon after a burst say nothing new: nothing was measured yet."""
 
 SAME_S = 1.0
-"""Changes for the same reason so close together are told as one."""
+"""Changes for the same reason so close together count as one."""
 
 CHANGES_MAX = 1000
 """Of changes that nobody takes only so many are kept."""
@@ -146,7 +146,7 @@ class AdaptiveLimit:
     def on_success(
         self, now: float, ticket: Ticket, file_bytes: int, *, allowance: RateLimitInfo | None = None
     ) -> None:
-        """Count an accepted file; the one that ends an outage lets the others come back, gently."""
+        """Count an accepted file; the one that ends an outage admits the others again, gradually."""
         self._end(now, ticket)
         self._meter.on_success(file_bytes, now - ticket.started_at)
         self._accepted.add(now)
@@ -167,7 +167,7 @@ class AdaptiveLimit:
         jitter: float,
         allowance: RateLimitInfo | None = None,
     ) -> None:
-        """Record a 429 (`quota`) or a 503: pause for all, then find out which limit was meant."""
+        """Record a 429 (`quota`) or a 503: pause for all, then find out which limit it concerns."""
         self._end(now, ticket)
         self._note_answer(now, ticket, allowance)
         if retry_after_s:
@@ -196,7 +196,7 @@ class AdaptiveLimit:
         self._breaker.on_cancel(ticket.number)
 
     def on_held(self, now: float) -> None:
-        """Give no verdict over the present epoch."""
+        """Discard the present epoch."""
         self._now = now
         self._meter.void()
 
@@ -258,7 +258,7 @@ class AdaptiveLimit:
         self._pause.hold(now, min(BREATH_S[1], trip_s * 2 ** max(0, min(10, self._breaker.bad_count - 1))))
 
     def _bad(self, now: float, ticket: Ticket, *, quota: bool) -> bool:
-        """Tell the breaker and return whether the matter is the breaker's now."""
+        """Record it at the breaker and return whether the breaker is open."""
         if self._breaker.bad_count == 0:
             self._limit_before = self._slots.limit
         was_open = self._breaker.open

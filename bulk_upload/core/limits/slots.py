@@ -50,7 +50,7 @@ class _Trial(Enum):
 
 
 class Slots:
-    """The in-flight limit. Told of measured epochs and of refusals, it says why it moved.
+    """The in-flight limit. It is moved by measured epochs and by refusals, and returns why.
 
     `ceiling` is the highest level that the server is not known to refuse. Times are monotonic seconds.
     """
@@ -77,7 +77,7 @@ class Slots:
 
     @property
     def growing(self) -> bool:
-        """Whether large steps are judged, for which a short epoch tells enough."""
+        """Whether large steps are judged, for which a short epoch is enough."""
         return self._trial is _Trial.GROW
 
     @property

@@ -59,7 +59,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How the run stands; told every 30 s. Counts are of this run."""
+    """The state of the run; logged every 30 s. Counts are of this run."""
 
     snapshot: Snapshot
     to_send_count: int

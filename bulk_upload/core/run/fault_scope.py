@@ -14,7 +14,7 @@ _ADDRESS_STATUSES = frozenset({404, 405})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Why a run ends before its entries do, the verdict that gives, and what a person does next."""
+    """Why a run ends before its entries do, with which exit code, and what a person does next."""
 
     status: ExitStatus
     reason: str

@@ -28,7 +28,7 @@ which has whole seconds."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """One attempt whose fate the server's list must tell.
+    """One attempt whose fate the server's list must show.
 
     `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
     """
@@ -62,7 +62,7 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The list cannot tell; `reason` names the candidates. A person must decide."""
+    """The list cannot decide; `reason` names the candidates. A person must decide."""
 
     reason: str
 
@@ -126,7 +126,7 @@ def matches(doubt: Doubt, file: ListedFile) -> bool:
 
 
 def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float) -> float:
-    """Return the server time before which a listing, newest first, need not look."""
+    """Return the server time at which the reading of a listing, newest first, may stop."""
     return min(one.sent_at_utc_s for one in doubts) + clock_offset_s - CLOCK_TOLERANCE_S
 
 

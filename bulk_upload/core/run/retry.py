@@ -34,7 +34,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """Look for the file in the server's list before anything else happens to the entry."""
+    """Search the server's list for the file before anything else happens to the entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class InDoubtPolicy(StrEnum):
     """What happens to an entry whose answer was lost.
 
-    `reconcile` asks the server's list and leaves undecided what it cannot tell; `hold` leaves everything in
+    `reconcile` asks the server's list and leaves undecided what it does not show; `hold` leaves everything in
     doubt; `resend` reconciles too, and sends again what stays undecided, accepting duplicates.
     """
 
@@ -27,7 +27,7 @@ class InDoubtPolicy(StrEnum):
 
 
 class ValidateMode(StrEnum):
-    """When files are looked into: each just before its upload, all of them ahead of the uploads, or never."""
+    """When files are validated: each just before its upload, all of them ahead of the uploads, or never."""
 
     EACH = "each"
     AHEAD = "ahead"
@@ -47,7 +47,7 @@ class RunSettings:
         patience_s: how long the run may be throttled without getting anywhere.
         deadline_s: when the run drains, counted from its start.
         errors_max: how many entries may fail for one cause before the run drains; `errors_share` the same as a
-            share of the entries to send. Without either see `causes.FailureLimit`.
+            share of the entries to send. Without either see `failure_limit.FailureLimit`.
         in_doubt: see InDoubtPolicy.
         settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
             `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
@@ -55,7 +55,7 @@ class RunSettings:
         retry: settled states to try again.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
-        validate: when files are looked into.
+        validate: when files are validated.
         sends_invalid: send files with errors all the same.
     """
 

@@ -33,7 +33,7 @@ class SourceGrew(SourceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a look at its content found."""
+    """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a check of its content found."""
 
     content: bytes
     sha256: str | None
@@ -42,7 +42,7 @@ class LoadedFile:
 
 
 ContentCheck = Callable[[bytes], "FileReport"]
-"""Looks at the whole content of a file; may be called on any thread."""
+"""Checks the whole content of a file; may be called on any thread."""
 
 
 class FileStream(Protocol):

@@ -49,7 +49,7 @@ class LookAlike:
     """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. Times are ours;
-    `ended_at_utc_s` is None for an attempt whose end nobody recorded. `sha256` is what the attempt, or another
+    `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another
     of the same version of the file, is known to have sent.
     """
 
@@ -65,7 +65,7 @@ class LookAlike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike."""
+    """One thing that is not as the ledger says. `path` is the entry's, or that of the entry that a file without a receipt resembles."""
 
     kind: DifferenceKind
     path: str
@@ -115,7 +115,7 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
 
 
 def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
-    """Return the difference that a look-alike is, None where it has nothing to do with this job.
+    """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
@@ -143,7 +143,7 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
 
 
 def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a look-alike was made in the time of the attempt, so that it can be what the attempt left."""
+    """Whether a file was created in the time of the attempt, so that it can be what the attempt left."""
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False

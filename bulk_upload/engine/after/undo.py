@@ -41,7 +41,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """What became of one file: `outcome` is None where no answer came and running again has to tell."""
+    """What became of one file: `outcome` is None where no answer came; running again finds out."""
 
     path: str
     file_id: str
@@ -108,7 +108,7 @@ class Undoing:
             after_id = page[-1].receipt_id
 
     async def duplicates(self, copies: Iterable[LookAlike]) -> None:
-        """Delete second copies whose content is what the attempt sent; others are kept, and told with the reason."""
+        """Delete second copies whose content is what the attempt sent; others are kept, and reported with the reason."""
         await self._each([partial(self._undo_copy, one) for one in copies])
 
     async def _page(self, scope: Scope, after_id: int) -> list[HeldReceipt]:

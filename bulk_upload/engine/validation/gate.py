@@ -1,8 +1,8 @@
 """Validation as a part of the run: before anything of a file is sent, its content is known to be good.
 
-Small files are looked at when they are read to be sent: what is sent is what was seen. Ahead of the uploads, larger ones
-are looked into in manifest order and go on to the feeder as soon as they are found good, whatever is still looked at.
-An entry that was not looked into ahead, or whose file moved since, is looked into when its turn comes.
+Small files are checked when they are read to be sent: what is sent is what was checked. Larger ones are checked ahead of
+the uploads, in manifest order, and go on to the feeder as soon as they are found good, while others are still checked.
+An entry that was not checked ahead, or whose file changed since, is checked when its turn comes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.validation.result import verdict_of
+from bulk_upload.core.validation.result import validation_result
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validation.file_validator import CheckTarget
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.file_validator import Checked, Validating
 
 AHEAD_ENTRIES_MAX = 4096
-"""So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
+"""How many entries may be checked, or wait for their upload, at once: a few megabytes of memory."""
 
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
@@ -54,7 +54,7 @@ class Checking:
     """Decides which entries may be sent.
 
     Args:
-        validator: who looks into files; None where nothing is to be validated.
+        validator: checks files; None where nothing is to be validated.
         wire_bytes: returns how many bytes of bodies have left so far.
     """
 
@@ -85,15 +85,15 @@ class Checking:
         self._ahead_count = 0
         self._room = anyio.Event()
         self.looking_count = self.looked_count = self.looked_bytes = 0
-        """Files that are looked into ahead now, that were, and the bytes of those: for whoever shows how far it is."""
+        """Files that are being checked ahead, that were checked, and the bytes of those: for displays."""
 
     @property
     def runs_ahead(self) -> bool:
-        """Whether files are looked into ahead of their uploads."""
+        """Whether files are checked ahead of their uploads."""
         return self._validator is not None and self._settings.validate is ValidateMode.AHEAD
 
     def may_send(self, upload: Upload) -> bool:
-        """Whether the version of the file that the upload knows needs no look any more."""
+        """Whether the version of the file that the upload knows needs no check any more."""
         return self._validator is None or upload.checked == upload.fingerprint
 
     def checks_when_read(self, upload: Upload) -> bool:
@@ -110,47 +110,49 @@ class Checking:
         return self._validator.content_check(CheckTarget(path, purpose))
 
     async def admits(self, upload: Upload, file: PreparedFile) -> bool:
-        """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
+        """Whether an entry may be sent, by the check made when its file was read; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
         if file.report.counts:
             planned = upload.planned
-            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(planned.entry.purpose))
-            if not await self._admits(planned, upload.entry_id, verdict):
+            validation = validation_result(
+                file.report, file.fingerprint, self._validator.rules(planned.entry.purpose)
+            )
+            if not await self._admits(planned, upload.entry_id, validation):
                 return False
         upload.fingerprint = upload.checked = file.fingerprint
         return True
 
     async def passes(self, upload: Upload) -> bool:
-        """Whether an entry may be sent, looking into its file if that is still to be done; ends the entry if not.
+        """Whether an entry may be sent, checking its file if that is still to be done; ends the entry if not.
 
         The upload knows the version of the file that was found good then.
         """
         if self._validator is None or self.may_send(upload):
             return True
         planned = upload.planned
-        verdict: ValidationResult | SourceError | None = None
+        validation: ValidationResult | SourceError | None = None
         with self._drain.cut():
-            verdict = await self._verdict(self._validator, planned, upload)
-        if verdict is None:
+            validation = await self._validate_now(self._validator, planned, upload)
+        if validation is None:
             self._settler.settled(planned, EntryState.PENDING, reason=DRAINED)
             return False
-        if not await self._admits(planned, upload.entry_id, verdict):
+        if not await self._admits(planned, upload.entry_id, validation):
             return False
-        if not isinstance(verdict, SourceError):
-            upload.fingerprint = upload.checked = verdict.fingerprint
+        if not isinstance(validation, SourceError):
+            upload.fingerprint = upload.checked = validation.fingerprint
         return True
 
     async def run_ahead(
         self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[PlannedEntry]]
     ) -> None:
-        """Look into the files of entries, and hand on those that may be sent as soon as that is known.
+        """Check the files of entries, and hand on those that may be sent as soon as that is known.
 
-        The stream must take any number of lists. Whoever takes one says so with `taken`.
+        The stream must take any number of lists. Its receiver calls `taken` for each.
         """
         validator = self._validator
         if validator is None:
-            raise AssertionError("there is nobody who could look ahead")
+            raise AssertionError("there is no validator to check ahead")
         async with send:
             with self._drain.cut():
                 async with anyio.create_task_group() as tasks:
@@ -161,7 +163,7 @@ class Checking:
                             tasks.start_soon(self._look, validator, group, send)
 
     def taken(self, entry_count: int) -> None:
-        """Record that so many entries that were looked into ahead are on their way."""
+        """Record that so many entries that were checked ahead are on their way."""
         self._ahead_count -= entry_count
         self._room.set()
 
@@ -173,23 +175,21 @@ class Checking:
     async def _unless_known(
         self, validator: Validating, page: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
     ) -> list[list[PlannedEntry]]:
-        """Hand on what needs no look; return the rest in groups that are looked into in one go."""
+        """Hand on what needs no check; return the rest in groups that are checked in one go."""
         ready: list[PlannedEntry] = []
         rest: list[PlannedEntry] = []
         for one in page:
-            (ready if one.step is Step.COMPARE or _is_looked_at_when_read(validator, one) else rest).append(
-                one
-            )
-        sought = [
+            (ready if one.step is Step.COMPARE or _is_checked_when_read(validator, one) else rest).append(one)
+        keys = [
             ResultKey(_entry_id(one), one.fingerprint, validator.rules(one.entry.purpose))
             for one in rest
             if one.fingerprint is not None and not _is_small(one)
         ]
-        known = await self._recalled(sought)
+        known = await self._recalled(keys)
         for one in rest:
-            verdict = known.get(_entry_id(one))
-            if verdict is not None and await self._admits(one, _entry_id(one), verdict):
-                ready.append(one.as_checked(verdict.fingerprint))
+            validation = known.get(_entry_id(one))
+            if validation is not None and await self._admits(one, _entry_id(one), validation):
+                ready.append(one.as_checked(validation.fingerprint))
         if ready:
             await self._wait_for_room()
             self._ahead_count += len(ready)
@@ -210,22 +210,24 @@ class Checking:
         for one, result in zip(group, results, strict=True):
             entry_id = _entry_id(one)
             if isinstance(result, SourceError):
-                # What is wrong now may be over when its turn comes; then it is looked at again.
+                # The error may be gone when its turn comes; then it is checked again.
                 good.append(one)
                 continue
-            verdict = verdict_of(result.report, result.fingerprint, validator.rules(one.entry.purpose))
+            validation = validation_result(
+                result.report, result.fingerprint, validator.rules(one.entry.purpose)
+            )
             if not _is_small(one):
-                await self._keep(entry_id, verdict)
-            if await self._admits(one, entry_id, verdict):
-                good.append(one.as_checked(verdict.fingerprint))
+                await self._keep(entry_id, validation)
+            if await self._admits(one, entry_id, validation):
+                good.append(one.as_checked(validation.fingerprint))
         self.taken(len(group) - len(good))
         if good:
             await send.send(good)
 
-    async def _verdict(
+    async def _validate_now(
         self, validator: Validating, planned: PlannedEntry, upload: Upload
     ) -> ValidationResult | SourceError | None:
-        """Look into one file now, waiting while this machine is short of descriptors."""
+        """Check one file now, waiting while this machine is short of descriptors."""
         rules = validator.rules(planned.entry.purpose)
         known = await self._recalled([ResultKey(upload.entry_id, upload.fingerprint, rules)])
         if upload.entry_id in known:
@@ -238,10 +240,10 @@ class Checking:
                 return result
             self._stop_rules.on_short(result.reason, wire_bytes=self._wire_bytes())
             await self._drain.sleep(self._settings.retry_policy.local_limit_s)
-        verdict = verdict_of(result.report, result.fingerprint, rules)
+        validation = validation_result(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
-            await self._keep(upload.entry_id, verdict)
-        return verdict
+            await self._keep(upload.entry_id, validation)
+        return validation
 
     async def _checked(
         self, validator: Validating, works: Sequence[PlannedEntry]
@@ -254,43 +256,45 @@ class Checking:
             self.busy_count -= 1
 
     async def _admits(
-        self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult | SourceError
+        self, planned: PlannedEntry, entry_id: int, validation: ValidationResult | SourceError
     ) -> bool:
-        """Whether an entry may be sent after a look at its file; ends it otherwise."""
-        if isinstance(verdict, SourceError):
-            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
+        """Whether an entry may be sent after its file was checked; ends it otherwise."""
+        if isinstance(validation, SourceError):
+            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, validation.reason)
             return False
-        if verdict.is_valid:
-            if verdict.warning is not None:
-                self._emit(Noticed(message=verdict.warning, path=planned.entry.path))
+        if validation.is_valid:
+            if validation.warning is not None:
+                self._emit(Noticed(message=validation.warning, path=planned.entry.path))
             return True
         if self._settings.sends_invalid:
-            message = f"invalid, but sent as requested: {verdict.reason}"
+            message = f"invalid, but sent as requested: {validation.reason}"
             self._emit(Noticed(message=message, path=planned.entry.path))
             return True
         now = self._clock.utc_s()
-        # Shielded: what is recorded is told, although the run may drain meanwhile.
+        # Shielded: what is recorded is also reported, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
-            await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
-            self._settler.settled(planned, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
+            await self._ledger.run(lambda store: settle_invalid(store, entry_id, validation, utc_s=now))
+            self._settler.settled(
+                planned, EntryState.INVALID, reason=printable(validation.reason or "invalid")
+            )
         return False
 
     async def _recalled(self, keys: list[ResultKey]) -> dict[int, ValidationResult]:
         if not keys:
             return {}
-        return await self._ledger.run(lambda store: recall_verdicts(store, keys))
+        return await self._ledger.run(lambda store: recall_results(store, keys))
 
-    async def _keep(self, entry_id: int, verdict: ValidationResult) -> None:
-        """Remember a verdict about a large file. A small one is read again anyway when it is sent."""
+    async def _keep(self, entry_id: int, validation: ValidationResult) -> None:
+        """Record the result for a large file. A small one is read again anyway when it is sent."""
         now = self._clock.utc_s()
-        await self._ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
+        await self._ledger.run(lambda store: keep_result(store, entry_id, validation, utc_s=now))
 
 
 def _is_small(planned: PlannedEntry) -> bool:
     return planned.fingerprint is not None and planned.fingerprint.size <= SMALL_FILE_BYTES_MAX
 
 
-def _is_looked_at_when_read(validator: Validating, planned: PlannedEntry) -> bool:
+def _is_checked_when_read(validator: Validating, planned: PlannedEntry) -> bool:
     if planned.fingerprint is None or not _is_small(planned):
         return False
     return validator.looks_when_read(
