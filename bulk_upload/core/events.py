@@ -76,7 +76,7 @@ class LimitChanged(msgspec.Struct, frozen=True, kw_only=True):
     """Starts are governed otherwise than before; `reason` says why, in the controller's words.
 
     `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is what is
-    left of a pause. Of changes that follow each other within a second the last one is told.
+    left of a pause. Of changes that follow each other within a second the last one is reported.
     """
 
     limit: int

@@ -173,7 +173,7 @@ def rules_of(purpose: Purpose) -> str:
 
 
 def unknown_to_us(name: str) -> Purpose:
-    """Return what is checked for a purpose that nobody told us about: that lines are JSON objects."""
+    """Return what is checked for a purpose that is not known here: that lines are JSON objects."""
     return Purpose(name=name, summary="no schema is known", suffixes=(), schema=Schema(fields=()))
 
 

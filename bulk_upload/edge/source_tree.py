@@ -104,7 +104,7 @@ class SourceTree:
         put in its place meanwhile leads to nothing.
 
         Raises:
-            OutsideRoot: the file lies elsewhere, and the tree was not told to allow that.
+            OutsideRoot: the file lies elsewhere, and the tree does not allow that.
             NotRegular: it is not a regular file.
             OSError: it cannot be opened.
         """

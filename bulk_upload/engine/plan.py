@@ -74,7 +74,7 @@ class _Complaints:
 
 
 class _Reasons:
-    """Counts entries by step and reason; reasons beyond a number that nobody reads are not told apart."""
+    """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[Step, str]] = Counter()
@@ -90,7 +90,7 @@ class _Reasons:
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `on_progress` is called, now and then and on the thread that plans, with how many entries were looked at so far.
+    `on_progress` is called, now and then and on the thread that plans, with the number of entries that were planned so far.
     """
 
     rules: ManifestRules
@@ -101,7 +101,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
-        """Read a manifest, look at its files, compare them with the ledger and decide what to do.
+        """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
         the files they name.
@@ -171,9 +171,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         recalled: Recalled | None,
         missing: list[tuple[Entry, PathComplaint]],
     ) -> PlanRow:
-        looked = self.tree.inspect(entry.path)
-        complaint = looked if isinstance(looked, PathComplaint) else None
-        fingerprint = None if isinstance(looked, PathComplaint) else fingerprint_of(looked)
+        inspected = self.tree.inspect(entry.path)
+        complaint = inspected if isinstance(inspected, PathComplaint) else None
+        fingerprint = None if isinstance(inspected, PathComplaint) else fingerprint_of(inspected)
         if recalled is None:
             entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:

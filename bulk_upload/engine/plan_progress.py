@@ -25,7 +25,7 @@ class PlanProgress:
 
     def put(self, entry_count: int) -> None:
         """Say how many entries were planned so far."""
-        # The loop is gone where the run was given up meanwhile: then nobody listens.
+        # The loop is gone where the run was abandoned meanwhile: there is no listener then.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._counts.put_nowait, entry_count)
 

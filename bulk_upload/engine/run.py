@@ -1,4 +1,4 @@
-"""One run: feeds the plan's entries, resolves old doubts, watches the clock, and ends with a verdict."""
+"""One run: feeds the plan's entries, resolves old doubts, watches the clock, and ends with a result."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Run:
         self._errors.take(error)
 
     async def control(self, request: ControlRequest, by: str) -> ControlAnswer:
-        """Change what the run may use, or only say how it stands. `by` is who asks, for the ledger."""
+        """Change what the run may use, or only return its state. `by` is who asks, for the ledger."""
         try:
             return await self._control.answer(request, by)
         except Exception as error:
@@ -153,7 +153,7 @@ class Run:
             raise
 
     def snapshot(self) -> Snapshot:
-        """Return how the run stands now."""
+        """Return the state of the run now."""
         return Snapshot(
             in_flight=self._slots.in_flight,
             limit=self._slots.limit,
@@ -172,12 +172,12 @@ class Run:
         return self._sender.bodies()
 
     async def execute(self) -> RunResult:
-        """Do what the plan says and return the verdict.
+        """Carry out the plan and return the result.
 
         Raises whatever is not the fault of a file, the server or the ledger: a bug, or a cancellation.
         """
         async with plain_task_group() as watchers:
-            # Until the very end: the verdict is recorded, too.
+            # Until the very end: the result is recorded, too.
             watchers.start_soon(self._errors.raise_first)
             watchers.start_soon(self._end_overdue_drain)
             try:
@@ -186,7 +186,7 @@ class Run:
                 self._over_at = self._over_at or self._clock.monotonic()
                 self._slots.close()
             self._limits.close()
-            result = await self._verdict()
+            result = await self._result()
             watchers.cancel_scope.cancel()
         return result
 
@@ -227,7 +227,7 @@ class Run:
         )
         planned = [await self._entries.find(doubt.entry_id) for doubt in doubts]
         async with self._entry_tasks.running():
-            # All of them before anything is fed: look-alikes in doubt are told apart only together.
+            # All of them before anything is fed: only together do twins in doubt show.
             for doubt, entry in zip(doubts, planned, strict=True):
                 await self._entry_tasks.start_doubt(doubt, entry)
             async with self._workers.running():
@@ -250,11 +250,11 @@ class Run:
         self._emit(Noticed(message=f"aborting what is in flight; still waiting for {waits}"))
         self._end_all()
 
-    async def _verdict(self) -> RunResult:
+    async def _result(self) -> RunResult:
         failure = self._ledger.failure
         if isinstance(failure, LedgerBroken) and failure.__cause__ is not None:
             raise failure.__cause__
-        # Whatever began the drain: a ledger that failed since is the worse news.
+        # Whatever began the drain: a ledger that failed since matters more.
         stop = self._drain.stop if failure is None else ledger_stop(failure)
         states = await self._entries.states()
         status = exit_status(states, stop)

@@ -1,4 +1,4 @@
-"""How an entry ends: the ledger records it first, listeners are told second."""
+"""How an entry ends: the ledger records it first, listeners are called second."""
 
 from __future__ import annotations
 

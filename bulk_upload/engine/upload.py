@@ -43,14 +43,14 @@ class Upload(msgspec.Struct):
 
     @property
     def twin_key(self) -> TwinKey:
-        """What a listing can tell the entry apart by, with the file as it is known now."""
+        """What distinguishes the entry in a listing, with the file as it is known now."""
         return TwinKey(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
 
 
 class FileChanged(msgspec.Struct, frozen=True):
     """The file is not the version that was planned, intended or found good: nothing was sent of it.
 
-    Its twins must be looked up anew, and its content checked anew.
+    Its twins must be determined again, and its content checked again.
     """
 
     fingerprint: Fingerprint

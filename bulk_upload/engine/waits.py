@@ -23,7 +23,7 @@ class Wait(StrEnum):
 
 
 class Waits:
-    """Counts waits where they are made, for those that nobody else counts."""
+    """Counts waits that no other object counts."""
 
     def __init__(self) -> None:
         self._counts: Counter[Wait] = Counter()

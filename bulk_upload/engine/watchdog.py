@@ -71,7 +71,7 @@ class Watchdog:
         return waits | {wait for wait, goes_on in checks.items() if goes_on}
 
     def tick(self) -> None:
-        """Look at the run. Raises RunStuck once nothing was waited for in `IDLE_TICKS_MAX` ticks in a row."""
+        """Check that the run moves. Raises RunStuck once nothing was waited for in `IDLE_TICKS_MAX` ticks in a row."""
         if self.waits():
             self._idle_ticks = 0
             return

@@ -79,7 +79,7 @@ def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
     for one in _checks(manifest, options, redaction):
         checks.append(one)
         put(_line(one, redaction, as_json=form == "json"))
-    return doctor_checks.verdict_of(checks)
+    return doctor_checks.exit_status_of(checks)
 
 
 def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
@@ -91,9 +91,9 @@ def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
         }
         return json.dumps(clean) + "\n"
     lines = _wrapped(redaction.clean(one.words))
-    if one.remedy is not None and one.verdict is not Grade.OK:
+    if one.remedy is not None and one.grade is not Grade.OK:
         lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
-    heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
+    heads = [f"{one.grade:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
     return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
 
 

@@ -1,4 +1,4 @@
-"""The controller that finds its own concurrency: slots, rate, pause, breaker, and the verdict which one was meant."""
+"""The controller that finds its own concurrency: slots, rate, pause and breaker, and which of them a refusal concerns."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class AdaptiveLimit:
                 self._breaker.on_cancel(ticket.number)
 
     def on_held(self, now: float) -> None:
-        """Give no verdict over the present epoch."""
+        """Discard the present epoch."""
         self._now = now
         self._meter.void()
 
@@ -238,7 +238,7 @@ class AdaptiveLimit:
         self._pause.hold(now, min(BREATH_S[1], trip_s * 2 ** max(0, min(10, self._breaker.bad_count - 1))))
 
     def _bad(self, now: float, ticket: Ticket, *, quota: bool) -> bool:
-        """Tell the breaker and return whether the matter is the breaker's now."""
+        """Record it at the breaker and return whether the breaker is open."""
         if self._breaker.bad_count == 0:
             self._limit_before = self._slots.limit
         was_open = self._breaker.open

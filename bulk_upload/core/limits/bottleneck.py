@@ -46,12 +46,12 @@ class LimiterState(msgspec.Struct, frozen=True, kw_only=True):
     """How starts stand at one moment.
 
     Args:
-        paused: a person lets nothing start.
+        paused: a person has paused the run.
         server_pause_s: what is left of a pause that the server asked for.
         bandwidth_bound: bytes had to wait for the bandwidth cap.
         rate_wait_s: how long the next start waits for the person's rate.
         pacing_wait_s: how long it waits for the controller's, where nothing else holds it.
-        waiting: somebody would start if nothing held him.
+        waiting: an upload would start if nothing held it back.
         in_flight, unrecorded: requests without an answer; answers the ledger has not recorded.
         limit, unrecorded_max: how many of each there may be.
     """
@@ -71,7 +71,7 @@ class LimiterState(msgspec.Struct, frozen=True, kw_only=True):
 def held_by(now: LimiterState) -> Bottleneck | None:
     """Return what holds the run back, the outermost first; None when it has nothing to start or is just starting.
 
-    A cap on bytes fills the slots, so it is looked at before them.
+    A cap on bytes fills the slots, so it is checked before them.
     """
     if now.paused:
         return Bottleneck.PERSON if now.waiting else None

@@ -1,4 +1,4 @@
-"""Breaker: an outage is no reason to try everything. It stops, asks with one request at a time, and comes back."""
+"""Circuit breaker: in an outage it stops all starts, probes with one request at a time, and closes on success."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ PROBE_SHARE = 0.15
 PROBE_S_MIN = 1.0
 PROBE_S_MAX = 30.0
 BUSY_S = 1.0
-"""While a probe is out there is nothing to wait for but its answer; who asks is told to ask again after this."""
+"""How long to wait before asking again while a probe is unanswered: only its answer changes anything."""
 
 
 class Breaker:
-    """Closed: all may start. Open: nobody, but for one probe at a time. Times are monotonic seconds.
+    """Closed: all may start. Open: only one probe at a time. Times are monotonic seconds.
 
-    Round trips are counted, not requests: whatever had started before the latest bad answer was heard belongs to
+    Round trips are counted, not requests: whatever had started before the latest bad answer came belongs to
     the same one.
     """
 
     def __init__(self) -> None:
         self._bad_count = 0
         self._bad_since = float("inf")
-        self._heard_at = float("-inf")
+        self._bad_at = float("-inf")
         self._opened_at: float | None = None
         self._probe_at = 0.0
         self._probe: int | None = None
@@ -42,7 +42,7 @@ class Breaker:
 
     @property
     def bad_since(self) -> float:
-        """When the first of them was heard; infinite when there is none."""
+        """When the answer to the first of them came; infinite when there is none."""
         return self._bad_since
 
     def wait_s(self, now: float) -> float:
@@ -70,11 +70,11 @@ class Breaker:
                 self._probe = None
                 self._probe_at = now + self._gap_s(now)
             return False
-        if started_at > self._heard_at or self._bad_count == 0:
+        if started_at > self._bad_at or self._bad_count == 0:
             if self._bad_count == 0:
                 self._bad_since = now
             self._bad_count += 1
-            self._heard_at = now
+            self._bad_at = now
         if self._bad_count < TRIP or older_moves:
             return False
         self._opened_at = self._bad_since
@@ -89,7 +89,7 @@ class Breaker:
         if self._opened_at is not None:
             if number != self._probe:
                 return None
-        elif started_at < self._bad_since and now - self._heard_at < FRESH_S:
+        elif started_at < self._bad_since and now - self._bad_at < FRESH_S:
             return None
         opened_at, self._opened_at, self._probe = self._opened_at, None, None
         self._bad_count = 0
@@ -97,7 +97,7 @@ class Breaker:
         return opened_at
 
     def on_cancel(self, number: int) -> None:
-        """Record that a request ended without a word about the server: another probe may take its place."""
+        """Record that a request ended without an answer: another probe may take its place."""
         if number == self._probe:
             self._probe = None
 

@@ -1,4 +1,4 @@
-"""A controller in a person's hands: it decides, and never beyond what the person allows at the moment."""
+"""A controller with a person's caps on top: it never goes beyond what they allow at the moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.limits.signal import Signal
 
 PAUSED_ASK_AGAIN_S = 60.0
-"""A person's pause has no end that could be named; who resumes wakes everybody."""
+"""A person's pause has no known end; resuming wakes all that wait."""
 
 PIECE_BYTES_MIN = 4096
 _PIECES_PER_S = 20
@@ -48,7 +48,7 @@ class CappedController:
     """A controller and a person's caps as one controller, with a bucket for bytes beside it.
 
     The limit is the lower of both, the wait the longer. A change of `concurrency` puts another controller in the
-    place of the present one; the former one still hears of the uploads it let start, and its pauses hold.
+    place of the present one; the former one is still informed of the uploads that it started, and its pauses hold.
 
     Args:
         caps: the person's, at first.
@@ -112,7 +112,7 @@ class CappedController:
         return self._piece_bytes
 
     def change(self, now: float, caps: Caps) -> None:
-        """Let other caps hold from now on."""
+        """Apply other caps from now on."""
         before, self._caps = self._caps, caps
         self._in_flight_max = caps.in_flight_max
         if caps.concurrency != before.concurrency:
@@ -140,11 +140,11 @@ class CappedController:
         return max(self._controller.pause_s(now), self._former_pause_s(now))
 
     def rate_wait_s(self, now: float) -> float:
-        """Return how long the person's rate lets nothing start."""
+        """Return how long the person's rate holds the next start back."""
         return 0.0 if self._starts is None else self._starts.wait_s(now)
 
     def pacing_wait_s(self, now: float) -> float:
-        """Return how long the controller lets nothing start; to be asked only where something would start."""
+        """Return how long the controller holds the next start back; ask only where something would start."""
         return max(self._controller.next_delay(now), self._former_pause_s(now))
 
     def bytes_wait_s(self, now: float, count: int) -> float:
@@ -196,7 +196,7 @@ class CappedController:
         self._controller.on_held(now)
 
     def tick(self, now: float) -> None:
-        """Let time pass: the controller hears first whether a cap held something back since the last tick."""
+        """Update to the present time, after telling the controller whether a cap held something back since the last tick."""
         if self._held or self._controller.limit > self._caps.in_flight_max:
             self._controller.on_held(now)
         self._held = False

@@ -73,7 +73,7 @@ class CapChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
     def __str__(self) -> str:
-        """As it is told: `--rate: off -> 5/s`, or `paused`."""
+        """For people: `--rate: off -> 5/s`, or `paused`."""
         return self.after if self.what == "pause" else f"{self.what}: {self.before} -> {self.after}"
 
     @property

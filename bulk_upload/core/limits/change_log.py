@@ -22,7 +22,7 @@ class ControllerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControllerLog:
-    """Looks at every state and picks those to record.
+    """Picks, of all states, those to record.
 
     A state is picked when its limit differs from the one recorded last, its rate by a tenth or in being there at
     all, or when a pause began or was made longer. What changes more often than the log may record is left out;

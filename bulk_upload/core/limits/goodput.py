@@ -95,7 +95,7 @@ class Meter:
         self._void = False
 
     def void(self) -> None:
-        """Give no verdict over the present epoch: something of our own held starts back."""
+        """Discard the present epoch: something of our own held starts back."""
         self._void = True
 
     def on_level(self, now: float, level: int) -> None:
@@ -117,7 +117,7 @@ class Meter:
             self._uploads += 1
 
     def close(self, now: float) -> Epoch | None:
-        """Return the epoch if it is over and worth a verdict. A new one begins where it ended."""
+        """Return the epoch if it is over and can be judged. A new one begins where it ended."""
         if not self._measuring:
             # A step down is not felt before the surplus has drained.
             if now >= self._settles_at and self._level <= self._limit:

@@ -18,7 +18,7 @@ class Rate:
     """A token bucket whose rate climbs back along a cubic, as CUBIC's window does (RFC 9438, section 4.2).
 
     The accepted rate `w` is returned to after one climb, passed by 15 % after two and left behind after three.
-    The climb's clock runs only while the bucket is what holds starts back: a rate that nobody uses proves nothing.
+    The climb's clock runs only while the bucket is what holds starts back: an unused rate proves nothing.
     Times are monotonic seconds.
     """
 

@@ -20,7 +20,7 @@ class RunFacts(NamedTuple):
 class AttemptFacts(NamedTuple):
     """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
 
-    `began_utc` is when the request began, None where no process told; an intent may be recorded long before, since
+    `began_utc` is when the request began, None where no process recorded it; an intent may be recorded long before, since
     those of small files are recorded a batch ahead.
     """
 

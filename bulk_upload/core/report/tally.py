@@ -25,7 +25,7 @@ _FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not E
 class Cause(msgspec.Struct):
     """Entries of one run that ended in the same way for the same reason, with the first few paths.
 
-    Reasons that differ only in numbers and quoted names are one cause: `reason` is the first one heard, and
+    Reasons that differ only in numbers and quoted names are one cause: `reason` is the first one, and
     `varies` says that there were others.
     """
 
@@ -150,7 +150,7 @@ class Tally(msgspec.Struct):
 def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStatus:
     """Return the verdict of a run from the states of *all* entries of its manifest and the stop, if any.
 
-    A run that was told to stop but had settled everything by then is judged by its entries alone.
+    A run that was asked to stop but had settled everything by then is judged by its entries alone.
     """
     pending = states.get(EntryState.PENDING, 0)
     in_doubt = states.get(EntryState.IN_DOUBT, 0)

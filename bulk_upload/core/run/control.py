@@ -34,7 +34,7 @@ Spans = Annotated[tuple[tuple[Minute, Bandwidth | None], ...], Meta(min_length=1
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to change: fields that are not set stay as they are, and None takes a limit away.
 
-    Without any field it asks how the run stands. `bandwidth` is minutes of the day with the cap from then on.
+    Without any field it asks for the state of the run. `bandwidth` is minutes of the day with the cap from then on.
     """
 
     concurrency: Count | UnsetType | None = UNSET
@@ -45,7 +45,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands and what it may use. `None` means no limit; texts are as options are typed.
+    """The state and the limits of a run. `None` means no limit; texts are as options are typed.
 
     Args:
         limit: requests that may be unanswered now; `reason` says why.

@@ -15,7 +15,7 @@ IN_A_ROW_MAX = 100
 CAUSES_MAX = 50
 REASON_CHARS_MAX = 500
 
-# Quoted names and words with digits differ from file to file; the HTTP status tells causes apart.
+# Quoted names and words with digits differ from file to file; the HTTP status distinguishes causes.
 _VARYING = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|(?<!HTTP )\b[\w.:-]*\d[\w.:-]*""")
 
 _WORDS = {

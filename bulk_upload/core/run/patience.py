@@ -1,4 +1,4 @@
-"""How long a run lets itself be throttled, or waits for a server that is away."""
+"""How long a run goes on while it is throttled or the server is away."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ UNKNOWN_SERVER_S = 30.0
 
 
 SHORT_S = 30.0
-"""How long a run waits while this machine cannot make a request and nothing else moves: it may not get better by itself."""
+"""How long a run waits while this machine cannot make a request and nothing else moves: waiting longer may not help."""
 
 
 class Patience:
-    """How long a run lets itself be throttled, or waits for a server that is away, without getting anywhere.
+    """How long a run goes on, with no file accepted, while it is throttled or the server is away.
 
     Args:
         limit_s: seconds from the first throttled answer, or the first probe in vain, after the latest accepted file.
@@ -26,7 +26,7 @@ class Patience:
         self._short_wire_bytes = 0
 
     def on_success(self) -> None:
-        """Start anew: the run gets somewhere."""
+        """Start again from zero: a file was accepted."""
         self._since = None
         self._short_since = None
 

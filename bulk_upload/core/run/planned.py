@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class PlannedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest entry beside its ledger row, and what a run will do with it.
 
-    `checked` is the version of the file that validation found good, None where none was looked into.
+    `checked` is the version of the file that validation found good, None where none was validated.
     """
 
     seq: int

@@ -122,7 +122,7 @@ def matches(doubt: Doubt, file: ListedFile) -> bool:
 
 
 def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float) -> float:
-    """Return the server time before which a listing, newest first, need not look."""
+    """Return the server time at which the reading of a listing, newest first, may stop."""
     return min(one.sent_at_utc_s for one in doubts) + clock_offset_s - CLOCK_TOLERANCE_S
 
 

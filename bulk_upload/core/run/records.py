@@ -1,4 +1,4 @@
-"""What a run tells the ledger: each record is one durable step in the life of an entry."""
+"""What a run records in the ledger: each record is one durable step in the life of an entry."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redacting(Protocol):
-    """Whoever knows what must not be told."""
+    """Knows a secret that must not appear anywhere."""
 
     def redact(self, text: str) -> str:
         """Return text without it."""
@@ -104,7 +104,7 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
     """Return an outcome whose words do not repeat the secret, whatever the server echoed.
 
     Words are changed; an id that merely contains the same letters stays what it is. One that shows the secret
-    is no id: nobody could use it without telling the secret.
+    is no id: it could not be used without showing the secret.
     """
     if isinstance(outcome, SourceFailed | NotSent):
         return replace(outcome, reason=secret.redact(outcome.reason))

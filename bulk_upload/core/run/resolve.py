@@ -48,7 +48,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_not_adopted(doubt: Doubt, file: ListedFile) -> str | None:
-    """Return what speaks against a file that a person names; what the server does not tell is the person's word."""
+    """Return why a file that a person names cannot be the one, None where it can; fields that the server leaves out are not compared."""
     for what, ours, theirs in (
         ("file name", doubt.sent_name, file.filename),
         ("size", doubt.file_bytes, file.bytes),

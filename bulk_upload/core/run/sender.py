@@ -48,7 +48,7 @@ class UploadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request for one file. `path` is for displays only.
 
     `ask_first` sends the head alone, with `Expect: 100-continue`, and the body once the server wants it: a server
-    that refuses a body and closes at once can then be heard (RFC 9110, section 10.1.1).
+    that refuses a body and closes at once can then be understood (RFC 9110, section 10.1.1).
     """
 
     attempt_id: int

@@ -16,7 +16,7 @@ from bulk_upload.core.run.retry import RetryPolicy
 class InDoubtPolicy(StrEnum):
     """What happens to an entry whose answer was lost.
 
-    `reconcile` asks the server's list and leaves undecided what it cannot tell; `hold` leaves everything in
+    `reconcile` asks the server's list and leaves undecided what it does not show; `hold` leaves everything in
     doubt; `resend` reconciles too, and sends again what stays undecided, accepting duplicates.
     """
 
@@ -26,7 +26,7 @@ class InDoubtPolicy(StrEnum):
 
 
 class ValidateMode(StrEnum):
-    """When files are looked into: each just before its upload, all of them ahead of the uploads, or never."""
+    """When files are validated: each just before its upload, all of them ahead of the uploads, or never."""
 
     EACH = "each"
     AHEAD = "ahead"
@@ -45,7 +45,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         patience_s: how long the run may be throttled without getting anywhere.
         deadline_s: when the run drains, counted from its start.
         errors_max: how many entries may fail for one cause before the run drains; `errors_share` the same as a
-            share of the entries to send. Without either see `causes.FailureLimit`.
+            share of the entries to send. Without either see `failure_limit.FailureLimit`.
         in_doubt: see InDoubtPolicy.
         settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
             `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
@@ -53,7 +53,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         retry: settled states to try again.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
-        validate: when files are looked into.
+        validate: when files are validated.
         sends_invalid: send files with errors all the same.
     """
 

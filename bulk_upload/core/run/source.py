@@ -51,7 +51,7 @@ class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ContentCheck = Callable[[bytes], "FileReport"]
-"""Looks at the whole content of a file; may be called on any thread."""
+"""Checks the whole content of a file; may be called on any thread."""
 
 
 class FileStream(Protocol):

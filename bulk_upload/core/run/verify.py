@@ -48,7 +48,7 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. Times are ours;
-    `ended_at_utc_s` is None for an attempt whose end nobody recorded. `sha256` is what the attempt, or another
+    `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another
     of the same version of the file, is known to have sent.
     """
 
@@ -113,7 +113,7 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
 
 
 def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
-    """Return the difference that a look-alike is, None where it has nothing to do with this job.
+    """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
@@ -141,7 +141,7 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
 
 
 def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a look-alike was made in the time of the attempt, so that it can be what the attempt left."""
+    """Whether a file was created in the time of the attempt, so that it can be what the attempt left."""
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False

@@ -7,7 +7,7 @@ from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.rules import Complaint
 
 HEAD_BYTES = 512
-"""So many first bytes tell everything that is told here."""
+"""How many first bytes are enough to recognise a file type."""
 
 
 PARQUET_MAGIC = b"PAR1"

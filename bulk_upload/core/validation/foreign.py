@@ -1,4 +1,4 @@
-"""Lines as other tools write them: recognised, so that a newcomer is told how to convert them."""
+"""Lines as other tools write them: recognised, so that the message says how to convert them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FINDINGS_KEPT_MAX = 100
 class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result for the version of a file that `fingerprint` tells, by the rules that `rules` tells.
 
-    `reason` says why the file is invalid, `warning` what else there is to say of it. A verdict that is remembered has
+    `reason` says why the file is invalid, `warning` what else there is to say of it. A result from the ledger has
     no findings.
     """
 
@@ -39,7 +39,7 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
         return not self.error_count
 
 
-def verdict_of(report: FileReport, fingerprint: Fingerprint, rules: str) -> ValidationResult:
+def validation_result(report: FileReport, fingerprint: Fingerprint, rules: str) -> ValidationResult:
     """Return what a report comes to."""
     return ValidationResult(
         fingerprint=fingerprint,

@@ -15,7 +15,7 @@ from bulk_upload.core.run.source import SourceError
 class HashedFile(io.FileIO):
     """An open file that is read once, front to back, never past the size it had when it was opened.
 
-    Each read hashes what it returns, unless told not to; the read that reaches the end also proves that the file is still the one
+    Each read hashes what it returns, unless switched off; the read that reaches the end also proves that the file is still the one
     that was opened, and raises SourceError where it is not. Everything blocks: use it on a thread.
     """
 

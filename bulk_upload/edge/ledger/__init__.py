@@ -11,7 +11,7 @@ from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
-from bulk_upload.edge.ledger.validations import ResultKey, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
     "note_changes",
     "note_states",
     "open_ledger",
-    "recall_verdicts",
+    "recall_results",
     "receipt_of",
     "remember",
     "remembered",

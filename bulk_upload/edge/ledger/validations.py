@@ -25,7 +25,7 @@ class ResultKey(NamedTuple):
     rules: str
 
 
-def recall_verdicts(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, ValidationResult]:
+def recall_results(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, ValidationResult]:
     """Return what was found before in the same versions of files by the same rules, by entry."""
     found = {}
     for one in keys:
@@ -46,7 +46,7 @@ def recall_verdicts(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, 
     return found
 
 
-def keep_verdict(store: LedgerStore, entry_id: int, verdict: ValidationResult, *, utc_s: float) -> None:
+def keep_result(store: LedgerStore, entry_id: int, result: ValidationResult, *, utc_s: float) -> None:
     """Record what was found in an entry's file, in the place of what was found in an earlier version."""
     findings = [
         {
@@ -57,19 +57,19 @@ def keep_verdict(store: LedgerStore, entry_id: int, verdict: ValidationResult, *
             "found": one.found,
             "remedy": one.remedy,
         }
-        for one in verdict.findings
+        for one in result.findings
     ]
     store.connection.execute(
         "INSERT OR REPLACE INTO validations (entry_id, rules, size, mtime_ns, inode, line_count, error_count,"
         " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry_id,
-            from_text(verdict.rules),
-            *from_fingerprint(verdict.fingerprint),
-            verdict.line_count,
-            verdict.error_count,
-            verdict.warning_count,
-            None if verdict.reason is None else from_text(verdict.reason),
+            from_text(result.rules),
+            *from_fingerprint(result.fingerprint),
+            result.line_count,
+            result.error_count,
+            result.warning_count,
+            None if result.reason is None else from_text(result.reason),
             # Escaped: text that is not Unicode may be in what was found.
             json.dumps(findings),
             utc_text(utc_s),
@@ -77,12 +77,12 @@ def keep_verdict(store: LedgerStore, entry_id: int, verdict: ValidationResult, *
     )
 
 
-def settle_invalid(store: LedgerStore, entry_id: int, verdict: ValidationResult, *, utc_s: float) -> None:
+def settle_invalid(store: LedgerStore, entry_id: int, result: ValidationResult, *, utc_s: float) -> None:
     """Record that an entry is invalid, and which version of its file: another one will be looked into again."""
-    if verdict.findings:
-        keep_verdict(store, entry_id, verdict, utc_s=utc_s)
-    store.settle(entry_id, EntryState.INVALID, reason=verdict.reason, utc_s=utc_s)
+    if result.findings:
+        keep_result(store, entry_id, result, utc_s=utc_s)
+    store.settle(entry_id, EntryState.INVALID, reason=result.reason, utc_s=utc_s)
     store.connection.execute(
         "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
-        (*from_fingerprint(verdict.fingerprint), entry_id),
+        (*from_fingerprint(result.fingerprint), entry_id),
     )

@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
 
 def require_safe(path: str) -> None:
-    """Raise OutputRefused where no file may be made or written to, and OSError where that cannot be told.
+    """Raise OutputRefused where no file may be made or written to, and OSError where that cannot be found out.
 
     For files that others write, such as SQLite: they follow links and take what they find.
     """
@@ -66,7 +66,7 @@ def require_safe(path: str) -> None:
 
 
 def is_stream(path: str) -> bool:
-    """Whether a path names a stream, a device or a pipe; False also where that cannot be told."""
+    """Whether a path names a stream, a device or a pipe; False also where that cannot be found out."""
     try:
         return _followed(path).is_stream
     except OSError:

@@ -116,8 +116,8 @@ class FilesApi:
         files = listed_files(body, id_field=self._id_field) if response.status == 200 else None
         if files is None:
             raise self._unusable(response, body, what)
-        told = (listed_without_secret(one, self._credentials) for one in files)
-        return [one for one in told if one is not None]
+        harmless = (listed_without_secret(one, self._credentials) for one in files)
+        return [one for one in harmless if one is not None]
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""

@@ -38,7 +38,7 @@ def main() -> None:
                     os.close(descriptor)
                 send(channel, answer)
         except (EOFError, OSError):
-            # Nobody is there to hear more.
+            # No reader is left.
             sys.exit(0)
 
 
@@ -67,5 +67,5 @@ def _answer(channel: socket.socket, task: CheckTask, descriptor: int) -> Answer:
         raise
     except OSError as error:
         return Unreadable(error.errno or 0, error.strerror or str(error))
-    except Exception as error:  # noqa: BLE001 - a bug in one check is told, the next file is checked all the same
+    except Exception as error:  # noqa: BLE001 - a bug in one check is reported, the next file is checked all the same
         return Broken(f"{type(error).__name__}: {error}")

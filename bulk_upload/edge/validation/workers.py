@@ -57,7 +57,7 @@ class _Worker:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env=surroundings(),
-                    # A Ctrl-C at the terminal is the uploader's to hear.
+                    # A Ctrl-C at the terminal is for the uploader.
                     start_new_session=True,
                 )
         except BaseException:

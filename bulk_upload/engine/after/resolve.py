@@ -72,7 +72,7 @@ class Resolving:
         return await self._ledger.run(lambda store: open_doubts(store.connection, run_at_work=True))
 
     async def reconcile(self) -> list[Resolved]:
-        """Ask the server what became of every entry in doubt, and record what it can tell."""
+        """Ask the server what became of every entry in doubt, and record what it answers."""
         shown = await self.open_doubts()
         doubts = {one.entry_id: one for one in await self._read_doubts()}
         resolved: list[Resolved] = []

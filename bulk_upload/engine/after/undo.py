@@ -107,7 +107,7 @@ class Undoing:
             after_id = page[-1].receipt_id
 
     async def duplicates(self, copies: Iterable[LookAlike]) -> None:
-        """Delete second copies whose content is what the attempt sent; others are kept, and told with the reason."""
+        """Delete second copies whose content is what the attempt sent; others are kept, and reported with the reason."""
         await self._each([partial(self._undo_copy, one) for one in copies])
 
     async def _page(self, scope: UndoScope, after_id: int) -> list[HeldReceipt]:

@@ -47,7 +47,7 @@ class Verifier:
         inventory: the ledger, with room for the server's list.
         inquiry: the server.
         profile: says whether there is a list.
-        job_began_utc_s: files that are older are nobody's business here.
+        job_began_utc_s: older files are not this job's.
         questions_max: how many single files are asked about at once.
     """
 
@@ -86,7 +86,7 @@ class Verifier:
     async def duplicates(self) -> list[LookAlike]:
         """Return the second copies that an attempt of this job can have left, each with that attempt.
 
-        A stranger's file may look the same: whoever deletes one compares its content first.
+        A file of another job may look the same: compare its content before you delete one.
         """
         if self._profile.can_list:
             await self._list_all()
@@ -143,7 +143,7 @@ class Verifier:
                 raise ServerUnusable(problem, hint="without a list it is unknown what else the server has")
 
     def _strangers(self) -> list[Difference]:
-        """Return each stranger once, as what the best of the attempts that it looks like makes it."""
+        """Return each file without a receipt once, judged by the attempt that it resembles most."""
         strangers = []
         for _, alike in groupby(self._inventory.look_alikes(), key=lambda one: one.file.file_id):
             found = (

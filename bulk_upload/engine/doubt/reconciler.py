@@ -179,7 +179,7 @@ class Reconciler:
                 raise NoAnswer(problem)
 
     async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
-        """A listed file is looked up before it is believed: lists may be stale."""
+        """Look a listed file up before it is believed: lists may be stale."""
         file_id = found.file.file_id
         with self._drain.cut():
             try:

@@ -43,7 +43,7 @@ class Sendable(msgspec.Struct, frozen=True):
 
 
 class StillInDoubt(msgspec.Struct, frozen=True):
-    """Nobody can tell; `reason` is in the ledger."""
+    """It cannot be decided; `reason` is in the ledger."""
 
     reason: str
 
@@ -105,7 +105,7 @@ class Doubts:
         )
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
-            # The server said that it failed and there is no list to ask: its word is taken.
+            # The server answered that it failed, and there is no list to ask: that is believed.
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 

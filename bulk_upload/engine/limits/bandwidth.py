@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class BandwidthGate:
-    """Lets pieces of bodies pass in the order they were asked for, so that no upload starves another.
+    """Admits pieces of bodies in the order they were asked for, so that no upload starves another.
 
-    Nothing is promised ahead: a cap that is lifted, or another one, holds for those who wait already.
+    Nothing is promised ahead: a changed cap also holds for those who wait already.
     """
 
     def __init__(self, capped: CappedController, clock: Clock, errors: CallbackErrors) -> None:
@@ -41,11 +41,11 @@ class BandwidthGate:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((count, future))
-        self.look()
+        self.admit()
         await future
 
-    def look(self) -> None:
-        """Let pass whoever may, and look again when the next one may."""
+    def admit(self) -> None:
+        """Admit all pieces that may pass now, and set a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -54,8 +54,8 @@ class BandwidthGate:
             if not future.done():
                 wait_s = self._try_pass(count)
                 if wait_s > 0:
-                    look = self._errors.guarded(self.look)
-                    self._timer = asyncio.get_running_loop().call_later(wait_s, look)
+                    admit = self._errors.guarded(self.admit)
+                    self._timer = asyncio.get_running_loop().call_later(wait_s, admit)
                     return
                 future.set_result(None)
             self._waiting.popleft()

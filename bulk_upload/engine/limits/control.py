@@ -1,4 +1,4 @@
-"""Does what a person asks of a run at work, and tells how it stands."""
+"""Changes the limits of an active run for a person, and reports its state."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class RunControl:
         return ControlAnswer(changes=tuple(str(one) for one in made), status=self.status())
 
     def status(self) -> ControlStatus:
-        """Return how the run stands and what it may use."""
+        """Return the state and the limits of the run."""
         limits = self._limits
         caps = limits.caps
         return ControlStatus(

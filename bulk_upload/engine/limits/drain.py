@@ -43,7 +43,7 @@ class Drain:
         return self._stop is not None
 
     def closes(self, close: Callable[[], None]) -> None:
-        """Call `close` when the drain begins: what makes entries wait turns them away then."""
+        """Call `close` when the drain begins: whatever makes entries wait releases them then."""
         self._to_close.append(close)
 
     def begin(self, stop: Stop) -> None:

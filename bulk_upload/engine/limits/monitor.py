@@ -1,4 +1,4 @@
-"""Lets time pass for everything that limits a run, and notes what held it back and how the limits changed."""
+"""Ticks everything that limits a run, and records what held it back and how the limits changed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.slots import SlotPool
 
 REMEMBER_EVERY_S = 60.0
-"""How often what was learned is kept for the next run, besides at the end: a run that dies loses no more."""
+"""How often what was learned is kept for the next run, apart from the end: a run that dies loses no more."""
 
 
 class LimitWatch:
-    """Called at every tick of a run. What it notes is written by `write`, so that a slow disk delays no tick."""
+    """Called at every tick of a run. What it records is written by `write`, so that a slow disk delays no tick."""
 
     def __init__(
         self,
@@ -60,16 +60,16 @@ class LimitWatch:
         return {} if self._account is None else self._account.held_s
 
     def tick(self) -> None:
-        """Let time pass."""
+        """Update all limits to the present time."""
         now = self._clock.monotonic()
         self._capped.tell_minute(now, self._clock.minute_of_day())
         self._note_hold(now)
         self._slots.tick()
-        self._bandwidth.look()
+        self._bandwidth.admit()
         self._note_state(now)
 
     async def write(self, *, last: bool = False) -> None:
-        """Record what was noted, and at times and in the end what was learned. Raises LedgerUnusable."""
+        """Write what was recorded, and now and then, and at the end, what was learned. Raises LedgerUnusable."""
         now = self._clock.monotonic()
         states, self._unwritten = self._unwritten, []
         if states:
@@ -81,7 +81,7 @@ class LimitWatch:
             await self._ledger.run(partial(remember, learned=learned, utc_s=self._clock.utc_s()))
 
     def close(self) -> None:
-        """Tell what held the run back; it is over."""
+        """Report what held the run back; it is over."""
         if self._account is not None:
             self._account.note(self._clock.monotonic(), self.bottleneck)
             self._emit(RunLimited(held_s=self._account.held_s))
@@ -98,7 +98,7 @@ class LimitWatch:
                 server_pause_s=capped.pause_s(now),
                 bandwidth_bound=capped.bandwidth_bound(),
                 rate_wait_s=rate_wait_s,
-                # A controller that is asked takes it that somebody would start.
+                # A controller takes the question as a wish to start.
                 pacing_wait_s=capped.pacing_wait_s(now) if would_start and rate_wait_s <= 0 else 0.0,
                 waiting=slots.waiting,
                 in_flight=slots.in_flight,

@@ -66,7 +66,7 @@ class SlotPool:
 
     @property
     def waiting(self) -> bool:
-        """Whether somebody waits for a slot."""
+        """Whether a task waits for a slot."""
         return any(not one.done() for one in self._waiting)
 
     @property
@@ -86,7 +86,7 @@ class SlotPool:
 
     @property
     def has_room(self) -> bool:
-        """Whether there is a free slot, and no heap of answers before the ledger."""
+        """Whether a slot is free, and not too many answers await the ledger."""
         limit = self.limit
         return self.in_flight < limit and self._unrecorded < max(UNRECORDED_MIN, limit * UNRECORDED_PER_SLOT)
 
@@ -98,7 +98,7 @@ class SlotPool:
         return self._controller.explain()
 
     def try_acquire(self) -> Ticket | None:
-        """Return a slot that is free at once, to be had by nobody who waits."""
+        """Return a ticket if a slot is free at once and no task waits for one."""
         return None if self._closed or self._waiting else self._try_start()
 
     async def acquire(self, *, ahead: bool = False) -> Ticket | None:
@@ -141,20 +141,20 @@ class SlotPool:
         return self.pause_s if not ticket.probe and ticket.started_at <= self._rejected_at else 0.0
 
     def handed(self, count: int) -> None:
-        """Tell the controller that bytes left."""
+        """Report to the controller that bytes left."""
         self._controller.on_bytes(self._clock.monotonic(), count)
 
     def taken_back(self, count: int) -> None:
-        """Tell the controller that bytes were sent in vain."""
+        """Report to the controller that bytes were sent in vain."""
         self._controller.on_bytes(self._clock.monotonic(), -count)
 
     def tick(self) -> None:
-        """Let time pass for the controller, which may raise the limit."""
+        """Update the controller to the present time; it may raise the limit."""
         self._controller.tick(self._clock.monotonic())
         self._pump()
 
     def close(self) -> None:
-        """Start nobody any more; everyone who waits gets None."""
+        """Start nothing any more; every task that waits gets None."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -182,7 +182,7 @@ class SlotPool:
         if not self.has_room:
             return None
         now = self._clock.monotonic()
-        # Asked only while a slot is free: what the controller hears of a cap that held a start back is true then.
+        # Asked only while a slot is free: only then is it true that a cap held a start back.
         delay_s = self._controller.next_delay(now)
         if delay_s > 0:
             self._wake_in(delay_s)

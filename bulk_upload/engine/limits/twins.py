@@ -1,4 +1,4 @@
-"""Entries that look alike to the server go one at a time, so that no id can reach the wrong file."""
+"""Twins, entries that a listing cannot tell apart, are sent one at a time, so that no id can reach the wrong file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TwinKey(NamedTuple):
-    """What a listing can tell files apart by."""
+    """All that distinguishes files in a listing."""
 
     sent_name: str
     file_bytes: int
@@ -31,7 +31,7 @@ class HeldKey:
 
 
 class TwinGate:
-    """Lets one entry of each key through; the others wait in order."""
+    """Admits one entry of each key at a time; the others wait in order."""
 
     def __init__(self, drain: Drain) -> None:
         drain.closes(self.close)
@@ -40,7 +40,7 @@ class TwinGate:
         self._closed = False
 
     def try_hold(self, key: TwinKey) -> bool:
-        """Take the key if nobody has it."""
+        """Take the key if it is free."""
         if self._closed or key in self._held or key in self._barred:
             return False
         self._held[key] = deque()
@@ -63,7 +63,7 @@ class TwinGate:
 
     @contextmanager
     def holding(self, key: TwinKey) -> Iterator[HeldKey]:
-        """Give back a key that was taken, or bar it: after an error nobody knows what became of who held it."""
+        """Release a key that was taken, or bar it: after an error it is unknown what became of its holder."""
         held = HeldKey()
         try:
             yield held
@@ -76,7 +76,7 @@ class TwinGate:
             self.release(key)
 
     def release(self, key: TwinKey) -> None:
-        """Let the next one in; nobody once the key is barred."""
+        """Admit the next entry; none once the key is barred."""
         waiting = self._held.get(key)
         if waiting is None:
             return
@@ -88,12 +88,12 @@ class TwinGate:
         del self._held[key]
 
     def bar(self, key: TwinKey) -> None:
-        """Let nobody of this key through any more: the one who holds it stays in doubt."""
+        """Admit no entry of this key any more: its holder stays in doubt."""
         self._barred.add(key)
         _turn_away(self._held.pop(key, deque()))
 
     def close(self) -> None:
-        """Let nobody through any more: the run drains."""
+        """Admit no entry any more: the run drains."""
         self._closed = True
         for waiting in self._held.values():
             _turn_away(waiting)

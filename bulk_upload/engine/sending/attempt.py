@@ -155,7 +155,7 @@ class Attempts:
             at_utc_s=self._clock.utc_s(),
             sha256=prepared.sha256,
         )
-        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        # Shielded: an intent whose id is lost could not be withdrawn.
         with anyio.CancelScope(shield=True):
             (upload.attempt_id,) = await self._ledger.run(lambda store: store.intend([intent]))
         await anyio.lowlevel.checkpoint_if_cancelled()
@@ -226,7 +226,7 @@ class Attempts:
 
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
         """Give the slot back and have the ledger record the outcome."""
-        # Judged before the slot is given back: an answer that ends the run lets nothing more start.
+        # Judged before the slot is given back: after an answer that ends the run nothing more starts.
         judgement = self._stop_rules.review(report.outcome, upload.entry_id)
         self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
         if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:

@@ -90,7 +90,7 @@ class EntryTasks:
     async def start_doubt(self, doubt: Doubt, planned: PlannedEntry | None) -> None:
         """Start the task of an entry that an earlier run left in doubt.
 
-        `planned` is None when the manifest no longer has the entry. No look-alike may start meanwhile.
+        `planned` is None when the manifest no longer has the entry. No twin may start meanwhile.
         """
         key = TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
         holds = self._twins.try_hold(key)
@@ -109,7 +109,7 @@ class EntryTasks:
             self._occupancy.leave()
 
     async def _run(self, upload: Upload, first: RecordedAttempt | None, *, holds_twin_key: bool) -> None:
-        """Compare a touched file, then send it while no other entry that looks alike is on its way."""
+        """Compare a touched file, then send it while no twin of it is on its way."""
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
         if first is None and known is not None and await self._touched.settles(upload, known):
             return
@@ -130,7 +130,7 @@ class EntryTasks:
         await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
 
     async def _hold_twins(self, upload: Upload) -> bool:
-        """Wait until no look-alike is on its way; end the entry where none of them may be sent in this run."""
+        """Wait until no twin is on its way; end the entry where none of them may be sent in this run."""
         with self._occupancy.parked():
             if await self._twins.hold(upload.twin_key):
                 return True

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.gate import Gate
 
 BATCH_LARGE_MAX = 16
-"""Fewer large files than small ones are intended ahead: after a crash nobody knows of an intent whether it was acted on."""
+"""Fewer large files than small ones are intended ahead: after a crash it is unknown whether an intent was acted on."""
 
 PARKED_MIN = 256
-"""More than two batches: fewer could all be waiting for a look-alike that was read ahead and has no room to start."""
+"""More than two batches: fewer could all be waiting for a twin that was read ahead and has no room to start."""
 
 READY_LEFT_MAX = 16
 """The next batch is handed on while so many entries of the last one are left: uploads never wait for it."""
@@ -210,7 +210,7 @@ class Feeder:
             )
             for upload in uploads
         ]
-        # Shielded: an intent whose id nobody knows could not be withdrawn.
+        # Shielded: an intent whose id is lost could not be withdrawn.
         with anyio.CancelScope(shield=True):
             attempt_ids = await self._ledger.run(lambda store: store.intend(intents))
             for upload, attempt_id in zip(uploads, attempt_ids, strict=True):
@@ -227,7 +227,7 @@ class Feeder:
         attempt_ids = [upload.attempt_id for upload in left if upload.attempt_id is not None]
         if attempt_ids:
             now = self._clock.utc_s()
-            # A ledger that fails now is noticed by the verdict; raising would hide a cancellation.
+            # A ledger that fails now is noticed when the run ends; raising would hide a cancellation.
             with suppress(LedgerUnusable):
                 await self._ledger.run(
                     lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now)

@@ -35,7 +35,7 @@ class LocalSender:
 
     Args:
         check_for: returns what checks the content of a file with this path and purpose; None where nothing does.
-        pace: lets pieces of bodies pass.
+        pace: admits pieces of bodies.
         on_handed: called with the number of bytes of every piece that was handed over.
     """
 

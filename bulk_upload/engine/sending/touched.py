@@ -1,4 +1,4 @@
-"""A file that was touched since it was accepted: is it still what the server has?"""
+"""Finds out whether a file that was touched since it was accepted is still what the server has."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TouchedFiles:
         self._waits = waits
 
     async def settles(self, upload: Upload, known: KnownEntry) -> bool:
-        """Whether nothing is sent of a touched file: it has the content its receipt is for, or nobody can tell now."""
+        """Whether nothing is to be sent: the file has the content its receipt is for, or that cannot be found out now."""
         planned = upload.planned
         try:
             hashed = await self._hash(planned.entry.path)
@@ -72,7 +72,7 @@ class TouchedFiles:
             try:
                 sent_sha256 = await self._read_back(known.entry_id)
             except NoAnswer:
-                # Its receipt holds, whatever the file is by now; the next run looks again.
+                # Its receipt stays valid, whatever the file is by now; the next run compares again.
                 await self._settler.accepted(planned, known.entry_id)
                 return True
         same = same_content(sent_sha256, sha256)

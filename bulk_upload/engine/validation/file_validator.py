@@ -1,4 +1,4 @@
-"""Looks into files before they are sent: opens them beneath the root, has them checked, and sees that they stay."""
+"""Checks files before they are sent: opens them beneath the root and has their content checked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.source_tree import SourceTree
 
 TRIES_MAX = 3
-"""A file that moves while it is looked into, or whose process is lost, is looked into again so many times in all."""
+"""How often a file is checked in all that changes meanwhile, or whose process is lost."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,28 +40,28 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckTarget(NamedTuple):
-    """A file to look into, and what for."""
+    """A file to check, and for which purpose."""
 
     path: str
     purpose: str
 
 
 class Validating(Protocol):
-    """What a run needs of whatever looks into files."""
+    """What a run needs of whatever checks files."""
 
     def rules(self, purpose: str) -> str:
-        """Return what tells the rules for a purpose from others."""
+        """Return the version of the rules for a purpose."""
 
     def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
         """Whether a look at the content will do for a small file, when somebody reads it to send it."""
 
     def content_check(self, target: CheckTarget) -> ContentCheck:
-        """Return what looks at the content of such a file."""
+        """Return what checks the content of such a file."""
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool
     ) -> list[Checked | SourceError]:
-        """Look into files; one that cannot be looked into has its error in its place."""
+        """Check files; one that cannot be read has its error in its place."""
 
 
 class FileValidator:
@@ -69,7 +69,7 @@ class FileValidator:
 
     Args:
         tree: where they are opened.
-        workers: who reads them.
+        workers: read and check them.
         purposes: what is known of each.
         thorough: see `Checker`.
         on_bytes: called with how many more bytes were read, on any thread.
@@ -93,7 +93,7 @@ class FileValidator:
         self._rules: dict[str, str] = {}
 
     def rules(self, purpose: str) -> str:
-        """Return what tells the rules for a purpose from others."""
+        """Return the version of the rules for a purpose."""
         rules = self._rules.get(purpose)
         if rules is None:
             thorough = "-thorough" if self._thorough else ""
@@ -111,13 +111,13 @@ class FileValidator:
         return self._workers.is_small(self._purpose(target.purpose), target.path, byte_count)
 
     def content_check(self, target: CheckTarget) -> ContentCheck:
-        """Return what looks at the content of such a file."""
+        """Return what checks the content of such a file."""
         return partial(check_content, task=self.task(*target))
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool
     ) -> list[Checked | SourceError]:
-        """Look into files as they are now; one that cannot be looked into has its error in its place.
+        """Check files as they are now; one that cannot be read has its error in its place.
 
         Small ones do not wait behind large ones, and take one hop to a thread for all of them.
         """

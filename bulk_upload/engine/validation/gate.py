@@ -1,8 +1,8 @@
 """Validation as a part of the run: before anything of a file is sent, its content is known to be good.
 
-Small files are looked at when they are read to be sent: what is sent is what was seen. Ahead of the uploads, larger ones
-are looked into in manifest order and go on to the feeder as soon as they are found good, whatever is still looked at.
-An entry that was not looked into ahead, or whose file moved since, is looked into when its turn comes.
+Small files are checked when they are read to be sent: what is sent is what was checked. Larger ones are checked ahead of
+the uploads, in manifest order, and go on to the feeder as soon as they are found good, while others are still checked.
+An entry that was not checked ahead, or whose file changed since, is checked when its turn comes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.admission import admission_of, groups, split
 from bulk_upload.core.validation.result import verdict_of
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validation.file_validator import CheckTarget
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.file_validator import Checked, Validating
 
 AHEAD_ENTRIES_MAX = 4096
-"""So many entries may be looked into, or wait for their upload, at once: memory for a few megabytes of them."""
+"""How many entries may be checked, or wait for their upload, at once: a few megabytes of memory."""
 
 
 class Gate:
     """Decides which entries may be sent.
 
     Args:
-        validator: who looks into files; None where nothing is to be validated.
+        validator: checks files; None where nothing is to be validated.
         wire_bytes: returns how many bytes of bodies have left so far.
     """
 
@@ -84,15 +84,15 @@ class Gate:
         self._ahead_count = 0
         self._room = anyio.Event()
         self.looking_count = self.looked_count = self.looked_bytes = 0
-        """Files that are looked into ahead now, that were, and the bytes of those: for whoever shows how far it is."""
+        """Files that are being checked ahead, that were checked, and the bytes of those: for displays."""
 
     @property
     def runs_ahead(self) -> bool:
-        """Whether files are looked into ahead of their uploads."""
+        """Whether files are checked ahead of their uploads."""
         return self._validator is not None and self._settings.validate is ValidateMode.AHEAD
 
     def may_send(self, upload: Upload) -> bool:
-        """Whether the version of the file that the upload knows needs no look any more."""
+        """Whether the version of the file that the upload knows needs no check any more."""
         return self._validator is None or upload.checked == upload.fingerprint
 
     def checks_when_read(self, upload: Upload) -> bool:
@@ -109,47 +109,49 @@ class Gate:
         return self._validator.content_check(CheckTarget(path, purpose))
 
     async def admits(self, upload: Upload, file: PreparedFile) -> bool:
-        """Whether an entry may be sent as its file was read and looked at; ends the entry if not."""
+        """Whether an entry may be sent, by the check made when its file was read; ends the entry if not."""
         if self._validator is None or file.report is None:
             return True
         if file.report.counts:
             planned = upload.planned
-            verdict = verdict_of(file.report, file.fingerprint, self._validator.rules(planned.entry.purpose))
-            if not await self._admits(planned, upload.entry_id, verdict):
+            validation = validation_result(
+                file.report, file.fingerprint, self._validator.rules(planned.entry.purpose)
+            )
+            if not await self._admits(planned, upload.entry_id, validation):
                 return False
         upload.fingerprint = upload.checked = file.fingerprint
         return True
 
     async def passes(self, upload: Upload) -> bool:
-        """Whether an entry may be sent, looking into its file if that is still to be done; ends the entry if not.
+        """Whether an entry may be sent, checking its file if that is still to be done; ends the entry if not.
 
         The upload knows the version of the file that was found good then.
         """
         if self._validator is None or self.may_send(upload):
             return True
         planned = upload.planned
-        verdict: ValidationResult | SourceError | None = None
+        validation: ValidationResult | SourceError | None = None
         with self._drain.cut():
-            verdict = await self._verdict(self._validator, planned, upload)
-        if verdict is None:
+            validation = await self._validate_now(self._validator, planned, upload)
+        if validation is None:
             self._settler.settled(planned, EntryState.PENDING, reason=DRAINED)
             return False
-        if not await self._admits(planned, upload.entry_id, verdict):
+        if not await self._admits(planned, upload.entry_id, validation):
             return False
-        if not isinstance(verdict, SourceError):
-            upload.fingerprint = upload.checked = verdict.fingerprint
+        if not isinstance(validation, SourceError):
+            upload.fingerprint = upload.checked = validation.fingerprint
         return True
 
     async def run_ahead(
         self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[PlannedEntry]]
     ) -> None:
-        """Look into the files of entries, and hand on those that may be sent as soon as that is known.
+        """Check the files of entries, and hand on those that may be sent as soon as that is known.
 
-        The stream must take any number of lists. Whoever takes one says so with `taken`.
+        The stream must take any number of lists. Its receiver calls `taken` for each.
         """
         validator = self._validator
         if validator is None:
-            raise AssertionError("there is nobody who could look ahead")
+            raise AssertionError("there is no validator to check ahead")
         async with send:
             with self._drain.cut():
                 async with anyio.create_task_group() as tasks:
@@ -160,7 +162,7 @@ class Gate:
                             tasks.start_soon(self._look, validator, group, send)
 
     def taken(self, entry_count: int) -> None:
-        """Record that so many entries that were looked into ahead are on their way."""
+        """Record that so many entries that were checked ahead are on their way."""
         self._ahead_count -= entry_count
         self._room.set()
 
@@ -205,22 +207,24 @@ class Gate:
         for one, result in zip(group, results, strict=True):
             entry_id = _entry_id(one)
             if isinstance(result, SourceError):
-                # What is wrong now may be over when its turn comes; then it is looked at again.
+                # The error may be gone when its turn comes; then it is checked again.
                 good.append(one)
                 continue
-            verdict = verdict_of(result.report, result.fingerprint, validator.rules(one.entry.purpose))
+            validation = validation_result(
+                result.report, result.fingerprint, validator.rules(one.entry.purpose)
+            )
             if not _is_small(one):
-                await self._keep(entry_id, verdict)
-            if await self._admits(one, entry_id, verdict):
-                good.append(one.as_checked(verdict.fingerprint))
+                await self._keep(entry_id, validation)
+            if await self._admits(one, entry_id, validation):
+                good.append(one.as_checked(validation.fingerprint))
         self.taken(len(group) - len(good))
         if good:
             await send.send(good)
 
-    async def _verdict(
+    async def _validate_now(
         self, validator: Validating, planned: PlannedEntry, upload: Upload
     ) -> ValidationResult | SourceError | None:
-        """Look into one file now, waiting while this machine is short of descriptors."""
+        """Check one file now, waiting while this machine is short of descriptors."""
         rules = validator.rules(planned.entry.purpose)
         known = await self._recalled([ResultKey(upload.entry_id, upload.fingerprint, rules)])
         if upload.entry_id in known:
@@ -233,10 +237,10 @@ class Gate:
                 return result
             self._stop_rules.on_short(result.reason, wire_bytes=self._wire_bytes())
             await self._drain.sleep(self._settings.retry_policy.local_limit_s)
-        verdict = verdict_of(result.report, result.fingerprint, rules)
+        validation = validation_result(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
-            await self._keep(upload.entry_id, verdict)
-        return verdict
+            await self._keep(upload.entry_id, validation)
+        return validation
 
     async def _checked(
         self, validator: Validating, works: Sequence[PlannedEntry]
@@ -249,11 +253,11 @@ class Gate:
             self.busy_count -= 1
 
     async def _admits(
-        self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult | SourceError
+        self, planned: PlannedEntry, entry_id: int, validation: ValidationResult | SourceError
     ) -> bool:
-        """Whether an entry may be sent after a look at its file; ends it otherwise."""
-        if isinstance(verdict, SourceError):
-            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, verdict.reason)
+        """Whether an entry may be sent after its file was checked; ends it otherwise."""
+        if isinstance(validation, SourceError):
+            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, validation.reason)
             return False
         admission = admission_of(verdict, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)
@@ -267,7 +271,7 @@ class Gate:
 
     async def _settle_invalid(self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult) -> None:
         now = self._clock.utc_s()
-        # Shielded: what is recorded is told, although the run may drain meanwhile.
+        # Shielded: what is recorded is also reported, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
             await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
             self._settler.settled(planned, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
@@ -275,12 +279,12 @@ class Gate:
     async def _recalled(self, keys: list[ResultKey]) -> dict[int, ValidationResult]:
         if not keys:
             return {}
-        return await self._ledger.run(lambda store: recall_verdicts(store, keys))
+        return await self._ledger.run(lambda store: recall_results(store, keys))
 
-    async def _keep(self, entry_id: int, verdict: ValidationResult) -> None:
-        """Remember a verdict about a large file. A small one is read again anyway when it is sent."""
+    async def _keep(self, entry_id: int, validation: ValidationResult) -> None:
+        """Record the result for a large file. A small one is read again anyway when it is sent."""
         now = self._clock.utc_s()
-        await self._ledger.run(lambda store: keep_verdict(store, entry_id, verdict, utc_s=now))
+        await self._ledger.run(lambda store: keep_result(store, entry_id, validation, utc_s=now))
 
 
 def _is_small(planned: PlannedEntry) -> bool:

@@ -1,4 +1,4 @@
-"""Looks into many files, several at once, and tells of them in the order they were named in."""
+"""Checks many files, several at once, and reports on them in the order they were named in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.file_validator import Validating
 
 AHEAD_PER_JOB = 8
-"""How many files may wait for their turn to be told of, for each that is looked into: enough behind one large file."""
+"""How many checked files may wait for their turn to be reported, for each that is being checked: enough behind one large file."""
 
 
 class Inspected(NamedTuple):

@@ -15,10 +15,10 @@ from bulk_upload.core.report.doctor_checks import (
     answered,
     clock,
     descriptors,
+    exit_status_of,
     fine,
     free_space,
     problem,
-    verdict_of,
 )
 from bulk_upload.exit_status import ExitStatus
 
@@ -27,15 +27,15 @@ OK, WARNING, PROBLEM = Grade.OK, Grade.WARNING, Grade.PROBLEM
 
 def test_limits_belong_to_the_better_side() -> None:
     """Exactly enough is enough."""
-    assert descriptors(DESCRIPTORS_MIN).verdict is OK
-    assert descriptors(DESCRIPTORS_MIN - 1).verdict is WARNING
-    assert free_space(FREE_BYTES_COMFORTABLE, "/").verdict is OK
-    assert free_space(FREE_BYTES_COMFORTABLE - 1, "/").verdict is WARNING
-    assert free_space(FREE_BYTES_MIN - 1, "/").verdict is PROBLEM
+    assert descriptors(DESCRIPTORS_MIN).grade is OK
+    assert descriptors(DESCRIPTORS_MIN - 1).grade is WARNING
+    assert free_space(FREE_BYTES_COMFORTABLE, "/").grade is OK
+    assert free_space(FREE_BYTES_COMFORTABLE - 1, "/").grade is WARNING
+    assert free_space(FREE_BYTES_MIN - 1, "/").grade is PROBLEM
 
 
 @pytest.mark.parametrize(
-    ("offset_s", "verdict", "words"),
+    ("offset_s", "grade", "words"),
     [
         (0.4, OK, "within 2.0 s"),
         (-CLOCK_OFFSET_S_MAX, OK, "within 1 min"),
@@ -44,14 +44,14 @@ def test_limits_belong_to_the_better_side() -> None:
         (None, WARNING, "does not report"),
     ],
 )
-def test_clock(offset_s: float | None, verdict: Grade, words: str) -> None:
+def test_clock(offset_s: float | None, grade: Grade, words: str) -> None:
     """A clock that is wrong is told with its side."""
     check = clock(offset_s)
-    assert (check.verdict, words in check.words) == (verdict, True)
+    assert (check.grade, words in check.words) == (grade, True)
 
 
 @pytest.mark.parametrize(
-    ("http_status", "can_list", "verdicts", "exit_status"),
+    ("http_status", "can_list", "grades", "exit_status"),
     [
         (None, True, {"server": PROBLEM}, ExitStatus.UNFINISHED),
         (401, True, {"server": OK, "key accepted": PROBLEM}, ExitStatus.CREDENTIALS_REFUSED),
@@ -65,13 +65,13 @@ def test_clock(offset_s: float | None, verdict: Grade, words: str) -> None:
     ],
 )
 def test_answers(
-    http_status: int | None, can_list: bool, verdicts: dict[str, Grade], exit_status: ExitStatus
+    http_status: int | None, can_list: bool, grades: dict[str, Grade], exit_status: ExitStatus
 ) -> None:
     """An answer that is no list says something of the server or of the key, and what to do."""
     checks = answered(http_status, "words", can_list=can_list)
-    assert {one.name: one.verdict for one in checks} == verdicts
-    assert verdict_of(checks) is exit_status
-    assert all(one.remedy for one in checks if one.verdict is not OK)
+    assert {one.name: one.grade for one in checks} == grades
+    assert exit_status_of(checks) is exit_status
+    assert all(one.remedy for one in checks if one.grade is not OK)
 
 
 @given(st.lists(st.sampled_from([None, ExitStatus.USAGE, ExitStatus.UNFINISHED, ExitStatus.LEDGER_UNUSABLE])))
@@ -79,4 +79,4 @@ def test_the_gravest_problem_counts(found: list[ExitStatus | None]) -> None:
     """No problem is 0; the ledger's is graver than the server's, and a mistake of usage counts where it is alone."""
     checks = [fine("a", "b") if one is None else problem("a", "b", None, one) for one in found]
     order = (ExitStatus.LEDGER_UNUSABLE, ExitStatus.UNFINISHED, ExitStatus.USAGE)
-    assert verdict_of(checks) is next((one for one in order if one in found), ExitStatus.DONE)
+    assert exit_status_of(checks) is next((one for one in order if one in found), ExitStatus.DONE)

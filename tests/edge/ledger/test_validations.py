@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.model import EntryState, Fingerprint
 from bulk_upload.core.validation.result import ValidationResult
-from bulk_upload.edge.ledger import ResultKey, keep_verdict, recall_verdicts, settle_invalid
+from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from tests.edge.ledger.stage import PRINT, START_S, Store, entry, stored
 
 GOOD = ValidationResult(fingerprint=PRINT, rules="1-a", line_count=3, error_count=0, warning_count=1)
@@ -38,26 +38,26 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def recalled(store: Store, entry_id: int, **changes: object) -> ValidationResult | None:
     """Recall what was kept, for the same version and rules or changed ones."""
     sought = {"fingerprint": PRINT, "rules": "1-a"} | changes
-    return recall_verdicts(store, [ResultKey(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
+    return recall_results(store, [ResultKey(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
 
 
-def test_a_verdict_holds_for_one_version_and_one_set_of_rules(store: Store) -> None:
+def test_a_result_holds_for_one_version_and_one_set_of_rules(store: Store) -> None:
     """Other bytes or other rules are another question."""
     (one,) = store.known(entry("a"))
     assert recalled(store, one) is None
-    keep_verdict(store, one, GOOD, utc_s=START_S)
+    keep_result(store, one, GOOD, utc_s=START_S)
     assert recalled(store, one) == GOOD
     assert recalled(store, one, rules="1-b") is None
     for change in ({"size": 1}, {"mtime_ns": 5}, {"inode": 9}):
         assert recalled(store, one, fingerprint=replace(PRINT, **change)) is None
 
 
-def test_the_last_verdict_is_kept(store: Store) -> None:
+def test_the_last_result_is_kept(store: Store) -> None:
     """One row an entry, also for files with odd fingerprints."""
     (one,) = store.known(entry("a"))
-    keep_verdict(store, one, GOOD, utc_s=START_S)
+    keep_result(store, one, GOOD, utc_s=START_S)
     odd = replace(GOOD, fingerprint=Fingerprint(size=1, mtime_ns=-(2**80), inode=2**64))
-    keep_verdict(store, one, odd, utc_s=START_S)
+    keep_result(store, one, odd, utc_s=START_S)
     assert recalled(store, one) is None
     assert recalled(store, one, fingerprint=odd.fingerprint) == odd
 
@@ -88,7 +88,7 @@ def test_an_invalid_entry_knows_its_reason_and_its_version(store: Store) -> None
 
 
 def test_what_is_remembered_keeps_its_findings(store: Store) -> None:
-    """An entry that is settled by a remembered verdict does not lose what was found the first time."""
+    """An entry that is settled by a recorded result does not lose what was found the first time."""
     (one,) = store.known(entry("a"))
     settle_invalid(store, one, BAD, utc_s=START_S)
     again = recalled(store, one)

@@ -38,7 +38,7 @@ class Line:
     def change(self, bytes_per_s: float | None) -> None:
         """Let another cap hold."""
         self.capped.change(asyncio.get_running_loop().time(), caps(bytes_per_s))
-        self.bandwidth.look()
+        self.bandwidth.admit()
 
     def total(self, first_s: float = 0.0, last_s: float = float("inf")) -> int:
         """Bytes that passed in a stretch of time."""

@@ -71,7 +71,7 @@ class RunLock:
 
 
 def run_is_at_work(ledger_path: str) -> bool:
-    """Whether some process holds a ledger's lock now; False where that cannot be told."""
+    """Whether some process holds a ledger's lock now; False where that cannot be found out."""
     path = os.path.realpath(ledger_path) + ".lock"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
