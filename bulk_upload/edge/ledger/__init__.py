@@ -29,7 +29,7 @@ __all__ = [
     "Recalled",
     "ResultKey",
     "Staging",
-    "keep_verdict",
+    "keep_result",
     "note_changes",
     "note_states",
     "open_ledger",

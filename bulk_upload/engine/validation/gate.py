@@ -18,7 +18,7 @@ from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.admission import admission_of, groups, split
-from bulk_upload.core.validation.result import verdict_of
+from bulk_upload.core.validation.result import validation_result
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.engine.upload import DRAINED
@@ -259,22 +259,26 @@ class Gate:
         if isinstance(validation, SourceError):
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, validation.reason)
             return False
-        admission = admission_of(verdict, sends_invalid=self._settings.sends_invalid)
+        admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)
         if not admission.may_send:
-            await self._settle_invalid(planned, entry_id, verdict)
+            await self._settle_invalid(planned, entry_id, validation)
         return admission.may_send
 
     def _notice(self, planned: PlannedEntry, admission: Admission) -> None:
         if admission.notice is not None:
             self._emit(Noticed(message=admission.notice, path=planned.entry.path))
 
-    async def _settle_invalid(self, planned: PlannedEntry, entry_id: int, verdict: ValidationResult) -> None:
+    async def _settle_invalid(
+        self, planned: PlannedEntry, entry_id: int, validation: ValidationResult
+    ) -> None:
         now = self._clock.utc_s()
         # Shielded: what is recorded is also reported, although the run may drain meanwhile.
         with anyio.CancelScope(shield=True):
-            await self._ledger.run(lambda store: settle_invalid(store, entry_id, verdict, utc_s=now))
-            self._settler.settled(planned, EntryState.INVALID, reason=printable(verdict.reason or "invalid"))
+            await self._ledger.run(lambda store: settle_invalid(store, entry_id, validation, utc_s=now))
+            self._settler.settled(
+                planned, EntryState.INVALID, reason=printable(validation.reason or "invalid")
+            )
 
     async def _recalled(self, keys: list[ResultKey]) -> dict[int, ValidationResult]:
         if not keys:
