@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,6 +58,8 @@ def names_in(table: str) -> list[str]:
 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most runs have no file
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from typing import Any
 
 import click
@@ -133,7 +132,7 @@ class LeastRate(click.ParamType[float]):
         part = _BANDWIDTH.fullmatch(text)
         if part is None:
             self.fail(f"{value!r} is not a speed; write 10kB/s or off", param, ctx)
-        return float(Fraction(part["value"]) * _BYTES[part["unit"]])
+        return _bytes_per_s(part)
 
 
 _NOT_A_BANDWIDTH = "{!r} is not a bandwidth; write 50MB/s, off, or a timetable: '08:00,2MB/s 19:00,off'"
@@ -165,7 +164,7 @@ def _cap(text: str) -> float | None:
             raise ValueError(f"{text!r} looks like bits; write bytes, such as 2.5MB/s for 20 Mbit/s")
         raise ValueError(_NOT_A_BANDWIDTH.format(text))
     # Exact: a cap that was told is the same cap when it is typed.
-    cap = float(Fraction(part["value"]) * _BYTES[part["unit"]])
+    cap = _bytes_per_s(part)
     if not cap:
         raise ValueError("a bandwidth of 0 would never send anything; `control --pause` pauses a run")
     if not BYTES_PER_S_MIN <= cap <= BYTES_PER_S_MAX:
@@ -173,6 +172,12 @@ def _cap(text: str) -> float | None:
             f"{text!r} is not between {bandwidth_text(BYTES_PER_S_MIN)} and {bandwidth_text(BYTES_PER_S_MAX)}"
         )
     return cap
+
+
+def _bytes_per_s(part: re.Match[str]) -> float:
+    from fractions import Fraction  # noqa: PLC0415 - most runs name no bandwidth
+
+    return float(Fraction(part["value"]) * _BYTES[part["unit"]])
 
 
 CONCURRENCY = InFlight("auto")

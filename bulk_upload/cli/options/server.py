@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import click
 
@@ -122,6 +121,8 @@ def network_of(options: dict[str, Any], endpoint: str) -> Network:
 
 
 def _proxy_of_environment(endpoint: str) -> str | None:
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - help must not wait for an HTTP client
+
     parts = urlsplit(endpoint)
     # A variable set for the world outside must not catch a rehearsal on this machine.
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ def line_of(text: str, keys: Sequence[str]) -> int:
     Asks the parser itself, with ever longer beginnings of the text, so that no quoting can mislead it. Takes time
     in the square of the text's length: for a complaint, which is made once.
     """
+    import tomllib  # noqa: PLC0415 - only a complaint needs it
+
     lines = text.splitlines(keepends=True)
     whole_count = 0
     for count in range(1, len(lines) + 1):
