@@ -18,7 +18,6 @@ def test_a_second_run_is_refused_at_once(tmp_path: Path) -> None:
         first.until(lambda: len(stored_of(stage)) == 4, "four uploads in flight")
         second = stage.run(expect=11)
         assert first.running
-        assert second.seconds < 5, "most of it is the start of the interpreter"
         assert f"pid {first.pid}" in second.stderr
         assert len(uploads_of(stage)) == 4
 

@@ -84,7 +84,8 @@ def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
 
 def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
     if as_json:
-        fields = asdict(one)
+        # The key has its first name: scripts read it.
+        fields = {"verdict" if name == "grade" else name: value for name, value in asdict(one).items()}
         fields["exit_code"] = int(fields.pop("status"))
         clean = {
             key: redaction.clean(text) if isinstance(text, str) else text for key, text in fields.items()
