@@ -117,10 +117,10 @@ def test_the_third_signal_works_while_the_run_is_blocked(tmp_path: Path) -> None
 
 HUNG_LEDGER = """
 import sys, threading
-from bulk_upload.cli import main, running
+from bulk_upload.cli import main, run_job
 from bulk_upload.edge.ledger import LedgerWriter
 from bulk_upload.engine import run
-running.HANGS_S = run.OVERDUE_S = 1.0
+run_job.HANGS_S = run.OVERDUE_S = 1.0
 write, writes = LedgerWriter._write, []
 def hangs(self, group):
     writes.append(group)

@@ -267,5 +267,5 @@ def test_a_key_of_any_profile_is_refused_in_the_file(desk: Path) -> None:
     text = f"{SETTINGS}\n[defaults]\nca-file = '{KEYS['alpha']}'\n"
     (desk / "bulk-upload.toml").write_text(text)
     ended = run_here("plan", "good.jsonl", ALPHA_API_KEY=KEYS["alpha"])
-    assert (ended.status, "would keep a secret" in ended.stderr) == (ExitStatus.USAGE, True)
+    assert (ended.status, "would store a secret" in ended.stderr) == (ExitStatus.USAGE, True)
     assert KEYS["alpha"] not in ended.text
