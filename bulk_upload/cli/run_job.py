@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -90,6 +90,10 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leave out the key."""
+        return [("manifest", printable(self.job.manifest))]
 
 
 class _Display(msgspec.Struct, frozen=True):
