@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -80,6 +80,10 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"RunRequest({printable(self.job.manifest)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leave out the key."""
+        return [("manifest", printable(self.job.manifest))]
 
 
 async def run_and_report(request: RunRequest) -> int:

@@ -51,8 +51,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def __repr__(self) -> str:
-        """Leave out what the file holds: a proxy's address may have a password."""
         return f"Configuration({self.path!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leave out what the file holds: a proxy's address may have a password."""
+        return [("path", self.path)]
 
     def line_of(self, key: str, job: str | None = None) -> int:
         """Return the line of the value that counts for `key`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -23,11 +25,11 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
 
     def __repr__(self) -> str:
+        return f"Network({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Leave out the proxy, which may hold a password."""
-        return (
-            f"Network(ca_file={self.ca_file!r}, client_cert={self.client_cert!r}, "
-            f"client_key={self.client_key!r}, insecure={self.insecure!r})"
-        )
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "proxy"]
 
 
 DIRECT = Network()

@@ -7,9 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.pretty import pretty_repr
 
+from bulk_upload import FLOW, Job, RunSettings
+from bulk_upload.cli.config.file import Configuration
 from bulk_upload.cli.main import bulk_upload
 from bulk_upload.cli.options.sections import JOB_SECTIONS, SERVER_SECTIONS
+from bulk_upload.cli.run_job import RunRequest
+from bulk_upload.core.api.network import DIRECT
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import KEY, Ended, run_here
 
@@ -233,3 +238,27 @@ def test_every_option_has_its_section() -> None:
     own = {str(one.name) for one in run.params} - {"manifest", "config", "job"}
     assert set(names) == own
     assert SERVER_SECTIONS.items() <= JOB_SECTIONS.items()
+
+
+def test_what_a_command_works_with_is_shown_without_secrets() -> None:
+    """Neither Python's own form nor rich's has the key, or what the file says, in it."""
+    asked = RunRequest(
+        job=Job(manifest="m.jsonl"),
+        api_key="hunter2",
+        base_url=None,
+        profile=FLOW,
+        network=DIRECT,
+        team=None,
+        allow_plain_http=False,
+        settings=RunSettings(),
+        stall_s=60.0,
+        answer_s=60.0,
+        min_bytes_per_s=0.0,
+        results=None,
+        live=False,
+        quiet=False,
+        command="bulk-upload run m.jsonl",
+    )
+    file = Configuration(path="bulk-upload.toml", text='proxy = "http://me:hunter2@proxy"')
+    for value in (asked, file):
+        assert "hunter2" not in repr(value) + pretty_repr(value)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from rich.pretty import pretty_repr
 
+from bulk_upload.core.api.network import Network
 from bulk_upload.core.api.redaction import Redaction, shown_proxy, without_logins
 
 
@@ -36,3 +38,11 @@ def test_every_address_in_a_text_loses_its_login(text: str, clean: str) -> None:
     """Also in the middle of other words, and nothing else is touched; the log is cleaned in the same way."""
     assert without_logins(text) == clean
     assert Redaction().clean(text) == clean
+
+
+def test_a_connection_is_shown_without_its_proxy() -> None:
+    """Neither Python's own form of a value nor rich's has the password in it; the rest is there."""
+    way = Network(proxy="http://me:hunter2@proxy:3128", ca_file="ca.pem")
+    for shown in (repr(way), pretty_repr(way)):
+        assert "hunter2" not in shown
+        assert "ca.pem" in shown
