@@ -43,7 +43,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimiterState:
-    """How starts stand at one moment.
+    """What limits starts at one moment.
 
     Args:
         paused: a person has paused the run.

@@ -14,7 +14,7 @@ _PAUSE_CHANGE_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerState:
-    """How starts were governed at one moment. `reason` is the controller's, in words."""
+    """The limits at one moment. `reason` is the controller's, in words."""
 
     limit: int
     rate_per_s: float | None

@@ -66,7 +66,7 @@ class Rate:
         self._held_since = None
 
     def lift(self) -> None:
-        """Pace nothing any more."""
+        """Stop pacing."""
         self._accepted = None
         self._held_since = None
 

@@ -152,7 +152,7 @@ class Slots:
         return self._shrink_to(in_flight, "the server accepted no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
-        """Begin anew with three quarters of the slots after an outage."""
+        """Start again with three quarters of the slots after an outage."""
         self._base = None
         self._trial = _Trial.GROW
         self._growth = 2.0

@@ -1,4 +1,4 @@
-"""Whether receipts still hold: what the ledger says about a file beside what the server says now."""
+"""Whether receipts are still true: what the ledger says about a file, compared with what the server says now."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LookAlike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that is not as the ledger says. `path` is the entry's, or that of the entry that a file without a receipt resembles."""
+    """One difference from the ledger. `path` is the entry's, or that of the entry that a file without a receipt resembles."""
 
     kind: DifferenceKind
     path: str

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.gate import Checking
 
 FILE_CHANGES_MAX = 3
-"""A file found changed more often than that is being written to, and might be for ever."""
+"""A file that is found changed more often is being written to, perhaps for ever."""
 
 
 class EntryResult(NamedTuple):
@@ -364,5 +364,5 @@ def _retry_in_s(decision: RetryDecision) -> float | None:
 
 
 def _policy_wait_s(state: RetryCallState) -> float:
-    """Hand the policy's wait to tenacity."""
+    """Give tenacity the policy's wait."""
     return 0.0 if state.outcome is None else _delay_s(state.outcome.result())
