@@ -17,7 +17,7 @@ class CallbackErrors:
         self._raised = asyncio.Event()
 
     def take(self, error: BaseException) -> None:
-        """Have the run end with an error; later ones are dropped."""
+        """End the run with an error; later ones are dropped."""
         if self._first is None:
             self._first = error
             self._raised.set()

@@ -1,4 +1,4 @@
-"""From a manifest to a plan, page by page, with every complaint before the first byte. Blocking; use a thread."""
+"""From a manifest to a plan, page by page, with every finding before the first byte is sent. Blocking; use a thread."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             yield group
 
     def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlanRow]:
-        """Decide a group of entries and keep what was decided; complain about those that cannot be used."""
+        """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
         missing: list[tuple[Entry, PathComplaint]] = []

@@ -122,7 +122,7 @@ class Run:
 
     @property
     def recording_s(self) -> float | None:
-        """How long nothing is left but to record what became of requests; None while any may go on."""
+        """For how long only outcomes are left to be recorded; None while requests may go on."""
         return None if self._over_at is None else self._clock.monotonic() - self._over_at
 
     def waits(self) -> list[str]:
@@ -137,7 +137,7 @@ class Run:
         """Drain, and abort what is in flight; each entry is recorded as what is known of it."""
         self.drain(stop)
         self._end_all()
-        # Once more in the next turn: a listener may ask while a request is just beginning.
+        # Once more in the next turn: a listener may call this while a request is just beginning.
         asyncio.get_running_loop().call_soon(self._errors.guarded(self._end_all))
 
     def fail(self, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""What a run waits for that lies outside of it."""
+"""What a run waits for outside of itself."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.gate import Gate
 
 IDLE_TICKS_MAX = 40
-"""So many ticks in a row (10 s) without any wait for something outside. One is enough in theory: a task that waits for
+"""How many ticks in a row (10 s) may pass without any wait for something outside. One is enough in theory: a task that waits for
 another one of ours goes on within the same turn of the event loop."""
 
 

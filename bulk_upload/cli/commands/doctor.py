@@ -92,9 +92,9 @@ def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
         }
         return json.dumps(clean) + "\n"
     lines = _wrapped(redaction.clean(one.words))
-    if one.remedy is not None and one.grade is not Grade.OK:
+    if one.remedy is not None and one.verdict is not Grade.OK:
         lines += [f"  {line}" for line in _wrapped(f"hint: {redaction.clean(one.remedy)}")]
-    heads = [f"{one.grade:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
+    heads = [f"{one.verdict:<8} {one.name:<13}", *[" " * _HEAD_COLUMNS] * len(lines)]
     return "".join(f"{head} {line}\n" for head, line in zip(heads, lines, strict=False))
 
 

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import RateLimitInfo
 
 ACCEPTED_S = 10.0
-"""Accepted uploads are counted over so long."""
+"""Over how long accepted uploads are counted."""
 
 FEW = 2
-"""With so few in flight a refusal speaks of the rate: quotas are more common than servers for one or two."""
+"""With no more than this in flight a refusal concerns the rate: quotas are more common than servers for one or two."""
 
 CONTRADICTION = 1.5
 EPISODES = 4
 MOVING_S = 2.0
-"""An older upload makes progress while bytes left so recently."""
+"""An older upload counts as making progress for so long after bytes left."""
 
 BREATH_S = (0.02, 1.0)
 UNMEASURED_S = 0.5
-"""Paced starts that are refused so soon after a burst say nothing new: nothing was measured yet."""
+"""Refusals of paced starts so soon after a burst are ignored: nothing was measured yet."""
 
 
 class _Accepted:
@@ -63,7 +63,7 @@ class _Accepted:
 
 
 class AdaptiveLimit:
-    """Owns the four parts and decides which of them a refusal speaks of.
+    """Owns the four parts and decides which of them a refusal concerns.
 
     Args:
         limit_max: never more than this in flight.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 TRIP = 3
-"""Bad round trips without a success between them that make an outage."""
+"""How many bad round trips in a row, without a success, count as an outage."""
 
 FRESH_S = 2.0
-"""For so long after a bad answer the successes of older uploads prove nothing."""
+"""For how long after a bad answer the successes of older uploads prove nothing."""
 
 PROBE_SHARE = 0.15
 PROBE_S_MIN = 1.0

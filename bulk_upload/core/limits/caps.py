@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.limits.timetable import Timetable
 
 CONCURRENCY_MAX = 1024
-"""The most uploads in flight that anybody may ask for."""
+"""The most uploads in flight that a person may set."""
 
 STARTS_PER_S_MAX = 1e6
 STARTS_PER_S_MIN = 1 / 3600

@@ -1,4 +1,4 @@
-"""How many uploads this machine can bear, learnt from the moments when it could not."""
+"""How many uploads this machine has room for, learned from those that it could not make."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class LocalCap:
     """A cap on the uploads in flight while descriptors or memory are short (EMFILE, ENFILE, ENOMEM).
 
-    Such a refusal is ours and says nothing about the server. What was in flight beside the refused upload did fit:
+    Such a failure says nothing about the server. What was in flight beside the refused upload did fit:
     that is the cap. One more is tried after every whole round of uploads that went well.
     """
 

@@ -1,9 +1,9 @@
-"""A token bucket: so much a second, and never more at once than its burst."""
+"""A token bucket: a number of tokens a second, and never more at once than its burst."""
 
 from __future__ import annotations
 
 _EARLY_S = 1e-6
-"""Tokens that are missing for less than this count as there: a sleeper that wakes to the digit must not sleep again."""
+"""Less than this is not missing: a task that slept exactly as long as it had to must not sleep again."""
 
 
 class TokenBucket:

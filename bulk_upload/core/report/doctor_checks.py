@@ -33,7 +33,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at. `status` is the exit code that a run would end with because of a problem."""
 
     name: str
-    grade: Grade
+    verdict: Grade
     words: str
     remedy: str | None = None
     status: ExitStatus = ExitStatus.DONE
@@ -41,17 +41,17 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 def fine(name: str, words: str) -> Check:
     """Return a check that found nothing wrong."""
-    return Check(name=name, grade=Grade.OK, words=words)
+    return Check(name=name, verdict=Grade.OK, words=words)
 
 
 def doubtful(name: str, words: str, remedy: str) -> Check:
     """Return a check that found what a run can live with."""
-    return Check(name=name, grade=Grade.WARNING, words=words, remedy=remedy)
+    return Check(name=name, verdict=Grade.WARNING, words=words, remedy=remedy)
 
 
 def problem(name: str, words: str, remedy: str | None, status: ExitStatus) -> Check:
     """Return a check that found what a run cannot live with."""
-    return Check(name=name, grade=Grade.PROBLEM, words=words, remedy=remedy, status=status)
+    return Check(name=name, verdict=Grade.PROBLEM, words=words, remedy=remedy, status=status)
 
 
 def descriptors(limit: int) -> Check:
@@ -132,7 +132,7 @@ def answered(
 
 def exit_status_of(checks: list[Check]) -> ExitStatus:
     """Return the exit code of all checks: that of the gravest problem, in the order a run would use."""
-    found = {one.status for one in checks if one.grade is Grade.PROBLEM}
+    found = {one.status for one in checks if one.verdict is Grade.PROBLEM}
     if not found:
         return ExitStatus.DONE
     return next((status for status in PRECEDENCE if status in found), ExitStatus.USAGE)

@@ -1,4 +1,4 @@
-"""What a person may ask of a run at work, and what it answers: the two lines that go over its socket."""
+"""What a person may ask of an active run, and what it answers: the two lines that go over its socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Spans = Annotated[tuple[tuple[Minute, Bandwidth | None], ...], Meta(min_length=1
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to change: fields that are not set stay as they are, and None takes a limit away.
+    """What is to change: fields that are not set stay as they are, and None removes a limit.
 
     Without any field it asks for the state of the run. `bandwidth` is minutes of the day with the cap from then on.
     """
@@ -75,7 +75,7 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request: `changes` in words, or an `error` with the exit code that goes with it."""
+    """The result of a request: `changes` in words, or an `error` with the exit code that goes with it."""
 
     status: ControlStatus | None = None
     changes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Failures by cause: when one thing is wrong with everything, a run should not burn the whole manifest on it."""
+"""Failures by cause: when one thing is wrong with everything, a run should not fail the whole manifest on it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from bulk_upload.core.model import EntryState
 
 CANARY_MAX = 10
-"""So many failures for one cause before anything was accepted: the manifest, the purpose or the server is wrong."""
+"""Failures for one cause before anything was accepted: the manifest, the purpose or the server is wrong."""
 
 IN_A_ROW_MAX = 100
-"""The same with nothing accepted in between, in a run that got somewhere before."""
+"""The same with nothing accepted in between, in a run in which entries were accepted before."""
 
 CAUSES_MAX = 50
 REASON_CHARS_MAX = 500

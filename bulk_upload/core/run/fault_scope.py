@@ -33,7 +33,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class FaultScope:
-    """Reads single refusals in the light of what the run saw before.
+    """Judges single refusals by what the run saw before.
 
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
     success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
@@ -76,7 +76,7 @@ class FaultScope:
         return _unreachable(reason, "check --base-url and the network, then run the same command again")
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
-        """Return what an outcome means now that it is known what came before it."""
+        """Return what an outcome means, given the outcomes before it."""
         match outcome:
             case Unavailable(remedy=str()) if self.answered_any:
                 # One of several servers behind the address: the next attempt may meet another.

@@ -99,7 +99,7 @@ def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryS
 
 
 def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:
-    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if anybody knows."""
+    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known."""
     if sent_sha256 is None:
         return PlannedStep(step=Step.SEND, reason="touched since it was accepted, and no hash to compare")
     if sha256 == sent_sha256:

@@ -110,7 +110,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             case Refused() | Misdirected() | Unavailable(remedy=str()):
                 return StopRun()
             case Throttled():
-                # The gate that all uploads share does the waiting; the entry adds nothing of its own.
+                # The pause that all uploads share does the waiting; the entry adds nothing of its own.
                 return TryAgain(delay_s=0.0, uses_attempt=False)
             case InDoubt():
                 return Reconcile()

@@ -85,7 +85,7 @@ class Sender(Protocol):
         """Get files ready; one that cannot be read has its error in its place."""
 
     async def drop(self, number: int) -> None:
-        """Let go of a prepared file that will not be sent."""
+        """Release a prepared file that will not be sent."""
 
     async def send(self, number: int, request: UploadRequest) -> UploadReport:
         """Send a prepared file in one request. Failures are outcomes, not exceptions.

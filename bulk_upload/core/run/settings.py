@@ -1,4 +1,4 @@
-"""How a run behaves: what the person decided, in units the name says."""
+"""How a run behaves, as the person decided; units are in the names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transport needs of a file: its bytes once, its hash, and the proof that it did not move."""
+"""What the transport needs of a file: its bytes once, its hash, and the proof that it did not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether receipts still hold: what the ledger says about a file beside what the server says now."""
+"""Whether receipts are still true: what the ledger says about a file, compared with what the server says now."""
 
 from __future__ import annotations
 

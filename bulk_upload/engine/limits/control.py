@@ -61,7 +61,7 @@ class RunControl:
         self._capacity = limits.caps.capacity
 
     async def answer(self, request: ControlRequest, by: str) -> ControlAnswer:
-        """Do what is asked and return what came of it. `by` is who asks, for the ledger and for listeners."""
+        """Carry out a request and return its result. `by` is who asks, for the ledger and for listeners."""
         before = self._limits.caps
         try:
             caps = caps_after(before, request)

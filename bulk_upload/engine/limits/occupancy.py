@@ -1,4 +1,4 @@
-"""Counts the entries that are at work, and says whether one more may start."""
+"""Counts the entries in progress, and says whether one more may start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Occupancy:
     """How many entries are live, and how many of them are parked: waiting without a slot.
 
     Args:
-        slots: their number is how many entries may be active.
+        slots: as many entries may be active as there are slots.
         parked_max: with so many parked, nothing new may start.
     """
 

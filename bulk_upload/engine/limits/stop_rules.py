@@ -64,7 +64,7 @@ class StopRules:
         return self._fault_scope.answered_any
 
     def review(self, outcome: Outcome, entry_id: int) -> Judgement:
-        """Return what to record for an outcome, in the light of the whole run."""
+        """Return what to record for an outcome, given the whole run."""
         judgement = self._fault_scope.judge(outcome, entry_id)
         if (
             not isinstance(outcome, NotSent | SourceFailed)
@@ -91,7 +91,7 @@ class StopRules:
         self._patience.on_success()
 
     def tolerates_probe(self, outcome: Unavailable | InDoubt) -> bool:
-        """Record that an upload that asked whether an outage is over failed, too; return whether that costs no attempt.
+        """Record that a probe failed, too; return whether that costs no attempt.
 
         A server that never answered in this run is more likely a wrong address than away: its entries use up their
         attempts.
@@ -106,7 +106,10 @@ class StopRules:
         return known
 
     def on_short(self, reason: str, *, wire_bytes: int) -> None:
-        """Record that an upload could not be made for want of something local; so many bytes have left in all."""
+        """Record that an upload could not be made because this machine is short of something.
+
+        `wire_bytes` is what has left in all.
+        """
         enough = self._patience.on_short(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
         if enough is not None:
             hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"

@@ -90,7 +90,7 @@ class Attempts:
         if ticket is None or request is None:
             return not_begun or NotBegun()
         report = await self._send(upload, ticket, request)
-        # The file is closed by now: its place may be another's as soon as the slot is.
+        # The file is closed by now: another one may be opened as soon as the slot is free.
         return self._conclude(upload, ticket, request, report)
 
     async def recorded(self, made: Made) -> RecordedAttempt:
@@ -161,7 +161,7 @@ class Attempts:
         await anyio.lowlevel.checkpoint_if_cancelled()
 
     async def _give_back(self, upload: Upload, ticket: Ticket | None, not_begun: NotBegun | None) -> None:
-        """Give back slot, file and intent of a request that did not begin, whatever kept it from that."""
+        """Give back slot, file and intent of a request that did not begin, for whatever reason."""
         if ticket is not None:
             cause = None if not_begun is None else not_begun.cause
             self._slots.cancel(ticket, local_limit=isinstance(cause, SourceError) and cause.local_limit)

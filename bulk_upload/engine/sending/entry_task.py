@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.gate import Gate
 
 FILE_CHANGES_MAX = 3
-"""A file found changed more often than that is being written to, and might be for ever."""
+"""A file that is found changed more often is being written to, perhaps for ever."""
 
 
 class EntryTasks:

@@ -47,11 +47,11 @@ PARKED_MIN = 256
 """More than two batches: fewer could all be waiting for a twin that was read ahead and has no room to start."""
 
 READY_LEFT_MAX = 16
-"""The next batch is handed on while so many entries of the last one are left: uploads never wait for it."""
+"""The next batch is handed on while this many entries of the last one are left, so that uploads never wait for it."""
 
 
 class Feeder:
-    """Hands the plan's entries on, in order, never many more than can be at work."""
+    """Hands the plan's entries on, in order, never many more than can be in progress."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Feeder:
             if self._drain.begun:
                 await self._drop(file)
             elif not isinstance(file, PreparedFile) or not _is_planned(file, upload):
-                # The attempt meets the same trouble again and says what it is.
+                # The attempt meets the same error again and reports it.
                 self._twins.release(upload.twin_key)
                 await self._drop(file)
             elif not await self._gate.admits(upload, file):
@@ -234,7 +234,7 @@ class Feeder:
                 )
 
     async def _until(self, holds: Callable[[], bool]) -> bool:
-        """Wait for something to come true; False when the run drains."""
+        """Wait until a condition holds; False when the run drains."""
         await self._conditions.until(lambda: self._drain.begun or holds())
         return not self._drain.begun
 

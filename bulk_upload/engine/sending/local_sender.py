@@ -89,7 +89,7 @@ class LocalSender:
             self.busy_count -= 1
 
     async def drop(self, number: int) -> None:
-        """Let go of a prepared file that will not be sent."""
+        """Release a prepared file that will not be sent."""
         held = self._held.pop(number, None)
         if held is not None and held.opened is not None:
             with anyio.CancelScope(shield=True):

@@ -117,7 +117,7 @@ class TouchedFiles:
             return await self._files_api.sha256_of(file_id)
 
     async def put_back(self, entry_id: int, reason: str) -> None:
-        """Record that an accepted entry is to be sent anew."""
+        """Record that an accepted entry is to be sent again."""
         now = self._clock.utc_s()
         await self._ledger.run(
             lambda store: store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=now)

@@ -122,7 +122,7 @@ class Workers:
             self._settler.settled(upload.planned, EntryState.PENDING, reason=DRAINED)
             self._twins.release(upload.twin_key)
         else:
-            # A task of its own meets the same trouble again, and says what it is.
+            # A task of its own meets the same error again, and reports it.
             await self._entry_tasks.start(upload, holds_twin_key=True)
 
     async def _settle_accepted(self) -> None:

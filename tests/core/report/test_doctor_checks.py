@@ -27,11 +27,11 @@ OK, WARNING, PROBLEM = Grade.OK, Grade.WARNING, Grade.PROBLEM
 
 def test_limits_belong_to_the_better_side() -> None:
     """Exactly enough is enough."""
-    assert descriptors(DESCRIPTORS_MIN).grade is OK
-    assert descriptors(DESCRIPTORS_MIN - 1).grade is WARNING
-    assert free_space(FREE_BYTES_COMFORTABLE, "/").grade is OK
-    assert free_space(FREE_BYTES_COMFORTABLE - 1, "/").grade is WARNING
-    assert free_space(FREE_BYTES_MIN - 1, "/").grade is PROBLEM
+    assert descriptors(DESCRIPTORS_MIN).verdict is OK
+    assert descriptors(DESCRIPTORS_MIN - 1).verdict is WARNING
+    assert free_space(FREE_BYTES_COMFORTABLE, "/").verdict is OK
+    assert free_space(FREE_BYTES_COMFORTABLE - 1, "/").verdict is WARNING
+    assert free_space(FREE_BYTES_MIN - 1, "/").verdict is PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_limits_belong_to_the_better_side() -> None:
 def test_clock(offset_s: float | None, grade: Grade, words: str) -> None:
     """A clock that is wrong is told with its side."""
     check = clock(offset_s)
-    assert (check.grade, words in check.words) == (grade, True)
+    assert (check.verdict, words in check.words) == (grade, True)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_answers(
 ) -> None:
     """An answer that is no list says something of the server or of the key, and what to do."""
     checks = answered(http_status, "words", can_list=can_list)
-    assert {one.name: one.grade for one in checks} == grades
+    assert {one.name: one.verdict for one in checks} == grades
     assert exit_status_of(checks) is exit_status
-    assert all(one.remedy for one in checks if one.grade is not OK)
+    assert all(one.remedy for one in checks if one.verdict is not OK)
 
 
 @given(st.lists(st.sampled_from([None, ExitStatus.USAGE, ExitStatus.UNFINISHED, ExitStatus.LEDGER_UNUSABLE])))
