@@ -14,7 +14,8 @@ from bulk_upload.cli.config.file import Configuration
 from bulk_upload.cli.main import bulk_upload
 from bulk_upload.cli.options.sections import JOB_SECTIONS, SERVER_SECTIONS
 from bulk_upload.cli.run_job import RunRequest
-from bulk_upload.core.api.network import DIRECT
+from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.api.network import Network
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import KEY, Ended, run_here
 
@@ -244,21 +245,17 @@ def test_what_a_command_works_with_is_shown_without_secrets() -> None:
     """Neither Python's own form nor rich's has the key, or what the file says, in it."""
     asked = RunRequest(
         job=Job(manifest="m.jsonl"),
+        connection=Connection(
+            endpoint="https://flow.example",
+            profile=FLOW,
+            network=Network(proxy="http://me:hunter2@proxy"),
+        ),
         api_key="hunter2",
-        base_url=None,
-        profile=FLOW,
-        network=DIRECT,
-        team=None,
-        allow_plain_http=False,
         settings=RunSettings(),
-        stall_s=60.0,
-        answer_s=60.0,
-        min_bytes_per_s=0.0,
         results=None,
         live=False,
-        quiet=False,
         command="bulk-upload run m.jsonl",
     )
     file = Configuration(path="bulk-upload.toml", text='proxy = "http://me:hunter2@proxy"')
-    for value in (asked, file):
+    for value in (asked, asked.connection, file):
         assert "hunter2" not in repr(value) + pretty_repr(value)
