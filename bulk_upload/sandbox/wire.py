@@ -13,7 +13,7 @@ import re
 import socket
 import struct
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,8 +158,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand on, from a context in which `current_connection` is this one: the handler's task copies it."""
         current_connection.set(self)
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        # Not asked for its class: uvloop's transports are none of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._inner.connection_made(transport)
 
     def send(self, data: bytes) -> None:
