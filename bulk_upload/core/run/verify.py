@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 UNEXPLAINED = "no lost answer of this job explains it, it may belong to another job; give its ID to delete it"
 TOO_MANY = "there are more copies than lost answers, one may belong to another job; give its ID to delete it"
 NEWER = "it is newer than the file of the receipt, another job may rely on it; give its ID to delete it"
+NO_NEWER = "the newer version was not found as it was sent, this may be the last copy"
 LAST = "the file of the receipt was not found as it was sent, this may be the last copy"
 
 

@@ -136,3 +136,11 @@ def receipts_to_rely_on(store: LedgerStore, *, entry_id: int, sha256: str) -> li
         (entry_id, sha256),
     )
     return [held_receipt(row) for row in rows]
+
+
+def current_receipt(store: LedgerStore, *, entry_id: int) -> HeldReceipt | None:
+    """Return the receipt that an entry has now, None for one without."""
+    row = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE e.entry_id = ? AND r.receipt_id = e.receipt_id", (entry_id,)
+    ).fetchone()
+    return None if row is None else held_receipt(row)

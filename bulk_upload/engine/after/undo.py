@@ -12,6 +12,7 @@ import msgspec
 from bulk_upload.core.run.verify import (
     LAST,
     NEWER,
+    NO_NEWER,
     TOO_MANY,
     UNEXPLAINED,
     DifferenceKind,
@@ -22,6 +23,7 @@ from bulk_upload.core.run.verify import (
 from bulk_upload.edge.ledger import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import (
     ask,
+    current_receipt,
     end,
     live_receipts,
     live_total,
@@ -121,10 +123,14 @@ class Undoing:
         )
 
     async def receipts(self, scope: UndoScope) -> None:
-        """Delete the files of the job's receipts. Raises CredentialsRefused, ServerUnusable, LedgerUnusable."""
+        """Delete the files of the job's receipts; superseded ones alone only while the newer file is there.
+
+        Raises CredentialsRefused, ServerUnusable, LedgerUnusable.
+        """
+        undo = self._undo_superseded if scope is UndoScope.SUPERSEDED else self._undo
         after_id = 0
         while not self._stopping and (page := await self._page(scope, after_id)):
-            await self._each([partial(self._undo, one) for one in page])
+            await self._each([partial(undo, one) for one in page])
             after_id = page[-1].receipt_id
 
     async def duplicates(self, copies: Iterable[SecondCopy], *, named: Collection[str] = ()) -> None:
@@ -156,6 +162,19 @@ class Undoing:
         async with plain_task_group() as tasks:
             for step in steps:
                 tasks.start_soon(one_at_a_slot, step)
+
+    async def _undo_superseded(self, receipt: HeldReceipt) -> None:
+        current = await self._ledger.run(partial(current_receipt, entry_id=receipt.entry_id))
+        if current is not None:
+            try:
+                file = await self._inquiry.look_up(current.file_id)
+            except ServerUnusable as error:
+                self._no_answer(receipt.path, receipt.file_id, error)
+                return
+            if any(one.kind is not DifferenceKind.RENAMED for one in differences(current, file)):
+                self._tell(receipt.path, receipt.file_id, Deleted.KEPT, NO_NEWER)
+                return
+        await self._undo(receipt)
 
     async def _undo(self, receipt: HeldReceipt) -> None:
         one = PlannedDeletion(

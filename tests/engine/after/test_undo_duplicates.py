@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.run.verify import LAST, NEWER, TOO_MANY, UNEXPLAINED
+from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import Deleted, Inventory, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import ask, unfinished
-from bulk_upload.engine.after.undo import Undoing
+from bulk_upload.engine.after.undo import Undoing, UndoScope
 from bulk_upload.engine.after.verify import Verifier
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import Inquiry
@@ -133,7 +133,23 @@ class Host:
         finally:
             verifier.close()
             inventory.close()
-        undoing = Undoing(
+        undoing = self.undoing()
+        await undoing.finish()
+        await undoing.duplicates(copies, named=named)
+        return self.fates()
+
+    async def undo_superseded(self) -> dict[str, tuple[Deleted | None, str | None]]:
+        """Do `undo --only superseded`; return what became of each file, and why."""
+        await self.undoing().receipts(UndoScope.SUPERSEDED)
+        return self.fates()
+
+    def fates(self) -> dict[str, tuple[Deleted | None, str | None]]:
+        """Return what became of each file so far, and why."""
+        return {one.file_id: (one.outcome, one.reason) for one in self.undone}
+
+    def undoing(self) -> Undoing:
+        """Return what deletes."""
+        return Undoing(
             ledger=cast("Ledger[LedgerStore]", Steps(self.store)),
             inquiry=self._inquiry,
             clock=VirtualClock(),
@@ -141,9 +157,6 @@ class Host:
             on_undone=self.undone.append,
             questions_max=4,
         )
-        await undoing.finish()
-        await undoing.duplicates(copies, **({"named": named} if named else {}))
-        return {one.file_id: (one.outcome, one.reason) for one in self.undone}
 
 
 @pytest.fixture
@@ -233,6 +246,19 @@ async def test_a_deletion_begun_earlier_goes_on_only_while_the_file_of_the_recei
     await host.undo()
     assert set(server.files) == ({"own"} if own_is_there else {"copy"})
     assert unfinished(host.store) == []
+
+
+@pytest.mark.parametrize("newer_is_there", [True, False])
+async def test_an_older_version_goes_only_while_the_newer_is_there(
+    host: Host, server: Server, newer_is_there: bool
+) -> None:
+    """Sent again with the same content, the older file may be all that is left of it."""
+    host.gets("older", 0)
+    host.gets("newer", 100)
+    if not newer_is_there:
+        del server.files["newer"]
+    fate = (Deleted.DELETED, None) if newer_is_there else (Deleted.KEPT, NO_NEWER)
+    assert await host.undo_superseded() == {"older": fate}
 
 
 UPLOADS = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=3)
