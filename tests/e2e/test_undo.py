@@ -92,6 +92,31 @@ def test_only_duplicates_with_the_same_content_go(tmp_path: Path) -> None:
         assert len(ids_at(stage.url)) == 2
 
 
+def test_two_ledgers_of_one_job_leave_each_others_files_alone(tmp_path: Path) -> None:
+    """The same job ran on two hosts: `verify` says whose the copies may be, `undo` keeps them, a person can name one."""
+    tree = plain_tree(tmp_path / "tree", count=2, size=10)
+    with staged(tmp_path, keep=True) as stage:
+        stage.use(tree)
+        ledgers = [str(tmp_path / "one.ledger.db"), str(tmp_path / "two.ledger.db")]
+        for ledger in ledgers:
+            stage.run("--ledger", ledger, expect=0)
+        for ledger in ledgers:
+            verified = stage.call("verify", ledger)
+            assert verified.code == ExitStatus.DIFFERENCES
+            assert verified.stdout.count("may belong to another job") == 2
+            assert "--only duplicates" not in verified.stderr
+            ended = stage.call("undo", ledger, "--only", "duplicates", "--yes")
+            assert ended.code == ExitStatus.SOME_FAILED, ended.stderr
+            assert ended.stdout.count("may belong to another job") == 2
+            assert len(ids_at(stage.url)) == 4
+        copy = stage.call("verify", ledgers[1]).stdout.split()[1]
+        assert stage.call("undo", ledgers[1], copy, "--yes").code == ExitStatus.USAGE
+        assert stage.call("undo", ledgers[0], "--only", "duplicates", copy, "--yes").code == ExitStatus.USAGE
+        assert stage.call("undo", ledgers[1], "--only", "duplicates", copy, "--yes").code == ExitStatus.DONE
+        assert copy not in ids_at(stage.url)
+        assert len(ids_at(stage.url)) == 3
+
+
 def test_a_killed_undo_goes_on_where_it_was(tmp_path: Path) -> None:
     """After kill -9 no entry claims a file that is gone, and the same command finishes the job."""
     with staged(tmp_path) as stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,13 +19,14 @@ from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.after.undo import UndoScope
+from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-    from bulk_upload.core.run.verify import LookAlike
+    from bulk_upload.core.run.verify import SecondCopy
     from bulk_upload.engine.after.undo import Undoing, Undone
     from bulk_upload.job_ledger import JobLedger
 
@@ -33,16 +35,20 @@ _DUPLICATES = "duplicates"
 
 @click.command("undo", cls=ServerCommand)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@click.argument("file_ids", metavar="[ID]...", nargs=-1)
 @click.option(
     "--only",
     type=click.Choice([UndoScope.SUPERSEDED.value, _DUPLICATES]),
     help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
-    "lost answers, if their content is what was sent.",
+    "lost answers, if their content is what was sent and the file of the receipt is there; with IDs only these, "
+    "also where no lost answer explains them.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
-def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: Any) -> int:
+def undo(
+    ledger: str, file_ids: tuple[str, ...], *, only: str | None, dry_run: bool, yes: bool, **options: Any
+) -> int:
     """Delete the files of LEDGER's job from the server, and nothing else; asks first.
 
     Each file is looked up before it is deleted, and kept if it is not what was sent. Each deletion is recorded
@@ -53,36 +59,49 @@ def undo(ledger: str, *, only: str | None, dry_run: bool, yes: bool, **options: 
     Examples:
       bulk-upload undo manifest.ledger.db --dry-run
       bulk-upload undo manifest.ledger.db --only superseded
+      bulk-upload undo manifest.ledger.db --only duplicates file-1f
     """
+    if file_ids and only != _DUPLICATES:
+        raise UsageError("an ID says which second copy to delete", hint="add --only duplicates")
     job = job_ledger_of(ledger, options)
-    return anyio.run(_undo, job, ledger, only, dry_run, yes)
+    named = frozenset(file_ids)
+    return anyio.run(partial(_undo, job, ledger, only=only, named=named, dry_run=dry_run, yes=yes))
 
 
-async def _undo(job: JobLedger, ledger: str, only: str | None, dry_run: bool, yes: bool) -> int:
+async def _undo(
+    job: JobLedger, ledger: str, *, only: str | None, named: frozenset[str], dry_run: bool, yes: bool
+) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
     told = _Told()
-    copies = await _duplicates(job) if only == _DUPLICATES else []
+    copies = await _duplicates(job, named) if only == _DUPLICATES else []
+    # The others are kept whatever the answer is, so the question does not count them.
+    eligible = [one for one in copies if one.attempt_ids or named]
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
         scope = UndoScope(only) if only == UndoScope.SUPERSEDED else UndoScope.ALL
         if only == _DUPLICATES:
-            count, size = len(copies), sum(one.file_bytes for one in copies)
+            count, size = len(eligible), sum(one.file_bytes for one in eligible)
         else:
             count, size = await undoing.total(scope)
         if dry_run:
-            await _preview(undoing, scope, copies if only == _DUPLICATES else None)
+            await _preview(undoing, scope, eligible if only == _DUPLICATES else None)
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
+            if len(copies) > len(eligible):
+                kept = _files(len(copies) - len(eligible))
+                tell(f"Would keep {kept}: no lost answer explains them, they may belong to another job.")
             return ExitStatus.DONE
         if not count:
+            # What is left is kept: nothing is deleted, and nothing has to be confirmed.
+            await undoing.duplicates(copies)
             tell("Nothing to delete.")
-            return ExitStatus.DONE
+            return ExitStatus.SOME_FAILED if copies else ExitStatus.DONE
         what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
         require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
         stopped_by: list[signal.Signals] = []
         with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
             await undoing.finish()
             if only == _DUPLICATES:
-                await undoing.duplicates(copies)
+                await undoing.duplicates(copies, named=named)
             else:
                 await undoing.receipts(scope)
     return told.conclude(stopped_by)
@@ -105,12 +124,20 @@ def _warn_of_doubts(ledger: str) -> None:
         tell("  hint: run `bulk-upload resolve LEDGER reconcile` first to find out")
 
 
-async def _duplicates(job: JobLedger) -> list[LookAlike]:
+async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:
+    """Return the second copies at the server, of `named` ones only these."""
     async with job.verifying() as verifier:
-        return await verifier.duplicates()
+        copies = await verifier.duplicates()
+    unknown = named - {one.file.file_id for one in copies}
+    if unknown:
+        raise UsageError(
+            f"{printable(min(unknown))} is no second copy of a file of this job",
+            hint="`bulk-upload verify LEDGER` shows the IDs of duplicates",
+        )
+    return [one for one in copies if not named or one.file.file_id in named]
 
 
-async def _preview(undoing: Undoing, scope: UndoScope, copies: list[LookAlike] | None) -> None:
+async def _preview(undoing: Undoing, scope: UndoScope, copies: list[SecondCopy] | None) -> None:
     if copies is None:
         async for one in undoing.preview(scope):
             put(f"{one.file_id}  {printable(one.path)}\n")

@@ -33,9 +33,14 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.verify import Verified
     from bulk_upload.job_ledger import JobLedger
 
+_MAY_BE_ANOTHER_JOBS = (
+    "duplicate: {count:,} may belong to another job that sent the same files, no lost answer explains them; `undo` keeps "
+    "these unless their IDs are given"
+)
 _REMEDIES = {
     DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted",
-    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes those with the same content",
+    DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes what lost answers left, if "
+    "the content is the same",
     DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
 }
 
@@ -70,6 +75,7 @@ async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, 
     if not quiet:
         tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
+    unexplained_count = 0
     accepted = cache(partial(_accepted_in, ledger))
     async with job.verifying() as verifier:
 
@@ -79,9 +85,10 @@ async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, 
         with command_progress_shown(progress, quiet=quiet):
             async for difference in verifier.verify(content=content):
                 counts[difference.kind] += 1
+                unexplained_count += not difference.of_this_job
                 put(_line(difference, as_json=as_json))
     if counts or not quiet:
-        for line in _summary(verifier.verified, counts, content=content):
+        for line in _summary(verifier.verified, counts, unexplained_count, content=content):
             tell(line)
     return ExitStatus.DIFFERENCES if counts else ExitStatus.DONE
 
@@ -118,7 +125,9 @@ def _accepted_in(ledger: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bool) -> list[str]:
+def _summary(
+    verified: Verified, counts: Counter[DifferenceKind], unexplained_count: int, *, content: bool
+) -> list[str]:
     lines = [
         f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
         + (f" Downloaded and compared: {verified.content_count:,}." if content else "")
@@ -130,4 +139,8 @@ def _summary(verified: Verified, counts: Counter[DifferenceKind], *, content: bo
     lines.append(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
     )
-    return [*lines, *(f"  {words}" for kind, words in _REMEDIES.items() if counts[kind])]
+    remedied = counts - Counter({DifferenceKind.DUPLICATE: unexplained_count})
+    lines += [f"  {words}" for kind, words in _REMEDIES.items() if remedied[kind]]
+    if unexplained_count:
+        lines.append(f"  {_MAY_BE_ANOTHER_JOBS.format(count=unexplained_count)}")
+    return lines

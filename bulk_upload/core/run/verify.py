@@ -1,4 +1,9 @@
-"""Whether receipts are still true: what the ledger says about a file, compared with what the server says now."""
+"""Whether receipts are still true: what the ledger says about a file, compared with what the server says now.
+
+A second copy may also be the receipt of another ledger that sent the same file. Two rules keep two such ledgers from
+deleting each other's files: a copy is left alone unless a lost answer of this ledger explains it, and it is deleted
+only while a newer copy, the file of a receipt, is there. The newest copy is then never deleted, whoever runs when.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,15 @@ from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from bulk_upload.core.model import ListedFile
+
+UNEXPLAINED = "no lost answer of this job explains it, it may belong to another job; give its ID to delete it"
+TOO_MANY = "there are more copies than lost answers, one may belong to another job; give its ID to delete it"
+NEWER = "it is newer than the file of the receipt, another job may rely on it; give its ID to delete it"
+NO_NEWER = "the newer version was not found as it was sent, this may be the last copy"
+LAST = "the file of the receipt was not found as it was sent, this may be the last copy"
 
 
 class DifferenceKind(StrEnum):
@@ -47,12 +60,15 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
 
-    `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. Times are ours;
-    `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another
-    of the same version of the file, is known to have sent.
+    `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. `unanswered` says
+    that the attempt's answer was lost and no receipt came of it: only such an attempt can have left a file. Times
+    are ours; `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or
+    another of the same version of the file, is known to have sent.
     """
 
     file: ListedFile
+    attempt_id: int
+    unanswered: bool
     entry_id: int
     path: str
     file_bytes: int
@@ -62,13 +78,31 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
 
 
+class SecondCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as large as what an entry with a receipt sent, with no receipt of its own.
+
+    `attempt_ids` are the attempts without an answer that can have left it. `sha256` is what was sent.
+    """
+
+    file: ListedFile
+    entry_id: int
+    path: str
+    file_bytes: int
+    sha256: str | None
+    attempt_ids: frozenset[int]
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike."""
+    """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike.
+
+    `of_this_job` is False for a duplicate that no lost answer of this job explains: it may belong to another job.
+    """
 
     kind: DifferenceKind
     path: str
     file_id: str
     detail: str
+    of_this_job: bool = True
 
 
 def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Difference]:
@@ -131,13 +165,84 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
         if not made_by_attempt(one, clock_offset_s=clock_offset_s):
             return None
         detail = f"; it has {one.file.bytes} bytes, {one.file_bytes} were sent"
-    kind = DifferenceKind.DUPLICATE if one.has_receipt else DifferenceKind.ORPHAN
-    words = (
-        "a second copy; the receipt is for another file"
-        if one.has_receipt
-        else "matches this entry, which has no receipt"
+    if not one.has_receipt:
+        return Difference(
+            kind=DifferenceKind.ORPHAN,
+            path=one.path,
+            file_id=one.file.file_id,
+            detail=f"matches this entry, which has no receipt{detail}",
+        )
+    of_this_job = one.unanswered and made_by_attempt(one, clock_offset_s=clock_offset_s)
+    whose = "" if of_this_job else "; no lost answer explains it, it may belong to another job"
+    return Difference(
+        kind=DifferenceKind.DUPLICATE,
+        path=one.path,
+        file_id=one.file.file_id,
+        detail=f"a second copy; the receipt is for another file{detail}{whose}",
+        of_this_job=of_this_job,
     )
-    return Difference(kind=kind, path=one.path, file_id=one.file.file_id, detail=words + detail)
+
+
+def stranger_of(
+    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float
+) -> Difference | None:
+    """Return the difference that a file makes by the attempt that explains it best, None where it makes none.
+
+    `alike` holds the attempts that sent the name and purpose of one file. Those that sent its size come first.
+    """
+    of_size = [one for one in alike if one.file.bytes == one.file_bytes]
+    found = [
+        difference
+        for one in of_size or alike
+        if (difference := stranger(one, job_began_utc_s=job_began_utc_s, clock_offset_s=clock_offset_s))
+    ]
+    explained = [one for one in found if one.of_this_job]
+    return next(iter(explained or found), None)
+
+
+def second_copy(
+    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float
+) -> SecondCopy | None:
+    """Return a file as a second copy; None for one that is none, or is not as large as what was sent.
+
+    `alike` is that of `stranger_of`.
+    """
+    of_size = [one for one in alike if one.has_receipt and one.file.bytes == one.file_bytes]
+    left_by = [
+        one for one in of_size if one.unanswered and made_by_attempt(one, clock_offset_s=clock_offset_s)
+    ]
+    best = (left_by or of_size)[:1]
+    if not best or not stranger(best[0], job_began_utc_s=job_began_utc_s, clock_offset_s=clock_offset_s):
+        return None
+    return SecondCopy(
+        file=best[0].file,
+        entry_id=best[0].entry_id,
+        path=best[0].path,
+        file_bytes=best[0].file_bytes,
+        sha256=best[0].sha256,
+        attempt_ids=frozenset(one.attempt_id for one in left_by),
+    )
+
+
+def too_many(copies: Collection[SecondCopy]) -> set[str]:
+    """Return the ids of copies that are more than their attempts can have left: one attempt leaves one file."""
+    surplus = set()
+    for one in copies:
+        rivals = sum(other.attempt_ids <= one.attempt_ids for other in copies)
+        if rivals > len(one.attempt_ids):
+            surplus.add(one.file.file_id)
+    return surplus
+
+
+def newer(copy: ListedFile, own: ListedFile) -> bool:
+    """Whether a copy is not surely older than the file of the receipt; equal times are ordered by the id.
+
+    Every ledger comes to the same order, since both times are the server's.
+    """
+    made_s, own_made_s = utc_seconds(copy.created_at), utc_seconds(own.created_at)
+    if made_s is None or own_made_s is None:
+        return True
+    return (made_s, copy.file_id) > (own_made_s, own.file_id)
 
 
 def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:

@@ -125,3 +125,22 @@ def live_receipts(
         (after_id, count_max),
     )
     return [held_receipt(row) for row in rows]
+
+
+def receipts_to_rely_on(store: LedgerStore, *, entry_id: int, sha256: str) -> list[HeldReceipt]:
+    """Return an entry's receipts for this content whose files no `undo` has deleted or is deleting, newest first."""
+    rows = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE r.entry_id = ? AND r.sha256 = ? AND {LIVE.format(ledger='main')}"
+        " AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.receipt_id = r.receipt_id AND d.outcome IS NULL)"
+        " ORDER BY r.receipt_id DESC",
+        (entry_id, sha256),
+    )
+    return [held_receipt(row) for row in rows]
+
+
+def current_receipt(store: LedgerStore, *, entry_id: int) -> HeldReceipt | None:
+    """Return the receipt that an entry has now, None for one without."""
+    row = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE e.entry_id = ? AND r.receipt_id = e.receipt_id", (entry_id,)
+    ).fetchone()
+    return None if row is None else held_receipt(row)

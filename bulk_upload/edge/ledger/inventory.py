@@ -43,7 +43,9 @@ ORDER BY r.receipt_id LIMIT {PAGE_RECEIPTS}
 _LOOK_ALIKES = f"""
 SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, a.intent_utc, a.ended_utc,
        coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
-           AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode))
+           AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode)),
+       a.attempt_id, (a.outcome IS NULL OR a.outcome = 'in_doubt')
+           AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id)
 FROM ledger.attempts a
 JOIN ledger.entries e ON e.entry_id = a.entry_id
 JOIN listed l ON l.filename = a.sent_name AND l.purpose = e.purpose
@@ -109,6 +111,8 @@ class Inventory:
                     sent_at_utc_s=utc_seconds(row[9]) or 0.0,
                     ended_at_utc_s=utc_seconds(row[10]),
                     sha256=row[11],
+                    attempt_id=row[12],
+                    unanswered=bool(row[13]),
                 )
 
     def close(self) -> None:

@@ -9,19 +9,39 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
-from bulk_upload.core.run.verify import DifferenceKind, differences
+from bulk_upload.core.run.verify import (
+    LAST,
+    NEWER,
+    NO_NEWER,
+    TOO_MANY,
+    UNEXPLAINED,
+    DifferenceKind,
+    differences,
+    newer,
+    too_many,
+)
 from bulk_upload.edge.ledger import Deleted, PlannedDeletion
-from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
+from bulk_upload.edge.ledger.deletions import (
+    ask,
+    current_receipt,
+    end,
+    live_receipts,
+    live_total,
+    path_of,
+    receipts_to_rely_on,
+    unfinished,
+)
 from bulk_upload.engine.doubt.inquiry import RequestDenied
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import Ledger
-    from bulk_upload.core.run.verify import HeldReceipt, LookAlike
+    from bulk_upload.core.run.verify import HeldReceipt, SecondCopy
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.inquiry import Inquiry
 
@@ -97,18 +117,32 @@ class Undoing:
 
     async def finish(self) -> None:
         """Finish the deletions that an earlier process began and did not record the end of."""
-        await self._each([partial(self._delete, one) for one in await self._ledger.run(unfinished)])
+        begun = await self._ledger.run(unfinished)
+        await self._each(
+            [partial(self._finish_copy if one.receipt_id is None else self._delete, one) for one in begun]
+        )
 
     async def receipts(self, scope: UndoScope) -> None:
-        """Delete the files of the job's receipts. Raises CredentialsRefused, ServerUnusable, LedgerUnusable."""
+        """Delete the files of the job's receipts; superseded ones alone only while the newer file is there.
+
+        Raises CredentialsRefused, ServerUnusable, LedgerUnusable.
+        """
+        undo = self._undo_superseded if scope is UndoScope.SUPERSEDED else self._undo
         after_id = 0
         while not self._stopping and (page := await self._page(scope, after_id)):
-            await self._each([partial(self._undo, one) for one in page])
+            await self._each([partial(undo, one) for one in page])
             after_id = page[-1].receipt_id
 
-    async def duplicates(self, copies: Iterable[LookAlike]) -> None:
-        """Delete second copies whose content is what the attempt sent; others are kept, and reported with the reason."""
-        await self._each([partial(self._undo_copy, one) for one in copies])
+    async def duplicates(self, copies: Iterable[SecondCopy], *, named: Collection[str] = ()) -> None:
+        """Delete second copies; those that are kept are reported with the reason.
+
+        A copy goes only if its content is what was sent and the file of the receipt was just seen. Ids in `named`
+        are a person's word for copies that a lost answer does not explain, or that are newer than that file.
+        """
+        same: list[SecondCopy] = []
+        await self._each([partial(self._compare, one, named, same) for one in copies])
+        surplus = too_many([one for one in same if one.attempt_ids])
+        await self._each([partial(self._undo_copy, one, named, surplus) for one in same])
 
     async def _page(self, scope: UndoScope, after_id: int) -> list[HeldReceipt]:
         step = partial(
@@ -129,6 +163,19 @@ class Undoing:
             for step in steps:
                 tasks.start_soon(one_at_a_slot, step)
 
+    async def _undo_superseded(self, receipt: HeldReceipt) -> None:
+        current = await self._ledger.run(partial(current_receipt, entry_id=receipt.entry_id))
+        if current is not None:
+            try:
+                file = await self._inquiry.look_up(current.file_id)
+            except ServerUnusable as error:
+                self._no_answer(receipt.path, receipt.file_id, error)
+                return
+            if any(one.kind is not DifferenceKind.RENAMED for one in differences(current, file)):
+                self._tell(receipt.path, receipt.file_id, Deleted.KEPT, NO_NEWER)
+                return
+        await self._undo(receipt)
+
     async def _undo(self, receipt: HeldReceipt) -> None:
         one = PlannedDeletion(
             entry_id=receipt.entry_id, receipt_id=receipt.receipt_id, file_id=receipt.file_id
@@ -144,21 +191,70 @@ class Undoing:
             return
         await self._delete(one, receipt.path)
 
-    async def _undo_copy(self, copy: LookAlike) -> None:
+    async def _compare(self, copy: SecondCopy, named: Collection[str], same: list[SecondCopy]) -> None:
+        """Add a copy to `same` if its content is what was sent, and it may be deleted at all."""
+        file_id = copy.file.file_id
+        if not copy.attempt_ids and file_id not in named:
+            self._tell(copy.path, file_id, Deleted.KEPT, UNEXPLAINED)
+            return
         if copy.sha256 is None:
-            self._tell(copy.path, copy.file.file_id, Deleted.KEPT, "there is no sha256 to compare it with")
+            self._tell(copy.path, file_id, Deleted.KEPT, "there is no sha256 to compare it with")
             return
         try:
-            sha256 = await self._inquiry.sha256_of(copy.file.file_id)
+            sha256 = await self._inquiry.sha256_of(file_id)
         except ServerUnusable as error:
-            self._no_answer(copy.path, copy.file.file_id, error)
+            self._no_answer(copy.path, file_id, error)
             return
-        if sha256 != copy.sha256:
-            self._tell(copy.path, copy.file.file_id, Deleted.KEPT, "its content is not what was sent")
+        if sha256 == copy.sha256:
+            same.append(copy)
+        else:
+            self._tell(copy.path, file_id, Deleted.KEPT, "its content is not what was sent")
+
+    async def _undo_copy(self, copy: SecondCopy, named: Collection[str], surplus: Collection[str]) -> None:
+        file_id = copy.file.file_id
+        reason = TOO_MANY if file_id in surplus and file_id not in named else None
+        if reason is None and copy.sha256 is not None:
+            try:
+                own = await self._file_of_receipt(copy.entry_id, copy.sha256)
+            except ServerUnusable as error:
+                self._no_answer(copy.path, file_id, error)
+                return
+            if own is None:
+                reason = LAST
+            elif newer(copy.file, own) and file_id not in named:
+                reason = NEWER
+        if reason is not None:
+            self._tell(copy.path, file_id, Deleted.KEPT, reason)
             return
         await self._delete(
-            PlannedDeletion(entry_id=copy.entry_id, receipt_id=None, file_id=copy.file.file_id), copy.path
+            PlannedDeletion(entry_id=copy.entry_id, receipt_id=None, file_id=file_id), copy.path
         )
+
+    async def _finish_copy(self, one: PlannedDeletion) -> None:
+        """Finish deleting a copy, if the file of the receipt is still there."""
+        path = await self._ledger.run(partial(path_of, entry_id=one.entry_id))
+        try:
+            if await self._inquiry.look_up(one.file_id) is None:
+                await self._end(one, path, Deleted.GONE, None)
+                return
+            sha256 = await self._inquiry.sha256_of(one.file_id)
+            own = None if sha256 is None else await self._file_of_receipt(one.entry_id, sha256)
+        except ServerUnusable as error:
+            self._no_answer(path, one.file_id, error)
+            return
+        if own is None:
+            await self._end(one, path, Deleted.KEPT, LAST)
+        else:
+            await self._delete(one, path)
+
+    async def _file_of_receipt(self, entry_id: int, sha256: str) -> ListedFile | None:
+        """Look up the files of an entry's receipts for one content; return one that is as it was sent."""
+        step = partial(receipts_to_rely_on, entry_id=entry_id, sha256=sha256)
+        for receipt in await self._ledger.run(step):
+            file = await self._inquiry.look_up(receipt.file_id)
+            if file is not None and not differences(receipt, file):
+                return file
+        return None
 
     async def _delete(self, one: PlannedDeletion, path: str | None = None) -> None:
         if path is None:

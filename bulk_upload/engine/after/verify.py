@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from bulk_upload.core.api.paging import Pager
-from bulk_upload.core.run.verify import content_difference, differences, made_by_attempt, stranger
+from bulk_upload.core.run.verify import content_difference, differences, second_copy, stranger_of
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import ServerUnusable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import ListedFile
-    from bulk_upload.core.run.verify import Difference, HeldReceipt, LookAlike
+    from bulk_upload.core.run.verify import Difference, HeldReceipt, SecondCopy
     from bulk_upload.edge.ledger import Inventory
     from bulk_upload.engine.doubt.inquiry import Inquiry
 
@@ -83,10 +83,10 @@ class Verifier:
         for difference in await self._on_thread(self._strangers):
             yield difference
 
-    async def duplicates(self) -> list[LookAlike]:
-        """Return the second copies that an attempt of this job can have left, each with that attempt.
+    async def duplicates(self) -> list[SecondCopy]:
+        """Return the second copies that are as large as what was sent, each with the attempts that can have left it.
 
-        A file of another job may look the same: compare its content before you delete one.
+        One without attempts may belong to another job.
         """
         if self._profile.can_list:
             await self._list_all()
@@ -146,27 +146,25 @@ class Verifier:
         """Return each file without a receipt once, judged by the attempt that it resembles most."""
         strangers = []
         for _, alike in groupby(self._inventory.look_alikes(), key=lambda one: one.file.file_id):
-            found = (
-                stranger(
-                    one,
-                    job_began_utc_s=self._job_began_utc_s,
-                    clock_offset_s=self._inquiry.clock_offset_s,
-                )
-                for one in alike
+            found = stranger_of(
+                list(alike),
+                job_began_utc_s=self._job_began_utc_s,
+                clock_offset_s=self._inquiry.clock_offset_s,
             )
-            strangers += [one for one in found if one is not None][:1]
+            if found is not None:
+                strangers.append(found)
         return strangers
 
-    def _second_copies(self) -> list[LookAlike]:
+    def _second_copies(self) -> list[SecondCopy]:
         copies = []
         for _, alike in groupby(self._inventory.look_alikes(), key=lambda one: one.file.file_id):
-            copies += [
-                one
-                for one in alike
-                if one.has_receipt
-                and one.file.bytes == one.file_bytes
-                and made_by_attempt(one, clock_offset_s=self._inquiry.clock_offset_s)
-            ][:1]
+            copy = second_copy(
+                list(alike),
+                job_began_utc_s=self._job_began_utc_s,
+                clock_offset_s=self._inquiry.clock_offset_s,
+            )
+            if copy is not None:
+                copies.append(copy)
         return copies
 
     async def _on_thread(self, act: Callable[[], T]) -> T:

@@ -34,6 +34,8 @@ FILE = ListedFile(
 )
 ALIKE = LookAlike(
     file=replace(FILE, file_id="file-2"),
+    attempt_id=1,
+    unanswered=True,
     entry_id=1,
     path="a/b.jsonl",
     file_bytes=10,
@@ -97,6 +99,16 @@ def test_a_second_copy_is_a_duplicate_and_an_unknown_one_an_orphan() -> None:
     """It depends on whether the entry it looks like has a receipt."""
     assert kind_of(ALIKE) is DifferenceKind.DUPLICATE
     assert kind_of(replace(ALIKE, has_receipt=False)) is DifferenceKind.ORPHAN
+
+
+def test_a_copy_that_no_lost_answer_explains_may_be_another_jobs() -> None:
+    """The attempt was answered, or the copy was made at another time: a second ledger may have sent it."""
+    later = replace(ALIKE, file=replace(ALIKE.file, created_at=utc_text(NOW_S + 7200)))
+    for one, ours in ((ALIKE, True), (replace(ALIKE, unanswered=False), False), (later, False)):
+        found = stranger(one, job_began_utc_s=NOW_S - 3600, clock_offset_s=0.0)
+        assert found is not None
+        assert found.of_this_job is ours
+        assert ("may belong to another job" in found.detail) is not ours
 
 
 def test_a_file_older_than_the_job_is_none_of_its_business() -> None:

@@ -1,0 +1,294 @@
+"""Second copies go only where the file of a receipt was seen and a lost answer explains them, whoever else deletes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.model import ListedFile
+from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.ledger import Deleted, Inventory, PlannedDeletion
+from bulk_upload.edge.ledger.deletions import ask, unfinished
+from bulk_upload.engine.after.undo import Undoing, UndoScope
+from bulk_upload.engine.after.verify import Verifier
+from bulk_upload.engine.doubt.api_retry import ApiRetry
+from bulk_upload.engine.doubt.inquiry import Inquiry
+from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, entry, stored
+from tests.fakes.virtual_time import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.after.undo import Undone
+
+SENT_SHA256 = "a" * 64
+
+
+class Server:
+    """Has files of one name and size; each call takes a while of its own."""
+
+    clock_offset_s = 0.0
+
+    def __init__(self, chance: random.Random | None = None) -> None:
+        self.files: dict[str, ListedFile] = {}
+        self.sha256s: dict[str, str] = {}
+        self._chance = chance
+
+    def store(self, file_id: str, at_s: float, *, sha256: str = SENT_SHA256) -> None:
+        """Have a file from then on."""
+        self.files[file_id] = ListedFile(
+            file_id=file_id,
+            filename="name",
+            bytes=PRINT.size,
+            purpose="fine-tune",
+            created_at=utc_text(START_S + at_s),
+        )
+        self.sha256s[file_id] = sha256
+
+    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+        """Return all files."""
+        await self._pause()
+        return list(self.files.values())[offset : offset + limit]
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return a file."""
+        await self._pause()
+        found = self.files.get(file_id)
+        await self._pause()
+        return found
+
+    async def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash of a file."""
+        await self._pause()
+        return self.sha256s[file_id] if file_id in self.files else None
+
+    async def delete(self, file_id: str) -> bool:
+        """Delete a file."""
+        await self._pause()
+        return self.files.pop(file_id, None) is not None
+
+    async def _pause(self) -> None:
+        for _ in range(self._chance.randint(0, 8) if self._chance else 0):
+            await asyncio.sleep(0)
+
+
+class Steps:
+    """Runs the steps of one ledger, each a transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self, act: Callable[[LedgerStore], Any]) -> Any:
+        """Run one step."""
+        await asyncio.sleep(0)
+        self._store.connection.execute("BEGIN")
+        result = act(self._store)
+        self._store.connection.execute("COMMIT")
+        return result
+
+
+class Host:
+    """One ledger of a job of one file, and what its commands do."""
+
+    def __init__(self, path: Path, store: Store, server: Server) -> None:
+        self.store = store
+        self.undone: list[Undone] = []
+        (self.entry_id,) = store.known(entry("a"))
+        self._path = os.fspath(path)
+        self._server = server
+        self._inquiry = Inquiry(server, ApiRetry(VirtualClock()))
+
+    def loses(self, file_id: str | None, at_s: float) -> None:
+        """Send the file and get no answer; without an id the server does not store it. It is to be sent again."""
+        if file_id is not None:
+            self._server.store(file_id, at_s)
+        self.store.tried(self.entry_id, LOST, utc_s=START_S + at_s)
+        (doubt,) = self.store.open_doubts()
+        self.store.release(doubt, "absent", utc_s=START_S + at_s)
+
+    def gets(self, file_id: str, at_s: float) -> None:
+        """Send the file and get a receipt."""
+        self._server.store(file_id, at_s)
+        self.store.tried(self.entry_id, accepted(file_id), utc_s=START_S + at_s)
+
+    async def undo(self, *, named: Collection[str] = ()) -> dict[str, tuple[Deleted | None, str | None]]:
+        """Do `undo --only duplicates`; return what became of each copy, and why."""
+        inventory = Inventory(self._path)
+        verifier = Verifier(inventory, self._inquiry, profile=FLOW, job_began_utc_s=START_S, questions_max=4)
+        try:
+            copies = await verifier.duplicates()
+        finally:
+            verifier.close()
+            inventory.close()
+        undoing = self.undoing()
+        await undoing.finish()
+        await undoing.duplicates(copies, named=named)
+        return self.fates()
+
+    async def undo_superseded(self) -> dict[str, tuple[Deleted | None, str | None]]:
+        """Do `undo --only superseded`; return what became of each file, and why."""
+        await self.undoing().receipts(UndoScope.SUPERSEDED)
+        return self.fates()
+
+    def fates(self) -> dict[str, tuple[Deleted | None, str | None]]:
+        """Return what became of each file so far, and why."""
+        return {one.file_id: (one.outcome, one.reason) for one in self.undone}
+
+    def undoing(self) -> Undoing:
+        """Return what deletes."""
+        return Undoing(
+            ledger=cast("Ledger[LedgerStore]", Steps(self.store)),
+            inquiry=self._inquiry,
+            clock=VirtualClock(),
+            asked_by="test",
+            on_undone=self.undone.append,
+            questions_max=4,
+        )
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def host(tmp_path: Path, server: Server) -> Iterator[Host]:
+    with stored(tmp_path / "a") as store:
+        yield Host(tmp_path / "a", store, server)
+
+
+async def test_what_a_lost_answer_left_goes(host: Host, server: Server) -> None:
+    """The receipt's own file is there and newer: the copy of the first attempt is deleted."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    assert await host.undo() == {"copy": (Deleted.DELETED, None)}
+    assert set(server.files) == {"own"}
+
+
+async def test_a_copy_stays_when_the_file_of_the_receipt_is_gone(host: Host, server: Server) -> None:
+    """It may be the last one, also for a person who gives its id."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    del server.files["own"]
+    assert await host.undo() == {"copy": (Deleted.KEPT, LAST)}
+    assert await host.undo(named=["copy"]) == {"copy": (Deleted.KEPT, LAST)}
+    assert set(server.files) == {"copy"}
+
+
+async def test_a_copy_stays_when_the_file_of_the_receipt_is_another(host: Host, server: Server) -> None:
+    """A file with the receipt's id and another size is no proof that the content is there."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    server.files["own"] = ListedFile(
+        file_id="own", filename="name", bytes=1, purpose="fine-tune", created_at=utc_text(START_S + 100)
+    )
+    assert await host.undo() == {"copy": (Deleted.KEPT, LAST)}
+
+
+async def test_a_copy_that_nothing_explains_stays_until_it_is_named(host: Host, server: Server) -> None:
+    """Every upload of this ledger was answered: another ledger may have sent it."""
+    host.gets("own", 0)
+    server.store("copy", 0.5)
+    assert await host.undo() == {"copy": (Deleted.KEPT, UNEXPLAINED)}
+    assert await host.undo(named=["copy"]) == {"copy": (Deleted.DELETED, None)}
+    assert set(server.files) == {"own"}
+
+
+async def test_one_lost_answer_explains_one_copy(host: Host, server: Server) -> None:
+    """Which of two copies is this ledger's cannot be known, so both stay."""
+    host.loses("copy", 0)
+    server.store("twin", 0.5)
+    host.gets("own", 100)
+    assert await host.undo() == {"copy": (Deleted.KEPT, TOO_MANY), "twin": (Deleted.KEPT, TOO_MANY)}
+
+
+async def test_other_content_takes_no_lost_answer_away(host: Host, server: Server) -> None:
+    """A file of the same name and size with other bytes is none of this job's copies."""
+    host.loses("copy", 0)
+    server.store("other", 0.5, sha256="b" * 64)
+    host.gets("own", 100)
+    assert (await host.undo())["copy"] == (Deleted.DELETED, None)
+    assert set(server.files) == {"other", "own"}
+
+
+async def test_a_copy_newer_than_the_file_of_the_receipt_stays(host: Host, server: Server) -> None:
+    """Another ledger may rely on it, and delete the older one."""
+    host.loses(None, 0)
+    host.gets("own", 0)
+    server.store("copy", 1)
+    assert await host.undo() == {"copy": (Deleted.KEPT, NEWER)}
+
+
+@pytest.mark.parametrize("own_is_there", [True, False])
+async def test_a_deletion_begun_earlier_goes_on_only_while_the_file_of_the_receipt_is_there(
+    host: Host, server: Server, own_is_there: bool
+) -> None:
+    """An `undo` was killed after it had recorded the deletion; since then the other file may have gone."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    one = PlannedDeletion(entry_id=host.entry_id, receipt_id=None, file_id="copy")
+    ask(host.store, one, asked_by="test", utc_s=START_S + 200)
+    if not own_is_there:
+        del server.files["own"]
+    await host.undo()
+    assert set(server.files) == ({"own"} if own_is_there else {"copy"})
+    assert unfinished(host.store) == []
+
+
+@pytest.mark.parametrize("newer_is_there", [True, False])
+async def test_an_older_version_goes_only_while_the_newer_is_there(
+    host: Host, server: Server, newer_is_there: bool
+) -> None:
+    """Sent again with the same content, the older file may be all that is left of it."""
+    host.gets("older", 0)
+    host.gets("newer", 100)
+    if not newer_is_there:
+        del server.files["newer"]
+    fate = (Deleted.DELETED, None) if newer_is_there else (Deleted.KEPT, NO_NEWER)
+    assert await host.undo_superseded() == {"older": fate}
+
+
+UPLOADS = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=3)
+"""Uploads without an answer: when, in seconds, and whether the server stored the file."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    jobs=st.lists(st.tuples(UPLOADS, st.integers(0, 3)), min_size=2, max_size=3),
+    seed=st.integers(0, 2**32),
+)
+def test_a_file_survives_however_several_ledgers_undo_at_once(
+    jobs: list[tuple[list[tuple[int, bool]], int]], seed: int
+) -> None:
+    """The same job with several ledgers, answers lost or not, in any order of calls: the newest copy is never deleted."""
+    chance = random.Random(seed)
+    server = Server(chance)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        hosts = []
+        for number, (lost, answered_at_s) in enumerate(jobs):
+            path = Path(folder) / str(number)
+            host = Host(path, stack.enter_context(stored(path)), server)
+            for at_s, stores in lost:
+                host.loses(f"file-{chance.getrandbits(64):x}" if stores else None, at_s)
+            host.gets(f"file-{chance.getrandbits(64):x}", answered_at_s)
+            hosts.append(host)
+        newest = max(server.files.values(), key=lambda one: (str(one.created_at), one.file_id)).file_id
+
+        async def undo_all() -> None:
+            await asyncio.gather(*(host.undo() for host in hosts))
+
+        asyncio.run(undo_all())
+        assert newest in server.files
