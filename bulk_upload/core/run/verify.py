@@ -1,4 +1,4 @@
-"""Whether receipts are still true: what the ledger says about a file, compared with what the server says now."""
+"""Whether receipts are still correct: compares the ledger with the server's current files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DifferenceKind(StrEnum):
-    """What can be wrong with a receipt, or with a file that no receipt is for.
+    """What can be wrong with a receipt, or with a file without a receipt.
 
     A `duplicate` looks like an entry that has a receipt for another file, an `orphan` like one that has none.
     """
@@ -31,7 +31,7 @@ class DifferenceKind(StrEnum):
 
 
 class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt as the ledger holds it, of a file that no `undo` has deleted."""
+    """A receipt from the ledger, of a file that no `undo` has deleted."""
 
     receipt_id: int
     entry_id: int
@@ -45,7 +45,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
-    """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
+    """A file at the server without a receipt, with an attempt that sent its name and purpose.
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. Times are ours;
     `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another
@@ -63,7 +63,8 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike."""
+    """One difference from the ledger. `path` is the entry's; for a file without a receipt, that of the matching
+    attempt."""
 
     kind: DifferenceKind
     path: str
@@ -74,7 +75,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Difference]:
     """Return how the server's file differs from its receipt; a field the server leaves out cannot differ.
 
-    `found` is None when the server does not know the id any more.
+    `found` is None when the server no longer knows the id.
     """
 
     def difference(kind: DifferenceKind, detail: str) -> Difference:
@@ -96,9 +97,9 @@ def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Differen
 
 
 def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference | None:
-    """Return the difference between what was sent and what the server gives back, by hash.
+    """Return the difference between the content sent and the content the server returns, by hash.
 
-    `sha256` is None where the server gives nothing back though it shows the file.
+    `sha256` is None where the server returns no content though it lists the file.
     """
     if sha256 == receipt.sha256:
         return None
@@ -113,14 +114,14 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
 
 
 def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
-    """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
+    """Return the difference for a file that resembles an attempt, None where it is unrelated to this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
         job_began_utc_s: a file that is older cannot be this job's.
         clock_offset_s: the server's clock minus ours.
 
-    A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
+    A file of another size counts as a broken upload only when it was created during the attempt. One
     without a creation time cannot be ruled out.
     """
     made_at_s = _ours_s(one.file, clock_offset_s)
@@ -141,7 +142,7 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
 
 
 def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a file was created in the time of the attempt, so that it can be what the attempt left."""
+    """Whether a file was created during the attempt, so that the attempt may have made it."""
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False
