@@ -1,4 +1,4 @@
-"""Runs a job for a person: progress while it goes on, signals in stages, a report and the mapping at the end."""
+"""Runs a job for a person: live progress, signals in stages, a report and the mapping at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates the remaining time from the time taken so far: so many seconds per file and per byte."""
+"""Estimates the remaining time from the time taken so far, per file and per byte."""
 
 from __future__ import annotations
 
