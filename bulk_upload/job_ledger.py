@@ -1,4 +1,4 @@
-"""A job by its ledger, after its runs: ask the server about it, settle what is in doubt, take it back."""
+"""A job opened by its ledger, after its runs: verify it, resolve entries in doubt, undo it."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ QUESTIONS_AT_ONCE = 4
 
 
 class JobLedger:
-    """One job, known by its ledger, and the server it belongs to.
+    """One job, identified by its ledger, and the server it belongs to.
 
     Args:
         path: the ledger. It says which endpoint, team and profile the job is for.
         api_key: as for `Uploader`.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
-        stall_s: give a question up after so long without a byte.
+        stall_s: abort a query after this long without a byte.
         network: proxy and certificates.
-        clock: time and chance.
-        profiles: by name, those that a ledger may be for.
+        clock: time and randomness.
+        profiles: the profiles that a ledger may be for, by name.
 
-    Raises LedgerUnusable and its kin, and UsageError.
+    Raises LedgerUnusable or one of its subclasses, and UsageError.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class JobLedger:
 
     @asynccontextmanager
     async def verifying(self) -> AsyncIterator[Verifier]:
-        """Yield a verifier. Raises LedgerLocked while a run is at work, whose files are on their way."""
+        """Yield a verifier. Raises LedgerLocked while a run is active: its files are in flight."""
         if run_is_at_work(self._path):
             raise LedgerLocked(
                 "a run is active on this ledger: its uploads would be reported as orphans",
@@ -115,7 +115,7 @@ class JobLedger:
         settle_s: float = 30.0,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> AsyncIterator[Resolving]:
-        """Lock the ledger and yield what decides about its doubts. `decided_by` stays in the ledger."""
+        """Lock the ledger and yield an object that resolves its doubts. `decided_by` is recorded in the ledger."""
         settings = RunSettings(settle_s=settle_s)
         async with self._locked() as ledger, self._transport().running() as transport:
             drain, api_retry = Drain(lambda _: None), ApiRetry(self._clock)
@@ -154,7 +154,7 @@ class JobLedger:
 
     @asynccontextmanager
     async def undoing(self, *, asked_by: str, on_undone: Callable[[Undone], None]) -> AsyncIterator[Undoing]:
-        """Lock the ledger and yield what deletes its files. `asked_by` stays in the ledger."""
+        """Lock the ledger and yield an object that deletes its files. `asked_by` is recorded in the ledger."""
         async with self._locked() as ledger, self._transport().running() as transport:
             yield Undoing(
                 ledger=ledger.writer,
@@ -203,7 +203,7 @@ def facts_of(path: str) -> JobFacts:
 
 
 def profile_of_job(facts: JobFacts, profiles: Mapping[str, Profile]) -> Profile:
-    """Return the profile that a job is for. Raises LedgerMismatch for one that is not among those known."""
+    """Return the profile that a job is for. Raises LedgerMismatch for an unknown one."""
     if facts.profile not in profiles:
         raise LedgerMismatch(
             f"the ledger is for the profile {facts.profile}, which is not defined here",

@@ -33,7 +33,7 @@ class JobPlanner:
     Args:
         connection: the server.
         settings: of the runs that are planned.
-        purposes: what is known of each purpose.
+        purposes: the rules of each purpose.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class JobPlanner:
         self._purposes = purposes
 
     def ledger_path(self, job: Job) -> str:
-        """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
+        """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
         return ledger_path_of(job, self._connection)
 
     def plan(
@@ -61,7 +61,7 @@ class JobPlanner:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
         `on_entry` is called with every entry with its step and the reason for it, in manifest order;
-        `on_progress` is called now and then with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
         ledger_path = self.ledger_path(job)
@@ -89,7 +89,7 @@ class JobPlanner:
         staging: Staging,
         on_progress: Callable[[int], None] | None,
     ) -> Preparation:
-        """Return what plans a job from its open manifest into `staging`."""
+        """Return a planner that reads a job's open manifest into `staging`."""
         tree = SourceTree(
             job.root if job.root is not None else manifest.base_folder,
             follow_symlinks=job.follow_symlinks,
@@ -123,7 +123,7 @@ class JobPlanner:
         return replace(self._settings, retry=retry, sends_invalid=True)
 
     def identity(self, root: str) -> JobIdentity:
-        """Return whose ledger that of a job is, its files lying beneath `root`."""
+        """Return the identity of a job's ledger, for files beneath `root`."""
         return JobIdentity(
             profile=self._connection.profile.name,
             endpoint=self._connection.endpoint,

@@ -1,4 +1,4 @@
-"""A run that goes on: to be awaited, iterated, drained or cancelled by whoever started it."""
+"""A run in progress: its caller can await, iterate, drain or cancel it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class JobRun:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """How the run stands now; None until its plan is made."""
+        """A snapshot of the run; None until its plan is made."""
         return None if self._run is None else self._run.snapshot()
 
     @property
@@ -87,17 +87,17 @@ class JobRun:
 
     @property
     def recording_s(self) -> float | None:
-        """How long nothing is left but to record what became of requests; None while any may go on."""
+        """How long the run has only been recording outcomes; None while a request may still be in flight."""
         return None if self._run is None else self._run.recording_s
 
     @property
     def waits(self) -> list[str]:
-        """What the run waits for outside of itself, in words: a disk, the ledger, the server, …"""
+        """The external resource the run waits for, in words: a disk, the ledger, the server, …"""
         return [] if self._run is None else self._run.waits()
 
     @property
     def bodies(self) -> list[BodyNow]:
-        """How each request in flight stands now; for a display that shows single uploads."""
+        """The state of each request in flight; for a display that shows single uploads."""
         return [] if self._run is None else self._run.bodies()
 
     def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
@@ -105,15 +105,15 @@ class JobRun:
         self._ask(lambda run: run.drain(Stop(status=status, reason=reason, hint=_HINT)))
 
     def cancel(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop") -> None:
-        """Give up what is in flight as well; each entry is recorded as what is known of it."""
+        """Abort what is in flight as well; each entry is recorded with what is known of it."""
         self._ask(lambda run: run.cancel(Stop(status=status, reason=reason, hint=_HINT)))
 
     def fail(self, error: BaseException) -> None:
-        """End the run with an error of whoever looks on, such as a signal handler: `await` raises it."""
+        """End the run with an error from outside it, such as a signal handler's: `await` raises it."""
         self._ask(lambda run: run.fail(error))
 
     async def aclose(self) -> None:
-        """Cancel the run if it still goes on, and wait until its ledger is closed."""
+        """Cancel the run if it has not ended, and wait until its ledger is closed."""
         if self._task is None or self._task.done():
             return
         self.cancel(reason="the caller left")
@@ -130,8 +130,8 @@ class JobRun:
         try:
             self.result = await asyncio.shield(task)
         except asyncio.CancelledError:
-            # The caller was cancelled: the run must not outlive it, and its requests must be recorded. Whoever
-            # cancels again while we wait means the run as well.
+            # The caller was cancelled: the run must not outlive it, and its requests must be recorded. A
+            # second cancellation while we wait cancels the run as well.
             while not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -140,7 +140,7 @@ class JobRun:
         return self.result
 
     def _ask(self, request: Callable[[Run], None]) -> None:
-        """Ask the run now, or as soon as its plan is made."""
+        """Call `act` with the run now, or as soon as its plan is made."""
         if self._run is None:
             self._asked.append(request)
         else:

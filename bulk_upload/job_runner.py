@@ -1,4 +1,4 @@
-"""Runs jobs against one server: opens the manifest, the ledger and the transport, and lets the engine work."""
+"""Runs jobs against one server: opens the manifest, the ledger and the transport, and starts the engine."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.run import Run
 
 READING_THREADS = 8
-"""Enough for any disk, and fewer than the most uploads in flight: each thread costs memory of its own, which the C
-library keeps for it (2 MB and more with blocks of this size). Threads that hang do not count."""
+"""Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
+thread (2 MB and more with blocks of this size). Threads that hang do not count."""
 
 
 class JobRunner:
@@ -56,9 +56,9 @@ class JobRunner:
         api_key: sent as it is, in the profile's header. A callable is asked for it, and asked again, once, when the
             server refuses the key during a run.
         settings: of every run.
-        purposes: what is known of each purpose.
+        purposes: the rules of each purpose.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
-        clock: time and chance.
+        clock: time and randomness.
 
     Raises UsageError when the key cannot be used.
     """
@@ -102,7 +102,7 @@ class JobRunner:
         return run
 
     def ledger_path(self, job: Job) -> str:
-        """Return where a job's ledger lies. Raises UsageError for a manifest without a place of its own."""
+        """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
         return self._planner.ledger_path(job)
 
     def plan(
@@ -115,7 +115,7 @@ class JobRunner:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
         `on_entry` is called with every entry with its step and the reason for it, in manifest order;
-        `on_progress` is called now and then with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
+        `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
         return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
@@ -141,7 +141,7 @@ class JobRunner:
             progress = PlanProgress(emit)
             preparation = self._planner.preparation(job, manifest, staging, progress.put)
             if existed:
-                # Locked before anything is planned: what the plan saw must still hold when it is carried out.
+                # Locked before planning: what the plan is based on must still be true when it is executed.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
             async with progress.emitted():

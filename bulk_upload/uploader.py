@@ -32,18 +32,18 @@ class Uploader(JobRunner):
 
     Args:
         api_key: sent as it is, in the profile's header. A callable is asked for it, and asked again, once, when the
-            server refuses the key in the midst of a run.
+            server refuses the key during a run.
         base_url: by default the profile's own.
         team: for the profile's team header.
         settings: of every run.
-        stall_s: how long a request may stand still, and a call to the file system go unanswered.
-        answer_s: how long a whole answer may take after the last byte of a body left.
-        min_bytes_per_s: the least speed of a body over a minute; 0 lets any be.
+        stall_s: how long a request, or a call to the file system, may make no progress.
+        answer_s: how long the whole response may take after the last byte of a body was sent.
+        min_bytes_per_s: the lowest speed of a body over a minute; 0 accepts any speed.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
-        purposes: what is known of each purpose; see `core.schema_file.read_schemas` for more than the usual ones.
+        purposes: the rules of each purpose; `core.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
-        clock: time and chance.
+        clock: time and randomness.
 
     Raises UsageError when the key or the address cannot be used.
     """

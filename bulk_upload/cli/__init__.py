@@ -1,4 +1,4 @@
-"""The command line: parse, call the library, print, exit. Only here is the environment read or text printed."""
+"""The command line: parse, call the library, print, exit. Only this package reads the environment or prints."""
 
 from bulk_upload.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The `bulk-upload` command, its sub-commands, and what an error looks like."""
+"""The `bulk-upload` command, its sub-commands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMMANDS = {
     "config": "bulk_upload.cli.commands.config:config",
     "completion": "bulk_upload.cli.commands.completion:completion",
 }
-"""Where each command lives; imported only when it is asked for, so that `--help` is quick."""
+"""The module of each command; imported only when needed, so that `--help` is quick."""
 
 _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
@@ -62,7 +62,7 @@ _SUMMARIES = {
 }
 
 READER_LEFT = 128 + signal.SIGPIPE
-"""The exit code when whoever read standard output has left (`| head`), as a shell shows it for any tool."""
+"""The exit code when the reader of standard output is gone (`| head`), as a shell shows it for any tool."""
 
 _DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
 _KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """See that both streams are there and take any text: `>&-` and a narrow encoding are no reason to fail."""
+    """Ensure that both streams exist and accept any text: `>&-` and a narrow encoding are no reason to fail."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -133,7 +133,7 @@ def _prepare_streams() -> None:
 
 
 def status_of(arguments: list[str]) -> int:
-    """Run the command that `arguments` name, say what is wrong if something is, and return its exit code."""
+    """Run the command that `arguments` name, print its error, if any, and return its exit code."""
     send_lines_to(None)
     try:
         _require_current_folder()
@@ -156,9 +156,9 @@ def status_of(arguments: list[str]) -> int:
         tell("\nStopped.")
         return ExitStatus.INTERRUPTED
     except (BrokenPipeError, SystemExit):
-        # click and rich answer a broken pipe with SystemExit; there is nobody left to tell.
+        # click and rich answer a broken pipe with SystemExit; there is no reader left for a message.
         return READER_LEFT
-    except Exception as error:  # noqa: BLE001 - the last line of defence turns a bug into exit code 1
+    except Exception as error:  # noqa: BLE001 - the last resort turns a bug into exit code 1
         shortage = shortage_in(error)
         return _show_bug() if shortage is None else show_error(shortage)
     return result if isinstance(result, int) else ExitStatus.DONE
@@ -172,13 +172,13 @@ def _require_current_folder() -> None:
 
 
 def show_error(error: BulkUploadError) -> ExitStatus:
-    """Print what is wrong and what to do about it; return the exit code that goes with it."""
+    """Print an error and its remedy; return its exit code."""
     if failed(error):
         return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
-        # The last line is the number of findings, which the message below says too.
+        # The last line is the number of findings, which the message below contains too.
         for line in findings_lines(error.findings, error.finding_count)[:-1]:
             tell(line)
     hint = _DATA_HINT if _is_training_data(error) else error.hint
@@ -232,7 +232,7 @@ def _show_bug() -> ExitStatus:
 
 
 def _flushed(status: int) -> int:
-    """Write out what is buffered; return the exit code, which is another one when output got lost."""
+    """Write out what is buffered; return the exit code, which changes when output was lost."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

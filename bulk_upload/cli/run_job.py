@@ -1,4 +1,4 @@
-"""Runs a job for a person: progress while it goes on, signals in stages, a report and the mapping at the end."""
+"""Runs a job for a person: live progress, signals in stages, a report and the mapping at the end."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ HANGS_S = 30.0
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for.
+    """What the command line requests.
 
-    `command` is what a person types to run the same job again; `listeners` are called with every event after the display;
-    `settings_from` names the file that settings came from; `log` says what becomes of the log.
+    `command` is what a person types to run the same job again; `listeners` are called with every event after the
+    display; `settings_from` names the file that settings came from; `log` has the options of the log.
     """
 
     job: Job
@@ -75,7 +75,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     log: LogRequest = msgspec.field(default_factory=LogRequest)
 
     def says_goodbye(self, status: ExitStatus) -> bool:
-        """Whether people are told how the run ended."""
+        """Whether to print a summary for people."""
         return not self.log.replaces_words and (not self.log.quiet or status is not ExitStatus.DONE)
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ async def run_and_report(request: RunRequest) -> int:
         try:
             return await _run_logged(request, log)
         finally:
-            # One that reads the key again is on a thread, which the end of the event loop waits for.
+            # A command that reads the key again runs on a thread, which the end of the event loop waits for.
             end_key_commands()
 
 
@@ -128,7 +128,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 )
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
-        # Whoever goes on with the files of results must not take them for those of this run.
+        # Later steps that use the result files must not mistake them for those of this run.
         result = replace(result, status=ExitStatus.RESULTS_STALE)
     if metrics is not None:
         metrics.close(result.status)
@@ -160,7 +160,7 @@ def _add_metrics(request: RunRequest, tally: Tally, run: JobRun, closing: ExitSt
     )
 
     def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        """A run that ends before its work has an exit code as well."""
+        """A run that ends early has an exit code as well."""
         if kind is not None:
             metrics.close(error.exit_status if isinstance(error, BulkUploadError) else ExitStatus.UNEXPECTED)
 
@@ -210,7 +210,7 @@ async def _with_ticks(
 
 def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], None], ...]:
     def say(line: str) -> None:
-        # A handler of the event loop: nobody would see its error.
+        # A handler of the event loop: its error would be lost.
         try:
             display.say(line)
         except Exception as error:  # noqa: BLE001 - the run raises it
@@ -230,7 +230,7 @@ def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], N
 
 
 def _leave_if_hanging(run: JobRun, display: Display) -> None:
-    """End the process where a run that was told to stop cannot record what it did: a disk may never answer."""
+    """End the process if a run that must stop cannot record what it did: a disk may never answer."""
     if run.stop is None or (run.recording_s or 0.0) < HANGS_S:
         return
     display.restore()
@@ -267,7 +267,7 @@ def _say_goodbye(
 
 
 def _as_typed(path: str, manifest: str) -> str:
-    """Return a path as a person has it who named a manifest in the current folder: not from the root on."""
+    """Return a path relative to the current folder if it lies there and the manifest was given so, else unchanged."""
     here = os.getcwd()
     if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
         return path

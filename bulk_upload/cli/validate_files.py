@@ -1,4 +1,4 @@
-"""Validates for a person: findings on standard output, progress and totals beside them."""
+"""Runs `validate`: findings on standard output, progress and totals on stderr."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for. `job_count` None is one for each processor."""
+    """What the command line requests. `job_count` None means one per processor."""
 
     paths: tuple[str, ...]
     purpose: str | None
@@ -58,7 +58,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool
 
     def rules(self, *, where: str, tree: SourceTree) -> ManifestRules:
-        """Return what a manifest is read against."""
+        """Return the rules a manifest is read by."""
         return ManifestRules(
             where=where,
             root=tree.root,
@@ -72,14 +72,14 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Amount(NamedTuple):
-    """How much there is to look into, None where it is not known."""
+    """How much there is to validate, None where unknown."""
 
     file_count: int | None
     byte_count: int | None
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """Files to look into: entries one after the other, and findings about the manifest in between."""
+    """Files to validate: entries one after the other, and findings about the manifest in between."""
 
     tree: SourceTree
     items: Callable[[], Iterator[Entry | Finding]]
@@ -91,7 +91,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
     with ExitStack() as opened:
         source = _source(request, opened)
         job_count = request.job_count or usable_processors()
-        # Nothing is uploaded meanwhile that would have to go first.
+        # No uploads run meanwhile that need priority.
         workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
         command = _Command(request, source, workers)
         with command_progress_shown(command.progress, quiet=request.quiet):
@@ -145,7 +145,7 @@ def _file_bytes(path: str) -> int:
 
 
 def _are_data_files(request: ValidateRequest) -> bool:
-    """Whether what is named is training data. One file without --purpose can only be meant as a manifest."""
+    """Whether the arguments are training data. One file without --purpose can only be meant as a manifest."""
     if len(request.paths) > 1 and request.purpose is None:
         raise UsageError(
             "several files are data files, not manifests, and need --purpose",
@@ -158,12 +158,12 @@ def _are_data_files(request: ValidateRequest) -> bool:
     try:
         return not names_files(request.paths[0])
     except (UsageError, ManifestInvalid):
-        # What cannot be read, or is empty, is told as a finding about a data file.
+        # A file that cannot be read, or is empty, is reported as a finding about a data file.
         return True
 
 
 class _Command:
-    """One run of the command: prints what is found as it comes, and counts."""
+    """One run of the command: prints findings as they come, and counts."""
 
     def __init__(self, request: ValidateRequest, source: _Source, workers: Workers) -> None:
         self._request = request
@@ -186,7 +186,7 @@ class _Command:
         )
 
     def entries(self) -> Iterator[Entry]:
-        """Return the files that can be looked into; complain about the others."""
+        """Return the files that can be validated; report the others."""
         for item in self._source.items():
             if isinstance(item, Finding):
                 self._complain(item)
@@ -204,7 +204,7 @@ class _Command:
             yield item
 
     async def tell(self, inspected: Inspected) -> None:
-        """Print what was found in one file, and set its bad lines apart if that is asked for."""
+        """Print the findings of one file, and quarantine its bad lines if requested."""
         entry, report = inspected
         self.totals.add(report)
         self._done_count += 1
@@ -216,7 +216,7 @@ class _Command:
             await self._set_apart(self._quarantine, inspected)
 
     def progress(self) -> CommandProgress:
-        """Return how far it is; called on another thread, and only once it takes long."""
+        """Return the progress; called on another thread, and only once it takes long."""
         if self._amount is None:
             self._amount = self._source.amount()
         errors = self.totals.error_count
@@ -224,14 +224,14 @@ class _Command:
             doing="validating",
             count=self._done_count,
             total=self._amount.file_count,
-            # Files that are read by other processes tell only now and then where they are.
+            # Files read by other processes report progress only at intervals.
             byte_count=max(self._read_bytes, self.totals.byte_count),
             byte_total=self._amount.byte_count,
             remarks=(f"{errors:,} {'error' if errors == 1 else 'errors'}",) if errors else (),
         )
 
     def _on_bytes(self, byte_count: int) -> None:
-        # On another thread; a count that is late by a little is right enough.
+        # On another thread; a slightly outdated count is good enough.
         self._read_bytes += byte_count
 
     def _complain(self, finding: Finding) -> None:

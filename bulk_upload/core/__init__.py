@@ -1,1 +1,1 @@
-"""Decisions without a world: no I/O, no clock, no randomness. Time and chance come in as arguments."""
+"""Pure decisions: no I/O, no clock, no randomness. Time and random numbers are arguments."""

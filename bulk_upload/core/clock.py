@@ -1,4 +1,4 @@
-"""Time and chance as an interface: decisions get numbers, and who needs a clock is handed one."""
+"""Time and randomness as an interface: decisions get numbers, and code that needs a clock gets one passed in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time and chance as a run sees them; tests put a virtual one in its place."""
+    """Time and randomness as a run sees them; tests replace it with a virtual one."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -21,4 +21,4 @@ class Clock(Protocol):
         """Return a fresh random number in [0, 1)."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait without holding anything up."""
+        """Wait without blocking the event loop."""

@@ -1,4 +1,4 @@
-"""What a run tells its listeners, as typed values. Terminal, logs, reports and hooks all feed on these."""
+"""The events of a run, as typed values. Terminal, logs, reports and hooks are all built on these."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger durably holds what became of an entry in this run; `receipt` is set when it is accepted."""
+    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted."""
 
     path: str
     purpose: str
@@ -66,17 +66,17 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """No upload starts for `pause_s` seconds, for everybody, because the server asked so."""
+    """No upload of the run starts for `pause_s` seconds, because the server asked for it."""
 
     pause_s: float
     reason: str
 
 
 class LimitChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """Starts are governed otherwise than before; `reason` says why, in the controller's words.
+    """The limits on starts changed; `reason` says why, in the controller's words.
 
-    `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is what is
-    left of a pause. Of changes that follow each other within a second the last one is reported.
+    `rate_per_s` is the rate the server was found to accept, None where nothing is paced; `pause_s` is the rest
+    of a pause. Of changes that follow each other within a second the last one is reported.
     """
 
     limit: int
@@ -86,9 +86,9 @@ class LimitChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A person changed what the run may use while it goes on; the ledger is about to hold it.
+    """A person changed the limits during the run; the change is about to be recorded in the ledger.
 
-    `by` is who asked.
+    `by` is the person who asked.
     """
 
     change: CapChange
@@ -96,13 +96,13 @@ class ControlChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunLimited(msgspec.Struct, frozen=True, kw_only=True):
-    """What held the run back, in seconds each; told once, at its end."""
+    """What held the run back, in seconds each; emitted once, at its end."""
 
     held_s: Mapping[Bottleneck, float]
 
 
 class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
-    """`waiting_count` entries in doubt are being looked for in the server's list."""
+    """The server's list is being searched for `waiting_count` entries in doubt."""
 
     waiting_count: int
 
@@ -114,7 +114,7 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a person should know that changes nothing in the run."""
+    """Something a person should know that does not change the run."""
 
     message: str
     path: str | None = None
@@ -137,12 +137,12 @@ Event = (
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands at one moment; cheap to take, for displays that refresh by themselves.
+    """The state of a run at one moment; cheap to take, for displays that poll.
 
     `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
-    bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is what is left of a pause.
-    `validating_count` files are being looked into ahead of their uploads, `validated_count` of `validated_bytes` bytes
-    were.
+    bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is the rest of a pause.
+    `validating_count` files are being validated ahead of their uploads; `validated_count`, of `validated_bytes` bytes,
+    were validated.
     """
 
     in_flight: int
@@ -158,10 +158,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
-    """One request on its way: `left_bytes` of its body's `body_bytes` have left this process.
+    """One request in flight: `left_bytes` of its body's `body_bytes` have left this process.
 
     `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that
-    the bandwidth cap lets nothing of it pass just now.
+    the bandwidth cap holds it back at the moment.
     """
 
     path: str

@@ -12,7 +12,7 @@ from bulk_upload.core.text.printable import printable
 class Severity(StrEnum):
     """How much a finding matters: an error keeps a file from being sent, a warning and a note do not.
 
-    A warning is about the data; a note is about what was not looked at.
+    A warning is about the data; a note is about what was not checked.
     """
 
     ERROR = "error"

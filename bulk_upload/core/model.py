@@ -1,4 +1,4 @@
-"""The values everything else speaks in: entry, fingerprint, attempt, outcome, receipt."""
+"""The values used everywhere: entry, fingerprint, attempt, outcome, receipt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _json = json.JSONEncoder().encode
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest line: a file and what the server is to make of it.
+    """One manifest line: a file and its use at the server.
 
     `path` is relative to the job's root, `/`-separated and free of `.` and `..`; bytes that are not UTF-8 are
     kept as surrogate escapes (`os.fsdecode`). `fields` are further form fields, sorted by name.
@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> bytes:
         """The entry's identity within a job: 16 bytes over path, purpose, vector database and fields."""
         if self.vector_database_id is None and not self.fields:
-            # Nearly all entries are like this one; it is what the other line makes, four times as fast.
+            # Nearly all entries take this path; the result equals the other line's, four times as fast.
             identity = f"[{_json(self.path)}, {_json(self.purpose)}, null, []]"
         else:
             identity = _json([self.path, self.purpose, self.vector_database_id, self.fields])
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one version of a file from another without reading it."""
+    """Distinguishes versions of a file without reading it."""
 
     size: int
     mtime_ns: int
@@ -45,7 +45,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryState(StrEnum):
-    """Where an entry stands. The values are the `status` column of every export."""
+    """The state of an entry. The values are the `status` column of every export."""
 
     PENDING = "pending"
     IN_DOUBT = "in_doubt"
@@ -56,7 +56,7 @@ class EntryState(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether running again leaves the entry alone unless the person asks otherwise."""
+        """Whether a rerun skips the entry unless the person asks otherwise."""
         return self not in (EntryState.PENDING, EntryState.IN_DOUBT)
 
 
@@ -78,7 +78,7 @@ class SentBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateLimitInfo(msgspec.Struct, frozen=True):
-    """The server takes `remaining` more requests within the next `reset_s` seconds."""
+    """The server accepts `remaining` more requests within the next `reset_s` seconds."""
 
     remaining: int
     reset_s: float
@@ -87,7 +87,7 @@ class RateLimitInfo(msgspec.Struct, frozen=True):
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The server has the file. `size_confirmed` says whether it reported the size we sent.
 
-    `allowance` is what the answer says of the server's quota.
+    `allowance` is the server's quota, where the answer states it.
     """
 
     file_id: str
@@ -100,7 +100,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A 4xx about this file: sending it again will not help."""
+    """A 4xx about this file: a retry will not help."""
 
     http_status: int
     reason: str
@@ -124,7 +124,7 @@ class Misdirected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Throttled(msgspec.Struct, frozen=True, kw_only=True):
-    """429, or 503 with Retry-After: the server asks everybody to wait. None means it did not say how long."""
+    """429, or 503 with Retry-After: the server asks all uploads to wait. None means it did not say how long."""
 
     http_status: int
     retry_after_s: float | None
@@ -136,10 +136,10 @@ class Throttled(msgspec.Struct, frozen=True, kw_only=True):
 class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt failed before the body was complete: the server cannot have the file.
 
-    `answered` tells a server that said no (5xx, 408) from one that could not be reached. `cut_off` says that the
-    connection broke with part of the body on its way: a server that refuses a body and closes at once looks like
-    that, its answer lost with the connection. `remedy` is what a person must change where no further attempt can do
-    better, such as an untrusted certificate.
+    `answered` distinguishes a server that refused (5xx, 408) from one that could not be reached. `cut_off` says that
+    the connection broke with part of the body sent: a server that refuses a body and closes at once looks like that,
+    its answer lost with the connection. `remedy` is what a person must change where retries cannot help, such as an
+    untrusted certificate.
     """
 
     reason: str
@@ -157,8 +157,8 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
 class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     """The body was complete and the answer is lost, unusable or a 5xx: the server may have the file.
 
-    `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id that came with an
-    answer that could not be believed.
+    `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id from an
+    answer that was not credible.
     """
 
     reason: str
@@ -169,7 +169,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The file changed while it was sent, or cannot be read. Nothing of it is at the server."""
+    """The file changed while it was sent, or cannot be read. The server has no part of it."""
 
     reason: str
 
@@ -210,7 +210,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as the server's list shows it. Only `file_id` is always there."""
+    """One file as the server's list shows it. Only `file_id` is always present."""
 
     file_id: str
     filename: str | None = None

@@ -1,7 +1,8 @@
-"""The table of purposes: what the server is to make of a file, and what such a file holds.
+"""The table of purposes: what the server uses a file for, and what such a file holds.
 
 Schemas are those of docs.seekr.com/flow/reference/file_upload_v1_flow_files_put and the fine-tuning pages beneath
-docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the user's own (`core/validation/schema_file.py`).
+docs.seekr.com/flow/sdk. A newer schema is a few lines here, or in a file of the user's own
+(`core/validation/schema_file.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a line.
 
     `ends_with` is the role of the last message, where the field is `messages` and it matters; `is_answer` says that
-    the messages may begin with that role too, because they go on where another field ends.
+    the messages may begin with that role too, because they continue where another field ends.
     """
 
     name: str
@@ -57,7 +58,7 @@ ROLES = ("system", "user", "assistant")
 """The roles of messages that the API's reference names."""
 
 LINE_BYTES_MAX = 32 * 1024 * 1024
-"""Longer lines are not looked into: some eight million tokens, far more than a model takes in as one example."""
+"""Longer lines are not checked: some eight million tokens, far more than a model accepts as one example."""
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         content_parts: `content` may also be a list of parts, `[{"type": "text", "text": "..."}]`. The reference shows
-            strings only, so that a list counts as a mistake unless somebody says that the server takes it.
+            strings only, so a list counts as a mistake unless the user says that the server accepts it.
     """
 
     fields: tuple[Field, ...]
@@ -73,7 +74,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     content_parts: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
     required_names: tuple[str, ...] = ()
-    """The names that every line must have: made once, as each file asks for those of every purpose."""
+    """The names that every line must have: computed once, since each file uses those of every purpose."""
 
     def __post_init__(self) -> None:
         names = tuple(field.name for field in self.fields if field.required)
@@ -83,7 +84,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     """One purpose: its name, what such a file holds in one line, the usual file name suffixes, the schema of a line.
 
-    `documents` are the suffixes of files that are taken as they are, line by line or not.
+    `documents` are the suffixes of files that are accepted as documents, line by line or not.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     documents: tuple[str, ...] = ()
 
     def format_of(self, path: str) -> Format:
-        """Return what a file of this purpose is by its name, JSON Lines where the name tells nothing."""
+        """Return the type of a file of this purpose by its name, JSON Lines where the name does not show it."""
         suffix = suffix_of(path)
         if suffix in _BY_SUFFIX:
             return _BY_SUFFIX[suffix]
@@ -167,18 +168,18 @@ RULES_VERSION = 1
 
 
 def rules_of(purpose: Purpose) -> str:
-    """Return what tells the rules for a purpose from any others: what was found by equal ones still holds."""
+    """Return an identifier of the rules for a purpose: results under equal rules remain valid."""
     schema = hashlib.blake2b(repr(purpose).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     return f"{RULES_VERSION}-{schema}"
 
 
 def unknown_to_us(name: str) -> Purpose:
-    """Return what is checked for a purpose that is not known here: that lines are JSON objects."""
+    """Return the rules for an unknown purpose: lines must be JSON objects."""
     return Purpose(name=name, summary="no schema is known", suffixes=(), schema=Schema(fields=()))
 
 
 def known_purposes(names: tuple[str, ...], described: Mapping[str, Purpose]) -> tuple[str, ...]:
-    """Return the purposes an entry may have: those of a profile, and those that somebody described."""
+    """Return the purposes an entry may have: those of a profile, and those of the user's schemas."""
     return (*names, *(name for name in described if name not in names and name not in PURPOSES))
 
 

@@ -1,1 +1,1 @@
-"""The world, one resource a module: disk, network, ledger, clock, signals. Decisions live in `core`."""
+"""All I/O, one resource per module: disk, network, ledger, clock, signals. Decisions live in `core`."""

@@ -1,4 +1,4 @@
-"""The only reader of time and chance, and the only sleeper."""
+"""The only module that reads time and randomness, and the only one that sleeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SystemClock:
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     def monotonic(self) -> float:
-        """Return the event loop's kind of seconds."""
+        """Return monotonic seconds, as the event loop counts them."""
         return time.monotonic()
 
     def utc_s(self) -> float:
@@ -31,5 +31,5 @@ class SystemClock:
         return self._random.random()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait without holding anything up."""
+        """Wait without blocking the event loop."""
         await asyncio.sleep(seconds)

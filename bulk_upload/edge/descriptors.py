@@ -5,14 +5,14 @@ from __future__ import annotations
 import resource
 
 WANTED = 8192
-"""Two descriptors an upload, for the most uploads that may be in flight, with room to spare."""
+"""Two descriptors per upload, for the maximum of uploads in flight, with room to spare."""
 
 
 def raise_descriptor_limit(wanted: int = WANTED) -> int:
     """Raise the soft limit of open descriptors as far as the hard one allows; return the limit in force.
 
-    Many systems start a process with 256 or 1024 and allow more to whoever asks. Changes the whole process: a
-    program asks for it, a library does not.
+    Many systems start a process with 256 or 1024 and allow more on request. Changes the whole process: for
+    programs to call, not for libraries.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     aim = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,4 +1,5 @@
-"""Manifests on disk or on standard input: opened once and read again as often as needed; written whole or not."""
+"""Manifests on disk or on standard input: opened once and read again as often as needed; written whole or not at
+all."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ class ManifestFile:
     """An open manifest. `lines` reads the same file each time, also when another one got its name meanwhile.
 
     Attributes:
-        name: what to call the manifest in findings.
+        name: the manifest's name in findings.
         is_stream: it came from standard input or a pipe.
         base_folder: the absolute folder it lies in, symbolic links as they are; of a stream, the current folder.
 
@@ -62,8 +63,8 @@ class ManifestFile:
     def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
         """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
-        What cannot be read twice is first copied to its end into a temporary file that has no name. `stdin`
-        stands in for the standard input of the process.
+        A stream is first copied to its end into an unnamed temporary file. `stdin` replaces the standard input
+        of the process.
         """
         name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
@@ -84,7 +85,7 @@ class ManifestFile:
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first one on, with their ends.
 
-        Of a line that is longer than any entry only the beginning is kept, one byte more than is allowed.
+        A line that is longer than any entry is cut to one byte more than the limit.
 
         Raises:
             OSError: the disk failed.
@@ -96,7 +97,7 @@ class ManifestFile:
                     _skip_line(reader)
 
     def close(self) -> None:
-        """Let go of the file; a temporary copy is gone with it."""
+        """Close the file; this deletes a temporary copy."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -127,13 +128,13 @@ class _FromStart(io.RawIOBase):
 
 
 def write_manifest(name: str, lines: Iterable[bytes], *, private: bool = False) -> None:
-    """Write a manifest whole or not at all: what had the name before keeps it until the new one is on disk.
+    """Write a manifest whole or not at all: an existing file stays in place until the new one is on disk.
 
     When `lines` raises, nothing is left behind. A stream (`/dev/stdout`) is written to as it is. A private manifest
     is for its owner alone.
 
     Raises:
-        UsageError: the name belongs to something that is not a manifest, or cannot be written.
+        UsageError: the name is that of a file which is not a manifest, or cannot be written.
     """
     try:
         if descriptor_of(name) is None:
@@ -159,9 +160,9 @@ def comes_by_stream(name: str) -> bool:
 
 
 def ledger_path_of(job: Job, connection: Connection) -> str:
-    """Return where a job's ledger lies.
+    """Return the path of a job's ledger.
 
-    Raises UsageError for a manifest that comes by a stream: there is no folder beside it to keep a ledger in.
+    Raises UsageError for a manifest read from a stream: it has no folder to keep a ledger in.
     """
     name = job.manifest
     if job.ledger is None and comes_by_stream(name):
@@ -186,7 +187,7 @@ def names_files(name: str) -> bool:
 
 
 def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:
-    """Return a file that can be read again and again, and whether it is a copy of a stream."""
+    """Return a file that can be read repeatedly, and whether it is a copy of a stream."""
     if name == STANDARD_INPUT:
         return _spooled(stdin or sys.stdin.buffer), True
     descriptor = descriptor_of(name)
@@ -225,7 +226,7 @@ def _skip_line(reader: io.BufferedReader[_FromStart]) -> None:
 
 
 def _refuse_to_replace(target: str, name: str) -> None:
-    """Keep a slip in `-o` from destroying training data: only an empty file or a manifest is replaced."""
+    """Keep a typing error in `-o` from destroying training data: only an empty file or a manifest is replaced."""
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:

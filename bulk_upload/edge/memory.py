@@ -1,4 +1,4 @@
-"""How the C library keeps memory for this process."""
+"""How the C library allocates memory for this process."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import ctypes
 import sys
 
 _M_ARENA_MAX = -8
-"""glibc's name for it is in malloc.h."""
+"""From glibc's malloc.h."""
 
 
 def share_one_arena() -> bool:
-    """Have all threads allocate from one arena; return whether the C library knows of that.
+    """Have all threads allocate from one arena; return whether the C library supports that.
 
-    glibc gives each thread its own and keeps in each what blocks of files once took there: 5 to 10 MB more for the same
-    run, and not faster (measured with 16 files in flight). Changes the whole process: a program asks for it, a library
-    does not.
+    glibc gives each thread its own and keeps freed file blocks in each: 5 to 10 MB more for the same
+    run, and not faster (measured with 16 files in flight). Changes the whole process: for programs to call,
+    not for libraries.
     """
     if sys.platform != "linux":
         return False

@@ -1,4 +1,4 @@
-"""Walking a folder: which files a manifest of it would name, in the order of their paths.
+"""Walks a folder: which files a manifest of it would name, in the order of their paths.
 
 One folder's names are in memory at a time, and those of the folders above it; never the whole tree.
 """
@@ -34,7 +34,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """A file that no pattern stands for."""
+    """A file that no pattern matches."""
 
     path: str
 
@@ -55,15 +55,15 @@ def walk(
 ) -> Iterator[Sighting]:
     """Yield the files of a folder and of the folders in it, sorted by the bytes of their paths.
 
-    Hidden files and folders, ledgers and results, `output` and whatever `exclude` matches are passed over
-    without a word; a folder that is passed over is not entered. Symbolic links to folders are not entered either,
+    Hidden files and folders, ledgers and results, `output` and everything `exclude` matches are skipped
+    silently; a skipped folder is not entered. Symbolic links to folders are not entered either,
     and links to files count only if these lie in `folder`.
 
     Raises:
         UsageError: `folder` is not a folder or cannot be read.
     """
     try:
-        # realpath takes an empty name for the current folder, which nobody asked for.
+        # realpath treats an empty name as the current folder, which was not requested.
         root = os.path.realpath(folder) if folder else ""
         waiting = [_sorted_paths(root, "")]
     except (OSError, ValueError) as error:
@@ -125,7 +125,7 @@ def _sighting(root: str, path: str, purposes: PurposeMap) -> Sighting:
 
 
 def _status_or_reason(root: str, full: str) -> os.stat_result | str:
-    """Return what the system says of a file, or why it is skipped."""
+    """Return the stat result of a file, or why it is skipped."""
     try:
         status = os.lstat(full)
         is_link = stat.S_ISLNK(status.st_mode)

@@ -97,11 +97,11 @@ class _Listener:
         self._former_fd = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
 
     def close(self) -> None:
-        """Give the wakeups back, and wait for the thread, which waits for nothing else."""
+        """Restore the wakeup descriptor, and wait for the thread, which waits for nothing else."""
         self._over = True
         current_fd = signal.set_wakeup_fd(self._former_fd)
         if current_fd != self._wakeup.fileno():
-            # Somebody else's by now: it is theirs to restore.
+            # Other code has replaced it by now, and must restore it.
             signal.set_wakeup_fd(current_fd)
         self._wakeup.close()
         self._thread.join()
@@ -120,7 +120,7 @@ class _Listener:
 
     def _on_number(self, received: int, number: signal.Signals) -> None:
         if received < len(self._stages):
-            # The loop is gone where the process is about to end anyway.
+            # The loop is closed when the process is about to end anyway.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._call, self._stages[received], number)
             return

@@ -1,7 +1,7 @@
-"""The files of a job: looked at before a plan, opened at the last moment, never outside their root.
+"""The files of a job: checked before a plan, opened at the last moment, never outside their root.
 
-Names are looked at twice on purpose. `inspect` tells the person what is wrong while nothing is sent;
-`open_regular` proves it again on the open file, because a name may lead elsewhere by then.
+Names are checked twice on purpose. `inspect` reports what is wrong before anything is sent;
+`open_regular` checks again on the open file, because a name may lead elsewhere by then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 FOLDERS_REMEMBERED_MAX = 4096
-"""For so many folders it is remembered whether they lie beneath the root."""
+"""How many folders are cached as beneath the root or not."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -100,8 +100,8 @@ class SourceTree:
     def open_regular(self, relative_path: str) -> int:
         """Open a file for reading and return its descriptor, which the caller closes.
 
-        The proof that the file lies beneath the root is made on the open descriptor: a symbolic link that was
-        put in its place meanwhile leads to nothing.
+        The check that the file lies beneath the root uses the open descriptor: a symbolic link that replaced
+        it meanwhile has no effect.
 
         Raises:
             OutsideRoot: the file lies elsewhere, and the tree does not allow that.
@@ -176,7 +176,7 @@ class SourceTree:
 
 def _real_folder(name: str) -> str:
     if not name:
-        # realpath takes it for the current folder, which nobody asked for.
+        # realpath treats it as the current folder, which was not requested.
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     real = os.path.realpath(name, strict=True)
     if not os.path.isdir(real):

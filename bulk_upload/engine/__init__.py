@@ -1,1 +1,1 @@
-"""Wires decisions to the world: feeds entries, holds slots, retries, reconciles, drains."""
+"""Connects decisions with I/O: feeds entries, holds slots, retries, reconciles, drains."""

@@ -69,9 +69,9 @@ def assemble(
 
     Args:
         transport: makes the requests.
-        files_api: answers what files the server has.
+        files_api: queries the files on the server.
         controller: by default the one that goes with the settings' caps.
-        learned: what an earlier run found at this endpoint.
+        learned: what an earlier run learned at this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
     """
     errors, conditions, waits = CallbackErrors(), Conditions(), Waits()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Conditions:
-    """Wakes tasks once what they wait for holds. Whoever changes a count or a limit calls `check`."""
+    """Wakes tasks once their condition holds. Code that changes a count or a limit calls `check`."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -23,7 +23,7 @@ class Conditions:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once `holds()` is true; at once where it is."""
-        # Asked again after each wake: another task may have run in between.
+        # Checked again after each wake: another task may have run in between.
         while not holds():
             waiting = (holds, asyncio.get_running_loop().create_future())
             self._waiting.append(waiting)

@@ -1,4 +1,4 @@
-"""How far a plan is, from the thread that makes it to the listeners on the event loop."""
+"""Passes a plan's progress from the thread that makes it to the listeners on the event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PlanProgress:
         self._counts: asyncio.Queue[int] = asyncio.Queue()
 
     def put(self, entry_count: int) -> None:
-        """Say how many entries were planned so far."""
+        """Report how many entries were planned so far."""
         # The loop is gone where the run was abandoned meanwhile: there is no listener then.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._counts.put_nowait, entry_count)

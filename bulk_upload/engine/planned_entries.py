@@ -57,7 +57,7 @@ class StagedEntries:
         return await self._on_thread(self._staging.states)
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         self._pool.shutdown(wait=True)
 
     async def _on_thread(self, act: Callable[[], T]) -> T:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 OVERDUE_S = 5.0
-"""How long a drain goes on after every request in flight has outlived its own limits, or none is left."""
+"""How long a drain continues after every request in flight has outlived its own limits, or none is left."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ class Run:
         self._errors.take(error)
 
     async def control(self, request: ControlRequest, by: str) -> ControlAnswer:
-        """Change what the run may use, or only return its state. `by` is who asks, for the ledger."""
+        """Change the run's limits, or only return its state. `by` is the person who asks, for the ledger."""
         try:
             return await self._control.answer(request, by)
         except Exception as error:
@@ -168,7 +168,7 @@ class Run:
         )
 
     def bodies(self) -> list[BodyNow]:
-        """Return how the requests in flight stand now, in no order."""
+        """Return the state of the requests in flight, in no order."""
         return self._sender.bodies()
 
     async def execute(self) -> RunResult:

@@ -1,4 +1,4 @@
-"""What goes on beside the uploads of a run, each at times of its own."""
+"""Periodic tasks beside the uploads of a run, each with its own interval."""
 
 from __future__ import annotations
 

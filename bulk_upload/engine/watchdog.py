@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.validation.gate import Gate
 
 IDLE_TICKS_MAX = 40
-"""How many ticks in a row (10 s) may pass without any wait for something outside. One is enough in theory: a task that waits for
-another one of ours goes on within the same turn of the event loop."""
+"""How many ticks in a row (10 s) may pass without any wait for something outside. One is enough in theory: a task
+that waits for another of ours continues within the same iteration of the event loop."""
 
 
 class Watchdog:

@@ -1,1 +1,1 @@
-"""What a person sees: events and ledger rows as text, tables and files."""
+"""Output: events and ledger rows as text, tables and files."""

@@ -1,4 +1,4 @@
-"""Amounts in words, as the report shows them."""
+"""Amounts as text, for the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def file_rate(rate: float) -> str:
 
 
 def rounded(number: float) -> str:
-    """Return a number with no more digits than are worth reading."""
+    """Return a number rounded to the digits worth showing."""
     if number >= 20:
         return f"{number:,.0f}"
     return f"{number:.1f}".removesuffix(".0") if number >= 0.1 else f"{number:.2g}"

@@ -26,5 +26,5 @@ def completion(ctx: click.Context, shell: str) -> None:
       bulk-upload completion fish > ~/.config/fish/completions/bulk-upload.fish
     """
     made = _SHELLS[shell](ctx.find_root().command, {}, "bulk-upload", COMPLETE_VARIABLE)
-    # Not `source()`: that starts bash to ask its version, and complains on standard output.
+    # Not `source()`: that starts bash to get its version, and prints errors to standard output.
     put(f"{(made.source_template % made.source_vars()).strip()}\n")

@@ -79,13 +79,13 @@ def show(ctx: click.Context, words: tuple[str, ...], *, every: bool, as_json: bo
 
 
 def _context_of(root: click.Context, words: Sequence[str]) -> click.Context:
-    """Return the context that a command would run in, without what it works on."""
+    """Return the context that a command would run in, without its arguments."""
     parent, command, name = root, root.command, ""
     rest = list(words)
     while isinstance(command, click.Group):
         if name:
             parent = click.Context(command, parent=parent, info_name=name)
-        # Its own complaint about a command that is not there names the one that was meant.
+        # Its own error about an unknown command suggests the intended one.
         found, inner, rest = command.resolve_command(parent, rest or [""])
         if inner is None:
             break
@@ -137,7 +137,7 @@ def _value_and_source(ctx: click.Context, param: click.Parameter) -> tuple[Any, 
 
 
 def _shown(name: str, value: Any) -> str:  # noqa: ANN401
-    """Return a value as a text without what may be secret in it."""
+    """Return a value as text, without secrets."""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
@@ -160,7 +160,7 @@ def _key(params: Mapping[str, Any]) -> Setting:
 
 
 def _profile(params: Mapping[str, Any]) -> Profile:
-    """Return the profile whose key a command would take: the one of its ledger, where it has one."""
+    """Return the profile whose key a command would use: its ledger's, where it has one."""
     if isinstance(name := params.get("profile"), str):
         return profile_named(name)
     from bulk_upload.job_ledger import facts_of  # noqa: PLC0415 - help must not wait for an HTTP library

@@ -1,4 +1,4 @@
-"""`bulk-upload control`: change a run while it goes on."""
+"""`bulk-upload control`: change an active run."""
 
 from __future__ import annotations
 

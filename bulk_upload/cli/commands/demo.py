@@ -1,4 +1,4 @@
-"""`bulk-upload demo`: the whole story in a few seconds, on this machine only."""
+"""`bulk-upload demo`: a complete example in a few seconds, on this machine only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "bulk-upload-demo"
 MANIFEST = os.path.join(FOLDER, "quickstart.jsonl")
 LEDGER = os.path.join(FOLDER, "demo.ledger.db")
-# The second upload meets a 429 and a later one a 503, each with Retry-After, so that the pause is seen.
+# The second upload meets a 429 and a later one a 503, each with Retry-After, so that the pause is visible.
 FAULTS = "ok,429:1,ok,ok,503:1"
 KEY = "demo-key"
 
@@ -70,7 +70,7 @@ def _request(url: str) -> RunRequest:
         job=Job(manifest=MANIFEST, ledger=LEDGER),
         api_key=KEY,
         connection=Connection(endpoint=url, profile=FLOW),
-        # One at a time, so that the two refusals always meet the same uploads.
+        # One at a time, so that the two refusals always hit the same uploads.
         settings=RunSettings(concurrency=1, settle_s=2.0),
         results=None,
         live=False,
@@ -80,7 +80,7 @@ def _request(url: str) -> RunRequest:
 
 
 def _narrate(event: Event) -> None:
-    """Tell of each upload as it happens: the demo is too short for a progress display to show the pauses."""
+    """Print each upload as it happens: the demo is too short for a progress display to show the pauses."""
     match event:
         case AttemptEnded(outcome=Throttled() as throttled):
             wait = whole_seconds(throttled.retry_after_s or 0.0)

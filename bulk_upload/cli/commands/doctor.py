@@ -1,4 +1,4 @@
-"""`bulk-upload doctor`: what a run would stumble over, before there is one."""
+"""`bulk-upload doctor`: finds what would make a run fail, before it starts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
 
 
 def _wrapped(words: str) -> list[str]:
-    """Return words as lines that leave room for the names of checks; one line where there is no terminal."""
+    """Return text as lines that leave room for the names of checks; one line where there is no terminal."""
     if not sys.stdout.isatty():
         return [printable(words)]
     columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS - 3
@@ -182,7 +182,7 @@ def _system_authorities() -> str:
 
 
 async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
-    """Ask for one entry of the list: the smallest question that needs the key."""
+    """Request one entry of the list: the smallest request that needs the key."""
     transport = Transport(settings, SystemClock())
     async with transport.running():
         try:
@@ -198,7 +198,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
                 remedy=error.remedy,
             )
             if not has_key:
-                # Refused without a key is what is to be expected, and said already.
+                # A refusal without a key is expected, and already reported.
                 checks = [one for one in checks if one.name != "key accepted"]
             if error.http_status is None:
                 return checks

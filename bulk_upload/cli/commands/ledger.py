@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _SPARED_COLUMNS = ("purpose", "size")
-"""What a terminal that is too narrow goes without, in this order."""
+"""Columns that are hidden on a narrow terminal, in this order."""
 
 _PATH_COLUMNS_MIN = 28
-"""Longer paths go on in the next line sooner than a column is left out."""
+"""Longer paths wrap before a column is hidden."""
 
 
 @click.group("ledger", cls=SuggestingGroup)
@@ -65,7 +65,7 @@ def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
 
 
 def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState]) -> None:
-    """Print the first `limit` entries that are in one of `states`, as a table that fits where it goes."""
+    """Print the first `limit` entries that are in one of `states`, as a table that fits its output."""
     from rich.console import Console  # noqa: PLC0415 - only a table needs it
 
     from bulk_upload.report.files.mapping_table import mapping_table  # noqa: PLC0415
@@ -86,7 +86,7 @@ def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState])
 
 
 def _fit(table: Table, console: Console) -> None:
-    """Keep ids whole: widen what is no terminal, and on a terminal leave out columns that matter less."""
+    """Keep ids whole: widen output that is not a terminal, and on a terminal hide less important columns."""
     from rich.measure import Measurement  # noqa: PLC0415 - only a table needs it
 
     table.show_edge = False

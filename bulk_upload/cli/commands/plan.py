@@ -61,7 +61,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     """
     profile = profile_named(options["profile"])
     planner = JobPlanner(
-        # The network plays no part: a plan sends nothing.
+        # Network settings are not needed: a plan sends nothing.
         Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
         settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
         purposes=schemas_of(options["schema"]),
@@ -86,11 +86,11 @@ class _Read:
         self._entry_count = 0
 
     def on_progress(self, entry_count: int) -> None:
-        """Record that so many were read."""
+        """Record how many were read."""
         self._entry_count = entry_count
 
     def progress(self) -> CommandProgress:
-        """Return how far it is."""
+        """Return the progress."""
         return CommandProgress(doing="reading the manifest", count=self._entry_count, things="entries")
 
 
@@ -101,14 +101,14 @@ class _Listed:
         self._lines: list[str] = []
 
     def add(self, one: PlannedEntry) -> None:
-        """Take one entry in."""
+        """Add one entry."""
         line = {"path": one.entry.path, "purpose": one.entry.purpose, "step": one.step, "reason": one.note}
         self._lines.append(json.dumps(line))
         if len(self._lines) == _LINES_PER_WRITE:
             self.flush()
 
     def flush(self) -> None:
-        """Print what was taken in."""
+        """Print the added entries."""
         if self._lines:
             put("\n".join([*self._lines, ""]))
             self._lines.clear()
@@ -137,7 +137,7 @@ _VALIDATION = {
 
 
 def _validation(made: Plan, mode: ValidateMode) -> Iterator[str]:
-    """Say what would be read. What the ledger remembers as good would not be, but that is not looked up here."""
+    """Print what would be validated. Files that the ledger has as valid would not be, but that is not checked here."""
     send = made.total(Step.SEND)
     if not send.entry_count:
         return

@@ -1,4 +1,4 @@
-"""`bulk-upload resolve`: what is in doubt, and the four ways out of it."""
+"""`bulk-upload resolve`: shows what is in doubt, and the four ways to settle it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _deciding(decision: Decision, words: str) -> click.Command:
     def command(ledger: str, paths: tuple[str, ...], *, every: bool, purpose: str | None, yes: bool) -> int:
         if bool(paths) == every:
             raise UsageError(f"{decision} needs at least one PATH, or --all", hint="not both")
-        # Nothing is asked or sent: the key plays no part.
+        # Nothing is requested or sent: no key is needed.
         job = JobLedger(
             ledger,
             api_key="unused",

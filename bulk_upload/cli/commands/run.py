@@ -40,7 +40,7 @@ from bulk_upload.exit_status import ExitStatus
 
 
 class _Run(JobCommand):
-    """The command whose help ends with what its exit codes mean."""
+    """The command whose help ends with the meaning of its exit codes."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Exit codes"):

@@ -88,7 +88,7 @@ def scan(
     sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
     tally = _Tally()
     lines = tally.manifest_lines(sightings, folder)
-    # A manifest that scrolls by shows how far it is.
+    # A manifest printed to the terminal already shows the progress.
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
             stdout = sys.stdout.buffer
@@ -104,7 +104,7 @@ def scan(
 
 
 class _Tally(msgspec.Struct):
-    """What a scan came across, in numbers and a few examples."""
+    """What a scan found, in numbers and a few examples."""
 
     chosen: Counter[str] = msgspec.field(default_factory=Counter)
     chosen_count: int = 0
@@ -136,7 +136,7 @@ class _Tally(msgspec.Struct):
             )
 
     def progress(self) -> CommandProgress:
-        """Return how far it is."""
+        """Return the progress."""
         others = (
             (self.unmatched_count, "matched by no pattern"),
             (self.skipped_count, "skipped"),
@@ -169,7 +169,7 @@ class _Tally(msgspec.Struct):
 
 
 def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
-    """Name what no file was chosen by: most often an earlier pattern took its files."""
+    """Report patterns that chose no file: most often an earlier pattern took their files."""
     for mapping in mappings:
         if not chosen[mapping.rpartition("=")[2]]:
             tell(f"No file for --map {_shell_word(mapping)}: the first matching pattern applies")

@@ -1,4 +1,4 @@
-"""`bulk-upload status`: where a job stands."""
+"""`bulk-upload status`: show the state of a job."""
 
 from __future__ import annotations
 

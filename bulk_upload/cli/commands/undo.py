@@ -1,4 +1,4 @@
-"""`bulk-upload undo`: delete at the server what a job uploaded."""
+"""`bulk-upload undo`: delete a job's files from the server."""
 
 from __future__ import annotations
 
@@ -147,13 +147,13 @@ async def _preview(undoing: Undoing, scope: UndoScope, copies: list[SecondCopy] 
 
 
 class _Told:
-    """Says what became of each file, and in the end what that means."""
+    """Prints the result for each file, and a summary at the end."""
 
     def __init__(self) -> None:
         self._counts: Counter[Deleted | None] = Counter()
 
     def tell(self, one: Undone) -> None:
-        """Print one file's fate: deletions are data, the others are for people."""
+        """Print one file's result: deletions are data, the others are for people."""
         self._counts[one.outcome] += 1
         line = f"{one.outcome or 'unknown':<8}  {one.file_id}  {printable(one.path)}"
         put(f"{line}\n" if not one.reason else f"{line}  {printable(one.reason)}\n")

@@ -1,4 +1,4 @@
-"""`bulk-upload validate`: find what is wrong with the data before an hour is spent on sending it."""
+"""`bulk-upload validate`: find errors in the data before it is sent."""
 
 from __future__ import annotations
 

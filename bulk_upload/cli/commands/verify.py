@@ -106,7 +106,7 @@ def _progress(
     if not verified.receipt_count:
         return CommandProgress(doing="reading the server's list", count=verified.listed_count)
     entry_count, entry_bytes = accepted()
-    # Receipts of earlier versions come on top of those of the entries; their number is not known.
+    # The total lacks receipts of earlier versions, whose number is unknown.
     more = verified.receipt_count > entry_count
     return CommandProgress(
         doing="verifying",
@@ -119,7 +119,7 @@ def _progress(
 
 
 def _accepted_in(ledger: str) -> tuple[int, int]:
-    """Return how many entries are accepted, and their bytes; nothing where the ledger cannot tell."""
+    """Return how many entries are accepted, and their bytes; zeros where the ledger cannot be read."""
     with suppress(BulkUploadError), LedgerReader(ledger) as reader:
         return reader.states().get(EntryState.ACCEPTED, 0), reader.accepted_bytes()
     return 0, 0

@@ -1,1 +1,1 @@
-"""The settings file: what it may hold, and how it is read."""
+"""The settings file: its content, and how it is read."""

@@ -1,4 +1,4 @@
-"""bulk-upload.toml: settings that a person would otherwise type each time, own profiles, and named jobs."""
+"""bulk-upload.toml: settings that a person would otherwise type each time, custom profiles, and named jobs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Settings = dict[str, click.Option]
 FILE_NAME = "bulk-upload.toml"
 _META_KEY = "bulk_upload.configuration"
 _NO_PATHS = frozenset({"-", "none", "beside"})
-"""Values of options for files that name no file."""
+"""Values of file options that do not name a file."""
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says; `path` is None where none is read.
+    """The content of a settings file; `path` is None where none is read.
 
-    `defaults` and each of `jobs` hold values by option, as they stand in the file; paths start from its folder.
+    `defaults` and each of `jobs` hold values by option, unchanged from the file; paths start from its folder.
     """
 
     path: str | None = None
@@ -54,17 +54,17 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return f"Configuration({self.path!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Leave out what the file holds: a proxy's address may have a password."""
+        """Leave out the values: a proxy's address may have a password."""
         return [("path", self.path)]
 
     def line_of(self, key: str, job: str | None = None) -> int:
-        """Return the line of the value that counts for `key`."""
+        """Return the line of the effective value of `key`."""
         if job is not None and key in self.jobs[job]:
             return line_of(self.text, ("jobs", job, key))
         return line_of(self.text, ("defaults", key))
 
     def profile_of(self, key: str, job: str | None = None) -> str:
-        """Return the profile that the table is for whose value counts for `key`: a key goes to no other one."""
+        """Return the profile of the table with the effective value of `key`: a key goes to no other profile."""
         table = self.jobs[job] if job is not None and key in self.jobs[job] else self.defaults
         return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
 
@@ -72,7 +72,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return self._beneath(value) if names_file(option) else as_typed(value)
 
     def _beneath(self, value: Any) -> Any:  # noqa: ANN401
-        """Return a path that starts from the folder of the file: cron starts anywhere."""
+        """Return a path resolved from the folder of the file: cron runs in any folder."""
         if not isinstance(value, str) or value in _NO_PATHS or not self.path:
             return value
         folder = os.path.dirname(self.path)
@@ -80,31 +80,31 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_typed(value: Any) -> Any:  # noqa: ANN401
-    """Return a value of the file as the command line would have it: a number is what its digits mean there."""
+    """Return a value of the file as text of the command line: a number becomes its digits."""
     if isinstance(value, list):
         return [as_typed(one) for one in value]
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def names_file(option: click.Option) -> bool:
-    """Whether the value of an option is a file or a folder, as its metavar tells people."""
+    """Whether the value of an option is a file or a folder, as its metavar shows."""
     return not {"FILE", "DIR"}.isdisjoint((option.metavar or "").split("|"))
 
 
 def remember(ctx: click.Context, configuration: Configuration) -> None:
-    """Keep the configuration for the command that is about to run."""
+    """Store the configuration for the command that is about to run."""
     ctx.meta[_META_KEY] = configuration
 
 
 def current_configuration() -> Configuration:
-    """Return the configuration of the command that runs now."""
+    """Return the configuration of the current command."""
     ctx = click.get_current_context(silent=True)
     found = None if ctx is None else ctx.meta.get(_META_KEY)
     return found if isinstance(found, Configuration) else Configuration()
 
 
 def profile_named(name: str) -> Profile:
-    """Return a profile, built in or of the file. Raises UsageError."""
+    """Return a profile, built in or from the file. Raises UsageError."""
     profiles = current_configuration().profiles
     if name not in profiles:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Reads bulk-upload.toml and checks all of it, with the line of what is wrong, before any of it counts."""
+"""Reads bulk-upload.toml and checks all of it, with the line of each error, before any of it is used."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SECRET_KEYS = frozenset(
 
 
 def configuration_for(named: str | None, settings_of: Callable[[], Settings]) -> Configuration:
-    """Return what the named file says, else the one in the current folder. Raises UsageError for what is wrong.
+    """Return the content of the named file, else of the one in the current folder. Raises UsageError for errors in it.
 
-    `settings_of` returns the options that may stand in the file; it is called only if there is one.
+    `settings_of` returns the options that the file may set; it is called only if there is one.
     """
     if named == _NO_FILE or (named is None and not os.path.exists(FILE_NAME)):
         return Configuration()
@@ -45,7 +45,7 @@ def configuration_for(named: str | None, settings_of: Callable[[], Settings]) ->
 
 
 def configuration_of(path: str, text: str, settings: Settings) -> Configuration:
-    """Return what a text says that stands in the file at `path`. Raises UsageError for what is wrong."""
+    """Return the content of the text of the file at `path`. Raises UsageError for errors in it."""
     return _Reading(path, text, _parsed(path, text), settings).configuration()
 
 
@@ -79,7 +79,7 @@ def _read(path: str, *, trusted: bool) -> str:
             raise UsageError(
                 f"{printable(path)} is larger than 1 MiB", hint="name another with --config FILE"
             )
-        # As a file opened for text has it: TOML does not know the line ends of old editors.
+        # As in text mode: TOML does not accept the line ends of old editors.
         return text_in(data).replace("\r\n", "\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is {error}"
@@ -89,7 +89,7 @@ def _read(path: str, *, trusted: bool) -> str:
 
 
 def _require_own(path: str, status: os.stat_result) -> None:
-    """Refuse a file that somebody else may have put here: it says where the key goes."""
+    """Refuse a file that another user may have placed here: it says where the key goes."""
     if status.st_uid not in (0, os.getuid()) or status.st_mode & stat.S_IWOTH:
         raise UsageError(
             f"{path} in this folder belongs to, or can be written by, someone else",
@@ -98,7 +98,7 @@ def _require_own(path: str, status: os.stat_result) -> None:
 
 
 class _Reading:
-    """Checks everything a file says before any of it counts."""
+    """Checks the whole content of a file before any of it is used."""
 
     def __init__(self, path: str, text: str, tables: dict[str, Any], settings: Settings) -> None:
         self._path = path
@@ -107,7 +107,7 @@ class _Reading:
         self._settings = settings
 
     def configuration(self) -> Configuration:
-        """Return what the file says. Raises UsageError for the first thing that is wrong."""
+        """Return the content of the file. Raises UsageError for the first error."""
         self._refuse_secrets(self._tables, ())
         for name, table in self._tables.items():
             if name not in _TABLES:
@@ -202,7 +202,7 @@ class _Reading:
             raise self._wrong(("profiles", profile.name, key), what, "give the profile its own variable")
 
     def _refuse_secrets(self, table: Mapping[str, Any], above: tuple[str, ...]) -> None:
-        """Refuse a key under any name it may have; where its own words go the value is never shown."""
+        """Refuse a key under any of its names; its value is never shown."""
         for key, value in table.items():
             keys = (*above, key)
             if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",))):
@@ -219,7 +219,7 @@ class _Reading:
                 )
 
     def _known_keys(self) -> Iterator[str]:
-        """Yield the keys that are in the variables of the profiles, to find them where they must not be."""
+        """Yield the keys in the variables of the profiles, to find them where they must not be."""
         tables = self._tables.get("profiles")
         own = tables.values() if isinstance(tables, dict) else ()
         named = [table.get("key-variable") for table in own if isinstance(table, dict)]
@@ -240,7 +240,7 @@ def _is_atom(value: object) -> bool:
 
 def _has_password(key: str, address: str) -> bool:
     if "://" not in address:
-        # As curl has it: `user:password@proxy:3128`.
+        # As in curl: `user:password@proxy:3128`.
         return key == "proxy" and "@" in address
     try:
         return "@" in urlsplit(address).netloc

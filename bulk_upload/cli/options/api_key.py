@@ -24,12 +24,12 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# `NAME=VALUE`, with or without `export`; the `=` at the end of base64 has no value behind it.
+# `NAME=VALUE`, with or without `export`; the `=` at the end of base64 has no value after it.
 _ASSIGNMENT = re.compile(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^\s=]", re.ASCII)
 
 
 class KeySource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a key comes from: one of a file, a command and a variable, or nothing of them."""
+    """Where a key comes from: a file, a command or a variable, or none of them."""
 
     file: str | None = None
     command: str | None = None
@@ -52,10 +52,10 @@ def key_source_of(options: Mapping[str, Any], profile: Profile) -> KeySource:
 
 
 def api_key_of(options: Mapping[str, Any], profile: Profile) -> str | Callable[[], str]:
-    """Return the key of a profile, or how to read it; no other profile's key is ever looked at.
+    """Return the key of a profile, or how to read it; no other profile's key is ever read.
 
     From here on the process leaves no core dump, which would have the key in it. Raises UsageError when there is no
-    key, or when what is there cannot be one; the key itself is never shown.
+    key, or when the value cannot be one; the key itself is never shown.
     """
     _forbid_core_dumps()
     source = key_source_of(options, profile)
@@ -96,7 +96,7 @@ def _no_key(profile: Profile) -> UsageError:
 
 
 def _forbid_core_dumps() -> None:
-    # The soft limit is enough, and children inherit it; who debugs can still raise it.
+    # The soft limit is enough, and children inherit it; it can still be raised for debugging.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 

@@ -1,4 +1,4 @@
-"""What a shell offers when it completes a word."""
+"""Shell completion of words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say which job is meant: shared by `run` and `plan`."""
+"""The options that select a job: shared by `run` and `plan`."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
 
 
 def job_of(manifest: str, options: dict[str, Any]) -> Job:
-    """Return the job that a command's options mean."""
+    """Return the job that a command's options select."""
     names = (
         "ledger",
         "ledger_dir",
@@ -141,7 +141,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
 
 _RETRY_WORDS = {
     **{word: state for state, word in RETRY_WORDS.items()},
-    # As `status` and every export spell it.
+    # Spelled as in `status` and in exports.
     "failed_local": EntryState.FAILED_LOCAL,
 }
 
@@ -172,7 +172,7 @@ def shown_command(arguments: Sequence[str]) -> str:
 
 
 def without_retry(arguments: Sequence[str]) -> list[str]:
-    """Return a command line without its `--retry`: what a run proposes next names what it means to try again."""
+    """Return a command line without its `--retry`: the rerun command adds its own."""
     kept: list[str] = []
     rest = iter(arguments)
     for one in rest:

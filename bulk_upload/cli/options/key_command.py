@@ -1,4 +1,4 @@
-"""`--api-key-command`: runs a program that prints the key, for so long and no longer than the run itself."""
+"""`--api-key-command`: runs a program that prints the key, within a time limit and never longer than the run itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def printed_by(command: str) -> bytes:
     if len(data) > _PRINTED_BYTES_MAX:
         raise UsageError(f"--api-key-command {name} prints more than a key", hint=_TRY_IT)
     if status == -signal.SIGINT and threading.current_thread() is threading.main_thread():
-        # It had the terminal, so that Ctrl-C went to it and meant both.
+        # It had the terminal, so Ctrl-C went to it and is meant for both.
         raise KeyboardInterrupt
     if status:
         raise UsageError(f"--api-key-command {name} exited with {status}", hint=_TRY_IT)
@@ -61,17 +61,17 @@ def printed_by(command: str) -> bytes:
 
 
 def end_key_commands() -> None:
-    """End every command that is still at work, and whatever it has started: nobody waits for its key any more."""
+    """End every command that is still running, with its children: its key is no longer needed."""
     for process in tuple(_running):
         _end(process)
 
 
 @contextmanager
 def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program in a process group of its own, which is ended where the block does not end well."""
+    """Start a program in a process group of its own, which is ended if the block raises."""
     with _signals_end_it() as received:
         try:
-            # Its words for people go where ours go; what it prints is a secret.
+            # Its stderr goes where ours goes; its standard output is a secret.
             process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
             )
@@ -81,7 +81,7 @@ def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
         _running.add(process)
         try:
             if received:
-                # It came before there was anything to end.
+                # The signal came before there was a process to end.
                 _end(process)
             with _in_the_foreground(process):
                 yield process
@@ -97,7 +97,7 @@ def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # While it is not waited for, its number cannot be another group's.
+    # Until it is waited for, its number cannot be another group's.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
@@ -105,7 +105,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _read(process: subprocess.Popen[bytes], ends_s: float) -> bytes:
-    """Return what a process prints, cut beyond what a key may be. Raises TimeoutError."""
+    """Return what a process prints, truncated beyond the length of a key. Raises TimeoutError."""
     if process.stdout is None:
         return b""
     descriptor = process.stdout.fileno()
@@ -128,7 +128,7 @@ def _read(process: subprocess.Popen[bytes], ends_s: float) -> bytes:
 def _signals_end_it() -> Iterator[list[int]]:
     """Let a signal end the command, and then have its own effect; yield the signals received so far.
 
-    Elsewhere than in the main thread a run is at work, which hears signals and ends the commands when it ends.
+    Outside the main thread a run is active, which handles signals and ends the commands when it ends.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -140,7 +140,7 @@ def _signals_end_it() -> Iterator[list[int]]:
         end_key_commands()
 
     former = {one: signal.getsignal(one) for one in _SIGNALS}
-    # What is ignored, as under nohup, stays ignored.
+    # Ignored signals, as under nohup, stay ignored.
     caught = [one for one, handler in former.items() if handler not in (signal.SIG_IGN, None)]
     for one in caught:
         signal.signal(one, on_signal)
@@ -157,9 +157,9 @@ def _signals_end_it() -> Iterator[list[int]]:
 
 @contextmanager
 def _in_the_foreground(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Give a program the terminal that we have, so that it can ask for a password; take the terminal back.
+    """Give a program our terminal, so that it can ask for a password; take the terminal back afterwards.
 
-    Only at the start of a command: while a run is at work Ctrl-C is the run's.
+    Only at the start of a command: during a run Ctrl-C belongs to the run.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -173,7 +173,7 @@ def _in_the_foreground(process: subprocess.Popen[bytes]) -> Iterator[None]:
         ours = os.tcgetpgrp(terminal) == os.getpgrp()
         if ours:
             _hand_over(terminal, process.pid)
-            # It may have asked already, and was stopped for that.
+            # It may have read from the terminal already, and was stopped for that.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
         try:
@@ -186,7 +186,7 @@ def _in_the_foreground(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _hand_over(terminal: int, group: int) -> None:
-    # Whoever is not in the foreground is stopped for this, unless it does not want to hear of it.
+    # A process in the background is stopped by this call, unless it blocks the signal.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         with suppress(OSError):

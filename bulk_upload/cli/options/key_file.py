@@ -1,4 +1,4 @@
-"""`--api-key-file`: reads a key from a file that nobody else can read, or that nobody here can protect better."""
+"""`--api-key-file`: reads a key from a file that no other user can read, or that the user cannot protect better."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _warned_of: set[str] = set()
 
 
 def bytes_in(path: str) -> bytes:
-    """Return what is in a key file.
+    """Return the content of a key file.
 
     Raises UsageError where it cannot be read, or where others can read it and a chmod would keep them from it. One
     that a container mounts is used with a warning.
@@ -33,9 +33,9 @@ def bytes_in(path: str) -> bytes:
 
 
 def exposure(*, mode: int, owner_uid: int, our_uid: int, read_only: bool) -> tuple[str, bool] | None:
-    """Return who else can read a file, and whether it can be used all the same; None where nobody else can.
+    """Return who else can read a file, and whether it may be used all the same; None where no one else can.
 
-    It can where whoever runs this has no way to keep others from it, and they have none to change it.
+    It may where this user cannot deny others access, and others cannot change the file.
     """
     if not mode & 0o077:
         return None

@@ -1,4 +1,4 @@
-"""What the commands share that work on a ledger and its server: whose it is, and asking the person first."""
+"""Shared by the commands that work on a ledger and its server: its job, and the confirmation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from bulk_upload.job_ledger import JobLedger, facts_of, profile_of_job
 
 
 def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
-    """Return the job of a ledger, with the key that its server is asked with."""
+    """Return the job of a ledger, with the key for its server."""
     facts = facts_of(ledger)
     profiles = current_configuration().profiles
     return JobLedger(
         ledger,
-        # The ledger says whose key its server is asked with.
+        # The ledger determines the profile whose key is used.
         api_key=api_key_of(options, profile_of_job(facts, profiles)),
         network=network_of(options, facts.endpoint),
         allow_plain_http=options["allow_plain_http"],
@@ -35,7 +35,8 @@ def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
 
 
 def require_yes(question: str, *, yes: bool) -> None:
-    """Ask, unless the person said yes beforehand. Ends the command after a no; UsageError where nobody answers."""
+    """Ask for confirmation, unless given in advance. Ends the command after a no; UsageError where there is no
+    answer."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""The argument that names a ledger: a manifest in its place is told from it, and its own ledger is named."""
+"""The argument that names a ledger: a manifest in its place is recognised, and the error names its ledger."""
 
 from __future__ import annotations
 

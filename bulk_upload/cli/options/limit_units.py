@@ -1,4 +1,4 @@
-"""Option types for limits: uploads in flight, starts a second, bytes a second over the day."""
+"""Option types for limits: uploads in flight, starts per second, bytes per second over the day."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class InFlight(click.ParamType[int | None]):
     """A number of uploads in flight, or a word for none.
 
     Args:
-        word: stands for None: `auto` or `off`.
+        word: means None: `auto` or `off`.
     """
 
     def __init__(self, word: str) -> None:
@@ -78,7 +78,7 @@ class StartRate(click.ParamType[float | None]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float | None:
-        """Return starts a second, None for `off`."""
+        """Return starts per second, None for `off`."""
         text = str(value).strip()
         if text == OFF:
             return None
@@ -104,7 +104,7 @@ class Bandwidth(click.ParamType[Timetable | None]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Timetable | None:
-        """Return the timetable, None where nothing is capped at any time."""
+        """Return the timetable, None where there is no cap at any time."""
         if isinstance(value, Timetable):
             return value
         words = str(value).split()
@@ -120,12 +120,12 @@ class Bandwidth(click.ParamType[Timetable | None]):
 
 
 class LeastRate(click.ParamType[float]):
-    """`10kB/s` or `off`: how slow a body may be."""
+    """`10kB/s` or `off`: the lowest rate of a body."""
 
     name = "SIZE/s"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """Return bytes a second, 0 for `off`."""
+        """Return bytes per second, 0 for `off`."""
         text = str(value).strip()
         if text in (OFF, "0.0"):
             return 0.0
@@ -163,7 +163,7 @@ def _cap(text: str) -> float | None:
         if _BITS.fullmatch(text):
             raise ValueError(f"{text!r} looks like bits; write bytes, such as 2.5MB/s for 20 Mbit/s")
         raise ValueError(_NOT_A_BANDWIDTH.format(text))
-    # Exact: a cap that was told is the same cap when it is typed.
+    # Exact: a printed cap is the same cap when it is typed again.
     cap = _bytes_per_s(part)
     if not cap:
         raise ValueError("a bandwidth of 0 would never send anything; `control --pause` pauses a run")

@@ -1,4 +1,4 @@
-"""`--schema FILE`: purposes as the user describes them."""
+"""`--schema FILE`: purposes described by the user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ schema_option = click.option(
 
 
 def schemas_of(name: str | None) -> Mapping[str, Purpose]:
-    """Return what is known of purposes. Raises UsageError for a file that cannot be used."""
+    """Return the rules of all purposes. Raises UsageError for a file that cannot be used."""
     if name is None:
         return PURPOSES
     from bulk_upload.core.validation.schema_file import read_schemas  # noqa: PLC0415 - help must not wait for msgspec

@@ -1,4 +1,4 @@
-"""The options of a job in groups: as help shows them, and which of them may stand in bulk-upload.toml."""
+"""The options of a job in groups: as help shows them, and which of them bulk-upload.toml may set."""
 
 from __future__ import annotations
 
@@ -87,17 +87,17 @@ class ServerCommand(click.Command):
         }
 
     def _settings_of_run(self, ctx: click.Context) -> Settings:
-        """Return the options that may stand in the file for any command: those of `run`, which has them all."""
+        """Return the options that the file may set for any command: those of `run`, which has them all."""
         root = ctx.find_root()
         run = root.command.get_command(root, "run") if isinstance(root.command, click.Group) else None
         return run.settings() if isinstance(run, ServerCommand) else self.settings()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the file before the options: what it says are their defaults."""
+        """Read the file before the options: its values are their defaults."""
         if not ctx.resilient_parsing:
             given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
             asks_help = self.get_help_option(ctx)
-            # Help is there also where the file is wrong.
+            # Help works even if the file is invalid.
             if asks_help is None or given.get(str(asks_help.name)) is not True:
                 configuration = configuration_for(
                     self._early(ctx, given, self._config), lambda: self._settings_of_run(ctx)

@@ -1,4 +1,4 @@
-"""The options that say how to reach a server: its key, its certificates, the proxy before it."""
+"""The options that say how to reach a server: its key, its certificates, the proxy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def endpoint_in(options: dict[str, Any], profile: Profile) -> str:
-    """Return the endpoint that options mean. Raises UsageError."""
+    """Return the endpoint that the options select. Raises UsageError."""
     base_url = options["base_url"]
     return endpoint_of(
         profile.base_url if base_url is None else base_url, allow_plain_http=options["allow_plain_http"]
@@ -90,7 +90,7 @@ def endpoint_in(options: dict[str, Any], profile: Profile) -> str:
 
 
 def connection_of(options: dict[str, Any], profile: Profile) -> Connection:
-    """Return how options and environment say that the server is reached. Raises UsageError."""
+    """Return the connection that options and environment describe. Raises UsageError."""
     from bulk_upload.core.api.connection import ANSWER_S, Connection  # noqa: PLC0415 - help does without msgspec
 
     endpoint = endpoint_in(options, profile)
@@ -106,7 +106,7 @@ def connection_of(options: dict[str, Any], profile: Profile) -> Connection:
 
 
 def network_of(options: dict[str, Any], endpoint: str) -> Network:
-    """Return the way to an endpoint that options and environment mean. Raises UsageError."""
+    """Return the network settings for an endpoint, from options and environment. Raises UsageError."""
     if options["insecure"]:
         tell(
             "WARNING: --insecure: the server's certificate is not verified; others may read the key and the files"
@@ -124,7 +124,7 @@ def _proxy_of_environment(endpoint: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - help must not wait for an HTTP client
 
     parts = urlsplit(endpoint)
-    # A variable set for the world outside must not catch a rehearsal on this machine.
+    # A proxy variable meant for remote servers must not affect a rehearsal on this machine.
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
         return None
     return getproxies().get(parts.scheme)
@@ -133,7 +133,7 @@ def _proxy_of_environment(endpoint: str) -> str | None:
 def _usable_proxy(proxy: str | None) -> str | None:
     if proxy is None:
         return None
-    # `proxy:3128` is how curl and many variables have it.
+    # `proxy:3128` is the form in curl and many variables.
     url = proxy if "://" in proxy else f"http://{proxy}"
     try:
         parts = urlsplit(url)

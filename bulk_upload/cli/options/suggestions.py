@@ -1,4 +1,4 @@
-"""A group of commands that says what a wrong name may have meant."""
+"""A group of commands that suggests a name for an unknown one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MEANT = {
     "serve": "sandbox",
     "server": "sandbox",
 }
-"""What people type first, and the command that does it."""
+"""Names that people try first, and the command that does it."""
 
 
 class SuggestingGroup(click.Group):
-    """A click group whose complaint about an unknown command names the one that was probably meant."""
+    """A click group whose error about an unknown command suggests the probable one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

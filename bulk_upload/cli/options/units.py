@@ -19,7 +19,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Word(click.ParamType[str]):
-    """Any text but none: `--base-url "$URL"` with an unset variable must not silently mean the default."""
+    """Any text except an empty one: `--base-url "$URL"` with an unset variable must not silently mean the default."""
 
     name = "text"
 
@@ -41,7 +41,7 @@ class Duration(click.ParamType[float]):
     """`30s`, `15m`, `2h`, `1h30m`, `1.5d`; a bare number is seconds.
 
     Args:
-        positive: whether no time at all is refused.
+        positive: whether zero is refused.
     """
 
     name = "duration"

@@ -1,4 +1,4 @@
-"""Keeps a metrics file up to date while a run goes on, without holding the run up."""
+"""Keeps a metrics file up to date during a run, without delaying the run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class MetricsFile:
     """The metrics file of one run.
 
     Args:
-        path: where it is.
+        path: of the file.
         ledger: of the job.
-        tally: the numbers, which go on changing.
-        snapshot: how the run stands.
+        tally: the numbers, which keep changing.
+        snapshot: returns the state of the run.
         private: the file is for its owner alone.
 
     Raises UsageError where the file cannot be written.
@@ -70,7 +70,7 @@ class MetricsFile:
             await anyio.to_thread.run_sync(partial(self._write, exit_code=None))
 
     def close(self, status: ExitStatus | int) -> None:
-        """Write the file for the last time, with how the run ended."""
+        """Write the file for the last time, with the run's result."""
         if status == ExitStatus.DONE:
             self._last_success_utc_s = time.time()
         self._write(exit_code=int(status))

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on."""
+"""What a person sees during a run."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Display(Protocol):
         """Show an event."""
 
     def tick(self) -> None:
-        """Show how the run stands now; called about once a second."""
+        """Show the state of the run; called about once a second."""
 
     def say(self, line: str) -> None:
         """Print a line, at any time."""
 
     def restore(self) -> None:
-        """Give the terminal back to somebody else, from a process that is about to leave at once."""
+        """Restore the terminal, from a process that is about to exit at once."""
 
 
 class Silent:
-    """Shows nothing, and prints only what is said."""
+    """Shows no progress, and prints only messages."""
 
     def on_event(self, event: Event) -> None:
         """Show nothing."""
@@ -58,7 +58,7 @@ class Silent:
         tell(line)
 
     def restore(self) -> None:
-        """Do nothing: the terminal was left as it is."""
+        """Do nothing: the terminal was not changed."""
 
 
 class PlainLines(Silent):
@@ -79,7 +79,7 @@ class PlainLines(Silent):
 
 
 class Live:
-    """Draws on a terminal, and draws anew as the run goes on."""
+    """Draws on a terminal, and redraws as the run progresses."""
 
     def __init__(self, run: JobRun, heading: Heading, closing: ExitStack) -> None:
         from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
@@ -105,7 +105,7 @@ class Live:
         self._live.check()
 
     def say(self, line: str) -> None:
-        """Print a line above the drawing, through its console: it would draw over what is printed otherwise."""
+        """Print a line above the drawing, through its console: otherwise the drawing would overwrite it."""
         self._console.print(self._text(line))
 
     def restore(self) -> None:
@@ -140,7 +140,7 @@ def display_of(run: JobRun, heading: Heading, closing: ExitStack, *, live: bool,
 
 
 def printing_verbosely(display: Display, verbosity: int) -> Callable[[Event], None]:
-    """Return a listener that prints accepted entries and retries, and each request from a `verbosity` of 2 on."""
+    """Return a listener that prints accepted entries and retries, and, from a `verbosity` of 2, each request."""
 
     def on_event(event: Event) -> None:
         if line := verbose_line(event, verbosity):
@@ -150,12 +150,12 @@ def printing_verbosely(display: Display, verbosity: int) -> Callable[[Event], No
 
 
 def snapshot_of(run: JobRun) -> Snapshot:
-    """Return how a run stands now, also before its plan is made."""
+    """Return the state of a run, also before its plan is made."""
     return run.snapshot or _NOTHING_YET
 
 
 def write_now(data: bytes) -> None:
-    """Write to the terminal, unless it takes nothing now: one that was stopped with Ctrl-S would keep us."""
+    """Write to the terminal, unless that would block: one stopped with Ctrl-S accepts nothing."""
     with suppress(OSError, ValueError):
         if select.select((), (sys.stderr.fileno(),), (), 0)[1]:
             os.write(sys.stderr.fileno(), data)

@@ -1,4 +1,4 @@
-"""Where a run's log goes: to stderr in place of words for people, or to a file beside them."""
+"""Where a run's log goes: to stderr in place of messages for people, or to a file beside them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BESIDE = "beside"
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the log: its form, a file instead of stderr, that for its owner alone, how much it tells."""
+    """The options of the log: its format, a file instead of stderr, whether that is private, its verbosity."""
 
     form: str = TEXT
     file: str | None = None
@@ -46,12 +46,12 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def replaces_words(self) -> bool:
-        """Whether stderr carries JSON Lines, and so no words."""
+        """Whether stderr carries JSON Lines, and so no messages for people."""
         return self.form == JSON and self.file is None
 
 
 class JsonLogOutput:
-    """Says on stderr as JSON Lines what would be words otherwise."""
+    """Writes messages to stderr as JSON Lines."""
 
     def __init__(self, request: LogRequest) -> None:
         self.log = EventLog(
@@ -63,24 +63,24 @@ class JsonLogOutput:
         )
 
     def say(self, text: str) -> None:
-        """Say words that no other record holds."""
+        """Write a message that no other record contains."""
         if text.strip():
             self.log.add(Message(text=text.strip("\n")))
 
     def fail(self, error: BulkUploadError) -> None:
-        """Say why the command ends."""
+        """Write why the command ends."""
         self.log.add(_failed(error))
 
 
 def speak_as_asked(request: LogRequest) -> None:
-    """From here on let the process say everything in the form that was asked for."""
+    """From here on write all messages of the process in the requested format."""
     if request.replaces_words:
         send_lines_to(JsonLogOutput(request))
 
 
 @contextmanager
 def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable[[Record], None]]:
-    """Yield what takes the records of a run. `ledger` tells its path, for a log beside it.
+    """Yield a listener for the records of a run. `ledger` returns its path, for a log beside it.
 
     Raises UsageError when the file cannot be opened. One that cannot be written later ends the log, not the run.
     """
@@ -107,7 +107,7 @@ def run_log(request: LogRequest, ledger: Callable[[], str]) -> Iterator[Callable
         put,
         utc_now=_utc_now,
         clean=request.redaction.clean,
-        # --quiet is about stderr: what goes to a file disturbs nobody.
+        # --quiet is about stderr: it does not apply to a file.
         least=least_level(verbosity=request.verbosity, quiet=False),
         as_json=request.form == JSON,
     )
@@ -163,7 +163,7 @@ LOG_FILE_HELP = (
 
 
 def run_started(*, manifest: str, connection: Connection, settings_from: str | None) -> RunStarted:
-    """Return what is known before anything is read."""
+    """Return the record of what is known before anything is read."""
     return RunStarted(
         version=__version__,
         pid=os.getpid(),
@@ -176,7 +176,7 @@ def run_started(*, manifest: str, connection: Connection, settings_from: str | N
 
 
 def run_ended(result: Result, elapsed_s: float, results_path: str | None) -> RunEnded:
-    """Return how a run came out; `results_path` is where its mapping lies, if it was written."""
+    """Return the record of a run's result; `results_path` is the path of its mapping, if it was written."""
     return RunEnded(
         exit_code=int(result.status),
         exit_name=result.status.name,

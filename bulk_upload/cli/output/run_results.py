@@ -1,4 +1,4 @@
-"""The results of a run as files: one that grows while it goes on, and the mapping that is replaced at its end."""
+"""The results of a run as files: one that grows during the run, and the mapping that is replaced at its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_RESULTS = "none"
 
 
 def open_results(name: str | None, *, private: bool) -> ResultStream | None:
-    """Return what takes results as they come, None where none are wanted. Raises UsageError."""
+    """Return the stream of results, None where none is requested. Raises UsageError."""
     if name in (None, NO_RESULTS):
         return None
     if name == STANDARD_OUTPUT:
@@ -40,14 +40,14 @@ def open_results(name: str | None, *, private: bool) -> ResultStream | None:
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the results at the end of a run. `path` is None where no mapping was written."""
+    """The state of the result files at the end of a run. `path` is None where no mapping was written."""
 
     path: str | None
     is_complete: bool
 
 
 def save_results(name: str | None, stream: ResultStream | None, result: Result, *, private: bool) -> Saved:
-    """Write the mapping, and say which file of results is stale or lacks some."""
+    """Write the mapping, and report which result file is stale or incomplete."""
     missing = stream is not None and stream.failure is not None
     if stream is not None and stream.failure is not None:
         tell(f"bulk-upload: results are missing from --results {printable(str(name))}: {stream.failure}")
@@ -65,7 +65,7 @@ def save_results(name: str | None, stream: ResultStream | None, result: Result, 
 
 
 def stem_of(ledger: str) -> str:
-    """Return the name that everything beside a ledger begins with."""
+    """Return the prefix of the names of all files beside a ledger."""
     return ledger.removesuffix(".ledger.db").removesuffix(".db")
 
 

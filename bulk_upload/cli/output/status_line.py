@@ -1,4 +1,4 @@
-"""Shows how far a long command is: one live line on a terminal, a plain line every 30 s elsewhere."""
+"""Shows the progress of a long command: one live line on a terminal, a plain line every 30 s elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bulk_upload.report.live.command_progress import CommandProgress
 
 SHOWN_AFTER_S = 1.0
-"""What is over sooner shows nothing."""
+"""Shorter commands show nothing."""
 
 SHOWN_EVERY_S = 0.25
 TOLD_EVERY_S = 30.0
@@ -31,9 +31,9 @@ class HeadwayShown:
     """Decides when to show what. `tick` is called a few times a second.
 
     Args:
-        line: makes the words.
+        line: formats the progress.
         screen: the terminal's line; None where there is no terminal that can be drawn on.
-        say: takes a line for a log.
+        say: writes a line to a log.
         now: monotonic seconds.
     """
 
@@ -67,9 +67,9 @@ class HeadwayShown:
 def command_progress_shown(
     look: Callable[[], CommandProgress], *, quiet: bool = False, now: Callable[[], float] = time.monotonic
 ) -> Iterator[None]:
-    """Show how far it is, as `look` says, until the block ends; nothing of it is left then.
+    """Show the progress that `look` returns until the block ends; then remove it.
 
-    A thread of its own looks, so that work of any kind can be shown; the work itself only counts.
+    A thread of its own calls `look`, so that work of any kind can be shown; the work itself only counts.
     """
     if quiet:
         yield

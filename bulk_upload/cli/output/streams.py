@@ -1,4 +1,4 @@
-"""Words for people go to stderr and may get lost; data goes to stdout and may not."""
+"""Messages for people go to stderr and may be lost; data goes to stdout and may not."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ _hidden = Redaction()
 
 
 def hide(key: str) -> None:
-    """Let no line for people show this key from now on: the exception of a bug may carry anything."""
+    """Let no line for people show this key from now on: an exception from a bug may contain anything."""
     _hidden.learn(key)
 
 
 class LogOutput(Protocol):
-    """Says otherwise what would be lines for people: a program reads them."""
+    """Replaces lines for people by another format, for programs."""
 
     def say(self, text: str) -> None:
-        """Say what would be a line."""
+        """Write a message."""
 
     def fail(self, error: BulkUploadError) -> None:
-        """Say why the command ends."""
+        """Write why the command ends."""
 
 
 _outputs: list[LogOutput] = []
 
 
 def send_lines_to(output: LogOutput | None) -> None:
-    """Let a voice say everything from now on; None speaks to people again."""
+    """Send all messages to a voice from now on; None restores lines for people."""
     _outputs[:] = [] if output is None else [output]
 
 
 def failed(error: BulkUploadError) -> bool:
-    """Let the voice say why the command ends; return False where people are to be told."""
+    """Let the voice write why the command ends; return False where there is no voice."""
     for output in _outputs:
         output.fail(error)
     return bool(_outputs)
@@ -72,7 +72,7 @@ _status_lines: list[StatusLine] = []
 
 @contextmanager
 def with_status_line(line: StatusLine | None) -> Iterator[None]:
-    """Let a line stand below whatever is printed in the block."""
+    """Keep a line below everything printed in the block."""
     _status_lines[:] = [] if line is None else [line]
     try:
         yield
@@ -87,9 +87,9 @@ def _status_line_away() -> AbstractContextManager[None]:
 def put(text: str) -> None:
     """Print text on standard output, as it is.
 
-    Raises UsageError when it cannot be written, and BrokenPipeError when nobody reads it any more.
+    Raises UsageError when it cannot be written, and BrokenPipeError when its reader is gone.
     """
-    # A pipe that is full must not hold up who draws.
+    # A full pipe must not block the display.
     with writing_stdout(), _status_line_away() if sys.stdout.isatty() else nullcontext():
         click.echo(text, nl=False)
 

@@ -1,1 +1,1 @@
-"""The Files API: what a server is asked, and what its answers mean."""
+"""The Files API: requests to a server, and what its answers mean."""

@@ -1,4 +1,4 @@
-"""Addresses: what an endpoint may look like, and where its ledger lies by default."""
+"""Addresses: which endpoints are valid, and the default name of an endpoint's ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
 
-# Narrower than RFC 3986: what is sent on the wire as it stands, and cannot be read in two ways.
+# Narrower than RFC 3986: only what is sent unchanged and has one interpretation.
 _ADDRESS = re.compile(
     r"https?://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]*)?(/[a-z0-9._~/%:+-]*)?[?#]?",
     re.ASCII | re.IGNORECASE,
@@ -21,12 +21,12 @@ _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
     """Return the endpoint in a base URL: scheme, host and port, with any path but a trailing `/v1`.
 
-    Raises UsageError for what is not an http(s) address, carries a user name or password, or would send the key
+    Raises UsageError for an address that is not http(s), has a user name or password, or would send the key
     unencrypted over a network.
     """
     text = base_url.strip()
     if "@" in text:
-        # Before anything else, and without showing it: every other complaint repeats the address.
+        # First, and without showing it: every other message repeats the address.
         raise UsageError(
             "the base URL carries a user name or password",
             hint="remove it; the API key comes from a variable (of flow SEEKR_API_KEY) or --api-key-file",
@@ -62,7 +62,7 @@ def is_loopback(host: str) -> bool:
 def ledger_stem(manifest_stem: str, *, endpoint: str, home_endpoint: str) -> str:
     """Return the default name of a ledger without `.ledger.db`.
 
-    Any endpoint but the profile's own is named in it, so that a rehearsal never meets the real job.
+    It contains the endpoint unless that is the profile's own, so that a rehearsal never uses the real job's ledger.
     """
     if endpoint == home_endpoint:
         return manifest_stem

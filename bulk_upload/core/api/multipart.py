@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What stands before and after the file's bytes: the body is `prefix + file + suffix`."""
+    """The bytes before and after the file's: the body is `prefix + file + suffix`."""
 
     prefix: bytes
     suffix: bytes
@@ -30,7 +30,7 @@ def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, 
     Fields come before the file so that a streaming parser knows the purpose in time. Names and values are raw
     UTF-8, not percent-encoded: aiohttp's default (`quote_fields=True`) would rename every file with a space,
     and Starlette and Django both store what they read literally. Quotes and backslashes are escaped with a
-    backslash, which both undo; the `%22` of browsers they would keep. Line breaks become `%0D` and `%0A`.
+    backslash, which both decode; they do not decode the `%22` that browsers send. Line breaks become `%0D` and `%0A`.
     """
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'

@@ -1,4 +1,4 @@
-"""The way to a server: proxy and certificates."""
+"""Network settings: proxy and certificates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         proxy: URL of an HTTP proxy; may hold a user name and a password, and is never shown.
         ca_file: PEM file of the authorities to trust instead of the system's.
-        client_cert: PEM file with the certificate, and perhaps the key, that this client shows.
+        client_cert: PEM file with this client's certificate, and optionally its key.
         client_key: PEM file with its key.
-        insecure: the server's certificate is not checked. Whoever is on the way can read key and files.
+        insecure: the server's certificate is not checked. Anyone on the network path can read key and files.
     """
 
     proxy: str | None = None

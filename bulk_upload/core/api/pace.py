@@ -1,4 +1,4 @@
-"""What a request body asks before it hands bytes over."""
+"""The interface by which a request body is paced."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Pace(Protocol):
-    """Lets bytes pass when it is their turn."""
+    """Decides when bytes may be sent."""
 
     @property
     def piece_bytes(self) -> int | None:
-        """How many bytes to ask for at once; None while any number may pass unasked."""
+        """How many bytes to ask for at once; None while there is no cap."""
 
     async def pass_bytes(self, count: int) -> None:
         """Return when `count` bytes may be handed over."""

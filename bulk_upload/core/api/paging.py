@@ -1,4 +1,4 @@
-"""How to walk through a server's list whose files may come and go between two pages."""
+"""Walks through a server's list while files may be added and deleted between two pages."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STALE_PAGES_MAX = 20
-"""More pages in a row without a new file are no sign of a busy server, but of one that ignores the offset."""
+"""More pages in a row without a new file mean a server that ignores the offset, not a busy one."""
 
 PAGE_OVERLAP = 10
-"""Pages overlap: offsets shift when somebody deletes a file between two of them."""
+"""Pages overlap: offsets shift when a file is deleted between two of them."""
 
 
 class Pager(msgspec.Struct):
     """Where the next page begins, and whether there is one.
 
-    A short page is no proof of the end: servers have limits of their own. A page without news is none either: as many
-    files as it has may have come in before it since the last one was read. Proof is an empty page, or one that ends
-    with the same file as the page before it and is shorter than a page can be. Without the latter a walk never ends
-    while files come in: each moves the last page back by one.
+    A short page does not prove the end: servers have limits of their own. Nor does a page without new files: that many
+    files may have been added before it since the last page was read. The end is proven by an empty page, or by one that
+    ends with the same file as the page before it and is shorter than a full page. Without the latter a walk never ends
+    while files are added: each moves the last page back by one.
     """
 
     pages_max: int
@@ -34,7 +34,8 @@ class Pager(msgspec.Struct):
     _last_id: str | None = None
 
     def turn(self, file_ids: Sequence[str], *, fresh_count: int) -> str | None:
-        """Go on behind a page of these files, so many of them new; return what is wrong with the list, if so."""
+        """Advance past a page of these files, `fresh_count` of them new; return what is wrong with the list, if
+        anything."""
         if not file_ids:
             self.at_end = True
             return None

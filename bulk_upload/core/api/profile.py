@@ -1,4 +1,4 @@
-"""How an endpoint wants an upload: method, path, field names, credentials, what its answers look like."""
+"""How an endpoint accepts uploads: method, path, field names, credentials, form of its answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of one kind of Files API.
 
     `files_path` answers uploads (`method`) and, when `can_list`, lists with GET. `keeps_names` says that a
-    listed `filename` is the name that was sent: without it a list cannot decide what is in doubt. `id_field` says
+    listed `filename` is the name that was sent: without it a list cannot resolve entries in doubt. `id_field` says
     where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
     describes the file. Lists hold such objects in `data`.
 
@@ -59,10 +59,10 @@ FLOW = Profile(
     can_list=True,
     keeps_names=True,
     list_page=100,
-    # "up to 4 GB each": docs.seekr.com/flow/sdk/data-engine/file-ingestion. Whether that is 10^9 or 2^30 is not
-    # said, so it only warns.
+    # "up to 4 GB each": docs.seekr.com/flow/sdk/data-engine/file-ingestion. Whether GB means 10^9 or 2^30 is not
+    # documented, so it only warns.
     size_limit_bytes=4 * 10**9,
-    # Those of the vendor's SDK.
+    # The same as in the vendor's SDK.
     key_variable="SEEKR_API_KEY",
     base_url_variable="SEEKR_BASE_URL",
     team_variable="SEEKR_TEAM_ID",
@@ -72,9 +72,9 @@ PROFILES = {FLOW.name: FLOW}
 
 
 def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str] | None:
-    """Return which key of a profile of one's own names a variable it may not have, and why; None where all is well.
+    """Return which key of a custom profile names a variable it may not use, and why; None where all are valid.
 
-    A built-in profile's variables are its own. A variable with a key is nothing else: addresses and teams are shown.
+    A built-in profile's variables are its own. A key's variable has no other use: addresses and teams are printed.
     """
     named = {
         "key-variable": profile.key_variable,
@@ -94,6 +94,6 @@ def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str
 
 
 def variable_for_key(name: str) -> str:
-    """Return a name that the variable with a profile's key may have, to propose it."""
+    """Return a valid name for the variable with a profile's key, as a suggestion."""
     variable = f"{name.upper().replace('-', '_')}_API_KEY"
     return f"_{variable}" if variable[0].isdigit() else variable

@@ -1,4 +1,4 @@
-"""A profile of one's own, as a table of names and values describes it."""
+"""Reads a custom profile from a table of names and values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELD_NAME = re.compile(r"[^\x00-\x1f\x7f\"]{1,64}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~%:+-]+)+", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z-]{0,15} )?", re.ASCII)
 _ID_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,7}", re.ASCII)
-# Capitals only: a key that is put here by mistake is refused, and not looked up.
+# Capitals only: a key that is entered here by mistake is refused, not looked up.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 PAGE_MAX = 1000
@@ -86,9 +86,9 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "base-url-variable": _like(_VARIABLE, "ARCHIVE_BASE_URL"),
     "team-variable": _like(_VARIABLE, "ARCHIVE_TEAM_ID"),
 }
-"""Each key of a profile, and what takes its value."""
+"""Each key of a profile, and the function that reads its value."""
 
-# What is not said must not be guessed where a wrong guess would double or misplace files.
+# No defaults where a wrong guess would duplicate or misplace files.
 _DEFAULTS: dict[str, object] = {
     "id-field": "id",
     "auth-header": "Authorization",

@@ -1,4 +1,4 @@
-"""How many more requests a server says it takes: RateLimit headers, the draft-standard and the X- forms."""
+"""How many more requests a server says it accepts: RateLimit headers, the draft-standard and the X- forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 RESET_S_MAX = 3600.0
-"""A reset further away is ignored: such a quota is the business of Retry-After and of the run's patience."""
+"""A reset further away is ignored: such a quota is handled by Retry-After and by the run's patience."""
 
 _EPOCH_S_MIN = 1e9
 _EPOCH_MS_MIN = 1e12
@@ -22,16 +22,16 @@ _NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
 
 
 def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo | None:
-    """Return what the server says of its quota, or None where it says nothing that makes sense. Never raises.
+    """Return the quota that the server states, or None where it states none that is valid. Never raises.
 
-    `headers` has lower-case names. Understood are, the first that makes sense wins:
+    `headers` has lower-case names. The first valid one of these forms wins:
 
     - `RateLimit: "policy";r=3;t=12` (draft-ietf-httpapi-ratelimit-headers, from its 8th version on); of several
       policies the one with the least remaining counts
     - `RateLimit: limit=100, remaining=3, reset=12` (its 3rd to 7th version)
     - `RateLimit-Remaining` and `RateLimit-Reset` (before that), in seconds
-    - `X-RateLimit-Remaining` and `X-RateLimit-Reset` (no standard), in seconds from now or since 1970; a moment
-      is measured against the answer's own `Date`, so that a wrong local clock does no harm
+    - `X-RateLimit-Remaining` and `X-RateLimit-Reset` (no standard), in seconds from now or since 1970; a time
+    is compared with the answer's own `Date`, so that a wrong local clock does no harm
     """
     if not any(name in headers for name in _NAMES):
         return None

@@ -1,4 +1,4 @@
-"""Takes out of words whatever secrets were handled, as they become known."""
+"""Removes secrets from text, as they become known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 SECRET_CHARS_MIN = 8
-"""What is shorter keeps nothing secret, and to take it out would garble paths: people give a sandbox the key `x`."""
+"""A shorter key is not secret, and removing it would garble paths: people give a sandbox the key `x`."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LOGIN = re.compile(r"""(?<=://)[^\s/"'<>]*@""")
@@ -31,20 +31,20 @@ def shown_proxy(address: str) -> str:
 
 
 class Redaction:
-    """Knows secrets and removes them. A key that is read anew later is known from then on, as the old one is."""
+    """Knows secrets and removes them. A key that is read again later is known from then on, as the old one still is."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, Secret] = {}
 
     def learn(self, secret: str) -> str:
-        """Take a secret in and return it as it is."""
+        """Add a secret and return it unchanged."""
         bare = secret.strip()
         if len(bare) >= SECRET_CHARS_MIN:
             self._secrets[bare] = Secret(bare)
         return secret
 
     def learning(self, api_key: str | Callable[[], str]) -> str | Callable[[], str]:
-        """Return a key, or the way to read it, so that whatever is read becomes known here."""
+        """Return a key, or a function that reads it and adds each result here."""
         if isinstance(api_key, str):
             return self.learn(api_key)
         source = api_key

@@ -1,4 +1,4 @@
-"""The Files API without a socket: what an answer, or the lack of one, means for the entry that was sent."""
+"""Interprets Files API answers: what one, or the lack of one, means for the entry that was sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER_BYTES_MAX = 64 * 1024
-"""A FileResponse is well under 1 KiB; whatever is longer is not one."""
+"""A FileResponse is well under 1 KiB; anything longer is not one."""
 
 REASON_CHARS_MAX = 300
 _FILE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -39,7 +39,7 @@ _REQUEST_ID_HEADERS = ("cf-ray", "x-request-id")
 
 
 def is_file_id(value: object) -> bool:
-    """Whether `value` can stand in a URL path as a file id: no slashes, no escapes, not only dots."""
+    """Whether `value` can be used in a URL path as a file id: no slashes, no escapes, not only dots."""
     return isinstance(value, str) and _FILE_ID.fullmatch(value) is not None and value.strip(".") != ""
 
 
@@ -54,7 +54,7 @@ def decipher(
 ) -> Outcome:
     """Return what a complete, well-formed HTTP answer means.
 
-    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. Never raises, whatever the server says.
+    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. Never raises, whatever the server sends.
     """
     request_id = _request_id(headers)
     if 200 <= status < 300:
@@ -182,7 +182,7 @@ def looked_up_file(body: bytes, *, id_field: str = "id") -> ListedFile | None:
 
 
 def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:
-    """Return the object in an answer that describes the file: the one that has its id."""
+    """Return the object in an answer that describes the file: the one with its id."""
     for name in id_field.split(".")[:-1]:
         inner = answer.get(name)
         if not isinstance(inner, dict):
@@ -196,7 +196,7 @@ def _id_name(id_field: str) -> str:
 
 
 def reason_of(status: int, body: bytes) -> str:
-    """Return the server's own words about a refusal, in one printable line, with the status in front."""
+    """Return the server's message about a refusal, as one printable line that begins with the status."""
     words = _words(_json_object(body)) or _TAG.sub(" ", body[:4096].decode("utf-8", "replace"))
     line = _line(" ".join(words.split()))
     return f"HTTP {status}: {line}" if line else f"HTTP {status}"
@@ -208,7 +208,7 @@ def _line(text: str) -> str:
 
 
 def _words(answer: dict[str, Any] | None) -> str:
-    """FastAPI says `detail` (a text or a list of located messages), OpenAI-like servers `error.message`."""
+    """FastAPI sends `detail` (a text or a list of located messages), OpenAI-like servers `error.message`."""
     if answer is None:
         return ""
     detail = answer.get("detail", answer.get("error", answer.get("message", "")))

@@ -16,10 +16,10 @@ _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | None:
-    """Return the wait the server asked for in seconds, or None where it asked for none that makes sense.
+    """Return the wait the server asked for in seconds, or None where it named no valid one.
 
     `headers` has lower-case names. `retry-after-ms` (the official SDK looks for it) wins over `retry-after`.
-    A date is measured against the answer's own `Date`, so that a wrong local clock does no harm; a date in
+    A date is compared with the answer's own `Date`, so that a wrong local clock does no harm; a date in
     the past means now. Signs, exponents, NaN and digits of other scripts are not numbers here.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))

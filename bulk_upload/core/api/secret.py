@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 CHARS_BY_CHANCE_MAX = 15
-"""A key of up to so many characters may be part of a name or an id by chance; a longer one was put there."""
+"""A key of up to this many characters may be part of a name or an id by chance; a longer one cannot."""
 
 _CUT_CHARS_MIN = 4
 
@@ -22,13 +22,13 @@ _BASE64_CHARS_MIN = 8
 """Fewer characters of base64 may be part of a word by chance."""
 
 _ESCAPE_MARKS = ("%", "\\", "&#")
-"""What an escaped character begins with: in a URL, in JSON, in HTML."""
+"""The prefixes of escaped characters: in a URL, in JSON, in HTML."""
 
 
 class Secret:
     """Holds a secret; `repr` and `str` never show it.
 
-    To find it means to find it in any form in which a server may throw it back: as it is, in base64 (alone, or with
+    It is found in any form in which a server may echo it: unchanged, in base64 (alone, or with
     anything before and after it, such as `user:KEY`), and with any of its characters escaped as in a URL, in JSON or
     in HTML.
     """
@@ -55,7 +55,7 @@ class Secret:
         return text
 
     def redact_bytes(self, data: bytes) -> bytes:
-        """Return `data`, which nobody has read yet, without a secret that cannot be in it by chance."""
+        """Return `data`, not parsed yet, without a secret that cannot be in it by chance."""
         if len(self._value) <= CHARS_BY_CHANCE_MAX:
             return data
         # As Latin-1 every byte is a character and comes back as the same byte.
@@ -80,7 +80,7 @@ class Secret:
         )
 
     def _escaped(self) -> re.Pattern[str]:
-        """Return what finds the secret with any of its characters escaped; made when it is first needed."""
+        """Return the pattern that matches the secret with any of its characters escaped; compiled on first use."""
         if self._pattern is None:
             self._pattern = re.compile("".join(map(_any_escape, self._value)))
         return self._pattern
@@ -90,11 +90,11 @@ class Secret:
 
 
 def _encoded(value: str) -> list[str]:
-    """Return the base64 of a secret as it stands in the base64 of any text that holds it."""
+    """Return the base64 of a secret as it appears in the base64 of any text that contains it."""
     data = value.encode("utf-8", "surrogatepass")
     forms = []
     for encode in (b64encode, urlsafe_b64encode):
-        # Three bytes become four characters: where the secret begins decides which ones it alone makes.
+        # Three bytes become four characters: the secret's offset decides which ones depend on it alone.
         for before_bytes in range(3):
             text = encode(bytes(before_bytes) + data).decode("ascii")
             first, end = -(-before_bytes * 8 // 6), (before_bytes + len(data)) * 8 // 6
@@ -119,7 +119,7 @@ def _any_escape(character: str) -> str:
 def key_and_source(api_key: object) -> tuple[Secret, Callable[[], Secret] | None]:
     """Return a key, and how to read it again where it came from a callable.
 
-    Raises UsageError for what is neither a text nor a callable, and for what cannot be a key.
+    Raises UsageError for a value that is neither text nor callable, and for one that cannot be a key.
     """
     if not callable(api_key):
         return usable_key(api_key), None
@@ -133,7 +133,7 @@ _NO_KEY_HINT = (
 
 
 def usable_key(api_key: object) -> Secret:
-    """Return a key as a secret. Raises UsageError for what cannot be one; the words never repeat it."""
+    """Return a key as a secret. Raises UsageError for a value that cannot be one; the message never repeats it."""
     if api_key is None:
         raise UsageError("there is no API key: api_key is None", hint=_NO_KEY_HINT)
     if not isinstance(api_key, str):

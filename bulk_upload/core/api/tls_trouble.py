@@ -1,4 +1,4 @@
-"""What keeps TLS from coming about, and what to change: waiting would not help with any of it."""
+"""Causes of failed TLS handshakes, and remedies: waiting helps with none of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ EXPIRED, NOT_YET_VALID, HOSTNAME_MISMATCH, IP_MISMATCH = 10, 9, 62, 64
 _PLAIN_PORT_REASONS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"}
 )
-"""What OpenSSL says of an answer that is not TLS; RECORD_LAYER_FAILURE from version 3.2 on."""
+"""OpenSSL's errors for an answer that is not TLS; RECORD_LAYER_FAILURE from version 3.2 on."""
 
 _TLS_PORT_WORDS = (
     "plain HTTP request was sent to HTTPS port",
@@ -18,7 +18,7 @@ _TLS_PORT_WORDS = (
 """nginx, Go's net/http and Apache httpd, to a request without TLS."""
 
 _ALERT = "\\x15\\x03"
-"""How a TLS alert record begins, in the words of a parser that took it for HTTP."""
+"""How a TLS alert record begins, as an HTTP parser reports it."""
 
 USE_HTTPS = "the server speaks TLS there: begin --base-url with https://"
 
@@ -45,5 +45,6 @@ def handshake_remedy(openssl_reason: str | None) -> str | None:
 
 
 def answers_in_tls(words: str) -> bool:
-    """Whether what came in place of an HTTP answer, or an error's text, is a TLS server's answer to plain HTTP."""
+    """Whether the bytes received in place of an HTTP answer, or an error's text, are a TLS server's answer to plain
+    HTTP."""
     return _ALERT in words or any(one in words for one in _TLS_PORT_WORDS)

@@ -1,1 +1,1 @@
-"""Limits: how many uploads, how fast, and when none."""
+"""Limits: how many uploads at once, how fast, and when to pause."""

@@ -1,4 +1,5 @@
-"""The controller that finds its own concurrency: slots, rate, pause and breaker, and which of them a refusal concerns."""
+"""The controller that finds its own concurrency: slots, rate, pause and breaker, and which of them a refusal
+concerns."""
 
 from __future__ import annotations
 
@@ -23,16 +24,16 @@ ACCEPTED_S = 10.0
 """Over how long accepted uploads are counted."""
 
 FEW = 2
-"""With no more than this in flight a refusal concerns the rate: quotas are more common than servers for one or two."""
+"""With at most this many in flight a refusal concerns the rate: quotas are more common than limits of one or two."""
 
 CONTRADICTION = 1.5
 EPISODES = 4
 MOVING_S = 2.0
-"""An older upload counts as making progress for so long after bytes left."""
+"""An older upload counts as making progress for this long after it sent bytes."""
 
 BREATH_S = (0.02, 1.0)
 UNMEASURED_S = 0.5
-"""Refusals of paced starts so soon after a burst are ignored: nothing was measured yet."""
+"""Refusals of paced starts this soon after a burst are ignored: nothing was measured yet."""
 
 
 class _Accepted:
@@ -99,7 +100,7 @@ class AdaptiveLimit:
 
     @property
     def rate_per_s(self) -> float | None:
-        """How many uploads a second it lets begin, None while it does not pace them."""
+        """How many uploads may start per second, None while starts are not paced."""
         return self._rate.per_s
 
     @property
@@ -115,7 +116,7 @@ class AdaptiveLimit:
         return pause_s if pause_s > 0 else self._rate.wait_s(now)
 
     def pause_s(self, now: float) -> float:
-        """Return how long nobody may start because of what the server said, or because it seems to be away."""
+        """Return how long no upload may start because the server asked for a pause, or seems to be down."""
         return max(self._pause.wait_s(now, self._started_count), self._breaker.wait_s(now))
 
     def on_start(self, now: float) -> Ticket:
@@ -139,7 +140,7 @@ class AdaptiveLimit:
         self._meter.on_bytes(count)
 
     def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Give the slot back, and find out what the end says: more may start, fewer, slower, or nobody for a while."""
+        """Release the slot, and adjust to the result: more starts, fewer, slower, or a pause."""
         self._now = now
         self._in_flight.pop(ticket.number, None)
         self._meter.on_level(now, len(self._in_flight))
@@ -154,7 +155,7 @@ class AdaptiveLimit:
                 self._breaker.on_cancel(ticket.number)
 
     def on_held(self, now: float) -> None:
-        """Discard the present epoch."""
+        """Discard the current epoch."""
         self._now = now
         self._meter.void()
 
@@ -166,7 +167,7 @@ class AdaptiveLimit:
         self._judge(now)
 
     def explain(self) -> str:
-        """Return the present limit, rate and pause, and why the last change was made."""
+        """Return the current limit, rate and pause, and why the last change was made."""
         words = [f"{self.limit} in flight"]
         per_s = self._rate.per_s
         if per_s is not None:
@@ -177,7 +178,7 @@ class AdaptiveLimit:
         return f"{', '.join(words)}: {self._reason}"
 
     def _on_accepted(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Count an accepted file; the one that ends an outage lets the others come back, gently."""
+        """Count an accepted file; the one that ends an outage lets the others resume gradually."""
         self._meter.on_success(signal.file_bytes, now - ticket.started_at)
         self._accepted.add(now)
         self._slots.on_success()
@@ -205,7 +206,7 @@ class AdaptiveLimit:
             self._blame(now, ticket, signal.retry_after_s)
 
     def _on_failed(self, now: float, ticket: Ticket) -> None:
-        """Count a failure: alone it means little, many in a row are an outage."""
+        """Count a failure: one means little, many in a row are an outage."""
         if not self._bad(now, ticket, quota=False) and self._breaker.bad_count > 1:
             self._breathe(now)
 
@@ -233,7 +234,7 @@ class AdaptiveLimit:
             self._reason = f"{reason}, waiting {human_seconds(after_s)}"
 
     def _breathe(self, now: float) -> None:
-        """Let what is in flight be answered before more is sent: one round trip, twice as long each time in vain."""
+        """Wait for answers before more is sent: one round trip, doubled each time it does not help."""
         trip_s = min(BREATH_S[1], max(BREATH_S[0], self._meter.cost.fixed_s))
         self._pause.hold(now, min(BREATH_S[1], trip_s * 2 ** max(0, min(10, self._breaker.bad_count - 1))))
 
@@ -267,7 +268,7 @@ class AdaptiveLimit:
 
     def _blame(self, now: float, ticket: Ticket, retry_after_s: float | None) -> None:
         accepted_per_s = self._accepted.per_s(now)
-        # Of many that start at once the server may meet the last one first: the level is that of them all.
+        # Of many that start at once the last one may reach the server first: the level counts all of them.
         level = max(ticket.level, len(self._in_flight) + 1)
         self._burst_blames_slots = self._speaks_of_slots(level, paced=ticket.paced)
         self._burst_at = now
@@ -281,9 +282,10 @@ class AdaptiveLimit:
         self._restart(now)
 
     def _speaks_of_slots(self, level: int, *, paced: bool) -> bool:
-        """Whatever held the start back is suspected: the rate where it was paced, else the slots.
+        """Whether a refusal concerns the slots: it concerns the rate where the start was paced.
 
-        But for what a limit of simultaneous requests cannot do: refuse, twice in a row, fewer than it took before.
+        A limit on simultaneous requests cannot refuse, twice in a row, fewer than it accepted before: then it is the
+        rate.
         """
         if self._accepted.total == 0:
             return True
@@ -297,7 +299,8 @@ class AdaptiveLimit:
         return level > FEW and not paced
 
     def _got_through(self, now: float, accepted_per_s: float) -> float:
-        """Return what the server accepts in a second: what it took since it last refused, its bucket being empty."""
+        """Return what the server accepts per second: what it accepted since its last refusal, when its bucket was
+        empty."""
         if self._refused_at is None:
             return accepted_per_s
         at, total = self._refused_at

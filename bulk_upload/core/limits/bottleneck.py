@@ -27,7 +27,7 @@ class Bottleneck(StrEnum):
 
     @property
     def words(self) -> str:
-        """What it is, to be followed by how long."""
+        """Its name in a sentence, to be followed by a duration."""
         return _WORDS[self]
 
 
@@ -43,14 +43,14 @@ _WORDS = {
 
 
 class LimiterState(msgspec.Struct, frozen=True, kw_only=True):
-    """How starts stand at one moment.
+    """What limits starts at one moment.
 
     Args:
         paused: a person has paused the run.
-        server_pause_s: what is left of a pause that the server asked for.
+        server_pause_s: the rest of a pause that the server asked for.
         bandwidth_bound: bytes had to wait for the bandwidth cap.
         rate_wait_s: how long the next start waits for the person's rate.
-        pacing_wait_s: how long it waits for the controller's, where nothing else holds it.
+        pacing_wait_s: how long it waits for the controller's, where nothing else holds it back.
         waiting: an upload would start if nothing held it back.
         in_flight, unrecorded: requests without an answer; answers the ledger has not recorded.
         limit, unrecorded_max: how many of each there may be.
@@ -69,7 +69,7 @@ class LimiterState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def held_by(now: LimiterState) -> Bottleneck | None:
-    """Return what holds the run back, the outermost first; None when it has nothing to start or is just starting.
+    """Return what holds the run back, the outermost limit first; None when it has nothing to start or is just starting.
 
     A cap on bytes fills the slots, so it is checked before them.
     """
@@ -91,10 +91,10 @@ def held_by(now: LimiterState) -> Bottleneck | None:
 
 
 class BottleneckTimes:
-    """Adds up for how long each thing held the run back.
+    """Adds up how long each bottleneck held the run back.
 
     Args:
-        now: when the account begins, in monotonic seconds.
+        now: when counting begins, in monotonic seconds.
     """
 
     def __init__(self, now: float) -> None:
@@ -102,7 +102,7 @@ class BottleneckTimes:
         self._held_s: dict[Bottleneck, float] = {}
 
     def note(self, now: float, bottleneck: Bottleneck | None) -> None:
-        """Book the time since the last note on what holds the run back now."""
+        """Add the time since the last note to the current bottleneck."""
         passed_s = max(0.0, now - self._at)
         self._at = now
         if bottleneck is not None:
@@ -110,5 +110,5 @@ class BottleneckTimes:
 
     @property
     def held_s(self) -> Mapping[Bottleneck, float]:
-        """Seconds by what held the run back."""
+        """Seconds by bottleneck."""
         return dict(self._held_s)

@@ -18,7 +18,7 @@ BUSY_S = 1.0
 class Breaker:
     """Closed: all may start. Open: only one probe at a time. Times are monotonic seconds.
 
-    Round trips are counted, not requests: whatever had started before the latest bad answer came belongs to
+    Round trips are counted, not requests: all requests that started before the latest bad answer belong to
     the same one.
     """
 
@@ -63,7 +63,7 @@ class Breaker:
     def on_bad(self, now: float, number: int, started_at: float, *, older_moves: bool) -> bool:
         """Record a refusal or a failure and return whether the breaker just opened.
 
-        `older_moves` says that an upload from before the trouble still makes progress: the server lives.
+        `older_moves` says that an upload from before the failures still makes progress: the server is up.
         """
         if self._opened_at is not None:
             if number == self._probe:
@@ -84,7 +84,7 @@ class Breaker:
     def on_success(self, now: float, number: int, started_at: float) -> float | None:
         """Record a success and return when the outage began if this ended it, else None.
 
-        What had started before the trouble proves nothing while the trouble is fresh; while open only the probe does.
+        Uploads that started before the failures prove nothing shortly after them; while open only the probe counts.
         """
         if self._opened_at is not None:
             if number != self._probe:
@@ -97,7 +97,7 @@ class Breaker:
         return opened_at
 
     def on_cancel(self, number: int) -> None:
-        """Record that a request ended without an answer: another probe may take its place."""
+        """Record that a request ended without an answer: another probe may replace it."""
         if number == self._probe:
             self._probe = None
 

@@ -1,4 +1,4 @@
-"""A controller with a person's caps on top: it never goes beyond what they allow at the moment."""
+"""A controller with a person's caps on top: it never exceeds what they currently allow."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from bulk_upload.core.limits.signal import Signal
 
 PAUSED_ASK_AGAIN_S = 60.0
-"""A person's pause has no known end; resuming wakes all that wait."""
+"""A person's pause has no known end; resuming wakes all waiting tasks."""
 
 PIECE_BYTES_MIN = 4096
 _PIECES_PER_S = 20
 _BURST_S = 0.1
-"""The bucket for bytes holds a hundredth of ten seconds: enough to make up for a timer that is late."""
+"""The bucket for bytes holds a hundredth of ten seconds: enough to compensate for a late timer."""
 
 _START_BURST_S = 0.2
 
 
 class OwnedTicket(Ticket, frozen=True, kw_only=True):
-    """A ticket with the controller that gave it: a person may have put another in its place since."""
+    """A ticket with the controller that issued it: a person may have replaced that since."""
 
     owner: Controller
     inner: Ticket
 
 
 def controller_for(caps: Caps, *, learned: LearnedLimits | None = None) -> Controller:
-    """Return a controller that keeps the number a person gave, or finds one.
+    """Return a controller with the number a person gave, or one that finds the number.
 
     Args:
         caps: the person's; `concurrency` is None where the number is to be found.
@@ -47,8 +47,8 @@ def controller_for(caps: Caps, *, learned: LearnedLimits | None = None) -> Contr
 class CappedController:
     """A controller and a person's caps as one controller, with a bucket for bytes beside it.
 
-    The limit is the lower of both, the wait the longer. A change of `concurrency` puts another controller in the
-    place of the present one; the former one is still informed of the uploads that it started, and its pauses hold.
+    The limit is the lower of both, the wait the longer. A change of `concurrency` replaces the current
+    controller; the former one is still notified of the uploads that it started, and its pauses hold.
 
     Args:
         caps: the person's, at first.
@@ -72,7 +72,7 @@ class CappedController:
         self._learned: LearnedLimits | None = None
         self._former: list[Controller] = []
         self._open_tickets: dict[int, int] = {}
-        """Tickets without an end, counted by their controller's id."""
+        """Open tickets, counted by their controller's id."""
         self._starts = _start_bucket(caps)
         self._minute_of_day = minute_of_day
         self._bytes: TokenBucket | None = None
@@ -93,12 +93,12 @@ class CappedController:
 
     @property
     def rate_per_s(self) -> float | None:
-        """How many uploads a second the controller lets begin, None while it does not pace them."""
+        """How many uploads the controller lets start per second, None while it does not pace them."""
         return self._controller.rate_per_s
 
     @property
     def learned(self) -> LearnedLimits | None:
-        """What was found to be good in this run, by the present controller or one before it."""
+        """The limits learned in this run, by the current controller or an earlier one."""
         return self._controller.learned or self._learned
 
     @property
@@ -108,7 +108,8 @@ class CappedController:
 
     @property
     def piece_bytes(self) -> int | None:
-        """How many bytes to hand over at once: a twentieth of a second's. None while there is no cap."""
+        """How many bytes to hand over at once: what the cap allows in a twentieth of a second. None while there is no
+        cap."""
         return self._piece_bytes
 
     def change(self, now: float, caps: Caps) -> None:
@@ -130,13 +131,13 @@ class CappedController:
             return PAUSED_ASK_AGAIN_S
         own_s = self.rate_wait_s(now)
         if own_s > 0:
-            # The controller is not asked: it would take the wait for its own.
+            # The controller is not asked: it would count the wait as its own.
             self._held = True
             return max(own_s, self.pause_s(now))
         return self.pacing_wait_s(now)
 
     def pause_s(self, now: float) -> float:
-        """Return how long a pause still lasts that the server asked for."""
+        """Return how long a pause by the server still lasts."""
         return max(self._controller.pause_s(now), self._former_pause_s(now))
 
     def rate_wait_s(self, now: float) -> float:
@@ -181,7 +182,7 @@ class CappedController:
         self._controller.on_bytes(now, count)
 
     def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Give the slot back: the controller that gave the ticket learns from how the request ended."""
+        """Release the slot: the controller that issued the ticket learns from how the request ended."""
         if not isinstance(ticket, OwnedTicket):
             raise TypeError("a ticket of somebody else")
         left = self._open_tickets[id(ticket.owner)] - 1
@@ -196,7 +197,8 @@ class CappedController:
         self._controller.on_held(now)
 
     def tick(self, now: float) -> None:
-        """Update to the present time, after telling the controller whether a cap held something back since the last tick."""
+        """Update to the current time, after notifying the controller if a cap held something back since the last
+        tick."""
         if self._held or self._controller.limit > self._caps.in_flight_max:
             self._controller.on_held(now)
         self._held = False
@@ -215,7 +217,7 @@ class CappedController:
         return bound
 
     def explain(self) -> str:
-        """Return the present limit and why, with the caps that hold besides."""
+        """Return the current limit and why, with the caps in force."""
         if self._caps.paused:
             return "paused by hand"
         words = [self._controller.explain()]

@@ -1,4 +1,4 @@
-"""What a person allows a run to use; all of it may change while the run goes on."""
+"""The limits a person sets for a run; all of them may change during the run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from bulk_upload.core.limits.timetable import Timetable
 
 CONCURRENCY_MAX = 1024
-"""The most uploads in flight that a person may set."""
+"""The maximum of uploads in flight that a person may set."""
 
 STARTS_PER_S_MAX = 1e6
 STARTS_PER_S_MIN = 1 / 3600
 BYTES_PER_S_MIN = 1000.0
-"""Less would take minutes for a single piece of a body, longer than servers wait."""
+"""With less, a single piece of a body would take minutes, longer than servers wait."""
 
 BYTES_PER_S_MAX = 1e15
 SPANS_MAX = 48
 
 IN_FLIGHT_MAX = 256
-"""As many uploads as a run ever has in flight by itself; a person may allow more."""
+"""The most uploads in flight that a run chooses on its own; a person may allow more."""
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +32,8 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         concurrency: uploads in flight; None lets the run find the number.
         concurrency_max: never more in flight than this, found or given.
-        starts_per_s: uploads begun a second.
-        bandwidth: bytes of bodies handed over a second, by the time of day.
+        starts_per_s: uploads started per second.
+        bandwidth: bytes of bodies sent per second, by the time of day.
         paused: whether nothing may start at all.
     """
 
@@ -51,12 +51,12 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def capacity(self) -> int:
-        """How many connections a run with these caps is made for: no later change goes beyond that."""
+        """How many connections a run with these caps is made for: no later change exceeds that."""
         return max(IN_FLIGHT_MAX, self.concurrency or 0, self.concurrency_max or 0)
 
     @property
     def words(self) -> dict[str, str]:
-        """Each cap as its option is typed, by the option's name."""
+        """Each cap as an option value, by the option's name."""
         return {
             "--concurrency": "auto" if self.concurrency is None else str(self.concurrency),
             "--max-concurrency": "off" if self.concurrency_max is None else str(self.concurrency_max),
@@ -78,7 +78,7 @@ class CapChange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def decision(self) -> str:
-        """As it is recorded, beside what was before: `--rate 5/s`, or `paused`."""
+        """As recorded next to the previous value: `--rate 5/s`, or `paused`."""
         return self.after if self.what == "pause" else f"{self.what} {self.after}"
 
 

@@ -1,4 +1,4 @@
-"""Which changes of limit, rate and pause are worth a record: few enough for a run of weeks."""
+"""Selects the changes of limit, rate and pause to record: few enough for a run of weeks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 APART_S_FIRST = 1.0
 RECORDS_A_STRIDE = 1000
-"""After so many records the time between two of them doubles: a day of constant change makes about 6,500."""
+"""After this many records the time between two of them doubles: a day of constant change makes about 6,500."""
 
 _RATE_CHANGE = 0.1
 _PAUSE_CHANGE_S = 0.5
 
 
 class ControllerState(msgspec.Struct, frozen=True, kw_only=True):
-    """How starts were governed at one moment. `reason` is the controller's, in words."""
+    """The limits at one moment. `reason` is the controller's, as text."""
 
     limit: int
     rate_per_s: float | None
@@ -24,8 +24,8 @@ class ControllerState(msgspec.Struct, frozen=True, kw_only=True):
 class ControllerLog:
     """Picks, of all states, those to record.
 
-    A state is picked when its limit differs from the one recorded last, its rate by a tenth or in being there at
-    all, or when a pause began or was made longer. What changes more often than the log may record is left out;
+    A state is picked when its limit differs from the one recorded last, its rate by a tenth or by appearing or
+    disappearing, or when a pause began or was made longer. What changes more often than the log may record is left out;
     the last state of a burst is not.
     """
 

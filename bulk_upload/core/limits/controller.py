@@ -1,7 +1,7 @@
-"""How many uploads may be in flight, behind an interface that any controller can fill.
+"""How many uploads may be in flight, behind an interface for any controller.
 
-What a person caps on top of it is core/limits/capped.py's. A controller is pure: it never reads a clock or draws a random number, so that a simulator can drive it.
-Times are monotonic seconds.
+A person's caps on top of it are in core/limits/capped.py. A controller is pure: it never reads a clock or draws a
+random number, so that a simulator can drive it. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Ticket(msgspec.Struct, frozen=True):
     """The right to one request: when it started and how many were in flight, itself included.
 
-    `paced` says that a start rate held it back; `probe` that it asks whether an outage is over.
+    `paced` says that a start rate held it back; `probe` that it tests whether an outage is over.
     """
 
     number: int
@@ -31,7 +31,7 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a controller found to be good at an endpoint. `rate_per_s` is None where it did not need to pace."""
+    """The limits a controller learned at an endpoint. `rate_per_s` is None where it did not need to pace."""
 
     limit: int
     rate_per_s: float | None = None
@@ -46,7 +46,7 @@ class Controller(Protocol):
 
     @property
     def rate_per_s(self) -> float | None:
-        """How many uploads a second it lets begin, None while it does not pace them."""
+        """How many uploads may start per second, None while starts are not paced."""
 
     @property
     def learned(self) -> LearnedLimits | None:
@@ -55,11 +55,11 @@ class Controller(Protocol):
     def next_delay(self, now: float) -> float:
         """Return 0 when an upload may start now, else the seconds after which to ask again: always finite.
 
-        Asking means wanting to start: ask only with work in hand and a slot free.
+        A call counts as waiting to start: call only with an entry ready and a free slot.
         """
 
     def pause_s(self, now: float) -> float:
-        """Return how long nobody may start because of what the server said, or because it seems to be away.
+        """Return how long no upload may start because the server asked for a pause, or seems to be down.
 
         A part of `next_delay`; a start rate is no pause.
         """
@@ -71,19 +71,19 @@ class Controller(Protocol):
         """Record that `count` bytes left for the server; negative when a refused body is taken back."""
 
     def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Give the slot back, and learn from how the request ended."""
+        """Release the slot, and learn from how the request ended."""
 
     def on_held(self, now: float) -> None:
         """Record that something of our own held starts or bytes back: a cap, a person, an empty feeder.
 
-        What is measured meanwhile says nothing about the server.
+        Measurements taken meanwhile say nothing about the server.
         """
 
     def tick(self, now: float) -> None:
         """Called as time passes: a few times a second."""
 
     def explain(self) -> str:
-        """Return the present limit and the reason of its last change, in words."""
+        """Return the current limit and the reason of its last change, as text."""
 
 
 class FixedLimit:
@@ -130,7 +130,7 @@ class FixedLimit:
         """Bytes do not move a fixed limit."""
 
     def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Give the slot back. A refusal pauses every start, but for a 503 that names no wait."""
+        """Release the slot. A refusal pauses every start, except a 503 that names no wait."""
         self._in_flight -= 1
         if signal.kind is SignalKind.ACCEPTED:
             self._pause.on_success()

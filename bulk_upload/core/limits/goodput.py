@@ -1,4 +1,4 @@
-"""Goodput: what an epoch achieved, comparable across a changing mix of small and large files."""
+"""Goodput: the throughput of an epoch, comparable across a changing mix of small and large files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USED = 0.75
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """What was achieved at one limit: uploads and bytes per second."""
+    """The goodput at one limit: uploads and bytes per second."""
 
     limit: int
     uploads_per_s: float
@@ -55,7 +55,7 @@ class UploadCost:
         return self._fit()[0]
 
     def work(self, epoch: Epoch) -> float:
-        """Return an epoch's goodput as seconds of upload per second; compare only such of the same moment."""
+        """Return an epoch's goodput as seconds of upload per second; compare only values of the same moment."""
         fixed_s, megabyte_s = self._fit()
         return fixed_s * epoch.uploads_per_s + megabyte_s * epoch.bytes_per_s / 1e6
 
@@ -75,7 +75,7 @@ class UploadCost:
 
 
 class Meter:
-    """Measures epochs: long enough to mean something, and void where the slots were not really used.
+    """Measures epochs: long enough to be significant, and void where the slots were not really used.
 
     Times are monotonic seconds.
     """
@@ -87,7 +87,7 @@ class Meter:
         self.restart(float("-inf"), limit, quick=True)
 
     def restart(self, now: float, limit: int, *, quick: bool = False) -> None:
-        """Begin to measure at `limit`, once what is in flight feels it; `quick` where a large step is judged."""
+        """Start measuring at `limit`, once it affects what is in flight; `quick` where a large step is judged."""
         self._limit = limit
         self._quick = quick
         self._settles_at = now + min(SETTLE_S_MAX, self.cost.seconds)
@@ -95,18 +95,18 @@ class Meter:
         self._void = False
 
     def void(self) -> None:
-        """Discard the present epoch: something of our own held starts back."""
+        """Discard the current epoch: something of our own held starts back."""
         self._void = True
 
     def on_level(self, now: float, level: int) -> None:
-        """Record how many are in flight from now on."""
+        """Record how many uploads are in flight from now on."""
         if self._measuring:
             self._level_s += self._level * max(0.0, now - self._level_at)
         self._level = level
         self._level_at = now
 
     def on_bytes(self, count: int) -> None:
-        """Record bytes that left, or of taken back ones."""
+        """Record bytes sent, or, as a negative number, taken back."""
         if self._measuring:
             self._bytes += count
 
@@ -119,7 +119,7 @@ class Meter:
     def close(self, now: float) -> Epoch | None:
         """Return the epoch if it is over and can be judged. A new one begins where it ended."""
         if not self._measuring:
-            # A step down is not felt before the surplus has drained.
+            # A step down has no effect before the surplus has drained.
             if now >= self._settles_at and self._level <= self._limit:
                 self._begin(now)
             return None
@@ -160,5 +160,5 @@ class Meter:
 
 
 def geometric_mean(low: int, high: int) -> int:
-    """Return the whole number in the middle, as ratios go."""
+    """Return the integer nearest to the geometric mean."""
     return max(1, round(math.sqrt(low * high)))

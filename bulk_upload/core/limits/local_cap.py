@@ -1,4 +1,4 @@
-"""How many uploads this machine has room for, learned from those that it could not make."""
+"""How many uploads this machine has resources for, learned from those that it could not make."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class LocalCap:
     """A cap on the uploads in flight while descriptors or memory are short (EMFILE, ENFILE, ENOMEM).
 
-    Such a failure says nothing about the server. What was in flight beside the refused upload did fit:
-    that is the cap. One more is tried after every whole round of uploads that went well.
+    Such a failure says nothing about the server. The uploads in flight beside the failed one did fit:
+    their number is the cap. One more is tried after every full round of successful uploads.
     """
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class LocalCap:
         self._went_well_count = 0
 
     def on_short(self, others_in_flight: int) -> None:
-        """Record that an upload could not be made for lack of something local; so many others are in flight."""
+        """Record that an upload failed for lack of a local resource, with the number of others in flight."""
         self._cap = max(1, others_in_flight if self._cap is None else min(self._cap, others_in_flight))
         self._went_well_count = 0
 

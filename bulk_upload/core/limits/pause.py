@@ -1,4 +1,4 @@
-"""Pause: what the server said about when to come back. It stops every start of a run, not one file."""
+"""Pause: how long the server asked us to wait. It stops every start of a run, not one file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ UNNAMED_S_MAX = 60.0
 class Pause:
     """When starts are allowed again. Times are monotonic seconds; `jitter` is a fresh random number in [0, 1).
 
-    Three things pause: a wait that the server named or that a refusal without one stands for, a quota that is used
-    up, and a breath of about one round trip after a burst of refusals. A pause is only ever made longer.
+    Three things pause: a wait that the server named, or the default one of a refusal without it; a quota that is used
+    up; and a rest of about one round trip after a burst of refusals. A pause is only ever made longer.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Pause:
         self._reset_at = float("-inf")
 
     def hold(self, now: float, wait_s: float, jitter: float = 0.0) -> None:
-        """Let nobody start for `wait_s`, and up to 5 % more so that many clients do not return together."""
+        """Stop all starts for `wait_s`, and up to 5 % more so that many clients do not return together."""
         self._until = max(self._until, now + min(WAIT_S_MAX, wait_s) * (1 + 0.05 * jitter))
 
     def on_refusal(
@@ -52,11 +52,11 @@ class Pause:
         return self.wait_s(now)
 
     def on_success(self) -> None:
-        """Start the doubling anew: the server accepts again."""
+        """Restart the doubling: the server accepts again."""
         self._unnamed_s = UNNAMED_S_FIRST
 
     def allow(self, now: float, number: int, allowance: RateLimitInfo) -> None:
-        """Record, from the answer to request `number`, how many more the server takes until when.
+        """Record, from the answer to request `number`, how many more the server accepts, and until when.
 
         The requests that started after it are part of what remains. Answers come back in any order: the one to
         the newest request counts, older ones are ignored.
@@ -68,7 +68,7 @@ class Pause:
         self._reset_at = now + allowance.reset_s
 
     def wait_s(self, now: float, started_count: int = 0) -> float:
-        """Return for how long nobody may start, after `started_count` starts so far; 0 means now.
+        """Return for how long no upload may start, after `started_count` starts so far; 0 means now.
 
         The count matters only where `allow` is called.
         """

@@ -1,9 +1,9 @@
-"""Rate: how many uploads may start in a second. Off until refusals show that the server counts requests."""
+"""Rate: how many uploads may start per second. Off until refusals show that the server counts requests."""
 
 from __future__ import annotations
 
 BETA = 0.85
-"""After a refusal starts go on at this share of what the server was seen to accept."""
+"""After a refusal starts continue at this share of the rate the server accepted."""
 
 RATE_MIN = 0.02
 CLIMB_S_FIRST = 4.0
@@ -18,7 +18,7 @@ class Rate:
     """A token bucket whose rate climbs back along a cubic, as CUBIC's window does (RFC 9438, section 4.2).
 
     The accepted rate `w` is returned to after one climb, passed by 15 % after two and left behind after three.
-    The climb's clock runs only while the bucket is what holds starts back: an unused rate proves nothing.
+    The climb's clock runs only while the bucket holds starts back: an unused rate proves nothing.
     Times are monotonic seconds.
     """
 
@@ -66,7 +66,7 @@ class Rate:
         self._held_since = None
 
     def wait_s(self, now: float) -> float:
-        """Return how long the next start must wait for its token; 0 means now. Asking is wanting to start."""
+        """Return how long the next start must wait for its token; 0 means now. A call counts as waiting to start."""
         per_s = self.per_s
         if per_s is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""What the end of a request says about the load that the server, and this machine, can take."""
+"""What the end of a request says about the load that the server, and this machine, can handle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SignalKind(StrEnum):
     """What a request's end means for how many more may start."""
 
     ACCEPTED = "accepted"
-    """The server took the file."""
+    """The server accepted the file."""
 
     OVER_QUOTA = "over quota"
     """429: fewer requests in a time, or fewer at once."""
@@ -29,10 +29,11 @@ class SignalKind(StrEnum):
     """503, with or without a wait: the server is short of something."""
 
     FAILED = "failed"
-    """The request was lost, or ended in another 5xx: once it means little, again and again it is an outage."""
+    """The request was lost, or ended in another 5xx: one means little, many in a row are an outage."""
 
     NEUTRAL = "neutral"
-    """Nothing is known about the load: a 4xx about the file, a redirect, a file that cannot be read, a cancelled run."""
+    """Nothing is known about the load: a 4xx about the file, a redirect, a file that cannot be read, a cancelled
+    run."""
 
     LOCAL_LIMIT = "local limit"
     """This machine lacked descriptors or memory. Nothing is known about the server's load."""
@@ -43,7 +44,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
     `file_bytes` is the size of the accepted file. `retry_after_s` is the wait in seconds that the server named, None
     where it named none. `jitter` is a fresh random number in [0, 1) that spreads the clients that were refused
-    together. `allowance` is what the answer says of the server's quota.
+    together. `allowance` is the server's quota, where the answer states it.
     """
 
     kind: SignalKind
@@ -58,7 +59,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind is SignalKind.OVER_QUOTA or self.kind is SignalKind.BUSY
 
     def with_jitter(self, jitter: float) -> Signal:
-        """Return the signal with its random number."""
+        """Return the signal with this random number."""
         return msgspec.structs.replace(self, jitter=jitter)
 
 

@@ -1,4 +1,4 @@
-"""Slots: how many uploads may be in flight. Grows while goodput pays for it, shrinks to what was accepted."""
+"""Slots: how many uploads may be in flight. Grows while goodput improves, shrinks to what was accepted."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FIRST = 8
 # A step up pays when it earns this share of what linear growth would.
 GAIN = 0.3
 
-# From so many on, steps are smaller: a server that breaks down when overdriven does so within one step.
+# From this many on, steps are smaller: a server that fails under overload does so within one step.
 MANY = 32
 GROWTH_MANY = 1.6
 
-# A step up that earned less than this is taken back at once; between this and paying it is measured twice.
+# A step up that gained less than this is reverted at once; between this and paying it is measured twice.
 WORSE = 0.9
 
 # A step down may cost this much.
@@ -33,7 +33,7 @@ GROWTH_LATER = 1.5
 # A trial of more, or of fewer, once the optimum is known.
 STEP = 1.25
 
-# Kept of the limit after a refusal, so that another client finds room.
+# Share of the limit kept after a refusal, to leave room for another client.
 YIELD = 0.9
 
 # Seconds until the next trial of more, of fewer, of a ceiling: from the first value, doubled up to the second as
@@ -42,17 +42,17 @@ UP_WAIT_S = (4.0, 20.0)
 DOWN_WAIT_S = (15.0, 120.0)
 CEILING_WAIT_S = (4.0, 20.0)
 
-# A ceiling is tested once so many uploads were accepted below it.
+# A ceiling is tested once this many uploads were accepted below it.
 CEILING_UPLOADS = 20
 
-# A test of a ceiling may cost everybody a Retry-After: the next one waits so many times as long. Fewer where the
-# refusal may have been about something else.
+# A test of a ceiling may cost all uploads a Retry-After: the next one waits this many times as long. Fewer where the
+# refusal may have had another cause.
 RETRY_AFTER_COST = 20.0
 RETRY_AFTER_COST_UNSURE = 5.0
 
 
 class Slots:
-    """The in-flight limit. Given measured epochs and refusals, it says why it moved.
+    """The in-flight limit. Moved by measured epochs and refusals, each time with a reason.
 
     `ceiling` is the highest level that the server is not known to refuse. Times are monotonic seconds.
     """
@@ -79,12 +79,12 @@ class Slots:
 
     @property
     def growing(self) -> bool:
-        """Whether large steps are judged, for which a short epoch tells enough."""
+        """Whether large steps are judged, for which a short epoch is enough."""
         return self._trial is Trial.GROW
 
     @property
     def best(self) -> int:
-        """The limit that a later run may begin near: what was measured to pay, not what is being tried."""
+        """The limit that a later run may start near: one measured to pay, not one under trial."""
         return self._base.limit if self._base is not None else self.limit
 
     def on_success(self) -> None:
@@ -92,7 +92,7 @@ class Slots:
         self._uploads += 1
 
     def judge(self, now: float, epoch: Epoch, cost: UploadCost) -> str | None:
-        """Record an epoch at the present limit; return why the limit moved, None where it did not."""
+        """Record an epoch at the current limit; return why the limit moved, None where it did not."""
         base = self._base
         match self._trial:
             case Trial.RETURN:
@@ -123,12 +123,12 @@ class Slots:
         else:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
         self.ceiling = min(self._max, ceiling)
-        # A ceiling that a test has met is sure; one that a burst has shown may have been something else.
+        # A ceiling found by a test is certain; one found by a burst may have another cause.
         cost = RETRY_AFTER_COST if self._trial is Trial.CEILING else RETRY_AFTER_COST_UNSURE
         self._ceiling_at = now + max(self._ceiling_wait_s, cost * (retry_after_s or 0.0))
         self._uploads = 0
         self._target = min(self.limit, self.ceiling)
-        # A burst alone is no proof of fewer than two: who is refused then speaks of the rate.
+        # A burst alone does not prove a ceiling below two: such a refusal concerns the rate.
         self._floor = min(self.limit, max(2.0, self.limit / 4))
         if self._before is None:
             self._before = self.limit
@@ -136,14 +136,14 @@ class Slots:
         return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
     def on_refused_too(self, in_flight: int) -> str | None:
-        """Record that one more of the same burst was refused: what is still in flight is what was accepted."""
+        """Record that one more of the same burst was refused: those still in flight are the accepted ones."""
         if self.ceiling is not None and in_flight < self.ceiling:
             self.ceiling = max(1, math.ceil(self._floor), in_flight)
             self._target = min(self._target, self.ceiling)
         return self._shrink_to(in_flight, "the server accepted no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
-        """Begin anew with three quarters of the slots after an outage."""
+        """Restart with three quarters of the slots after an outage."""
         self._interrupt(TrialEvent.OUTAGE_OVER)
         self.ceiling = self._too_many = None
         return self._move(
@@ -151,7 +151,7 @@ class Slots:
         )
 
     def acquit(self) -> str | None:
-        """Record that the slots were not the cause: what was taken for a ceiling is none."""
+        """Record that the slots were not the cause: the supposed ceiling is none."""
         self.ceiling = None
         before, self._before = self._before, None
         if before is None or before <= self.limit:

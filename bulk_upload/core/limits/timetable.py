@@ -1,4 +1,4 @@
-"""A cap on bandwidth over the day: which one holds at a minute is decided here, the minute comes in."""
+"""A cap on bandwidth over the day: returns the one in force at a given minute."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MINUTES_A_DAY = 24 * 60
 
 
 class Span(msgspec.Struct, frozen=True):
-    """From a minute of the day on, so many bytes a second may leave; None: as many as can."""
+    """From a minute of the day on, this many bytes per second may be sent; None means no cap."""
 
     from_minute: int
     bytes_per_s: float | None
 
 
 class Timetable(msgspec.Struct, frozen=True):
-    """Caps that follow each other over the day, in the order of their minutes.
+    """Consecutive caps over the day, in the order of their minutes.
 
     Each holds until the next one begins; before the first of a day the last one of the day before holds. A
     single span is a cap for the whole day.
@@ -34,7 +34,7 @@ class Timetable(msgspec.Struct, frozen=True):
 
     @classmethod
     def always(cls, bytes_per_s: float) -> Timetable:
-        """Return the timetable with one cap all day."""
+        """Return the timetable with a single cap all day."""
         return cls((Span(0, bytes_per_s),))
 
     def bytes_per_s(self, minute_of_day: int) -> float | None:

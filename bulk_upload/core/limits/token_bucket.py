@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 _EARLY_S = 1e-6
-"""Less than this is not missing: a task that slept exactly as long as it had to must not sleep again."""
+"""A shortfall below this is ignored: a task that slept exactly as long as required must not sleep again."""
 
 
 class TokenBucket:
-    """Holds back what would be too fast. Pure: times are monotonic seconds, tokens are starts or bytes.
+    """Limits a rate. Pure: times are monotonic seconds, tokens are starts or bytes.
 
-    In any `t` seconds at most `rate * t + burst` tokens are taken, as long as nobody takes more than the burst at
-    once. Whoever does waits until the bucket is full and leaves a debt that the next ones wait for.
+    In any `t` seconds at most `rate * t + burst` tokens are taken, as long as no caller takes more than the burst at
+    once. One that does waits until the bucket is full and leaves a debt that the next ones wait for.
 
     Args:
-        rate: tokens that flow in each second.
+        rate: tokens added per second.
         burst: tokens the bucket holds; it is full at first.
     """
 
@@ -37,7 +37,7 @@ class TokenBucket:
         self._tokens -= count
 
     def changed(self, now: float, rate: float, burst: float) -> TokenBucket:
-        """Return a bucket of another rate that owes what this one owes, and holds no more than this one held."""
+        """Return a bucket with another rate that keeps this one's debt, and holds no more than this one held."""
         self._flow(now)
         bucket = TokenBucket(rate, burst)
         bucket._tokens = min(self._tokens, burst)

@@ -1,6 +1,6 @@
-"""Which limit is tried when: the states of `slots.py`, the events between them, and what follows from what, as a table.
+"""Which limit is tried when: the states of `slots.py`, their events and their transitions, as a table.
 
-Modelled on h11's `_state.py`: the code says what happened, the table says which state comes next.
+Modelled on h11's `_state.py`: the code reports what happened, the table gives the next state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TrialEvent(Enum):
     """What ends a trial, or begins one."""
 
     MEASURED = auto()
-    """The first epoch after a new beginning is there to compare with."""
+    """The first epoch after a restart is the baseline."""
 
     PAID = auto()
     """The epoch was worth the change."""
@@ -36,7 +36,7 @@ class TrialEvent(Enum):
     """It was not, but the step was so large that half of it may be."""
 
     EXHAUSTED = auto()
-    """There is nothing to grow into."""
+    """There is no room to grow."""
 
     RETURNED = auto()
     """The limit is back where the server last accepted."""
@@ -49,13 +49,13 @@ class TrialEvent(Enum):
     """The server refused a request because of those in flight."""
 
     OUTAGE_OVER = auto()
-    """The server is back."""
+    """The server is reachable again."""
 
     ACQUITTED = auto()
     """A refusal was not about the slots after all."""
 
 
-# From each trial, where each event leads. An event that is not listed cannot come.
+# The next state by trial and event. An event that is not listed cannot occur.
 TRANSITIONS: dict[Trial, dict[TrialEvent, Trial]] = {
     Trial.HOLD: {
         TrialEvent.MEASURED: Trial.HOLD,
@@ -77,7 +77,7 @@ TRANSITIONS: dict[Trial, dict[TrialEvent, Trial]] = {
     Trial.CEILING: {TrialEvent.PAID: Trial.GROW},
 }
 
-# What may come at any time: it ends every trial, and what was measured before counts no more.
+# Events that may occur at any time: they end every trial and discard earlier measurements.
 INTERRUPTIONS: dict[TrialEvent, Trial] = {
     TrialEvent.REFUSED: Trial.RETURN,
     TrialEvent.OUTAGE_OVER: Trial.GROW,

@@ -1,1 +1,1 @@
-"""This machine: its file systems, and what it is short of."""
+"""This machine: its file systems, and shortages of its resources."""

@@ -15,25 +15,25 @@ _SHARED = frozenset(
         "orangefs", "panfs", "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
     }
 )  # fmt: skip
-"""As the kernel names them in /proc/self/mounts. Other machines may have the same files open, or the file system is a
+"""Named as in /proc/self/mounts. Other machines may have the same files open, or the file system is a
 program of its own (FUSE): memory that is mapped from a file need not be shared there."""
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Journal(StrEnum):
-    """How SQLite makes a transaction whole; the value is that of `PRAGMA journal_mode`."""
+    """How SQLite makes a transaction atomic; the value is that of `PRAGMA journal_mode`."""
 
     WAL = "wal"
     """A write-ahead log: readers and the writer do not wait for each other. Needs shared memory."""
     ROLLBACK = "truncate"
-    """The pages as they were before, in a file beside the ledger, truncated at each commit. Needs locks alone."""
+    """The previous pages, in a file beside the ledger, truncated at each commit. Needs only locks."""
 
 
 def file_system_of(folder: str, mounts: Iterable[str]) -> str | None:
-    """Return the kind of file system of an absolute folder without links, None where `mounts` does not tell.
+    """Return the kind of file system of an absolute folder without links, None where `mounts` does not list it.
 
-    `mounts` has the lines of /proc/self/mounts; of several on one place the last one is seen.
+    `mounts` has the lines of /proc/self/mounts; of several on one mount point the last one is visible.
     """
     best_path, best_kind = "", None
     for line in mounts:

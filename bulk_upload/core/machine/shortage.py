@@ -1,4 +1,4 @@
-"""Recognises that this machine starts no more threads or processes, or opens no more files."""
+"""Recognises that this machine cannot start more threads or processes, or open more files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _BY_ERRNO = {
     errno.ENOMEM: _MEMORY,
 }
 _NO_THREAD = "can't start new thread"
-"""CPython's words for any failure of pthread_create (Modules/_threadmodule.c); there is no class of its own for it."""
+"""CPython's message for any failure of pthread_create (Modules/_threadmodule.c); there is no class of its own for
+it."""
 
 
 def shortage_in(error: BaseException) -> ResourceShortage | None:
@@ -60,7 +61,7 @@ def _shortage(found: tuple[str, str]) -> ResourceShortage:
 
 @contextmanager
 def naming_shortage() -> Iterator[None]:
-    """Raise ResourceShortage in place of an error that comes of one; leave other errors as they are."""
+    """Raise ResourceShortage in place of an error caused by one; leave other errors unchanged."""
     try:
         yield
     except (RuntimeError, OSError, MemoryError) as error:

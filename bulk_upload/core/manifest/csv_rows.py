@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 DELIMITERS = (",", "\t", ";")
 
 RECORD_LINES_MAX = 64
-"""How many lines one quoted cell may span. A quote that nobody closed costs no more than this to find out."""
+"""How many lines one quoted cell may span. An unclosed quote is detected after this many."""
 
 _FORM_FIELD = "fields."
 _COLUMN_NAMES = tuple(name for name in FIELD_NAMES if name != "fields")
 
 
 def csv_delimiter(header: bytes) -> str | None:
-    """Return what separates the cells of a header line, or None where it is not the header of a manifest."""
+    """Return the separator of a header line's cells, or None where it is not the header of a manifest."""
     text = _text(header)
     for delimiter in DELIMITERS:
         names = [cell.strip(' "').lower() for cell in text.split(delimiter)]
@@ -47,9 +47,9 @@ def csv_delimiter(header: bytes) -> str | None:
 def csv_entries(
     numbered_lines: Iterable[tuple[int, bytes]], rules: ManifestRules, *, delimiter: str
 ) -> Iterator[Entry | Finding]:
-    """Yield what each row holds: its entry, or everything that is wrong with it.
+    """Yield for each row its entry, or everything that is wrong with it.
 
-    The first line is the header. An empty cell stands for a value that is not given. Rows without any text are
+    The first line is the header. An empty cell means a missing value. Rows without any text are
     skipped.
     """
     rows = _Rows(numbered_lines, rules, delimiter)
@@ -79,7 +79,7 @@ def csv_entries(
 
 
 class _Rows:
-    """Iterates over (line number, cells), or (line number, finding) where the cells cannot be told."""
+    """Iterates over (line number, cells), or (line number, finding) where the cells cannot be determined."""
 
     def __init__(
         self, numbered_lines: Iterable[tuple[int, bytes]], rules: ManifestRules, delimiter: str
@@ -144,7 +144,7 @@ class _Columns(msgspec.Struct, kw_only=True):
     form_fields: list[tuple[str, int]] = msgspec.field(default_factory=list)
 
     def read(self, header: list[str], rules: ManifestRules) -> Iterator[Finding]:
-        """Take the columns from the header row, and yield what is wrong with it."""
+        """Read the columns from the header row, and yield what is wrong with it."""
         self.width = len(header)
         unknown = []
         places: dict[str, int] = {}

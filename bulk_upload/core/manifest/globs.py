@@ -22,7 +22,7 @@ class Glob:
     """A pattern for relative paths.
 
     Without `/` it matches the base name, in any folder; with `/` the whole relative path. `*`, `?` and `[...]`
-    stay within one name, `**` stands for any number of folders, none included. A leading `/` ties a base name to
+    stay within one name, `**` matches any number of folders, including none. A leading `/` anchors a base name to
     the root; `folder/` is short for `folder/**`, everything in it.
 
     Raises:
@@ -46,7 +46,7 @@ class Glob:
         object.__setattr__(self, "_parts", tuple(map(_part_matcher, parts)))
 
     def matches(self, path: str) -> bool:
-        """Whether a relative, normalised path is one that the pattern stands for."""
+        """Whether the pattern matches a relative, normalised path."""
         names = path.split("/")
         parts = self._parts
         at_name = at_part = 0
@@ -54,7 +54,7 @@ class Glob:
         while at_name < len(names):
             accepts = parts[at_part] if at_part < len(parts) else _nothing
             if accepts is None:
-                # First take ** for no folder at all; whenever that fails, for one more.
+                # First match ** with no folder; whenever that fails, with one more.
                 at_part += 1
                 retry = at_name, at_part
             elif accepts(names[at_name]):

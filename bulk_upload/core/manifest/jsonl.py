@@ -46,7 +46,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 def jsonl_entries(
     numbered_lines: Iterable[tuple[int, bytes]], rules: ManifestRules
 ) -> Iterator[Entry | Finding]:
-    """Yield what each line holds: its entry, or everything that is wrong with it. Blank lines are skipped."""
+    """Yield for each line its entry, or everything that is wrong with it. Blank lines are skipped."""
     decode = msgspec.json.Decoder(_Line).decode
     for line_no, line in numbered_lines:
         if len(line) > LINE_BYTES_MAX:
@@ -56,8 +56,8 @@ def jsonl_entries(
             wire = decode(line)
         except (ValueError, RecursionError):
             wire = None
-        # msgspec keeps the last of two equal names without a word. Each name has a colon, so as many colons as
-        # names proves that there is no such pair; a colon within a text merely takes the slow way.
+        # msgspec silently keeps the last of two equal names. Each name has a colon, so as many colons as
+        # names proves that there is no such pair; a colon within a text merely takes the slow path.
         if wire is None or line.count(b":") != wire.name_count:
             result = _carefully(line, line_no, rules)
         else:
@@ -89,13 +89,13 @@ def jsonl_line(entry: Entry) -> bytes:
 
 
 def _carefully(line: bytes, line_no: int, rules: ManifestRules) -> Entry | list[Finding]:
-    """Read a line with the standard library: slower, but it takes surrogates and says what is wrong where."""
+    """Read a line with the standard library: slower, but it accepts surrogates and says what is wrong where."""
     text = line.decode("utf-8", "surrogateescape").strip(" \t\r\n")
     if not text:
         return []
     try:
-        # Objects become tuples of pairs: a dict would hide names that are written twice. Numbers are only
-        # looked at for their type, and int refuses to read very long ones.
+        # Objects become tuples of pairs: a dict would hide names that are written twice. Of numbers only
+        # the type is checked, and int refuses to read very long ones.
         content = json.loads(text, object_pairs_hook=tuple, parse_int=float)
     except json.JSONDecodeError as error:
         return [_bad_json(error, line, line_no, rules)]

@@ -1,4 +1,4 @@
-"""Names at the server made from paths, for those who want files of the same base name told apart there."""
+"""Makes names at the server from paths, so that files with the same base name differ there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = {
     "folder": "the folders of the path, joined by `-`; empty for a file in the root",
     "hash8": "eight hex digits of a hash of path, purpose, vector database and fields: different for every entry",
 }
-"""What may stand in braces, and what it means."""
+"""The names allowed in braces, and their meaning."""
 
 
 class NameTemplate(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The one rule for paths in a manifest. It looks at names only; `edge.source_tree` looks at the files."""
+"""The one rule for paths in a manifest. It checks names only; `edge.source_tree` checks the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulk_upload.core.text.wording import quoted
 
 
 class PathComplaint(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a path cannot be used; the parts of a Finding that do not depend on where the path was written."""
+    """Why a path cannot be used; the parts of a Finding that do not depend on the path's place in the manifest."""
 
     rule: str
     found: str
@@ -61,7 +61,7 @@ def relative_path(
 
 
 def is_plain(raw: str) -> bool:
-    """Whether a path is relative, normalised and ASCII as it stands: `relative_path` returns it unchanged."""
+    """Whether a path is already relative, normalised and ASCII: `relative_path` returns it unchanged."""
     return (
         raw.isascii()
         and raw[:1] not in ("", "/", ".")
@@ -100,7 +100,7 @@ def nul_in_path(path: str) -> PathComplaint:
 
 
 def unencodable_path(path: str) -> PathComplaint:
-    """Return the complaint about a path with surrogates that stand for no byte."""
+    """Return the complaint about a path with surrogates that are not escaped bytes."""
     return PathComplaint(
         rule="unencodable-path",
         found=f"the path {quoted(path)} contains half of a surrogate pair, which no file name can have",

@@ -1,6 +1,6 @@
-"""Lines to entries: tells the format of a manifest and reads it, all complaints included, line by line.
+"""Reads the entries of a manifest in any format, line by line, complaints included.
 
-Nothing is kept: a manifest of millions of lines costs no more memory than its longest line.
+Nothing is kept: a manifest of millions of lines needs no more memory than its longest line.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _CSV_SUFFIXES = (".csv", ".tsv")
 def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entry | Finding]:
     """Yield the entries of a manifest in order, and in their place everything that is wrong with it.
 
-    The content tells the format: lines that begin with `{` are JSON Lines, a header with the names of fields is
-    CSV; only where it tells nothing does the suffix of `rules.where` decide. A byte order mark is skipped.
+    The content decides the format: lines that begin with `{` are JSON Lines, a header with the names of fields is
+    CSV; the suffix of `rules.where` decides only where the content does not. A byte order mark is skipped.
 
     Args:
         lines: with or without line ends; LF and CRLF are the same.
         rules: what the entries are checked against.
 
-    Whatever the bytes are, nothing is raised; errors of `lines` itself pass through.
+    No content raises an error; errors of `lines` itself propagate.
     """
     numbered = enumerate(lines, start=1)
     first = next(((line_no, line) for line_no, line in numbered if not _is_blank(line)), None)

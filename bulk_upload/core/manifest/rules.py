@@ -1,4 +1,4 @@
-"""What a manifest is read against, and the checks every entry passes, whatever format it was written in."""
+"""The rules a manifest is read by, and the checks on every entry, whatever its format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.manifest.name_template import NameTemplate
 
 FIELD_NAMES = ("path", "purpose", "remote_name", "vector_database_id", "fields")
-"""The fields of an entry. Whatever else the form needs goes under `fields`."""
+"""The fields of an entry. Other form fields go under `fields`."""
 
 LINE_BYTES_MAX = 1024 * 1024
 """The longest line of a manifest, its line end included: a path has at most 4 KiB."""
@@ -28,9 +28,9 @@ _TAKEN_FORM_FIELDS = frozenset({"purpose", "vector_database_id"})
 
 
 class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a manifest is read against.
+    """The rules a manifest is read by.
 
-    `where` names the manifest in findings, and its suffix helps where the content does not tell the format.
+    `where` names the manifest in findings, and its suffix decides where the content does not show the format.
     `root` and `root_as_typed` are those of `paths.relative_path`. `default_purpose` is for entries that name
     none. `file_field` is the form field of the file itself, which no entry may set. `name_template` names the files
     of entries without a `remote_name`.

@@ -1,4 +1,4 @@
-"""The name a file is sent under: what every server keeps unchanged, and nothing that steers anything."""
+"""The name a file is sent under: one that every server keeps unchanged, without control characters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sent_name(path: str, remote_name: str | None = None) -> str:
 
 
 def _is_clean(name: str) -> bool:
-    """Whether a name is plain ASCII that nothing is to be done about, as nearly all names are."""
+    """Whether a name is plain ASCII and needs no change, as nearly all names."""
     return (
         len(name) <= SENT_NAME_BYTES_MAX
         and name.isascii()

@@ -1,1 +1,1 @@
-"""What a run adds up to: tallies, log records, exports, history."""
+"""Results of a run: tallies, log records, exports, history."""

@@ -1,4 +1,4 @@
-"""What measurements of a machine and its server mean for a run: fine, doubtful, or in its way."""
+"""What measurements of a machine and its server mean for a run: fine, doubtful, or blocking."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bulk_upload.core.text.printable import human_bytes, human_seconds
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
 DESCRIPTORS_MIN = 256
-"""Two an upload, for a hundred in flight, and what a process has open anyway."""
+"""Two per upload, for a hundred in flight, and those a process has open anyway."""
 
 CLOCK_OFFSET_S_MAX = 60.0
-"""A minute is more than a journey takes, and less than a certificate or a signature forgives (often five)."""
+"""A minute is longer than any latency, and less than the skew that signatures usually tolerate (often five)."""
 
 FREE_BYTES_MIN = 100_000_000
 FREE_BYTES_COMFORTABLE = 2_000_000_000
-"""A ledger takes about 1 kB an entry, its log and a backup before a new version as much again."""
+"""A ledger needs about 1 kB per entry; its log and a backup before a migration need as much again."""
 
 
 class Grade(StrEnum):
-    """What a check came to."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -30,7 +30,7 @@ class Grade(StrEnum):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `status` is the exit code that a run would end with because of a problem."""
+    """One thing that was checked. `status` is the exit code that a run would end with because of a problem."""
 
     name: str
     verdict: Grade
@@ -45,12 +45,12 @@ def fine(name: str, words: str) -> Check:
 
 
 def doubtful(name: str, words: str, remedy: str) -> Check:
-    """Return a check that found what a run can live with."""
+    """Return a check that found a problem that does not stop a run."""
     return Check(name=name, verdict=Grade.WARNING, words=words, remedy=remedy)
 
 
 def problem(name: str, words: str, remedy: str | None, status: ExitStatus) -> Check:
-    """Return a check that found what a run cannot live with."""
+    """Return a check that found a problem that stops a run."""
     return Check(name=name, verdict=Grade.PROBLEM, words=words, remedy=remedy, status=status)
 
 
@@ -65,7 +65,7 @@ def descriptors(limit: int) -> Check:
 
 
 def clock(offset_s: float | None) -> Check:
-    """Judge how far the server's clock is ahead of ours; None where it did not tell."""
+    """Judge how far the server's clock is ahead of ours; None where it did not say."""
     if offset_s is None:
         return doubtful(
             "clock", "the server does not report its time", "compare this machine's clock by hand"
@@ -105,7 +105,7 @@ def ledger_place(path: str, *, is_there: bool, kind: str | None) -> Check:
 def answered(
     http_status: int | None, words: str, *, can_list: bool, remedy: str | None = None
 ) -> list[Check]:
-    """Judge a list that was asked for and not given: what it says of the server, and of the key."""
+    """Judge a list query that failed: what that means for the server, and for the key."""
     if remedy is not None:
         return [problem("server", words, remedy, ExitStatus.UNFINISHED)]
     again = "try again; if it persists, contact the operator of the server"

@@ -1,4 +1,4 @@
-"""The mapping people came for, one row an entry, in columns that stay."""
+"""The mapping from path to file id, one row per entry, in stable columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ledger remembers of its runs: plain rows, for reports."""
+"""The history of runs in a ledger: plain rows, for reports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class RunFacts(NamedTuple):
 class AttemptFacts(NamedTuple):
     """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
 
-    `began_utc` is when the request began, None where no process recorded it; an intent may be recorded long before, since
-    those of small files are recorded a batch ahead.
+    `began_utc` is when the request began, None where no process recorded it; an intent may be recorded long before,
+    since those of small files are recorded a batch ahead.
     """
 
     run_id: int
@@ -36,7 +36,7 @@ class AttemptFacts(NamedTuple):
 
 
 class LimitChange(NamedTuple):
-    """From `at_utc` on, `in_flight_limit` requests might be unanswered."""
+    """From `at_utc` on, up to `in_flight_limit` requests could be unanswered."""
 
     run_id: int
     at_utc: str

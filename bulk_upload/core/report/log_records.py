@@ -1,6 +1,6 @@
-"""What a log holds besides the run's events, and how either becomes names and plain values.
+"""The records of a log besides the run's events, and how both become names and plain values.
 
-The fields of a record are those of the value it is made of: the library's events and the log say the same.
+The fields of a record are those of the value it is made of: the library's events and the log agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 LOG_VERSION = 1
-"""Of the records' form: fields and events may be added within one, and nothing that is there changes its meaning."""
+"""Version of the records' format: within one, fields and events may be added, but existing ones keep their meaning."""
 
 
 class Level(IntEnum):
@@ -58,7 +58,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How the run stands; told every 30 s. Counts are of this run."""
+    """The state of the run; logged every 30 s. Counts are of this run."""
 
     snapshot: Snapshot
     to_send_count: int
@@ -98,13 +98,13 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Words for a person that no other record holds."""
+    """A message for a person that no other record contains."""
 
     text: str
 
 
 Record = Event | RunStarted | Progress | RunEnded | Failed | Message
-"""Whatever stands in a log."""
+"""Any record of a log."""
 
 
 def level_of(record: Record) -> Level:
@@ -129,7 +129,7 @@ def level_of(record: Record) -> Level:
 def log_record(
     record: Record, *, at_utc: str, clean: Callable[[str], str] = lambda text: text
 ) -> dict[str, Any]:
-    """Return a record as what JSON can hold, every text of it passed through `clean`."""
+    """Return a record as JSON-compatible values, every text passed through `clean`."""
     return {
         "v": LOG_VERSION,
         "at": at_utc,

@@ -41,8 +41,9 @@ class Tally(msgspec.Struct):
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
-    `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and
-    that are neither settled nor sent again yet. `held_s` says what held the run back, once it is over. Numbers may be read from another thread while events are added.
+    `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
+    are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
+    may be read from another thread while events are added.
     """
 
     entry_count: int = 0
@@ -99,12 +100,12 @@ class Tally(msgspec.Struct):
 
     @property
     def settled_count(self) -> int:
-        """Entries this run settled, whatever became of them."""
+        """Entries this run settled, in any state."""
         return self.failed_count + self.count(EntryState.ACCEPTED)
 
     @property
     def in_doubt_count(self) -> int:
-        """Entries this run lost the answer of that are in doubt now."""
+        """Entries whose answer this run lost and that are in doubt now."""
         return len(self.open_doubts) + self.count(EntryState.IN_DOUBT)
 
     def _add_attempt_end(self, event: AttemptEnded) -> None:

@@ -1,4 +1,4 @@
-"""What a person may ask of an active run, and what it answers: the two lines that go over its socket."""
+"""Requests to an active run and its answers: the two lines sent over its socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.limits.caps import Caps
 
 MESSAGE_BYTES_MAX = 16 * 1024
-"""The longest line of either side."""
+"""The longest line in either direction."""
 
 Count = Annotated[int, Meta(ge=1, le=CONCURRENCY_MAX)]
 Rate = Annotated[float, Meta(ge=STARTS_PER_S_MIN, le=STARTS_PER_S_MAX)]
@@ -32,9 +32,9 @@ Spans = Annotated[tuple[tuple[Minute, Bandwidth | None], ...], Meta(min_length=1
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to change: fields that are not set stay as they are, and None removes a limit.
+    """The requested changes: unset fields stay unchanged, and None removes a limit.
 
-    Without any field it asks for the state of the run. `bandwidth` is minutes of the day with the cap from then on.
+    Without any field it requests the state of the run. `bandwidth` is minutes of the day with the cap from then on.
     """
 
     concurrency: Count | UnsetType | None = UNSET
@@ -45,7 +45,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The state and the limits of a run. `None` means no limit; texts are as options are typed.
+    """The state and the limits of a run. `None` means no limit; texts are option values.
 
     Args:
         limit: requests that may be unanswered now; `reason` says why.
@@ -53,8 +53,8 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: `None` where the run finds the number.
         starts_per_s, server_starts_per_s: the person's rate, and the one the server was found to accept.
         bandwidth: the timetable; `bytes_per_s` is the cap of this minute.
-        paused: by a person; `server_pause_s` is what is left of a pause the server asked for.
-        held_by: what holds the run back now; `held_s` has for how long each thing did so far, by its name.
+        paused: by a person; `server_pause_s` is the rest of a pause the server asked for.
+        held_by: what holds the run back now; `held_s` has how long each bottleneck did so far, by its name.
     """
 
     limit: int
@@ -85,13 +85,13 @@ class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode_request(line: bytes) -> ControlRequest:
-    """Return the request in a line. Raises ValueError for anything else."""
-    # msgspec's errors are ValueErrors, and so is what it says of text that is not UTF-8.
+    """Return the request encoded in a line. Raises ValueError for anything else."""
+    # msgspec's errors are ValueErrors, including those about text that is not UTF-8.
     return msgspec.json.decode(line, type=ControlRequest)
 
 
 def decode_answer(line: bytes) -> ControlAnswer:
-    """Return the answer in a line. Raises ValueError for anything else."""
+    """Return the answer encoded in a line. Raises ValueError for anything else."""
     return msgspec.json.decode(line, type=ControlAnswer)
 
 

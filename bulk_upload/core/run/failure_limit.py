@@ -1,4 +1,4 @@
-"""Failures by cause: when one thing is wrong with everything, a run should not fail the whole manifest on it."""
+"""Failures by cause: a single problem shared by all entries must not fail the whole manifest."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ _WORDS = {
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what differs from file to file: numbers and quoted names."""
+    """Return a reason without the parts that differ from file to file: numbers and quoted names."""
     return _VARYING.sub("*", reason[:REASON_CHARS_MAX])
 
 
 class FailureLimit:
-    """Says when a run has seen enough failures of one cause.
+    """Decides when a run has seen enough failures of one cause.
 
-    Args:
-        limit: how many entries may fail for one cause, as the person asked. None: `CANARY_MAX` in a row before
-            anything was accepted and `IN_A_ROW_MAX` later; invalid entries then do not count, they cost no request.
+    Args: limit: how many entries may fail for one cause, as the person asked. None: `CANARY_MAX` in a row before
+        anything was accepted and `IN_A_ROW_MAX` later; invalid entries then do not count, since they cost no request.
     """
 
     def __init__(self, limit: float | None) -> None:

@@ -14,7 +14,7 @@ _ADDRESS_STATUSES = frozenset({404, 405})
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run ends before its entries do, the verdict that gives, and what a person does next."""
+    """Why a run ends early, the resulting verdict, and what a person should do next."""
 
     status: ExitStatus
     reason: str
@@ -22,7 +22,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """The outcome to record, and the stop it means for the run, if any.
+    """The outcome to record, and the resulting stop of the run, if any.
 
     `reopen` names entries that were settled as rejected before it was clear that the run was at fault.
     """
@@ -33,16 +33,16 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class FaultScope:
-    """Judges single refusals by what the run saw before.
+    """Judges single refusals by the run's earlier outcomes.
 
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
     success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
     accepted and three entries in a row got them: then the address is wrong.
 
     Args:
-        entry_count: how many entries the run has to send. So few that three in a row cannot be reached are
-            judged by all of them.
-        key_variable: names the variable that a person may have the key in, for hints; None where there is none.
+        entry_count: how many entries the run has to send. If there are fewer than three, all of them
+            must agree.
+        key_variable: names the environment variable that may hold the key, for hints; None where there is none.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class FaultScope:
         """Whether there was any HTTP answer in this run."""
 
     def on_accepted(self) -> None:
-        """Record that the server took a file with this key at this address."""
+        """Record that the server accepted a file with this key at this address."""
         self._accepted_any = True
         self._forbidden.clear()
         self._astray.clear()
 
     def on_answered(self) -> None:
-        """Record that there was an HTTP answer, whatever it said."""
+        """Record that there was an HTTP answer of any kind."""
         self._unreachable_count = 0
         self.answered_any = True
 
     def on_unreachable(self, reason: str) -> Stop | None:
-        """Record that an entry used up its attempts without one answer; return the stop that may mean."""
+        """Record that an entry used up its attempts without an answer; return the resulting stop, if any."""
         self._unreachable_count += 1
         if self._unreachable_count < self._unreachable_max:
             return None
@@ -79,7 +79,7 @@ class FaultScope:
         """Return what an outcome means, given the outcomes before it."""
         match outcome:
             case Unavailable(remedy=str()) if self.answered_any:
-                # One of several servers behind the address: the next attempt may meet another.
+                # The address may lead to several servers: the next attempt may reach another.
                 return Judgement(replace(outcome, remedy=None))
             case Unavailable(remedy=str() as remedy):
                 return Judgement(outcome, _unreachable(outcome.reason, remedy))
@@ -116,7 +116,7 @@ class FaultScope:
             reason=f"the server answers {outcome.reason} to every upload",
             hint="check --base-url: it is the address without the path, such as https://flow.seekr.com",
         )
-        # Not the file's fault any more: the entry stays pending, as those that are opened again.
+        # No longer the file's fault: the entry stays pending, like those that are reopened.
         refused = Refused(
             http_status=outcome.http_status, reason=outcome.reason, request_id=outcome.request_id
         )

@@ -1,4 +1,4 @@
-"""A job: what to upload, and where its ledger lies."""
+"""A job: what to upload, and the path of its ledger."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.connection import Connection
 
 _FOLDER_HASH_BYTES = 4
-"""Manifests of one name in different folders share a `--ledger-dir`; there are never so many that 32 bits would not do."""
+"""Manifests of one name in different folders share a `--ledger-dir`; they are few enough for 32 bits."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to upload and where its ledger lies.
+    """What to upload, and the path of its ledger.
 
     Args:
         manifest: path of a JSONL or CSV manifest, `-` for standard input.
         ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
-        ledger_dir: folder of the ledger in place of the manifest's; `ledger` goes before it.
+        ledger_dir: folder of the ledger in place of the manifest's; `ledger` takes precedence.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
         follow_symlinks: symbolic links may lead out of the root.
@@ -47,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str) -> str:
-    """Return where a job's ledger lies: as `job` says, else beside the manifest, named after it and the endpoint.
+    """Return the path of a job's ledger: as set in `job`, else beside the manifest, named after it and the endpoint.
 
     In a `ledger_dir` the name also holds a hash of the manifest's folder.
 
@@ -72,6 +72,6 @@ def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str)
 
 
 def _without_suffix(name: str) -> str:
-    """Return a file name without what follows its last dot; dots that it begins with are part of the name."""
+    """Return a file name without its last dot and what follows; leading dots are part of the name."""
     stem = name.rpartition(".")[0]
     return stem if stem.strip(".") else name

@@ -1,22 +1,23 @@
-"""How long a run goes on while it is throttled or the server is away."""
+"""How long a run continues while it is throttled or the server is down."""
 
 from __future__ import annotations
 
 from bulk_upload.core.text.printable import human_seconds
 
 UNKNOWN_SERVER_S = 30.0
-"""How long a server that never answered may stay away: its address is more likely wrong than the server down."""
+"""How long to wait for a server that never answered: its address is more likely wrong than the server down."""
 
 
 SHORT_S = 30.0
-"""How long a run waits while this machine cannot make a request and nothing else moves: waiting longer may not help."""
+"""How long a run waits while this machine cannot make a request and no other request progresses: waiting longer may
+not help."""
 
 
 class Patience:
-    """How long a run goes on, with no file accepted, while it is throttled or the server is away.
+    """How long a run continues, with no file accepted, while it is throttled or the server is down.
 
     Args:
-        limit_s: seconds from the first throttled answer, or the first probe in vain, after the latest accepted file.
+        limit_s: seconds from the first throttled answer, or the first failed probe, after the latest accepted file.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -31,13 +32,14 @@ class Patience:
         self._short_since = None
 
     def on_answer(self) -> None:
-        """Record that a request could be made, whatever came of it: this machine has what that takes."""
+        """Record that a request could be made, whatever its result: this machine has the resources for it."""
         self._short_since = None
 
     def on_short(self, now: float, *, reason: str, wire_bytes: int) -> str | None:
         """Record that this machine could not make a request; return why the run should stop, None while it should not.
 
-        `wire_bytes` is what has left so far: while that grows, other requests are under way and will make room.
+        `wire_bytes` counts all bytes sent so far: while it grows, other requests are in progress and will free
+        resources.
         """
         if self._short_since is None or wire_bytes != self._short_wire_bytes:
             self._short_since, self._short_wire_bytes = now, wire_bytes
@@ -46,7 +48,7 @@ class Patience:
         return f"no request could be made for {human_seconds(now - self._short_since)}: {reason}"
 
     def on_throttled(self, now: float, *, retry_after_s: float | None) -> str | None:
-        """Return why the run should stop instead of waiting on, None while it should not."""
+        """Return why the run should stop instead of waiting longer, None while it should not."""
         if self._since is None:
             self._since = now
         if retry_after_s is not None and retry_after_s > self._limit_s:
@@ -56,7 +58,8 @@ class Patience:
         return None
 
     def on_outage(self, now: float, *, reason: str, answered_ever: bool) -> str | None:
-        """Record that a probe failed; return why the run should stop instead of waiting on, None while it should not."""
+        """Record that a probe failed; return why the run should stop instead of waiting longer, None while it should
+        not."""
         if self._since is None:
             self._since = now
         limit_s = self._limit_s if answered_ever else min(UNKNOWN_SERVER_S, self._limit_s)

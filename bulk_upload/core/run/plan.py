@@ -1,4 +1,4 @@
-"""What a run will do with each entry, decided before a byte moves."""
+"""What a run will do with each entry, decided before anything is sent."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNCHANGED = PlannedStep(step=Step.SETTLED, reason="accepted")
-"""What an accepted entry gets whose file has the fingerprint that the ledger recorded last."""
+"""The step of an accepted entry whose file has the fingerprint that the ledger recorded last."""
 
 RETRY_WORDS = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
 }
-"""What `--retry` calls the states it tries again."""
+"""The `--retry` names of the states it tries again."""
 
 
 def plan_entry(

@@ -1,4 +1,4 @@
-"""An entry on its way through a run: what the manifest says, what the disk shows, what the ledger knows."""
+"""An entry in a run: its manifest line, its file on disk, its ledger row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PlannedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A manifest entry beside its ledger row, and what a run will do with it.
+    """A manifest entry with its ledger row, and what a run will do with it.
 
     `checked` is the version of the file that validation found good, None where none was validated.
     """

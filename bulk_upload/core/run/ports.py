@@ -1,4 +1,4 @@
-"""What a run needs of the world: files, a server, a ledger. Edges implement these, and tests put fakes in their places."""
+"""The interfaces of a run to files, server and ledger. `edge` implements them, and tests replace them with fakes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Reader(Protocol):
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole; one that cannot be read has its error in its place.
 
-        `content_checks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in its place.
+        `content_checks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in
+        its place.
         """
 
     async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
@@ -39,7 +40,7 @@ class Reader(Protocol):
 
 
 class FilesApi(Protocol):
-    """Answers what files a server has. Every call may be repeated and raises NoAnswer where there is no answer."""
+    """Queries the files on a server. Every call may be repeated and raises NoAnswer where there is no answer."""
 
     @property
     def clock_offset_s(self) -> float:
@@ -52,7 +53,7 @@ class FilesApi(Protocol):
         """Return one file, None where the server does not know it."""
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server has for a file, None where it gives nothing back."""
+        """Return the hash of the content that the server has for a file, None where it returns none."""
 
 
 class Transport(Protocol):
@@ -64,7 +65,7 @@ class Transport(Protocol):
 
     @property
     def partial_bytes(self) -> int:
-        """Bytes of bodies in flight that left."""
+        """Bytes sent of bodies in flight."""
 
     async def send(
         self,
@@ -85,14 +86,14 @@ class Transport(Protocol):
         """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
 
     def bodies(self) -> list[BodyNow]:
-        """Return how the requests in flight stand now, in no order."""
+        """Return the state of the requests in flight, in no order."""
 
     def end_all(self, reason: str) -> None:
         """Abort every request in flight; each `send` returns with what is known of its body."""
 
 
 class Ledger(Protocol[StoreT_co]):
-    """Records what a run does. A step is a call with the store; it returns once what it did is durable."""
+    """Records what a run does. A step is a function of the store; its call returns once its effect is durable."""
 
     @property
     def failure(self) -> LedgerUnusable | None:
@@ -105,11 +106,12 @@ class Ledger(Protocol[StoreT_co]):
     async def run(self, act: Callable[[StoreT_co], T]) -> T:
         """Run one step and return its result once it is durable. Raises LedgerUnusable.
 
-        A caller that is cancelled meanwhile does not take its step back.
+        Cancelling the caller does not cancel its step.
         """
 
     def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> Awaitable[Outcome]:
-        """Record how an attempt ended, and return the outcome as recorded once that is durable. Both raise LedgerUnusable.
+        """Record how an attempt ended, and return the outcome as recorded once that is durable. Both raise
+        LedgerUnusable.
 
         An id that is another entry's makes an accepted attempt doubtful.
         """

@@ -1,7 +1,7 @@
-"""Settling what is in doubt from the server's own list.
+"""Resolves entries in doubt from the server's own list.
 
 PUT is not idempotent here: each accepted request makes a new file. Where an answer was lost, the list is the
-only witness, and it may lag or show twins. So exactly one unclaimed match is believed, absence only after a
+only evidence, and it may lag or show several matches. So exactly one unclaimed match is believed, absence only after a
 settle time, and anything else is left to a person.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
 
 LATE_S = 60.0
-"""A file that appears so long after absence could be believed is not taken for the attempt's without asking."""
+"""A file that appears this long after absence could be believed is not attributed to the attempt without asking."""
 
 CLOCK_TOLERANCE_S = 5.0
 """How far the server's `created_at` may lie before our intent once clocks are aligned by the `Date` header,
@@ -28,7 +28,7 @@ which has whole seconds."""
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt whose fate the server's list must tell.
+    """One attempt whose result must be found in the server's list.
 
     `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
     """
@@ -58,7 +58,7 @@ class NotYet(msgspec.Struct, frozen=True):
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The list cannot tell; `reason` names the candidates. A person must decide."""
+    """The list does not decide; `reason` names the candidates. A person must decide."""
 
     reason: str
 
@@ -88,7 +88,7 @@ def judge(
     listed_at_utc_s: float,
     clock_offset_s: float,
 ) -> Reconciliation:
-    """Return what the list says about one doubt.
+    """Return what the list shows about one doubt.
 
     Args:
         doubt: the attempt in question.

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
-    `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of them.
+    `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
+    them.
     """
 
     entry_id: int
@@ -54,10 +55,10 @@ class Redacting(Protocol):
     """Knows a secret that must not appear anywhere."""
 
     def redact(self, text: str) -> str:
-        """Return text without it."""
+        """Return text without the secret."""
 
     def betrayed_by(self, text: str) -> bool:
-        """Whether text shows it and cannot do so by chance."""
+        """Whether text shows the secret and cannot do so by chance."""
 
 
 OUTCOME_NAMES: dict[type[Outcome], str] = {
@@ -87,7 +88,7 @@ def state_after(outcome: Outcome) -> EntryState:
 
 
 def reason_in(outcome: Outcome) -> str | None:
-    """Return the words of an outcome that say why, None for an accepted one without warnings."""
+    """Return the reason of an outcome, None for an accepted one without warnings."""
     if isinstance(outcome, Accepted):
         return "; ".join(outcome.warnings) or None
     if isinstance(outcome, Misdirected):
@@ -101,10 +102,10 @@ def status_in(outcome: Outcome) -> int | None:
 
 
 def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
-    """Return an outcome whose words do not repeat the secret, whatever the server echoed.
+    """Return an outcome whose text does not repeat the secret, whatever the server echoed.
 
-    Words are changed; an id that merely contains the same letters stays what it is. One that shows the secret
-    is no id: it could not be used without showing the secret.
+    Text is changed; an id that merely contains the same letters stays unchanged. One that shows the secret
+    is not accepted as an id: it could not be used without showing the secret.
     """
     if isinstance(outcome, SourceFailed | NotSent):
         return replace(outcome, reason=secret.redact(outcome.reason))
@@ -125,7 +126,7 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
                 tuple(map(secret.redact, warnings)),
                 None if created_at is None else secret.redact(created_at),
             )
-            # Nearly no answer shows it, and each success passes here.
+            # Nearly no answer shows it, and every success takes this path.
             if harmless == (warnings, created_at):
                 return outcome
             return replace(outcome, warnings=harmless[0], created_at=harmless[1])

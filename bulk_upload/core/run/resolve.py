@@ -1,4 +1,4 @@
-"""What a person may decide about an entry in doubt, and the words that stay in the ledger."""
+"""What a person may decide about an entry in doubt, and the text recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OpenDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one entry in doubt; `words` say how it was decided, or why it could not be."""
+    """The result for one entry in doubt; `words` say how it was decided, or why it could not be."""
 
     path: str
     state: EntryState
@@ -48,7 +48,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_not_adopted(doubt: Doubt, file: ListedFile) -> str | None:
-    """Return why a file that a person names cannot be the one, None where it can; fields that the server leaves out are not compared."""
+    """Return why a file that a person names cannot be the one, None where it can; fields that the server leaves out
+    are not compared."""
     for what, ours, theirs in (
         ("file name", doubt.sent_name, file.filename),
         ("size", doubt.file_bytes, file.bytes),

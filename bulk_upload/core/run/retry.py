@@ -1,4 +1,4 @@
-"""Whether to try again, and when: a decision over outcomes, with chance as an argument."""
+"""Whether to try again, and when: a decision based on outcomes, with a random number as an argument."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reconcile(msgspec.Struct, frozen=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """Leave the entry pending: this run does no more for it."""
+    """Leave the entry pending: this run does not try it again."""
 
     reason: str
     exhausted: bool = False
@@ -51,10 +51,10 @@ RetryDecision = TryAgain | Settle | Reconcile | Leave | StopRun
 
 
 class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
-    """Which share of a run may be retries: successes earn tokens, retries spend them.
+    """Limits the share of a run that may be retries: successes earn tokens, retries spend them.
 
-    An empty budget never ends a run, it slows retries to `slow_s`. The figures are those of botocore's retry
-    quota in spirit, with values found by simulation.
+    An empty budget never ends a run, it slows retries to `slow_s`. Modelled on botocore's retry
+    quota, with values found by simulation.
     """
 
     tokens: float = 20.0
@@ -102,7 +102,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             attempts_used: attempts that count, the latest included.
             budget_empty: whether the run's retry budget has no token left.
             jitter: a fresh random number in [0, 1).
-            is_probe: the attempt asked, for all, whether an outage is over: its failure costs the entry nothing.
+            is_probe: the attempt tested whether an outage is over: its failure does not count against the entry.
         """
         match outcome:
             case Accepted() | Rejected() | SourceFailed():

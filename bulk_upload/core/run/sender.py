@@ -1,7 +1,7 @@
 """The port that uploads go through: prepare files, then make single requests.
 
-Whoever implements it opens, reads, hashes and checks the files and holds what it read. Only values cross the port, so
-that a sender may as well live in another process or on another machine.
+An implementation opens, reads, hashes and checks the files and holds what it read. Only values cross the port, so
+a sender may also run in another process or on another machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 BATCH_ENTRIES_MAX = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
-"""The most files, and bytes of small files, that one `prepare` or one validation takes: memory for two batches of them."""
+"""The most files, and bytes of small files, that one `prepare` or one validation takes: memory for two batches of
+them."""
 
 
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +101,7 @@ class Sender(Protocol):
         """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
 
     def bodies(self) -> list[BodyNow]:
-        """Return how the requests in flight stand now, in no order."""
+        """Return the state of the requests in flight, in no order."""
 
     def end_all(self, reason: str) -> None:
         """Abort every request in flight; each `send` returns with what is known of its body."""

@@ -1,4 +1,4 @@
-"""How a run behaves, as the person decided; units are in the names."""
+"""How a run behaves, as set by the person; units are in the names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bulk_upload.core.run.retry import RetryPolicy
 class InDoubtPolicy(StrEnum):
     """What happens to an entry whose answer was lost.
 
-    `reconcile` asks the server's list and leaves undecided what it does not show; `hold` leaves everything in
+    `reconcile` asks the server's list and leaves in doubt what it does not show; `hold` leaves everything in
     doubt; `resend` reconciles too, and sends again what stays undecided, accepting duplicates.
     """
 
@@ -39,17 +39,17 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         concurrency: uploads in flight; None lets the run find the number.
         concurrency_max: never more in flight than this.
-        rate_per_s: uploads begun a second, on average and nearly so at any moment.
-        bandwidth: bytes of request bodies a second, by the time of day.
+        rate_per_s: uploads started per second, on average and nearly so at any moment.
+        bandwidth: bytes of request bodies per second, by the time of day.
         retry_policy: backoff and attempts.
-        patience_s: how long the run may be throttled without getting anywhere.
+        patience_s: how long the run may be throttled without an accepted file.
         deadline_s: when the run drains, counted from its start.
         errors_max: how many entries may fail for one cause before the run drains; `errors_share` the same as a
             share of the entries to send. Without either see `failure_limit.FailureLimit`.
         in_doubt: see InDoubtPolicy.
-        settle_s: how long after a lost answer the server's list must stay silent before absence is believed;
-            `settle_answered_s` the same for an answered 5xx. Nothing waits for it but the entry itself, and a list
-            that lags longer makes a second copy.
+        settle_s: how long after a lost answer the server's list must not show the file before absence is believed;
+            `settle_answered_s` the same for an answered 5xx. Only the entry itself waits for it, and a list
+            that lags longer causes a second copy.
         retry: settled states to try again.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
@@ -77,7 +77,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def caps(self) -> Caps:
-        """The limits that a person may change while the run goes on."""
+        """The limits that a person may change during the run."""
         return Caps(
             concurrency=self.concurrency,
             concurrency_max=self.concurrency_max,
@@ -90,7 +90,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.settle_answered_s, self.settle_s) if answered else self.settle_s
 
     def errors_limit(self, to_send_count: int) -> float | None:
-        """Return how many entries that failed for one cause end the run, None where the person did not say."""
+        """Return how many entries that failed for one cause end the run, None where the person set no limit."""
         limits = []
         if self.errors_max is not None:
             limits.append(float(self.errors_max))

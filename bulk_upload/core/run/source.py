@@ -1,4 +1,4 @@
-"""What the transport needs of a file: its bytes once, its hash, and the proof that it did not change."""
+"""The transport's view of a file: its bytes once, its hash, and a check that it did not change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class SourceError(Exception):
 
 
 class SourceGrew(SourceError):
-    """A file that was small when it was planned no longer is: it is to be streamed. `fingerprint` is today's."""
+    """A file that was small when it was planned no longer is: it is to be streamed. `fingerprint` is the current
+    one."""
 
     def __init__(self, fingerprint: Fingerprint) -> None:
         super().__init__("the file grew since it was planned")
@@ -35,14 +36,15 @@ class SourceGrew(SourceError):
 
 
 def outcome_of(error: SourceError) -> SourceFailed | NotSent:
-    """Return the outcome of an attempt whose file cannot be sent; a shortage of this machine is worth another try."""
+    """Return the outcome of an attempt whose file cannot be sent; a shortage on this machine is worth a retry."""
     if error.local_limit:
         return NotSent(reason=error.reason, local_limit=True)
     return SourceFailed(reason=error.reason)
 
 
 class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A small file, read whole, and hashed unless the run hashes nothing; `report` is what a look at its content found."""
+    """A small file, read whole, and hashed unless the run hashes nothing; `report` holds the findings about its
+    content."""
 
     content: bytes
     sha256: str | None
@@ -69,7 +71,7 @@ class FileStream(Protocol):
         """Return the next block, empty at the end.
 
         Raises SourceError when the file cannot be read or is no longer the one that was opened; it does so
-        at the latest with the last block, so that a body is never completed from a file that moved.
+        at the latest with the last block, so that a body is never completed from a file that changed.
         """
 
 

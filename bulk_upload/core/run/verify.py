@@ -29,7 +29,7 @@ LAST = "the file of the receipt was not found as it was sent, this may be the la
 
 
 class DifferenceKind(StrEnum):
-    """What can be wrong with a receipt, or with a file that no receipt is for.
+    """What can be wrong with a receipt, or with a file without a receipt.
 
     A `duplicate` looks like an entry that has a receipt for another file, an `orphan` like one that has none.
     """
@@ -44,7 +44,7 @@ class DifferenceKind(StrEnum):
 
 
 class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt as the ledger holds it, of a file that no `undo` has deleted."""
+    """A receipt from the ledger, of a file that no `undo` has deleted."""
 
     receipt_id: int
     entry_id: int
@@ -58,7 +58,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
-    """A file at the server that no receipt is for, beside an attempt that sent its name and purpose.
+    """A file at the server without a receipt, with an attempt that sent its name and purpose.
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. `unanswered` says
     that the attempt's answer was lost and no receipt came of it: only such an attempt can have left a file. Times
@@ -108,7 +108,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Difference]:
     """Return how the server's file differs from its receipt; a field the server leaves out cannot differ.
 
-    `found` is None when the server does not know the id any more.
+    `found` is None when the server no longer knows the id.
     """
 
     def difference(kind: DifferenceKind, detail: str) -> Difference:
@@ -130,9 +130,9 @@ def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Differen
 
 
 def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference | None:
-    """Return the difference between what was sent and what the server gives back, by hash.
+    """Return the difference between the content sent and the content the server returns, by hash.
 
-    `sha256` is None where the server gives nothing back though it shows the file.
+    `sha256` is None where the server returns no content though it lists the file.
     """
     if sha256 == receipt.sha256:
         return None
@@ -147,14 +147,14 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
 
 
 def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
-    """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
+    """Return the difference for a file that resembles an attempt, None where it is unrelated to this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
         job_began_utc_s: a file that is older cannot be this job's.
         clock_offset_s: the server's clock minus ours.
 
-    A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
+    A file of another size counts as a broken upload only when it was created during the attempt. One
     without a creation time cannot be ruled out.
     """
     made_at_s = _ours_s(one.file, clock_offset_s)
@@ -246,7 +246,7 @@ def newer(copy: ListedFile, own: ListedFile) -> bool:
 
 
 def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a file was created in the time of the attempt, so that it can be what the attempt left."""
+    """Whether a file was created during the attempt, so that the attempt may have made it."""
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False

@@ -1,1 +1,1 @@
-"""Text: printable, worded, and times and TOML as text."""
+"""Text: printable output, wording, times and TOML."""

@@ -1,4 +1,4 @@
-"""Where a text stops being JSON, in the same words whatever the version of Python."""
+"""Where a text stops being JSON, worded the same in every version of Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LAST_COMMA = "no comma may stand before a closing bracket"
 def fault_of(error: json.JSONDecodeError) -> tuple[int, str]:
     """Return where a text stops being JSON, as a position in it, and what is wrong there.
 
-    Before Python 3.13 the json module points behind a comma that ends an object or an array, and later at it.
+    Before Python 3.13 the json module points after a comma that ends an object or an array, since then at it.
     """
     closed_by = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(
         error.msg

@@ -1,4 +1,4 @@
-"""Text for people: nothing that came from a file name or a server may steer a terminal or a spreadsheet."""
+"""Text for people: nothing from a file name or a server may control a terminal or a spreadsheet."""
 
 from __future__ import annotations
 

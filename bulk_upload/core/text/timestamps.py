@@ -13,7 +13,7 @@ _TO_THE_SECOND = re.compile(r".{8,10}[T ][0-9]{2}:?[0-9]{2}:?[0-9]{2}.*", re.ASC
 def utc_text(utc_s: float) -> str:
     """Return seconds since 1970 as `2026-06-18T09:30:00.123456Z`.
 
-    Remembered for a moment: one record writes the same time into several rows.
+    Cached: one record writes the same time into several rows.
     """
     return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
@@ -21,8 +21,8 @@ def utc_text(utc_s: float) -> str:
 def utc_seconds(text: str | None) -> float | None:
     """Return an ISO 8601 time as seconds since 1970, or None where `text` is not one.
 
-    A time without a zone is taken for UTC: the API's schema says `date-time` and shows a `Z`. A date, or a time
-    that is cut to the minute, is none: it would seem to lie before what happened within it.
+    A time without a zone is read as UTC: the API's schema says `date-time` and shows a `Z`. A date, or a time
+    cut to the minute, is rejected: it would seem to be earlier than events within it.
     """
     if text is None or _TO_THE_SECOND.fullmatch(text.upper()) is None:
         return None

@@ -1,4 +1,4 @@
-"""Where in a TOML text a key stands: the standard parser reads values and forgets their lines."""
+"""Finds the line of a key in a TOML text: the standard parser does not report lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def line_of(text: str, keys: Sequence[str]) -> int:
     """Return the line, counted from 1, on which the value at `keys` begins; 1 where there is none.
 
-    Asks the parser itself, with ever longer beginnings of the text, so that no quoting can mislead it. Takes time
-    in the square of the text's length: for a complaint, which is made once.
+    Runs the parser itself on ever longer prefixes of the text, so that no quoting can mislead it. Takes time
+    quadratic in the text's length: for an error message, which is made once.
     """
     import tomllib  # noqa: PLC0415 - only a complaint needs it
 
@@ -22,7 +22,7 @@ def line_of(text: str, keys: Sequence[str]) -> int:
         try:
             table = tomllib.loads("".join(lines[:count]))
         except tomllib.TOMLDecodeError:
-            continue  # The beginning ends within a value.
+            continue  # The prefix ends within a value.
         if _holds(table, keys):
             return whole_count + 1
         whole_count = count

@@ -1,4 +1,4 @@
-"""Words for complaints: quoting what was found, and the right word that is nearest to a wrong one."""
+"""Wording of messages: quotes what was found, and suggests the nearest valid word."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 _SHOWN_CHARACTERS_MAX = 120
-# Comparing costs time in the square of the length, and no name of ours is near a long word.
+# Comparison takes quadratic time, and no valid name is near a long word.
 _COMPARED_CHARACTERS_MAX = 64
 
 
@@ -26,7 +26,7 @@ def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=256)
 def nearest(word: str, choices: tuple[str, ...]) -> str | None:
-    """Return the one of `choices` (lower case) that `word` most probably stands for."""
+    """Return the one of `choices` (lower case) that `word` most probably means."""
     if len(word) > _COMPARED_CHARACTERS_MAX:
         return None
     folded = word.strip().lower().replace("_", "-")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.validation.result import ValidationResult
 
-# Small files are checked together: one hop to a thread for a whole group, which is not yet long for those who wait.
+# Small files are checked together: one hop to a thread for a whole group that is small enough to be quick.
 GROUP_ENTRIES_MAX = 64
 GROUP_BYTES_MAX = 4 * 1024 * 1024
 
@@ -19,14 +19,14 @@ ItemT = TypeVar("ItemT")
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a file may be sent, and what is to be said of it to people, None for nothing."""
+    """Whether a file may be sent, and the message about it, None for none."""
 
     may_send: bool
     notice: str | None = None
 
 
 def admission_of(result: ValidationResult, *, sends_invalid: bool) -> Admission:
-    """Return whether a file may be sent. `sends_invalid`: the person wants invalid files at the server all the same."""
+    """Return whether a file may be sent. `sends_invalid`: the person wants invalid files sent all the same."""
     if result.is_valid:
         return Admission(may_send=True, notice=result.warning)
     if sends_invalid:
@@ -35,9 +35,9 @@ def admission_of(result: ValidationResult, *, sends_invalid: bool) -> Admission:
 
 
 class Split(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
-    """Files by what is to be done with them before they are sent. Each is in one list, in the order given.
+    """Files by what must be done before they are sent. Each is in one list, in the order given.
 
-    `checked_later` are those that are checked in the same read that they are sent from, or not sent at all; `good` and
+    `checked_later` are those that are checked in the same read they are sent from, or not sent at all; `good` and
     `bad` have a result for this version of the file; `unchecked` have none.
     """
 
@@ -54,7 +54,7 @@ def split(
     known_result: Callable[[ItemT], ValidationResult | None],
     sends_invalid: bool,
 ) -> Split[ItemT]:
-    """Return files by what is to be done with them; `known_result` is of the version of the file that is there."""
+    """Return files by what must be done with them; `known_result` is for the current version of the file."""
     parts: Split[ItemT] = Split(checked_later=[], good=[], bad=[], unchecked=[])
     for one in items:
         if is_checked_later(one):
@@ -69,7 +69,7 @@ def split(
 
 
 def groups(items: Iterable[ItemT], *, small_bytes: Callable[[ItemT], int | None]) -> Iterator[list[ItemT]]:
-    """Yield files that are checked in one go, in order: small ones together, each larger one by itself.
+    """Yield batches of files to check together, in order: small files in groups, each larger one alone.
 
     `small_bytes` returns the size of a small file, None for a larger one.
     """

@@ -1,4 +1,4 @@
-"""Validates one file of JSON Lines, piece by piece: what is found never depends on where the pieces end."""
+"""Validates one file of JSON Lines, piece by piece: findings never depend on where the pieces end."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.report import FileReport
 
 LINES_COMPARED_MAX = 1_000_000
-"""Lines beyond this many are not compared with others: about 100 MB of memory hold the hashes of so many."""
+"""Lines beyond this many are not compared with others: about 100 MB of memory hold this many hashes."""
 
 
 class Checker:
     """Checks the lines of one file.
 
     Args:
-        purpose: what every line should hold.
-        where: what findings call the file.
+        purpose: the rules for every line.
+        where: the file's name in findings.
         thorough: look for keys that come twice in an object, which takes about eight times as long.
         known: the purposes that a file may look like.
     """
@@ -68,7 +68,7 @@ class Checker:
         self._first_seen: dict[int, int] = {}
 
     def feed(self, data: bytes) -> list[Finding]:
-        """Take the next bytes in; return what was found by now and not returned before."""
+        """Check the next bytes; return new findings."""
         self._byte_count += len(data)
         if self._head is not None:
             self._head += data
@@ -83,7 +83,7 @@ class Checker:
         return self._news()
 
     def finish(self) -> list[Finding]:
-        """Say that there are no more bytes; return what was found and not returned before."""
+        """Finish the file; return new findings."""
         if self._head is not None:
             self._take(self._begin(self._head))
         for run in self._splitter.rest():
@@ -104,7 +104,7 @@ class Checker:
         return self._news()
 
     def report(self) -> FileReport:
-        """Return everything that was found so far."""
+        """Return all findings so far."""
         return self._findings.report(line_count=self._line_count, byte_count=self._byte_count)
 
     def _news(self) -> list[Finding]:
@@ -128,7 +128,7 @@ class Checker:
     def _take(self, piece: bytes) -> None:
         if not piece:
             return
-        # One byte is found ten times as fast as two; and it says whether lines need a closer look.
+        # One byte is found ten times as fast as two; and it shows whether lines need a closer check.
         may_be_crlf = b"\r" in piece or self._held_back_cr
         self._held_back_cr = piece.endswith(b"\r")
         for run in self._splitter.split(piece):
@@ -167,7 +167,7 @@ class Checker:
             self._add_all(complaints, lines, index, first_no)
 
     def _open(self, lines: Sequence[bytes], first_no: int) -> int:
-        """Look at the first lines of the file; return how many of these were looked at."""
+        """Check the first lines of the file; return how many were checked."""
         for index, line in enumerate(lines):
             if not self._opening or self._is_other:
                 return index
@@ -176,7 +176,7 @@ class Checker:
                 continue
             self._is_empty = False
             if self._held is None and self._judge.passes_alone(line):
-                # Nearly all files begin so: nothing is to be said, of this line and of the file by it.
+                # Nearly all files begin like this: no finding about this line, nor about the file.
                 self._opening = False
                 return index + 1
             parsed = self._judge.parse(line)
@@ -197,9 +197,9 @@ class Checker:
         return len(lines)
 
     def _released(self, *, holds: bool) -> bool:
-        """Tell what was held back about the first line: that the file is another thing, or that the line is bad.
+        """Report the deferred finding about the first line: that the file is of another type, or that the line is bad.
 
-        Returns whether the file is another thing.
+        Returns whether the file is of another type.
         """
         if self._held is None:
             return False

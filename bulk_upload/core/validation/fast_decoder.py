@@ -1,7 +1,7 @@
-"""The quick way through good lines: msgspec's typed decoding, built for one schema.
+"""The fast path for good lines: msgspec's typed decoding, built for one schema.
 
-It passes a line only if the exact way (`line_schema`) would have nothing to say about it; what it does not pass, the
-exact way decides. A test holds the two against each other.
+It passes a line only if the exact path (`line_schema`) would find nothing wrong with it; other lines take the exact
+path. A test compares the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHAPES_REMEMBERED_MAX = 4096
 _LONG_SHAPE = 64
 
 _FILLED = Annotated[str, msgspec.Meta(min_length=1)]
-# Arrays and objects are decoded whole: what msgspec only skips it does not look at for UTF-8.
+# Arrays and objects are decoded whole: msgspec does not check values that it skips for UTF-8.
 _TYPES: dict[Kind, Any] = {
     Kind.STRING: _FILLED,
     Kind.NUMBER: float,
@@ -42,7 +42,7 @@ _PARTS = Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
 
 
 class Turns:
-    """Whether the roles of one field come in a usual order. Orders that were judged before are remembered."""
+    """Whether the roles of one field come in a usual order. Orders that were judged before are cached."""
 
     def __init__(self, field: Field, attribute: str) -> None:
         self.messages_of: Callable[[Any], Any] = attrgetter(attribute)
@@ -50,7 +50,7 @@ class Turns:
         self.usual: set[Roles] = set()
 
     def are_usual(self, roles: Roles) -> bool:
-        """Return whether there is nothing to say about roles that are not among the usual ones yet."""
+        """Return whether there is no finding about roles that are not yet among the usual ones."""
         if order_complaints(roles, self._field):
             return False
         if len(roles) <= _LONG_SHAPE and len(self.usual) < _SHAPES_REMEMBERED_MAX:
@@ -61,8 +61,8 @@ class Turns:
 class LineReader:
     """Decoders for one schema.
 
-    `strict` passes lines with no other keys than the schema's, each of them proved. `lenient` passes any other key,
-    but does not look whether its value is UTF-8.
+    `strict` passes lines with no other keys than the schema's, each of them checked. `lenient` passes any other key,
+    but does not check whether its value is UTF-8.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -77,7 +77,7 @@ class LineReader:
 
 @lru_cache(maxsize=16)
 def reader_of(schema: Schema) -> LineReader:
-    """Return the decoders for a schema. To make some takes longer than to check a small file."""
+    """Return the decoders for a schema. Building them takes longer than checking a small file."""
     return LineReader(schema)
 
 
@@ -106,7 +106,7 @@ def _decoder(schema: Schema, *, strict: bool) -> Callable[[bytes], Any]:
 
 
 def _attribute(place: int) -> str:
-    """Name an attribute by its place: a field may be called anything."""
+    """Name an attribute by its position: a field may have any name."""
     return f"field_{place}"
 
 

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes."""
+"""Recognises a file's type by its first bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.rules import Complaint
 
 HEAD_BYTES = 512
-"""How many first bytes are enough to recognise a file type."""
+"""How many bytes are enough to recognise a file type."""
 
 
 PARQUET_MAGIC = b"PAR1"
@@ -51,7 +51,7 @@ _PDF_MARK_WITHIN = 512
 
 
 def not_json_lines(head: bytes) -> Complaint | None:
-    """Return why a file that should be JSON Lines is none, by its first bytes; None where they tell nothing."""
+    """Return why a file that should be JSON Lines is not, by its first bytes; None where they show nothing."""
     if head.startswith(_MAGIC):
         return _other_format(head)
     if head.startswith(_WIDE_MARKS) or _looks_wide(head):
@@ -87,7 +87,7 @@ def document_complaint(path: str, head: bytes) -> Complaint | None:
 
 
 def torch_complaint(head: bytes) -> Complaint:
-    """Return what there is to say about a file of PyTorch: nothing in it is loaded, whatever it is."""
+    """Return the finding about a PyTorch file: nothing in it is ever loaded."""
     if head.startswith(ZIP_MAGIC):
         return Complaint("torch-unread", "a ZIP container, as torch.save writes it; it was not loaded")
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -1,4 +1,4 @@
-"""The first two lines of a file tell whether it is JSON Lines at all; what else it is, they tell mostly too."""
+"""The first two lines of a file show whether it is JSON Lines, and mostly also what else it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 40
 
 
 class Suspicion(NamedTuple):
-    """What the first line makes the whole file look like.
+    """The type of the whole file, as its first line suggests.
 
     `is_sure` needs no second line; `holds_alone` holds for a file that has no second line either.
     """
@@ -26,7 +26,7 @@ class Suspicion(NamedTuple):
 
 
 def suspicion(line: bytes, parsed: Parsed) -> Suspicion | None:
-    """Return what the first line that is not blank says about the file; None when it can well be JSON Lines."""
+    """Return what the first line that is not blank says about the file; None when it may be JSON Lines."""
     text = line.strip()
     if parsed.is_json:
         if isinstance(parsed.value, list) and all(isinstance(one, dict) for one in parsed.value):

@@ -1,4 +1,4 @@
-"""Lines as other tools write them: recognised, so that the message says how to convert them."""
+"""Recognises lines in other tools' formats, so that the message says how to convert them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ROLE_WORDS = {
     "chatgpt": "assistant",
     "developer": "system",
 }
-"""What other tools call the roles that the API knows."""
+"""Other tools' names for the API's roles."""
 
 
 class _Convention(NamedTuple):
-    """How one tool writes conversations: the keys that give it away, and a jq program that makes `messages` of it."""
+    """How one tool writes conversations: the keys that identify it, and a jq program that converts it to `messages`."""
 
     name: str
     keys: tuple[str, ...]
@@ -77,7 +77,7 @@ _CONVENTIONS = (
 
 
 def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None:
-    """Return a complaint that names the convention of a line, None where it is none that we know."""
+    """Return a complaint that names the convention of a line, None where it is unknown."""
     for one in _CONVENTIONS:
         if not all(key in value for key in one.keys):
             continue

@@ -1,4 +1,4 @@
-"""One line of JSON taken apart exactly: what is wrong with its text, where, and the value it holds."""
+"""Parses one line of JSON exactly: what is wrong with its text, where, and the value it holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VALUES_WALKED_MAX = 1_000_000
 
 
 class Parsed(NamedTuple):
-    """A line's complaints about its text, and its value where there is one to look at."""
+    """Complaints about a line's text, and its value where it has one."""
 
     complaints: list[Complaint]
     value: Any = None
@@ -29,7 +29,7 @@ class Parsed(NamedTuple):
 
 
 class _Object(dict[str, Any]):
-    """An object that knows which of its keys came more than once."""
+    """An object that records which of its keys occurred more than once."""
 
     __slots__ = ("repeated",)
     repeated: list[str]
@@ -43,7 +43,7 @@ class Constant:
 
 
 def parse_line(line: bytes, *, find_repeated_keys: bool = False) -> Parsed:
-    """Return what a line holds; one that is blank is no concern of this."""
+    """Return what a line holds; the line must not be blank."""
     try:
         text = line.rstrip(b" \t\r\n").decode("utf-8")
     except UnicodeDecodeError as error:
@@ -153,7 +153,7 @@ def _trailing(text: str, rest: int) -> Complaint:
 
 
 def _lone_surrogate(text: str) -> Complaint | None:
-    """Look for an escape of half a character: readers of a line may keep it, turn it into `?`, or fail."""
+    """Find an escaped lone surrogate: readers of a line may keep it, turn it into `?`, or fail."""
     position = 0
     while (position := text.find("\\", position)) >= 0:
         if text[position + 1 : position + 2] != "u":

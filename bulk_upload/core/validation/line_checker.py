@@ -1,4 +1,4 @@
-"""Judges lines: the quick way for those that are right, the exact way for the rest."""
+"""Checks lines: the fast path for valid ones, the exact path for the rest."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class LineJudge:
-    """What the rules of one purpose have against single lines.
+    """Checks single lines against the rules of one purpose.
 
     Args:
         known: the purposes that lines may look like.
-        thorough: look for keys that come twice, too: no line goes the quick way then.
+        thorough: also look for duplicate keys: no line takes the fast path then.
     """
 
     def __init__(self, purpose: Purpose, *, known: Iterable[Purpose], thorough: bool = False) -> None:
@@ -41,7 +41,7 @@ class LineJudge:
         return next((found for _, found in self.judge([line])), [])
 
     def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
-        """Yield each line that something is to be said about, by its index."""
+        """Yield each line with findings, by its index."""
         turns = [(one.messages_of, one.usual, one.are_usual) for one in self._reader.turns]
         decode = self._decode
         for index, line in enumerate(lines):
@@ -59,11 +59,11 @@ class LineJudge:
             if complaints:
                 yield index, complaints
             if decode is self._reader.strict and not any(map(is_error, complaints)):
-                # Good, and yet not passed: it has other keys, as the rest of the file will have.
+                # Good, but not passed: it has other keys, as the rest of the file will probably have.
                 decode = self._decode = self._decode_lenient
 
     def passes_alone(self, line: bytes) -> bool:
-        """Whether a line is right and has exactly what the schema needs: no purpose that needs more looks like it."""
+        """Whether a line is valid and has exactly the schema's keys: it cannot match a purpose that needs more."""
         if not (self._needs_all and self._schema.fields):
             return False
         try:
@@ -76,17 +76,17 @@ class LineJudge:
         )
 
     def examine(self, line: bytes) -> list[Complaint]:
-        """Return what is wrong with one line, the exact way."""
+        """Return what is wrong with one line, by the exact path."""
         if not line.strip():
             return [Complaint("blank-line", "the line is blank")]
         return self.weigh(self.parse(line))
 
     def parse(self, line: bytes) -> Parsed:
-        """Take a line apart."""
+        """Parse a line."""
         return parse_line(line, find_repeated_keys=self._thorough)
 
     def weigh(self, parsed: Parsed) -> list[Complaint]:
-        """Return what is wrong with a line that was taken apart."""
+        """Return what is wrong with a parsed line."""
         if not parsed.is_json:
             return parsed.complaints
         if not isinstance(parsed.value, dict):
@@ -95,7 +95,7 @@ class LineJudge:
         return [*parsed.complaints, *self._schema_complaints(parsed.value)]
 
     def is_example(self, parsed: Parsed) -> bool:
-        """Whether a line holds an example, with or without mistakes, and is not a part of something larger."""
+        """Whether a line holds an example, with or without mistakes, and is not part of something larger."""
         return (
             isinstance(parsed.value, dict)
             and not parsed.complaints
@@ -125,7 +125,7 @@ class LineJudge:
     def _decode_lenient(self, line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
         row = self._reader.lenient(line)
         if not line.isascii():
-            # What msgspec skips it does not look at.
+            # msgspec does not check what it skips.
             line.decode("utf-8")
         return row
 

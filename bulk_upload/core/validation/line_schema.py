@@ -1,4 +1,4 @@
-"""What a purpose has against one value: the exact way, for the few lines that the quick way does not pass."""
+"""Checks one value against a purpose: the exact path, for the few lines that the fast path does not pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Field, Schema
 
 COMPLAINTS_PER_LINE_MAX = 20
-"""A line that is wrong through and through needs no longer list."""
+"""A line that is wrong throughout needs no longer list."""
 
 _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.STRING: (str,),

@@ -1,4 +1,4 @@
-"""Pieces of a file to whole lines, with a bound on what is kept of a line that does not end."""
+"""Splits pieces of a file into whole lines, with a limit on what is kept of a line that does not end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from io import BytesIO
 from typing import NamedTuple
 
 PIECE_BYTES = 256 * 1024
-"""Work is done in pieces of about this size, whatever the size of those that come: they stay in the cache."""
+"""Input of any size is processed in pieces of about this size, which stay in the processor's cache."""
 
 
 class HugeLine(NamedTuple):
-    """A line that was longer than the limit, and is gone."""
+    """A line that was longer than the limit, and was dropped."""
 
     length: int
     """In bytes, without its end."""
@@ -21,9 +21,9 @@ Run = list[bytes] | HugeLine
 
 
 class LineSplitter:
-    """Gathers pieces; gives runs of whole lines, and a `HugeLine` in the place of each line beyond the limit.
+    """Collects pieces; returns runs of whole lines, and a `HugeLine` in place of each line beyond the limit.
 
-    Every byte is copied once: to its line.
+    Every byte is copied once, to its line.
     """
 
     def __init__(self, line_bytes_max: int) -> None:
@@ -31,10 +31,10 @@ class LineSplitter:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._dropped_bytes: int | None = None
-        """How much of a huge line went by already, None while there is none."""
+        """How many bytes of a huge line were dropped so far, None while there is none."""
 
     def split(self, piece: bytes) -> list[Run]:
-        """Take a piece of at most `PIECE_BYTES` in, and return what became whole with it."""
+        """Add a piece of at most `PIECE_BYTES`, and return the lines that it completes."""
         lines = BytesIO(piece).readlines()
         if not lines:
             return []
@@ -54,7 +54,7 @@ class LineSplitter:
         return runs
 
     def rest(self) -> list[Run]:
-        """Return the last line, where it has no end; it is given one."""
+        """Return the last line, where it has no line end; one is added."""
         if not self._is_amid_a_line:
             return []
         last = self._taken()
@@ -65,7 +65,7 @@ class LineSplitter:
         return self._kept_bytes > 0 or self._dropped_bytes is not None
 
     def _unless_huge(self, lines: list[bytes]) -> list[Run]:
-        """Look at each line: the limit is smaller than a piece, which only somebody's own schema says."""
+        """Check each line: the limit is smaller than a piece, which only a user's own schema can set."""
         longest = self._line_bytes_max + 1
         return [[line] if len(line) <= longest else HugeLine(len(line) - 1) for line in lines]
 

@@ -1,4 +1,4 @@
-"""What there is to say about a Parquet file, by its ends and by its footer."""
+"""Checks a Parquet file by its first and last bytes and by its footer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS_SHOWN = 8
 
 
 def ends_complaint(head: bytes, tail: bytes, file_bytes: int) -> Complaint | None:
-    """Return a complaint about the first and the last bytes of a file that is called Parquet."""
+    """Return a complaint about the first and the last bytes of a file named as Parquet."""
     if not head.startswith(PARQUET_MAGIC):
         other = not_json_lines(head)
         what = f": {other.found.removesuffix(', not JSON Lines')}" if other is not None else ""
@@ -32,9 +32,9 @@ def ends_complaint(head: bytes, tail: bytes, file_bytes: int) -> Complaint | Non
 
 
 def footer_complaints(columns: Sequence[str], row_count: int, schema: Schema) -> list[Complaint]:
-    """Return what is wrong with the columns and the rows that a footer tells of.
+    """Return what is wrong with the columns and the rows that a footer describes.
 
-    A column that is not there is a warning only: the service also takes files of tokens, whose columns its reference
+    A missing column is only a warning: the service also accepts files of tokens, whose columns its reference
     does not name.
     """
     complaints = []

@@ -1,4 +1,4 @@
-"""What a quarantine is made of: which lines are kept, and what is written about those that are not."""
+"""The content of a quarantine: which lines are kept, and what is written about the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Sorted(NamedTuple):
-    """Lines of one block: those to keep, and the bad ones with their numbers and findings."""
+    """Lines of one block: the good ones, and the bad ones with their numbers and findings."""
 
     good: list[bytes]
     bad: list[tuple[int, bytes, list[Finding]]]
@@ -50,7 +50,7 @@ class LineSorter:
         return Sorted([line for index, line in enumerate(lines) if index not in out] if out else lines, bad)
 
     def sort_huge(self, line: HugeLine) -> tuple[int, list[Finding]]:
-        """Sort a line that is too long to be looked into: it is bad, and stays in the original only."""
+        """Sort a line that is too long to be checked: it is bad, and is not copied."""
         self.line_count += 1
         found = f"the line has {human_bytes(line.length)}, the limit is {self._limit}; it was left in the original"
         return self.line_count, list(self._findings([Complaint("huge-line", found)], self.line_count))
@@ -60,7 +60,7 @@ class LineSorter:
 
 
 def findings_line(line_no: int, bad_line_no: int | None, findings: Iterable[Finding]) -> bytes:
-    """Return the line about one bad line: where it was, where it is among the bad ones, what is wrong."""
+    """Return the report line of one bad line: its number, its number among the bad ones, its findings."""
     told = [
         {"rule": one.rule, "place": one.place, "found": one.found, "remedy": one.remedy} for one in findings
     ]
@@ -68,6 +68,6 @@ def findings_line(line_no: int, bad_line_no: int | None, findings: Iterable[Find
 
 
 def place_of(path: str) -> str:
-    """Return where in a quarantine the copy of a file lies: always beneath it, whatever the path."""
+    """Return the place of a file's copy in a quarantine: always beneath it, whatever the path."""
     parts = ["__" if part == ".." else part for part in path.split("/") if part not in ("", ".")]
     return "/".join(parts) or "_"

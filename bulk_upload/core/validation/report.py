@@ -1,4 +1,4 @@
-"""What was found in one file, in a size that does not grow with the file."""
+"""The findings of one file, in a size that does not grow with the file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing keeps the file from being sent."""
+        """Whether the file may be sent."""
         return not self.error_count
 
     def left_out(self) -> dict[str, int]:
@@ -55,14 +55,14 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unreadable(path: str, reason: str) -> FileReport:
-    """Return the report of a file that could not be looked into."""
+    """Return the report of a file that could not be checked."""
     findings = Findings()
     findings.add(Complaint("unreadable", reason), where=path)
     return findings.report(line_count=0, byte_count=0)
 
 
 class Findings:
-    """Gathers findings of one file: keeps the first of each rule, counts all."""
+    """Collects findings of one file: keeps the first of each rule, counts all."""
 
     def __init__(self) -> None:
         self.kept: list[Finding] = []
@@ -75,13 +75,13 @@ class Findings:
     def add(
         self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
     ) -> None:
-        """Take a complaint about one line of a file in; `line_start` is the line's first byte."""
+        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte."""
         if self.keeps(complaint.rule):
             self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
         self.counts[complaint.rule] += 1
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
-        """Return all of it."""
+        """Return the report."""
         return FileReport(
             findings=tuple(self.kept),
             counts=dict(self.counts),

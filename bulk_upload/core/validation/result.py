@@ -1,4 +1,4 @@
-"""What validation made of one version of a file: enough to decide by, and to be remembered."""
+"""The validation result of one version of a file: enough to decide by, and to store."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.report import FileReport
 
 FINDINGS_KEPT_MAX = 100
-"""A ledger keeps so many findings of a file; `bulk-upload validate` has more."""
+"""A ledger keeps this many findings of a file; `bulk-upload validate` shows more."""
 
 
 class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for the version of a file that `fingerprint` tells, by the rules that `rules` tells.
+    """The result for the version of a file that `fingerprint` identifies, by the rules that `rules` identifies.
 
-    `reason` says why the file is invalid, `warning` what else there is to say of it. A result from the ledger has
+    `reason` says why the file is invalid, `warning` is any other message about it. A result from the ledger has
     no findings.
     """
 
@@ -35,12 +35,12 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing keeps the file from being sent."""
+        """Whether the file may be sent."""
         return not self.error_count
 
 
 def validation_result(report: FileReport, fingerprint: Fingerprint, rules: str) -> ValidationResult:
-    """Return what a report comes to."""
+    """Return the result of a report."""
     return ValidationResult(
         fingerprint=fingerprint,
         rules=rules,

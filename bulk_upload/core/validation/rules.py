@@ -25,7 +25,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Complaint(NamedTuple):
-    """What a rule has against one line, before anybody knows which line of which file that is."""
+    """A rule's complaint about one line, before the line and file are known."""
 
     rule: str
     found: str
@@ -114,11 +114,12 @@ RULES: dict[str, Rule] = {
 WHOLE_FILE = frozenset(
     {"unreadable", "empty-file", "compressed", "not-json-lines", "utf-16", "pretty-printed", "json-array"}
 )
-"""Rules that leave no line to look at: no repaired copy can be made of such a file."""
+"""Rules that leave no line to check: no repaired copy can be made of such a file."""
 
 
 def finding_of(complaint: Complaint, *, where: str, line_no: int | None, line_start: int = 0) -> Finding:
-    """Return a complaint as a finding about one line of one file; `line_start` is the line's first byte."""
+    """Return a complaint as a finding about one line of one file; `line_start` is the offset of the line's first
+    byte."""
     rule = RULES[complaint.rule]
     offset = None if complaint.byte_in_line is None else line_start + complaint.byte_in_line
     return Finding(

@@ -1,4 +1,4 @@
-"""A user's own schemas: a small TOML or JSON file that adds purposes or changes what is known of them.
+"""A user's own schemas: a small TOML or JSON file that adds purposes or changes built-in ones.
 
     [purposes.fine-tune]
     roles = ["system", "user", "assistant", "tool"]
@@ -9,7 +9,8 @@
     suffixes = [".jsonl"]
     fields = { text = "string", label = "string", note = "string?" }
 
-What a known purpose is not given keeps its value. A type with `?` may be absent. docs/how-to/validation.md has the whole list.
+Keys that are not set for a built-in purpose keep their values. A type with `?` may be absent.
+docs/how-to/validation.md has the whole list.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_schemas(text: bytes, *, name: str) -> dict[str, Purpose]:
-    """Return all purposes, those of a schema file among them; `name` is the file's.
+    """Return all purposes, including those of a schema file; `name` is the file's.
 
-    Raises UsageError when the file is not as it should be.
+    Raises UsageError when the file is invalid.
     """
     # Editors on Windows put the mark there.
     text = text.removeprefix(BOM)

@@ -1,4 +1,4 @@
-"""The side of the person: one request, one answer."""
+"""The client side: one request, one answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWER_S = 30.0
 
 
 def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S) -> ControlAnswer:
-    """Send a request to the run that works on a ledger and return its answer. Blocks. Raises NoRunAtWork."""
+    """Send a request to the active run of a ledger and return its answer. Blocks. Raises NoRunAtWork."""
     path = socket_path(ledger_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(answer_s)
@@ -49,7 +49,7 @@ def ask(ledger_path: str, request: ControlRequest, *, answer_s: float = ANSWER_S
 
 
 def _require_ours(connection: socket.socket) -> None:
-    """Raise PermissionError where somebody else listens: in a folder that others may write to, anybody can."""
+    """Raise PermissionError when another user listens: in a folder that others may write to, anybody can."""
     ours = os.geteuid()
     if ours != ROOT and peer_uid(connection) not in (ours, ROOT):
         raise PermissionError(errno.EPERM, "another user listens there")

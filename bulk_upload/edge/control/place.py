@@ -1,4 +1,4 @@
-"""Where the socket of a run lies, and how to name it to the kernel."""
+"""The path of a run's socket, and an address for it that the kernel accepts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 NAME_BYTES_MAX = 64
 ADDRESS_BYTES_MAX = 100
-"""An address has room for 107 bytes on Linux (unix(7)) and 103 on macOS."""
+"""An address holds up to 107 bytes on Linux (unix(7)) and 103 on macOS."""
 
 ROOT = 0
 
 _LINK_FOLDER = "/tmp"  # noqa: S108 - for an instant, in a folder of its own that only we may enter
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
-"""macOS: sys/un.h. The answer is a struct xucred, whose second number is the user."""
+"""macOS: sys/un.h. The result is a struct xucred, whose second number is the user."""
 
 
 def socket_path(ledger_path: str) -> str:
-    """Return where the socket of a ledger's run lies: beside the ledger, and named after it.
+    """Return the path of the socket of a ledger's run: beside the ledger, and named after it.
 
     A long name is replaced by its hash, so that every address can be short enough.
     """

@@ -1,4 +1,4 @@
-"""The side of the run: takes one request a connection, and lets no client hold it up."""
+"""The run's side: accepts one request per connection, and no client can block it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 8
 ACCEPT_AGAIN_S = 1.0
 READ_S = 5.0
-"""How long a client may take for its line, and for taking the answer."""
+"""How long a client may take to send its line, and to read the answer."""
 
 
 @asynccontextmanager
@@ -34,10 +34,11 @@ async def listening(
     on_trouble: Callable[[str], None],
     on_error: Callable[[BaseException], None],
 ) -> AsyncIterator[None]:
-    """Take requests for the run on a ledger while the block runs. The caller holds the run lock.
+    """Serve requests to the run of a ledger while the block runs. The caller holds the run lock.
 
-    `answer` gets each request and who asks, as `name (uid N)`. A socket that cannot be made does not end the run:
-    `on_trouble` is called with the reason. `on_error` is called with what a connection raised, which is a bug.
+    `answer` gets each request and the user who sent it, as `name (uid N)`. A socket that cannot be made does not end
+    the run: `on_trouble` is called with the reason. `on_error` is called with what a connection raised, which is a
+    bug.
     """
     path = socket_path(ledger_path)
     try:
@@ -53,13 +54,13 @@ async def listening(
     finally:
         await listener.close()
         with suppress(OSError):
-            # Another file of that name would not be ours to remove.
+            # Another file of that name must not be removed.
             if identity is not None and _identity(path) == identity:
                 os.unlink(path)
 
 
 class _Listener:
-    """Accepts connections and serves each in a task of its own; `close` knows of all of them."""
+    """Accepts connections and serves each in a task of its own; `close` ends all of them."""
 
     def __init__(
         self,
@@ -91,13 +92,13 @@ class _Listener:
         self._loop.add_reader(self._socket, self._accept)
 
     def _accept(self) -> None:
-        # By hand: a cancelled `sock_accept` may drop a connection it has accepted already.
+        # Not `sock_accept`: when cancelled, it may drop a connection it has accepted already.
         try:
             connection, _ = self._socket.accept()
         except BlockingIOError:
             return
         except OSError:
-            # Short of descriptors, say: that passes, and is not worth the run.
+            # For example no descriptor left: that is temporary, and must not end the run.
             self._loop.remove_reader(self._socket)
             self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._watch)
             return
@@ -122,22 +123,22 @@ class _Listener:
         connection.close()
 
     async def _serve(self, connection: socket.socket) -> None:
-        # What a client does wrong, or that it leaves, is nobody's business.
+        # A client that misbehaves or disconnects is not an error of the run.
         with suppress(OSError, TimeoutError):
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MESSAGE_BYTES_MAX)
             try:
                 await self._exchange(peer_uid(connection), reader, writer)
             finally:
-                # First: who sees the end of a connection finds its place free.
+                # First: a client that sees the connection end must find its place free.
                 self._places.discard(connection)
                 if writer.transport.get_write_buffer_size():
-                    # The client does not take its answer.
+                    # The client does not read its answer.
                     writer.transport.abort()
                 writer.close()
                 await writer.wait_closed()
 
     async def _exchange(self, uid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Read in any case: a close with something unread would take the answer along.
+        # Always read: closing a socket with unread data would discard the answer.
         async with asyncio.timeout(READ_S):
             asked = await _asked(reader, uid)
         answer = asked if isinstance(asked, ControlAnswer) else await self._answer(asked, _who(uid))
@@ -147,7 +148,7 @@ class _Listener:
 
 
 async def _asked(reader: asyncio.StreamReader, uid: int) -> ControlRequest | ControlAnswer:
-    """Return the request that comes, or the answer to what is none or comes from another user."""
+    """Return the request, or the answer to an invalid one or to one from another user."""
     try:
         request = decode_request(await reader.readline())
     except ValueError as error:
@@ -168,12 +169,12 @@ def _bind(path: str) -> socket.socket:
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise FileExistsError(errno.EEXIST, "another file has the name of the control socket", path)
-        # Of a run that was killed: the run lock says that nobody listens there.
+        # Left by a killed run: the run lock proves that no process listens there.
         os.unlink(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(OSError):
-            # Linux makes the file with this mode; elsewhere chmod follows, and who asks is looked at anyway.
+            # Linux makes the file with this mode; elsewhere chmod follows, and the peer's user is checked anyway.
             os.fchmod(made.fileno(), 0o600)
         with short_address(path) as address:
             made.bind(address)

@@ -1,4 +1,4 @@
-"""A file that is hashed as it is read, and proves at its end that it is still the one that was opened."""
+"""A file that is hashed as it is read, and checked at its end to be still the one that was opened."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bulk_upload.core.run.source import SourceError
 class HashedFile(io.FileIO):
     """An open file that is read once, front to back, never past the size it had when it was opened.
 
-    Each read hashes what it returns, unless switched off; the read that reaches the end also proves that the file is still the one
-    that was opened, and raises SourceError where it is not. Everything blocks: use it on a thread.
+    Each read hashes what it returns, unless switched off; the read that reaches the end also proves that the file is
+    still the one that was opened, and raises SourceError where it is not. Everything blocks: use it on a thread.
     """
 
     def __init__(self, descriptor: int, path: str, *, hashing: bool = True) -> None:
@@ -39,7 +39,7 @@ class HashedFile(io.FileIO):
         return None if self._hash is None else self._hash.hexdigest()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next block; an empty one at the end. Raises SourceError when the file moved."""
+        """Return the next block; an empty one at the end. Raises SourceError when the file changed."""
         wanted = self._left_bytes if size is None or size < 0 else min(size, self._left_bytes)
         try:
             with self._in_use:
@@ -49,7 +49,7 @@ class HashedFile(io.FileIO):
                 self.abandon()
 
     def abandon(self) -> None:
-        """Close the file, or leave that to the read that is under way.
+        """Close the file, or leave that to the read in progress.
 
         A descriptor closed under a read may be another file's by the time the read reaches the system: it would
         move that file's position.
@@ -100,7 +100,7 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
 
 
 def source_error(error: OSError) -> SourceError:
-    """Return an OSError in the words of the person who must fix it."""
+    """Return an OSError as a SourceError, worded for the person who must fix it."""
     reason = error.strerror or str(error) or type(error).__name__
     return SourceError(f"cannot read the file: {reason}", local_limit=shortage_in(error) is not None)
 

@@ -1,4 +1,4 @@
-"""Threads for reading files, where a read that hangs for ever costs a thread and nothing else."""
+"""Threads for reading files, where a read that hangs for ever costs one thread and nothing else."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class ReadingPool(Executor):
-    """An executor whose calls can be given up.
+    """An executor whose calls can be abandoned.
 
-    The standard one would do but for two things: a thread that hangs in a read on a dead mount keeps its place for
-    ever, and the interpreter waits for it at its end. Here another thread takes the place of one that hangs, and
+    The standard one has two problems: a thread that hangs in a read on a dead mount keeps its place for
+    ever, and the interpreter waits for it at exit. Here another thread takes the place of one that hangs, and
     all threads are daemons.
 
     Args:
@@ -36,7 +36,8 @@ class ReadingPool(Executor):
         self._lock = threading.Lock()
         self._started_count = 0
         self._spare_count = 0
-        """Threads without a call, or calls without a thread where it is negative; a thread that has yet to wake is no spare one."""
+        """Idle threads, or calls without a thread when negative; a thread that has yet to wake does not count as
+        idle."""
         self._hung: set[Future[Any]] = set()
         self._closed = False
 
@@ -54,14 +55,15 @@ class ReadingPool(Executor):
         return future
 
     def give_up(self, future: Future[Any]) -> bool:
-        """Wait no longer for a call; return whether it hangs, as opposed to not having begun.
+        """Stop waiting for a call; return whether it hangs, as opposed to not having begun.
 
         A thread that hangs does not count among the others until its call returns.
         """
         if future.cancel():
             return False
         with self._lock:
-            # Asked under the lock: a call that returned has passed its thread's own look at who hangs, or will find it here.
+            # Checked under the lock: a thread whose call returned has already read the set of hung threads, or will
+            # find itself there.
             if future.done():
                 return False
             self._hung.add(future)
@@ -69,20 +71,20 @@ class ReadingPool(Executor):
         return True
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Take no more calls; those that were taken are still made. Never waits: a call may hang for ever."""
+        """Accept no more calls; those already submitted are still made. Never waits: a call may hang for ever."""
         with self._lock:
             self._closed = True
         self._calls.put(None)
 
     def _start_if_needed(self) -> bool:
-        """Return whether a thread will come to the latest call: a new one where it takes that, and the machine has one."""
+        """Return whether a thread will run the latest call; starts a new one where needed and possible."""
         living_count = self._started_count - len(self._hung)
         if living_count >= self._thread_count or self._spare_count >= 0:
             return True
         try:
             threading.Thread(target=self._serve, name="bulk-upload-read", daemon=True).start()
         except RuntimeError:
-            # Fewer threads than asked for are slow, and no reason to end a run.
+            # Fewer threads than requested are slower, but no reason to end a run.
             return living_count > 0
         self._started_count += 1
         self._spare_count += 1
@@ -93,18 +95,18 @@ class ReadingPool(Executor):
             future, function = call
             if future.set_running_or_notify_cancel():
                 _make(future, function)
-            # Nothing may be kept of a call while the thread waits for the next one: it may be a whole file.
+            # Keep no reference to a call while the thread waits for the next one: it may hold a whole file.
             del call, function
             if not self._goes_on_after(future):
                 return
             del future
-        # For the next thread: how many there will be is not known, one may yet take the place of one that hangs.
+        # Passed on to the next thread: their number is not known, since one may yet replace one that hangs.
         self._calls.put(None)
         with self._lock:
             self._started_count -= 1
 
     def _goes_on_after(self, future: Future[Any]) -> bool:
-        """Whether this thread is still wanted: not if it hung and another one took its place meanwhile."""
+        """Whether this thread is still needed: not if it hung and another one replaced it meanwhile."""
         with self._lock:
             self._hung.discard(future)
             if self._started_count - len(self._hung) > self._thread_count:
@@ -115,7 +117,7 @@ class ReadingPool(Executor):
 
 
 class FileCalls(Executor):
-    """One caller's way into the reading pool: one call at a time, with a limit to how long it may take."""
+    """One caller's access to the reading pool: one call at a time, with a time limit."""
 
     def __init__(self, pool: ReadingPool, stuck_s: float) -> None:
         self._pool = pool
@@ -129,14 +131,14 @@ class FileCalls(Executor):
         return future
 
     def let_go(self, call: Callable[[], object]) -> None:
-        """Run a last call that nobody waits for, and that is made whatever becomes of an earlier one.
+        """Run a last call that is not awaited, and is made even if an earlier one hangs or fails.
 
         Raises RuntimeError after the pool was shut down.
         """
         self._pool.submit(call)
 
     async def result_of(self, call: Awaitable[T]) -> T:
-        """Wait for a call that was made here, but not for ever. Raises SourceError, and what the call raises."""
+        """Wait for a call that was made here, up to the time limit. Raises SourceError, and what the call raises."""
         patience = asyncio.timeout(self._stuck_s)
         try:
             async with patience:
@@ -148,21 +150,21 @@ class FileCalls(Executor):
             # A call may raise it, too: network file systems do.
             if not patience.expired():
                 raise
-            # A call that never began waited for threads that hang: its own file is not to blame.
+            # A call that never began waited for threads that hang: its own file is not the cause.
             raise SourceError(
                 f"the file system did not answer for {human_seconds(self._stuck_s)}",
                 local_limit=not self.give_up(),
             ) from None
 
     def give_up(self) -> bool:
-        """Wait no longer for the latest call; return whether it hangs, as opposed to not having begun."""
+        """Stop waiting for the latest call; return whether it hangs, as opposed to not having begun."""
         return self._latest is not None and self._pool.give_up(self._latest)
 
 
 def _make(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+    except BaseException as error:  # noqa: BLE001 - raised to the caller that awaits the future
         future.set_exception(error)
     else:
         future.set_result(result)

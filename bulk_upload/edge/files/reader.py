@@ -1,4 +1,4 @@
-"""Reading the files that are sent: open late, hash on the way, prove at the end that nothing moved.
+"""Reading the files that are sent: open late, hash on the way, check at the end that nothing changed.
 
 Reads run on a thread pool of their own, so that a slow disk starves neither the event loop nor the ledger.
 """
@@ -32,14 +32,14 @@ SMALL_FILE_BYTES_MAX = 256 * 1024
 """Files up to this size are read in one piece, whole batches of them in one hop to the reading pool."""
 
 SLOW_FILE_S = 0.002
-"""A small file that takes longer than this to be waited for comes from a cold or distant disk: several are read at once then.
+"""A small file that takes longer than this comes from a cold or distant disk: then several are read at once.
 From a warm cache one thread reads faster than several, which would wait for each other at the interpreter."""
 
 PART_FILES_MIN = 4
 
 
 def part_count_for(file_count: int, waited_s_per_file: float, *, thread_count: int) -> int:
-    """Return on how many threads at once to read so many small files, after those before took so long to wait for."""
+    """Return on how many threads to read this many small files, given how long the previous ones took."""
     if waited_s_per_file < SLOW_FILE_S:
         return 1
     # Half of the threads: large files are read meanwhile, too.
@@ -62,7 +62,7 @@ class FileReader:
     Args:
         tree: where files are opened, and refused if they lie outside.
         thread_count: how many reads may run at once.
-        stuck_s: how long one call to the file system may take before it is given up: a dead mount answers never.
+        stuck_s: how long one call to the file system may take before it is abandoned: a dead mount never answers.
         hashing: whether what is read to be sent is hashed on the way.
     """
 
@@ -80,7 +80,7 @@ class FileReader:
     async def open(self, path: str, *, hashing: bool | None = None) -> StreamedFile:
         """Open a file to stream it, whatever its size. Raises SourceError.
 
-        `hashing` is whether it is hashed on the way, None for what the reader does with all files.
+        `hashing` is whether it is hashed on the way, None for the reader's default.
         """
         calls = self._calls()
         wants_hash = self._hashing if hashing is None else hashing
@@ -111,9 +111,9 @@ class FileReader:
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole, in one hop, or a few at once where the disk is slow.
 
-        A file that cannot be read has its error in its place. `content_checks`, one for each path, are shown the content in the
-        same hop. A file that is no longer small has SourceGrew in its place: the caller streams it instead. Where the file
-        system does not answer, all of them have that error: nobody can tell which one it was.
+        A file that cannot be read has its error in its place. `content_checks`, one for each path, are shown the
+        content in the same hop. A file that is no longer small has SourceGrew in its place: the caller streams it
+        instead. Where the file system does not answer, all of them have that error: which file caused it is unknown.
         """
         if not paths:
             return []
@@ -158,8 +158,8 @@ class FileReader:
             return file.sha256, file.fingerprint
 
     def close(self) -> None:
-        """Let the threads go once what was asked of them is done; one that hangs in a read is abandoned."""
-        # What is queued is not cancelled: files that nobody reads any more are still to be closed.
+        """End the threads once queued calls are done; one that hangs in a read is abandoned."""
+        # Queued calls are not cancelled: files that are no longer read must still be closed.
         self._pool.shutdown(wait=False)
 
     def _calls(self) -> FileCalls:
@@ -176,7 +176,7 @@ class FileReader:
         if file.fingerprint.size > block_bytes:
             return file
         try:
-            # Some file systems tell only at the close what they could not read.
+            # Some file systems report only at close what they could not read.
             with file:
                 content = file.read()
         except OSError as error:
@@ -186,7 +186,7 @@ class FileReader:
     def _load_all(
         self, files: Sequence[tuple[str, ContentCheck | None]]
     ) -> tuple[list[LoadedFile | SourceError], float]:
-        """Return the files, and how long each was waited for on average: not what it took to hash and look at it."""
+        """Return the files, and the average wait for each, without the time to hash and check it."""
         began, began_cpu = time.perf_counter(), time.thread_time()
         loaded = [self._load(path, content_check) for path, content_check in files]
         waited_s = (time.perf_counter() - began) - (time.thread_time() - began_cpu)
@@ -212,7 +212,7 @@ class FileReader:
 
 
 async def _opened(calls: FileCalls, opening: Future[_Opened]) -> _Opened:
-    """Wait for a file; it is closed again where nobody waits for it any more."""
+    """Wait for a file; it is closed again when the caller is cancelled."""
     try:
         return await calls.result_of(asyncio.wrap_future(opening))
     except BaseException:

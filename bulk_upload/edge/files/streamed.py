@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from bulk_upload.edge.files.pool import FileCalls
 
 FEW_BLOCKS_MAX = 4
-"""So many in hand are few: they may be large, and each file's next block is read while one is sent. With more, one file is read
-while another is sent anyway, and second or larger blocks would only cost memory."""
+"""Up to this many open files count as few: each may have a large block, and its next one is read while one is sent.
+With more, one file is read while another is sent anyway, and second or larger blocks would only cost memory."""
 
 BLOCK_BYTES_FEW = 2 * 1024 * 1024
 BLOCK_BYTES_MANY = 1024 * 1024
 BLOCK_BYTES_MIN = 256 * 1024
-"""A hop to a thread costs 130 to 240 µs, as much as to read half a megabyte. Blocks of 4 MiB were slower again: they leave the
-processor's cache before they are sent (measured with 2 and 16 files in flight)."""
+"""A hop to a thread costs 130 to 240 µs, as much as reading half a megabyte. Blocks of 4 MiB were slower again: they
+leave the processor's cache before they are sent (measured with 2 and 16 files in flight)."""
 
 BLOCKS_BYTES = 16 * 1024 * 1024
-"""What many blocks share. More than 64 take more together, for none gets less than the least, and a file that is held whole
-already keeps what it has."""
+"""Memory that many blocks share. More than 64 exceed it together, since none gets less than the minimum, and a file
+that is held whole keeps what it has."""
 
 
 def block_bytes_for(block_count: int) -> int:
-    """Return how much to read at once, this block included in so many."""
+    """Return how much to read at once with this many blocks in memory, this one included."""
     if block_count <= FEW_BLOCKS_MAX:
         return BLOCK_BYTES_FEW
     return min(BLOCK_BYTES_MANY, max(BLOCK_BYTES_MIN, BLOCKS_BYTES // block_count))
 
 
 class Blocks:
-    """The blocks that lie in memory or are about to, each with its holder."""
+    """The blocks in memory or about to be, each with its holder."""
 
     def __init__(self) -> None:
         self._holders: set[object] = set()
@@ -51,7 +51,7 @@ class Blocks:
         return len(self._holders)
 
     def block_bytes(self, *, more: int = 0) -> int:
-        """Return how much to read at once now, or once there are so many more."""
+        """Return how much to read at once now, or once there are `more` additional blocks."""
         return block_bytes_for(self.count + more)
 
     def hold(self, holder: object) -> None:
@@ -59,12 +59,13 @@ class Blocks:
         self._holders.add(holder)
 
     def drop(self, holder: object) -> None:
-        """Count a holder's block no more."""
+        """Stop counting a holder's block."""
         self._holders.discard(holder)
 
 
 class StreamedFile:
-    """A file on its way out: an async view of `HashedFile` through aiofiles, which reads a block ahead where few files are in hand."""
+    """A file being sent: an async view of `HashedFile` through aiofiles, which reads a block ahead while few files
+    are open."""
 
     def __init__(self, file: HashedFile, calls: FileCalls, blocks: Blocks) -> None:
         self._raw = file
@@ -98,9 +99,9 @@ class StreamedFile:
         return block
 
     async def _read_ahead(self) -> None:
-        """Begin to read the next block while this one is sent.
+        """Start reading the next block while this one is sent.
 
-        Not the last one: with it comes the proof that the file did not move, and that is to be made as late as it can be.
+        Not the last one: reading it checks that the file did not change, and that check must come as late as possible.
         """
         block_bytes = self._blocks.block_bytes(more=1)
         if self._blocks.count >= FEW_BLOCKS_MAX or self._unread_bytes <= block_bytes:
@@ -109,7 +110,8 @@ class StreamedFile:
         # Not in a task group: it ends with the file, in `__aexit__`.
         self._ahead = asyncio.create_task(self._file.read(block_bytes))  # noqa: TID251
         self._ahead.add_done_callback(_hear)
-        # So that it begins before this block is sent: a socket that takes all of it lets nobody else run.
+        # So that it begins before this block is sent: a write that the socket takes whole never yields to the event
+        # loop.
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
@@ -123,7 +125,7 @@ class StreamedFile:
         if self._ahead is not None:
             self._ahead.cancel()
             self._calls.give_up()
-        # Not awaited: a close that hangs on a dead mount must not hold the run; the pool sees it through.
+        # Not awaited: a close that hangs on a dead mount must not block the run; the pool completes it.
         try:
             self._calls.let_go(self._raw.abandon)
         except (RuntimeError, ResourceShortage):  # the pool was shut down first, or has no thread left
@@ -131,6 +133,6 @@ class StreamedFile:
 
 
 def _hear(reading: asyncio.Task[bytes]) -> None:
-    """Take note of how a read ended that nobody may wait for: asyncio would complain."""
+    """Retrieve the result of a read that may never be awaited: asyncio would warn otherwise."""
     if not reading.cancelled():
         reading.exception()

@@ -1,4 +1,4 @@
-"""A small file read in one piece, with as few calls as can prove that it did not move meanwhile."""
+"""A small file read in one piece, with as few calls as prove that it did not change meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_whole(
 ) -> LoadedFile | SourceGrew:
     """Read an open file from its beginning to its end; SourceGrew where it is larger than `bytes_max`.
 
-    Raises OSError, and SourceError when the file moved meanwhile.
+    Raises OSError, and SourceError when the file changed meanwhile.
     """
     opened_as = os.fstat(descriptor)
     if opened_as.st_size > bytes_max:
@@ -39,7 +39,7 @@ def read_whole(
 
 
 def read_exactly(descriptor: int, byte_count: int) -> bytes:
-    """Read so many bytes. Raises OSError, and SourceError when there are fewer."""
+    """Read exactly this many bytes. Raises OSError, and SourceError when there are fewer."""
     content = os.read(descriptor, byte_count)
     while len(content) < byte_count:
         piece = os.read(descriptor, byte_count - len(content))

@@ -1,4 +1,4 @@
-"""How values become columns and columns values again, odd ones included: no file name may stop a ledger."""
+"""Converts values to columns and back, odd ones included: every file name can be recorded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def from_path(path: str) -> bytes:
     try:
         return os.fsencode(path)
     except UnicodeEncodeError:
-        # No file can have this name; the ledger still has to say which entry it was.
+        # No file can have this name; the ledger must still identify the entry.
         return from_exact_text(path)
 
 
@@ -62,12 +62,12 @@ def to_path(column: object) -> str:
 
 
 def from_text(text: str) -> str:
-    """Return text as SQLite can hold it: surrogates, which UTF-8 has no form for, are spelled out."""
+    """Return text as SQLite can store it: surrogates, which UTF-8 cannot encode, are spelled out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def optional_text(text: str | None) -> str | None:
-    """Return text as SQLite can hold it, and none where there is none."""
+    """Return text as SQLite can store it; None stays None."""
     return None if text is None else from_text(text)
 
 

@@ -1,6 +1,6 @@
-"""Deletions at the server, as durable steps: asked before the request leaves, ended once its answer is known.
+"""Deletions at the server, as durable steps: recorded before the request is sent, ended once its answer is known.
 
-Between the two nobody knows whether the file is still there, so its entry is in doubt. Each step runs inside the
+Between the two it is unknown whether the file still exists, so its entry is in doubt. Each step runs inside the
 caller's transaction, on the caller's thread.
 """
 
@@ -36,7 +36,7 @@ class Deleted(StrEnum):
 
 
 class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that is to be deleted. `receipt_id` is None for a duplicate, which no receipt is for."""
+    """One file that is to be deleted. `receipt_id` is None for a duplicate, which has no receipt."""
 
     entry_id: int
     receipt_id: int | None
@@ -44,7 +44,7 @@ class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask(store: LedgerStore, one: PlannedDeletion, *, asked_by: str, utc_s: float) -> None:
-    """Record that a file is about to be deleted; one whose deletion was asked for before is asked for again."""
+    """Record that a file is about to be deleted; one whose deletion was recorded before is recorded again."""
     now = utc_text(utc_s)
     store.connection.execute(
         "INSERT INTO deletions (run_id, entry_id, receipt_id, file_id, asked_by, asked_utc)"
@@ -93,7 +93,7 @@ def end(
 
 
 def unfinished(store: LedgerStore) -> list[PlannedDeletion]:
-    """Return the deletions whose end nobody recorded, oldest first."""
+    """Return the deletions without a recorded end, oldest first."""
     rows = store.connection.execute(
         "SELECT entry_id, receipt_id, file_id FROM deletions WHERE outcome IS NULL ORDER BY deletion_id"
     )

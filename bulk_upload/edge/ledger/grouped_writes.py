@@ -1,8 +1,8 @@
 """Many records in few statements.
 
-Each statement lets other threads of the interpreter in and waits for its turn afterwards, beside an event loop that is
-always busy; that costs more than what SQLite does. So the usual record, an upload that was accepted, is written a whole
-group at a time. Anything unusual in a group is left to the steps for single records, in `store`.
+Each statement releases the interpreter lock and then waits for it, beside an event loop that is always busy; that
+costs more than SQLite's own work. So the usual record, an upload that was accepted, is written a whole group at a
+time. Anything unusual in a group is left to the steps for single records, in `store`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
-"""Whether SQLite knows `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
+"""Whether SQLite supports `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay in the
-connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640 parameters; older
-versions of SQLite take 999 (https://sqlite.org/limits.html)."""
+"""Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
+in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640
+parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
 
 
 class _Grouped(NamedTuple):
-    """A statement for a group of rows, which it finds in a table `given` of these columns."""
+    """A statement for a group of rows, which it reads from a table `given` with these columns."""
 
     columns: tuple[str, ...]
     sql: str
@@ -136,7 +136,7 @@ def intend(
 
 
 def is_usual(overs: Sequence[AttemptEnd]) -> bool:
-    """Whether a group is of accepted uploads only, each of another entry and with an id of its own."""
+    """Whether a group has accepted uploads only, each of a different entry and with a different id."""
     if not all(type(one.outcome) is Accepted for one in overs):
         return False
     entries = {one.entry_id for one in overs}
@@ -199,7 +199,7 @@ def _look(
     padding = [None] * (size - len(accepted))
     file_ids = [outcome.file_id for _, outcome in accepted]
     entry_ids = [over.entry_id for over, _ in accepted]
-    # Twice, for there are no numbers on the marks: the sqlite3 module of Python 3.12 warns of those.
+    # Twice, because the placeholders are not numbered: the sqlite3 module of Python 3.12 warns about those.
     files = (*file_ids, *padding)
     values = (*files, *files, *entry_ids, *padding)
     last_id, any_known, any_older = connection.execute(_look_at(size), values).fetchone()

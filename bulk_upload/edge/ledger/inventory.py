@@ -1,7 +1,7 @@
-"""The server's list spread out beside the ledger, to see what is missing and what is strange.
+"""The server's list in a database beside the ledger, to find missing and unexpected files.
 
-The list lives in a private temporary database that SQLite spills to disk and deletes by itself; the ledger is
-attached as it is at the first look.
+The list lives in a private temporary database that SQLite spills to disk and deletes on close; a snapshot of
+the ledger is attached.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ ORDER BY l.file_id, l.bytes IS a.size DESC, a.attempt_id DESC
 
 
 class Inventory:
-    """What a server has, beside what a ledger says. Everything blocks; use it from one thread at a time.
+    """The files on a server, joined with a ledger. Everything blocks; use it from one thread at a time.
 
     Raises LedgerUnusable when the ledger cannot be read, or when there is no room for the list.
     """
 
     def __init__(self, ledger_path: str) -> None:
         self._path = ledger_path
-        # Refuses what is not a ledger with the words a person can use.
+        # Rejects a file that is not a ledger with a helpful message.
         open_for_reading(ledger_path).close()
         with self._complaining():
             self._connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
@@ -70,7 +70,7 @@ class Inventory:
             self._connection.execute("ATTACH ? AS ledger", (reading_uri(ledger_path),))
 
     def add(self, files: Iterable[ListedFile]) -> int:
-        """Take one page of the server's list in; return how many of its files are new."""
+        """Add one page of the server's list; return how many of its files are new."""
         before = self._connection.total_changes
         with self._complaining():
             self._connection.execute("BEGIN")
@@ -87,7 +87,8 @@ class Inventory:
         return _listed(rows[0]) if rows else None
 
     def receipts(self) -> Iterator[list[HeldReceipt]]:
-        """Yield all receipts whose files were not deleted by `undo`, a page at a time, in the order of their making."""
+        """Yield all receipts whose files were not deleted by `undo`, a page at a time, in the order they were
+        recorded."""
         after_id = 0
         while rows := self._rows(_RECEIPTS, (after_id,)):
             page = [held_receipt(row) for row in rows]
@@ -95,9 +96,9 @@ class Inventory:
             after_id = page[-1].receipt_id
 
     def look_alikes(self) -> Iterator[LookAlike]:
-        """Yield, for each listed file that no receipt is for, the attempts that sent its name and purpose.
+        """Yield, for each listed file without a receipt, the attempts that sent its name and purpose.
 
-        Those that sent its size come first, and then the latest.
+        Attempts that sent its size come first, then the latest.
         """
         with self._complaining():
             self._connection.execute("CREATE INDEX IF NOT EXISTS listed_names ON listed (filename)")
@@ -116,7 +117,7 @@ class Inventory:
                 )
 
     def close(self) -> None:
-        """Drop everything."""
+        """Close and delete the temporary database."""
         self._connection.close()
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""A ledger in the hands of one run: locked, claimed, its writer at work."""
+"""A ledger opened for one run: locked, claimed, its writer started."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Ledger(msgspec.Struct):
     writer: LedgerWriter
 
     async def close(self) -> None:
-        """Write what is queued and let the next run in."""
+        """Write what is queued and release the lock."""
         await self.writer.close()
 
 
 def open_ledger(
     path: str, job: JobIdentity, *, version: str, moved_root: bool, utc_s: float, private: bool = False
 ) -> Ledger:
-    """Open, lock and claim the ledger of a job. Raises LedgerUnusable and its kin. Call on the event loop.
+    """Open, lock and claim the ledger of a job. Raises LedgerUnusable or one of its subclasses. Call on the event loop.
 
-    A private ledger is for its owner alone, with all that lies beside it.
+    A private ledger and all files beside it are for its owner alone.
     """
     require_safe_name(path)
     # Two names of one ledger must not become two locks.
     path = os.path.realpath(path)
     require_folder(path)
-    # Before the lock: a file that is not ours gets no side file either.
+    # Before the lock: no side file is made for a file that is not a ledger.
     require_ledger(path, may_be_new=True)
     lock = RunLock.acquire(path, private=private)
     try:

@@ -1,4 +1,4 @@
-"""What the ledger keeps of the run's limits: their changes, who changed them by hand, and where to begin next time."""
+"""The run's limits in the ledger: their changes, who changed them by hand, and where the next run begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def note_states(store: LedgerStore, states: Sequence[tuple[float, ControllerState]]) -> None:
-    """Record how starts were governed, each with its UTC seconds."""
+    """Record states of the limits, each with its UTC seconds."""
     store.connection.executemany(
         "INSERT INTO controller_events (run_id, at_utc, in_flight_limit, reason, starts_per_s, pause_s)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -29,7 +29,7 @@ def note_states(store: LedgerStore, states: Sequence[tuple[float, ControllerStat
 
 
 def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by: str, utc_s: float) -> None:
-    """Record what a person changed while the run went on."""
+    """Record what a person changed during the run."""
     store.connection.executemany(
         "INSERT INTO decisions (run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?)",
         [
@@ -46,7 +46,7 @@ def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by
 
 
 def remember(store: LedgerStore, learned: LearnedLimits, *, utc_s: float) -> None:
-    """Record what was found to be good at the job's endpoint."""
+    """Record the limits learned for the job's endpoint."""
     store.connection.execute(
         "INSERT INTO warm_starts (endpoint, in_flight_limit, starts_per_s, noted_utc)"
         " SELECT endpoint, ?, ?, ? FROM job WHERE true ON CONFLICT (endpoint) DO UPDATE SET"
@@ -57,7 +57,7 @@ def remember(store: LedgerStore, learned: LearnedLimits, *, utc_s: float) -> Non
 
 
 def remembered(store: LedgerStore) -> LearnedLimits | None:
-    """Return what an earlier run found to be good at the job's endpoint."""
+    """Return the limits that an earlier run learned for the job's endpoint."""
     row = store.connection.execute(
         "SELECT in_flight_limit, starts_per_s FROM warm_starts JOIN job USING (endpoint)"
     ).fetchone()

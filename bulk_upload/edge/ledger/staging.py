@@ -1,6 +1,6 @@
-"""A manifest spread out beside its ledger, so that a plan of a million entries works in pages.
+"""A manifest in a database beside its ledger, so that a plan of a million entries works in pages.
 
-The entries live in a private temporary database that SQLite spills to disk and deletes by itself; the ledger is
+The entries live in a private temporary database that SQLite spills to disk and deletes on close; the ledger is
 attached read-only.
 """
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 PAGE_ENTRIES = 512
 
 CACHE_KIB = 8 * 1024
-"""Of the temporary database, and as much of the ledger. What does not fit, the operating system caches: four times as much
-was no faster with a million entries, new or settled."""
+"""Of the temporary database, and as much of the ledger. What does not fit, the operating system caches: four times as
+much was no faster with a million entries, new or settled."""
 
-# Nearly all entries of a job that is run again are unchanged: their rows hold no more than which they are, the rest is
-# in the ledger. Of the others, texts are kept exactly, as `from_exact_text` has them: an entry that comes back must
-# have the key it had. `rest` holds what few entries have; `sent_name` is there only where it matters who shares it.
+# Nearly all entries of a job that is run again are unchanged: their rows only identify them, the rest is
+# in the ledger. Of the others, texts are kept exactly, as `from_exact_text` has them: an entry that is read back must
+# have the key it had. `rest` holds what few entries have; `sent_name` is set only where it matters who shares it.
 _CREATE = """
 CREATE TABLE staged (
     seq                 INTEGER PRIMARY KEY,
@@ -72,7 +72,7 @@ _INSERT_UNCHANGED = f"""
 INSERT INTO staged (seq, line_no, entry_id, size, step, note)
 VALUES (?, ?, ?, ?, '{UNCHANGED.step.value}', '{UNCHANGED.reason}') ON CONFLICT DO NOTHING
 """
-# By row where it was known: rows of a ledger lie in the order of its manifest, keys anywhere.
+# By row id where known: rows of a ledger are in the order of its manifest, keys are scattered.
 _ENTRY = """
 LEFT JOIN ledger.entries e
 ON e.entry_id = coalesce(s.entry_id, (SELECT k.entry_id FROM ledger.entries k WHERE k.key = s.key))
@@ -96,11 +96,11 @@ FROM ledger.entries e {{attempts}}
 
 _NO_REST = (None, None, ())
 _GATED = (Step.SEND, Step.COMPARE)
-"""Steps that entries which look alike to the server take one at a time."""
+"""Steps that entries with equal name, size and purpose take one at a time."""
 
 
 class Recalled(NamedTuple):
-    """What the ledger last recorded of an entry, in columns: most need no more than a comparison."""
+    """What the ledger last recorded of an entry, as columns: most entries only need a comparison."""
 
     entry_id: int
     state: str
@@ -131,7 +131,7 @@ class Staging:
         self.attach(ledger_path)
 
     def attach(self, ledger_path: str | None) -> None:
-        """Compare with this ledger from now on; None stands for one that has no entries yet."""
+        """Compare with this ledger from now on; None means one without entries."""
         if any(row[1] == "ledger" for row in self._rows("PRAGMA database_list")):
             self._rows("DETACH ledger")
         self._ledger_path = ledger_path
@@ -161,7 +161,7 @@ class Staging:
         return _known_entry(rows[0]) if rows else None
 
     def add(self, planned: Sequence[PlanRow]) -> dict[int, int]:
-        """Add entries as one transaction; return the line of the earlier one for each line that repeats one."""
+        """Add entries in one transaction; return, for each line that repeats an earlier entry, that entry's line."""
         rows: list[tuple[object, ...]] = []
         unchanged: list[tuple[object, ...]] = []
         for seq, one in enumerate(planned, start=self._seq + 1):
@@ -236,7 +236,7 @@ class Staging:
         return {EntryState(state): count for state, count in rows}
 
     def close(self) -> None:
-        """Drop everything."""
+        """Close and delete the temporary database."""
         self._connection.close()
 
     def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
@@ -325,7 +325,7 @@ def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
 
 
 def _entry_in_ledger(row: tuple[object, ...], line_no: int) -> Entry:
-    """Return an unchanged entry as the ledger has it. Its file exists and was sent, so no text of it is odd."""
+    """Return an unchanged entry as the ledger has it. Its file exists and was sent, so all its text is valid."""
     path, purpose, remote_name, database, fields = row
     return Entry(
         path=to_path(path),

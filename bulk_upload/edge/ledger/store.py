@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.records import AttemptEnd, Intent
 
 ALIVE_EVERY_S = 5.0
-"""How often a run says that it lives; after a crash, absence is believed only from that much later on."""
+"""How often a run records that it is alive; after a crash, absence is believed only that much later."""
 
 BY_RECONCILIATION = "reconciliation"
-"""Who decided, where the run did: by the server's list, and as its `--in-doubt` says."""
+"""Who decided, when it was the run: by the server's list, and by its `--in-doubt` policy."""
 
 _ALIVE_APART_S = 1.0
-"""Records this close to the last sign of life are not worth another one."""
+"""Records this close to the last heartbeat do not renew it."""
 
 
 class LedgerStore:
     """One open ledger. Not safe for several threads at once.
 
-    A step that finds no row to change raises LookupError: what it would record is not what the ledger knows.
+    A step that finds no row to change raises LookupError: it contradicts the ledger.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -51,7 +51,7 @@ class LedgerStore:
         self._last_attempt_id: int | None = None
 
     def begin_run(self, *, version: str, utc_s: float) -> None:
-        """Record a new run, and put what a dead one left open in doubt."""
+        """Record a new run, and mark what a dead one left open as in doubt."""
         crashed_utc = self._last_alive(utc_s)
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
@@ -81,7 +81,7 @@ class LedgerStore:
         self.stay_alive(utc_s=utc_s)
 
     def stay_alive(self, *, utc_s: float) -> None:
-        """Record that the run lives at this moment."""
+        """Record that the run is alive now."""
         self._alive_utc_s = utc_s
         self.connection.execute("UPDATE job SET last_alive_utc = ?", (utc_text(utc_s),))
 
@@ -110,7 +110,7 @@ class LedgerStore:
         if not intents:
             return []
         self._seem_alive(intents[-1].at_utc_s)
-        # Only here do attempts come into being, on the one connection that writes. What is rolled back leaves a gap.
+        # Attempts are created only here, on the one connection that writes. A rollback leaves a gap.
         if self._last_attempt_id is None:
             self._last_attempt_id = grouped_writes.last_attempt_id(self.connection)
         first_id = 1 + self._last_attempt_id
@@ -179,7 +179,7 @@ class LedgerStore:
         return outcome
 
     def settle(self, entry_id: int, state: EntryState, *, reason: str | None, utc_s: float) -> None:
-        """Record a state that no attempt of this run led to."""
+        """Record a state that was not reached by an attempt of this run."""
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, reason = ?, settled_utc = ? WHERE entry_id = ?",
             (state.value, optional_text(reason), utc_text(utc_s) if state.settled else None, entry_id),
@@ -187,7 +187,7 @@ class LedgerStore:
         _require_changed(cursor)
 
     def explain(self, entry_id: int, reason: str) -> None:
-        """Record why an entry is still where it is."""
+        """Record why an entry keeps its state."""
         _require_changed(
             self.connection.execute(
                 "UPDATE entries SET reason = ? WHERE entry_id = ?", (optional_text(reason), entry_id)
@@ -304,7 +304,7 @@ class LedgerStore:
         )
 
     def _unless_claimed(self, over: AttemptEnd) -> Outcome:
-        """Return the outcome, in doubt where its id is, or may be, another upload's."""
+        """Return the outcome, changed to in doubt where its id is, or may be, another upload's."""
         outcome = over.outcome
         if not isinstance(outcome, Accepted):
             return outcome
@@ -328,7 +328,7 @@ class LedgerStore:
         return row is not None
 
     def _seem_alive(self, utc_s: float) -> None:
-        """Take a record for the sign of life it is: a busy event loop may be late with `stay_alive`."""
+        """Count a record as a heartbeat: a busy event loop may be late with `stay_alive`."""
         if abs(utc_s - self._alive_utc_s) >= _ALIVE_APART_S:
             self.stay_alive(utc_s=utc_s)
 

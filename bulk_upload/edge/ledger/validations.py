@@ -1,4 +1,4 @@
-"""What the ledger keeps of validation, so that no file is looked into twice."""
+"""Validation results in the ledger, so that no file is validated twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ResultKey(NamedTuple):
-    """A version of an entry's file, and the rules it is to be judged by."""
+    """A version of an entry's file, and the rules to validate it by."""
 
     entry_id: int
     fingerprint: Fingerprint
@@ -26,7 +26,7 @@ class ResultKey(NamedTuple):
 
 
 def recall_results(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, ValidationResult]:
-    """Return what was found before in the same versions of files by the same rules, by entry."""
+    """Return the results of the same versions of files under the same rules, by entry."""
     found = {}
     for one in keys:
         row = store.connection.execute(
@@ -47,7 +47,7 @@ def recall_results(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, V
 
 
 def keep_result(store: LedgerStore, entry_id: int, result: ValidationResult, *, utc_s: float) -> None:
-    """Record what was found in an entry's file, in the place of what was found in an earlier version."""
+    """Record the result of an entry's file, replacing that of an earlier version."""
     findings = [
         {
             "rule": one.rule,
@@ -78,7 +78,7 @@ def keep_result(store: LedgerStore, entry_id: int, result: ValidationResult, *, 
 
 
 def settle_invalid(store: LedgerStore, entry_id: int, result: ValidationResult, *, utc_s: float) -> None:
-    """Record that an entry is invalid, and which version of its file: another one will be looked into again."""
+    """Record that an entry is invalid, and which version of its file: another version will be validated again."""
     if result.findings:
         keep_result(store, entry_id, result, utc_s=utc_s)
     store.settle(entry_id, EntryState.INVALID, reason=result.reason, utc_s=utc_s)

@@ -1,4 +1,4 @@
-"""The one thread that writes a ledger: many steps to a transaction, each caller waits for its own durability."""
+"""The one thread that writes a ledger: many steps per transaction; each caller waits until its own step is durable."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 STEPS_PER_COMMIT_MAX = 512
 
 LINGER_S = 0.01
-"""How long outcomes wait for more of them: a commit of many costs little more than one of a single record, and no upload
-waits for an outcome to be recorded. As soon as a step comes that somebody waits for, all of them are written."""
+"""How long outcomes wait for more of them: a commit of many costs little more than one of a single record, and no
+upload waits for an outcome to be recorded. As soon as a caller waits for a step, all of them are written."""
 
 
 class _Step:
@@ -59,8 +59,8 @@ class _Conclusion:
 class LedgerWriter:
     """Runs steps on the ledger in the order they were submitted, grouped into durable commits.
 
-    While one commit reaches the disk the next steps gather, so that the cost of a sync is shared by as many as
-    wait for it. The first failure is final: nothing more is written, and every later step raises the same
+    While one commit reaches the disk the next steps gather, so that all waiting steps share the cost of
+    one sync. The first failure is final: nothing more is written, and every later step raises the same
     error, so that nothing is uploaded that cannot be recorded.
 
     Args:
@@ -81,7 +81,7 @@ class LedgerWriter:
         self._closing = False
         self._pending_count = 0
         self._in_hand: list[_Step | _Conclusion] = []
-        """The group that the thread works on."""
+        """The group that the thread is writing."""
         self._is_last = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="bulk-upload-ledger", daemon=True)
@@ -100,7 +100,7 @@ class LedgerWriter:
     async def run(self, act: Callable[[LedgerStore], T]) -> T:
         """Run one step and return its result once it is durable. Raises LedgerUnusable.
 
-        A caller that is cancelled meanwhile does not take its step back.
+        Cancelling the caller does not cancel its step.
         """
         self._require_open()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -121,7 +121,7 @@ class LedgerWriter:
         return future
 
     async def close(self) -> None:
-        """Write what is queued, close the file and end the thread, which goes on if this call is cancelled."""
+        """Write what is queued, close the file and end the thread. Cancelling this call does not stop the thread."""
         if not self._closing:
             self._closing = True
             self._steps.put(None)
@@ -138,7 +138,7 @@ class LedgerWriter:
     def _work(self) -> None:
         try:
             self._serve()
-        except BaseException as error:  # noqa: BLE001 - a thread that dies must not hang those who wait for it
+        except BaseException as error:  # noqa: BLE001 - callers must not wait for ever for a dead thread
             self._failure = _bug(error)
             with suppress(BaseException):
                 self._refuse_the_rest()
@@ -150,12 +150,12 @@ class LedgerWriter:
             if group := self._gather():
                 self._commit(group)
                 if not self._tell(self._resolve, group):
-                    # The event loop is gone: nobody will close us.
+                    # The event loop is gone: `close` will never be called.
                     self._steps.put(None)
         self._end()
 
     def _refuse_the_rest(self) -> None:
-        """Fail what was in hand and whatever is queued until the ledger is closed."""
+        """Fail the current group and everything queued until the ledger is closed."""
         group = self._in_hand
         while True:
             self._commit(group)
@@ -171,13 +171,13 @@ class LedgerWriter:
         self._in_hand = group
         if isinstance(step, _Conclusion):
             self._awaited.wait(LINGER_S)
-        # Cleared before the queue is emptied: whatever comes later sets it anew.
+        # Cleared before the queue is emptied: later steps set it again.
         self._awaited.clear()
         with suppress(queue.Empty):
             while step is not None:
                 group.append(step)
                 if len(group) == STEPS_PER_COMMIT_MAX:
-                    # Somebody may wait for what is left.
+                    # A caller may wait for a remaining step.
                     self._awaited.set()
                     break
                 step = self._steps.get_nowait()
@@ -199,7 +199,7 @@ class LedgerWriter:
                 step.error = _again(self._failure)
 
     def _moved(self) -> LedgerUnusable | None:
-        """Return the failure where SQLite stumbles over files that are not in their place any more: that says more."""
+        """Return the failure, replaced by a clearer one where the ledger's files were moved or deleted."""
         try:
             self._files.require()
         except LedgerUnusable as error:
@@ -234,7 +234,7 @@ class LedgerWriter:
     def _end(self) -> None:
         connection = self._store.connection
         with suppress(sqlite3.Error):
-            # Closing moves the log into the ledger only if nobody reads; a copy of the one file should do.
+            # Closing moves the log into the ledger only without readers; a copy of the one file must be enough.
             connection.execute("PRAGMA busy_timeout = 0")
             if journal_mode(connection) is Journal.WAL:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -254,7 +254,7 @@ class LedgerWriter:
                 continue
             if step.error is not None:
                 step.future.set_exception(step.error)
-                # A run that ends may wait for it no more: asyncio would complain.
+                # A run that ends may no longer wait for it: asyncio would warn otherwise.
                 step.future.exception()
             else:
                 step.future.set_result(step.result)

@@ -1,4 +1,4 @@
-"""Files that are written: where they may go, and how they come there whole."""
+"""Output files: where they may be written, and how they are written atomically."""
 
 from bulk_upload.edge.output.atomic_file import PRIVATE_MODE, FileSet, created, open_to_append, replaced
 from bulk_upload.edge.output.place import OutputRefused, descriptor_of, is_stream, require_safe

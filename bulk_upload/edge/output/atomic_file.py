@@ -1,4 +1,4 @@
-"""The one way in which files are written: whole or not at all, and durable before they have their name."""
+"""The one way files are written: whole or not at all, and durable before they get their name."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PRIVATE_MODE = 0o600
-"""What a private file may be used for: reading and writing by its owner."""
+"""Mode of a private file: read and written by its owner only."""
 
 _NEW_MODE = 0o666
-"""Of which the umask takes its part away."""
+"""Before the umask is applied."""
 
 _MODE_KEPT = 0o777
-"""Who may use a file; not the bits that make it run as somebody else."""
+"""The permission bits, without set-user-ID, set-group-ID and sticky."""
 
 _WRITING = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
-"""How file systems answer that cannot sync a folder: fsync(2)."""
+"""Errors of file systems that cannot sync a folder: fsync(2)."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
-"""How file systems answer that know no hard links: link(2), and what FUSE and FAT make of it."""
+"""Errors of file systems without hard links: link(2), and those that FUSE and FAT return."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def replaced(path: str, *, private: bool = False) -> Iterator[BinaryIO]:
     """Yield a stream whose content takes the place of the file at `path` when the block ends well.
 
     The content is durable before the name is. When the block raises, the old file stays and nothing else is
-    left. A symbolic link is followed, so that it goes on pointing to its file. A new file gets the mode that the
+    left. A symbolic link is followed and stays a link. A new file gets the mode that the
     umask leaves; an existing one keeps its mode, and its owner where the system allows it; a private one is
     for its owner alone. A stream, a device or a pipe (`/dev/stdout`) cannot be replaced and is written to directly.
 
@@ -63,8 +63,8 @@ def replaced(path: str, *, private: bool = False) -> Iterator[BinaryIO]:
 def created(path: str, *, private: bool = False) -> Iterator[str]:
     """Yield the name of an empty file that becomes the one at `path` when the block ends well.
 
-    A file that has got the name meanwhile is never replaced. A process that dies on the way leaves nothing at
-    `path`, so whatever is there is complete.
+    A file that got the name meanwhile is never replaced. A process that dies halfway leaves nothing at
+    `path`, so a file there is always complete.
 
     Raises:
         FileExistsError: there is a file at `path`.
@@ -93,7 +93,7 @@ def open_to_append(path: str, *, private: bool = False) -> BinaryIO:
     mode = PRIVATE_MODE if private else _NEW_MODE
     descriptor = os.open(place.path, _WRITING | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
     try:
-        # What has the name now may be another file than the one that was looked at.
+        # The name may now belong to another file than the one that was checked.
         require_ours_alone(os.fstat(descriptor), place.folder)
         if private:
             _make_private(descriptor)
@@ -104,7 +104,7 @@ def open_to_append(path: str, *, private: bool = False) -> BinaryIO:
 
 
 class FileSet:
-    """Files that get their names together, once all of them are durable; what had the names before is replaced.
+    """Files that get their names together, once all of them are durable; existing files are replaced.
 
     Modes, links and refusals are as in `replaced`.
     """
@@ -125,7 +125,7 @@ class FileSet:
         return stream
 
     def commit(self, *, without: BinaryIO | None = None) -> None:
-        """Make all of it durable, then give each file its name, in the order of `add`; `without` gets none."""
+        """Make all of it durable, then give each file its name, in the order of `add`; `without` is left out."""
         for stream, _, _ in self._open:
             stream.flush()
             os.fsync(stream.fileno())
@@ -139,7 +139,7 @@ class FileSet:
             _sync_folder(folder)
 
     def drop(self) -> None:
-        """Remove what has no name yet."""
+        """Remove files that have no name yet."""
         for stream, temporary, _ in self._open:
             with suppress(OSError):
                 stream.close()
@@ -148,7 +148,7 @@ class FileSet:
 
 
 def _opened(place: Place, flag: int) -> BinaryIO:
-    """Open what is written to as it is. A descriptor is used where it stands, as the shell left it."""
+    """Open a target that is written directly. A descriptor is used at its current offset, as the shell left it."""
     if place.descriptor is not None:
         return os.fdopen(os.dup(place.descriptor), "wb")
     in_devices = is_device_folder(place.folder)
@@ -193,7 +193,7 @@ def _take_over(descriptor: int, old: os.stat_result | None, *, private: bool) ->
             os.fchown(descriptor, owner, old.st_gid)
             break
         except OSError:
-            # Only root gives files away, and nobody else may use a group that is not their own.
+            # Only root can give files away, and other users may only set a group of their own.
             continue
     if private:
         _make_private(descriptor)
@@ -222,7 +222,7 @@ def _give_name(temporary: str, path: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the names in a folder durable, where the file system knows such a thing."""
+    """Make the names in a folder durable, where the file system supports that."""
     try:
         _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Where an output goes, behind all links, and whether it may be written there.
 
-In a folder where everybody may make files (`/tmp`), another user can lay a link or a file under the name that an
-output will get: through the link the output would destroy a file of ours, in the file they would own what we write.
-Both are refused there. In other folders links are followed: only who may change our files anyway can lay one.
+In a folder where everybody may make files (`/tmp`), another user can place a link or a file under the name of an
+output: through the link the output would destroy a file of ours; the file would make them owner of what we write.
+Both are refused there. In other folders links are followed: only users who can change our files can make one there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STANDARD_MAX = 2
 
 
 _LINKS_MAX = 40
-"""As many links as Linux follows in one path: path_resolution(7)."""
+"""The number of links that Linux follows in one path: path_resolution(7)."""
 
 
 class OutputRefused(OSError):
@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is written to as it is: a descriptor, a device, a pipe, and all that /dev and /proc hold."""
+        """Whether it is written directly: a descriptor, a device, a pipe, and everything in /dev and /proc."""
         if self.status is None:
             return False
         mode = self.status.st_mode
@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
 
 def require_safe(path: str) -> None:
-    """Raise OutputRefused where no file may be made or written to, and OSError where that cannot be found out.
+    """Raise OutputRefused where no file may be made or written to, and OSError where that cannot be determined.
 
     For files that others write, such as SQLite: they follow links and take what they find.
     """
@@ -66,7 +66,7 @@ def require_safe(path: str) -> None:
 
 
 def is_stream(path: str) -> bool:
-    """Whether a path names a stream, a device or a pipe; False also where that cannot be found out."""
+    """Whether a path names a stream, a device or a pipe; False also where that cannot be determined."""
     try:
         return _followed(path).is_stream
     except OSError:
@@ -134,13 +134,13 @@ def _require_own(status: os.stat_result, folder: str) -> None:
 
 
 def require_ours_alone(status: os.stat_result, folder: str) -> None:
-    """Also refuse a file of ours that somebody gave a second name, as a hard link: it would be written through."""
+    """Also refuse a file of ours that another user hard-linked: the output would overwrite it."""
     _require_own(status, folder)
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and _anybody_writes(folder):
         raise OutputRefused(f"it is a hard link in {folder}, where anybody may have laid it")
 
 
 def _require_given(descriptor: int) -> None:
-    """Refuse a descriptor that nobody gave to this process: it would be the ledger's, or a connection's."""
+    """Refuse a descriptor that this process did not inherit: it may be the ledger's, or a connection's."""
     if descriptor > _STANDARD_MAX and fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
         raise OutputRefused(f"this command was not given a descriptor {descriptor}")

@@ -1,4 +1,4 @@
-"""The network: one request an attempt, never replayed, never redirected."""
+"""The network: one request per attempt, never replayed, never redirected."""
 
 from bulk_upload.edge.transport.client import Transport
 from bulk_upload.edge.transport.files_api import NoAnswer

@@ -1,4 +1,4 @@
-"""What aiohttp gives back, read with a bound and put in words that show no header."""
+"""Reads aiohttp's responses with a size limit, and words its errors without showing a header."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lower_case_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def words_of(error: Exception) -> str:
-    """Return an error in words. Never its `repr`: aiohttp's shows the request's headers."""
+    """Return an error as text. Never its `repr`: aiohttp's shows the request's headers."""
     unconnected = _unconnected_words(error)
     if unconnected is not None:
         return unconnected
@@ -59,7 +59,7 @@ def words_of(error: Exception) -> str:
 
 
 def remedy_of(error: Exception) -> str | None:
-    """Return what a person must change before TLS comes about, None for an error that may pass by itself."""
+    """Return what a person must change before TLS can work, None for an error that may be temporary."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
         code = cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else HOSTNAME_MISMATCH

@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 
 _SO_NWRITE = 0x1024
-"""Bytes in the send buffer of a socket of macOS; Python has no name for it."""
+"""Option for the bytes in a socket's send buffer on macOS; Python has no name for it."""
 
 
 WRITE_BYTES_MIN = 256 * 1024
-"""A block is given to a connection in two halves, over TLS in pieces of this size: asyncio copies what the system does not
-take of a piece, and TLS all of it, twice. Smaller pieces take more rounds through the event loop, a whole block costs more
-than it saves (measured with 2 and 16 files in flight)."""
+"""A block is given to a connection in two halves, over TLS in pieces of this size: asyncio copies what the system
+does not take of a piece, and TLS all of it, twice. Smaller pieces take more rounds through the event loop, a whole
+block costs more than it saves (measured with 2 and 16 files in flight)."""
 
 _WAIT_S_MIN = 0.001
-"""Less is the call, and not a wait."""
+"""Less is the cost of the call, not a wait."""
 
 
 class UploadBody(Payload):
     """A form with one file, written straight from disk.
 
-    aiohttp counts PUT as idempotent and by itself repeats a request whose connection broke, unless the payload
+    aiohttp considers PUT idempotent and repeats a request whose connection broke, unless the payload
     says `consumed`; this one always says so. Its size is known, so the request carries a Content-Length, and it
-    never writes more or less than that: a file that moved raises before the last block is handed over.
+    never writes more or less than that: a file that changed raises before the last block is handed over.
 
     Attributes:
         handed_bytes: bytes given to the connection so far.
@@ -95,16 +95,16 @@ class UploadBody(Payload):
 
     @property
     def left_bytes(self) -> int:
-        """Bytes that went to the operating system: handed over and no longer in our own buffer."""
+        """Bytes that the operating system has: handed over and no longer in our own buffer."""
         transport = self._transport
-        # A connection that broke has dropped its buffer: what was seen last is what is known.
+        # A broken connection has dropped its buffer: use the last value seen.
         if transport is not None and not transport.is_closing():
             self._left_bytes = max(self._left_bytes, self.handed_bytes - transport.get_write_buffer_size())
         return self._left_bytes
 
     @property
     def position(self) -> tuple[int, int]:
-        """What changes while bytes move: those that left, and those the operating system has yet to deliver.
+        """Numbers that change while bytes move: bytes sent, and bytes the operating system has yet to deliver.
 
         The second number is for TLS and slow lines: asyncio then counts the outermost of its buffers only, and
         shows no step for as long as a whole block takes.
@@ -133,16 +133,16 @@ class UploadBody(Payload):
         await self.write_with_length(writer, None)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:  # noqa: ARG002
-        """Refuse: the body exists only on its way out."""
+        """Refuse: the body exists only while it is sent."""
         raise TypeError("an upload body is never held in memory")
 
     def settle(self) -> None:
-        """Forget the connection after a whole exchange: it may be another request's by now."""
+        """Forget the connection after a complete exchange: it may serve another request by now."""
         self._left_bytes = self.handed_bytes
         self._transport = None
 
     def abandon(self) -> None:
-        """Drop the connection at once, with what still waits in its buffer.
+        """Drop the connection at once, with everything in its buffer.
 
         A mere close would keep the descriptor and the buffer until the server has read all of it.
         """
@@ -178,7 +178,7 @@ class UploadBody(Payload):
         await self._hand_over(writer, self._frame.suffix)
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
-        """Write data in pieces, smaller ones as the bandwidth cap lets them pass, which may come and go meanwhile."""
+        """Write data in pieces, smaller ones as the bandwidth cap allows; the cap may come and go meanwhile."""
         rest = memoryview(data)
         write_bytes = WRITE_BYTES_MIN if _is_tls(writer) else max(WRITE_BYTES_MIN, -(-len(data) // 2))
         while rest:
@@ -199,7 +199,7 @@ class UploadBody(Payload):
         finally:
             self.held = False
             waited_s = loop.time() - began
-            # A cap that lets a piece pass at once held nothing back: how slow the body is says something then.
+            # A cap that lets a piece pass at once held nothing back: the body's rate is then meaningful.
             if waited_s >= _WAIT_S_MIN:
                 self.held_s += waited_s
 

@@ -1,4 +1,4 @@
-"""The aiohttp edge: a request goes out, an outcome comes back; nothing of aiohttp leaves this module."""
+"""The aiohttp edge: a request goes out, an outcome comes back; no aiohttp type leaves this module."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Transport:
         self._files_url = URL(connection.endpoint + connection.profile.files_path, encoded=True)
         self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
         self._content_type = f"multipart/form-data; boundary={self._boundary}"
-        # The turns are taken here and not in aiohttp's pool, so that waiting for one is told from connecting.
+        # Connections are limited here and not in aiohttp's pool, to distinguish waiting for one from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
         self._watchdog = Watchdog(
@@ -78,7 +78,7 @@ class Transport:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Transport]:
-        """Hold the session open and watch over its requests. Raises UsageError for unusable certificates."""
+        """Open the session and watch its requests. Raises UsageError for unusable certificates."""
         connector = aiohttp.TCPConnector(
             # More than uploads may use, so that a listing never waits behind them.
             limit=self._settings.connection_limit + self._settings.question_limit,
@@ -122,7 +122,7 @@ class Transport:
         return self._over_bytes + self.partial_bytes
 
     def bodies(self) -> list[BodyNow]:
-        """Return how the requests in flight stand now, in no order."""
+        """Return the state of the requests in flight, in no order."""
         return [
             BodyNow(
                 path=one.path,
@@ -140,7 +140,7 @@ class Transport:
         return self._watchdog.has_time_left(asyncio.get_running_loop().time(), grace_s)
 
     def end_all(self, reason: str) -> None:
-        """Give up every request in flight; each `send` returns with what is known of its body."""
+        """Abort every request in flight; each `send` returns with what is known of its body."""
         for one in self._watchdog.sending:
             one.end(GivenUp(reason))
 
@@ -156,8 +156,8 @@ class Transport:
         """Send one file in one request and return what became of it; failures are outcomes, not exceptions.
 
         `on_handed` is called with every piece handed over, in bytes, after `pace` let it pass. When the calling task is
-        cancelled the request is dropped, and `on_cancelled` is called with what is known of it before the cancellation goes
-        on.
+        cancelled the request is dropped, and `on_cancelled` is called with what is known of it before the cancellation
+        propagates.
         """
         body = UploadBody(
             frame(
@@ -203,7 +203,8 @@ class Transport:
         return await self._open_questions().delete(file_id)
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server gives back for a file, None where it does not. Raises NoAnswer."""
+        """Return the hash of the content that the server returns for a file, None where it returns none. Raises
+        NoAnswer."""
         return await self._open_questions().sha256_of(file_id)
 
     async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
@@ -240,7 +241,7 @@ class Transport:
         headers = self._credentials.clean(lower_case_headers(response))
         self._note_clock(headers)
         if response.status >= 300:
-            # Before its words are cut: a part of a key is not found any more.
+            # Before the text is cut: a partial key would no longer be found.
             answer = self._credentials.redact_bytes(answer)
         outcome = decipher(
             status=response.status,
@@ -273,7 +274,7 @@ class Transport:
 
     @contextmanager
     def _asking(self, sending: InFlight) -> Iterator[None]:
-        """Give the request up where the server answers nothing to `Expect`, and do not ask it again.
+        """Abort the request when the server does not answer `Expect`, and do not use `Expect` again.
 
         aiohttp waits for the answer without any limit, and has no way to send the body after all.
         """
@@ -283,7 +284,7 @@ class Transport:
                 self._ignores_expect = True
                 sending.end(GivenUp("the server does not answer `Expect: 100-continue`", stalled=True))
 
-        # Before the watchdog would: it calls the silence a standstill, and the next request would ask again.
+        # Before the watchdog would: it reports a stall, and the next request would use `Expect` again.
         patience_s = min(self._connection.continue_s, self._connection.stall_s / 2)
         timer = asyncio.get_running_loop().call_later(patience_s, give_up)
         try:
@@ -341,7 +342,7 @@ def sent_body(request: UploadRequest, body: UploadBody) -> SentBody:
 
 
 def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
-    """Return a refusal that was about how the request was made, and will be another one next time."""
+    """Return a refusal of the way the request was made, which the next attempt will change."""
     return Unavailable(reason=reason, http_status=outcome.http_status, request_id=outcome.request_id)
 
 
@@ -353,15 +354,15 @@ async def _read_answer(response: aiohttp.ClientResponse, body: UploadBody) -> by
     try:
         return await read_at_most(response, ANSWER_BYTES_MAX)
     except aiohttp.ClientError:
-        # An early refusal counts by its status, even where the server's close cut its words off.
+        # An early refusal counts by its status, even where the server's close cut its body off.
         if body.complete or response.status < 400:
             raise
         return b""
 
 
 def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
-    """Leave the connection to the next request after a whole exchange, and only then."""
-    # At the end of an answer aiohttp has closed the response by itself and given its connection back.
+    """Keep the connection for the next request after a complete exchange, and only then."""
+    # At the end of an answer aiohttp has closed the response and released its connection.
     if body.complete and response.closed:
         body.settle()
     else:

@@ -1,4 +1,4 @@
-"""The API key in use, and its successor when it is rotated while a run goes on."""
+"""The API key in use, and its successor when it is rotated during a run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Credentials:
             try:
                 key = await asyncio.to_thread(self._read_again)
             except BulkUploadError:
-                # The refusal is the better message: it says what the server thinks of the key.
+                # The refusal is the better message: it says why the server refused the key.
                 return False
             if key.reveal() == refused.reveal():
                 return False

@@ -1,4 +1,4 @@
-"""Questions about the files a server has, and the one order it takes about them: delete. All may be repeated."""
+"""Queries about the files on a server, and one command: delete. All may be repeated."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _ASK_AGAIN = frozenset({408, 425, 429})
 
 
 class NoAnswer(Exception):
-    """A question got no usable answer; the message says why.
+    """A query got no usable answer; the message says why.
 
     `http_status` is None where there was no answer at all; `retry_after_s` is what the server asked to wait. `away`
-    says that there was not even a connection: the server may be back later. `remedy` is what a person must change where
-    it will not, such as an untrusted certificate.
+    says that there was not even a connection: the server may be reachable later. `remedy` is what a person must
+    change where it will not, such as an untrusted certificate.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class NoAnswer(Exception):
 
     @property
     def final(self) -> bool:
-        """Whether asking again would get the same answer: the server understood and said no, or pointed elsewhere."""
+        """Whether a retry would get the same answer: the server understood and refused, or redirected."""
         if self.remedy is not None:
             return True
         status = self.http_status
@@ -70,13 +70,13 @@ class FilesApi:
     Args:
         session: with the headers of every request.
         files_url: answers lists; a file's own address is below it.
-        asked_at_once_max: how many questions may be unanswered.
-        quiet_s: give a question up after so long without a byte.
-        credentials: the key, which is also taken out of whatever the server says.
+        asked_at_once_max: how many queries may be unanswered.
+        quiet_s: abort a query after this long without a byte.
+        credentials: the key, which is also removed from the server's messages.
         authorization: makes headers of a key.
-        clock: tells a Retry-After date's distance.
+        clock: resolves a Retry-After date.
         on_headers: called with the headers of every answer.
-        id_field: where an answer has a file's id.
+        id_field: the field of an answer with a file's id.
     """
 
     def __init__(
@@ -143,7 +143,8 @@ class FilesApi:
         return True
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server gives back for a file, None where it does not. Raises NoAnswer."""
+        """Return the hash of the content that the server returns for a file, None where it returns none. Raises
+        NoAnswer."""
         what = f"reading {file_id} back"
         digest = hashlib.sha256()
         url = URL(f"{self._url_of(file_id)}/content", encoded=True)
@@ -190,7 +191,7 @@ class FilesApi:
             return await response.content.read(CONTENT_PIECE_BYTES)
 
     def _unusable(self, response: aiohttp.ClientResponse, body: bytes, what: str) -> NoAnswer:
-        # Before the words are cut, and after: a part of a key is not found any more, and JSON may spell it.
+        # Before the text is cut, and after: a partial key would no longer be found, and JSON may escape it.
         body = self._credentials.redact_bytes(body)
         reason = self._credentials.redact(reason_of(response.status, body))
         return NoAnswer(
@@ -203,7 +204,7 @@ class FilesApi:
 
 @contextmanager
 def _naming(what: str) -> Iterator[None]:
-    """Turn what aiohttp raises into NoAnswer, with the question in front."""
+    """Turn what aiohttp raises into NoAnswer, prefixed with the query."""
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a transport is made with."""
+"""Settings of a transport."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class TransportSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transport is made with: the server, the key, and how many requests it makes at once.
+    """Settings of a transport: the server, the key, and how many requests it makes at once.
 
-    `read_key_again` is asked, once, when the server refuses the key: it may have been rotated. `connection_limit` is
+    `read_key_again` is called, once, when the server refuses the key: it may have been rotated. `connection_limit` is
     the most uploads at once, `question_limit` the most other requests beside them.
     """
 

@@ -1,4 +1,4 @@
-"""What TLS connections trust, and what they show."""
+"""The authorities that TLS connections trust, and the certificate they present."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tls_context(network: Network) -> ssl.SSLContext | bool:
-    """Return aiohttp's `ssl` argument; True stands for the system's authorities.
+    """Return aiohttp's `ssl` argument; True means the system's authorities.
 
     Raises UsageError when a file cannot be used.
     """
@@ -29,7 +29,7 @@ def tls_context(network: Network) -> ssl.SSLContext | bool:
         context.verify_mode = ssl.CERT_NONE
     if network.client_cert is not None:
         try:
-            # A password would be asked for on the terminal, in the midst of a run.
+            # OpenSSL would ask for a password on the terminal, during a run.
             context.load_cert_chain(network.client_cert, network.client_key, password=_no_password)
         except (OSError, ValueError) as error:
             raise _unusable("client certificate", network.client_cert, error) from None

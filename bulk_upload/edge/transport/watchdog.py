@@ -34,7 +34,7 @@ class GivenUp(msgspec.Struct, frozen=True):
 
 
 class _Window(msgspec.Struct, frozen=True):
-    """When the present minute of a body's rate began, and how it stood then."""
+    """When the present minute of a body's rate began, and the state of the body then."""
 
     began_at: float
     left_bytes: int
@@ -44,9 +44,9 @@ class _Window(msgspec.Struct, frozen=True):
 class InFlight(msgspec.Struct, eq=False):
     """One request on its way: what its body has done and when it last moved.
 
-    `moved_at` is None while the request waits for its turn, which may take any time. `task` is the one that makes the
-    request; it is cancelled to end it, which costs less than a scope for each request. `error` is what the task raises
-    then, where the watchdog itself failed.
+    `moved_at` is None while the request waits for its turn, which may take any amount of time. `task` is the one that
+    makes the request; it is cancelled to end it, which costs less than a scope for each request. `error` is what the
+    task raises then, where the watchdog itself failed.
     """
 
     body: UploadBody
@@ -63,7 +63,7 @@ class InFlight(msgspec.Struct, eq=False):
         self.cancelling_before = self.task.cancelling()
 
     def end(self, given_up: GivenUp) -> None:
-        """Give the request up; the first reason becomes part of its outcome."""
+        """Abort the request; the first reason becomes part of its outcome."""
         if self.given_up is None:
             self.given_up = given_up
             self.task.cancel()
@@ -80,7 +80,8 @@ class InFlight(msgspec.Struct, eq=False):
             raise self.error from None
 
     def takes_back(self) -> bool:
-        """Take the cancellation by `end` back, if there was one; return whether nobody else cancelled the task."""
+        """Take the cancellation by `end` back, if there was one; return whether there was no other cancellation of
+        the task."""
         return self.given_up is not None and self.task.uncancel() <= self.cancelling_before
 
 
@@ -107,7 +108,7 @@ class Watchdog:
         return frozenset(self._sending)
 
     def add(self, sending: InFlight) -> None:
-        """Begin to watch a request. Raises what an earlier look at the requests raised."""
+        """Start watching a request. Raises the error of an earlier check of the requests."""
         if self._failure is not None:
             raise self._failure
         self._sending.add(sending)
@@ -118,7 +119,7 @@ class Watchdog:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Look at every request once a second."""
+        """Check every request once a second."""
         self._tick()
         try:
             yield
@@ -172,7 +173,7 @@ class Watchdog:
         self._timer = loop.call_later(TICK_S, self._tick)
         try:
             self.look(loop.time())
-        except Exception as error:  # noqa: BLE001 - nobody awaits a timer: the requests it was to watch raise it
+        except Exception as error:  # noqa: BLE001 - a timer is not awaited: the watched requests raise it
             self._failure = error
             for one in self._sending:
                 one.fail(error)

@@ -1,4 +1,4 @@
-"""Data files looked into before they are sent: in processes of their own, so that uploads go on meanwhile."""
+"""Validates data files before they are sent: in processes of their own, so that uploads continue meanwhile."""
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file

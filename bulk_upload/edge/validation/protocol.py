@@ -1,4 +1,4 @@
-"""What the uploader and its validation processes say to each other over a socket pair."""
+"""The messages between the uploader and its validation processes, over a socket pair."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LENGTH_BYTES = 4
 
 
 class Progress(msgspec.Struct, tag=True):
-    """So many more bytes were read."""
+    """How many more bytes were read."""
 
     byte_count: int
 

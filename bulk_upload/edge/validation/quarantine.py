@@ -1,4 +1,4 @@
-"""Bad lines set apart: a repaired copy without them, the lines themselves, what is wrong with each, and the lineage."""
+"""Quarantines bad lines: a repaired copy without them, the lines themselves, their findings, and the lineage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINEAGE_SUFFIX = ".lineage.json"
 
 
 class QuarantineFailed(Exception):
-    """A file could not be set apart; the message says why. Nothing half-written has a final name."""
+    """A file could not be quarantined; the message says why. Nothing half-written has a final name."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +40,10 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quarantine:
-    """A folder for what was set apart. Originals are only read.
+    """A folder for quarantined files. Originals are only read.
 
     Args:
-        folder: is made where it is not there.
+        folder: created if missing.
         version: of the program, for the lineage.
         private: files and folders that are made are for their owner alone.
     """
@@ -147,7 +147,7 @@ def _items(descriptor: int, line_bytes_max: int, hasher: hashlib._Hash) -> Itera
 
 
 def _require_ours(descriptor: int, target: str) -> None:
-    """Refuse to replace the original, or anything that no quarantine made."""
+    """Refuse to replace the original, or any file that was not made by a quarantine."""
     try:
         there = os.stat(target)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One file, read in the way that fits what it is. Everything blocks."""
+"""Reads one file in the way that fits its type. Everything blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_BYTES = PIECE_BYTES
-"""What a checker takes in without a copy."""
+"""Buffers that a checker accepts without a copy."""
 
 
 class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +39,10 @@ class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
 def check_file(
     descriptor: int, task: CheckTask, *, on_bytes: Callable[[int], None] | None = None
 ) -> FileReport:
-    """Check an open file from where it stands, and return what was found.
+    """Check an open file from its current offset, and return its report.
 
-    `on_bytes` is called with how many more bytes were read. Nothing of a file is ever unpickled or run. Raises OSError when the
-    file cannot be read.
+    `on_bytes` is called with how many more bytes were read. Nothing of a file is ever unpickled or run. Raises
+    OSError when the file cannot be read.
     """
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
@@ -55,7 +55,7 @@ def check_file(
 
 
 def check_content(content: bytes, task: CheckTask) -> FileReport:
-    """Check a file that was read whole, and return what was found. Not for Parquet."""
+    """Check a file that was read whole, and return its report. Not for Parquet."""
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
@@ -82,7 +82,7 @@ def _about_the_name(task: CheckTask) -> Findings:
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
     checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
     status = os.fstat(descriptor)
-    # A file that is written to all the time must come to an end, too.
+    # Reading must end even if the file is written to all the time.
     left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
     while piece := os.read(descriptor, min(left, READ_BYTES)):
         left -= len(piece)
@@ -110,7 +110,7 @@ def _document_complaint(head: bytes, kind: Format, task: CheckTask) -> Complaint
 
 
 def _no_content(kind: Format) -> Complaint:
-    # The service may take an empty document; of examples to learn from there must be one.
+    # The service may accept an empty document; a file of examples must have at least one.
     return Complaint("empty-document" if kind is Format.DOCUMENT else "empty-file", "the file is empty")
 
 

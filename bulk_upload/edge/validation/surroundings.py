@@ -1,4 +1,4 @@
-"""What a validation process is given of the environment: what makes an interpreter start, and no secrets."""
+"""The environment of a validation process: what an interpreter needs to start, and no secrets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ _PREFIXES = ("ARROW_", "COVERAGE_", "DYLD_", "LC_", "MALLOC_", "OMP_", "PYTHON")
 def surroundings() -> dict[str, str]:
     """Return the variables that a child may have: where its libraries are, its locale, what limits its threads.
 
-    Anything else may be a key, under whatever name whoever uses the library has it.
+    Anything else may be a key: users of the library choose the names of their variables.
     """
     return {name: value for name, value in os.environ.items() if name in _NAMES or name.startswith(_PREFIXES)}

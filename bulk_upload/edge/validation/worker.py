@@ -1,6 +1,6 @@
-"""A process that checks one file after the other, and ends when nobody asks any more.
+"""A process that checks one file after the other, and ends when its parent closes the socket.
 
-It is started as a fresh interpreter, never forked: the process that asks has threads and an event loop. Files come
+It is started as a fresh interpreter, never forked: the parent process has threads and an event loop. Files come
 as open descriptors over the socket that is its standard input, so that it opens nothing by name.
 """
 
@@ -43,14 +43,14 @@ def main() -> None:
 
 
 class _Progress:
-    """Tells how far a check is, not too often; notices so that the other side is gone."""
+    """Reports the progress of a check at intervals; this also detects that the other side is gone."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._untold = 0
 
     def on_bytes(self, byte_count: int) -> None:
-        """Record that so many more bytes were read."""
+        """Record that more bytes were read."""
         self._untold += byte_count
         if self._untold >= PROGRESS_BYTES:
             try:

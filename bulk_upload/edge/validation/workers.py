@@ -1,4 +1,4 @@
-"""The validation processes of one run or command: started when there is work, gone when it is done."""
+"""The validation processes of one run or command: started when there is work, ended when it is done."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 SMALL_BYTES_MAX = 256 * 1024
 
 NICENESS = 5
-"""How much less urgent than uploads a check is to the scheduler."""
+"""Niceness of checks, so that uploads have priority."""
 
-# Not `-m`: the package is to be found where this process found it. Nor multiprocessing, which would run the main
-# script of whoever uses the library a second time.
+# Not `-m`: the package must be imported from where this process found it. Nor multiprocessing, which would
+# run the main script of the library's user a second time.
 _START = (
     "import os, sys; os.nice(int(sys.argv[1])); sys.path[:] = sys.argv[2:];"
     " from bulk_upload.edge.validation.worker import main; main()"
@@ -88,20 +88,20 @@ class _Worker:
         self._process.kill()
 
     def close(self) -> None:
-        """Let the process end."""
+        """Close the socket, so that the process ends."""
         self._channel.close()
         self._process.wait()
 
 
 class FileMoved(Exception):
-    """The file was written to while it was read: what was found may hold for neither the one nor the other."""
+    """The file was written to while it was read: the findings may fit neither version."""
 
 
 class CheckRequest(msgspec.Struct, frozen=True):
     """A file to check.
 
-    `open_file` returns a fresh descriptor; it and `on_bytes`, which is called with how many more bytes were read, are called on
-    another thread.
+    `open_file` returns a fresh descriptor; it and `on_bytes`, which is called with how many more bytes were read, are
+    called on another thread.
     """
 
     open_file: Callable[[], int]
@@ -110,7 +110,7 @@ class CheckRequest(msgspec.Struct, frozen=True):
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """What was found in a file, and what the system said of the file then."""
+    """The report of a file, and its stat result at that time."""
 
     report: FileReport
     status: os.stat_result
@@ -125,7 +125,7 @@ class Workers:
     """Checks files in up to `process_count` processes at once; small ones on threads of this process.
 
     Args:
-        niceness: how much less urgent than this process the others are.
+        niceness: niceness of the processes relative to this one.
         small_bytes_max: up to this size a file is checked here: a hop to another process would cost more.
     """
 
@@ -165,7 +165,7 @@ class Workers:
             raise
 
     def close(self) -> None:
-        """End what is going on and let every process go. A thread that hangs in a read is abandoned."""
+        """Cancel all checks and end every process. A thread that hangs in a read is abandoned."""
         self._closed = True
         for worker in tuple(self._busy):
             worker.kill()
@@ -175,7 +175,7 @@ class Workers:
             self._idle.get().close()
 
     def take(self) -> _Worker:
-        """Return a process that has nothing to do."""
+        """Return an idle process."""
         try:
             worker = self._idle.get_nowait()
         except queue.Empty:
@@ -186,7 +186,7 @@ class Workers:
         return worker
 
     def give_back(self, worker: _Worker, *, usable: bool) -> None:
-        """Take a process back, which may have become useless."""
+        """Return a process to the pool, or end it when it is no longer usable."""
         self._busy.discard(worker)
         if usable and not self._closed:
             self._idle.put(worker)
@@ -215,7 +215,7 @@ class _Check:
         self._cancelled = False
 
     def run(self) -> list[Looked | FileMoved | WorkerLost | OSError]:
-        """Open, check, and see that the files did not move."""
+        """Open, check, and verify that the files did not change."""
         results: list[Looked | FileMoved | WorkerLost | OSError] = []
         for request in self._requests:
             try:
@@ -252,7 +252,7 @@ class _Check:
         except OSError:
             # No interpreter to start, or no room for a process: slower, and uploads notice it, but it is checked.
             return check_file(descriptor, request.task, on_bytes=request.on_bytes)
-        # Looked at after the worker is known to `cancel`, which looks the other way round: one of them sees the other.
+        # Checked after the worker is registered for `cancel`, which checks in the opposite order: one sees the other.
         if self._cancelled:
             worker.kill()
         usable = False

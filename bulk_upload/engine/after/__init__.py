@@ -1,1 +1,1 @@
-"""What a job's ledger is for after its runs: verify, undo, resolve."""
+"""Operations on a job after its runs: verify, undo, resolve."""

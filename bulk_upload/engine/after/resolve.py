@@ -43,9 +43,9 @@ class Resolving:
         inquiry: the server, for single files.
         reconciler: the server's list.
         doubts: records what is decided, and by whom.
-        settings: how long absence is not believed.
+        settings: how long before absence is believed.
         clock: dates what is recorded.
-        decided_by: who decides, in the words of the ledger.
+        decided_by: who decides, as recorded in the ledger.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Resolving:
         return await self._ledger.run(lambda store: open_doubts(store.connection, run_at_work=True))
 
     async def reconcile(self) -> list[Resolved]:
-        """Ask the server what became of every entry in doubt, and record what it answers."""
+        """Query the server about every entry in doubt, and record the results."""
         shown = await self.open_doubts()
         doubts = {one.entry_id: one for one in await self._read_doubts()}
         resolved: list[Resolved] = []
@@ -112,7 +112,7 @@ class Resolving:
         return file
 
     async def adopt(self, one: OpenDoubt, file: ListedFile) -> Resolved:
-        """Make a confirmed file the entry's. Raises UsageError where another entry owns it."""
+        """Record a confirmed file as the entry's. Raises UsageError where another entry owns it."""
         doubt = await self._doubt(one)
         if not await self._doubts.adopt(doubt, file, one.path, obtained=ReceiptOrigin.ADOPTED):
             raise UsageError(

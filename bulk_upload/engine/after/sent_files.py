@@ -35,13 +35,13 @@ class SentFiles:
         return await self._reader.sha256(path, expected=expected)
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads."""
         if self._reader is not None:
             self._reader.close()
 
     def _tree(self) -> SourceTree:
         try:
-            # Where links may lead, and whether files may lie outside, was settled when they were sent.
+            # Links and files outside the root are allowed: the run checked them when it sent them.
             return SourceTree(self._root, follow_symlinks=True, allow_outside=True)
         except UsageError as error:
             raise SourceError(str(error)) from error

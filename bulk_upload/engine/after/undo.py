@@ -47,20 +47,20 @@ if TYPE_CHECKING:
 
 PAGE_RECEIPTS = 256
 FAILURES_IN_A_ROW_MAX = 10
-"""So many deletions without an answer say that the server is not there, and not that the files are special."""
+"""This many deletions without an answer mean that the server is down, not that the files are special."""
 
 _OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
 
 
 class UndoScope(StrEnum):
-    """What to undo: every file with a receipt, or those whose receipt a newer one took the place of."""
+    """What to undo: every file with a receipt, or those whose receipt was superseded."""
 
     ALL = "all"
     SUPERSEDED = "superseded"
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one file: `outcome` is None where no answer came and running again has to tell."""
+    """The result for one file: `outcome` is None where no answer came and a rerun must find out."""
 
     path: str
     file_id: str
@@ -100,7 +100,7 @@ class Undoing:
         self._stopping = False
 
     def stop(self) -> None:
-        """Begin no further deletion."""
+        """Start no further deletion."""
         self._stopping = True
 
     async def total(self, scope: UndoScope) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""`verify`: does every receipt still hold at the server, and whose are the files that no receipt is for?"""
+"""`verify`: does every receipt still hold at the server, and which jobs made the files without a receipt?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIST_PAGES_MAX = 1_000_000
 
 
 class Verified(msgspec.Struct):
-    """What was looked at so far: receipts, files in the server's list, files read back, and what could not be."""
+    """What was checked so far: receipts, files in the server's list, files read back, and what could not be."""
 
     receipt_count: int = 0
     listed_count: int = 0
@@ -48,7 +48,7 @@ class Verifier:
         inquiry: the server.
         profile: says whether there is a list.
         job_began_utc_s: older files are not this job's.
-        questions_max: how many single files are asked about at once.
+        questions_max: how many single files are queried at once.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Verifier:
         self.verified = Verified()
 
     async def verify(self, *, content: bool) -> AsyncIterator[Difference]:
-        """Yield every difference: receipts in the order they were made, then strangers.
+        """Yield every difference: receipts in the order they were made, then files without a receipt.
 
         With `content` each file is read back and hashed. Raises what Inquiry raises, and LedgerUnusable.
         """
@@ -93,7 +93,7 @@ class Verifier:
         return await self._on_thread(self._second_copies)
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         self._pool.shutdown(wait=False)
 
     async def _check_all(self, page: list[HeldReceipt], *, content: bool) -> list[list[Difference]]:

@@ -1,1 +1,1 @@
-"""What became of attempts whose answer was lost."""
+"""Resolves attempts whose answer was lost."""

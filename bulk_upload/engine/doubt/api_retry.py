@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES_MAX = 4
-"""So often a server is asked that answers, but not with anything usable."""
+"""How many times a query is made to a server whose answers are unusable."""
 
 BACKOFF_S_MAX = 30.0
 
 AWAY_S = 30.0
-"""How long a command waits for a server that nobody can connect to: its address is more likely wrong than the server down."""
+"""How long a command waits for a server that it cannot connect to: its address is more likely wrong than the server
+down."""
 
 WAIT_S_MAX = 900.0
 """A server that asks a command to wait longer ends it; the message then says when to come back."""
 
 
 class ApiRetry:
-    """Repeats calls with exponential backoff and jitter, at most TRIES_MAX times, or until the server is back.
+    """Repeats calls with exponential backoff and jitter, at most TRIES_MAX times, or until the server is reachable
+    again.
 
     Args:
-        clock: time and chance.
+        clock: time and randomness.
         sleep: waits; a run passes one that its drain ends.
-        away_s: asked how long to wait for a server that cannot be connected to.
+        away_s: returns how long to wait for a server that cannot be connected to.
         wait_s_max: a longer Retry-After is not waited for.
     """
 
@@ -85,7 +87,7 @@ class ApiRetry:
 
 
 class _Patience:
-    """Says when one call is given up."""
+    """Decides when one call is abandoned."""
 
     def __init__(self, clock: Clock, away_s: Callable[[], float]) -> None:
         self._clock = clock

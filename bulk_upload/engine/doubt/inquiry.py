@@ -1,4 +1,4 @@
-"""Questions of a command about the server's files: each is answered, or ends in an error for people."""
+"""Queries of a command about the server's files: each is answered, or raises an error for people."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ T = TypeVar("T")
 
 
 class Server(FilesApi, Protocol):
-    """The Files API with what changes the server. Every call may be repeated and raises NoAnswer where there is no answer."""
+    """The Files API, including the call that changes the server. Every call may be repeated and raises NoAnswer where
+    there is no answer."""
 
     async def delete(self, file_id: str) -> bool:
         """Delete a file; return False where the server does not know it."""
 
 
 class RequestDenied(ServerUnusable):
-    """The server understood a question about one file and said no: asking again will not help."""
+    """The server understood a query about one file and refused: a retry will not help."""
 
 
 class Inquiry:
-    """Asks a server about its files. Every call may raise CredentialsRefused, RequestDenied, ServerUnusable."""
+    """Queries a server about its files. Every call may raise CredentialsRefused, RequestDenied, ServerUnusable."""
 
     def __init__(self, server: Server, api_retry: ApiRetry) -> None:
         self._server = server
@@ -55,7 +56,7 @@ class Inquiry:
         return await self._ask(partial(self._server.delete, file_id))
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server gives back for a file, None where it does not."""
+        """Return the hash of the content that the server returns for a file, None where it returns none."""
         return await self._ask(partial(self._server.sha256_of, file_id))
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -1,4 +1,4 @@
-"""Asks the server's list what became of attempts in doubt: one listing serves all that wait."""
+"""Looks attempts in doubt up in the server's list: one listing serves all waiting entries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Question(msgspec.Struct):
 
 
 class Reconciler:
-    """Finds out what became of attempts in doubt. It holds no slot.
+    """Resolves attempts in doubt from the server's list. It holds no slot.
 
     `api_retry` repeats questions that get no answer, and listings that cannot be used.
     """
@@ -99,7 +99,7 @@ class Reconciler:
         return found
 
     async def serve(self) -> None:
-        """Answer questions for ever; cancel it when the run is over."""
+        """Answer queries until cancelled; cancel it when the run is over."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -120,7 +120,7 @@ class Reconciler:
                 return
 
     async def _list_and_judge(self) -> None:
-        """Read the list once for all who wait, and answer those whom it decides."""
+        """Read the list once for all waiting entries, and answer those that it decides."""
         self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
         listed_at_utc_s = self._clock.utc_s()

@@ -1,4 +1,4 @@
-"""What is done about an attempt whose answer was lost: the server's list is asked, and what it says is recorded.
+"""Handles attempts whose answer was lost: reads the server's list and records the result.
 
 `run` and `resolve` both decide here; they differ in who is recorded as the one who decided.
 """
@@ -62,9 +62,9 @@ class Doubts:
     """Resolves doubts by the settings' policy and records what was decided, and by whom. Holds no slot.
 
     Args:
-        files: hashes what a run that died had sent.
+        files: hashes the files that a dead run had sent.
         parked: a context in which an entry waits for the server's list.
-        decided_by: stays in the ledger with each decision.
+        decided_by: recorded in the ledger with each decision.
     """
 
     def __init__(

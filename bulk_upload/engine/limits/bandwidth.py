@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class BandwidthGate:
     """Admits pieces of bodies in the order they were asked for, so that no upload starves another.
 
-    Nothing is promised ahead: a changed cap also holds for those who wait already.
+    Nothing is reserved ahead: a changed cap also applies to pieces that already wait.
     """
 
     def __init__(self, capped: CappedController, clock: Clock, errors: CallbackErrors) -> None:

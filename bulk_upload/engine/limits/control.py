@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class RunControl:
     """Changes the caps of one run.
 
-    A change holds at once and is then recorded: a pause must work even where the ledger's disk is stuck. The answer
+    A change applies at once and is then recorded: a pause must work even where the ledger's disk is stuck. The answer
     comes when it is durable.
     """
 

@@ -19,7 +19,7 @@ class Occupancy:
 
     Args:
         slots: as many entries may be active as there are slots.
-        parked_max: with so many parked, nothing new may start.
+        parked_max: with this many parked, nothing new may start.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Occupancy:
         return self.live_count - self.parked_count
 
     def may_hold(self, active_count: int) -> bool:
-        """Whether so many entries may be active now."""
+        """Whether this many entries may be active now."""
         return (
             active_count <= self._slots.limit
             and self.parked_count < self._parked_max

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 UNRECORDED_PER_SLOT = 4
 UNRECORDED_MIN = 16
-"""How many answers may await the ledger: for each slot, and where there are few slots. One for each would do for a disk
-that syncs in no time; with more, uploads go on while it does, and many outcomes share a sync. A process that dies leaves
-so many entries in doubt at most, beside those in flight."""
+"""How many answers may await the ledger: for each slot, and where there are few slots. One per slot would be enough
+for a disk that syncs instantly; with more, uploads continue during a sync, and many outcomes share it. A process that
+dies leaves at most this many entries in doubt, beside those in flight."""
 
 
 class SlotPool:
@@ -92,7 +92,7 @@ class SlotPool:
 
     @property
     def reason(self) -> str:
-        """Why the limit is what it is, in words."""
+        """The reason for the current limit, as text."""
         if self.limit < self._controller.limit:
             return f"{self.limit} in flight: this machine is short of descriptors or memory"
         return self._controller.explain()
@@ -120,7 +120,7 @@ class SlotPool:
             raise
 
     def answered(self, ticket: Ticket, outcome: Outcome, file_bytes: int) -> None:
-        """Give the slot back and tell the controller how the request ended. `recorded` must follow."""
+        """Release the slot and report to the controller how the request ended. `recorded` must follow."""
         self._unrecorded += 1
         self._end(ticket, signal_of(outcome, file_bytes=file_bytes))
 
@@ -130,7 +130,7 @@ class SlotPool:
         self._pump()
 
     def cancel(self, ticket: Ticket, *, local_limit: bool = False) -> None:
-        """Give a slot back that no request used; `local_limit` when this machine had no room for one."""
+        """Release a slot that no request used; `local_limit` when this machine lacked the resources for one."""
         self._end(ticket, LOCAL_LIMIT if local_limit else NEUTRAL)
 
     def pause_since_s(self, ticket: Ticket) -> float:
@@ -149,12 +149,12 @@ class SlotPool:
         self._controller.on_bytes(self._clock.monotonic(), -count)
 
     def tick(self) -> None:
-        """Update the controller to the present time; it may raise the limit."""
+        """Update the controller to the current time; it may raise the limit."""
         self._controller.tick(self._clock.monotonic())
         self._pump()
 
     def close(self) -> None:
-        """Start nothing any more; every task that waits gets None."""
+        """Start nothing more; every waiting task gets None."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

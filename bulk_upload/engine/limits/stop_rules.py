@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class StopRules:
-    """Called for every outcome and settled entry; begins the drain when the run should not go on."""
+    """Called for every outcome and settled entry; begins the drain when the run should stop."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class StopRules:
     def tolerates_probe(self, outcome: Unavailable | InDoubt) -> bool:
         """Record that a probe failed, too; return whether that costs no attempt.
 
-        A server that never answered in this run is more likely a wrong address than away: its entries use up their
+        A server that never answered in this run is more likely a wrong address than down: its entries use up their
         attempts.
         """
         known = self._fault_scope.answered_any

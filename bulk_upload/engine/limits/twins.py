@@ -63,7 +63,7 @@ class TwinGate:
 
     @contextmanager
     def holding(self, key: TwinKey) -> Iterator[HeldKey]:
-        """Release a key that was taken, or bar it: after an error it is unknown what became of its holder."""
+        """Release a key that was taken, or bar it: after an error the state of its holder is unknown."""
         held = HeldKey()
         try:
             yield held
@@ -88,12 +88,12 @@ class TwinGate:
         del self._held[key]
 
     def bar(self, key: TwinKey) -> None:
-        """Admit no entry of this key any more: its holder stays in doubt."""
+        """Admit no further entry of this key: its holder stays in doubt."""
         self._barred.add(key)
         _turn_away(self._held.pop(key, deque()))
 
     def close(self) -> None:
-        """Admit no entry any more: the run drains."""
+        """Admit no further entry: the run drains."""
         self._closed = True
         for waiting in self._held.values():
             _turn_away(waiting)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.upload import Upload
 
 GOES_FIRST_ATTEMPTS = 3
-"""An entry that was turned away this often lets others go first: an outage must not be probed with it alone."""
+"""An entry that was refused this often lets others go first: an outage must not be probed with it alone."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +161,7 @@ class Attempts:
         await anyio.lowlevel.checkpoint_if_cancelled()
 
     async def _give_back(self, upload: Upload, ticket: Ticket | None, not_begun: NotBegun | None) -> None:
-        """Give back slot, file and intent of a request that did not begin, for whatever reason."""
+        """Release slot, file and intent of a request that did not begin, for any reason."""
         if ticket is not None:
             cause = None if not_begun is None else not_begun.cause
             self._slots.cancel(ticket, local_limit=isinstance(cause, SourceError) and cause.local_limit)
@@ -214,7 +214,7 @@ class Attempts:
                 ),
             )
         except BaseException:
-            # What is known of the request is recorded before the cancellation, or the error, goes on.
+            # What is known of the request is recorded before the cancellation, or the error, propagates.
             known = self._sender.cancelled(request.attempt_id)
             if known is not None:
                 with anyio.CancelScope(shield=True):
@@ -225,7 +225,7 @@ class Attempts:
         return report
 
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
-        """Give the slot back and have the ledger record the outcome."""
+        """Release the slot and have the ledger record the outcome."""
         # Judged before the slot is given back: after an answer that ends the run nothing more starts.
         judgement = self._stop_rules.review(report.outcome, upload.entry_id)
         self._slots.answered(ticket, report.outcome, report.sent.file_bytes)

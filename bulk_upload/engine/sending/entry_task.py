@@ -109,7 +109,7 @@ class EntryTasks:
             self._occupancy.leave()
 
     async def _run(self, upload: Upload, first: RecordedAttempt | None, *, holds_twin_key: bool) -> None:
-        """Compare a touched file, then send it while no twin of it is on its way."""
+        """Compare a touched file, then send it while no twin of it is in flight."""
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
         if first is None and known is not None and await self._touched.settles(upload, known):
             return
@@ -130,7 +130,7 @@ class EntryTasks:
         await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
 
     async def _hold_twins(self, upload: Upload) -> bool:
-        """Wait until no twin is on its way; end the entry where none of them may be sent in this run."""
+        """Wait until no twin is in flight; end the entry where none of them may be sent in this run."""
         with self._occupancy.parked():
             if await self._twins.hold(upload.twin_key):
                 return True
@@ -165,7 +165,7 @@ class EntryTasks:
         await self._plan_again(planned, known)
 
     async def _plan_again(self, planned: PlannedEntry, known: KnownEntry) -> None:
-        """Go on with an entry whose doubt is resolved, by what the ledger knows of it now."""
+        """Continue with an entry whose doubt is resolved, by its current state in the ledger."""
         step = plan_entry(known, planned.fingerprint)
         if step.step is Step.SETTLED:
             await self._settler.accepted(planned, known.entry_id)

@@ -124,7 +124,7 @@ class Feeder:
     async def _checked(
         self, pages: AsyncIterator[list[PlannedEntry]], ahead: TaskGroup, streams: ExitStack
     ) -> AsyncIterator[list[PlannedEntry]]:
-        """Return the pages of entries that may be sent, where files are looked into ahead."""
+        """Return the pages of entries that may be sent, where files are validated ahead."""
         if not self._gate.runs_ahead:
             return pages
         send, receive = anyio.create_memory_object_stream[list[PlannedEntry]](math.inf)
@@ -257,7 +257,7 @@ def _close_at_end(
 
 
 def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
-    """Yield entries in order, so many and with so many large files as are made ready at once."""
+    """Yield batches of entries in order, as many and with as many large files as are prepared at once."""
     batch: list[PlannedEntry] = []
     large_count = 0
     for planned in page:

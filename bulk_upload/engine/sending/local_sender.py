@@ -126,7 +126,7 @@ class LocalSender:
             self.busy_count -= 1
 
     def bodies(self) -> list[BodyNow]:
-        """Return how the requests in flight stand now, in no order."""
+        """Return the state of the requests in flight, in no order."""
         return self._transport.bodies()
 
     def end_all(self, reason: str) -> None:

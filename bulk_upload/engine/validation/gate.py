@@ -1,8 +1,8 @@
 """Validation as a part of the run: before anything of a file is sent, its content is known to be good.
 
-Small files are checked when they are read to be sent: what is sent is what was checked. Larger ones are checked ahead of
-the uploads, in manifest order, and go on to the feeder as soon as they are found good, while others are still checked.
-An entry that was not checked ahead, or whose file changed since, is checked when its turn comes.
+Small files are checked when they are read to be sent: what is sent is what was checked. Larger ones are checked ahead
+of the uploads, in manifest order, and go on to the feeder as soon as they are found good, while others are still
+checked. An entry that was not checked ahead, or whose file changed since, is checked when its turn comes.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Gate:
                             tasks.start_soon(self._look, validator, group, send)
 
     def taken(self, entry_count: int) -> None:
-        """Record that so many entries that were checked ahead are on their way."""
+        """Record how many entries that were checked ahead are being sent."""
         self._ahead_count -= entry_count
         self._room.set()
 

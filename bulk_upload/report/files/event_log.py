@@ -20,17 +20,17 @@ _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
 class EventLog:
-    """Writes a line for each record that matters enough.
+    """Writes a line for each record of at least a given level.
 
-    All lines are ASCII, so that no name in them steers a terminal: a byte of a file name that is not UTF-8 is the
-    escape `\\udcXX`, as in manifests and exports. When a line cannot be written the log goes silent and the run
-    goes on; `failure` then says why.
+    All lines are ASCII, so that no name in them can control a terminal: a byte of a file name that is not UTF-8 is the
+    escape `\\udcXX`, as in manifests and exports. When a line cannot be written the log stops and the run
+    continues; `failure` then says why.
 
     Args:
         write: takes one line with its newline. Raises OSError or ValueError when it cannot be written.
         utc_now: the time as text.
-        clean: takes secrets out of a text.
-        least: records that matter less are left out.
+        clean: removes secrets from a text.
+        least: records of a lower level are left out.
         as_json: JSON Lines instead of text.
     """
 
@@ -51,27 +51,27 @@ class EventLog:
         self._as_json = as_json
 
     def add(self, record: Record) -> None:
-        """Take one record in."""
+        """Write one record."""
         if self.failure is not None or _level_of(record) < self._least:
             return
         values = log_record(record, at_utc=self._utc_now(), clean=self._clean)
         line = _encode(values) if self._as_json else logfmt(values, _encode)
         try:
-            # JSON leaves this one control character as it is.
+            # JSON does not escape this one control character.
             self._write(line.replace("\x7f", "\\u007f") + "\n")
         except (OSError, ValueError) as error:
             self.failure = str(error) or type(error).__name__
 
 
 def least_level(*, verbosity: int, quiet: bool) -> Level:
-    """Return what still matters: warnings when quiet, else news, with -v requests that ended, with -vv all."""
+    """Return the lowest level to log: warnings when quiet, info by default, ended requests with -v, all with -vv."""
     if quiet:
         return Level.WARNING
     return (Level.INFO, Level.DEBUG, Level.TRACE)[min(verbosity, 2)]
 
 
 def progress_of(tally: Tally, snapshot: Snapshot) -> Progress:
-    """Return how a run stands as a record."""
+    """Return the state of a run as a record."""
     return Progress(
         snapshot=snapshot,
         to_send_count=tally.to_send_count,

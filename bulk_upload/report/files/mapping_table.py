@@ -23,7 +23,7 @@ def mapping_table(rows: Iterable[ExportRow], limit: int, row_count: int | None =
     """Return the first `limit` rows as a table; its caption says how many more there are.
 
     `row_count` is how many rows there are in all; without it, the rest of `rows` is read to be counted. Nothing
-    is cut off: what is too wide goes on in the next line, so that paths and ids can be copied.
+    is cut off: wide cells wrap, so that paths and ids can be copied.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False, caption_justify="left")
     table.add_column("path", overflow="fold")
@@ -34,7 +34,7 @@ def mapping_table(rows: Iterable[ExportRow], limit: int, row_count: int | None =
     rest = iter(rows)
     for row in islice(rest, limit):
         table.add_row(
-            # Text, not str: a file may be named like markup, "[red]".
+            # Text, not str: a file name may look like markup, "[red]".
             Text(printable(row.path)),
             Text(printable(row.purpose)),
             Text(row.status, _STATUS_STYLE.get(row.status, "red")),

@@ -1,4 +1,4 @@
-"""The numbers of a run as a Prometheus textfile, for jobs that nobody looks at."""
+"""The numbers of a run as a Prometheus textfile, for unattended jobs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LAST_SUCCESS_LINE = re.compile(rf"^{LAST_SUCCESS}(?:\{{.*\}})? ([0-9.e+]+)$", r
 
 
 class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a metrics file is made of at one moment.
+    """The content of a metrics file at one moment.
 
-    `states` counts the entries of the ledger, None where it cannot be read now; `exit_code` is None while the run
-    goes on; `last_success_utc_s` is None where no run has succeeded yet.
+    `states` counts the entries of the ledger, None where it cannot be read now; `exit_code` is None during the
+    run; `last_success_utc_s` is None where no run has succeeded yet.
     """
 
     version: str
@@ -43,7 +43,7 @@ class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One metric: its name with the unit, its Prometheus type, what it says, and how to read it.
+    """One metric: its name with the unit, its Prometheus type, its help text, and how to read it.
 
     `read` gives values by further labels; an empty mapping leaves the metric out.
     """
@@ -88,7 +88,7 @@ METRICS = (
 def metrics_text(now: RunNumbers) -> str:
     """Return the file: https://prometheus.io/docs/instrumenting/exposition_formats/, text format 0.0.4.
 
-    Every sample has the label `ledger`, so that the files of several jobs of a machine go together.
+    Every sample has the label `ledger`, so that the files of several jobs on a machine can be combined.
     """
     lines = []
     for metric in METRICS:

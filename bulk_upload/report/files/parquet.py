@@ -1,4 +1,4 @@
-"""Export rows as Parquet, for those who install the extra: real numbers and times, one row group at a time."""
+"""Export rows as Parquet, with the optional extra: real numbers and times, one row group at a time."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def _cell(name: str, value: str | int | None) -> str | int | datetime | None:
         return value
     if name in TIMES:
         return datetime.fromisoformat(value).astimezone(UTC)
-    # Parquet's texts are UTF-8: a byte of a file name that is none is spelled out.
+    # Parquet's texts are UTF-8: other bytes of a file name are spelled out.
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""The results of a run as they come: one line of JSON or CSV for each entry that is settled."""
+"""Streams the results of a run: one line of JSON or CSV for each settled entry."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 _LINE_BYTES_MAX = 1024 * 1024
-"""No row is as long: a path has at most 4 kB, and a reason is one line of an answer."""
+"""Longer than any row: a path has at most 4 kB, and a reason is one line of an answer."""
 
 
 class ResultStream:
     """Writes an export row, as JSON or CSV, for each entry the run settles; a context manager that closes nothing it
     did not open.
 
-    Each line is handed over whole and at once. A reader that goes away (`| head`) silences the stream; any other
-    failure to write does too, and is kept in `failure`: the ledger has every result, so the run goes on.
-    `first_seen_utc` is not known here, only the ledger knows it.
+    Each line is written whole and at once. A reader that exits (`| head`) silences the stream; any other
+    failure to write does too, and is kept in `failure`: the ledger has every result, so the run continues.
+    `first_seen_utc` is not available here, only in the ledger.
 
     Args:
         stream: where lines go, such as `sys.stdout.buffer`.
@@ -50,7 +50,7 @@ class ResultStream:
 
     @classmethod
     def append_to(cls, path: str, utc_now: Callable[[], str], *, private: bool = False) -> Self:
-        """Open a file to add lines to; a line that a crash cut off is ended first.
+        """Open a file to add lines to; a line cut off by a crash is ended first.
 
         A name that ends in `.csv` takes CSV, any other JSON Lines. A private file is for its owner alone.
 
@@ -64,7 +64,7 @@ class ResultStream:
         tail = _tail(path)
         if tail and not tail.endswith(b"\n"):
             last_line = tail[tail.rfind(b"\n") + 1 :]
-            # A cell that was cut off would go on in the next line.
+            # A cell that was cut off would continue in the next line.
             results._put(b'"\n' if is_csv and last_line.count(b'"') % 2 else b"\n")
         if is_csv and not tail:
             results._put(CSV_HEADER)
@@ -86,7 +86,7 @@ class ResultStream:
                 self._fail(error)
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the run in."""
+        """Handle one event of the run."""
         match event:
             case AttemptStarted():
                 self._attempts[event.path] = event.attempt_no
@@ -108,7 +108,7 @@ class ResultStream:
                 path=event.path,
                 purpose=event.purpose,
                 status=event.state,
-                bytes=event.file_bytes or None,  # 0 also stands for a file that could not be looked at
+                bytes=event.file_bytes or None,  # 0 also means a file that could not be inspected
                 attempts=attempts,
                 http_status=event.http_status,
                 reason=event.reason,
@@ -146,7 +146,7 @@ class ResultStream:
 
 
 def _point_at_nothing(stream: BinaryIO) -> None:
-    """Let what is left in the stream's buffer go nowhere: Python flushes stdout once more when it exits."""
+    """Discard what is left in the stream's buffer: Python flushes stdout once more when it exits."""
     try:
         target = stream.fileno()
     except (OSError, ValueError):
@@ -159,7 +159,7 @@ def _point_at_nothing(stream: BinaryIO) -> None:
 
 
 def _tail(path: str) -> bytes:
-    """Return the end of a file, its last line included; nothing of what is no file."""
+    """Return the end of a file, its last line included; empty for anything but a regular file."""
     if not os.path.isfile(path):
         return b""
     with open(path, "rb") as stream:

@@ -30,9 +30,9 @@ class RowFormat(StrEnum):
 
 
 def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
-    """Write a header and one CSV record (RFC 4180) a row; return how many rows.
+    """Write a header and one CSV record (RFC 4180) per row; return how many rows.
 
-    Lines end in a bare newline: every CSV reader takes it, and line tools such as `cut` and `diff` see no stray
+    Lines end in a bare newline: every CSV reader accepts it, and line tools such as `cut` and `diff` see no stray
     carriage return in the last column. Undecodable names come out as the bytes they are on disk.
 
     Raises:
@@ -47,7 +47,7 @@ def write_csv(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
 
 
 def csv_line(row: ExportRow) -> bytes:
-    """Return a row as one line of CSV, newline included: the one rule for all that a spreadsheet may open."""
+    """Return a row as one line of CSV, newline included: the one rule for everything that a spreadsheet may open."""
     line = plain_csv_line(row)
     if line is None:
         record = io.StringIO(newline="")
@@ -57,7 +57,7 @@ def csv_line(row: ExportRow) -> bytes:
 
 
 def write_jsonl(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
-    """Write one JSON object a row, with exactly the columns as keys and in their order; return how many rows.
+    """Write one JSON object per row, with exactly the columns as keys and in their order; return how many rows.
 
     Raises:
         OSError: the stream cannot be written.
@@ -72,7 +72,7 @@ def write_jsonl(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
 def json_line(row: ExportRow) -> bytes:
     """Return a row as one line of JSON, newline included.
 
-    All of it is ASCII: an undecodable byte of a file name is the escape `\\udcXX`, as in manifests, and reading the
+    The line is ASCII: an undecodable byte of a file name is the escape `\\udcXX`, as in manifests, and reading the
     line gives the same text back.
     """
     return _encode(row._asdict()).encode("ascii") + b"\n"
@@ -90,7 +90,7 @@ def write_rows(rows: Iterable[ExportRow], stream: BinaryIO, row_format: RowForma
 
 
 def save_rows(rows: Iterable[ExportRow], path: str, row_format: RowFormat, *, private: bool = False) -> int:
-    """Write rows to a file that is complete and durable or not there at all; return how many.
+    """Write rows to a file that is either complete and durable or absent; return how many.
 
     An older file at `path` stays as it is until the new one is durable.
 

@@ -1,4 +1,4 @@
-"""How far a command is that prepares, checks or compares: one line of words, whatever shows it."""
+"""The progress of a command that prepares, checks or compares, as one line of text for any display."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class CommandProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command does and how much of it is done; a total is None where nobody knows it.
+    """What a command does and how much of it is done; a total is None where it is unknown.
 
-    `things` is what is counted, such as `files` or `receipts`. `byte_count` is None where bytes do not
-    matter, and `bytes_are_read` says whether the speed is one of bytes. `remarks` are further counts in words, such as `3 errors`.
+    `things` is what is counted, such as `files` or `receipts`. `byte_count` is None where bytes are not counted, and
+    `bytes_are_read` says whether the speed is one of bytes. `remarks` are further counts as text, such as `3 errors`.
     """
 
     doing: str
@@ -35,17 +35,17 @@ class CommandProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """A piece of the line; what is of less worth is left out first where there is no room."""
+    """A piece of the line; pieces of less worth are left out first where space is short."""
 
     text: str
     worth: int
 
 
 class HeadwayLine:
-    """Puts in words what `look` returns, with the rate and how long the rest will take.
+    """Formats what `look` returns, with the rate and the remaining time.
 
     Args:
-        look: how far it is; asked by whoever shows it, on any thread.
+        look: returns the progress; called by the display, on any thread.
         now: monotonic seconds.
     """
 
@@ -90,7 +90,7 @@ class HeadwayLine:
 
     def _sample(self, at: float, now: CommandProgress) -> None:
         since, count, byte_count = self._sampled
-        # Where no total of bytes is known, what is left can only be reckoned in files.
+        # Without a total of bytes, the rest can only be estimated in files.
         bytes_now = (now.byte_count or 0) if now.byte_total is not None else 0
         if at - since >= ETA_SAMPLE_S:
             self._pace.add(at - since, max(0, now.count - count), max(0, bytes_now - byte_count))
@@ -105,7 +105,7 @@ class HeadwayLine:
 
 
 def _believable(now: CommandProgress) -> CommandProgress:
-    """Return it without totals that were passed already: then there was more to do than was known."""
+    """Return it without totals that are already exceeded: they were too low."""
     total = now.total if now.total is not None and now.count <= now.total else None
     byte_total = now.byte_total
     if byte_total is not None and (now.byte_count or 0) > byte_total:
@@ -125,7 +125,8 @@ def _bytes(now: CommandProgress) -> str:
 
 
 def _share(now: CommandProgress) -> float | None:
-    """Return how much is done, by bytes where their total is known; 100 % is for the end, which needs no line."""
+    """Return how much is done, by bytes where their total is known; 100 % is reached only at the end, which needs no
+    line."""
     if now.byte_total:
         return min(0.99, (now.byte_count or 0) / now.byte_total)
     return min(0.99, now.count / now.total) if now.total else None

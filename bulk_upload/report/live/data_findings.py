@@ -1,4 +1,4 @@
-"""What validation found, as lines: for people, or one JSON object for each finding."""
+"""Validation findings as lines: for people, or one JSON object for each finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.report import FileReport
 
 SHOWN_PER_FILE_MAX = 20
-"""A person mends the first few and asks again; `--format json` has all that were kept."""
+"""A person fixes the first few and runs the command again; `--format json` has all that were kept."""
 
 JSON_KEYS = {
     "file": "the file, or the manifest",
@@ -38,7 +38,7 @@ JSON_KEYS = {
 
 
 class Totals(msgspec.Struct):
-    """What a whole validation came to."""
+    """The totals of a whole validation."""
 
     file_count: int = 0
     line_count: int = 0
@@ -70,7 +70,7 @@ def people_lines(path: str, purpose: str | None, report: FileReport) -> Iterator
     counts = Counter({one: report.count(one) for one in Severity})
     told = ", ".join(_many(counts[one], one.value) for one in Severity if counts[one])
     yield f"{printable(path)}{'' if purpose is None else f' ({printable(purpose)})'}: {told}"
-    # What keeps the file from being sent comes first.
+    # Findings that keep the file from being sent come first.
     ordered = sorted(report.findings, key=lambda one: list(Severity).index(one.severity))
     shown = ordered[:SHOWN_PER_FILE_MAX]
     remedy = ""

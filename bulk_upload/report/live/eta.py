@@ -1,15 +1,15 @@
-"""How long what is left will take, from how long what is done took: so much for a file, so much for a byte."""
+"""Estimates the remaining time from the time taken so far, per file and per byte."""
 
 from __future__ import annotations
 
 import math
 
 _COLLINEAR_UNDER = 0.02
-"""Below this share of independent movement, files and bytes cannot be told apart as causes of time."""
+"""Below this share of independent variation, the cost of files and of bytes cannot be separated."""
 
 
 class TwoTermPace:
-    """Fits `seconds = a * files + b * bytes` to what was seen, both terms at least 0.
+    """Fits `seconds = a * files + b * bytes` to the samples, both terms at least 0.
 
     A rate in bytes alone is far off for a manifest that begins with large files and ends with small ones, and a rate
     in files the other way round. The fit gives the proportion of the two terms; they are then scaled so that
@@ -25,7 +25,7 @@ class TwoTermPace:
         self._ff = self._fb = self._bb = self._fs = self._bs = 0.0
 
     def add(self, seconds: float, file_count: int, byte_count: int) -> None:
-        """Take in that so many files were finished and so many bytes moved in so many seconds."""
+        """Add a sample: the files finished and the bytes moved in a number of seconds."""
         kept = math.exp(-seconds / self._fade_s)
         self._seconds = kept * self._seconds + seconds
         self._files = kept * self._files + file_count
@@ -37,14 +37,14 @@ class TwoTermPace:
         self._bs = kept * self._bs + byte_count * seconds
 
     def left_s(self, file_count: int, byte_count: int) -> float | None:
-        """Return how long so many files with so many bytes will take, None while nobody can tell."""
+        """Return how many seconds these files and bytes will take, None while unknown."""
         if not (file_count or byte_count):
             return 0.0
         a, b = self._proportion()
         explained = a * self._files + b * self._bytes
         work = a * file_count + b * byte_count
         if work <= 0 and self._files > 0:
-            # Nothing but empty files is left.
+            # Only empty files are left.
             return self._seconds / self._files * file_count
         return self._seconds * work / explained if explained > 0 else None
 

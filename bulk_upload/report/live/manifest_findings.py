@@ -1,4 +1,4 @@
-"""Complaints about input, as lines."""
+"""Findings about a manifest, as lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def findings_lines(findings: Sequence[Finding], finding_count: int) -> list[str]:
-    """Return one line a finding and a last one with their number.
+    """Return one line per finding and a last one with their number.
 
     `finding_count` counts all findings, also those that were not kept in `findings`.
     """

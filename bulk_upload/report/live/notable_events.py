@@ -1,4 +1,4 @@
-"""Which events deserve a line of their own, and what that line says."""
+"""Selects the events that get a line of their own, and words that line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WORD = {
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line for a person: what it is about, perhaps a path, and the words. All of it is printable."""
+    """One line for a person: a subject, optionally a path, and the message. All of it is printable."""
 
     head: str
     text: str
@@ -46,7 +46,7 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.head}: {self.text}" if self.path is None else f"{self.head}: {self.path}: {self.text}"
 
     def fitted(self, columns: int) -> str:
-        """Return the line with a path that leaves most of `columns` to the words; its end tells files apart."""
+        """Return the line with the path shortened to leave most of `columns` to the message; the path's end is kept."""
         path_max = max(PATH_COLUMNS_MIN, columns * 2 // 5)
         if self.path is None or len(self.path) <= path_max:
             return str(self)

@@ -19,13 +19,13 @@ PAUSE_S_TOLD_MIN = 5.0
 
 
 class LineProgress:
-    """One plain line every `every_s` seconds, and at once what a person should know now.
+    """One plain line every `every_s` seconds; notable events are written at once.
 
     Args:
-        write: takes one line without its newline. When it raises OSError the reader is gone: no more is written.
-        snapshot: how the run stands.
+        write: takes one line without its newline. After it raises OSError nothing more is written.
+        snapshot: returns the state of the run.
         now: monotonic seconds.
-        every_s: seconds between two lines about the numbers.
+        every_s: seconds between two progress lines.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LineProgress:
         self._gone = False
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the run in, and write the lines it deserves."""
+        """Handle one event of the run, and write its lines."""
         self._progress.on_event(event)
         match event:
             case Paused():
@@ -67,7 +67,7 @@ class LineProgress:
 
     def _tell_pause(self, event: Paused) -> None:
         at = self._now()
-        # Every throttled upload announces the pause again: one line a pause is enough.
+        # Every throttled upload announces the pause again: one line per pause is enough.
         if event.pause_s > PAUSE_S_TOLD_MIN and at >= self._paused_until:
             self._put(f"paused: {printable(event.reason)}: waiting {whole_seconds(event.pause_s)}")
             self._paused_until = at + event.pause_s

@@ -1,4 +1,4 @@
-"""What a display shows of a run that goes on, whatever the display is made of."""
+"""The numbers any display shows during a run."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ ETA_SAMPLE_S = 2.0
 
 ETA_S_MAX = 100 * 3600.0
 ETA_NEAR = 1.1
-"""Two estimates that differ by less are shown as one, the later."""
+"""Two estimates that differ by less are shown as one, the longer."""
 
 RECONCILING_SHOWN_S = 10.0
 VALIDATING_SHOWN_S = 5.0
-"""Where uploads are slow a file is looked into now and then: a line that comes and goes would be a nuisance."""
+"""Where uploads are slow, files are validated rarely: the line stays this long, so that it does not flicker."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of a run, ready to be shown.
 
-    `done_*` counts entries that are settled, whatever became of them, and the bytes of bodies in flight; it never
-    shrinks and never passes the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
+    `done_*` counts entries that are settled, in any state, and the bytes of bodies in flight; it never
+    shrinks and never exceeds the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
     made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
-    this run. The run will take from `eta_s` to `eta_most_s` more seconds: as fast as lately, and as fast as on average,
-    whichever is less comes first; None while nobody can tell. `validated` says how far files were looked into ahead of
-    their uploads, and is empty while none is. `why` is one line about what holds the run back, safe
+    this run. The run will take from `eta_s` to `eta_most_s` more seconds: at the recent rate and at the mean rate, the
+    shorter first; None while unknown. `validated` says how far validation ahead of
+    the uploads is, and is empty while there is none. `why` is one line about what holds the run back, safe
     to show.
     """
 
@@ -74,7 +74,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def percent(self) -> str:
         """The share in whole percent, rounded down: 100 % is said only when nothing is left."""
         whole = int(self.share * 100)
-        # A body may have left long before its answer comes.
+        # A body may be sent long before its answer arrives.
         return f"{min(whole, 99) if self.in_flight else whole} %"
 
     @property
@@ -118,7 +118,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress:
-    """Folds the events of a run and looks at its snapshots.
+    """Aggregates the events of a run and reads its snapshots.
 
     `on_event` is called by the run and is as cheap as a few additions. `read` is called by the display, perhaps
     from another thread, as is `snapshot`; it never iterates over anything that `on_event` changes.
@@ -142,7 +142,7 @@ class Progress:
         self._sampled: tuple[float, int, int] | None = None
 
     def on_event(self, event: Event) -> None:
-        """Take one event in."""
+        """Handle one event."""
         self.tally.add(event)
         match event:
             case Preparing():
@@ -160,14 +160,14 @@ class Progress:
                 pass
 
     def read(self) -> Reading:
-        """Return how the run stands now."""
+        """Return the state of the run."""
         at = self._now()
         snapshot = self._look()
         tally = self.tally
         before_bytes = tally.settled_before_bytes
         before_count = tally.settled_before_count
         left_bytes = max(0, tally.total_bytes - before_bytes)
-        # Bytes sent for an attempt that failed are taken back by the run, but never on the screen.
+        # The run takes back the bytes of a failed attempt, but the display never goes backwards.
         moved_bytes = tally.accepted_bytes + tally.failed_bytes + snapshot.partial_bytes
         self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
         self._sample(at)
@@ -198,7 +198,7 @@ class Progress:
         )
 
     def _sample(self, at: float) -> None:
-        """Let the estimates learn what happened since the last sample."""
+        """Update the estimates with what happened since the last sample."""
         if self._planned_at is None:
             return
         file_count = self.tally.settled_count
@@ -220,7 +220,7 @@ class Progress:
         try:
             self._latest = self._snapshot()
         except RuntimeError:
-            # A run that adds up a dict while its own thread changes it: the picture before is good enough.
+            # The run's thread may change the dict during iteration: the previous state is good enough.
             if self._latest is None:
                 raise
         return self._latest

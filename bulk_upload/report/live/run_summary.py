@@ -1,4 +1,4 @@
-"""What a run says when it ends: what happened, what is left, and what to do next."""
+"""The summary at the end of a run: what happened, what is left, and what to do next."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def closing_lines(
     rerun_command: str,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
-    """Return the closing words of a run.
+    """Return the summary of a run.
 
     Args:
         tally: the numbers of this run.
-        states: where all entries of the manifest stand, by the ledger.
-        stop: why the run ended before its entries did, if so.
+        states: how many entries of the manifest are in each state, by the ledger.
+        stop: why the run ended early, if it did.
         status: the verdict.
         elapsed_s: how long the run took.
         ledger_path: the ledger.
         results_path: the mapping written at the end, None when there is none.
-        rerun_command: the command that goes on with the job, quoted for a shell.
-        columns: where sentences are wrapped; paths and commands stay whole.
+        rerun_command: the command that resumes the job, quoted for a shell.
+        columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
         _happened(tally, states, elapsed_s),
@@ -112,7 +112,7 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
 
 
 def _limited(tally: Tally) -> list[str]:
-    """Return what held the run back, the longest first; less than a second is not worth a word."""
+    """Return what held the run back, the longest first; less than a second is left out."""
     held = sorted(tally.held_s.items(), key=lambda one: -one[1])
     said = [
         f"{bottleneck.words} ({human_seconds(seconds)})"
@@ -147,7 +147,7 @@ def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitSt
 def _group(
     tally: Tally, states: Mapping[EntryState, int], state: EntryState, title: str, remedy: list[str]
 ) -> list[str]:
-    """The ledger's count is the truth; this run's causes explain as much of it as they can."""
+    """The ledger's count is authoritative; this run's causes explain part of it."""
     count = states.get(state, 0)
     if not count:
         return []
@@ -224,7 +224,7 @@ def _wrapped(line: str, columns: int) -> list[str]:
         return [str(line)]
     words = line.lstrip(" ")
     indent = " " * (len(line) - len(words))
-    # A cause begins with its count; what follows hangs under the words.
+    # A cause begins with its count; continuation lines are indented to the text after it.
     hanging = "    " if indent and words[0].isdigit() else ""
     return textwrap.wrap(
         line,

@@ -1,4 +1,4 @@
-"""The uploads that have been under way longest, each with what it is doing now."""
+"""The longest-running uploads, each with its current activity."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import BodyNow
 
 SHOWN_AFTER_S = 2.0
-"""What is over sooner would only flicker by."""
+"""Shorter uploads would only flicker."""
 
 
 class UploadReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One upload, ready to be shown: `share` of its body has left, None while no body is on its way."""
+    """One upload, ready to be shown: `share` of its body was sent, None while no body is being sent."""
 
     path: str
     doing: str
@@ -37,13 +37,13 @@ class _Upload(msgspec.Struct):
     resumes_at: float | None = None
     in_doubt: bool = False
     seen: BodyNow | None = None
-    """Its body when it was last shown."""
+    """The body as last shown."""
 
 
 class Uploads:
     """Follows entries from their first attempt until they are settled.
 
-    `on_event` is a look-up in a dict, which keeps the order in which uploads began: the longest are the first of it,
+    `on_event` is a look-up in a dict, which keeps the order in which uploads began: the longest-running are the first,
     whatever their number.
     """
 
@@ -56,7 +56,7 @@ class Uploads:
         self._paused_until = 0.0
 
     def on_event(self, event: Event) -> None:
-        """Take one event in."""
+        """Handle one event."""
         match event:
             case AttemptStarted():
                 upload = self._under_way.get(event.path)
@@ -79,7 +79,7 @@ class Uploads:
                 pass
 
     def longest(self, count: int) -> Sequence[UploadReading]:
-        """Return at most `count` uploads, the one that began first first."""
+        """Return at most `count` uploads, oldest first."""
         at = self._now()
         try:
             first = [
@@ -88,7 +88,7 @@ class Uploads:
                 if at - one.began_at >= SHOWN_AFTER_S
             ]
         except RuntimeError:
-            # The run changed the dict meanwhile, on its own thread: the picture before is good enough.
+            # The run's thread changed the dict meanwhile: the previous state is good enough.
             return self._latest
         bodies = {one.path: one for one in self._bodies()} if any(one.in_flight for _, one in first) else {}
         self._latest = [
@@ -99,7 +99,7 @@ class Uploads:
         return self._latest
 
     def backing_off_count(self) -> int:
-        """Return how many uploads wait for their next attempt: looked up only when somebody asks."""
+        """Return how many uploads wait for their next attempt: counted only on request."""
         at = self._now()
         # Where the dict changes meanwhile, as above, the number before is good enough.
         with suppress(RuntimeError):
@@ -139,7 +139,7 @@ def _doing(upload: _Upload, body: BodyNow | None, at: float, *, paused: bool) ->
 
 
 def _sending(body: BodyNow, before: BodyNow | None) -> str:
-    """Return what a body that is on its way waits for. A block is read in a moment: only a read that lasts is told."""
+    """Return what a body being sent waits for. A block is read quickly: only a slow read is reported."""
     held = body.held or (before is not None and before.held)
     if held:
         return "held by the bandwidth cap"

@@ -1,4 +1,4 @@
-"""How fast a number grows, without the jitter of single moments."""
+"""The smoothed rate at which a number grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line at the bottom of a terminal, drawn over itself."""
+"""One line at the bottom of a terminal, redrawn in place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FREE_COLUMNS = 3
-"""Left free at the right edge: the `^C` that a terminal echoes there would begin a new line."""
+"""Columns left free at the right edge: the `^C` that a terminal echoes there would begin a new line."""
 
 
 class StatusLine:
-    """A line of printable ASCII that grows and shrinks in its place; any thread may draw it or take it away.
+    """A line of printable ASCII that grows and shrinks in place; any thread may draw or remove it.
 
     It has no colours, hides no cursor, and is written over before what is left of it is erased, so that it does not
     flicker.
@@ -37,14 +37,14 @@ class StatusLine:
         return max(1, self._columns() - FREE_COLUMNS)
 
     def draw(self, text: str) -> None:
-        """Show a line in place of the one that is there; what does not fit is cut off."""
+        """Replace the line; what does not fit is cut off."""
         with self._lock:
             text = text[: self.room]
             self._write(f"{self._back()}{text}\x1b[K")
             self._drawn_columns = len(text)
 
     def erase(self) -> None:
-        """Leave nothing."""
+        """Remove the line."""
         with self._lock:
             if self._drawn_columns:
                 self._write(f"{self._back()}\x1b[2K")
@@ -52,7 +52,7 @@ class StatusLine:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Keep the line away while something else is printed."""
+        """Hide the line while something else is printed."""
         with self._lock:
             self.erase()
             yield

@@ -36,26 +36,26 @@ REFRESHES_PER_S = 4.0
 BAR_COLUMNS_MIN = 10
 UPLOADS_MAX = 6
 ROWS_PER_UPLOAD = 8
-"""One upload is shown for so many rows that the terminal has."""
+"""One upload is shown per this many rows of the terminal."""
 
 UPLOAD_BAR_COLUMNS = 12
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
 SHOW_CURSOR = b"\r\n\x1b[?25h"
-"""What gives a terminal its cursor back, for a process that leaves at once."""
+"""Shows the cursor again, for a process that exits at once."""
 
 
 class LiveProgress:
     """A few lines at the bottom of a terminal: the bar, speed, counts, what holds the run back, the longest uploads.
 
     A context manager. Events only change numbers; all drawing is done by the display's own thread, so neither a
-    burst of events nor a terminal that stands still holds up the run. `snapshot` and `now` are called from
-    that thread. A terminal that goes away ends the display, not the run. For a console that is not
+    burst of events nor a blocked terminal delays the run. `snapshot` and `now` are called from
+    that thread. A terminal that is closed ends the display, not the run. For a console that is not
     `is_interactive` (a pipe, a dumb terminal) use `LineProgress`.
 
     Args:
         console: where to draw; meant for stderr.
-        snapshot: how the run stands.
+        snapshot: returns the state of the run.
         now: monotonic seconds.
         bodies: the requests in flight.
     """
@@ -94,7 +94,7 @@ class LiveProgress:
             self._console.file = self._file
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the run in. Raises what kept the display from being drawn."""
+        """Handle one event of the run. Raises the error that stopped the display's thread."""
         self.check()
         self._progress.on_event(event)
         self._uploads.on_event(event)
@@ -102,7 +102,7 @@ class LiveProgress:
             self._told.extend(told)
 
     def check(self) -> None:
-        """Raise what kept the display's thread from drawing."""
+        """Raise the error that stopped the display's thread."""
         if self._display is not None and self._display.error is not None:
             raise self._display.error
 
@@ -121,7 +121,7 @@ class LiveProgress:
 
 
 class _Display(Live):
-    """A live display that prints what it was told above itself, both in one write."""
+    """A live display that prints lines above itself, both in one write."""
 
     def __init__(self, console: Console, told: deque[EventLine], draw: Callable[[], RenderableType]) -> None:
         self.error: Exception | None = None
@@ -129,7 +129,7 @@ class _Display(Live):
         self._draw = draw
         self._width = 0
         self._line_widths: list[int] = []
-        # Last: it asks for a frame at once.
+        # Last: it requests a frame at once.
         super().__init__(
             console=console,
             get_renderable=self._frame,
@@ -149,7 +149,7 @@ class _Display(Live):
                 if lines:
                     self.console.print(Group(*lines))
                 super().refresh()
-        except Exception as error:  # noqa: BLE001 - on a thread of its own: whoever feeds the display raises it
+        except Exception as error:  # noqa: BLE001 - on a thread of its own: raised to the caller that feeds the display
             self.error = self.error or error
 
     def _frame(self) -> RenderableType:
@@ -164,18 +164,18 @@ class _Display(Live):
         width = self.console.width
         if width < self._width:
             rows = sum(max(1, math.ceil(one / width)) for one in self._line_widths)
-            self._live_render._shape = (width, rows)  # noqa: SLF001 - what the next frame is drawn over
+            self._live_render._shape = (width, rows)  # noqa: SLF001 - the next frame overwrites it
 
     def _fitted(self, told: EventLine) -> Text:
-        # What names a file is one of many and gets one line; the plan and warnings may take the room they need.
+        # Messages about single files get one line each; the plan and warnings may take more.
         return Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
 
 
 class _Drawn:
-    """Lines that are drawn already.
+    """Lines rendered in advance.
 
     The terminal does not wrap them (DECAWM is off while they are written): one that has just become narrower, and
-    has not told so yet, would give a line two rows, and the next frame would leave one of them behind.
+    has not reported it yet, would give a line two rows, and the next frame would leave one of them behind.
     """
 
     def __init__(self, lines: list[list[Segment]]) -> None:
@@ -193,7 +193,7 @@ class _Drawn:
 
 
 class _UntilHangup:
-    """A text stream that goes silent once its reader is gone."""
+    """A text stream that drops output once its reader is gone."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -262,7 +262,7 @@ def _upload_lines(uploads: Sequence[UploadReading]) -> Table:
 
 
 class _PathEnd:
-    """A path that loses its beginning where there is no room: its end tells files apart."""
+    """A path whose beginning is cut where space is short: its end distinguishes files."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The lines that -v and -vv add to what a run tells."""
+"""The lines that -v and -vv add to a run's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def verbose_line(event: Event, verbosity: int) -> str | None:
-    """Return the line that an event deserves at a verbosity of 1 or 2, None where it deserves none."""
+    """Return the line for an event at a verbosity of 1 or 2, None for none."""
     match event:
         case EntrySettled(state=EntryState.ACCEPTED, receipt=receipt) if receipt is not None:
             return f"accepted: {printable(event.path)}: {receipt.file_id}, {human_bytes(event.file_bytes)}"

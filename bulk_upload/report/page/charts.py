@@ -1,4 +1,5 @@
-"""Small charts as inline SVG. They fill the width they get, and their text keeps its size: positions are percent."""
+"""Small charts as inline SVG. They scale to the available width, and their text keeps its size: positions are
+percentages."""
 
 from __future__ import annotations
 
@@ -80,9 +81,9 @@ def timeline_chart(
         summary: the chart in a sentence, also for those who cannot see it.
         axis: the time at work.
         values: one for each bin.
-        told: a value in words.
+        told: formats a value.
         limits: a second, dashed line.
-        marks: small bars at the foot, as high as this is in proportion to the largest.
+        marks: small bars at the bottom, proportional to the largest.
         run_names: one for each border of the axis.
     """
     top = nice_top(max([*values, *(one for one in limits if one is not None)], default=0.0))
@@ -196,7 +197,7 @@ def _grid_labels(top: float, told: Callable[[float], str]) -> str:
 
 
 def _parts(top: float, told: Callable[[float], str]) -> tuple[float, ...]:
-    """A scale that ends with 1 file has no half of it."""
+    """A scale that ends with 1 file has no mark at half."""
     return (0.0, 1.0) if told is _whole and top < 2 else (0.0, 0.5, 1.0)
 
 

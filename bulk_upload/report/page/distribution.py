@@ -1,4 +1,4 @@
-"""How values that span many orders of magnitude are spread, in memory that does not grow with their number."""
+"""The distribution of values that span many orders of magnitude, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BINS_PER_DECADE = 10
-"""Neighbouring bounds are 26 % apart: near enough to read a percentile from, few enough to draw."""
+"""Neighbouring bounds are 26 % apart: close enough for percentiles, few enough to draw."""
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Bin(msgspec.Struct, frozen=True):
 
 
 class Distribution(msgspec.Struct):
-    """Counts values in bins of a logarithmic scale that starts at `least`; what is smaller is in the first bin."""
+    """Counts values in bins of a logarithmic scale that starts at `least`; smaller values are in the first bin."""
 
     least: float
     count: int = 0
@@ -41,7 +41,7 @@ class Distribution(msgspec.Struct):
         self.largest = max(self.largest, value)
 
     def percentile(self, percent: float) -> float:
-        """Return the value that `percent` of all do not exceed, as near as the bins tell; 0 of nothing."""
+        """Return the value that `percent` of all do not exceed, as precisely as the bins allow; 0 without values."""
         if not self.count:
             return 0.0
         wanted = self.count * percent / 100
@@ -54,10 +54,10 @@ class Distribution(msgspec.Struct):
         return self.largest
 
     def bins(self, joined: int = 1) -> Sequence[Bin]:
-        """Return the bins from the first to the last that has a value, `joined` neighbours made one."""
+        """Return the bins from the first to the last that has a value, with `joined` neighbours merged into one."""
         if not self._counts:
             return ()
-        # Bin 0 stays alone, and the others are joined at the same bounds whatever was counted.
+        # Bin 0 stays separate, and the others are merged at the same bounds whatever was counted.
         groups: dict[int, int] = {}
         for place, count in self._counts.items():
             group = 0 if place == 0 else 1 + (place - 1) // joined

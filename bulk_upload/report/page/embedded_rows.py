@@ -1,4 +1,4 @@
-"""Export rows as data inside a page: compact, in portions, and cut off only where the page says so."""
+"""Export rows as data inside a page: compact, in portions, truncated only where the page says so."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SHARED_MAX = 9999
 def data_scripts(name: str, rows: Iterable[ExportRow]) -> Iterator[str]:
     """Yield script elements that hold rows as JSON, `PORTION_ROWS` in each; `page/script.js` reads them.
 
-    A row is the path without what it shares with the row before, preceded by that length in UTF-16 units; then the
-    other columns, 0 for a purpose or a reason that is the same as before, and without the nulls at its end.
+    A row is the path without the prefix it shares with the row before, preceded by that length in UTF-16 units; then
+    the other columns, 0 for a purpose or a reason that is the same as before, and without the nulls at its end.
     """
     rest = iter(rows)
     while portion := list(islice(rest, PORTION_ROWS)):
@@ -63,7 +63,7 @@ def _packed(row: ExportRow, before: tuple[str, str, str]) -> tuple[list[object],
 
 
 def _shared(path: str, before: str) -> int:
-    """How many characters two paths begin with alike, where all of those are one UTF-16 unit each."""
+    """The length of two paths' common prefix, as far as its characters are one UTF-16 unit each."""
     count = 0
     for one, other in zip(path[:_SHARED_MAX], before, strict=False):
         if one != other or one > "\uffff":

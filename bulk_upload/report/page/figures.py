@@ -1,4 +1,4 @@
-"""From a ledger's rows to the numbers of a report: pure, and in memory that does not grow with the job."""
+"""Computes the numbers of a report from a ledger's rows: pure, in memory that does not grow with the job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACCEPTED, THROTTLED, IN_DOUBT, NOT_SENT = (
     OUTCOME_NAMES[one] for one in (Accepted, Throttled, InDoubt, NotSent)
 )
 OPEN = "open"
-"""The outcome, here, of an attempt that has none yet."""
+"""The outcome shown for an attempt that has none yet."""
 
 _OTHERS = "other reasons"
 
@@ -61,9 +61,9 @@ class LimitLine(msgspec.Struct):
 
 
 class Figures:
-    """Folds attempts and changes of the limit.
+    """Aggregates attempts and changes of the limit.
 
-    Of the bytes that attempts put on the wire the ledger knows only those of accepted files, so throughput is what
+    Of the bytes that attempts sent the ledger has only those of accepted files, so throughput counts what
     the server acknowledged.
     """
 
@@ -116,7 +116,7 @@ class Figures:
             self._add_times(one, outcome, start, end)
 
     def add_limit(self, change: LimitChange) -> None:
-        """Note that the limit changed; changes come in the order they were made."""
+        """Record a change of the limit; changes come in the order they were made."""
         limit = self.limit
         limit.change_count += 1
         if len(limit.kept) < LIMIT_CHANGES_KEPT_MAX:

@@ -1,4 +1,4 @@
-"""The parts of the report page that tell how it went: charts, attempts, runs."""
+"""The parts of the report page about the job's history: charts, attempts, runs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def distributions_section(figures: Figures) -> str:
 
 
 def attempts_section(figures: Figures) -> str:
-    """Return what became of attempts that were not accepted, by cause: what retries are made of."""
+    """Return the attempts that were not accepted, by cause: the reasons for retries."""
     causes = sorted(figures.causes.values(), key=lambda one: -one.count)
     if not causes:
         return ""
@@ -100,7 +100,7 @@ def attempts_section(figures: Figures) -> str:
 
 
 def limits_section(figures: Figures) -> str:
-    """Return the changes of the in-flight limit, as far as the ledger has them."""
+    """Return the changes of the in-flight limit, as far as the ledger recorded them."""
     limit = figures.limit
     if not limit.change_count:
         return ""
@@ -124,7 +124,7 @@ def limits_section(figures: Figures) -> str:
 
 
 def runs_section(figures: Figures) -> str:
-    """Return one line a run, the latest first."""
+    """Return one line per run, the latest first."""
     runs = list(figures.runs.values())[::-1]
     rows = (
         (

@@ -1,4 +1,4 @@
-"""Text and data as parts of an HTML page, with nothing in them that a browser would act on."""
+"""Text and data as parts of an HTML page, with nothing in them that a browser would interpret."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _UNSAFE = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029
 
 
 def inert(text: object) -> str:
-    """Return text for an element or an attribute: escaped, and every steering character spelled out."""
+    """Return text for an element or an attribute: escaped, and every control character spelled out."""
     return escape(printable(str(text)), quote=True)
 
 
 def prose(text: str) -> str:
-    """Return a sentence as markup; what stands between backticks is code."""
+    """Return a sentence as markup; text between backticks becomes code."""
     return _CODE.sub(r"<code>\1</code>", inert(text))
 
 

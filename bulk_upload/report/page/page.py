@@ -1,4 +1,4 @@
-"""A ledger as one page that needs nothing else: no server, no library, no request."""
+"""A ledger as one self-contained page: no server, no library, no request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bulk_upload.report.page.figures import Figures
 
 ROWS_MAX = 200_000
-"""Rows of each table that a page holds unless told otherwise: about 40 MB, which a browser still searches at once."""
+"""Default number of rows of each table in a page: about 40 MB, which a browser still searches without delay."""
 
 OTHER_STATES = (
     EntryState.REJECTED,
@@ -40,11 +40,11 @@ OTHER_STATES = (
     EntryState.IN_DOUBT,
     EntryState.PENDING,
 )
-"""In the order of the table: where it is cut off, it is what is merely pending."""
+"""In the order of the table: pending entries come last, so that they are cut off first."""
 
 
 class JobHeading(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose report it is. `facts` are shown as they are, name and value; `made_utc` is when it was made."""
+    """The heading of a report. `facts` are shown unchanged, name and value; `made_utc` is when it was made."""
 
     ledger: str
     facts: tuple[tuple[str, str], ...]
@@ -86,7 +86,7 @@ def write_page(
 
     Args:
         stream: takes UTF-8.
-        heading: whose report it is.
+        heading: identifies the job.
         states: how many entries are in each state.
         accepted_bytes: of the files of accepted entries.
         figures: the numbers.

@@ -1,4 +1,4 @@
-"""The parts of the report page that tell where the job stands, each from numbers to markup."""
+"""The parts of the report page about the state of the job, each from numbers to markup."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COLUMNS = {"accepted": "path purpose size id when", "others": "path state size 
 
 
 def verdict(states: Mapping[EntryState, int]) -> str:
-    """Return where the job stands, as a headline."""
+    """Return the state of the job, as a headline."""
     total = sum(states.values())
     accepted = states.get(EntryState.ACCEPTED, 0)
     if not total:
@@ -88,7 +88,7 @@ def header(
 
 
 def causes_section(causes: Iterable[Cause]) -> str:
-    """Return what keeps entries from being accepted, one line a cause; nothing where all are."""
+    """Return what keeps entries from being accepted, one line per cause; empty where all are accepted."""
     rows = [
         (
             _STATE_WORDS[one.state],
@@ -111,7 +111,7 @@ def causes_section(causes: Iterable[Cause]) -> str:
 def rows_section(
     name: str, title: str, count: int, rows_max: int, states: Mapping[EntryState, int] | None = None
 ) -> str:
-    """Return a searchable table; its rows come with the data. It says how many of all it has."""
+    """Return a searchable table; its rows are in the embedded data. It says how many of all rows it has."""
     if not count and name == "others":
         return ""
     chosen = {state: number for state, number in (states or {}).items() if number}

@@ -14,7 +14,7 @@ WORK_S_MIN = 0.001
 
 
 class WorkAxis:
-    """Seconds at work: the spans of all runs one after another, what lies between them left out.
+    """Seconds at work: the spans of all runs one after another, without the gaps between them.
 
     Args:
         spans: start and end of each run, in seconds since 1970; one that begins before its predecessor's end (a clock
@@ -60,7 +60,7 @@ class Timeline:
         self._steps = [0.0] * (axis.bin_count + 1)
 
     def spread(self, start_s: float, end_s: float, amount: float) -> None:
-        """Add an amount that came evenly between two moments, in seconds at work."""
+        """Add an amount spread evenly between two moments, in seconds at work."""
         first, last = self._axis.bin_of(start_s), self._axis.bin_of(end_s)
         if last <= first or end_s <= start_s:
             self._inside[last] += amount
@@ -71,7 +71,7 @@ class Timeline:
         between = (last - first - 1) * bin_s * density
         self._inside[first] += head
         self._inside[last] += amount - head - between
-        # A constant over all bins between is two steps; adding it to each would cost a long attempt dearly.
+        # A constant over all bins between is two steps; adding it to each would be slow for a long attempt.
         self._steps[first + 1] += bin_s * density
         self._steps[last] -= bin_s * density
 
@@ -83,5 +83,5 @@ class Timeline:
         ]
 
     def per_second(self) -> list[float]:
-        """Return the amount a second in each bin."""
+        """Return the amount per second in each bin."""
         return [one / self._axis.bin_s for one in self.totals()]

@@ -1,1 +1,1 @@
-"""The ledger as a file: where it lies, who has it open, its tables, whose it is."""
+"""The ledger as a file: location, lock, tables, identity."""

@@ -1,4 +1,4 @@
-"""Whose ledger it is: one profile, one endpoint, one team, one root."""
+"""The identity of a ledger: one profile, one endpoint, one team, one root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose ledger it is. `root` is the absolute path that entries are relative to."""
+    """The identity of a ledger. `root` is the absolute path that entries are relative to."""
 
     profile: str
     endpoint: str
@@ -26,7 +26,7 @@ class JobIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def claim(connection: sqlite3.Connection, job: JobIdentity, *, moved_root: bool, utc_s: float) -> None:
-    """Make the ledger this job's, or check that it is. Raises LedgerMismatch."""
+    """Claim the ledger for this job, or check that it was. Raises LedgerMismatch."""
     found = connection.execute("SELECT profile, endpoint, team, root FROM job").fetchone()
     if found is None:
         now = utc_text(utc_s)

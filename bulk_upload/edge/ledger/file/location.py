@@ -1,4 +1,4 @@
-"""Where a ledger lives: whether it can be there, how SQLite is to keep it there, and whether it is still there."""
+"""Where a ledger lives: whether its folder exists, which journal fits, and whether the file is still in place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require_folder(ledger_path: str) -> None:
 
 
 def kind_of_place(ledger_path: str, *, mounts: str | None = None) -> str | None:
-    """Return the kind of file system a ledger is on, None where this system does not tell (macOS has no list of that form)."""
+    """Return the kind of file system a ledger is on, None where unknown (macOS has no such list)."""
     folder = os.path.dirname(os.path.realpath(ledger_path))
     try:
         with open(mounts or MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
@@ -36,15 +36,15 @@ def kind_of_place(ledger_path: str, *, mounts: str | None = None) -> str | None:
 
 
 def journal_at(ledger_path: str) -> Journal:
-    """Return the journal for a ledger where it is."""
+    """Return the journal mode for a ledger at its location."""
     return journal_for(kind_of_place(ledger_path))
 
 
 class FilesInPlace:
     """Watches that a ledger's files keep their names.
 
-    A file that is moved, replaced or deleted while it is open takes what is written to it along, without any
-    error: the next run would find a ledger that lacks what was recorded.
+    Writes to a file that was moved, replaced or deleted while open go to the old file without any error:
+    the next run would find a ledger that lacks what was recorded.
     """
 
     def __init__(self, ledger_path: str) -> None:

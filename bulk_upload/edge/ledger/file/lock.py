@@ -1,4 +1,4 @@
-"""One run at a time: a lock the kernel drops when the process dies, however it dies."""
+"""One run at a time: a lock that the kernel releases when the process dies, however it dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TRIES_MAX = 4
 _TRY_EVERY_S = 0.05
-"""Somebody who only looks whether a run is at work holds the lock for an instant: that must turn no run away."""
+"""A process that only checks for an active run holds the lock for an instant: that must not fail a run."""
 
 
 class RunLock:
@@ -34,13 +34,14 @@ class RunLock:
 
     @classmethod
     def acquire(cls, ledger_path: str, *, private: bool = False) -> Self:
-        """Take the lock at once; a private one is for its owner alone. Raises LedgerLocked, or LedgerUnusable when the side file cannot be used."""
+        """Take the lock without waiting; a private one is for its owner alone. Raises LedgerLocked, or LedgerUnusable
+        when the side file cannot be used."""
         path = ledger_path + ".lock"
         try:
             require_safe(path)
             # O_NONBLOCK: a pipe of that name must not keep us waiting for its other end.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            # Readable as the ledger is: whoever may read that must see whether a run is at work.
+            # As readable as the ledger: any user who may read that must be able to see whether a run is active.
             descriptor = os.open(path, flags, PRIVATE_MODE if private else 0o666)
         except OSError as error:
             raise _unusable(path, error.strerror, shortage_in(error)) from None
@@ -58,27 +59,27 @@ class RunLock:
             os.close(descriptor)
             raise
         with suppress(OSError):
-            # A full disk must not keep us from a lock we already hold; the name is only a courtesy.
+            # A full disk must not keep us from a lock we already hold; the name is only informative.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"pid {os.getpid()}\n".encode("ascii"), 0)
         return cls(descriptor)
 
     def release(self) -> None:
-        """Let the next run in."""
+        """Release the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def run_is_at_work(ledger_path: str) -> bool:
-    """Whether some process holds a ledger's lock now; False where that cannot be found out."""
+    """Whether some process holds a ledger's lock now; False where that cannot be determined."""
     path = os.path.realpath(ledger_path) + ".lock"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        # Shared: those who only look do not take each other for a run.
+        # Shared: processes that only check do not mistake each other for a run.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -111,7 +112,8 @@ def _try_to_lock(descriptor: int) -> bool:
 
 
 def _require_exclusion(path: str) -> None:
-    """Raise LedgerUnusable where a second one can have the lock that we have: some file systems only say they lock."""
+    """Raise LedgerUnusable where a second one can have the lock that we have: some file systems only pretend to
+    lock."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Opening a ledger file: only ours, only a version we know, durable before anything else."""
+"""Opens ledger files: only our own format, only known versions, durable before first use."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from bulk_upload.errors import ResourceShortage
 
 BUSY_S = 10.0
-"""How long to wait for another program that holds the database, before it counts as unusable."""
+"""How long to wait for another program that locks the database, before it counts as unusable."""
 
 ROLLBACK_BUSY_S = 60.0
-"""The same for a writer with a rollback journal, whom every reader keeps waiting while it reads."""
+"""The same for a writer with a rollback journal, which waits for every reader."""
 
 _FILES_AT_ONCE = 6
-"""SQLite has a database, its log, the log's index, a journal and two folders open at most."""
+"""SQLite opens at most a database, its log, the log's index, a journal and two folders."""
 
 _BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 _NO_NEW_ONE = "a new ledger would not know what was uploaded"
@@ -67,7 +67,7 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
             hint="choose a file with --ledger FILE",
         )
     if status is None or status.st_size == 0:
-        # A file without content may be anything's; a ledger gets its name when its tables are in it.
+        # An empty file may belong to anything; a ledger gets its name only with its tables in it.
         if _has_log(path):
             raise LedgerUnusable(
                 f"{printable(path)}-wal holds what a run recorded last, but its ledger is gone",
@@ -89,7 +89,7 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
 
 
 def require_safe_name(path: str, suffixes: tuple[str, ...] = ("",)) -> None:
-    """Raise LedgerUnusable where another user may have laid what has the name of a ledger."""
+    """Raise LedgerUnusable where another user may have placed the file that has the ledger's name."""
     try:
         for suffix in suffixes:
             require_safe(path + suffix)
@@ -102,7 +102,7 @@ def open_for_writing(
 ) -> sqlite3.Connection:
     """Open a ledger, creating or migrating it. Raises LedgerUnusable, LedgerNewer.
 
-    The caller holds the run lock. `journal` is by default what fits the file system. A private ledger, and what SQLite
+    The caller holds the run lock. `journal` defaults to what fits the file system. A private ledger, and what SQLite
     keeps beside it, is for its owner alone.
     """
     require_safe_name(path)
@@ -131,16 +131,16 @@ def open_for_writing(
 
 
 def open_for_reading(path: str) -> sqlite3.Connection:
-    """Open an existing ledger as it is at the first look, also while a run writes. Raises LedgerUnusable."""
+    """Open a snapshot of an existing ledger, also while a run writes. Raises LedgerUnusable."""
     require_ledger(path, may_be_new=False)
     try:
         connection = _connect_uri(reading_uri(path))
         try:
             if run_is_at_work(path) and journal_mode(connection) is not Journal.WAL:
-                # A run could not commit while we read.
+                # Otherwise a run could not commit while we read.
                 connection = _copied(connection)
             connection.execute("PRAGMA query_only = ON")
-            # One transaction from the first look on: all that is read belongs to one moment.
+            # One transaction for everything: all reads see the same state.
             connection.execute("BEGIN")
         except BaseException:
             connection.close()
@@ -151,19 +151,19 @@ def open_for_reading(path: str) -> sqlite3.Connection:
 
 
 def reading_uri(path: str) -> str:
-    """Return the URI under which SQLite reads a ledger, leaves its bytes alone and no new files behind."""
+    """Return the URI under which SQLite reads a ledger without changing it or leaving new files behind."""
     if _has_log(path):
         return _uri(path, "mode=ro")
-    # Nobody writes it now. With `ro` SQLite could not take away the two side files it makes for reading.
+    # No process writes it now. With `ro` SQLite could not remove the two side files it makes for reading.
     here = (path, os.path.dirname(os.path.abspath(path)))
     if all(os.access(one, os.W_OK, effective_ids=True) for one in here):
         return _uri(path, "mode=rw")
-    # With a rollback journal somebody may write it now, and reading takes a lock but no side files.
+    # With a rollback journal another process may write it now, and reading takes a lock but no side files.
     return _uri(path, "mode=ro") if journal_at(path) is Journal.ROLLBACK else _unchanging_uri(path)
 
 
 def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
-    """Return SQLite's complaint about a ledger with what to do about it."""
+    """Return SQLite's error about a ledger as LedgerUnusable, with a remedy."""
     words = str(error)
     if (shortage := shortage_behind(error)) is not None:
         return LedgerUnusable(f"cannot use the ledger {printable(path)}: {shortage}", hint=shortage.hint)
@@ -177,7 +177,7 @@ def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
 
 
 def unusable_file(path: str, error: OSError) -> LedgerUnusable:
-    """Return the system's complaint about the file of a ledger with what to do about it."""
+    """Return the system's error about the file of a ledger as LedgerUnusable, with a remedy."""
     if isinstance(error, OutputRefused):
         hint = "choose a folder that only you may write to with --ledger FILE"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -198,7 +198,8 @@ def _without_content(path: str, what: str) -> LedgerUnusable:
 
 
 def shortage_behind(error: sqlite3.Error) -> ResourceShortage | None:
-    """Return the shortage of descriptors that may have kept SQLite from opening a file: it does not say why it could not."""
+    """Return the shortage of descriptors that may have kept SQLite from opening a file: SQLite does not report the
+    reason."""
     if "unable to open" not in str(error):
         return None
     descriptors: list[int] = []
@@ -238,21 +239,21 @@ def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool
 def journal_mode(connection: sqlite3.Connection) -> Journal | None:
     """Return how a ledger is journaled, None for a mode that is not one of ours."""
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    # Where nobody has set a mode, a ledger that is not in WAL has SQLite's own default.
+    # Where no mode was set, a ledger that is not in WAL has SQLite's own default.
     return {"wal": Journal.WAL, "truncate": Journal.ROLLBACK, "delete": Journal.ROLLBACK}.get(mode)
 
 
 def _make_durable(connection: sqlite3.Connection, journal: Journal) -> None:
     if journal is Journal.ROLLBACK or _set_journal(connection, Journal.WAL) != Journal.WAL:
-        # So that a log which the ledger may still have is read without shared memory (https://sqlite.org/wal.html).
+        # So that a remaining log is read without shared memory (https://sqlite.org/wal.html).
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         _set_journal(connection, Journal.ROLLBACK)
         connection.execute("PRAGMA locking_mode = NORMAL")
-        # The lock is let go with the next look at the file.
+        # The lock is released with the next access to the file.
         _pragma(connection, "user_version")
         connection.execute(f"PRAGMA busy_timeout = {ROLLBACK_BUSY_S * 1000:.0f}")
-    # FULL: a commit survives a power cut. An intent that is lost then would be a silent duplicate later. With a rollback
-    # journal FULL also syncs its truncation, which is the commit.
+    # FULL: a commit survives a power cut. An intent that is lost then would be a silent duplicate later. With a
+    # rollback journal FULL also syncs its truncation, which is the commit.
     connection.execute("PRAGMA synchronous = FULL")
     # macOS: fsync alone does not reach the platters there; elsewhere these do nothing.
     connection.execute("PRAGMA fullfsync = ON")
@@ -260,13 +261,13 @@ def _make_durable(connection: sqlite3.Connection, journal: Journal) -> None:
 
 
 def _make(path: str, journal: Journal, *, private: bool) -> None:
-    """Make a ledger under another name, and give it its own when it is whole: a crash leaves all of it or nothing."""
+    """Make a ledger under a temporary name and rename it when complete: a crash leaves all of it or nothing."""
     try:
         with (
             created(path, private=private) as making,
             closing(sqlite3.connect(making, isolation_level=None)) as connection,
         ):
-            # Whoever dies here begins anew: what would undo half of it is not needed.
+            # A crash here starts over with a new file: no rollback is needed.
             connection.execute("PRAGMA journal_mode = OFF")
             _run_script(connection, CREATE, SCHEMA_VERSION)
             _make_durable(connection, journal)
@@ -275,7 +276,7 @@ def _make(path: str, journal: Journal, *, private: bool) -> None:
 
 
 def _make_private(path: str) -> None:
-    """Close a ledger to others; SQLite gives the files that it makes beside it the same mode."""
+    """Deny other users access to a ledger; SQLite gives the files that it makes beside it the same mode."""
     for name in (path, *(path + suffix for suffix in _SIDE_FILES)):
         with suppress(FileNotFoundError):
             os.chmod(name, PRIVATE_MODE)
@@ -287,7 +288,7 @@ def _set_journal(connection: sqlite3.Connection, journal: Journal) -> str:
 
 
 def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a copy of a ledger in a temporary file of its own, and let go of the ledger."""
+    """Return a copy of a ledger in a temporary file of its own, and close the ledger."""
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
         connection.backup(copy)
@@ -310,7 +311,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _run_script(connection: sqlite3.Connection, script: str, version: int) -> None:
-    """Run a script as one transaction: a crash, or an error in the midst of it, leaves what was before."""
+    """Run a script as one transaction: a crash, or an error halfway, leaves the previous state."""
     connection.executescript(
         f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
     )
@@ -328,7 +329,7 @@ def _back_up(connection: sqlite3.Connection, path: str, backup_path: str) -> Non
 
 
 def _unchanging_uri(path: str) -> str:
-    """Return the URI for a look that makes no side files; a log, where there is one, must be looked at too."""
+    """Return the URI for reading without side files; a log, where there is one, must be read too."""
     return _uri(path, "mode=ro" if _has_log(path) else "mode=ro&immutable=1")
 
 

@@ -1,1 +1,1 @@
-"""Reads a ledger: for people and programs, and for those who check or undo a job."""
+"""Reads a ledger: for people, for programs, and for `verify` and `undo`."""

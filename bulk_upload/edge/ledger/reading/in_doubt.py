@@ -27,7 +27,7 @@ ORDER BY d.deletion_id
 
 
 def open_doubts(connection: sqlite3.Connection, *, run_at_work: bool) -> list[OpenDoubt]:
-    """Return the entries in doubt, oldest upload first; what a dead run left open is among them."""
+    """Return the entries in doubt, oldest upload first, including those a dead run left open."""
     attempts = _ATTEMPTS.format(or_open="" if run_at_work else "OR a.outcome IS NULL")
     return [
         OpenDoubt(

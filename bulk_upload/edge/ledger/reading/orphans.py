@@ -1,4 +1,4 @@
-"""Attempts that a dead run left open, for those who look before the next run has put them in doubt.
+"""Attempts that a dead run left open, for readers before the next run has recorded them as in doubt.
 
 Queries name the entries `e`, and their open attempts `a`; they then show what `LedgerStore.begin_run` will record.
 """
@@ -9,9 +9,9 @@ REASON = "the run ended before the answer was recorded"
 
 
 def open_attempts(ledger: str, *, run_at_work: bool) -> str:
-    """Return the join that brings the open attempts: none while a run is at work, which still has their answers."""
+    """Return the join with the open attempts: none while a run is active, which may still get their answers."""
     if run_at_work:
-        # Finds nothing, by row id: a condition that is merely false makes SQLite scan all attempts for each entry.
+        # Matches no row, by row id: a condition that is merely false makes SQLite scan all attempts for each entry.
         return f"LEFT JOIN {ledger}.attempts a ON a.attempt_id = -1"
     return f"LEFT JOIN {ledger}.attempts a ON a.entry_id = e.entry_id AND a.outcome IS NULL"
 

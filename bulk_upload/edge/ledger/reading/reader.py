@@ -1,4 +1,4 @@
-"""Reading a ledger for people and programs, in pages, also while a run writes it."""
+"""Reads a ledger for people and programs, in pages, also while a run writes it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose ledger it is and when it was last at work."""
+    """The identity of a ledger and when it was last used."""
 
     profile: str
     endpoint: str
@@ -62,9 +62,9 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerReader:
-    """A read-only view of one ledger, all of it as it was at the first look.
+    """A read-only snapshot of one ledger.
 
-    A run may write meanwhile; it is not kept waiting. What a dead run left open is in doubt, as the next run will
+    A run may write meanwhile and is not blocked. What a dead run left open is in doubt, as the next run will
     record it. Raises LedgerUnusable when there is no ledger, or when it cannot be read.
     """
 
@@ -79,7 +79,7 @@ class LedgerReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Rows that nobody reads to their end, as when a disk is full, must not outlive what they are read from.
+        # Rows that are not read to their end, as when a disk is full, must not outlive their connection.
         for one in list(self._selected):
             one.close()
         self._connection.close()
@@ -120,9 +120,9 @@ class LedgerReader:
     def rows(
         self, *, states: frozenset[EntryState] = frozenset(EntryState), all_receipts: bool = False
     ) -> Iterator[ExportRow]:
-        """Yield one row an entry, in the order they became known.
+        """Yield one row per entry, in the order they became known.
 
-        With `all_receipts` a row for every other receipt comes after them: each id the server ever gave is then
+        With `all_receipts` a row for every other receipt follows: each id the server ever returned is then
         in exactly one row.
         """
         marks = ",".join("?" * len(states))
@@ -137,7 +137,7 @@ class LedgerReader:
             yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(attempts=self._attempts)))
 
     def runs(self) -> Iterator[RunFacts]:
-        """Yield every run that was ever begun, oldest first."""
+        """Yield every run, oldest first."""
         return map(RunFacts._make, self._select(_RUNS))
 
     def attempts(self) -> Iterator[AttemptFacts]:
@@ -167,6 +167,6 @@ def _attempt_facts(row: tuple[Any, ...]) -> AttemptFacts:
 
 def _export_row(row: tuple[Any, ...]) -> ExportRow:
     path, purpose, status, file_id, size, *rest = row
-    # A size that no INTEGER could hold is none that a column of numbers can show.
+    # A size beyond an INTEGER cannot be shown in a column of numbers.
     size = size if isinstance(size, int) else None
     return ExportRow(os.fsdecode(path), purpose, status, file_id, size, *rest)

@@ -1,4 +1,4 @@
-"""Receipts as the ledger gives them back: to whoever waits for one, and to those who check or undo them."""
+"""Reads receipts: for callers that wait for one, and for `verify` and `undo`."""
 
 from __future__ import annotations
 
