@@ -52,6 +52,8 @@ class JobRun:
         self._task: asyncio.Task[Result] | None = None
         self._run: Run | None = None
         self._asked: list[Callable[[Run], None]] = []
+        self._asked_stop: Stop | None = None
+        self._asked_stop_at = 0.0
         self._receipts: deque[Receipt] = deque()
         self._news = asyncio.Event()
         self._collects = False
@@ -83,17 +85,24 @@ class JobRun:
     @property
     def stop(self) -> Stop | None:
         """Why the run ends early; None while it does not."""
-        return None if self._run is None else self._run.stop
+        return self._asked_stop if self._run is None else self._run.stop
 
     @property
     def recording_s(self) -> float | None:
-        """How long the run has only been recording outcomes; None while a request may still be in flight."""
-        return None if self._run is None else self._run.recording_s
+        """How long nothing is left but to record what became of requests; None while any may go on.
+
+        While the plan is made there are none: the time since the run was asked to end.
+        """
+        if self._run is not None:
+            return self._run.recording_s
+        if self._asked_stop is None or self._task is None:
+            return None
+        return asyncio.get_running_loop().time() - self._asked_stop_at
 
     @property
     def waits(self) -> list[str]:
-        """The external resource the run waits for, in words: a disk, the ledger, the server, …"""
-        return [] if self._run is None else self._run.waits()
+        """What the run waits for outside of itself, in words: a disk, the ledger, the server, …"""
+        return ["the plan"] if self._run is None else self._run.waits()
 
     @property
     def bodies(self) -> list[BodyNow]:
@@ -102,11 +111,11 @@ class JobRun:
 
     def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
         """Start nothing new and finish what is in flight. `status` is the verdict when entries are left."""
-        self._ask(lambda run: run.drain(Stop(status=status, reason=reason, hint=_HINT)))
+        self._ask_to_end(Stop(status=status, reason=reason, hint=_HINT), at_once=False)
 
     def cancel(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop") -> None:
         """Abort what is in flight as well; each entry is recorded with what is known of it."""
-        self._ask(lambda run: run.cancel(Stop(status=status, reason=reason, hint=_HINT)))
+        self._ask_to_end(Stop(status=status, reason=reason, hint=_HINT), at_once=True)
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error from outside it, such as a signal handler's: `await` raises it."""
@@ -139,8 +148,14 @@ class JobRun:
             raise
         return self.result
 
+    def _ask_to_end(self, stop: Stop, *, at_once: bool) -> None:
+        if self._asked_stop is None and self._task is not None:
+            self._asked_stop = stop
+            self._asked_stop_at = asyncio.get_running_loop().time()
+        self._ask(lambda run: run.cancel(stop) if at_once else run.drain(stop))
+
     def _ask(self, request: Callable[[Run], None]) -> None:
-        """Call `act` with the run now, or as soon as its plan is made."""
+        """Call `request` with the run now, or as soon as its plan is made."""
         if self._run is None:
             self._asked.append(request)
         else:
@@ -155,5 +170,10 @@ class JobRun:
         if self._collects and isinstance(event, EntrySettled) and event.receipt is not None:
             self._receipts.append(event.receipt)
             self._news.set()
-        if self._on_event is not None:
+        if self._on_event is None:
+            return
+        try:
             self._on_event(event)
+        except asyncio.CancelledError as error:
+            # Nobody cancelled the task that emits: it would end in silence, and the run without the rest of its entries.
+            raise RuntimeError(f"the listener raised CancelledError for {type(event).__name__}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -135,6 +135,7 @@ class JobRunner:
         manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
         ledger = None
         staging = None
+        planning: Future[Plan] | None = None
         try:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
@@ -145,7 +146,8 @@ class JobRunner:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
             async with progress.emitted():
-                plan = await loop.run_in_executor(pool, preparation.plan, manifest.lines())
+                planning = pool.submit(preparation.plan, manifest.lines())
+                plan = await asyncio.wrap_future(planning)
             if ledger is None:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
                 staging.attach(ledger_path)
@@ -188,12 +190,11 @@ class JobRunner:
                     entries.close()
             return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
         finally:
-            if ledger is not None:
-                await ledger.close()
-            if staging is not None:
-                staging.close()
-            manifest.close()
-            pool.shutdown(wait=False)
+            try:
+                if ledger is not None:
+                    await ledger.close()
+            finally:
+                _close_plan(pool, planning, staging, manifest)
 
     def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
         return open_ledger(
@@ -213,3 +214,22 @@ class JobRunner:
             connection_limit=self._settings.caps.capacity,
             user_agent=f"bulk-upload/{__version__}",
         )
+
+
+def _close_plan(
+    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: ManifestFile
+) -> None:
+    """Close what a plan was made of and with, after the thread that makes it is done with them.
+
+    A run that is cancelled meanwhile does not wait for that: a pipe or a disk may never answer. SQLite crashes the process
+    where a connection is closed that another thread uses.
+    """
+    closes = [manifest.close] if staging is None else [staging.close, manifest.close]
+    if staging is not None:
+        staging.abandon()
+    for close in closes:
+        if planning is None or planning.done():
+            close()
+        else:
+            pool.submit(close)
+    pool.shutdown(wait=False)

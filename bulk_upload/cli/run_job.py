@@ -230,15 +230,14 @@ def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], N
 
 
 def _leave_if_hanging(run: JobRun, display: Display) -> None:
-    """End the process if a run that must stop cannot record what it did: a disk may never answer."""
+    """End the process if a run that must stop cannot plan or record: a disk or a pipe may never answer."""
     if run.stop is None or (run.recording_s or 0.0) < HANGS_S:
         return
     display.restore()
     end_key_commands()
     waits = ", ".join(run.waits) or "tasks of its own"
-    write_now(
-        f"bulk-upload: leaving, for the run still waits for {waits}; what is not recorded is in doubt\n".encode()
-    )
+    left = "nothing was sent" if run.snapshot is None else "what is not recorded is in doubt"
+    write_now(f"bulk-upload: leaving, for the run still waits for {waits}; {left}\n".encode())
     os._exit(run.stop.status)
 
 

@@ -148,6 +148,34 @@ def test_one_signal_ends_a_run_whose_ledger_hangs(tmp_path: Path) -> None:
         assert_completes(stage, tree)
 
 
+HUNG_PLAN = """
+import sys, threading
+from bulk_upload.cli import main, run_job
+from bulk_upload.engine.plan import Preparation
+run_job.HANGS_S = 1.0
+def hangs(self, lines):
+    print("planning", file=sys.stderr, flush=True)
+    threading.Event().wait()
+Preparation.plan = hangs
+sys.argv = sys.argv[1:]
+main()
+"""
+
+
+def test_one_signal_ends_a_run_whose_plan_hangs(tmp_path: Path) -> None:
+    """A manifest on a pipe or a disk that never answers keeps nobody: nothing was sent, and the next run completes."""
+    with staged(tmp_path, "") as stage:
+        stage.use(plain_tree(tmp_path / "tree", count=COUNT, size=1000))
+        process = stage.start_run(*FOUR, within=(sys.executable, "-c", HUNG_PLAN))
+        process.until(lambda: "planning" in process.stderr, "the plan")
+        process.signal(signal.SIGTERM)
+        ended = process.wait()
+        assert ended.code == 143, ended.stderr
+        assert "still waits for the plan; nothing was sent" in ended.stderr
+        assert uploads_of(stage) == []
+        stage.run(*FOUR, expect=0)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_signals_at_random_instants(tmp_path: Path) -> None:

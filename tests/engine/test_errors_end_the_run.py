@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +42,7 @@ from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.entries import FakeEntries
 from tests.fakes.files import FakeReader, FakeStream
+from tests.fakes.ledger import Mishap
 from tests.fakes.server import Faults
 from tests.fakes.transport import FakeTransport
 from tests.fakes.validator import FakeValidator
@@ -173,6 +176,47 @@ def test_a_listener_that_raises_ends_the_run(event: type[Event]) -> None:
     _is_consistent(world)
 
 
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("event_no", range(12))
+@pytest.mark.parametrize("act", [Scene.drain, Scene.cancel, Scene.abort, _breaks])
+def test_whatever_ends_a_run_early_leaves_nothing_held(
+    act: Callable[[Scene], object], event_no: int, *, validated: bool
+) -> None:
+    """Files that were read ahead are dropped and their twins let go, at whatever event a listener ends the run.
+
+    `Scene.play` looks at what is left.
+    """
+    world = _world()
+    for number in (3, 11, 12):
+        world.files.write(f"{number:02d}/data.jsonl", b"BAD" + b"x" * 1000)
+    for number in (5, 9, 13):
+        world.files.write(f"{number:02d}/data.jsonl", b"ODD" + b"x" * 1000)
+
+    def script(scene: Scene) -> None:
+        numbers = itertools.count()
+        scene.hooks.append(lambda _: act(scene) if next(numbers) == event_no else None)
+
+    with suppress(Bug):
+        world.run(
+            RunSettings(concurrency=4),
+            script=script,
+            validator=FakeValidator(world.files) if validated else None,
+            lasts_s_max=SOON_S,
+        )
+    assert world.ledger.complaints() == []
+
+
+@pytest.mark.parametrize("step_no", range(1, 12))
+def test_a_ledger_that_fails_leaves_nothing_held(step_no: int) -> None:
+    """Files whose intents could not be recorded are dropped, and no twin of them starts."""
+    world = _world()
+    ran = world.run(
+        RunSettings(concurrency=4), mishap=Mishap(step_no=step_no, kills=False), lasts_s_max=SOON_S
+    )
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.LEDGER_UNUSABLE
+
+
 def test_a_control_request_that_raises_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug in what a person asks for is raised to the connection and out of the run."""
     world = _world()
@@ -217,7 +261,7 @@ def test_a_lost_task_is_noticed(monkeypatch: pytest.MonkeyPatch, owner: type, na
     with monkeypatch.context() as broken:
         broken.setattr(owner, name, _dies)
         with pytest.raises(RunStuck) as stuck:
-            _run(world)
+            _run(world, lambda scene: setattr(scene, "loses_tasks", True))
     assert stuck.value.exit_status is ExitStatus.UNEXPECTED
     assert re.search(r"Run\.execute:\d+ > ", str(stuck.value))
     _is_consistent(world)
@@ -238,7 +282,7 @@ def test_a_lost_upload_of_many_is_noticed_once_the_others_are_done(monkeypatch: 
 
     with monkeypatch.context() as broken:
         broken.setattr(EntryTasks, "_live", loses_one)
-        ran = _run(world)
+        ran = _run(world, lambda scene: setattr(scene, "loses_tasks", True))
     assert lost
     assert ran.result is not None
     _is_consistent(world)

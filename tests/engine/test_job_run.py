@@ -178,6 +178,37 @@ async def test_a_drain_during_the_run_is_obeyed_at_once() -> None:
     assert seen[0] is not None
 
 
+@on_virtual_time
+async def test_a_run_that_is_asked_to_end_while_it_plans_says_so() -> None:
+    """Whoever watches it sees why it ends, for how long it has been asked, and what it waits for."""
+    run = JobRun(PlayedRun(prepares_s=100.0).execute, None)
+    waiting = asyncio.ensure_future(_await(run))
+    await asyncio.sleep(5)
+    assert (run.stop, run.recording_s) == (None, None)
+    run.drain(reason="first")
+    run.cancel(reason="second")
+    await asyncio.sleep(35)
+    stop = run.stop
+    assert stop is not None
+    assert stop.reason == "first"
+    assert run.recording_s == pytest.approx(35.0, abs=0.01)
+    assert run.waits == ["the plan"]
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@on_virtual_time
+async def test_a_listener_that_raises_a_cancellation_ends_the_run_with_an_error() -> None:
+    """Nobody cancelled the task that emits: its end would pass for one that somebody asked for."""
+
+    def listen(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="listener raised CancelledError for EntrySettled"):
+        await JobRun(PlayedRun().execute, listen)
+
+
 @pytest.mark.parametrize("at_s", [0.5, 1.5])
 def test_a_cancelled_caller_takes_the_run_with_it(at_s: float) -> None:
     """The run does not outlive the task that awaits it, and that task waits until the run is over."""

@@ -108,6 +108,8 @@ class Scene:
             validator=validator,
         )
         self._task: asyncio.Task[RunResult] | None = None
+        self.loses_tasks = False
+        """Whether the test loses tasks: nobody clears up after those."""
         self.aborted_at: float | None = None
         self.left: Snapshot | None = None
         """How the run stood when it was over."""
@@ -134,15 +136,39 @@ class Scene:
         """End the process."""
         self.ledger.die()
 
+    def leftovers(self, *, ended_well: bool) -> dict[str, int]:
+        """Return what a run that is over still holds; a run that was aborted or broke need not have cleared all queues."""
+        if self.loses_tasks:
+            return {}
+        run = self.run
+        counts = {
+            "prepared files": len(run._sender._held),  # type: ignore[attr-defined]
+            "open files": self.reader.open_count,
+            "parked entries": run._occupancy.parked_count,
+        }
+        if ended_well:
+            counts |= {
+                "live entries": run._occupancy.live_count,
+                "requests in flight": run._slots.in_flight,
+                "answers that await the ledger": run._slots.unrecorded,
+                "twin keys": len(run._workers._twins._held),
+            }
+        return {what: count for what, count in counts.items() if count}
+
     async def play(self) -> RunResult | None:
         """Run to the end; None when the run was aborted."""
         self._task = self.loop.create_task(self.run.execute())
+        ended_well = False
         try:
-            return await self._task
+            result = await self._task
+            ended_well = True
+            return result
         except asyncio.CancelledError:
             return None
         finally:
             self.left = self.run.snapshot()
+            left_over = self.leftovers(ended_well=ended_well)
+            assert not left_over, left_over
             await self.ledger.close()
 
     def _hear(self, event: Event) -> None:

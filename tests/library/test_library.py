@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pydoc
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -32,14 +34,16 @@ from bulk_upload import (
     upload,
 )
 from bulk_upload.core.limits.slots import FIRST
+from bulk_upload.edge.ledger import Staging
 from bulk_upload.engine.after.undo import Undone
+from bulk_upload.engine.plan import Preparation
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bulk_upload import Event
+    from bulk_upload import Event, JobRun, Result
     from bulk_upload.sandbox import Sandbox
 
 QUICK = RunSettings(concurrency=4, settle_s=1.0)
@@ -240,3 +244,44 @@ def test_no_key_is_a_usage_error(tmp_path: Path, nothing: str) -> None:
         upload(manifest, api_key=nothing)
     with pytest.raises(UsageError, match="API key"):
         Uploader(api_key=lambda: nothing)
+
+
+async def test_a_plan_is_closed_after_its_thread_is_done_with_it(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller who is cancelled does not wait for the plan; SQLite would crash if its connection were closed meanwhile."""
+    order: list[str] = []
+    began, goes_on, closed = threading.Event(), threading.Event(), threading.Event()
+    close = Staging.close
+
+    def plan(self: Preparation, lines: object) -> None:
+        began.set()
+        goes_on.wait()
+        order.append("planned")
+        with pytest.raises(LedgerUnusable, match="given up"):
+            self.staging.totals()
+
+    def closes(self: Staging) -> None:
+        order.append("closed")
+        close(self)
+        closed.set()
+
+    monkeypatch.setattr(Preparation, "plan", plan)
+    monkeypatch.setattr(Staging, "close", closes)
+    manifest = manifest_of(tmp_path, 3)
+    try:
+        async with Uploader(api_key="key", base_url=sandbox.url, settings=QUICK) as up:
+            waiting = asyncio.create_task(_finished(up.run(manifest)))
+            assert await asyncio.to_thread(began.wait, 60)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert order == []
+    finally:
+        goes_on.set()
+    assert await asyncio.to_thread(closed.wait, 60)
+    assert order == ["planned", "closed"]
+
+
+async def _finished(run: JobRun) -> Result:
+    return await run

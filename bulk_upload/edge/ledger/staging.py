@@ -122,6 +122,7 @@ class Staging:
 
     def __init__(self, ledger_path: str | None) -> None:
         self._ledger_path: str | None = None
+        self._abandoned = False
         self._seq = 0
         with self._complaining():
             self._connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
@@ -235,8 +236,12 @@ class Staging:
         )
         return {EntryState(state): count for state, count in rows}
 
+    def abandon(self) -> None:
+        """Have every call from now on fail, on whatever thread: nobody wants the plan any more."""
+        self._abandoned = True
+
     def close(self) -> None:
-        """Close and delete the temporary database."""
+        """Close and delete the temporary database. No other thread may use it: SQLite would crash."""
         self._connection.close()
 
     def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
@@ -245,6 +250,8 @@ class Staging:
 
     @contextmanager
     def _complaining(self) -> Iterator[None]:
+        if self._abandoned:
+            raise LedgerUnusable("the plan was given up")
         try:
             yield
         except sqlite3.Error as error:

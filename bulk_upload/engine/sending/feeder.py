@@ -79,8 +79,9 @@ class Feeder:
         self._conditions = conditions
         self._drain = drain
         self._clock = clock
-        self._intended: dict[int, Upload] = {}
-        """Uploads with an intent that the workers do not have yet, by the intent's attempt."""
+        self._ahead: dict[int, Upload] = {}
+        """Uploads that hold their twin key, and perhaps a file and an intent, and that the workers do not have yet; by
+        entry."""
 
     async def feed(self, pages: AsyncIterator[list[PlannedEntry]]) -> None:
         """Hand every entry on; return when all are started or the run drains."""
@@ -102,7 +103,7 @@ class Feeder:
     async def _start(self, batch: list[Upload]) -> None:
         for upload in batch:
             if upload.attempt_id is not None:
-                del self._intended[upload.attempt_id]
+                del self._ahead[upload.entry_id]
                 self._workers.put(upload)
                 continue
             # In order: what is ready and comes before it has started by then.
@@ -157,6 +158,7 @@ class Feeder:
                 continue
             if not self._twins.try_hold(upload.twin_key):
                 continue
+            self._ahead[upload.entry_id] = upload
             if is_small:
                 bytes_left -= size
                 small.append((upload, _prepare_request(upload, checks_content=not is_checked)))
@@ -174,25 +176,33 @@ class Feeder:
         if small:
             with self._drain.cut():
                 files = await self._sender.prepare([request for _, request in small])
+        # All of them before anything is awaited: what goes wrong from here on must find them to let them go.
         for (upload, _), file in zip(small, files, strict=False):
-            if self._drain.begun:
-                await self._drop(file)
-            elif not isinstance(file, PreparedFile) or not _is_planned(file, upload):
-                # The attempt meets the same error again and reports it.
-                self._twins.release(upload.twin_key)
-                await self._drop(file)
-            elif not await self._gate.admits(upload, file):
-                self._twins.release(upload.twin_key)
-                ended.add(upload.entry_id)
-                await self._drop(file)
-            else:
+            if isinstance(file, PreparedFile):
                 upload.prepared = file
+        for upload, _ in small:
+            if self._drain.begun:
+                break
+            if upload.prepared is None or not _is_planned(upload.prepared, upload):
+                # The attempt meets the same error again and reports it.
+                await self._let_go(upload)
+            elif not await self._gate.admits(upload, upload.prepared):
+                ended.add(upload.entry_id)
+                await self._let_go(upload)
+            else:
                 to_send.append(upload)
         return to_send, ended
 
-    async def _drop(self, file: PreparedFile | SourceError) -> None:
-        if isinstance(file, PreparedFile):
-            await self._sender.drop(file.number)
+    async def _let_go(self, upload: Upload) -> None:
+        """Give back what was taken ahead for an upload without an intent."""
+        await self._drop(upload)
+        del self._ahead[upload.entry_id]
+        self._twins.release(upload.twin_key)
+
+    async def _drop(self, upload: Upload) -> None:
+        prepared, upload.prepared = upload.prepared, None
+        if prepared is not None:
+            await self._sender.drop(prepared.number)
 
     async def _intend(self, uploads: list[Upload]) -> None:
         """Record that attempts are about to be made."""
@@ -215,23 +225,31 @@ class Feeder:
             attempt_ids = await self._ledger.run(lambda store: store.intend(intents))
             for upload, attempt_id in zip(uploads, attempt_ids, strict=True):
                 upload.attempt_id = attempt_id
-                self._intended[attempt_id] = upload
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""
-        left = (*self._intended.values(), *self._workers.withdraw())
-        self._intended.clear()
+        left = [*self._ahead.values(), *self._workers.withdraw()]
+        self._ahead.clear()
         for upload in left:
-            if upload.prepared is not None:
-                await self._sender.drop(upload.prepared.number)
-        attempt_ids = [upload.attempt_id for upload in left if upload.attempt_id is not None]
-        if attempt_ids:
-            now = self._clock.utc_s()
-            # A ledger that fails now is noticed when the run ends; raising would hide a cancellation.
-            with suppress(LedgerUnusable):
-                await self._ledger.run(
-                    lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now)
-                )
+            await self._drop(upload)
+        if await self._withdraw([upload.attempt_id for upload in left if upload.attempt_id is not None]):
+            for upload in left:
+                self._twins.release(upload.twin_key)
+        else:
+            # An intent that stays open is in doubt.
+            for upload in left:
+                self._twins.bar(upload.twin_key)
+
+    async def _withdraw(self, attempt_ids: list[int]) -> bool:
+        """Record that attempts were not made; return whether the ledger could."""
+        if not attempt_ids:
+            return True
+        now = self._clock.utc_s()
+        # A ledger that fails now is noticed when the run ends; raising would hide a cancellation.
+        with suppress(LedgerUnusable):
+            await self._ledger.run(lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now))
+            return True
+        return False
 
     async def _until(self, holds: Callable[[], bool]) -> bool:
         """Wait until a condition holds; False when the run drains."""
