@@ -112,16 +112,16 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
     )
 
 
-def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
+def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float | None) -> Difference | None:
     """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
         job_began_utc_s: a file that is older cannot be this job's.
-        clock_offset_s: the server's clock minus ours.
+        clock_offset_s: the server's clock minus ours, None where it is unknown.
 
     A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
-    without a creation time cannot be ruled out.
+    without a creation time cannot be ruled out, nor one of the same size while the offset is unknown.
     """
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is not None and made_at_s < job_began_utc_s - CLOCK_TOLERANCE_S:
@@ -140,8 +140,11 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
     return Difference(kind=kind, path=one.path, file_id=one.file.file_id, detail=words + detail)
 
 
-def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a file was created in the time of the attempt, so that it can be what the attempt left."""
+def made_by_attempt(one: LookAlike, *, clock_offset_s: float | None) -> bool:
+    """Whether a file was created in the time of the attempt, so that it can be what the attempt left.
+
+    Nothing is said to be so while the offset of the clocks is unknown: what is may be deleted.
+    """
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False
@@ -151,6 +154,6 @@ def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
     return earliest_s <= made_at_s <= latest_s
 
 
-def _ours_s(file: ListedFile, clock_offset_s: float) -> float | None:
+def _ours_s(file: ListedFile, clock_offset_s: float | None) -> float | None:
     made_at_s = utc_seconds(file.created_at)
-    return None if made_at_s is None else made_at_s - clock_offset_s
+    return None if made_at_s is None or clock_offset_s is None else made_at_s - clock_offset_s
