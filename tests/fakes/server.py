@@ -130,6 +130,8 @@ class ServerSettings:
         list_lag_s: a stored file appears in the list at most this much later.
         page_max: how many files a page of the list has at most, whatever is asked for.
         clock_ahead_s: the server's clock minus true time.
+        has_date: whether answers have a `Date` header.
+        answers_created_at: whether an answer to an upload says when the file was made; the list always does.
         named_wait_s: between these a Retry-After asks to wait.
     """
 
@@ -139,6 +141,8 @@ class ServerSettings:
     list_lag_s: float = 0.0
     page_max: int = 1_000_000
     clock_ahead_s: float = 0.0
+    has_date: bool = True
+    answers_created_at: bool = True
     named_wait_s: tuple[int, int] = (1, 5)
 
 
@@ -319,6 +323,8 @@ class FakeServer:
             "purpose": file.purpose,
             "created_at": self._created_at(file),
         }
+        if not self.settings.answers_created_at:
+            del told["created_at"]
         if request.fate is Fate.BAD_ID:
             told["id"] = "../" + file.file_id
         elif request.fate is Fate.OTHER_SIZE:

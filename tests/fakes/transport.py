@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.api.responses import decipher, lost_answer
+from bulk_upload.core.api.server_clock import ServerClock
 from bulk_upload.core.events import BodyNow
-from bulk_upload.core.model import NotSent, SentBody
+from bulk_upload.core.model import Accepted, NotSent, SentBody
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import LoadedFile, SourceError, outcome_of
 from bulk_upload.edge.transport import NoAnswer
@@ -102,9 +103,14 @@ class FakeTransport:
         self.sending: list[Sending] = []
         self.pauses: list[tuple[float, float]] = []
         self.cancelled: list[str] = []
-        self.clock_offset_s = 0.0
+        self._server_clock = ServerClock()
         self.limit_s = 10 * ANSWER_S
         """How long a whole request may take."""
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """The server's clock minus ours, None while that is unknown."""
+        return self._server_clock.offset_s(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
 
     @property
     def partial_bytes(self) -> int:
@@ -151,6 +157,7 @@ class FakeTransport:
     ) -> UploadReport:
         """Send one file and return what became of it."""
         sending = Sending(request, source, on_handed, self._clock.monotonic(), pace=pace)
+        self._server_clock.note_ours(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
         if self._on_start is not None:
             self._on_start(sending)
         self.sending.append(sending)
@@ -252,6 +259,12 @@ class FakeTransport:
             sent=sending.sent,
             now_utc_s=self._clock.utc_s(),
         )
+        if isinstance(outcome, Accepted):
+            utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
+            lasted_s = monotonic_s - sending.began_at
+            self._server_clock.note_created(
+                outcome.created_at, lasted_s=lasted_s, utc_s=utc_s, monotonic_s=monotonic_s
+            )
         if "retry-after" in answer.headers:
             now = self._clock.monotonic()
             self.pauses.append((now, now + float(answer.headers["retry-after"])))
@@ -259,7 +272,9 @@ class FakeTransport:
 
     def _note_clock(self) -> None:
         # A `Date` header has whole seconds.
-        self.clock_offset_s = math.floor(self._server.utc_s()) - self._clock.utc_s()
+        date_s = math.floor(self._server.utc_s()) if self._server.settings.has_date else None
+        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
+        self._server_clock.note_date(date_s, utc_s=utc_s, monotonic_s=monotonic_s)
 
 
 def _ended(sending: Sending, reason: str) -> Outcome:

@@ -116,6 +116,10 @@ class VirtualClock:
         """Return the wall-clock time."""
         return EPOCH_UTC_S + self.monotonic() + self._ahead_s
 
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back."""
+        self._ahead_s += seconds
+
     def minute_of_day(self) -> int:
         """Return minutes since midnight UTC."""
         return int(self.utc_s() // 60) % 1440

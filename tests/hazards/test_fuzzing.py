@@ -230,7 +230,7 @@ def lists(random: Random) -> None:
     )
     assert all(is_file_id(one.file_id) for one in files or [])
     suspected = suspects(doubt, files or [], clock_offset_s=0.0)
-    judge(doubt, suspected, claimed_ids=set(), listed_at_utc_s=1_781_775_040.0, clock_offset_s=0.0)
+    judge(doubt, suspected, claimed_ids=set(), settled=True, clock_offset_s=0.0)
 
 
 def waits(random: Random) -> None:

@@ -202,7 +202,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
                 checks = [one for one in checks if one.name != "key accepted"]
             if error.http_status is None:
                 return checks
-    return [*checks, doctor_checks.clock(transport.clock_offset_s or None)]
+    return [*checks, doctor_checks.clock(transport.clock_offset_s)]
 
 
 def _ledger(manifest: str | None, options: dict[str, Any], profile: Profile) -> Iterator[Check]:

@@ -14,26 +14,39 @@ if TYPE_CHECKING:
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
+UNIX_TIME_MIN = 1e9
+"""Smaller numbers are never read as a Unix time: this one was in 2001."""
+
+NEAR_NOW_S = 86_400.0
+"""A Unix time further from now than a day is not taken for one."""
+
 
 def retry_after_s(headers: Mapping[str, str], *, now_utc_s: float) -> float | None:
     """Return the wait the server asked for in seconds, or None where it named no valid one.
 
     `headers` has lower-case names. `retry-after-ms` (the official SDK looks for it) wins over `retry-after`.
-    A date is compared with the answer's own `Date`, so that a wrong local clock does no harm; a date in
-    the past means now. Signs, exponents, NaN and digits of other scripts are not numbers here.
+    A date is measured against the answer's own `Date`, so that a wrong local clock does no harm; a date in
+    the past means now. A number that is a Unix time within a day of now, in seconds or milliseconds, is that moment: some
+    gateways send it, and as a wait it would be decades. Signs, exponents, NaN and digits of other scripts are not
+    numbers here.
     """
+    answered_s = http_date_s(headers.get("date", ""))
+    answered_s = now_utc_s if answered_s is None else answered_s
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
-        return milliseconds / 1000
+        until_s = _near_unix_time_s(milliseconds, answered_s)
+        return milliseconds / 1000 if until_s is None else max(0.0, until_s - answered_s)
     text = headers.get("retry-after", "").strip()
     seconds = _number(text)
-    if seconds is not None:
-        return seconds
-    until_s = http_date_s(text)
-    if until_s is None:
-        return None
-    answered_s = http_date_s(headers.get("date", ""))
-    return max(0.0, until_s - (now_utc_s if answered_s is None else answered_s))
+    until_s = http_date_s(text) if seconds is None else _near_unix_time_s(seconds, answered_s)
+    return seconds if until_s is None else max(0.0, until_s - answered_s)
+
+
+def _near_unix_time_s(number: float, answered_s: float) -> float | None:
+    for moment_s in (number, number / 1000):
+        if moment_s >= UNIX_TIME_MIN and abs(moment_s - answered_s) <= NEAR_NOW_S:
+            return moment_s
+    return None
 
 
 @lru_cache(maxsize=16)

@@ -43,8 +43,8 @@ class FilesApi(Protocol):
     """Queries the files on a server. Every call may be repeated and raises NoAnswer where there is no answer."""
 
     @property
-    def clock_offset_s(self) -> float:
-        """The server's clock minus ours, as of its last answer."""
+    def clock_offset_s(self) -> float | None:
+        """The server's clock minus ours, None while that is unknown."""
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the list, newest first."""

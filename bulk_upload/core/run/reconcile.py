@@ -23,8 +23,8 @@ LATE_S = 60.0
 """A file that appears this long after absence could be believed is not attributed to the attempt without asking."""
 
 CLOCK_TOLERANCE_S = 5.0
-"""How far the server's `created_at` may lie before our intent once clocks are aligned by the `Date` header,
-which has whole seconds."""
+"""How far the server's `created_at` may lie before our intent once clocks are aligned: `Date` and
+`created_at` may have whole seconds."""
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,17 +66,20 @@ class Undecided(msgspec.Struct, frozen=True):
 Reconciliation = Found | Absent | NotYet | Undecided
 
 
-def suspects(doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: float) -> list[ListedFile]:
+def suspects(
+    doubt: Doubt, listing: Iterable[ListedFile], *, clock_offset_s: float | None
+) -> list[ListedFile]:
     """Return the listed files that could be the doubtful upload.
 
     A field the server leaves out cannot rule a file out, nor can a creation time without a zone: it may be hours
-    off. `clock_offset_s` is the server's clock minus ours.
+    off. `clock_offset_s` is the server's clock minus ours; while that is unknown (None) no time rules a file out.
     """
-    not_before_s = doubt.sent_at_utc_s + clock_offset_s - CLOCK_TOLERANCE_S
+    not_before_s = window_start_utc_s([doubt], clock_offset_s=clock_offset_s)
     return [
         one
         for one in listing
-        if one.file_id == doubt.candidate_id or (_could_be(doubt, one) and not _older(one, not_before_s))
+        if one.file_id == doubt.candidate_id
+        or (_could_be(doubt, one) and not (not_before_s is not None and _older(one, not_before_s)))
     ]
 
 
@@ -85,21 +88,22 @@ def judge(
     suspected: list[ListedFile],
     *,
     claimed_ids: Collection[str],
-    listed_at_utc_s: float,
-    clock_offset_s: float,
+    settled: bool,
+    clock_offset_s: float | None,
 ) -> Reconciliation:
     """Return what the list shows about one doubt.
 
     Args:
         doubt: the attempt in question.
-        suspected: what `suspects` returned for a complete listing.
+        suspected: what `suspects` returned for a complete listing, with the same offset.
         claimed_ids: ids among them that some row of the ledger already owns.
-        listed_at_utc_s: when the listing began, by our clock.
-        clock_offset_s: the server's clock minus ours.
+        settled: whether the listing began after the settle time, so that absence may be believed.
+        clock_offset_s: the server's clock minus ours, None where it is unknown. A file is then adopted only if its time
+            fits as it stands, and one whose time does not fit is left to a person.
     """
     free = [one for one in suspected if one.file_id not in claimed_ids]
     if not free:
-        return Absent() if listed_at_utc_s >= doubt.settles_at_utc_s else NotYet()
+        return Absent() if settled else NotYet()
     if len(free) > 1:
         named = ", ".join(one.file_id for one in free[:5])
         return Undecided(f"{len(free)} files on the server match: {named}")
@@ -110,8 +114,9 @@ def judge(
     if not matches(doubt, only):
         return Undecided(f"{only.file_id} came with the answer, but it differs from what was sent")
     if not _of_its_time(doubt, only, clock_offset_s):
+        unknown = ", as far as one can tell without the server's time" if clock_offset_s is None else ""
         return Undecided(
-            f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt"
+            f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt{unknown}"
         )
     return Found(only)
 
@@ -121,8 +126,10 @@ def matches(doubt: Doubt, file: ListedFile) -> bool:
     return (file.filename, file.bytes, file.purpose) == (doubt.sent_name, doubt.file_bytes, doubt.purpose)
 
 
-def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float) -> float:
-    """Return the server time at which the reading of a listing, newest first, may stop."""
+def window_start_utc_s(doubts: Iterable[Doubt], *, clock_offset_s: float | None) -> float | None:
+    """Return the server time at which the reading of a listing, newest first, may stop; None where only at its end."""
+    if clock_offset_s is None:
+        return None
     return min(one.sent_at_utc_s for one in doubts) + clock_offset_s - CLOCK_TOLERANCE_S
 
 
@@ -154,10 +161,10 @@ def _older(file: ListedFile, not_before_s: float) -> bool:
     return created_s is not None and has_zone(file.created_at) and created_s < not_before_s
 
 
-def _of_its_time(doubt: Doubt, file: ListedFile, clock_offset_s: float) -> bool:
+def _of_its_time(doubt: Doubt, file: ListedFile, clock_offset_s: float | None) -> bool:
     if file.file_id == doubt.candidate_id:
         return True
-    ours_s = (utc_seconds(file.created_at) or 0.0) - clock_offset_s
+    ours_s = (utc_seconds(file.created_at) or 0.0) - (clock_offset_s or 0.0)
     # A second of slack: `suspects` has drawn the exact line for times that can be trusted.
     earliest_s = doubt.sent_at_utc_s - CLOCK_TOLERANCE_S - 1.0
     return earliest_s <= ours_s <= doubt.settles_at_utc_s + LATE_S

@@ -146,16 +146,16 @@ def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference |
     )
 
 
-def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -> Difference | None:
-    """Return the difference for a file that resembles an attempt, None where it is unrelated to this job.
+def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float | None) -> Difference | None:
+    """Return the difference that a file like an attempt's makes, None where it has nothing to do with this job.
 
     Args:
         one: the file and an attempt that sent its name and purpose.
         job_began_utc_s: a file that is older cannot be this job's.
-        clock_offset_s: the server's clock minus ours.
+        clock_offset_s: the server's clock minus ours, None where it is unknown.
 
-    A file of another size counts as a broken upload only when it was created during the attempt. One
-    without a creation time cannot be ruled out.
+    A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
+    without a creation time cannot be ruled out, nor one of the same size while the offset is unknown.
     """
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is not None and made_at_s < job_began_utc_s - CLOCK_TOLERANCE_S:
@@ -184,7 +184,7 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float) -
 
 
 def stranger_of(
-    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float
+    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float | None
 ) -> Difference | None:
     """Return the difference that a file makes by the attempt that explains it best, None where it makes none.
 
@@ -201,7 +201,7 @@ def stranger_of(
 
 
 def second_copy(
-    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float
+    alike: Sequence[LookAlike], *, job_began_utc_s: float, clock_offset_s: float | None
 ) -> SecondCopy | None:
     """Return a file as a second copy; None for one that is none, or is not as large as what was sent.
 
@@ -245,8 +245,11 @@ def newer(copy: ListedFile, own: ListedFile) -> bool:
     return (made_s, copy.file_id) > (own_made_s, own.file_id)
 
 
-def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
-    """Whether a file was created during the attempt, so that the attempt may have made it."""
+def made_by_attempt(one: LookAlike, *, clock_offset_s: float | None) -> bool:
+    """Whether a file was created in the time of the attempt, so that it can be what the attempt left.
+
+    Nothing is said to be so while the offset of the clocks is unknown: what is may be deleted.
+    """
     made_at_s = _ours_s(one.file, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False
@@ -256,6 +259,6 @@ def made_by_attempt(one: LookAlike, *, clock_offset_s: float) -> bool:
     return earliest_s <= made_at_s <= latest_s
 
 
-def _ours_s(file: ListedFile, clock_offset_s: float) -> float | None:
+def _ours_s(file: ListedFile, clock_offset_s: float | None) -> float | None:
     made_at_s = utc_seconds(file.created_at)
-    return None if made_at_s is None else made_at_s - clock_offset_s
+    return None if made_at_s is None or clock_offset_s is None else made_at_s - clock_offset_s

@@ -18,6 +18,7 @@ from bulk_upload.core.api.responses import (
     lost_answer,
 )
 from bulk_upload.core.api.retry_after import http_date_s
+from bulk_upload.core.api.server_clock import ServerClock
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import (
@@ -73,8 +74,7 @@ class Transport:
         self._files_api: FilesApi | None = None
         self._over_bytes = 0
         self._ignores_expect = False
-        self.clock_offset_s = 0.0
-        """The server's clock minus ours, from the latest `Date` header; 0 until one was seen."""
+        self._server_clock = ServerClock()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Transport]:
@@ -110,6 +110,11 @@ class Transport:
                     yield self
             finally:
                 self._session = self._files_api = None
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """The server's clock minus ours by `Date` and `created_at` of its answers, None while that is unknown."""
+        return self._server_clock.offset_s(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
 
     @property
     def partial_bytes(self) -> int:
@@ -211,6 +216,8 @@ class Transport:
         session = self._open_session()
         key = self._credentials.current
         asks = request.ask_first and not self._ignores_expect
+        began_s = self._clock.monotonic()
+        self._server_clock.note_ours(utc_s=self._clock.utc_s(), monotonic_s=began_s)
         try:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
@@ -253,6 +260,7 @@ class Transport:
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)
+            self._note_created(outcome, began_s)
         elif isinstance(outcome, Rejected) and asks and response.status == HTTPStatus.EXPECTATION_FAILED:
             self._ignores_expect = True
             outcome = _to_send_again(outcome, outcome.reason)
@@ -293,9 +301,16 @@ class Transport:
             timer.cancel()
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
-        server_s = http_date_s(headers.get("date", ""))
-        if server_s is not None:
-            self.clock_offset_s = server_s - self._clock.utc_s()
+        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
+        self._server_clock.note_date(
+            http_date_s(headers.get("date", "")), utc_s=utc_s, monotonic_s=monotonic_s
+        )
+
+    def _note_created(self, accepted: Accepted, began_s: float) -> None:
+        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
+        self._server_clock.note_created(
+            accepted.created_at, lasted_s=monotonic_s - began_s, utc_s=utc_s, monotonic_s=monotonic_s
+        )
 
     def _authorization(self, key: Secret) -> dict[str, str]:
         return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}

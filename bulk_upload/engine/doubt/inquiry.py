@@ -39,8 +39,8 @@ class Inquiry:
         self._api_retry = api_retry
 
     @property
-    def clock_offset_s(self) -> float:
-        """The server's clock minus ours."""
+    def clock_offset_s(self) -> float | None:
+        """The server's clock minus ours, None while that is unknown."""
         return self._server.clock_offset_s
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:

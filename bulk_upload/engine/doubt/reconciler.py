@@ -45,10 +45,13 @@ _ENDED = "the run ended before the server's list could decide it"
 
 
 class _Question(msgspec.Struct):
+    """A doubt that waits. `settles_s` and `due_s` are monotonic: a wall clock that is set changes no wait."""
+
     doubt: Doubt
     poll_s: float
+    settles_s: float
     answer: asyncio.Future[Reconciliation]
-    due_utc_s: float = msgspec.field(default=0.0)
+    due_s: float = 0.0
 
 
 class Reconciler:
@@ -87,8 +90,10 @@ class Reconciler:
         if self._drain.begun:
             return Undecided(_ENDED)
         # Several listings before absence is believed: the list may lag.
-        poll_s = min(10.0, max(0.5, (doubt.settles_at_utc_s - self._clock.utc_s()) / 4))
-        question = _Question(doubt, poll_s, asyncio.get_running_loop().create_future())
+        left_s = doubt.settles_at_utc_s - self._clock.utc_s()
+        poll_s = min(10.0, max(0.5, left_s / 4))
+        settles_s = self._clock.monotonic() + left_s
+        question = _Question(doubt, poll_s, settles_s, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         self._asked.set()
         found = await question.answer
@@ -107,7 +112,7 @@ class Reconciler:
 
     async def _serve_all(self) -> None:
         while self._questions:
-            wait_s = min(one.due_utc_s for one in self._questions) - self._clock.utc_s()
+            wait_s = min(one.due_s for one in self._questions) - self._clock.monotonic()
             await self._drain.sleep(max(0.0, wait_s))
             if self._drain.begun:
                 self._give_up(_ENDED)
@@ -123,9 +128,8 @@ class Reconciler:
         """Read the list once for all waiting entries, and answer those that it decides."""
         self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
-        listed_at_utc_s = self._clock.utc_s()
-        listing = await self._listing([one.doubt for one in questions])
-        offset_s = self._files_api.clock_offset_s
+        listed_at_s = self._clock.monotonic()
+        listing, offset_s = await self._listing([one.doubt for one in questions])
         suspected = {
             one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
         }
@@ -142,12 +146,12 @@ class Reconciler:
                     question.doubt,
                     suspected[question.doubt.attempt_id],
                     claimed_ids=claimed,
-                    listed_at_utc_s=listed_at_utc_s,
+                    settled=listed_at_s >= question.settles_s,
                     clock_offset_s=offset_s,
                 )
             if isinstance(found, NotYet):
-                settles_s = max(question.doubt.settles_at_utc_s, listed_at_utc_s + 0.05)
-                question.due_utc_s = min(settles_s, self._clock.utc_s() + question.poll_s)
+                settles_s = max(question.settles_s, listed_at_s + 0.05)
+                question.due_s = min(settles_s, self._clock.monotonic() + question.poll_s)
             else:
                 self._answer(question, found)
 
@@ -157,8 +161,12 @@ class Reconciler:
         wanted = sorted(file_ids)
         return await self._ledger.run(lambda store: store.claimed(wanted))
 
-    async def _listing(self, doubts: list[Doubt]) -> list[ListedFile]:
-        """Return the listed files that could matter, from the newest back to before the oldest doubt."""
+    async def _listing(self, doubts: list[Doubt]) -> tuple[list[ListedFile], float | None]:
+        """Return the listed files that could matter, from the newest back to before the oldest doubt.
+
+        Also return the clock offset that decided how far that is: the files must be judged with the same one. While it
+        is unknown the list is read to its end.
+        """
         names = {one.sent_name for one in doubts} | {None}
         candidates = {one.candidate_id for one in doubts}
         kept: list[ListedFile] = []
@@ -171,10 +179,11 @@ class Reconciler:
             seen.update(one.file_id for one in fresh)
             kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
             # Computed again for each page: the first answer of a run shows how far the clocks are apart.
-            not_before_s = window_start_utc_s(doubts, clock_offset_s=self._files_api.clock_offset_s)
+            offset_s = self._files_api.clock_offset_s
+            not_before_s = window_start_utc_s(doubts, clock_offset_s=offset_s)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
-            if pager.at_end or is_before(page, not_before_s):
-                return kept
+            if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
+                return kept, offset_s
             if problem is not None:
                 raise NoAnswer(problem)
 

@@ -100,7 +100,8 @@ class Doubts:
             file_bytes=attempt.sent.file_bytes,
             purpose=attempt.sent.purpose,
             sent_at_utc_s=attempt.began_utc_s,
-            settles_at_utc_s=attempt.ended_utc_s + settle_s,
+            # Not from `ended_utc_s`: the wall clock may have been set since.
+            settles_at_utc_s=self._clock.utc_s() + settle_s,
             candidate_id=outcome.candidate_id,
         )
         held = self._settings.in_doubt is InDoubtPolicy.HOLD

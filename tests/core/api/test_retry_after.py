@@ -131,3 +131,36 @@ def test_any_text(text: str, milliseconds: str, date: str) -> None:
 def test_every_whole_number(seconds: int) -> None:
     """Delta-seconds of any length are obeyed in full."""
     assert wait_s(str(seconds)) == float(seconds)
+
+
+LATELY_S = 1_781_775_000.0
+DAY_S = 86_400
+
+
+@given(
+    st.integers(-DAY_S, DAY_S), st.sampled_from(["retry-after", "retry-after-ms"]), st.sampled_from([1, 1000])
+)
+@example(2, "retry-after", 1)
+def test_a_unix_time_near_now(ahead_s: int, header: str, per_second: int) -> None:
+    """A number that is a moment within a day of now is that moment, and one in the past means now."""
+    text = str((int(LATELY_S) + ahead_s) * per_second)
+    assert retry_after_s({header: text}, now_utc_s=LATELY_S) == max(0.0, ahead_s)
+
+
+@given(st.integers(DAY_S + 1, 10**9), st.sampled_from([-1, 1]))
+def test_a_unix_time_far_from_now(distance_s: int, sign: int) -> None:
+    """A number that is no moment near now stays a wait in seconds, however absurd."""
+    seconds = int(LATELY_S) + sign * distance_s
+    assert retry_after_s({"retry-after": str(seconds)}, now_utc_s=LATELY_S) == float(seconds)
+
+
+@given(st.integers(0, 10**9 - 1))
+def test_small_numbers_are_never_moments(seconds: int) -> None:
+    """A wait below 10^9 s is a wait, even for a clock that was never set."""
+    assert retry_after_s({"retry-after": str(seconds)}, now_utc_s=float(seconds)) == float(seconds)
+
+
+def test_a_unix_time_is_measured_against_the_answers_date() -> None:
+    """A local clock that is a week off does no harm to a server that sends its own `Date`."""
+    headers = {"retry-after": "1781775002", "date": "Thu, 18 Jun 2026 09:30:00 GMT"}
+    assert retry_after_s(headers, now_utc_s=LATELY_S + 7 * DAY_S) == 2.0

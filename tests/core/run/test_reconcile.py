@@ -50,7 +50,7 @@ def verdict(
     doubt: Doubt = DOUBT,
     claimed: set[str] | None = None,
     listed_at_s: float = SETTLES_AT_S,
-    offset_s: float = 0.0,
+    offset_s: float | None = 0.0,
 ) -> Reconciliation:
     """Return what a listing says about a doubt."""
     suspected = suspects(doubt, listing, clock_offset_s=offset_s)
@@ -58,7 +58,7 @@ def verdict(
         doubt,
         suspected,
         claimed_ids=claimed or set(),
-        listed_at_utc_s=listed_at_s,
+        settled=listed_at_s >= doubt.settles_at_utc_s,
         clock_offset_s=offset_s,
     )
 
@@ -185,6 +185,19 @@ def test_clock_offset(offset_s: float) -> None:
     too_early = replace(OURS, created_at=utc_text(SENT_AT_S + offset_s - CLOCK_TOLERANCE_S - 0.001))
     assert verdict(just_inside, offset_s=offset_s) == Found(just_inside)
     assert verdict(too_early, offset_s=offset_s) == Absent()
+
+
+@pytest.mark.parametrize("skew_s", [-86_400.0, -3600.0, -20.0, 200.0, 3600.0, 86_400.0])
+def test_an_unknown_offset_rules_nothing_out(skew_s: float) -> None:
+    """While the clocks are not aligned a file that agrees is never absent; one whose time does not fit waits for a person."""
+    shifted = replace(OURS, created_at=utc_text(SENT_AT_S + skew_s))
+    found = verdict(shifted, offset_s=None)
+    assert isinstance(found, Undecided)
+    assert "without the server's time" in found.reason
+    assert verdict(OURS, offset_s=None) == Found(OURS)
+    assert isinstance(verdict(OURS, replace(shifted, file_id="file-2"), offset_s=None), Undecided)
+    assert verdict(shifted, claimed={"file-ours"}, offset_s=None) == Absent()
+    assert window_start_utc_s([DOUBT], clock_offset_s=None) is None
 
 
 @pytest.mark.parametrize("hours", [-9, -1, 1, 9])

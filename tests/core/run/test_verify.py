@@ -90,7 +90,9 @@ def test_content_is_compared_by_hash() -> None:
         assert different.kind is DifferenceKind.CONTENT
 
 
-def kind_of(one: LookAlike, *, began_s: float = NOW_S - 3600, offset_s: float = 0.0) -> DifferenceKind | None:
+def kind_of(
+    one: LookAlike, *, began_s: float = NOW_S - 3600, offset_s: float | None = 0.0
+) -> DifferenceKind | None:
     found = stranger(one, job_began_utc_s=began_s, clock_offset_s=offset_s)
     return None if found is None else found.kind
 
@@ -136,6 +138,12 @@ def test_without_a_creation_time_a_file_is_a_stranger_but_nobodys_work() -> None
     timeless = replace(ALIKE, file=replace(ALIKE.file, created_at=None))
     assert kind_of(timeless) is DifferenceKind.DUPLICATE
     assert not made_by_attempt(timeless, clock_offset_s=0.0)
+
+
+def test_while_the_offset_is_unknown_a_file_is_a_stranger_but_nobodys_work() -> None:
+    """Its time proves nothing: it is reported, and not deleted for a duplicate."""
+    assert kind_of(ALIKE, began_s=NOW_S + 60, offset_s=None) is DifferenceKind.DUPLICATE
+    assert not made_by_attempt(ALIKE, clock_offset_s=None)
 
 
 def test_an_attempt_whose_end_nobody_recorded_may_have_made_it_at_any_later_time() -> None:

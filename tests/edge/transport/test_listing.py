@@ -10,9 +10,18 @@ from email.utils import formatdate
 import pytest
 
 from bulk_upload.core.model import Accepted, ListedFile
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.sandbox import Sandbox
-from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, holds, stores
+from tests.edge.transport.scripted_server import (
+    ANSWER,
+    Exchange,
+    Scene,
+    ScriptedServer,
+    answer,
+    holds,
+    stores,
+)
 from tests.edge.transport.shipping import KEY, ship, transport_to
 from tests.waiting import until
 
@@ -128,10 +137,26 @@ async def test_the_servers_clock_is_noted() -> None:
         stores(answer(200, listing, {"Date": "yesterday"})),
     )
     async with server.running(), transport_to(server.url) as transport:
-        assert transport.clock_offset_s == 0.0
+        assert transport.clock_offset_s is None
         await ship(transport)
         assert transport.clock_offset_s == pytest.approx(3600, abs=60)
         await transport.list_page(limit=1, offset=0)
         assert transport.clock_offset_s == pytest.approx(-3600, abs=60)
         await transport.list_page(limit=1, offset=0)
         assert transport.clock_offset_s == pytest.approx(-3600, abs=60)
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+async def test_the_servers_clock_without_a_date(ahead_s: int) -> None:
+    """Where no answer has a Date header, the creation time of an accepted file gives the offset."""
+    created_at = utc_text(time.time() + ahead_s)
+    listing = json.dumps({"data": []}).encode()
+    server = ScriptedServer(
+        stores(answer(200, listing)),
+        stores(answer(200, {**ANSWER, "created_at": created_at})),
+    )
+    async with server.running(), transport_to(server.url) as transport:
+        await transport.list_page(limit=1, offset=0)
+        assert transport.clock_offset_s is None
+        assert isinstance((await ship(transport)).outcome, Accepted)
+        assert transport.clock_offset_s == pytest.approx(ahead_s, abs=60)
