@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -76,6 +77,9 @@ class HashedFile(io.FileIO):
         missing = wanted
         while missing:
             piece = super().read(missing)
+            if piece is None:
+                # What Python makes of EAGAIN, which is no end of the file.
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             if not piece:
                 raise SourceError("the file became shorter while it was sent")
             pieces.append(piece)
