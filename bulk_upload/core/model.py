@@ -175,10 +175,14 @@ class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt ended before the body was complete for a reason of our own: drain, cancel, local limits."""
+    """The attempt ended before the body was complete for a reason of our own: drain, cancel, local limits.
+
+    `transient` means that the file system failed to read the file, which may pass.
+    """
 
     reason: str
     local_limit: bool = False
+    transient: bool = False
 
 
 Outcome = (

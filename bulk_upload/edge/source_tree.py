@@ -13,6 +13,7 @@ import stat
 import sys
 from functools import lru_cache
 
+from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.manifest.paths import (
     PathComplaint,
     is_beneath,
@@ -229,8 +230,11 @@ def _unusable(path: str, error: OSError) -> PathComplaint:
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = "Allow this user to read the file and to enter its folders"
         return PathComplaint(rule="unreadable-file", found=f"{quoted(path)} may not be read", remedy=remedy)
+    remedy = "Correct the path, or make the file readable"
+    if is_transient(error):
+        remedy = "Check the disk or the mount that the file is on, then run again"
     return PathComplaint(
         rule="unreadable-file",
         found=f"{quoted(path)} cannot be read: {error.strerror or type(error).__name__}",
-        remedy="Correct the path, or make the file readable",
+        remedy=remedy,
     )

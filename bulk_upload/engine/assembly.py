@@ -157,6 +157,7 @@ def assemble(
         api_retry=api_retry,
         settler=settler,
         occupancy=occupancy,
+        stop_rules=stop_rules,
         retry_policy=settings.retry_policy,
         ledger=ledger,
         drain=drain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.events import AttemptEnded, EntrySettled
+from bulk_upload.core.events import AttemptEnded, EntrySettled, Noticed
 from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
 from bulk_upload.core.run.records import reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
@@ -114,3 +114,7 @@ class Settler:
         now = self._clock.utc_s()
         await self._ledger.run(lambda store: store.settle(entry_id, state, reason=reason, utc_s=now))
         self.settled(planned, state, reason=reason)
+
+    def notice(self, planned: PlannedEntry, message: str) -> None:
+        """Emit what a person should know of an entry."""
+        self._emit(Noticed(message=message, path=planned.entry.path))

@@ -27,8 +27,9 @@ async def test_reads_that_hang_are_given_up_and_starve_nobody(tmp_path: Path, tr
     (tmp_path / "alive").write_bytes(b"x")
     for number in range(4):
         (tmp_path / f"dead-{number}").touch()
-        with pytest.raises(SourceError, match="did not answer"):
+        with pytest.raises(SourceError, match="did not answer") as caught:
             await reader.open(f"dead-{number}")
+        assert caught.value.transient
         (loaded,) = await reader.load(["alive"])
         assert isinstance(loaded, LoadedFile)
         async with await reader.open("alive") as stream:
@@ -65,8 +66,9 @@ async def test_a_time_out_of_the_file_system_is_told_as_its_own(
 
     monkeypatch.setattr(HashedFile, "_read_exactly", fails)
     async with await reader.open("a") as stream:
-        with pytest.raises(SourceError, match="cannot read the file: Connection timed out"):
+        with pytest.raises(SourceError, match="cannot read the file: Connection timed out") as caught:
             await stream.read()
+    assert caught.value.transient
 
 
 async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) -> None:

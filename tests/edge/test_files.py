@@ -165,6 +165,8 @@ async def test_a_name_no_file_has_is_an_error_and_no_crash(reader: FileReader, n
         (errno.EACCES, False),
         (errno.EIO, False),
         (errno.ESTALE, False),
+        (errno.EAGAIN, False),
+        (errno.ENOENT, False),
     ],
 )
 async def test_only_shortages_of_this_machine_are_local_limits(
@@ -180,6 +182,7 @@ async def test_only_shortages_of_this_machine_are_local_limits(
     reader = FileReader(Opening(tree, fails), thread_count=1)
     error = await _error(reader, "a")
     assert error.local_limit is is_local
+    assert error.transient is (number in (errno.EIO, errno.ESTALE, errno.EAGAIN))
     assert error.reason == source_error(OSError(number, os.strerror(number))).reason
     reader.close()
 
@@ -199,6 +202,51 @@ async def test_a_read_error_in_mid_file_is_a_source_error(
         with pytest.raises(SourceError, match="Input/output error"):
             await stream.read()
     assert isinstance((await reader.load(["a"]))[0], SourceError)
+
+
+def test_a_file_system_that_is_busy_makes_no_file_shorter() -> None:
+    """EAGAIN is an error that passes, and not the end of the file."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with HashedFile(ours, "a") as file, pytest.raises(BlockingIOError) as caught:
+        file._read_exactly(1)
+    os.close(theirs)
+    assert source_error(caught.value).transient
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "is_transient"),
+    [
+        (errno.ENOENT, "the file was removed while it was sent", False),
+        (errno.ESTALE, f"cannot read the file: {os.strerror(errno.ESTALE)}", True),
+    ],
+)
+async def test_a_mount_that_fails_at_the_last_look_removes_no_file(
+    tmp_path: Path,
+    reader: FileReader,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    words: str,
+    is_transient: bool,
+) -> None:
+    """Only a name that leads nowhere says that the file was removed."""
+    (tmp_path / "a").write_bytes(b"x" * 10)
+    real_stat = os.stat
+
+    def fails(path: object, *args: object, **options: object) -> os.stat_result:
+        if str(path).endswith("/a"):
+            raise OSError(number, os.strerror(number))
+        return real_stat(path, *args, **options)  # type: ignore[arg-type]
+
+    async with await reader.open("a") as stream:
+        monkeypatch.setattr(os, "stat", fails)
+        with pytest.raises(SourceError) as streamed:
+            await stream.read()
+        (loaded,) = await reader.load(["a"])
+        monkeypatch.undo()
+    assert isinstance(loaded, SourceError)
+    for error in (streamed.value, loaded):
+        assert (error.reason, error.transient) == (words, is_transient)
 
 
 async def test_a_file_is_not_closed_under_a_read(

@@ -264,6 +264,22 @@ def test_unreadable(as_nobody: None, closed: str) -> None:
     assert complaint.rule == "unreadable-file"
 
 
+def test_a_mount_that_fails_is_what_is_to_be_checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with a path whose file system fails."""
+    (root / "a").write_bytes(b"x")
+    tree = SourceTree(str(root))
+
+    def fails(*_: object) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "lstat", fails)
+    complaint = tree.inspect("a")
+    monkeypatch.undo()
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.rule == "unreadable-file"
+    assert "mount" in complaint.remedy
+
+
 def test_root_through_a_link(root: Path) -> None:
     """The root may be named through a symbolic link; both spellings of it are known."""
     (root.parent / "alias").symlink_to("root")

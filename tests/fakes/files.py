@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
@@ -121,6 +122,9 @@ class FakeStream:
     async def read(self) -> bytes:
         """Return the next block; the last one only if the file is still the one that was opened."""
         await self._reader.work()
+        now = self._reader.files.find(self._path)
+        if now is not None and is_transient(OSError(now.errno, "")):
+            raise _source_error(now.errno)
         block = self._file.content[self._at : self._at + BLOCK_BYTES]
         self._at += len(block)
         self._hash.update(block)
@@ -251,4 +255,8 @@ class FakeReader:
 
 def _source_error(number: int) -> SourceError:
     local_limit = number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-    return SourceError(f"cannot read the file: {os.strerror(number)}", local_limit=local_limit)
+    return SourceError(
+        f"cannot read the file: {os.strerror(number)}",
+        local_limit=local_limit,
+        transient=is_transient(OSError(number, "")),
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import Findings
 from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.edge.files import source_error
 from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
 
 if TYPE_CHECKING:
-    from bulk_upload.core.run.source import ContentCheck
+    from bulk_upload.core.run.source import ContentCheck, SourceError
     from bulk_upload.core.validation.report import FileReport
     from tests.fakes.files import MemoryFiles
 
@@ -74,7 +75,8 @@ class FakeValidator:
     async def _check(self, path: str) -> Checked | SourceError:
         file = self.files.find(path)
         if file is None or file.errno:
-            return SourceError(f"cannot read the file: {os.strerror(2 if file is None else file.errno)}")
+            number = errno.ENOENT if file is None else file.errno
+            return source_error(OSError(number, os.strerror(number)))
         self.looked.append(path)
         await asyncio.sleep(len(file.content) / self.bytes_per_s)
         return Checked(report=_report(path, file.content), fingerprint=file.fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import environment
 
@@ -125,10 +127,35 @@ def test_two_thousand_files_with_256_descriptors(tmp_path: Path, size: int) -> N
 
 
 @linux
+@pytest.mark.parametrize(("size", "number"), [(1_000, "ESTALE"), (3_000_000, "EIO")])
+def test_a_read_that_the_system_refuses_is_made_again(tmp_path: Path, size: int, number: str) -> None:
+    """A mount that fails for a moment costs a wait; one that fails for longer leaves its entry to the same command."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace")
+    manifest = tree(tmp_path, 4, size)
+
+    def refused(when: str) -> tuple[str, ...]:
+        inject = ("-e", "trace=read,pread64", "-e", f"inject=read,pread64:error={number}:when={when}")
+        return (strace, "-f", "-qq", "-o", os.devnull, "-P", str(tmp_path / "2.jsonl"), *inject)
+
+    def run(url: str, within: tuple[str, ...] = ()) -> int:
+        with command(manifest, url, "--max-attempts", "3", within=within) as process:
+            return process.wait(timeout=120)
+
+    with sandbox_in_thread() as sandbox:
+        assert run(sandbox.url, refused("1+")) == ExitStatus.UNFINISHED
+        words = manifest.with_suffix(".log").read_text()
+        assert f"{os.strerror(getattr(errno, number))} (after 3 attempts)" in words
+        assert run(sandbox.url, refused("1")) == ExitStatus.DONE
+        assert_each_stored_once(sandbox, 4)
+
+
+@linux
 @pytest.mark.soak
 @pytest.mark.parametrize("size", [1_000, 3_000_000])
 def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path, size: int) -> None:
-    """Eight files whose reads hang in the system fail by themselves; the other entries and the ledger go on."""
+    """Eight files whose reads hang in the system stay pending; the other entries and the ledger go on."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace")
@@ -137,7 +164,7 @@ def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path, size: int) -
     hang = ("-e", "trace=read,pread64", "-e", "inject=read,pread64:delay_enter=40000000")
     within = (strace, "-f", "-qq", "-o", os.devnull, *paths, *hang)
     log = manifest.with_suffix(".log")
-    options = ("--concurrency", "16", "--stall", "2s")
+    options = ("--concurrency", "16", "--stall", "2s", "--max-attempts", "2")
     with sandbox_in_thread() as sandbox, command(manifest, sandbox.url, *options, within=within):
         began = time.monotonic()
         # Its last words, not its end: what strace holds up cannot be ended before the delay is over.
@@ -145,9 +172,9 @@ def test_reads_that_hang_give_up_their_entries_only(tmp_path: Path, size: int) -
             assert time.monotonic() - began < 35, log.read_text()
             time.sleep(0.1)
         words = log.read_text()
-        assert "Exit code 3" in words
-        assert len(re.findall(r"failed: .*(could not be read|did not answer) for 2\.0 s", words)) == 8
-        assert words.count("\nfailed: ") == 8
+        assert "Exit code 5" in words
+        assert len(re.findall(r"not finished: .*(could not be read|did not answer) for 2\.0 s", words)) == 8
+        assert words.count("\nnot finished: ") == 8
         assert len(sandbox.files) == 32
 
 

@@ -114,10 +114,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return TryAgain(delay_s=0.0, uses_attempt=False)
             case InDoubt():
                 return Reconcile()
-            case NotSent(local_limit=True):
-                return TryAgain(delay_s=self.local_limit_s * (0.5 + jitter), uses_attempt=False)
-            case NotSent(reason=reason):
-                return Leave(reason=reason)
+            case NotSent():
+                return self._not_sent(outcome, attempts_used=attempts_used, jitter=jitter)
             case Unavailable() if is_probe:
                 # The breaker does the waiting; the entry adds nothing of its own.
                 return TryAgain(delay_s=0.0, uses_attempt=False)
@@ -128,6 +126,20 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                     reason, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter
                 )
         assert_never(outcome)
+
+    def _not_sent(self, outcome: NotSent, *, attempts_used: int, jitter: float) -> TryAgain | Leave:
+        """Return what happens after an attempt that ended for a reason of this machine.
+
+        A file system that failed is tried as often as a server, and the retry budget is neither asked nor spent: the
+        server has no part in it. A mount is rarely back at once, so there is a shortest wait.
+        """
+        wait_s = self.local_limit_s * (0.5 + jitter)
+        if outcome.local_limit:
+            return TryAgain(delay_s=wait_s, uses_attempt=False)
+        if not outcome.transient:
+            return Leave(reason=outcome.reason)
+        decision = self.again(outcome.reason, attempts_used=attempts_used, budget_empty=False, jitter=jitter)
+        return decision if isinstance(decision, Leave) else TryAgain(delay_s=max(decision.delay_s, wait_s))
 
     def again(
         self, reason: str, *, attempts_used: int, budget_empty: bool, jitter: float

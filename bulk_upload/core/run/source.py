@@ -18,12 +18,14 @@ class SourceError(Exception):
     """A file cannot be sent as it is; `reason` says why.
 
     `local_limit` means that this machine is short of descriptors or memory, which is not the file's fault.
+    `transient` means that its file system failed, which may pass; see `core.machine.read_errors`.
     """
 
-    def __init__(self, reason: str, *, local_limit: bool = False) -> None:
+    def __init__(self, reason: str, *, local_limit: bool = False, transient: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.local_limit = local_limit
+        self.transient = transient
 
 
 class SourceGrew(SourceError):
@@ -36,9 +38,11 @@ class SourceGrew(SourceError):
 
 
 def outcome_of(error: SourceError) -> SourceFailed | NotSent:
-    """Return the outcome of an attempt whose file cannot be sent; a shortage on this machine is worth a retry."""
+    """Return the outcome of an attempt whose file cannot be sent; what is not the file's fault is worth another try."""
     if error.local_limit:
         return NotSent(reason=error.reason, local_limit=True)
+    if error.transient:
+        return NotSent(reason=error.reason, transient=True)
     return SourceFailed(reason=error.reason)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import threading
 
+from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.run.source import SourceError
@@ -75,6 +77,9 @@ class HashedFile(io.FileIO):
         missing = wanted
         while missing:
             piece = super().read(missing)
+            if piece is None:
+                # What Python makes of EAGAIN, which is no end of the file.
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             if not piece:
                 raise SourceError("the file became shorter while it was sent")
             pieces.append(piece)
@@ -83,12 +88,12 @@ class HashedFile(io.FileIO):
 
 
 def prove_unchanged(descriptor: int, path: str, opened_as: os.stat_result) -> None:
-    """Raise SourceError unless an open file is what it was, and its name still leads to it."""
+    """Raise SourceError unless an open file is what it was, and its name still leads to it; OSError if that cannot be seen."""
     if _identity(os.fstat(descriptor)) != _identity(opened_as):
         raise SourceError("the file changed while it was sent")
     try:
         named_now = os.stat(path)
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError("the file was removed while it was sent") from error
     if (named_now.st_ino, named_now.st_dev) != (opened_as.st_ino, opened_as.st_dev):
         raise SourceError("the file was replaced while it was sent")
@@ -102,7 +107,11 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
 def source_error(error: OSError) -> SourceError:
     """Return an OSError as a SourceError, worded for the person who must fix it."""
     reason = error.strerror or str(error) or type(error).__name__
-    return SourceError(f"cannot read the file: {reason}", local_limit=shortage_in(error) is not None)
+    return SourceError(
+        f"cannot read the file: {reason}",
+        local_limit=shortage_in(error) is not None,
+        transient=is_transient(error),
+    )
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -150,10 +150,12 @@ class FileCalls(Executor):
             # A call may raise it, too: network file systems do.
             if not patience.expired():
                 raise
-            # A call that never began waited for threads that hang: its own file is not the cause.
+            # A call that never began waited for threads that hang: its own file is not to blame.
+            hangs = self.give_up()
             raise SourceError(
                 f"the file system did not answer for {human_seconds(self._stuck_s)}",
-                local_limit=not self.give_up(),
+                local_limit=not hangs,
+                transient=hangs,
             ) from None
 
     def give_up(self) -> bool:

@@ -186,5 +186,5 @@ def _is_answering(one: InFlight) -> bool:
 
 def _end_stalled(one: InFlight, waited: str, *, answering: bool) -> None:
     if one.body.reading:
-        one.body.failure = SourceError(f"the file could not be read for {waited}")
+        one.body.failure = SourceError(f"the file could not be read for {waited}", transient=True)
     one.end(GivenUp(f"{'no answer' if answering else 'no progress'} for {waited}", stalled=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
@@ -127,7 +128,9 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
         with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
             columns = [str(name) for name in opened.schema_arrow.names]
             row_count = int(opened.metadata.num_rows)
-    except Exception as error:  # noqa: BLE001 - whatever pyarrow raises, it is about this file
+    except Exception as error:
+        if isinstance(error, OSError) and is_transient(error):
+            raise
         words = str(error).strip().splitlines() or [type(error).__name__]
         return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
     return footer_complaints(columns, row_count, task.purpose.schema)

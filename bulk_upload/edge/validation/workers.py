@@ -68,18 +68,19 @@ class _Worker:
         """Have a file checked. Raises OSError as reading it did, WorkerLost."""
         try:
             send(self._channel, task, [descriptor])
-            while True:
-                match receive(self._channel):
-                    case Progress(byte_count) if on_bytes is not None:
-                        on_bytes(byte_count)
-                    case Done(report):
-                        return report
-                    case Unreadable(error_no, reason):
-                        raise OSError(error_no, reason)
-                    case Broken(reason):
-                        raise WorkerLost(f"a bug in bulk-upload: {reason}")
+            while isinstance(answer := receive(self._channel), Progress):
+                if on_bytes is not None:
+                    on_bytes(answer.byte_count)
         except (EOFError, BrokenPipeError, ConnectionError):
             raise WorkerLost("the process that checked it was killed, perhaps for lack of memory") from None
+        # Not above: a network file system may say that its own connection was lost.
+        match answer:
+            case Done(report):
+                return report
+            case Unreadable(error_no, reason):
+                raise OSError(error_no, reason)
+            case Broken(reason):
+                raise WorkerLost(f"a bug in bulk-upload: {reason}")
 
     def kill(self) -> None:
         """End the process now; a check that waits for it raises WorkerLost."""

@@ -72,6 +72,8 @@ class StopRules:
         ):
             self._fault_scope.on_answered()
             self._patience.on_answer()
+        if not isinstance(outcome, NotSent | SourceFailed):
+            self._patience.on_read()
         if isinstance(outcome, Accepted):
             self._fault_scope.on_accepted()
             self._patience.on_success()
@@ -113,6 +115,13 @@ class StopRules:
         enough = self._patience.on_short(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
         if enough is not None:
             hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
+            self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
+
+    def on_unreadable(self, reason: str, *, wire_bytes: int) -> None:
+        """Record that a file system failed to read a file. `wire_bytes` is what has left in all."""
+        enough = self._patience.on_unreadable(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
+        if enough is not None:
+            hint = "check the disk or the mount that the files are on, then run the same command again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
     def on_ledger_failed(self, error: BaseException) -> None:

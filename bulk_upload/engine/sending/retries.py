@@ -93,7 +93,12 @@ class Retries:
         outcome = outcome_of(made.cause)
         upload.reason = outcome.reason
         if isinstance(outcome, NotSent):
-            return EntryResult(self._decide(upload, outcome))
+            decision = self._decide(upload, outcome)
+            if outcome.transient:
+                # Now, and not only at the end: the run may drain, or die, while the entry waits.
+                reason = decision.reason if isinstance(decision, Leave) else outcome.reason
+                await self._leave(upload, reason)
+            return EntryResult(decision)
         await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, outcome.reason)
         return EntryResult(Settle(), EntryState.FAILED_LOCAL)
 
@@ -148,13 +153,15 @@ class Retries:
         return EntryResult(decision)
 
     async def _leave(self, upload: Upload, reason: str) -> None:
-        """Leave an entry whose attempts are used up, with the reason in the ledger, too."""
+        """Leave an entry, for now or for the next run, with the reason in the ledger, too."""
         upload.reason = reason
         await self._ledger.run(lambda store: store.explain(upload.entry_id, reason))
 
     def _decide(self, upload: Upload, outcome: Outcome, *, is_free: bool = False) -> RetryDecision:
         if isinstance(outcome, NotSent) and outcome.local_limit:
             self._stop_rules.on_short(outcome.reason, wire_bytes=self._wire_bytes())
+        elif isinstance(outcome, NotSent) and outcome.transient:
+            self._stop_rules.on_unreadable(outcome.reason, wire_bytes=self._wire_bytes())
         decision = self._policy.decide(
             outcome,
             attempts_used=upload.attempts_used + 1,
@@ -166,7 +173,8 @@ class Retries:
         if isinstance(decision, Reconcile) or (isinstance(decision, TryAgain) and not decision.uses_attempt):
             return decision
         upload.attempts_used += 1
-        if isinstance(decision, TryAgain):
+        # The budget is the server's: reading a file again asks nothing of it.
+        if isinstance(decision, TryAgain) and not isinstance(outcome, NotSent):
             self._stop_rules.on_retry()
         return decision
 

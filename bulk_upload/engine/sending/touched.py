@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step, same_content
-from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.run.retry import TryAgain
+from bulk_upload.core.run.source import SourceError, outcome_of
 from bulk_upload.edge.ledger import receipt_of
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.plan import KnownEntry
+    from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.sender import Sender
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
+    from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import Upload
 
@@ -38,6 +41,7 @@ class TouchedFiles:
         api_retry: ApiRetry,
         settler: Settler,
         occupancy: Occupancy,
+        stop_rules: StopRules,
         retry_policy: RetryPolicy,
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -49,6 +53,7 @@ class TouchedFiles:
         self._api_retry = api_retry
         self._settler = settler
         self._occupancy = occupancy
+        self._stop_rules = stop_rules
         self._retry_policy = retry_policy
         self._ledger = ledger
         self._drain = drain
@@ -61,7 +66,7 @@ class TouchedFiles:
         try:
             hashed = await self._hash(planned.entry.path)
         except SourceError as error:
-            await self._settler.settle(planned, known.entry_id, EntryState.FAILED_LOCAL, error.reason)
+            await self._unreadable(planned, known.entry_id, error)
             return True
         if hashed is None:
             return True
@@ -85,17 +90,34 @@ class TouchedFiles:
 
     async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
         """Hash a file as it is now; None when the run drains first. Raises SourceError."""
+        tries = 0
         while not self._drain.begun:
             try:
                 with self._drain.cut():
                     return await self._sender.sha256(path)
             except SourceError as error:
-                if not error.local_limit:
+                tries += 1
+                if error.transient:
+                    self._stop_rules.on_unreadable(error.reason, wire_bytes=self._sender.wire_bytes)
+                decision = self._retry_policy.decide(
+                    outcome_of(error), attempts_used=tries, budget_empty=False, jitter=self._clock.jitter()
+                )
+                if not isinstance(decision, TryAgain):
                     raise
-                policy = self._retry_policy
                 with self._occupancy.parked():
-                    await self._drain.sleep(policy.local_limit_s * (0.5 + self._clock.jitter()))
+                    await self._drain.sleep(decision.delay_s)
         return None
+
+    async def _unreadable(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
+        """End an entry whose file cannot be compared."""
+        if not error.transient:
+            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
+            return
+        # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.
+        self._settler.notice(
+            planned, f"not compared with what was accepted: {error.reason}; the next run compares again"
+        )
+        await self._settler.accepted(planned, entry_id)
 
     async def _read_back(self, entry_id: int) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.events import Noticed
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import EntryState, SourceFailed
 from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.retry import Leave, TryAgain
 from bulk_upload.core.run.settings import ValidateMode
-from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.run.source import SourceError, outcome_of
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.admission import admission_of, groups, split
 from bulk_upload.core.validation.result import validation_result
@@ -133,8 +134,8 @@ class Gate:
         validation: ValidationResult | SourceError | None = None
         with self._drain.cut():
             validation = await self._validate_now(self._validator, planned, upload)
-        if validation is None:
-            self._settler.settled(planned, EntryState.PENDING, reason=DRAINED)
+        if validation is None or (isinstance(validation, SourceError) and validation.transient):
+            await self._leave(upload)
             return False
         if not await self._admits(planned, upload.entry_id, validation):
             return False
@@ -224,7 +225,7 @@ class Gate:
     async def _validate_now(
         self, validator: Validating, planned: PlannedEntry, upload: Upload
     ) -> ValidationResult | SourceError | None:
-        """Check one file now, waiting while this machine is short of descriptors."""
+        """Check one file now, waiting while this machine is short of descriptors or a file system fails."""
         rules = validator.rules(planned.entry.purpose)
         known = await self._recalled([ResultKey(upload.entry_id, upload.fingerprint, rules)])
         if upload.entry_id in known:
@@ -233,14 +234,30 @@ class Gate:
             (result,) = await self._checked(validator, [planned])
             if not isinstance(result, SourceError):
                 break
-            if not result.local_limit:
+            wait_s = self._wait_s(upload, result)
+            if wait_s is None:
                 return result
-            self._stop_rules.on_short(result.reason, wire_bytes=self._wire_bytes())
-            await self._drain.sleep(self._settings.retry_policy.local_limit_s)
+            await self._drain.sleep(wait_s)
         validation = validation_result(result.report, result.fingerprint, rules)
         if result.fingerprint.size > SMALL_FILE_BYTES_MAX:
             await self._keep(upload.entry_id, validation)
         return validation
+
+    def _wait_s(self, upload: Upload, error: SourceError) -> float | None:
+        """Return how long to wait before a file is read again, None where that is over."""
+        outcome = outcome_of(error)
+        if isinstance(outcome, SourceFailed):
+            return None
+        if outcome.local_limit:
+            self._stop_rules.on_short(error.reason, wire_bytes=self._wire_bytes())
+            return self._settings.retry_policy.local_limit_s
+        self._stop_rules.on_unreadable(error.reason, wire_bytes=self._wire_bytes())
+        upload.attempts_used += 1
+        decision = self._settings.retry_policy.decide(
+            outcome, attempts_used=upload.attempts_used, budget_empty=False, jitter=self._clock.jitter()
+        )
+        upload.reason = decision.reason if isinstance(decision, Leave) else error.reason
+        return decision.delay_s if isinstance(decision, TryAgain) else None
 
     async def _checked(
         self, validator: Validating, works: Sequence[PlannedEntry]
@@ -264,6 +281,13 @@ class Gate:
         if not admission.may_send:
             await self._settle_invalid(planned, entry_id, validation)
         return admission.may_send
+
+    async def _leave(self, upload: Upload) -> None:
+        """End an entry for this run; it stays pending."""
+        reason = upload.reason
+        if reason != DRAINED:
+            await self._ledger.run(lambda store: store.explain(upload.entry_id, reason))
+        self._settler.settled(upload.planned, EntryState.PENDING, reason=reason)
 
     def _notice(self, planned: PlannedEntry, admission: Admission) -> None:
         if admission.notice is not None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.limits.pause import Pause
-from bulk_upload.core.run.patience import SHORT_S, Patience
+from bulk_upload.core.run.patience import SHORT_S, UNREADABLE_S, Patience
 
 JITTERS = st.floats(0, 1, exclude_max=True)
 
@@ -184,3 +184,29 @@ def test_a_shortage_ends_no_run_that_goes_on() -> None:
     assert patience.on_short(SHORT_S, reason="r", wire_bytes=2) is None
     patience.on_answer()
     assert patience.on_short(2 * SHORT_S, reason="r", wire_bytes=2) is None
+
+
+# --- file systems that fail
+
+
+def test_file_systems_that_fail_end_the_run_where_nothing_moves() -> None:
+    """A mount that is gone for good ends the run in bounded time, sooner where the person is less patient."""
+    patience = Patience(900.0)
+    assert patience.on_unreadable(5.0, reason="Stale file handle", wire_bytes=7) is None
+    assert patience.on_unreadable(5.0 + UNREADABLE_S - 1, reason="Stale file handle", wire_bytes=7) is None
+    enough = patience.on_unreadable(5.0 + UNREADABLE_S, reason="Stale file handle", wire_bytes=7)
+    assert enough == "no file could be read for 1 min 00 s: Stale file handle"
+    hasty = Patience(2.0)
+    hasty.on_unreadable(0.0, reason="r", wire_bytes=0)
+    assert hasty.on_unreadable(2.0, reason="r", wire_bytes=0) is not None
+
+
+def test_one_file_system_that_fails_ends_no_run_that_goes_on() -> None:
+    """While bytes leave, or other files can be read, the others are sent."""
+    patience = Patience(900.0)
+    patience.on_unreadable(0.0, reason="r", wire_bytes=1)
+    assert patience.on_unreadable(UNREADABLE_S, reason="r", wire_bytes=2) is None
+    patience.on_read()
+    assert patience.on_unreadable(2 * UNREADABLE_S, reason="r", wire_bytes=2) is None
+    patience.on_success()
+    assert patience.on_unreadable(3 * UNREADABLE_S, reason="r", wire_bytes=2) is None

@@ -151,6 +151,30 @@ def test_delay_is_bounded(attempts_used: int, attempts_max: int, budget_empty: b
         assert (5.0 if budget_empty else 0.0) <= decision.delay_s <= 30.0
 
 
+@given(
+    st.integers(1, 10**6),
+    st.integers(1, 100),
+    st.booleans(),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_a_file_system_that_failed_is_tried_again_after_a_wait_and_not_for_ever(
+    attempts_used: int, attempts_max: int, budget_empty: bool, jitter: float
+) -> None:
+    """Each try counts, none comes at once, and the last one leaves the entry pending; the server's budget has no say."""
+    policy = RetryPolicy(attempts_max=attempts_max)
+    outcome = NotSent(reason="Stale file handle", transient=True)
+    decision = decide(
+        outcome, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter, policy=policy
+    )
+    if attempts_used >= attempts_max:
+        assert isinstance(decision, Leave)
+        assert decision.exhausted
+        assert decision.reason.startswith("Stale file handle (after ")
+        return
+    assert 0.5 <= delay_s_of(decision) <= 30.0
+    assert decision == decide(outcome, attempts_used=attempts_used, jitter=jitter, policy=policy)
+
+
 def test_budget() -> None:
     """Retries spend a token, successes earn a fifth of one, and neither goes beyond its bound."""
     budget = RetryBudget()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.model import Accepted, InDoubt, SourceFailed, Unavailable
+from bulk_upload.core.model import Accepted, InDoubt, NotSent, Unavailable
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.transport import Transport, watchdog
 from bulk_upload.edge.transport.watchdog import InFlight
@@ -208,8 +208,8 @@ async def test_a_connection_that_never_comes_about_is_given_up() -> None:
     assert report.outcome == Unavailable(reason="no progress for 1 min 00 s")
 
 
-async def test_a_read_that_hangs_is_the_files_fault() -> None:
-    """A disk that does not answer fails the file, not the server."""
+async def test_a_read_that_hangs_is_the_file_systems_fault() -> None:
+    """A disk that does not answer is held neither against the server nor against the file: it may answer later."""
 
     async def hangs(number: int) -> None:
         if number == 2:
@@ -223,7 +223,7 @@ async def test_a_read_that_hangs_is_the_files_fault() -> None:
             await standstill(transport)
             look(transport, 60.0)
         report = upload.result()
-        assert report.outcome == SourceFailed(reason="the file could not be read for 1 min 00 s")
+        assert report.outcome == NotSent(reason="the file could not be read for 1 min 00 s", transient=True)
         assert not report.sent.complete
 
 

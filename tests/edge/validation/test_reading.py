@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -114,6 +115,20 @@ def test_documents_are_recognised(tmp_path: Path, name: str, data: bytes, expect
     report = look(write(tmp_path, name, data), ALIGNMENT)
     assert [one.rule for one in report.findings] == expected
     assert report.is_valid
+
+
+def test_a_disk_that_fails_makes_no_bad_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file system says of a read says nothing about the content."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def fails(_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = write(tmp_path, "a.parquet", b"PAR1" + b"x" * 100 + (50).to_bytes(4, "little") + b"PAR1")
+    assert rules(path, CHAT) == ["bad-parquet"]
+    monkeypatch.setattr(parquet, "ParquetFile", fails)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        look(path, CHAT)
 
 
 def test_parquet_footer(tmp_path: Path) -> None:

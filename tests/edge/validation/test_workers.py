@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
+from bulk_upload.edge.validation.protocol import Unreadable
 from bulk_upload.edge.validation.surroundings import surroundings
 from tests.waiting import until, until_in_thread
 
@@ -119,6 +121,16 @@ async def test_what_cannot_be_read_is_told(tmp_path: Path, workers: Workers) -> 
         await workers.check(lambda: os.open(tmp_path / "none", os.O_RDONLY), task(tmp_path / "a.jsonl"))
     looked = await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
     assert looked.report.is_valid
+
+
+async def test_a_file_server_that_hangs_up_is_no_process_that_is_lost(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may fail with an error that a connection has, too: it comes back as what it is."""
+    answer = Unreadable(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    monkeypatch.setattr("bulk_upload.edge.validation.workers.receive", lambda _: answer)
+    with pytest.raises(ConnectionResetError):
+        await workers.check(written(tmp_path / "a.jsonl", LINE % 1), task(tmp_path / "a.jsonl"))
 
 
 @pytest.mark.parametrize("small_bytes_max", [-1, 1 << 30])

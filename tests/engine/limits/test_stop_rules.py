@@ -15,6 +15,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
+from bulk_upload.core.run.patience import UNREADABLE_S
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.engine.limits.stop_rules import StopRules
@@ -212,6 +213,35 @@ def test_what_never_reached_the_server_proves_nothing(outcome: Outcome) -> None:
         watch.stop_rules.on_exhausted(LOST)
         watch.stop_rules.review(outcome, number)
     assert watch.drain.begun
+
+
+# --- file systems that fail
+
+
+@on_virtual_time
+async def test_files_that_cannot_be_read_end_the_run_where_nothing_moves() -> None:
+    """A mount that is gone ends the run as unfinished, with what to check."""
+    watch = Watch()
+    watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+    await watch.clock.sleep(UNREADABLE_S)
+    watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+    assert watch.drain.stop is not None
+    assert watch.drain.stop.status is ExitStatus.UNFINISHED
+    assert watch.drain.stop.reason == "no file could be read for 1 min 00 s: Stale file handle"
+    assert "mount" in watch.drain.stop.hint
+
+
+@on_virtual_time
+async def test_a_request_shows_that_files_can_be_read() -> None:
+    """While files are sent, even in vain, one file system that fails does not end the run; other failures show nothing."""
+    stale = NotSent(reason="Stale file handle", transient=True)
+    for outcome, goes_on in ((TAKEN, True), (LOST, True), (stale, False), (SourceFailed(reason="r"), False)):
+        watch = Watch()
+        watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+        await watch.clock.sleep(UNREADABLE_S)
+        watch.stop_rules.review(outcome, 1)
+        watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+        assert watch.drain.begun is not goes_on
 
 
 # --- the retry budget

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
+from bulk_upload.core.run.patience import UNREADABLE_S
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 from bulk_upload.engine.doubt.api_retry import TRIES_MAX
@@ -16,6 +18,7 @@ from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, unowned
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
+STALE = f"cannot read the file: {os.strerror(errno.ESTALE)}"
 NO_LIST = replace(FLOW, name="no-list", can_list=False)
 
 
@@ -213,6 +216,101 @@ def test_a_machine_short_of_descriptors_waits_and_tries_again(size: int) -> None
     assert 20 < _starts(ran)[0] < 22
 
 
+# --- file systems that fail
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOTCONN])
+@pytest.mark.parametrize("size", [1000, LARGE_BYTES], ids=["small", "large"])
+def test_a_file_system_that_fails_for_a_moment_settles_nothing(size: int, number: int) -> None:
+    """The file is opened again after a wait, and sent once it can be read."""
+    world = _world(size=size)
+
+    def script(scene: Scene) -> None:
+        world.files.deny("a.jsonl", number)
+        scene.after(0.4, lambda: world.files.deny("a.jsonl", 0))
+
+    ran = world.run(script=script)
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert len(_starts(ran)) == 1
+    assert 0.4 < _starts(ran)[0] < 2
+
+
+@pytest.mark.parametrize("size", [1000, LARGE_BYTES], ids=["small", "large"])
+def test_a_file_system_that_stays_away_leaves_the_entry_to_the_next_run(size: int) -> None:
+    """After so many tries the entry is pending with the reason in the ledger, and the same command sends it."""
+    world = _world(size=size)
+    ran = world.run(script=lambda _: world.files.deny("a.jsonl", errno.ESTALE))
+    reason = f"{STALE} (after 6 attempts)"
+    assert _ended(ran) == (EntryState.PENDING, reason)
+    assert (_starts(ran), world.ledger.reason("a.jsonl")) == ([], reason)
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.UNFINISHED
+    assert 2 < ran.lasted_s < 30
+    world.files.deny("a.jsonl", 0)
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+
+
+def test_a_read_that_fails_in_the_middle_of_a_body_is_made_again() -> None:
+    """The body stays incomplete, which proves that the server has no file; the next attempt starts anew."""
+    world = _world(size=LARGE_BYTES)
+    denied: list[bool] = []
+
+    def script(scene: Scene) -> None:
+        def deny(event: Event) -> None:
+            if isinstance(event, AttemptStarted) and not denied:
+                denied.append(True)
+                world.files.deny("a.jsonl", errno.EIO)
+                scene.after(0.3, lambda: world.files.deny("a.jsonl", 0))
+
+        scene.hooks.append(deny)
+
+    ran = world.run(script=script)
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _outcomes(ran) == ["NotSent", "Accepted"]
+    assert _starts(ran)[1] - _starts(ran)[0] >= 0.5
+    assert len(world.server.stored) == 1
+
+
+def test_a_file_system_that_fails_counts_as_nobodys_failure() -> None:
+    """--max-errors is about entries: files on a mount that is away do not stop the others."""
+    world = World()
+    for number in range(10):
+        world.add(f"{number}.jsonl")
+    away = [f"{number}.jsonl" for number in range(8)]
+
+    def script(_: Scene) -> None:
+        for path in away:
+            world.files.deny(path, errno.EIO)
+
+    ran = world.run(RunSettings(errors_max=1), script=script)
+    assert ran.result is not None
+    assert (ran.result.stop, ran.result.status) == (None, ExitStatus.UNFINISHED)
+    states = world.states()
+    assert {states[path] for path in away} == {EntryState.PENDING}
+    assert states["8.jsonl"] is states["9.jsonl"] is EntryState.ACCEPTED
+
+
+def test_a_mount_that_is_gone_for_good_ends_the_run() -> None:
+    """However many tries are allowed, a run that can read nothing ends, and says why; the ledger does, too."""
+    world = World()
+    for number in range(300):
+        world.add(f"{number}.jsonl")
+
+    def script(_: Scene) -> None:
+        for entry in world.entries:
+            world.files.deny(entry.path, errno.ESTALE)
+
+    ran = world.run(RunSettings(retry_policy=RetryPolicy(attempts_max=10**6)), script=script)
+    assert ran.result is not None
+    assert ran.result.stop is not None
+    assert ran.result.stop.reason.endswith(f": {STALE}")
+    assert ran.result.status is ExitStatus.UNFINISHED
+    assert UNREADABLE_S <= ran.lasted_s < UNREADABLE_S + 5
+    assert set(world.states().values()) == {EntryState.PENDING}
+    assert world.ledger.reason("0.jsonl") == STALE
+    assert len(ran.scene.reader.loads) < 300 * UNREADABLE_S
+
+
 # --- touched files
 
 
@@ -306,6 +404,34 @@ def test_a_touched_file_waits_for_a_descriptor_to_be_compared() -> None:
     assert _ended(ran) == (EntryState.ACCEPTED, None)
     assert _starts(ran) == []
     assert [one.after for one in world.ledger.moves()] == [EntryState.ACCEPTED]
+
+
+def test_a_touched_file_is_compared_once_its_file_system_is_back() -> None:
+    """A mount that hiccups makes no failure of an entry that is accepted."""
+    world = _touched()
+
+    def script(scene: Scene) -> None:
+        world.files.deny("a.jsonl", errno.ESTALE)
+        scene.after(1, lambda: world.files.deny("a.jsonl", 0))
+
+    ran = world.run(script=script)
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _starts(ran) == []
+    assert [one.after for one in world.ledger.moves()] == [EntryState.ACCEPTED]
+
+
+def test_a_touched_file_whose_file_system_stays_away_keeps_its_receipt() -> None:
+    """It is not sent without a comparison; the run says so, and the next one compares."""
+    world = _touched()
+    ran = world.run(script=lambda _: world.files.deny("a.jsonl", errno.ESTALE))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _starts(ran) == []
+    (notice,) = [one for _, one in ran.told.events if isinstance(one, Noticed)]
+    assert notice.path == "a.jsonl"
+    assert STALE in notice.message
+    world.files.deny("a.jsonl", 0)
+    world.files.write_size("a.jsonl", 1000)
+    assert len(_starts(world.run())) == 1
 
 
 def test_a_comparison_does_not_hold_up_a_cancel() -> None:

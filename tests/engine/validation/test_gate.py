@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Sequence
 
@@ -268,6 +269,35 @@ def test_a_file_that_cannot_be_read_is_failed(one: ValidateMode) -> None:
     assert world.states() == {
         "a": EntryState.FAILED_LOCAL, "b": EntryState.FAILED_LOCAL, "c": EntryState.ACCEPTED,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("one", ON)
+@pytest.mark.parametrize("size", [10, LARGE_BYTES], ids=["small", "large"])
+def test_a_file_system_that_fails_while_files_are_checked_settles_nothing(
+    one: ValidateMode, size: int
+) -> None:
+    """The file is read again, and left to the next run where that does not help."""
+    world = world_of(("a", size))
+
+    def script(scene: Scene) -> None:
+        world.files.deny("a", errno.EIO)
+        scene.after(1, lambda: world.files.deny("a", 0))
+
+    world.run(mode(one), validator=FakeValidator(world.files), script=script)
+    assert world.states() == {"a": EntryState.ACCEPTED}
+    world = world_of(("a", size))
+    ran = world.run(
+        mode(one),
+        validator=FakeValidator(world.files),
+        script=lambda _: world.files.deny("a", errno.EIO),
+    )
+    assert world.states() == {"a": EntryState.PENDING}
+    assert world.ledger.reason("a") == "cannot read the file: Input/output error (after 6 attempts)"
+    assert ran.result is not None
+    assert ran.result.status is ExitStatus.UNFINISHED
+    world.files.deny("a", 0)
+    world.run(mode(one), validator=FakeValidator(world.files))
+    assert world.states() == {"a": EntryState.ACCEPTED}
 
 
 def test_a_touched_file_is_compared_before_it_is_looked_into() -> None:
