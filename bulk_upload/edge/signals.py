@@ -8,13 +8,16 @@ import signal
 import socket
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+HANGS_S = 30.0
+"""How long an event loop may take to begin a stage, before its process is ended: it may be blocked for ever."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -81,6 +84,8 @@ class _Listener:
         self._leave = leave
         self._former_fd = -1
         self._over = False
+        self._waiting: signal.Signals | None = None
+        """A signal whose stage the event loop has not begun."""
         self._numbers, self._wakeup = socket.socketpair()
         self._numbers.setblocking(True)
         self._wakeup.setblocking(False)
@@ -109,7 +114,7 @@ class _Listener:
 
     def _listen(self) -> None:
         received = 0
-        while data := self._numbers.recv(64):
+        while data := self._receive():
             if self._former_fd >= 0:
                 with suppress(OSError):
                     os.write(self._former_fd, data)
@@ -118,12 +123,26 @@ class _Listener:
                     self._on_number(received, signal.Signals(byte))
                     received += 1
 
+    def _receive(self) -> bytes:
+        """Return the next numbers, empty at the end. Ends the process if the loop does not begin a stage."""
+        while True:
+            self._numbers.settimeout(None if self._waiting is None else HANGS_S)
+            try:
+                return self._numbers.recv(64)
+            except TimeoutError:
+                # The loop may have begun it meanwhile.
+                if self._waiting is not None and not self._over:
+                    self._end(self._waiting)
+
     def _on_number(self, received: int, number: signal.Signals) -> None:
-        if received < len(self._stages):
-            # The loop is closed when the process is about to end anyway.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._call, self._stages[received], number)
-            return
+        if received >= len(self._stages):
+            self._end(number)
+        self._waiting = number
+        # The loop is closed when the process is about to end anyway.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._call, self._stages[received], number)
+
+    def _end(self, number: signal.Signals) -> NoReturn:
         status = int(ExitStatus.UNEXPECTED)
         try:
             status = self._leave(number)
@@ -131,5 +150,6 @@ class _Listener:
             os._exit(status)
 
     def _call(self, stage: Callable[[signal.Signals], None], number: signal.Signals) -> None:
+        self._waiting = None
         if not self._over:
             stage(number)

@@ -115,6 +115,30 @@ def test_the_third_signal_works_while_the_run_is_blocked(tmp_path: Path) -> None
         assert process.wait().code in (130, 143)
 
 
+BLOCKED_LOOP = """
+import sys, threading
+from bulk_upload.cli import main
+from bulk_upload.edge import signals
+from bulk_upload.engine.settling import Settler
+signals.HANGS_S = 1.0
+Settler.settled = lambda *_, **__: threading.Event().wait()
+sys.argv = sys.argv[1:]
+main()
+"""
+
+
+def test_one_signal_ends_a_run_that_is_blocked(tmp_path: Path) -> None:
+    """An event loop that takes no signal is not waited for: the process leaves, and the next run completes."""
+    with staged(tmp_path, "") as stage:
+        tree = plain_tree(tmp_path / "tree", count=COUNT, size=1000)
+        stage.use(tree)
+        process = stage.start_run(*FOUR, within=(sys.executable, "-c", BLOCKED_LOOP))
+        process.until(lambda: uploads_of(stage), "an upload")
+        process.signal(signal.SIGTERM)
+        assert process.wait().code == 143
+        assert_completes(stage, tree)
+
+
 HUNG_LEDGER = """
 import sys, threading
 from bulk_upload.cli import main, run_job

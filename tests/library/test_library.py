@@ -8,7 +8,7 @@ import pydoc
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from bulk_upload import (
 from bulk_upload.core.limits.slots import FIRST
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.engine.after.undo import Undone
+from bulk_upload.engine.after.verify import Verifier
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
@@ -285,3 +286,26 @@ async def test_a_plan_is_closed_after_its_thread_is_done_with_it(
 
 async def _finished(run: JobRun) -> Result:
     return await run
+
+
+async def test_a_cancelled_verification_waits_for_its_query() -> None:
+    """The inventory is closed next: no thread may be at work with it then."""
+    order: list[str] = []
+    began, goes_on = threading.Event(), threading.Event()
+
+    def query() -> None:
+        began.set()
+        goes_on.wait()
+        order.append("queried")
+
+    nothing = cast("Any", None)
+    verifier = Verifier(nothing, nothing, profile=FLOW, job_began_utc_s=0.0, questions_max=1)
+    waiting = asyncio.create_task(verifier._on_thread(query))
+    assert await asyncio.to_thread(began.wait, 60)
+    waiting.cancel()
+    timer = threading.Timer(0.1, goes_on.set)
+    timer.start()
+    verifier.close()
+    order.append("closed")
+    timer.join()
+    assert order == ["queried", "closed"]

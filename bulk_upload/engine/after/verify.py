@@ -93,8 +93,8 @@ class Verifier:
         return await self._on_thread(self._second_copies)
 
     def close(self) -> None:
-        """End the thread."""
-        self._pool.shutdown(wait=False)
+        """End the thread once its query is done: SQLite crashes if the inventory is closed during one."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def _check_all(self, page: list[HeldReceipt], *, content: bool) -> list[list[Difference]]:
         listed = await self._on_thread(lambda: [self._inventory.listed(one.file_id) for one in page])
