@@ -6,7 +6,9 @@ thousand lives: pytest -m soak tests/engine/test_job_machine.py
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections import Counter
 from functools import partial
 
@@ -42,6 +44,7 @@ FAULTS = st.sampled_from(
 LISTS = st.sampled_from(
     [ServerSettings(), ServerSettings(list_lag_s=3.0, page_max=3), ServerSettings(capacity=2)]
 )
+UNREADABLE = os.strerror(errno.EIO)
 RETRIED = frozenset({EntryState.REJECTED, EntryState.FAILED_LOCAL})
 RUN = RunSettings(concurrency=4)
 PATIENT = replace(RUN, retry=RETRIED)
@@ -101,6 +104,21 @@ class JobMachine(RuleBasedStateMachine):
     def touch(self, path: str, at_s: float | None) -> None:
         """Touch a file."""
         self.change(partial(self.world.files.touch, path), at_s)
+
+    @rule(path=st.sampled_from(PATHS), at_s=st.floats(0, 2), lasts_s=st.sampled_from([0.2, 5.0, 1000.0]))
+    def run_while_a_mount_fails(self, path: str, at_s: float, lasts_s: float) -> None:
+        """A file cannot be read for a while, in the middle of its body, too: that settles nothing as failed."""
+
+        def script(scene: Scene) -> None:
+            scene.after(at_s, partial(self.world.files.deny, path, errno.EIO))
+            scene.after(at_s + lasts_s, partial(self.world.files.deny, path, 0))
+
+        self.check_end(self.world.run(RUN, script=script))
+        self.world.files.deny(path, 0)
+        state = self.world.states().get(path)
+        assert state is not EntryState.FAILED_LOCAL or UNREADABLE not in (
+            self.world.ledger.reason(path) or ""
+        )
 
     @rule()
     def move_the_tree(self) -> None:

@@ -117,6 +117,10 @@ class StopRules:
             hint = "raise the limit (`ulimit -n`, `ulimit -u`, a container's) or end other programs, then run again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
+    def on_read(self) -> None:
+        """Record that a file could be read."""
+        self._patience.on_read()
+
     def on_unreadable(self, reason: str, *, wire_bytes: int) -> None:
         """Record that a file system failed to read a file. `wire_bytes` is what has left in all."""
         enough = self._patience.on_unreadable(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)

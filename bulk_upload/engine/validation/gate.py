@@ -265,9 +265,12 @@ class Gate:
         wanted = [CheckTarget(one.entry.path, one.entry.purpose) for one in works]
         self.busy_count += 1
         try:
-            return await validator.check_all(wanted, are_small=all(map(_is_small, works)))
+            results = await validator.check_all(wanted, are_small=all(map(_is_small, works)))
         finally:
             self.busy_count -= 1
+        if not all(isinstance(one, SourceError) for one in results):
+            self._stop_rules.on_read()
+        return results
 
     async def _admits(
         self, planned: PlannedEntry, entry_id: int, validation: ValidationResult | SourceError

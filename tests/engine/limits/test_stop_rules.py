@@ -244,6 +244,17 @@ async def test_a_request_shows_that_files_can_be_read() -> None:
         assert watch.drain.begun is not goes_on
 
 
+@on_virtual_time
+async def test_a_check_shows_that_files_can_be_read() -> None:
+    """A long validation sends nothing, and is no standstill of the file system."""
+    watch = Watch()
+    watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+    await watch.clock.sleep(UNREADABLE_S)
+    watch.stop_rules.on_read()
+    watch.stop_rules.on_unreadable("Stale file handle", wire_bytes=0)
+    assert not watch.drain.begun
+
+
 # --- the retry budget
 
 
