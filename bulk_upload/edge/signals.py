@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HANGS_S = 30.0
-"""How long an event loop may take to begin a stage, before its process is ended: it may be blocked for ever."""
+"""How long, once a signal came, the event loop may be blocked before its process is ended: it may be for ever."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -84,8 +84,9 @@ class _Listener:
         self._leave = leave
         self._former_fd = -1
         self._over = False
-        self._waiting: signal.Signals | None = None
-        """A signal whose stage the event loop has not begun."""
+        self._latest: signal.Signals | None = None
+        self._is_asked = False
+        """Whether the loop has yet to call what it was given last."""
         self._numbers, self._wakeup = socket.socketpair()
         self._numbers.setblocking(True)
         self._wakeup.setblocking(False)
@@ -124,23 +125,33 @@ class _Listener:
                     received += 1
 
     def _receive(self) -> bytes:
-        """Return the next numbers, empty at the end. Ends the process if the loop does not begin a stage."""
+        """Return the next numbers, empty at the end. After a signal, ends the process once the loop is blocked."""
         while True:
-            self._numbers.settimeout(None if self._waiting is None else HANGS_S)
+            self._numbers.settimeout(None if self._latest is None else HANGS_S)
             try:
                 return self._numbers.recv(64)
             except TimeoutError:
-                # The loop may have begun it meanwhile.
-                if self._waiting is not None and not self._over:
-                    self._end(self._waiting)
+                if self._latest is None or self._over:
+                    continue
+                if self._is_asked:
+                    self._end(self._latest)
+                self._ask(self._answer)
 
     def _on_number(self, received: int, number: signal.Signals) -> None:
         if received >= len(self._stages):
             self._end(number)
-        self._waiting = number
+        self._latest = number
+        self._ask(self._call, self._stages[received], number)
+
+    def _ask(self, call: Callable[..., None], *arguments: object) -> None:
+        """Have the loop call something, and know by that whether it is blocked."""
+        self._is_asked = True
         # The loop is closed when the process is about to end anyway.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._call, self._stages[received], number)
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _answer(self) -> None:
+        self._is_asked = False
 
     def _end(self, number: signal.Signals) -> NoReturn:
         status = int(ExitStatus.UNEXPECTED)
@@ -150,6 +161,6 @@ class _Listener:
             os._exit(status)
 
     def _call(self, stage: Callable[[signal.Signals], None], number: signal.Signals) -> None:
-        self._waiting = None
+        self._answer()
         if not self._over:
             stage(number)
