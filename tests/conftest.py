@@ -34,6 +34,11 @@ def quick_path() -> Iterator[Path]:
         yield Path(folder)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more worker than there are processors: much of what runs here waits for a process or a clock."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--event-loop`."""
     parser.addoption(
