@@ -142,7 +142,12 @@ class EntryTasks:
     async def _resolve_doubt(
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
-        resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
+        try:
+            resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
+        except BaseException:
+            # Whether the server has the file is not known: no look-alike may start.
+            self._twins.bar(key)
+            raise
         if isinstance(resolution, StillInDoubt):
             self._twins.bar(key)
             if planned is not None:
