@@ -53,6 +53,7 @@ class EntryState(StrEnum):
     REJECTED = "rejected"
     FAILED_LOCAL = "failed_local"
     INVALID = "invalid"
+    WITHDRAWN = "withdrawn"
 
     @property
     def settled(self) -> bool:

@@ -96,6 +96,7 @@ def test_register_makes_entries_pending_and_keeps_known_ones(store: Store) -> No
         "size": 100,
         "mtime_ns": PRINT.mtime_ns,
         "inode": 7,
+        "ctime_ns": None,
         "receipt_id": 1,
         "attempt_count": 1,
         "http_status": 200,

@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 CREATE = """
 CREATE TABLE job (
@@ -157,7 +157,61 @@ ALTER TABLE attempts ADD COLUMN began_utc TEXT;
 
 _SINCE_VERSION_3 = _LIMITS + _VALIDATIONS + _BEGINNINGS
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3
+# A CHECK cannot be altered: the table is made anew (https://sqlite.org/lang_altertable.html, section 7).
+_WITHDRAWALS = """
+CREATE TABLE entries_anew (
+    entry_id            INTEGER PRIMARY KEY,
+    key                 BLOB NOT NULL UNIQUE,
+    path                BLOB NOT NULL,
+    purpose             TEXT NOT NULL,
+    remote_name         BLOB,
+    vector_database_id  TEXT,
+    fields              TEXT NOT NULL,
+    state               TEXT NOT NULL CHECK (state IN
+        ('pending', 'in_doubt', 'accepted', 'rejected', 'failed_local', 'invalid', 'withdrawn')),
+    size                INTEGER,
+    mtime_ns            INTEGER,
+    inode               INTEGER,
+    ctime_ns            INTEGER,
+    receipt_id          INTEGER REFERENCES receipts,
+    attempt_count       INTEGER NOT NULL DEFAULT 0,
+    http_status         INTEGER,
+    reason              TEXT,
+    first_seen_utc      TEXT NOT NULL,
+    settled_utc         TEXT,
+    CHECK (state <> 'accepted' OR receipt_id IS NOT NULL),
+    CHECK ((settled_utc IS NULL) = (state IN ('pending', 'in_doubt')))
+);
+INSERT INTO entries_anew (entry_id, key, path, purpose, remote_name, vector_database_id, fields, state, size, mtime_ns,
+    inode, receipt_id, attempt_count, http_status, reason, first_seen_utc, settled_utc)
+SELECT entry_id, key, path, purpose, remote_name, vector_database_id, fields, state, size, mtime_ns,
+    inode, receipt_id, attempt_count, http_status, reason, first_seen_utc, settled_utc FROM entries;
+DROP TABLE entries;
+ALTER TABLE entries_anew RENAME TO entries;
+CREATE INDEX entries_in_doubt ON entries (entry_id) WHERE state = 'in_doubt';
+ALTER TABLE receipts ADD COLUMN withdrawn_utc TEXT;
+ALTER TABLE receipts ADD COLUMN withdrawn_reason TEXT;
+"""
 
-MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
+_CHANGE_TIMES = """
+ALTER TABLE attempts ADD COLUMN ctime_ns INTEGER;
+ALTER TABLE receipts ADD COLUMN ctime_ns INTEGER;
+ALTER TABLE validations ADD COLUMN ctime_ns INTEGER;
+"""
+
+_CLOCKS = """
+ALTER TABLE attempts ADD COLUMN clock_offset_s REAL;
+CREATE TABLE clock_steps (
+    step_id         INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    at_utc          TEXT NOT NULL,
+    step_s          REAL NOT NULL
+);
+"""
+
+_SINCE_VERSION_4 = _WITHDRAWALS + _CHANGE_TIMES + _CLOCKS
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4
+
+MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3, 3: _SINCE_VERSION_4}
 """Script that takes a ledger from version N to N + 1, by N."""
