@@ -29,6 +29,7 @@ _ORDER = (
     EntryState.REJECTED,
     EntryState.FAILED_LOCAL,
     EntryState.INVALID,
+    EntryState.WITHDRAWN,
 )
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
@@ -37,6 +38,7 @@ _ADVICE = {
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
     EntryState.FAILED_LOCAL: "failed_local: changed files are sent by the next run, the others with --retry failed",
     EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",
+    EntryState.WITHDRAWN: "withdrawn: the server does not have them under the id it gave; changed files are sent by the next run, the others with --retry withdrawn",
 }
 
 

@@ -92,7 +92,7 @@ _OPTIONS = (
         "--retry",
         metavar="WHAT",
         default="",
-        help="Retry settled entries: any of rejected,failed,invalid.",
+        help="Retry settled entries: any of rejected,failed,invalid,withdrawn.",
     ),
 )
 
@@ -152,7 +152,8 @@ def retry_of(text: str) -> frozenset[EntryState]:
     for word in words:
         if word not in _RETRY_WORDS:
             raise UsageError(
-                f"unknown value for --retry: {printable(word)!r}", hint="use any of rejected,failed,invalid"
+                f"unknown value for --retry: {printable(word)!r}",
+                hint="use any of rejected,failed,invalid,withdrawn",
             )
     return frozenset(_RETRY_WORDS[word] for word in words)
 

@@ -52,6 +52,7 @@ RETRY_WORDS = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
+    EntryState.WITHDRAWN: "withdrawn",
 }
 """The `--retry` names of the states it tries again."""
 

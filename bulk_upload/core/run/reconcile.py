@@ -31,6 +31,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose result must be found in the server's list.
 
     `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
+    `candidate_withdrawn` says that the entry had a receipt for `candidate_id`, which turned out to be false.
     """
 
     entry_id: int
@@ -41,6 +42,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_utc_s: float
     settles_at_utc_s: float
     candidate_id: str | None = None
+    candidate_withdrawn: bool = False
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -101,7 +103,7 @@ def judge(
         clock_offset_s: the server's clock minus ours, None where it is unknown. A file is then adopted only if its time
             fits as it stands, and one whose time does not fit is left to a person.
     """
-    free = [one for one in suspected if one.file_id not in claimed_ids]
+    free = _without_withdrawn(doubt, [one for one in suspected if one.file_id not in claimed_ids])
     if not free:
         return Absent() if settled else NotYet()
     if len(free) > 1:
@@ -113,6 +115,8 @@ def judge(
         return Undecided(f"{only.file_id} may match, but the server does not report its {missing}")
     if not matches(doubt, only):
         return Undecided(f"{only.file_id} came with the answer, but it differs from what was sent")
+    if doubt.candidate_withdrawn and only.file_id == doubt.candidate_id:
+        return Undecided(f"{only.file_id} matches now, but its receipt was withdrawn")
     if not _of_its_time(doubt, only, clock_offset_s):
         unknown = ", as far as one can tell without the server's time" if clock_offset_s is None else ""
         return Undecided(
@@ -146,6 +150,13 @@ def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
         times.append(created_s)
     descending = all(later >= earlier - CLOCK_TOLERANCE_S for later, earlier in pairwise(times))
     return bool(times) and descending and times[-1] < server_utc_s - CLOCK_TOLERANCE_S
+
+
+def _without_withdrawn(doubt: Doubt, free: list[ListedFile]) -> list[ListedFile]:
+    """Leave out the file of a withdrawn receipt where it is another file than was sent, and one that matches is there."""
+    if not doubt.candidate_withdrawn or not any(matches(doubt, one) for one in free):
+        return free
+    return [one for one in free if one.file_id != doubt.candidate_id or matches(doubt, one)]
 
 
 def _could_be(doubt: Doubt, file: ListedFile) -> bool:

@@ -45,7 +45,8 @@ SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, a.intent
        coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
            AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode)),
        a.attempt_id, (a.outcome IS NULL OR a.outcome = 'in_doubt')
-           AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id)
+           AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id
+               AND r.withdrawn_utc IS NULL)
 FROM ledger.attempts a
 JOIN ledger.entries e ON e.entry_id = a.entry_id
 JOIN listed l ON l.filename = a.sent_name AND l.purpose = e.purpose

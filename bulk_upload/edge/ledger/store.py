@@ -10,7 +10,7 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Re
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import grouped_writes
+from bulk_upload.edge.ledger import claims, grouped_writes
 from bulk_upload.edge.ledger.columns import (
     from_fingerprint,
     from_path,
@@ -225,7 +225,8 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
-        receipt_id = self._file_receipt(
+        receipt_id = claims.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
+        receipt_id = receipt_id or self._file_receipt(
             entry_id=doubt.entry_id,
             attempt_id=doubt.attempt_id,
             file=file,
@@ -253,22 +254,20 @@ class LedgerStore:
     ) -> None:
         """Record that a doubtful attempt left nothing, or that a person decided so; the entry is then in `state`."""
         self._resolve(doubt, resolution, utc_s, decided_by)
+        claims.drop_in_question(self.connection, doubt, reason=resolution, utc_s=utc_s)
         self.settle(doubt.entry_id, state, reason=resolution, utc_s=utc_s)
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        # One look-up an id: a list of all of them could be longer than a statement may be.
-        found = (
-            self.connection.execute("SELECT file_id FROM receipts WHERE file_id = ?", (file_id,)).fetchone()
-            for file_id in file_ids
-        )
-        return {row[0] for row in found if row is not None}
+        return claims.claimed(self.connection, file_ids)
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
         """Return every attempt that is still in doubt, oldest first."""
         rows = self.connection.execute(
             "SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, a.intent_utc, a.ended_utc, a.answered,"
-            " a.candidate_id FROM attempts a JOIN entries e USING (entry_id)"
+            " a.candidate_id, EXISTS (SELECT 1 FROM receipts r WHERE r.file_id = a.candidate_id"
+            " AND r.attempt_id = a.attempt_id AND r.withdrawn_utc IS NOT NULL)"
+            " FROM attempts a JOIN entries e USING (entry_id)"
             " WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id"
         )
         return [
@@ -282,6 +281,7 @@ class LedgerStore:
                 settles_at_utc_s=(utc_seconds(row[6]) or 0.0)
                 + (settle_answered_s if row[7] else settle_lost_s),
                 candidate_id=row[8],
+                candidate_withdrawn=bool(row[9]),
             )
             for row in rows
         ]
@@ -308,7 +308,7 @@ class LedgerStore:
         outcome = over.outcome
         if not isinstance(outcome, Accepted):
             return outcome
-        if self.claimed([outcome.file_id]):
+        if claims.named(self.connection, outcome.file_id):
             whose = "which the ledger has a receipt for already"
         elif self._answered_elsewhere(outcome.file_id, over.entry_id):
             whose = "which came with an answer to another entry, too"

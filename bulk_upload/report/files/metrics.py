@@ -75,7 +75,7 @@ METRICS = (
     Metric("bulk_upload_retries_total", "counter", "Attempts of this run that were scheduled for a retry.", lambda now: _one(now.tally.retry_count)),
     Metric("bulk_upload_throttled_total", "counter", "Attempts of this run that the server answered with 429, or with 503 and Retry-After.", lambda now: _one(now.tally.throttled_count)),
     Metric("bulk_upload_lost_answers_total", "counter", "Attempts of this run whose answer was lost.", lambda now: _one(now.tally.lost_answer_count)),
-    Metric("bulk_upload_failed_entries", "gauge", "Entries that this run settled as rejected, invalid or failed.", lambda now: _one(now.tally.failed_count)),
+    Metric("bulk_upload_failed_entries", "gauge", "Entries that this run settled as rejected, invalid, failed or withdrawn.", lambda now: _one(now.tally.failed_count)),
     Metric("bulk_upload_in_doubt_entries", "gauge", "Entries in doubt because their answer was lost in this run.", lambda now: _one(now.tally.in_doubt_count)),
     Metric("bulk_upload_in_flight", "gauge", "Requests currently unanswered.", lambda now: _one(now.snapshot.in_flight)),
     Metric("bulk_upload_in_flight_limit", "gauge", "The current in-flight limit.", lambda now: _one(now.snapshot.limit)),

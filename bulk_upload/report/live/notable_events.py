@@ -30,6 +30,7 @@ _WORD = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
+    EntryState.WITHDRAWN: "withdrawn",
     EntryState.IN_DOUBT: "in doubt",
     EntryState.PENDING: "not finished",
 }

@@ -39,6 +39,12 @@ _FAILED = (
         "Make sure that the files can be read and that nothing writes to them, then:",
         "failed",
     ),
+    (
+        EntryState.WITHDRAWN,
+        "withdrawn: accepted, and then not at the server",
+        "The server does not have them under the ids that it gave. To send them again:",
+        "withdrawn",
+    ),
 )
 
 
@@ -174,6 +180,7 @@ _LEFT_OVER = {
     EntryState.REJECTED: "in earlier runs",
     EntryState.INVALID: "in earlier runs",
     EntryState.FAILED_LOCAL: "in earlier runs",
+    EntryState.WITHDRAWN: "in earlier runs",
 }
 
 

@@ -15,7 +15,7 @@ LATER = replace(FILE, mtime_ns=2)
 MOVED = replace(FILE, inode=2)
 GROWN = replace(FILE, size=11)
 HASH = "a" * 64
-FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID]
+FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID, EntryState.WITHDRAWN]
 
 
 def known(
@@ -78,7 +78,12 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
 
 @pytest.mark.parametrize(
     ("state", "word"),
-    [(EntryState.REJECTED, "rejected"), (EntryState.FAILED_LOCAL, "failed"), (EntryState.INVALID, "invalid")],
+    [
+        (EntryState.REJECTED, "rejected"),
+        (EntryState.FAILED_LOCAL, "failed"),
+        (EntryState.INVALID, "invalid"),
+        (EntryState.WITHDRAWN, "withdrawn"),
+    ],
 )
 def test_blocked_says_how_to_go_on(state: EntryState, word: str) -> None:
     """A blocked entry shows its last reason and the option that tries it again."""

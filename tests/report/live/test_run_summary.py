@@ -120,7 +120,12 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
 
 @pytest.mark.parametrize(
     ("state", "word"),
-    [(EntryState.REJECTED, "rejected"), (EntryState.INVALID, "invalid"), (EntryState.FAILED_LOCAL, "failed")],
+    [
+        (EntryState.REJECTED, "rejected"),
+        (EntryState.INVALID, "invalid"),
+        (EntryState.FAILED_LOCAL, "failed"),
+        (EntryState.WITHDRAWN, "withdrawn"),
+    ],
 )
 def test_each_kind_of_failure_has_its_own_retry(state: EntryState, word: str) -> None:
     """The command shown tries again exactly what failed in that way, in this run or an earlier one."""

@@ -157,7 +157,8 @@ ALTER TABLE attempts ADD COLUMN began_utc TEXT;
 
 _SINCE_VERSION_3 = _LIMITS + _VALIDATIONS + _BEGINNINGS
 
-# A CHECK cannot be altered: the table is made anew (https://sqlite.org/lang_altertable.html, section 7).
+# Constraints cannot be altered: the tables are made anew (https://sqlite.org/lang_altertable.html, section 7). An id is
+# of one receipt that is believed, and of any number of withdrawn ones.
 _WITHDRAWALS = """
 CREATE TABLE entries_anew (
     entry_id            INTEGER PRIMARY KEY,
@@ -189,8 +190,34 @@ SELECT entry_id, key, path, purpose, remote_name, vector_database_id, fields, st
 DROP TABLE entries;
 ALTER TABLE entries_anew RENAME TO entries;
 CREATE INDEX entries_in_doubt ON entries (entry_id) WHERE state = 'in_doubt';
-ALTER TABLE receipts ADD COLUMN withdrawn_utc TEXT;
-ALTER TABLE receipts ADD COLUMN withdrawn_reason TEXT;
+CREATE TABLE receipts_anew (
+    receipt_id        INTEGER PRIMARY KEY,
+    entry_id          INTEGER NOT NULL REFERENCES entries,
+    attempt_id        INTEGER NOT NULL REFERENCES attempts,
+    file_id           TEXT NOT NULL,
+    sent_name         TEXT NOT NULL,
+    purpose           TEXT NOT NULL,
+    bytes             INTEGER NOT NULL,
+    sha256            TEXT,
+    mtime_ns          INTEGER NOT NULL,
+    inode             INTEGER NOT NULL,
+    obtained          TEXT NOT NULL,
+    size_confirmed    INTEGER NOT NULL,
+    server_created_at TEXT,
+    settled_utc       TEXT NOT NULL,
+    superseded_utc    TEXT,
+    withdrawn_utc     TEXT,
+    withdrawn_reason  TEXT,
+    CHECK ((withdrawn_utc IS NULL) = (withdrawn_reason IS NULL))
+);
+INSERT INTO receipts_anew (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,
+    obtained, size_confirmed, server_created_at, settled_utc, superseded_utc)
+SELECT receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,
+    obtained, size_confirmed, server_created_at, settled_utc, superseded_utc FROM receipts;
+DROP TABLE receipts;
+ALTER TABLE receipts_anew RENAME TO receipts;
+CREATE UNIQUE INDEX receipts_file_ids ON receipts
+    (file_id, CASE WHEN withdrawn_utc IS NULL THEN 0 ELSE receipt_id END);
 """
 
 _CHANGE_TIMES = """

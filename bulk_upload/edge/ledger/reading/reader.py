@@ -28,9 +28,9 @@ SELECT e.path, e.purpose, {orphans.STATE} AS now, r.file_id, coalesce(r.bytes, {
 FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
 """
 _OTHER_RECEIPTS = f"""
-SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
-       0, NULL, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
-       AND d.outcome IN ('deleted', 'gone')), e.first_seen_utc, r.settled_utc
+SELECT e.path, r.purpose, CASE WHEN r.withdrawn_utc IS NULL THEN 'superseded' ELSE 'withdrawn' END, r.file_id,
+       r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id

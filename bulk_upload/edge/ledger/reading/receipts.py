@@ -11,9 +11,9 @@ from bulk_upload.core.run.verify import HeldReceipt
 if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
 
-LIVE = """NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
+LIVE = """r.withdrawn_utc IS NULL AND NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
     WHERE d.receipt_id = r.receipt_id AND d.outcome IN ('deleted', 'gone'))"""
-"""The condition that the file of a receipt `r` was not deleted; format it with the name of the ledger's schema."""
+"""The condition that a receipt `r` is believed and its file was not deleted; format it with the name of the ledger's schema."""
 
 HELD = """SELECT r.receipt_id, r.entry_id, e.path, r.file_id, r.sent_name, r.purpose, r.bytes, r.sha256,
     r.superseded_utc IS NOT NULL FROM {ledger}.receipts r JOIN {ledger}.entries e ON e.entry_id = r.entry_id"""
