@@ -58,9 +58,11 @@ class NotYet(msgspec.Struct, frozen=True):
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The list does not decide; `reason` names the candidates. A person must decide."""
+    """The list does not decide; `reason` names the candidates. A person must decide, or the content of `alike`: files of
+    which each could be the one."""
 
     reason: str
+    alike: tuple[ListedFile, ...] = ()
 
 
 Reconciliation = Found | Absent | NotYet | Undecided
@@ -106,7 +108,7 @@ def judge(
         return Absent() if settled else NotYet()
     if len(free) > 1:
         named = ", ".join(one.file_id for one in free[:5])
-        return Undecided(f"{len(free)} files on the server match: {named}")
+        return Undecided(f"{len(free)} files on the server match: {named}", alike=_comparable(doubt, free))
     (only,) = free
     missing = _missing_fields(only)
     if missing:
@@ -146,6 +148,11 @@ def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
         times.append(created_s)
     descending = all(later >= earlier - CLOCK_TOLERANCE_S for later, earlier in pairwise(times))
     return bool(times) and descending and times[-1] < server_utc_s - CLOCK_TOLERANCE_S
+
+
+def _comparable(doubt: Doubt, files: list[ListedFile]) -> tuple[ListedFile, ...]:
+    """Return the files that content can tell apart: all, or none where one of them is too vague to be compared."""
+    return tuple(files) if all(matches(doubt, one) and not _missing_fields(one) for one in files) else ()
 
 
 def _could_be(doubt: Doubt, file: ListedFile) -> bool:
