@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState, Outcome, Receipt
@@ -107,6 +108,19 @@ class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
     waiting_count: int
 
 
+class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """A file at the server was read back to see whether it is what was sent of an entry in doubt.
+
+    `same` is None where the server returns no content; `by` says how it was compared, `read_bytes` what came back.
+    """
+
+    path: str
+    file_id: str
+    same: bool | None
+    by: ComparedBy
+    read_bytes: int
+
+
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """The run starts nothing new; `reason` says why."""
 
@@ -131,6 +145,7 @@ Event = (
     | ControlChanged
     | RunLimited
     | Reconciling
+    | ContentCompared
     | Draining
     | Noticed
 )

@@ -10,6 +10,7 @@ from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
+from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Controller, LearnedLimits
-    from bulk_upload.core.run.ports import FilesApi, Ledger, Reader, Transport
+    from bulk_upload.core.run.ports import ContentApi, Ledger, Reader, Transport
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.plan import Plan
@@ -56,7 +57,7 @@ def assemble(
     clock: Clock,
     reader: Reader,
     transport: Transport,
-    files_api: FilesApi,
+    files_api: ContentApi,
     ledger: Ledger[LedgerStore],
     entries: PlannedEntries,
     plan: Plan,
@@ -141,8 +142,19 @@ def assemble(
         emit=emit,
         waits=waits,
     )
+    comparer = Comparer(
+        files_api=files_api,
+        api_retry=api_retry,
+        files=sender,
+        ledger=ledger,
+        drain=drain,
+        emit=emit,
+        compare_max_bytes=settings.compare_max_bytes,
+        waits=waits,
+    )
     doubts = Doubts(
         reconciler=reconciler,
+        comparer=comparer,
         files=sender,
         profile=profile,
         settings=settings,

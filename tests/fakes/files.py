@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.run.source import ContentCheck
 
 BLOCK_BYTES = 64 * 1024
@@ -213,8 +214,11 @@ class FakeReader:
             for path, content_check in zip(paths, content_checks or [None] * len(paths), strict=True)
         ]
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
         async with await self.open(path) as stream:
             if expected not in (None, stream.fingerprint):
                 raise SourceError("the file has changed")
@@ -222,6 +226,10 @@ class FakeReader:
             try:
                 while await stream.read():
                     pass
+                if ranges:
+                    content = stream.loaded().content
+                    parts = [content[one.start : one.start + one.length] for one in ranges]
+                    return hashlib.sha256(b"".join(parts)).hexdigest(), stream.fingerprint
                 return stream.sha256, stream.fingerprint
             finally:
                 self.hashing_count -= 1

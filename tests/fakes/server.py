@@ -133,6 +133,8 @@ class ServerSettings:
         has_date: whether answers have a `Date` header.
         answers_created_at: whether an answer to an upload says when the file was made; the list always does.
         named_wait_s: between these a Retry-After asks to wait.
+        returns_content: whether contents can be read back.
+        serves_ranges: whether they can be read in ranges, too.
     """
 
     capacity: int = 1_000_000
@@ -144,11 +146,16 @@ class ServerSettings:
     has_date: bool = True
     answers_created_at: bool = True
     named_wait_s: tuple[int, int] = (1, 5)
+    returns_content: bool = True
+    serves_ranges: bool = True
 
 
 @dataclass(slots=True)
 class StoredFile:
-    """A file at the server. `source` is the inode of what was sent, 0 for a stranger's; times are virtual."""
+    """A file at the server. `source` is the inode of what was sent, 0 for a stranger's; times are virtual.
+
+    `content` is what it has where that is not the content of its source.
+    """
 
     file_id: str
     filename: str
@@ -157,6 +164,7 @@ class StoredFile:
     stored_at: float
     listed_at: float
     source: int = 0
+    content: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -294,6 +302,15 @@ class FakeServer:
         """Return the hash of a file's bytes, None for a stranger's."""
         sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
         return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
+
+    def content_at(self, file_id: str) -> bytes | None:
+        """Return a file's bytes, None where the server returns none. A stranger's are its own, unless a test says which."""
+        for one in self.stored:
+            if one.file_id == file_id and self.settings.returns_content:
+                if one.content is not None:
+                    return one.content
+                return self.content_of(one.source) if one.source else bytes(one.size)
+        return None
 
     def utc_s(self) -> float:
         """Return the server's wall-clock time."""

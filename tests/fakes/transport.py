@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import anyio
 
 from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted, NotSent, SentBody
 from bulk_upload.core.run.sender import UploadReport
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
     from bulk_upload.core.run.source import FileStream, Source
@@ -192,6 +195,26 @@ class FakeTransport:
         if files is None:
             raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
         return self._server.sha256_of(file_id) if files else None
+
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of what the server has for an id. Raises NoAnswer."""
+        if await self._server.look_up(file_id) is None:
+            raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
+        content = self._server.content_at(file_id)
+        if content is None:
+            return ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404")
+        by_ranges = bool(ranges) and self._server.settings.serves_ranges and len(content) == file_bytes
+        if by_ranges:
+            content = b"".join(content[one.start : one.start + one.length] for one in ranges)
+        await asyncio.sleep(len(content) / self._server.settings.bytes_per_s)
+        return ReadBack(
+            sha256=hashlib.sha256(content).hexdigest(),
+            read_bytes=len(content),
+            by_ranges=by_ranges,
+            total_bytes=None if by_ranges else len(content),
+        )
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""

@@ -107,7 +107,7 @@ CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
 CORE_FLOORS = (
     frozenset({"text", "model", "clock"}),
     frozenset({"purposes", "finding"}),
-    frozenset({"api", "machine", "manifest", "validation"}),
+    frozenset({"api", "doubt", "machine", "manifest", "validation"}),
     frozenset({"limits"}),
     frozenset({"events"}),
     frozenset({"run"}),

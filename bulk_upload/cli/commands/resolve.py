@@ -151,11 +151,13 @@ async def _reconcile(job: JobLedger, settle_s: float, yes: bool) -> int:
 async def _adopt(job: JobLedger, path: str, file_id: str, purpose: str | None, yes: bool) -> int:
     async with job.resolving(decided_by=person()) as resolving:
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
-        file = await resolving.confirmed(one, file_id)
+        adopted = await resolving.confirmed(one, file_id)
+        file = adopted.file
         made = "" if file.created_at is None else f", created {printable(file.created_at)}"
         what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        tell(f"{file_id}: {printable(adopted.detail)}")
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
-        _show([await resolving.adopt(one, file)])
+        _show([await resolving.adopt(one, adopted)])
         return await _verdict(resolving)
 
 

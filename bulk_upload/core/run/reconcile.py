@@ -60,9 +60,11 @@ class NotYet(msgspec.Struct, frozen=True):
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The list does not decide; `reason` names the candidates. A person must decide."""
+    """The list does not decide; `reason` names the candidates. A person must decide, or the content of `alike`: files of
+    which each could be the one."""
 
     reason: str
+    alike: tuple[ListedFile, ...] = ()
 
 
 Reconciliation = Found | Absent | NotYet | Undecided
@@ -108,7 +110,7 @@ def judge(
         return Absent() if settled else NotYet()
     if len(free) > 1:
         named = ", ".join(one.file_id for one in free[:5])
-        return Undecided(f"{len(free)} files on the server match: {named}")
+        return Undecided(f"{len(free)} files on the server match: {named}", alike=_comparable(doubt, free))
     (only,) = free
     missing = _missing_fields(only)
     if missing:
@@ -157,6 +159,11 @@ def _without_withdrawn(doubt: Doubt, free: list[ListedFile]) -> list[ListedFile]
     if not doubt.candidate_withdrawn or not any(matches(doubt, one) for one in free):
         return free
     return [one for one in free if one.file_id != doubt.candidate_id or matches(doubt, one)]
+
+
+def _comparable(doubt: Doubt, files: list[ListedFile]) -> tuple[ListedFile, ...]:
+    """Return the files that content can tell apart: all, or none where one of them is too vague to be compared."""
+    return tuple(files) if all(matches(doubt, one) and not _missing_fields(one) for one in files) else ()
 
 
 def _could_be(doubt: Doubt, file: ListedFile) -> bool:

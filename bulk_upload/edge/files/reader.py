@@ -17,12 +17,13 @@ from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import FileCalls, ReadingPool
 from bulk_upload.edge.files.streamed import Blocks, StreamedFile
-from bulk_upload.edge.files.whole import read_whole
+from bulk_upload.edge.files.whole import hash_ranges, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Future
 
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck, Source
 
@@ -146,8 +147,15 @@ class FileReader:
             return [error] * len(files)
         return loaded
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
+        if ranges:
+            calls = self._calls()
+            hashing = calls.submit(self._hash_ranges, path, expected, tuple(ranges))
+            return await calls.result_of(asyncio.wrap_future(hashing))
         async with await self.open(path, hashing=True) as file:
             if expected not in (None, file.fingerprint):
                 raise SourceError("the file has changed")
@@ -168,6 +176,18 @@ class FileReader:
     def _open(self, path: str, *, hashing: bool) -> HashedFile:
         try:
             return HashedFile(self._tree.open_regular(path), self._tree.absolute(path), hashing=hashing)
+        except OSError as error:
+            raise source_error(error) from error
+
+    def _hash_ranges(
+        self, path: str, expected: Fingerprint | None, ranges: tuple[ByteRange, ...]
+    ) -> tuple[str, Fingerprint]:
+        try:
+            descriptor = self._tree.open_regular(path)
+            try:
+                return hash_ranges(descriptor, self._tree.absolute(path), expected=expected, ranges=ranges)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise source_error(error) from error
 

@@ -10,7 +10,13 @@ from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.doubt.content import ByteRange
+    from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck
+
+_PIECE_BYTES = 1024 * 1024
 
 
 def read_whole(
@@ -36,6 +42,29 @@ def read_whole(
         fingerprint=fingerprint_of(opened_as),
         report=None if content_check is None else content_check(content),
     )
+
+
+def hash_ranges(
+    descriptor: int, path: str, *, expected: Fingerprint | None, ranges: Sequence[ByteRange]
+) -> tuple[str, Fingerprint]:
+    """Hash some ranges of an open file, one after another.
+
+    Raises OSError, and SourceError when it is not the `expected` version or changed meanwhile.
+    """
+    opened_as = os.fstat(descriptor)
+    fingerprint = fingerprint_of(opened_as)
+    if expected not in (None, fingerprint):
+        raise SourceError("the file has changed")
+    digest = hashlib.sha256()
+    for one in ranges:
+        os.lseek(descriptor, one.start, os.SEEK_SET)
+        left_bytes = one.length
+        while left_bytes:
+            piece = read_exactly(descriptor, min(left_bytes, _PIECE_BYTES))
+            digest.update(piece)
+            left_bytes -= len(piece)
+    prove_unchanged(descriptor, path, opened_as)
+    return digest.hexdigest(), fingerprint
 
 
 def read_exactly(descriptor: int, byte_count: int) -> bytes:

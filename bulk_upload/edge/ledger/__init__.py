@@ -9,6 +9,13 @@ from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
+from bulk_upload.edge.ledger.reading.sent import (
+    OwnFile,
+    SentContent,
+    own_files,
+    second_copies_seen,
+    sent_content,
+)
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
@@ -25,14 +32,17 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "OwnFile",
     "PlannedDeletion",
     "Recalled",
     "ResultKey",
+    "SentContent",
     "Staging",
     "keep_result",
     "note_changes",
     "note_states",
     "open_ledger",
+    "own_files",
     "recall_results",
     "receipt_of",
     "remember",
@@ -40,5 +50,7 @@ __all__ = [
     "require_ledger",
     "require_same",
     "run_is_at_work",
+    "second_copies_seen",
+    "sent_content",
     "settle_invalid",
 ]

@@ -216,8 +216,9 @@ class LedgerStore:
         utc_s: float,
         obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
         decided_by: str = BY_RECONCILIATION,
+        detail: str | None = None,
     ) -> bool:
-        """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
+        """Make a file, compared as `detail` says, the doubtful attempt's; False when another entry owns it by now."""
         if self.claimed([file.file_id]):
             return False
         if sha256 is not None:
@@ -240,7 +241,7 @@ class LedgerStore:
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
-        self._resolve(doubt, f"adopted {file.file_id}", utc_s, decided_by)
+        self._resolve(doubt, f"adopted {file.file_id}", utc_s, decided_by, detail)
         return True
 
     def release(
@@ -295,13 +296,6 @@ class LedgerStore:
         if fingerprint is None:
             raise LookupError(f"no attempt {attempt_id}")
         return fingerprint
-
-    def decide(self, entry_id: int, decision: str, *, decided_by: str, utc_s: float) -> None:
-        """Record who decided what about an entry."""
-        self.connection.execute(
-            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
-            (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), optional_text(decision)),
-        )
 
     def _unless_claimed(self, over: AttemptEnd) -> Outcome:
         """Return the outcome, changed to in doubt where its id is, or may be, another upload's."""
@@ -383,14 +377,20 @@ class LedgerStore:
         )
         return cursor.lastrowid or 0
 
-    def _resolve(self, doubt: Doubt, resolution: str, utc_s: float, decided_by: str) -> None:
+    def _resolve(
+        self, doubt: Doubt, resolution: str, utc_s: float, decided_by: str, detail: str | None = None
+    ) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET resolution = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome = 'in_doubt' AND resolution IS NULL",
             (optional_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
         _require_changed(cursor)
-        self.decide(doubt.entry_id, resolution, decided_by=decided_by, utc_s=utc_s)
+        who = (doubt.entry_id, self.run_id, utc_text(utc_s), from_text(decided_by))
+        self.connection.execute(
+            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (*who, optional_text(resolution), optional_text(detail)),
+        )
 
 
 def _require_changed(cursor: sqlite3.Cursor, row_count: int = 1) -> None:

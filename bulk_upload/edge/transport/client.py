@@ -34,8 +34,10 @@ from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import outcome_of
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.files_api import FilesApi
+from bulk_upload.edge.transport.sessions import bare_session, server_session
 from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, InFlight, Watchdog
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
     from bulk_upload.core.run.source import Source
@@ -81,18 +84,14 @@ class Transport:
         """Open the session and watch its requests. Raises UsageError for unusable certificates."""
         connector = aiohttp.TCPConnector(
             # More than uploads may use, so that a listing never waits behind them.
-            limit=self._settings.connection_limit + self._settings.question_limit,
+            limit=self._settings.connection_limit + self._settings.question_limit + READ_AT_ONCE_MAX,
             keepalive_timeout=self._connection.keepalive_s,
             ssl=tls_context(self._connection.network),
         )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers=self._headers(),
-            proxy=self._connection.network.proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connection.connect_s),
-        ) as session:
+        async with (
+            server_session(self._settings, connector) as session,
+            bare_session(self._settings, connector) as bare,
+        ):
             self._session = session
             self._files_api = FilesApi(
                 session,
@@ -104,6 +103,8 @@ class Transport:
                 clock=self._clock,
                 on_headers=self._note_clock,
                 id_field=self._profile.id_field,
+                content_path=self._profile.content_path if self._profile.can_read_back else None,
+                bare_session=bare,
             )
             try:
                 with self._watchdog.running():
@@ -212,6 +213,13 @@ class Transport:
         NoAnswer."""
         return await self._open_questions().sha256_of(file_id)
 
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
+        return await self._open_questions().read_back(file_id, file_bytes=file_bytes, ranges=ranges)
+
     async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
         session = self._open_session()
         key = self._credentials.current
@@ -314,16 +322,6 @@ class Transport:
 
     def _authorization(self, key: Secret) -> dict[str, str]:
         return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "User-Agent": self._settings.user_agent,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        if self._connection.team is not None and self._profile.team_header is not None:
-            headers[self._profile.team_header] = self._connection.team
-        return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
 
 LIST_PAGES_MAX = 1000
+OTHERS_MAX = 200
+"""Files of other names that are kept of a list: enough to notice another job at work."""
+
 _ENDED = "the run ended before the server's list could decide it"
 
 
@@ -51,6 +55,7 @@ class _Question(msgspec.Struct):
     poll_s: float
     settles_s: float
     answer: asyncio.Future[Reconciliation]
+    ruled_out: frozenset[str] = frozenset()
     due_s: float = 0.0
 
 
@@ -82,23 +87,46 @@ class Reconciler:
         self._questions: list[_Question] = []
         self._asked = asyncio.Event()
         self._waits = waits or Waits()
+        self._compared: list[Doubt] = []
+        self.others: list[ListedFile] = []
+        """Files of other names in the latest list, the newest first: what else is stored at this time."""
 
-    async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
-        """Return what the server's list says about a doubt, once it can be believed."""
+    def settles_s(self, doubt: Doubt) -> float:
+        """Return when absence may be believed, by the monotonic clock."""
+        return self._clock.monotonic() + doubt.settles_at_utc_s - self._clock.utc_s()
+
+    @contextmanager
+    def comparing(self, doubt: Doubt) -> Iterator[None]:
+        """Count a doubt as open while its candidates are compared: its look-alikes are not decided without it."""
+        self._compared.append(doubt)
+        try:
+            yield
+        finally:
+            self._compared.remove(doubt)
+
+    async def resolve(
+        self, doubt: Doubt, *, ruled_out: frozenset[str] = frozenset(), settles_s: float | None = None
+    ) -> Found | Absent | Undecided:
+        """Return what the server's list says about a doubt, once it can be believed.
+
+        `ruled_out` are ids of files that have other content; `settles_s` is what the method of that name returned when
+        the doubt was new.
+        """
         if not (self._profile.can_list and self._profile.keeps_names):
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)
         # Several listings before absence is believed: the list may lag.
-        left_s = doubt.settles_at_utc_s - self._clock.utc_s()
-        poll_s = min(10.0, max(0.5, left_s / 4))
-        settles_s = self._clock.monotonic() + left_s
-        question = _Question(doubt, poll_s, settles_s, asyncio.get_running_loop().create_future())
+        settles_s = self.settles_s(doubt) if settles_s is None else settles_s
+        poll_s = min(10.0, max(0.5, (settles_s - self._clock.monotonic()) / 4))
+        question = _Question(doubt, poll_s, settles_s, asyncio.get_running_loop().create_future(), ruled_out)
         self._questions.append(question)
         self._asked.set()
         found = await question.answer
         if isinstance(found, Found):
-            return await self._confirmed(doubt, found)
+            return await self._confirmed(doubt, [found.file]) or found
+        if isinstance(found, Undecided) and found.alike:
+            return await self._confirmed(doubt, found.alike) or found
         if isinstance(found, NotYet):
             raise AssertionError("a question is never answered with `not yet`")
         return found
@@ -136,7 +164,10 @@ class Reconciler:
         ids = {file.file_id for files in suspected.values() for file in files}
         claimed = await self._claimed(ids)
         # Those that came while the list was read count, too.
-        alike = Counter(_twin_key(one.doubt) for one in self._questions)
+        open_doubts = {
+            one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
+        }
+        alike = Counter(_twin_key(one) for one in open_doubts.values())
         for question in questions:
             found: Reconciliation
             if alike[_twin_key(question.doubt)] > 1:
@@ -145,7 +176,7 @@ class Reconciler:
                 found = judge(
                     question.doubt,
                     suspected[question.doubt.attempt_id],
-                    claimed_ids=claimed,
+                    claimed_ids=claimed | question.ruled_out,
                     settled=listed_at_s >= question.settles_s,
                     clock_offset_s=offset_s,
                 )
@@ -170,6 +201,7 @@ class Reconciler:
         names = {one.sent_name for one in doubts} | {None}
         candidates = {one.candidate_id for one in doubts}
         kept: list[ListedFile] = []
+        others: list[ListedFile] = []
         seen: set[str] = set()
         pager = Pager(pages_max=LIST_PAGES_MAX)
         while True:
@@ -177,27 +209,35 @@ class Reconciler:
                 page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
             fresh = [one for one in page if one.file_id not in seen]
             seen.update(one.file_id for one in fresh)
-            kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
+            for one in fresh:
+                if one.filename in names or one.file_id in candidates:
+                    kept.append(one)
+                elif len(others) < OTHERS_MAX:
+                    others.append(one)
             # Computed again for each page: the first answer of a run shows how far the clocks are apart.
             offset_s = self._files_api.clock_offset_s
             not_before_s = window_start_utc_s(doubts, clock_offset_s=offset_s)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
             if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
+                self.others = others
                 return kept, offset_s
             if problem is not None:
                 raise NoAnswer(problem)
 
-    async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
-        """Look a listed file up before it is believed: lists may be stale."""
-        file_id = found.file.file_id
+    async def _confirmed(self, doubt: Doubt, files: Sequence[ListedFile]) -> Found | Undecided | None:
+        """Look listed files up before they are believed: lists may be stale. Return the one as it was looked up, None
+        where several are as listed."""
         with self._drain.cut():
-            try:
-                file = await self._api_retry.answer(partial(self._look_up, file_id))
-            except NoAnswer as error:
-                return Undecided(str(error))
-            if file is not None and matches(doubt, file):
-                return Found(file)
-            return Undecided(f"{file_id} is in the server's list but a look-up disagrees")
+            for one in files:
+                try:
+                    file = await self._api_retry.answer(partial(self._look_up, one.file_id))
+                except NoAnswer as error:
+                    return Undecided(str(error))
+                if file is None or not matches(doubt, file):
+                    return Undecided(f"{one.file_id} is in the server's list but a look-up disagrees")
+                if len(files) == 1:
+                    return Found(file)
+            return None
         return Undecided(_ENDED)
 
     async def _look_up(self, file_id: str) -> ListedFile | None:

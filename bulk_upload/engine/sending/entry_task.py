@@ -143,7 +143,7 @@ class EntryTasks:
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
         try:
-            resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
+            resolution = await self._doubts.resolve(doubt)
         except BaseException:
             # Whether the server has the file is not known: no look-alike may start.
             self._twins.bar(key)
