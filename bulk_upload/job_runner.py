@@ -156,6 +156,7 @@ class JobRunner:
                 thread_count=READING_THREADS,
                 stuck_s=self._connection.stall_s,
                 hashing=self._settings.hashing,
+                ignore_ctime=job.ignore_ctime,
             )
             entries = StagedEntries(staging)
             workers = Workers(max(1, usable_processors() // 2))
@@ -173,7 +174,12 @@ class JobRunner:
                     plan=plan,
                     emit=emit,
                     learned=await ledger.writer.run(remembered),
-                    validator=FileValidator(preparation.tree, workers, purposes=self._purposes),
+                    validator=FileValidator(
+                        preparation.tree,
+                        workers,
+                        purposes=self._purposes,
+                        ignore_ctime=job.ignore_ctime,
+                    ),
                 )
                 started(run)
                 try:

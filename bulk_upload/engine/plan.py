@@ -18,11 +18,13 @@ from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
-    from bulk_upload.core.model import Entry, EntryState
+    from bulk_upload.core.model import Entry, EntryState, Fingerprint
+    from bulk_upload.core.run.plan import PlannedStep
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
 
@@ -90,7 +92,8 @@ class _Reasons:
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `on_progress` is called, now and then and on the thread that plans, with the number of entries that were planned so far.
+    `ignore_ctime` is the job's. `on_progress` is called, now and then and on the thread that plans, with the number of
+    entries that were planned so far.
     """
 
     rules: ManifestRules
@@ -98,6 +101,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     staging: Staging
     profile: Profile
     retry: frozenset[EntryState]
+    ignore_ctime: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
@@ -173,7 +177,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
-        fingerprint = None if isinstance(inspected, PathComplaint) else fingerprint_of(inspected)
+        fingerprint = None if isinstance(inspected, PathComplaint) else self._fingerprint(inspected)
         if recalled is None:
             entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:
@@ -185,7 +189,11 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             )
         if decided.step is Step.MISSING and complaint is not None:
             missing.append((entry, complaint))
-        return PlanRow(entry, key, fingerprint, decided, entry_id)
+        is_new = _has_new_change_time(recalled, fingerprint, decided)
+        return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
+
+    def _fingerprint(self, status: os.stat_result) -> Fingerprint:
+        return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
@@ -212,3 +220,17 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         plural = "file is" if oversized_count == 1 else "files are"
         return (f"{oversized_count} {plural} larger than {human_bytes(limit_bytes)}, the documented limit",)
+
+
+def _has_new_change_time(
+    recalled: Recalled | None, fingerprint: Fingerprint | None, decided: PlannedStep
+) -> bool:
+    """Whether the ledger has this version of a file, but was written before it recorded change times."""
+    return (
+        recalled is not None
+        and recalled.ctime_ns is None
+        and recalled.size is not None
+        and fingerprint is not None
+        and fingerprint.ctime_ns is not None
+        and decided.step in (Step.SETTLED, Step.BLOCKED)
+    )

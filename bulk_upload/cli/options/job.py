@@ -80,6 +80,11 @@ _OPTIONS = (
     click.option(
         "--force", is_flag=True, help="Also send entries with an unknown purpose, and invalid files."
     ),
+    click.option(
+        "--ignore-ctime",
+        is_flag=True,
+        help="Do not hash files whose change time alone is another one, as after cp -al or chmod.",
+    ),
     click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
     click.option(
         "--name-template",
@@ -133,6 +138,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
         "follow_symlinks",
         "allow_outside",
         "force",
+        "ignore_ctime",
         "moved_root",
         "name_template",
     )

@@ -82,7 +82,7 @@ def plan_entry(
 def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep:
     if fingerprint is None:
         return PlannedStep(step=Step.SETTLED, reason="accepted; the file no longer exists")
-    if fingerprint == known.fingerprint:
+    if fingerprint.same_version(known.fingerprint):
         return UNCHANGED
     if known.fingerprint is None or fingerprint.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
@@ -92,7 +92,7 @@ def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep
 def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
-    if known.fingerprint is not None and fingerprint != known.fingerprint:
+    if known.fingerprint is not None and not fingerprint.same_version(known.fingerprint):
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")

@@ -19,6 +19,7 @@ def read_whole(
     *,
     bytes_max: int,
     hashing: bool = True,
+    ignore_ctime: bool = False,
     content_check: ContentCheck | None = None,
 ) -> LoadedFile | SourceGrew:
     """Read an open file from its beginning to its end; SourceGrew where it is larger than `bytes_max`.
@@ -27,13 +28,18 @@ def read_whole(
     """
     opened_as = os.fstat(descriptor)
     if opened_as.st_size > bytes_max:
-        return SourceGrew(fingerprint_of(opened_as))
+        return SourceGrew(fingerprint_of(opened_as, ignore_ctime=ignore_ctime))
     content = read_exactly(descriptor, opened_as.st_size)
-    prove_unchanged(descriptor, path, opened_as)
+    proven = prove_unchanged(
+        descriptor,
+        path,
+        opened_as,
+        has_same_content=None if ignore_ctime else lambda: _has_content(descriptor, content),
+    )
     return LoadedFile(
         content=content,
         sha256=hashlib.sha256(content).hexdigest() if hashing else None,
-        fingerprint=fingerprint_of(opened_as),
+        fingerprint=fingerprint_of(proven, ignore_ctime=ignore_ctime),
         report=None if content_check is None else content_check(content),
     )
 
@@ -47,3 +53,9 @@ def read_exactly(descriptor: int, byte_count: int) -> bytes:
             raise SourceError("the file became shorter while it was sent")
         content += piece
     return content
+
+
+def _has_content(descriptor: int, content: bytes) -> bool:
+    """Whether an open file, read once more from its beginning, has this content."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return read_exactly(descriptor, len(content)) == content

@@ -7,6 +7,16 @@ from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.manifest_marks import (
+    fill_change_times,
+    mark_dropped,
+    mark_taken_up,
+    new_change_times,
+    newly_dropped,
+    note_manifest,
+    refresh,
+    taken_up_again,
+)
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
@@ -29,16 +39,24 @@ __all__ = [
     "Recalled",
     "ResultKey",
     "Staging",
+    "fill_change_times",
     "keep_result",
+    "mark_dropped",
+    "mark_taken_up",
+    "new_change_times",
+    "newly_dropped",
     "note_changes",
+    "note_manifest",
     "note_states",
     "open_ledger",
     "recall_results",
     "receipt_of",
+    "refresh",
     "remember",
     "remembered",
     "require_ledger",
     "require_same",
     "run_is_at_work",
     "settle_invalid",
+    "taken_up_again",
 ]
