@@ -55,6 +55,9 @@ RETRY_WORDS = {
 }
 """The `--retry` names of the states it tries again."""
 
+RENAMED_WORD = "renamed"
+"""The `--retry` name of accepted entries that the manifest asks for under another name."""
+
 
 def plan_entry(
     known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
@@ -96,6 +99,21 @@ def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryS
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")
+
+
+def under_asked_name(
+    decided: PlannedStep, *, sent_name: str, asked_name: str, resend: bool
+) -> PlannedStep | None:
+    """Return the step of an accepted entry whose file was sent under another name; None where the name is the asked one.
+
+    No server renames a file: it keeps its name until it is sent again, which a changed file is anyway. `resend` says
+    that the person wants that.
+    """
+    if sent_name == asked_name or decided.step not in (Step.SETTLED, Step.COMPARE):
+        return None
+    if resend:
+        return PlannedStep(step=Step.SEND, reason="accepted under another name, sent again as requested")
+    return decided
 
 
 def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:

@@ -51,6 +51,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             `settle_answered_s` the same for an answered 5xx. Only the entry itself waits for it, and a list
             that lags longer causes a second copy.
         retry: settled states to try again.
+        retry_renamed: send accepted entries again that the manifest asks for under another name.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
@@ -70,6 +71,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float = 30.0
     settle_answered_s: float = 10.0
     retry: frozenset[EntryState] = frozenset()
+    retry_renamed: bool = False
     hashing: bool = True
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
