@@ -22,7 +22,8 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
 class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
-    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first.
+    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. `compare_count` entries are
+    touched: they are hashed, and sent only if their content is not what was accepted.
     """
 
     entry_count: int
@@ -33,6 +34,8 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     send_bytes: int
     doubt_count: int
     blocked_count: int
+    compare_count: int = 0
+    compare_bytes: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -55,7 +58,10 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted."""
+    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted.
+
+    `unchanged` says that nothing was sent: the file was touched, and its receipt of an earlier run stays.
+    """
 
     path: str
     purpose: str
@@ -64,6 +70,7 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     http_status: int | None = None
     receipt: Receipt | None = None
+    unchanged: bool = False
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):

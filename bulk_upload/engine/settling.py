@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import AttemptEnded, EntrySettled, Noticed
 from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
+from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.records import reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import receipt_of
@@ -47,6 +48,7 @@ class Settler:
         http_status: int | None = None,
         receipt: Receipt | None = None,
         file_bytes: int | None = None,
+        unchanged: bool = False,
     ) -> None:
         """Emit the end of an entry that the ledger holds already."""
         if state.settled:
@@ -62,6 +64,7 @@ class Settler:
                 reason=reason,
                 http_status=http_status,
                 receipt=receipt,
+                unchanged=unchanged,
             )
         )
 
@@ -105,9 +108,10 @@ class Settler:
         )
 
     async def accepted(self, planned: PlannedEntry, entry_id: int) -> None:
-        """Emit the end of an entry whose receipt is in the ledger."""
+        """Emit the end of an entry whose receipt is in the ledger: of an earlier run where it was to be compared."""
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
-        self.settled(planned, EntryState.ACCEPTED, receipt=receipt)
+        unchanged = planned.step is Step.COMPARE
+        self.settled(planned, EntryState.ACCEPTED, receipt=receipt, unchanged=unchanged)
 
     async def settle(self, planned: PlannedEntry, entry_id: int, state: EntryState, reason: str) -> None:
         """Record a state that no request led to, and emit it."""

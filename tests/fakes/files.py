@@ -28,17 +28,20 @@ BLOCK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class MemoryFile:
-    """One version of a file. `errno` makes opening it fail."""
+    """One version of a file. `ctime_ns` also counts changes of attributes; `errno` makes opening it fail."""
 
     content: bytes
     mtime_ns: int
     inode: int
+    ctime_ns: int
     errno: int = 0
 
     @property
     def fingerprint(self) -> Fingerprint:
         """What a stat would show."""
-        return Fingerprint(size=len(self.content), mtime_ns=self.mtime_ns, inode=self.inode)
+        return Fingerprint(
+            size=len(self.content), mtime_ns=self.mtime_ns, inode=self.inode, ctime_ns=self.ctime_ns
+        )
 
 
 class MemoryFiles:
@@ -54,7 +57,8 @@ class MemoryFiles:
         """Put a new version of a file in place."""
         self._write_count += 1
         inode = 1000 + self._write_count
-        self._files[path] = MemoryFile(content, mtime_ns=self._write_count * 1_000_000, inode=inode)
+        now_ns = self._write_count * 1_000_000
+        self._files[path] = MemoryFile(content, mtime_ns=now_ns, inode=inode, ctime_ns=now_ns)
         self._paths[inode] = path
         self._contents[inode] = content
 
@@ -66,7 +70,20 @@ class MemoryFiles:
     def touch(self, path: str) -> None:
         """Give a file another mtime and the same content."""
         old = self._files[path]
-        self._files[path] = replace(old, mtime_ns=old.mtime_ns + 1)
+        self._files[path] = replace(old, mtime_ns=old.mtime_ns + 1, ctime_ns=old.ctime_ns + 1)
+
+    def link(self, path: str) -> None:
+        """Change nothing of a file but its attributes, as a new hard link or chmod does."""
+        old = self._files[path]
+        self._files[path] = replace(old, ctime_ns=old.ctime_ns + 1)
+
+    def edit(self, path: str, content: bytes) -> None:
+        """Put other bytes of equal size in a file and set its modification time back."""
+        old = self._files[path]
+        if len(content) != len(old.content):
+            raise AssertionError("the size is to stay")
+        self._files[path] = replace(old, content=content, ctime_ns=old.ctime_ns + 1)
+        self._contents[old.inode] = content
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -137,8 +154,9 @@ class FakeStream:
         now = self._reader.files.find(self._path)
         if now is None:
             raise SourceError("the file was removed while it was sent")
-        if now.fingerprint != self._file.fingerprint:
+        if not now.fingerprint.same_but_ctime(self._file.fingerprint) or now.content != self._file.content:
             raise SourceError("the file changed while it was sent")
+        self._file = now
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ import click
 
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
+from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     Step.SEND: "to send",
-    Step.COMPARE: "touched, to be hashed and compared",
+    Step.COMPARE: "to compare: touched, sent only where the content differs",
     Step.RECONCILE: "in doubt, to be looked up on the server first",
     Step.SETTLED: "settled, nothing to do",
     Step.BLOCKED: "failed before, not retried",
@@ -63,7 +63,11 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     planner = JobPlanner(
         # Network settings are not needed: a plan sends nothing.
         Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
-        settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
+        settings=RunSettings(
+            retry=retry_of(options["retry"]),
+            retry_renamed=retries_renamed(options["retry"]),
+            validate=ValidateMode(options["validate"]),
+        ),
         purposes=schemas_of(options["schema"]),
     )
     job = job_of(manifest, options)

@@ -81,6 +81,8 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
             ("Root", job.root),
         ]
         facts += [("Job started", job.created_utc), ("Last active", job.last_alive_utc)]
+    if dropped_count := reader.dropped_count():
+        facts.append(("Older entries", f"{dropped_count:,}, not in the manifest of the last run"))
     write_page(
         stream,
         heading=JobHeading(

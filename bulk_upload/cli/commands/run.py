@@ -15,6 +15,7 @@ from bulk_upload.cli.options.job import (
     JOB_CONTEXT,
     job_of,
     job_options,
+    retries_renamed,
     retry_of,
     shown_command,
 )
@@ -216,6 +217,7 @@ def run(manifest: str, **options: Any) -> int:
         in_doubt=InDoubtPolicy(options["in_doubt"]),
         settle_s=options["settle"],
         retry=retry_of(options["retry"]),
+        retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,11 @@ from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.ledger import Deleted, LedgerReader
+from bulk_upload.edge.manifest_file import STANDARD_INPUT, is_standard_input
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.after.undo import UndoScope
 from bulk_upload.errors import UsageError
@@ -38,16 +42,31 @@ _DUPLICATES = "duplicates"
 @click.argument("file_ids", metavar="[ID]...", nargs=-1)
 @click.option(
     "--only",
-    type=click.Choice([UndoScope.SUPERSEDED.value, _DUPLICATES]),
-    help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
+    type=click.Choice([UndoScope.SUPERSEDED.value, UndoScope.DROPPED.value, _DUPLICATES]),
+    help="superseded: older versions of files that were uploaded again. dropped: files of entries that the manifest of "
+    "the last run no longer has. duplicates: second copies left by "
     "lost answers, if their content is what was sent and the file of the receipt is there; with IDs only these, "
     "also where no lost answer explains them.",
+)
+@click.option(
+    "--manifest",
+    type=WORD,
+    metavar="FILE",
+    help="With --only dropped: the manifest that counts, where runs of this ledger had several; it must be that of the "
+    "last run.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def undo(
-    ledger: str, file_ids: tuple[str, ...], *, only: str | None, dry_run: bool, yes: bool, **options: Any
+    ledger: str,
+    file_ids: tuple[str, ...],
+    *,
+    only: str | None,
+    manifest: str | None,
+    dry_run: bool,
+    yes: bool,
+    **options: Any,
 ) -> int:
     """Delete the files of LEDGER's job from the server, and nothing else; asks first.
 
@@ -59,10 +78,15 @@ def undo(
     Examples:
       bulk-upload undo manifest.ledger.db --dry-run
       bulk-upload undo manifest.ledger.db --only superseded
+      bulk-upload undo manifest.ledger.db --only dropped
       bulk-upload undo manifest.ledger.db --only duplicates file-1f
     """
     if file_ids and only != _DUPLICATES:
         raise UsageError("an ID says which second copy to delete", hint="add --only duplicates")
+    if only == UndoScope.DROPPED:
+        _require_one_manifest(ledger, manifest)
+    elif manifest is not None:
+        raise UsageError("--manifest says what was dropped", hint="add --only dropped")
     job = job_ledger_of(ledger, options)
     named = frozenset(file_ids)
     return anyio.run(partial(_undo, job, ledger, only=only, named=named, dry_run=dry_run, yes=yes))
@@ -78,7 +102,7 @@ async def _undo(
     # The others are kept whatever the answer is, so the question does not count them.
     eligible = [one for one in copies if one.attempt_ids or named]
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
-        scope = UndoScope(only) if only == UndoScope.SUPERSEDED else UndoScope.ALL
+        scope = UndoScope(only) if only in (UndoScope.SUPERSEDED, UndoScope.DROPPED) else UndoScope.ALL
         if only == _DUPLICATES:
             count, size = len(eligible), sum(one.file_bytes for one in eligible)
         else:
@@ -105,6 +129,26 @@ async def _undo(
             else:
                 await undoing.receipts(scope)
     return told.conclude(stopped_by)
+
+
+def _require_one_manifest(ledger: str, manifest: str | None) -> None:
+    """Raise UsageError where it is not certain which manifest an entry has to be missing from to be dropped."""
+    with LedgerReader(ledger) as reader:
+        manifests = reader.manifests()
+    last = manifests[0] if manifests else None
+    if manifest is not None and last is not None:
+        name = STANDARD_INPUT if is_standard_input(manifest) else os.path.abspath(manifest)
+        if name != last:
+            raise UsageError(
+                f"the last run of this ledger was for {printable(last)}, not {printable(name)}",
+                hint="run the manifest that counts first, so that the ledger knows what it no longer has",
+            )
+    elif last is not None and len(manifests) > 1:
+        others = ", ".join(map(printable, manifests[1:3])) + (", ..." if len(manifests) > 3 else "")
+        raise UsageError(
+            f"runs of this ledger had other manifests, too ({others}): their entries would count as dropped",
+            hint=f"if {printable(last)} alone counts, pass --manifest {printable(shlex.quote(last))}",
+        )
 
 
 def _stop(undoing: Undoing, stopped_by: list[signal.Signals]) -> Callable[[signal.Signals], None]:

@@ -70,10 +70,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     attempt_count: int
     retry_count: int
     throttled_count: int
+    to_compare_count: int = 0
+    to_compare_bytes: int = 0
+    unchanged_count: int = 0
 
 
 class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early."""
+    """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early.
+
+    `dropped_count` entries of the ledger are not in the manifest.
+    """
 
     exit_code: int
     exit_name: str
@@ -82,6 +88,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     ledger: str
     results: str | None
+    dropped_count: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

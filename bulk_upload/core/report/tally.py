@@ -41,7 +41,8 @@ class Tally(msgspec.Struct):
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
-    `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
+    `unconfirmed_count` without the server naming a size. `unchanged_count` touched entries kept the receipts of earlier
+    runs, and count neither as accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that
     are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -52,6 +53,8 @@ class Tally(msgspec.Struct):
     settled_before_bytes: int = 0
     to_send_count: int = 0
     to_send_bytes: int = 0
+    to_compare_count: int = 0
+    to_compare_bytes: int = 0
     in_flight: int = 0
     attempt_count: int = 0
     retry_count: int = 0
@@ -60,6 +63,8 @@ class Tally(msgspec.Struct):
     ended: dict[EntryState, int] = msgspec.field(default_factory=dict)
     accepted_bytes: int = 0
     failed_bytes: int = 0
+    unchanged_count: int = 0
+    unchanged_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
     open_doubts: set[str] = msgspec.field(default_factory=set)
@@ -86,11 +91,13 @@ class Tally(msgspec.Struct):
                 self.settled_before_bytes = event.settled_bytes
                 self.to_send_count = event.send_count
                 self.to_send_bytes = event.send_bytes
+                self.to_compare_count = event.compare_count
+                self.to_compare_bytes = event.compare_bytes
             case _:
                 pass
 
     def count(self, state: EntryState) -> int:
-        """Return how many entries this run left in `state`."""
+        """Return how many entries this run left in `state`, without those that kept an earlier receipt."""
         return self.ended.get(state, 0)
 
     @property
@@ -101,7 +108,7 @@ class Tally(msgspec.Struct):
     @property
     def settled_count(self) -> int:
         """Entries this run settled, in any state."""
-        return self.failed_count + self.count(EntryState.ACCEPTED)
+        return self.failed_count + self.count(EntryState.ACCEPTED) + self.unchanged_count
 
     @property
     def in_doubt_count(self) -> int:
@@ -119,8 +126,12 @@ class Tally(msgspec.Struct):
             self.open_doubts.add(event.path)
 
     def _add_settled(self, event: EntrySettled) -> None:
-        self.ended[event.state] = self.count(event.state) + 1
         self.open_doubts.discard(event.path)
+        if event.unchanged:
+            self.unchanged_count += 1
+            self.unchanged_bytes += event.file_bytes
+            return
+        self.ended[event.state] = self.count(event.state) + 1
         if event.state is EntryState.ACCEPTED:
             self._add_accepted(event)
             return

@@ -56,6 +56,9 @@ RETRY_WORDS = {
 }
 """The `--retry` names of the states it tries again."""
 
+RENAMED_WORD = "renamed"
+"""The `--retry` name of accepted entries that the manifest asks for under another name."""
+
 
 def plan_entry(
     known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
@@ -83,7 +86,7 @@ def plan_entry(
 def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep:
     if fingerprint is None:
         return PlannedStep(step=Step.SETTLED, reason="accepted; the file no longer exists")
-    if fingerprint == known.fingerprint:
+    if fingerprint.same_version(known.fingerprint):
         return UNCHANGED
     if known.fingerprint is None or fingerprint.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
@@ -93,10 +96,25 @@ def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep
 def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
-    if known.fingerprint is not None and fingerprint != known.fingerprint:
+    if known.fingerprint is not None and not fingerprint.same_version(known.fingerprint):
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")
+
+
+def under_asked_name(
+    decided: PlannedStep, *, sent_name: str, asked_name: str, resend: bool
+) -> PlannedStep | None:
+    """Return the step of an accepted entry whose file was sent under another name; None where the name is the asked one.
+
+    No server renames a file: it keeps its name until it is sent again, which a changed file is anyway. `resend` says
+    that the person wants that.
+    """
+    if sent_name == asked_name or decided.step not in (Step.SETTLED, Step.COMPARE):
+        return None
+    if resend:
+        return PlannedStep(step=Step.SEND, reason="accepted under another name, sent again as requested")
+    return decided
 
 
 def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:

@@ -54,6 +54,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         compare_max_bytes: a listed file up to this size is read back whole before it is adopted, a larger one by ranges
             of as many bytes in all.
         retry: settled states to try again.
+        retry_renamed: send accepted entries again that the manifest asks for under another name.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
@@ -74,6 +75,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     settle_answered_s: float = 10.0
     compare_max_bytes: int = COMPARE_MAX_BYTES
     retry: frozenset[EntryState] = frozenset()
+    retry_renamed: bool = False
     hashing: bool = True
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD

@@ -65,16 +65,24 @@ class FileReader:
         thread_count: how many reads may run at once.
         stuck_s: how long one call to the file system may take before it is abandoned: a dead mount never answers.
         hashing: whether what is read to be sent is hashed on the way.
+        ignore_ctime: see `Job.ignore_ctime`.
     """
 
     def __init__(
-        self, tree: Opener, *, thread_count: int, stuck_s: float = 60.0, hashing: bool = True
+        self,
+        tree: Opener,
+        *,
+        thread_count: int,
+        stuck_s: float = 60.0,
+        hashing: bool = True,
+        ignore_ctime: bool = False,
     ) -> None:
         self._tree = tree
         self._thread_count = thread_count
         self._pool = ReadingPool(thread_count)
         self._stuck_s = stuck_s
         self._hashing = hashing
+        self._ignore_ctime = ignore_ctime
         self._blocks = Blocks()
         self._waited_s_per_file = 0.0
 
@@ -157,7 +165,7 @@ class FileReader:
             hashing = calls.submit(self._hash_ranges, path, expected, tuple(ranges))
             return await calls.result_of(asyncio.wrap_future(hashing))
         async with await self.open(path, hashing=True) as file:
-            if expected not in (None, file.fingerprint):
+            if expected is not None and not expected.same_version(file.fingerprint):
                 raise SourceError("the file has changed")
             while await file.read():
                 pass
@@ -175,7 +183,12 @@ class FileReader:
 
     def _open(self, path: str, *, hashing: bool) -> HashedFile:
         try:
-            return HashedFile(self._tree.open_regular(path), self._tree.absolute(path), hashing=hashing)
+            return HashedFile(
+                self._tree.open_regular(path),
+                self._tree.absolute(path),
+                hashing=hashing,
+                ignore_ctime=self._ignore_ctime,
+            )
         except OSError as error:
             raise source_error(error) from error
 
@@ -185,7 +198,13 @@ class FileReader:
         try:
             descriptor = self._tree.open_regular(path)
             try:
-                return hash_ranges(descriptor, self._tree.absolute(path), expected=expected, ranges=ranges)
+                return hash_ranges(
+                    descriptor,
+                    self._tree.absolute(path),
+                    expected=expected,
+                    ranges=ranges,
+                    ignore_ctime=self._ignore_ctime,
+                )
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -221,6 +240,7 @@ class FileReader:
                     self._tree.absolute(path),
                     bytes_max=SMALL_FILE_BYTES_MAX,
                     hashing=self._hashing,
+                    ignore_ctime=self._ignore_ctime,
                     content_check=content_check,
                 )
             finally:

@@ -7,6 +7,16 @@ from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.manifest_marks import (
+    fill_change_times,
+    mark_dropped,
+    mark_taken_up,
+    new_change_times,
+    newly_dropped,
+    note_manifest,
+    refresh,
+    taken_up_again,
+)
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.reading.sent import (
@@ -38,13 +48,20 @@ __all__ = [
     "ResultKey",
     "SentContent",
     "Staging",
+    "fill_change_times",
     "keep_result",
+    "mark_dropped",
+    "mark_taken_up",
+    "new_change_times",
+    "newly_dropped",
     "note_changes",
+    "note_manifest",
     "note_states",
     "open_ledger",
     "own_files",
     "recall_results",
     "receipt_of",
+    "refresh",
     "remember",
     "remembered",
     "require_ledger",
@@ -53,4 +70,5 @@ __all__ = [
     "second_copies_seen",
     "sent_content",
     "settle_invalid",
+    "taken_up_again",
 ]

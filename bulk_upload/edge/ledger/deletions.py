@@ -100,13 +100,19 @@ def unfinished(store: LedgerStore) -> list[PlannedDeletion]:
     return [PlannedDeletion(entry_id=row[0], receipt_id=row[1], file_id=row[2]) for row in rows]
 
 
-def live_total(store: LedgerStore, *, only_superseded: bool) -> tuple[int, int]:
+def live_total(store: LedgerStore, *, only_superseded: bool, only_dropped: bool = False) -> tuple[int, int]:
     """Return how many receipts `live_receipts` has in all, and the bytes of their files."""
-    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    which = _which(only_superseded=only_superseded, only_dropped=only_dropped)
     row = store.connection.execute(
-        f"SELECT count(*), coalesce(sum(r.bytes), 0) FROM receipts r WHERE {LIVE.format(ledger='main')} {which}"
+        f"SELECT count(*), coalesce(sum(r.bytes), 0) FROM receipts r JOIN entries e USING (entry_id) WHERE {LIVE.format(ledger='main')} {which}"
     ).fetchone()
     return row[0], row[1]
+
+
+def _which(*, only_superseded: bool, only_dropped: bool) -> str:
+    """Return a further condition on a receipt `r` of an entry `e`."""
+    superseded = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    return f"{superseded} AND e.dropped_utc IS NOT NULL" if only_dropped else superseded
 
 
 def path_of(store: LedgerStore, *, entry_id: int) -> str:
@@ -116,10 +122,10 @@ def path_of(store: LedgerStore, *, entry_id: int) -> str:
 
 
 def live_receipts(
-    store: LedgerStore, *, after_id: int, only_superseded: bool, count_max: int
+    store: LedgerStore, *, after_id: int, only_superseded: bool, count_max: int, only_dropped: bool = False
 ) -> list[HeldReceipt]:
     """Return a page of the receipts whose files were not deleted, by their ids from `after_id` on."""
-    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    which = _which(only_superseded=only_superseded, only_dropped=only_dropped)
     rows = store.connection.execute(
         f"{HELD.format(ledger='main')} WHERE r.receipt_id > ? {which} AND {LIVE.format(ledger='main')} ORDER BY r.receipt_id LIMIT ?",
         (after_id, count_max),

@@ -12,12 +12,13 @@ from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, 
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 from bulk_upload.edge.ledger import claims, grouped_writes
 from bulk_upload.edge.ledger.columns import (
-    from_fingerprint,
+    from_change_time,
     from_path,
     from_text,
     optional_text,
     to_fingerprint,
 )
+from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class LedgerStore:
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
             f" settled_utc = NULL, reason = '{orphans.REASON}',"
-            " (size, mtime_ns, inode) = (SELECT a.size, a.mtime_ns, a.inode FROM attempts a"
+            " (size, mtime_ns, inode, ctime_ns) = (SELECT a.size, a.mtime_ns, a.inode, a.ctime_ns FROM attempts a"
             " WHERE a.entry_id = entries.entry_id AND a.outcome IS NULL)"
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
         )
@@ -163,8 +164,8 @@ class LedgerStore:
         settled = utc_text(over.at_utc_s) if state.settled else None
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
-            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode) ="
-            " (SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?) WHERE entry_id = ?",
+            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode, ctime_ns) ="
+            " (SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?) WHERE entry_id = ?",
             (
                 state.value,
                 status_in(outcome),
@@ -192,19 +193,6 @@ class LedgerStore:
             self.connection.execute(
                 "UPDATE entries SET reason = ? WHERE entry_id = ?", (optional_text(reason), entry_id)
             )
-        )
-
-    def refresh(self, entry_id: int, fingerprint: Fingerprint, *, sha256: str) -> None:
-        """Record that a touched file still has the content its receipt is for, and the hash of that."""
-        cursor = self.connection.execute(
-            "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
-            (*from_fingerprint(fingerprint), entry_id),
-        )
-        _require_changed(cursor)
-        self.connection.execute(
-            "UPDATE receipts SET sha256 = ? WHERE sha256 IS NULL"
-            " AND receipt_id = (SELECT receipt_id FROM entries WHERE entry_id = ?)",
-            (sha256, entry_id),
         )
 
     def adopt(
@@ -236,8 +224,8 @@ class LedgerStore:
             utc_s=utc_s,
         )
         self.connection.execute(
-            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode) ="
-            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode FROM attempts WHERE attempt_id = ?)"
+            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode, ctime_ns) ="
+            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?)"
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
@@ -290,7 +278,7 @@ class LedgerStore:
     def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
         """Return the fingerprint of the file that an attempt sent."""
         columns = self.connection.execute(
-            "SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?", (attempt_id,)
+            "SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?", (attempt_id,)
         ).fetchone()
         fingerprint = None if columns is None else to_fingerprint(columns)
         if fingerprint is None:
@@ -335,7 +323,8 @@ class LedgerStore:
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256), began_utc = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
+            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns), began_utc = ?"
+            " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
                 utc_text(over.at_utc_s),
@@ -345,6 +334,7 @@ class LedgerStore:
                 optional_text(getattr(outcome, "request_id", None)),
                 optional_text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
+                from_change_time(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
                 over.attempt_id,
                 over.entry_id,
@@ -370,8 +360,9 @@ class LedgerStore:
         )
         cursor = self.connection.execute(
             "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
-            " obtained, size_confirmed, server_created_at, settled_utc)"
-            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, ?, ?, ?, ?"
+            " ctime_ns, obtained, size_confirmed, server_created_at, settled_utc)"
+            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, a.ctime_ns,"
+            " ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
             (file.file_id, obtained.value, size_confirmed, optional_text(file.created_at), now, attempt_id),
         )
@@ -386,10 +377,14 @@ class LedgerStore:
             (optional_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
         _require_changed(cursor)
-        who = (doubt.entry_id, self.run_id, utc_text(utc_s), from_text(decided_by))
-        self.connection.execute(
-            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            (*who, optional_text(resolution), optional_text(detail)),
+        note_decision(
+            self.connection,
+            self.run_id,
+            doubt.entry_id,
+            decision=resolution,
+            detail=detail,
+            decided_by=decided_by,
+            utc_s=utc_s,
         )
 
 

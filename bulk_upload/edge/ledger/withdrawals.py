@@ -11,6 +11,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.claims import mark_false
 from bulk_upload.edge.ledger.columns import from_text
+from bulk_upload.edge.ledger.decisions import note_decision
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
@@ -32,8 +33,13 @@ def withdraw_receipt(
     mark_false(store.connection, receipt.receipt_id, reason=reason, utc_s=utc_s, entry_id=receipt.entry_id)
     if state is EntryState.IN_DOUBT:
         _reopen_attempt(store, receipt, reason=reason)
-    store.decide(
-        receipt.entry_id, f"withdrew {receipt.file_id}: {reason}", decided_by=decided_by, utc_s=utc_s
+    note_decision(
+        store.connection,
+        store.run_id,
+        receipt.entry_id,
+        decision=f"withdrew {receipt.file_id}: {reason}",
+        decided_by=decided_by,
+        utc_s=utc_s,
     )
     return True
 
@@ -48,8 +54,13 @@ def question_receipt(
     if not _leave_accepted(store, receipt, state=EntryState.IN_DOUBT, reason=reason, utc_s=utc_s):
         return False
     _reopen_attempt(store, receipt, reason=reason)
-    store.decide(
-        receipt.entry_id, f"questioned {receipt.file_id}: {reason}", decided_by=decided_by, utc_s=utc_s
+    note_decision(
+        store.connection,
+        store.run_id,
+        receipt.entry_id,
+        decision=f"questioned {receipt.file_id}: {reason}",
+        decided_by=decided_by,
+        utc_s=utc_s,
     )
     return True
 

@@ -53,10 +53,12 @@ _OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
 
 
 class UndoScope(StrEnum):
-    """What to undo: every file with a receipt, or those whose receipt was superseded."""
+    """What to undo: every file with a receipt, those whose receipt was superseded, or those of entries that the
+    manifest of the last run no longer has."""
 
     ALL = "all"
     SUPERSEDED = "superseded"
+    DROPPED = "dropped"
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +107,13 @@ class Undoing:
 
     async def total(self, scope: UndoScope) -> tuple[int, int]:
         """Return how many files there are to delete, and how many bytes they have."""
-        return await self._ledger.run(partial(live_total, only_superseded=scope is UndoScope.SUPERSEDED))
+        return await self._ledger.run(
+            partial(
+                live_total,
+                only_superseded=scope is UndoScope.SUPERSEDED,
+                only_dropped=scope is UndoScope.DROPPED,
+            )
+        )
 
     async def preview(self, scope: UndoScope) -> AsyncIterator[HeldReceipt]:
         """Yield what `receipts` would delete, in its order."""
@@ -149,6 +157,7 @@ class Undoing:
             live_receipts,
             after_id=after_id,
             only_superseded=scope is UndoScope.SUPERSEDED,
+            only_dropped=scope is UndoScope.DROPPED,
             count_max=PAGE_RECEIPTS,
         )
         return await self._ledger.run(step)

@@ -136,13 +136,14 @@ class Attempts:
             return NotBegun(prepared)
         upload.prepared = prepared
         found = prepared.fingerprint
-        # An intent names one version of the file; without one, only the size was agreed upon with twins.
+        # An intent names one version of the file; without one, only the size was agreed upon with twins. A change time
+        # alone, as of a new hard link, does not make another one: the ledger gets that of what is sent.
         is_planned = (
             found.size == upload.fingerprint.size
             if upload.attempt_id is None
-            else found == upload.fingerprint
+            else found.same_but_ctime(upload.fingerprint)
         )
-        is_good = upload.checked in (None, found)
+        is_good = upload.checked is None or upload.checked.same_version(found)
         return prepared if is_planned and is_good else NotBegun(FileChanged(found))
 
     async def _intend(self, upload: Upload, prepared: PreparedFile) -> None:

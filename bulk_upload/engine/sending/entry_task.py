@@ -113,6 +113,7 @@ class EntryTasks:
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
         if first is None and known is not None and await self._touched.settles(upload, known):
             return
+        reason = ""
         for _ in range(1 + FILE_CHANGES_MAX):
             if first is None and not await self._gate.passes(upload):
                 return
@@ -125,8 +126,11 @@ class EntryTasks:
                 if isinstance(result.decision, Leave | StopRun):
                     self._settler.settled(upload.planned, result.state, reason=upload.reason)
                 return
-            upload.fingerprint, holds_twin_key, first = result.fingerprint, False, None
-        reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
+            was, upload.fingerprint = upload.fingerprint, result.fingerprint
+            holds_twin_key, first = False, None
+            reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
+            if was.same_but_ctime(upload.fingerprint):
+                reason = "the file's change time keeps changing; --ignore-ctime leaves it out"
         await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
 
     async def _hold_twins(self, upload: Upload) -> bool:

@@ -291,7 +291,8 @@ def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
 
 def _is_planned(file: PreparedFile, upload: Upload) -> bool:
     """Whether what was read ahead is what was planned, and what was found good."""
-    return file.fingerprint.size == upload.fingerprint.size and upload.checked in (None, file.fingerprint)
+    is_good = upload.checked is None or upload.checked.same_version(file.fingerprint)
+    return is_good and file.fingerprint.size == upload.fingerprint.size
 
 
 def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:

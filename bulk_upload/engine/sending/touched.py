@@ -9,7 +9,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step, same_content
 from bulk_upload.core.run.retry import TryAgain
 from bulk_upload.core.run.source import SourceError, outcome_of
-from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.ledger import receipt_of, refresh
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
 
@@ -84,7 +84,7 @@ class TouchedFiles:
         if same.step is not Step.SETTLED:
             await self.put_back(known.entry_id, same.reason)
             return False
-        await self._ledger.run(lambda store: store.refresh(known.entry_id, fingerprint, sha256=sha256))
+        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=sha256))
         await self._settler.accepted(planned, known.entry_id)
         return True
 

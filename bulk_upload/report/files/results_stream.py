@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+READER_GONE = "the reader closed the pipe before the last result"
+
 _LINE_BYTES_MAX = 1024 * 1024
 """Longer than any row: a path has at most 4 kB, and a reason is one line of an answer."""
 
@@ -24,8 +26,8 @@ class ResultStream:
     """Writes an export row, as JSON or CSV, for each entry the run settles; a context manager that closes nothing it
     did not open.
 
-    Each line is written whole and at once. A reader that exits (`| head`) silences the stream; any other
-    failure to write does too, and is kept in `failure`: the ledger has every result, so the run continues.
+    Each line is written whole and at once. A failure to write, also for a reader that exits (`| head`), silences the
+    stream and is kept in `failure`: the ledger has every result, so the run continues.
     `first_seen_utc` is not available here, only in the ledger.
 
     Args:
@@ -136,6 +138,7 @@ class ResultStream:
             self._stream.flush()
         except BrokenPipeError:
             self._silent = True
+            self.failure = READER_GONE
             _point_at_nothing(self._stream)
         except (OSError, ValueError) as error:
             self._fail(error)

@@ -109,6 +109,8 @@ class EventLines:
 
 def _plan(event: PlanMade) -> list[EventLine]:
     parts = [f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"]
+    if event.compare_count:
+        parts.insert(0, f"{event.compare_count:,} to compare ({human_bytes(event.compare_bytes)})")
     if event.settled_count:
         parts.append(f"{event.settled_count:,} settled before")
     if event.doubt_count:

@@ -58,6 +58,7 @@ def closing_lines(
     ledger_path: str,
     results_path: str | None,
     rerun_command: str,
+    dropped_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     """Return the summary of a run.
@@ -71,6 +72,7 @@ def closing_lines(
         ledger_path: the ledger.
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
+        dropped_count: how many entries of the ledger the manifest does not have.
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
@@ -88,6 +90,7 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        _dropped(dropped_count, ledger_path),
         _where(ledger_path, results_path, status),
     ]
     lines: list[str] = []
@@ -99,11 +102,15 @@ def closing_lines(
 def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) -> list[str]:
     total = sum(states.values())
     accepted = tally.count(EntryState.ACCEPTED)
-    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted)
+    unchanged = tally.unchanged_count
+    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted - unchanged)
     if total == 0:
         return ["Nothing to do: the manifest has no entries."]
     if before == total:
         return [f"Nothing to do: {_all(total)} accepted before."]
+    if not tally.attempt_count and not accepted and unchanged:
+        lines = [f"{unchanged:,} unchanged, nothing was sent."]
+        return [*lines, f"Accepted before: {_entries(before)}."] if before else lines
     if not tally.attempt_count and not accepted:
         return [f"Nothing was sent. {before:,} of {_entries(total)} were accepted before."]
     line = f"Accepted {accepted:,} of {_entries(total)} in {human_seconds(elapsed_s)}"
@@ -112,6 +119,8 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
         if elapsed_s >= _NO_RATE_UNDER_S:
             line += f", {human_bytes(tally.accepted_bytes / elapsed_s)}/s on average"
     lines = [f"{line}."]
+    if unchanged:
+        lines.append(f"Unchanged, not sent: {_entries(unchanged)}.")
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
     return [*lines, *_effort(tally), *_limited(tally)]
@@ -208,6 +217,27 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
             f"bulk-upload resolve {shlex.quote(ledger_path)}",
         ),
     ]
+
+
+def older_entries(count: int) -> str:
+    """Return what is said where entries are left out because the manifest does not have them."""
+    return f"{_not_in_manifest(count)}: see --all"
+
+
+def _dropped(count: int, ledger_path: str) -> list[str]:
+    if not count:
+        return []
+    ledger = printable(shlex.quote(ledger_path))
+    return [
+        f"{_not_in_manifest(count)}. To see them, and to take their files back:",
+        _Whole(f"    bulk-upload ledger export {ledger} --all"),
+        _Whole(f"    bulk-upload undo {ledger} --only dropped"),
+    ]
+
+
+def _not_in_manifest(count: int) -> str:
+    verb = "is" if count == 1 else "are"
+    return f"{_count(count, 'older entry', 'older entries')} of the ledger {verb} not in this manifest"
 
 
 def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:

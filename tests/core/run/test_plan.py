@@ -14,6 +14,8 @@ FILE = Fingerprint(size=10, mtime_ns=1, inode=1)
 LATER = replace(FILE, mtime_ns=2)
 MOVED = replace(FILE, inode=2)
 GROWN = replace(FILE, size=11)
+DATED = replace(FILE, ctime_ns=5)
+CHANGED = replace(FILE, ctime_ns=6)
 HASH = "a" * 64
 FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID, EntryState.WITHDRAWN]
 
@@ -46,7 +48,13 @@ def known(
         (EntryState.ACCEPTED, FILE, LATER, Step.COMPARE),
         (EntryState.ACCEPTED, FILE, MOVED, Step.COMPARE),
         (EntryState.ACCEPTED, None, FILE, Step.SEND),
+        (EntryState.ACCEPTED, DATED, DATED, Step.SETTLED),
+        (EntryState.ACCEPTED, DATED, CHANGED, Step.COMPARE),
+        (EntryState.ACCEPTED, FILE, CHANGED, Step.SETTLED),
+        (EntryState.ACCEPTED, DATED, FILE, Step.SETTLED),
         *((state, FILE, FILE, Step.BLOCKED) for state in FAILED),
+        *((state, FILE, CHANGED, Step.BLOCKED) for state in FAILED),
+        *((state, DATED, CHANGED, Step.SEND) for state in FAILED),
         *((state, None, FILE, Step.BLOCKED) for state in FAILED),
         *((state, FILE, LATER, Step.SEND) for state in FAILED),
         *((state, FILE, GROWN, Step.SEND) for state in FAILED),

@@ -311,6 +311,15 @@ def test_a_mount_that_is_gone_for_good_ends_the_run() -> None:
     assert len(ran.scene.reader.loads) < 300 * UNREADABLE_S
 
 
+def test_a_hard_link_made_while_a_file_is_sent_is_no_change_of_it() -> None:
+    """Attributes that change between plan, intent and last block cost nothing but a look; the next run hashes nothing."""
+    world = _world(size=LARGE_BYTES)
+    ran = world.run(script=lambda scene: scene.after(0.2, lambda: world.files.link("a.jsonl")))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert len(_starts(ran)) == 1
+    assert world.run().scene.reader.opened == []
+
+
 # --- touched files
 
 
@@ -339,6 +348,27 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     assert _ended(ran) == (EntryState.ACCEPTED, None)
     assert len(_starts(ran)) == 1
     assert len(world.ledger.receipts()) == 2
+
+
+def test_a_hard_link_alone_has_a_file_compared_once() -> None:
+    """A snapshot by hard links changes every change time: each file is hashed once, and nothing is sent."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (_starts(ran), len(world.ledger.receipts())) == ([], 1)
+    assert world.run().scene.reader.opened == []
+
+
+def test_an_edit_that_sets_the_modification_time_back_is_sent() -> None:
+    """Other bytes of equal size at an equal modification time: the change time gives them away."""
+    world = _world()
+    world.run()
+    world.files.edit("a.jsonl", b"z" * 1000)
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (len(_starts(ran)), len(world.ledger.receipts())) == (1, 2)
 
 
 def _touched_without_a_hash() -> World:
