@@ -74,6 +74,20 @@ def test_only_superseded_versions_go(tmp_path: Path) -> None:
         assert len(uploads_of(stage)) == 3
 
 
+def test_what_the_manifest_dropped_is_taken_back_alone(tmp_path: Path) -> None:
+    """A line that was taken out can be undone without the rest; where several manifests ran, which one counts is asked."""
+    with staged(tmp_path) as stage:
+        stage.use(written(tmp_path / "tree", {b"a.txt": b"kept", b"b.txt": b"dropped"}))
+        stage.run(expect=0)
+        assert undone(stage, "--only", "dropped") == {}
+        stage.use(written(tmp_path / "tree", {b"a.txt": b"kept"}))
+        assert "1 older entry of the ledger is not in this manifest" in stage.run(expect=0).stderr
+        shown = stage.call("undo", str(stage.ledger), "--only", "dropped", "--dry-run")
+        assert [line.split()[1] for line in shown.stdout.splitlines()] == ["tree/b.txt"]
+        assert undone(stage, "--only", "dropped") == {"deleted": 1}
+        assert set(ids_at(stage.url)) == {str(row.file_id) for row in row_by_path(stage).values()}
+
+
 def test_only_duplicates_with_the_same_content_go(tmp_path: Path) -> None:
     """A second copy that a resent upload left is removed; a stranger's file of the same name and size is kept."""
     tree = written(tmp_path / "tree", {b"a.txt": b"ours!"})

@@ -336,6 +336,7 @@ def test_a_touched_file_with_the_same_content_is_not_sent() -> None:
     first = world.ledger.current_receipts()
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [True]
     assert (_starts(ran), world.ledger.current_receipts()) == ([], first)
     assert world.run().scene.reader.opened == []
 
@@ -346,6 +347,7 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     world.files.write_size("a.jsonl", 1000)
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [False]
     assert len(_starts(ran)) == 1
     assert len(world.ledger.receipts()) == 2
 
