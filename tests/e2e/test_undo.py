@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -84,7 +85,19 @@ def test_what_the_manifest_dropped_is_taken_back_alone(tmp_path: Path) -> None:
         assert "1 older entry of the ledger is not in this manifest" in stage.run(expect=0).stderr
         shown = stage.call("undo", str(stage.ledger), "--only", "dropped", "--dry-run")
         assert [line.split()[1] for line in shown.stdout.splitlines()] == ["tree/b.txt"]
-        assert undone(stage, "--only", "dropped") == {"deleted": 1}
+        with sqlite3.connect(stage.ledger) as connection:
+            connection.execute(
+                "INSERT INTO runs (version, pid, started_utc, manifest) SELECT version, pid, started_utc,"
+                " CAST('/other.jsonl' AS BLOB) FROM runs WHERE run_id = 1"
+            )
+            connection.execute("UPDATE runs SET run_id = -1 WHERE manifest = CAST('/other.jsonl' AS BLOB)")
+        refused = stage.call("undo", str(stage.ledger), "--only", "dropped", "--yes")
+        assert (refused.code, "/other.jsonl" in refused.stderr) == (ExitStatus.USAGE, True)
+        wrong = stage.call(
+            "undo", str(stage.ledger), "--only", "dropped", "--manifest", "/other.jsonl", "--yes"
+        )
+        assert (wrong.code, len(ids_at(stage.url))) == (ExitStatus.USAGE, 2)
+        assert undone(stage, "--only", "dropped", "--manifest", str(stage.manifest)) == {"deleted": 1}
         assert set(ids_at(stage.url)) == {str(row.file_id) for row in row_by_path(stage).values()}
 
 

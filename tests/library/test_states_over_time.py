@@ -145,6 +145,8 @@ async def test_results_are_those_of_the_manifest(desk: Desk) -> None:
     await desk.run(desk.job({}, {"path": B}))
     result = await desk.run(desk.job({"purpose": "fine-tune"}), sends_invalid=True)
     assert (result.status, result.dropped_count) == (ExitStatus.DONE, 2)
+    async with Uploader(api_key="key", base_url=desk.sandbox.url) as up:
+        assert up.plan(desk.job({"purpose": "fine-tune"})).dropped_count == 2
     assert desk.rows() == [(A, "fine-tune", "accepted")]
     every = [(A, "pre-train", "dropped"), (B, "pre-train", "dropped"), (A, "fine-tune", "accepted")]
     assert desk.rows(all_entries=True) == desk.rows(all_receipts=True) == every
