@@ -17,6 +17,7 @@ from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.files import fingerprint_of
+from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ _REASONS_KEPT_MAX = 1000
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
 
-    `reasons` counts the entries by step and reason.
+    `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
     """
 
     totals: dict[Step, StepTotal]
     twin_count: int
+    dropped_count: int = 0
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
@@ -160,6 +162,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return Plan(
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
+            dropped_count=dropped_count(self.staging),
             warnings=(*self._warnings(oversized_count), *renamed.warnings()),
             reasons=reasons.counts,
         )

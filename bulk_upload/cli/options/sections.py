@@ -36,6 +36,7 @@ JOB_SECTIONS = {
         "schema",
         "retry",
         "force",
+        "ignore_ctime",
         "moved_root",
     ),
     "Destination": ("base_url", "profile", "team"),

@@ -117,8 +117,17 @@ def under_asked_name(
     return decided
 
 
-def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:
-    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known."""
+NOT_COMPARABLE = "accepted; only its change time is another one, and there is no hash to compare"
+
+
+def same_content(sent_sha256: str | None, sha256: str, *, only_ctime: bool = False) -> PlannedStep:
+    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known.
+
+    `only_ctime` says that nothing but the change time distinguishes the file from what was sent. That alone is no reason
+    to send it a second time: a snapshot by hard links changes those of a whole job.
+    """
+    if sent_sha256 is None and only_ctime:
+        return PlannedStep(step=Step.SETTLED, reason=NOT_COMPARABLE)
     if sent_sha256 is None:
         return PlannedStep(step=Step.SEND, reason="touched since it was accepted, and no hash to compare")
     if sha256 == sent_sha256:

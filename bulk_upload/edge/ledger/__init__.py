@@ -8,6 +8,7 @@ from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
 from bulk_upload.edge.ledger.manifest_marks import (
+    dropped_count,
     fill_change_times,
     mark_dropped,
     mark_taken_up,
@@ -48,6 +49,7 @@ __all__ = [
     "ResultKey",
     "SentContent",
     "Staging",
+    "dropped_count",
     "fill_change_times",
     "keep_result",
     "mark_dropped",

@@ -33,14 +33,17 @@ def new_change_times(staging: Staging) -> Iterator[list[tuple[Integer, int]]]:
         after_id = rows[-1][1]
 
 
+def dropped_count(staging: Staging) -> int:
+    """Return how many entries of the ledger the manifest does not have."""
+    ((count,),) = staging.rows(
+        "SELECT (SELECT count(*) FROM ledger.entries) - (SELECT count(*) FROM staged WHERE entry_id IS NOT NULL)"
+    )
+    return int(count)
+
+
 def newly_dropped(staging: Staging) -> Iterator[list[int]]:
     """Yield the entries of the ledger that the manifest does not have, without those that are marked already."""
-    ((known_count, marked_count),) = staging.rows(
-        "SELECT (SELECT count(*) FROM ledger.entries),"
-        " (SELECT count(*) FROM ledger.entries WHERE dropped_utc IS NOT NULL)"
-    )
-    ((staged_count,),) = staging.rows("SELECT count(*) FROM staged WHERE entry_id IS NOT NULL")
-    if known_count == staged_count and not marked_count:
+    if not dropped_count(staging):
         return
     yield from _entry_ids(
         staging,
@@ -91,8 +94,8 @@ def note_manifest(store: LedgerStore, manifest: str) -> int:
     return int(count)
 
 
-def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, sha256: str) -> None:
-    """Record that a touched file still has the content its receipt is for, and the hash of that."""
+def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, sha256: str | None) -> None:
+    """Record that a touched file still counts as what its receipt is for, and the hash of that if it was compared."""
     cursor = store.connection.execute(
         "UPDATE entries SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ? WHERE entry_id = ?",
         (*from_fingerprint(fingerprint), entry_id),

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.plan import Step, same_content
+from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
 from bulk_upload.core.run.retry import TryAgain
 from bulk_upload.core.run.source import SourceError, outcome_of
 from bulk_upload.edge.ledger import receipt_of, refresh
@@ -63,15 +63,17 @@ class TouchedFiles:
     async def settles(self, upload: Upload, known: KnownEntry) -> bool:
         """Whether nothing is to be sent: the file has the content its receipt is for, or that cannot be found out now."""
         planned = upload.planned
+        only_ctime = known.fingerprint is not None and upload.fingerprint.same_but_ctime(known.fingerprint)
         try:
             hashed = await self._hash(planned.entry.path)
         except SourceError as error:
-            await self._unreadable(planned, known.entry_id, error)
+            await self._unreadable(planned, known.entry_id, error, only_ctime=only_ctime)
             return True
         if hashed is None:
             return True
         sha256, fingerprint = hashed
         upload.fingerprint = fingerprint
+        only_ctime = known.fingerprint is not None and fingerprint.same_but_ctime(known.fingerprint)
         sent_sha256 = known.sha256
         if sent_sha256 is None:
             try:
@@ -80,11 +82,14 @@ class TouchedFiles:
                 # Its receipt stays valid, whatever the file is by now; the next run compares again.
                 await self._settler.accepted(planned, known.entry_id)
                 return True
-        same = same_content(sent_sha256, sha256)
+        same = same_content(sent_sha256, sha256, only_ctime=only_ctime)
         if same.step is not Step.SETTLED:
             await self.put_back(known.entry_id, same.reason)
             return False
-        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=sha256))
+        if sent_sha256 is None:
+            self._settler.notice(planned, NOT_COMPARABLE)
+        same_sha256 = None if sent_sha256 is None else sha256
+        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=same_sha256))
         await self._settler.accepted(planned, known.entry_id)
         return True
 
@@ -108,9 +113,14 @@ class TouchedFiles:
                     await self._drain.sleep(decision.delay_s)
         return None
 
-    async def _unreadable(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
-        """End an entry whose file cannot be compared."""
-        if not error.transient:
+    async def _unreadable(
+        self, planned: PlannedEntry, entry_id: int, error: SourceError, *, only_ctime: bool
+    ) -> None:
+        """End an entry whose file cannot be compared.
+
+        Where only the change time is another one, as after chmod, nothing else speaks against its receipt.
+        """
+        if not error.transient and not only_ctime:
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
             return
         # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.

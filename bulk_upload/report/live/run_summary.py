@@ -221,7 +221,7 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
 
 def older_entries(count: int) -> str:
     """Return what is said where entries are left out because the manifest does not have them."""
-    return f"{_not_in_manifest(count)}: see --all"
+    return f"{not_in_manifest(count)}: see --all"
 
 
 def _dropped(count: int, ledger_path: str) -> list[str]:
@@ -229,13 +229,14 @@ def _dropped(count: int, ledger_path: str) -> list[str]:
         return []
     ledger = printable(shlex.quote(ledger_path))
     return [
-        f"{_not_in_manifest(count)}. To see them, and to take their files back:",
+        f"{not_in_manifest(count)}. To see them, and to take their files back:",
         _Whole(f"    bulk-upload ledger export {ledger} --all"),
         _Whole(f"    bulk-upload undo {ledger} --only dropped"),
     ]
 
 
-def _not_in_manifest(count: int) -> str:
+def not_in_manifest(count: int) -> str:
+    """Return how many entries of the ledger the manifest does not have, as a sentence without its end."""
     verb = "is" if count == 1 else "are"
     return f"{_count(count, 'older entry', 'older entries')} of the ledger {verb} not in this manifest"
 

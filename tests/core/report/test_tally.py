@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.events import (
     AttemptEnded,
@@ -99,6 +100,14 @@ def test_settled_entries_are_counted_with_their_bytes() -> None:
     assert (tally.count(EntryState.ACCEPTED), tally.accepted_bytes) == (1, 10)
     assert (tally.failed_count, tally.failed_bytes) == (3, 30)
     assert (tally.settled_count, tally.in_doubt_count) == (4, 1)
+
+
+def test_what_is_unchanged_is_settled_and_neither_accepted_nor_sent() -> None:
+    """A touched file that was only compared moves the bar, and no other number."""
+    tally = _tally(_settled("a"), replace(_settled("b"), unchanged=True))
+    assert (tally.count(EntryState.ACCEPTED), tally.accepted_bytes) == (1, 10)
+    assert (tally.unchanged_count, tally.unchanged_bytes) == (1, 10)
+    assert (tally.settled_count, tally.failed_count) == (2, 0)
 
 
 def test_an_entry_is_in_doubt_from_the_lost_answer_until_it_is_settled_or_sent_again() -> None:

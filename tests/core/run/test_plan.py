@@ -74,6 +74,7 @@ def test_touched_without_a_hash() -> None:
     """What was sent may be read back from the server; if it gives nothing back, the file is sent."""
     assert plan_entry(known(EntryState.ACCEPTED, FILE, None), LATER).step is Step.COMPARE
     assert same_content(None, HASH).step is Step.SEND
+    assert same_content(None, HASH, only_ctime=True).step is Step.SETTLED
 
 
 @pytest.mark.parametrize("state", FAILED)

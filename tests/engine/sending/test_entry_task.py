@@ -336,6 +336,7 @@ def test_a_touched_file_with_the_same_content_is_not_sent() -> None:
     first = world.ledger.current_receipts()
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [True]
     assert (_starts(ran), world.ledger.current_receipts()) == ([], first)
     assert world.run().scene.reader.opened == []
 
@@ -346,6 +347,7 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     world.files.write_size("a.jsonl", 1000)
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [False]
     assert len(_starts(ran)) == 1
     assert len(world.ledger.receipts()) == 2
 
@@ -420,6 +422,29 @@ def test_a_touched_file_that_cannot_be_read_fails() -> None:
     world = _touched()
     world.files.deny("a.jsonl")
     assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
+
+
+def _notices(ran: Ran) -> list[str]:
+    return [one.message for _, one in ran.told.events if isinstance(one, Noticed)]
+
+
+def test_a_change_time_alone_does_not_fail_or_double_what_cannot_be_compared() -> None:
+    """Unreadable after chmod, or without any hash: all other marks speak for its receipt, and a person is told."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
+    world.files.deny("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert "next run compares again" in _notices(ran)[0]
+    world.files.deny("a.jsonl", 0)
+    world.ledger.connection.execute("UPDATE receipts SET sha256 = NULL")
+    world.server.sha256_of = lambda file_id: None  # type: ignore[method-assign]
+    ran = world.run()
+    assert (_ended(ran), _starts(ran)) == ((EntryState.ACCEPTED, None), [])
+    assert "no hash to compare" in _notices(ran)[0]
+    assert world.ledger.sha256s() == {}
+    assert world.run().scene.reader.opened == []
 
 
 def test_a_touched_file_waits_for_a_descriptor_to_be_compared() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import COLUMNS
-from bulk_upload.report.files.results_stream import ResultStream
+from bulk_upload.report.files.results_stream import READER_GONE, ResultStream
 from tests.report.scripted_run import FILE_BYTES, receipt, settled, started
 
 NOW = "2026-06-18T10:00:00.000000Z"
@@ -92,14 +92,14 @@ def test_a_stream_that_was_lent_is_not_closed() -> None:
 
 
 def test_a_reader_that_leaves_silences_the_stream() -> None:
-    """A closed pipe is no failure: the rest is not written and nothing is raised, not even by closing it."""
+    """A closed pipe ends no run: the rest is not written, nothing is raised, not even by closing it, and it is kept."""
     source, target = os.pipe()
     os.close(source)
     with os.fdopen(target, "wb") as stream:
         results = ResultStream(stream, _utc_now)
         for number in range(3):
             results.on_event(settled(str(number), receipt=receipt(str(number))))
-    assert results.failure is None
+    assert results.failure == READER_GONE
 
 
 def test_a_reader_of_stdout_that_leaves_does_not_spoil_the_exit_code() -> None:

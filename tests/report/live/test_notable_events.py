@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
 from bulk_upload.core.limits.caps import CapChange
@@ -22,6 +23,14 @@ def test_the_plan_is_told_with_its_warnings() -> None:
         "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked up first",
         "warning: 3 entries share a name",
     ]
+
+
+def test_what_is_only_compared_is_not_to_send() -> None:
+    """The run says what `plan` says."""
+    lines = _told(
+        EventLines(), replace(plan(3), send_count=0, send_bytes=0, compare_count=3, compare_bytes=30)
+    )
+    assert lines == ["plan: 3 entries, 3.0 MB: 3 to compare (30 B), 0 to send (0 B)"]
 
 
 def test_a_change_by_hand_is_told_with_who_made_it() -> None:

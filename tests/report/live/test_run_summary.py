@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.events import Event, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
@@ -9,7 +10,7 @@ from bulk_upload.core.report.tally import Tally, exit_status
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.run_summary import closing_lines
+from bulk_upload.report.live.run_summary import closing_lines, older_entries
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"
@@ -31,6 +32,7 @@ def _closing(
     elapsed_s: float = 10.0,
     ledger_path: str = "m.ledger.db",
     results_path: str | None = "m.results.csv",
+    dropped_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     return closing_lines(
@@ -42,6 +44,7 @@ def _closing(
         ledger_path=ledger_path,
         results_path=results_path,
         rerun_command=COMMAND,
+        dropped_count=dropped_count,
         columns=columns,
     )
 
@@ -85,6 +88,34 @@ def test_a_job_that_was_done_before_has_nothing_to_do() -> None:
     assert _closing(_tally(plan(1, settled_count=1)), {EntryState.ACCEPTED: 1})[0] == (
         "Nothing to do: the only entry was accepted before."
     )
+
+
+def test_what_was_only_compared_is_not_told_as_sent() -> None:
+    """Touched files with their old content: nothing was sent, and there is no rate of it."""
+    unchanged = [replace(settled(path), unchanged=True) for path in "abc"]
+    assert (
+        _closing(_tally(plan(3), *unchanged), {EntryState.ACCEPTED: 3})[0] == "3 unchanged, nothing was sent."
+    )
+    assert _closing(_tally(plan(4), *unchanged), {EntryState.ACCEPTED: 4})[:2] == [
+        "3 unchanged, nothing was sent.",
+        "Accepted before: 1 entry.",
+    ]
+    both = _closing(_tally(plan(4), *unchanged, started("d"), settled("d")), {EntryState.ACCEPTED: 4})
+    assert both[:2] == [
+        "Accepted 1 of 4 entries in 10 s: 1.0 MB, 100.0 kB/s on average.",
+        "Unchanged, not sent: 3 entries.",
+    ]
+
+
+def test_what_the_manifest_no_longer_has_is_told() -> None:
+    """How many, and the commands that show them and take their files back."""
+    lines = _closing(_tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped_count=3)
+    assert lines[2:5] == [
+        "3 older entries of the ledger are not in this manifest. To see them, and to take their files back:",
+        "    bulk-upload ledger export m.ledger.db --all",
+        "    bulk-upload undo m.ledger.db --only dropped",
+    ]
+    assert older_entries(1) == "1 older entry of the ledger is not in this manifest: see --all"
 
 
 def test_an_empty_manifest_has_nothing_to_do() -> None:
