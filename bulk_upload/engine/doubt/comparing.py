@@ -147,19 +147,17 @@ class Comparer:
                 reason = f"its content cannot be compared now: {error}"
                 return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason, in_time=in_time)
             sameness, back = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason=str(error))
+        by = self._tell(sent.path, file.file_id, sameness, back)
+        return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
+
+    def _tell(self, path: str, file_id: str, sameness: Sameness, back: ReadBack) -> ComparedBy:
+        """Emit the event of a comparison; return how it was made."""
         by = ComparedBy.NONE
         if sameness is not Sameness.UNREADABLE:
             by = ComparedBy.RANGES if back.by_ranges else ComparedBy.WHOLE
-        self._emit(
-            ContentCompared(
-                path=sent.path,
-                file_id=file.file_id,
-                same=None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME,
-                by=by,
-                read_bytes=back.read_bytes,
-            )
-        )
-        return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
+        same = None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME
+        self._emit(ContentCompared(path=path, file_id=file_id, same=same, by=by, read_bytes=back.read_bytes))
+        return by
 
     async def _look(self, sent: SentContent, file: ListedFile) -> tuple[Sameness, ReadBack]:
         """Read a file back and compare it. Raises SourceError and NoAnswer."""
@@ -204,6 +202,7 @@ class Comparer:
             except NoAnswer:
                 continue
             sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
+            self._tell(one.path, one.file_id, sameness, back)
             if sameness is Sameness.SAME:
                 self._is_faithful = True
                 return True
@@ -221,7 +220,9 @@ class Comparer:
             try:
                 back = await self._read_back(one.file.file_id, file_bytes=one.file_bytes)
             except NoAnswer:
-                return one.file, one.sent_name
-            if sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256) is not Sameness.OTHER:
-                return one.file, one.sent_name
+                return one.file, one.path
+            sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
+            self._tell(one.path, one.file.file_id, sameness, back)
+            if sameness is not Sameness.OTHER:
+                return one.file, one.path
         return None
