@@ -20,7 +20,7 @@ from bulk_upload.core.doubt.adoption import (
     sameness_of,
     unfaithful,
 )
-from bulk_upload.core.doubt.content import ComparedBy, ReadBack, ranges_to_compare
+from bulk_upload.core.doubt.content import ByteRange, ComparedBy, ReadBack, ranges_to_compare
 from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
@@ -30,7 +30,6 @@ from bulk_upload.engine.waits import Wait, Waits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Fingerprint, ListedFile
     from bulk_upload.core.run.ports import ContentApi, Ledger
@@ -169,9 +168,9 @@ class Comparer:
         if ranges or sent.sha256 is None:
             try:
                 ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint, ranges=ranges)
-            except SourceError:
+            except SourceError as error:
                 if sent.sha256 is None:
-                    raise
+                    return Sameness.UNREADABLE, await self._not_returned(sent, file, error)
                 ranges = ()
         if not ranges:
             ours = sent.sha256 or ours
@@ -181,6 +180,17 @@ class Comparer:
             if ours is None:
                 ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
         return sameness_of(back, file_bytes=size, sha256=ours or ""), back
+
+    async def _not_returned(self, sent: SentContent, file: ListedFile, error: SourceError) -> ReadBack:
+        """Return that the server returns no content, so that nothing is missing to compare it with.
+
+        Raises `error` where it returns some, and NoAnswer.
+        """
+        size = sent.fingerprint.size
+        back = await self._read_back(file.file_id, file_bytes=size, ranges=(ByteRange(0, 1),))
+        if sameness_of(back, file_bytes=size, sha256="") is not Sameness.UNREADABLE:
+            raise error
+        return back
 
     async def _read_back(
         self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()

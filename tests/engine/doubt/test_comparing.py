@@ -216,6 +216,20 @@ def test_what_was_sent_must_be_known(what: str, hashing: bool) -> None:
     assert "no hash of what was sent is known" in (reason or "")
 
 
+def test_what_was_sent_need_not_be_known_where_nothing_is_returned() -> None:
+    """A server that returns no content leaves nothing to compare: the match counts by its time, as always there."""
+    world = a_world(Fate.LOSE_STORED, returns_content=False)
+
+    def script(scene: Scene) -> None:
+        scene.reader.hashing = False
+        scene.hooks.append(
+            lambda event: world.files.remove("a.jsonl") if isinstance(event, AttemptEnded) else None
+        )
+
+    world.run(RunSettings(hashing=False), script=script)
+    assert ended(world)[0] is EntryState.ACCEPTED
+
+
 def test_without_hashing_the_file_itself_is_compared() -> None:
     """`--hash off` keeps no hash; the file is still there to be hashed."""
     world = a_world(Fate.LOSE_STORED)
