@@ -24,6 +24,7 @@ from bulk_upload.cli.options.limit_units import (
     CONCURRENCY,
     CONCURRENCY_CAP,
     LEAST_RATE,
+    SIZE,
     START_RATE,
 )
 from bulk_upload.cli.options.private import private_option
@@ -139,6 +140,14 @@ _VARIABLES = [
     help="How long a lost file must be missing from the server's list to count as absent.",
 )
 @click.option(
+    "--compare-max",
+    type=SIZE,
+    default="64MiB",
+    show_default=True,
+    help="Read a file back whole, up to this size, before it is adopted from the list; larger files in ranges of "
+    "this size in all.",
+)
+@click.option(
     "--results",
     type=WORD,
     metavar="FILE|-|none",
@@ -216,6 +225,7 @@ def run(manifest: str, **options: Any) -> int:
         errors_share=errors_share,
         in_doubt=InDoubtPolicy(options["in_doubt"]),
         settle_s=options["settle"],
+        compare_max_bytes=options["compare_max"],
         retry=retry_of(options["retry"]),
         retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",

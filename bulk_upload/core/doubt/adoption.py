@@ -128,20 +128,19 @@ def decide(
     if unknown:
         return Doubtful(f"{unknown[0].file.file_id} matches, but {unknown[0].reason}")
     possible = [one for one in compared if one.sameness is not Sameness.OTHER]
+    others = [one for one in compared if one.sameness is Sameness.OTHER]
+    if candidate_id in {one.file.file_id for one in others}:
+        return Doubtful(f"{candidate_id} came with the answer, but its content is not what was sent")
+    if is_faithful is None and needs_own_file(compared):
+        return Doubtful(
+            f"{_named(others)} has the same name, size and purpose, but other content than what was sent, and no file of "
+            "this job shows that the server returns content unchanged"
+        )
+    if not possible:
+        return RuledOut(frozenset(one.file.file_id for one in compared))
     if len(possible) == 1:
         return _only(possible[0], is_candidate=possible[0].file.file_id == candidate_id)
-    if possible:
-        return _several(possible)
-    ids = frozenset(one.file.file_id for one in compared)
-    if candidate_id in ids:
-        return Doubtful(f"{candidate_id} came with the answer, but its content is not what was sent")
-    if is_faithful is None:
-        named = _named(compared)
-        return Doubtful(
-            f"{named} has the same name, size and purpose, but other content than what was sent, and no file of this "
-            "job shows that the server returns content unchanged"
-        )
-    return RuledOut(ids)
+    return _several(possible)
 
 
 def needs_own_file(compared: Sequence[Compared]) -> bool:
@@ -159,11 +158,11 @@ def unfaithful(one: Compared) -> Compared:
     return Compared(file=one.file, sameness=Sameness.UNREADABLE, reason=reason, in_time=one.in_time)
 
 
-def equal_elsewhere(adopted: Adopt, stranger: ListedFile, name: str) -> Doubtful:
-    """Return the doubt about a match while another job sends the same bytes: `stranger` is its copy of `name`."""
+def equal_elsewhere(adopted: Adopt, stranger: ListedFile, path: str) -> Doubtful:
+    """Return the doubt about a match while another job sends the same bytes: `stranger` is its copy of `path`."""
     return Doubtful(
         f"{adopted.file.file_id} matches, but another job sends the same files at the same time ({stranger.file_id} is "
-        f"its copy of {name}): it cannot be told whose this one is"
+        f"its copy of {path}): it cannot be told whose this one is"
     )
 
 

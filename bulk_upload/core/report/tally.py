@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
+from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ContentCompared,
+    EntrySettled,
+    Event,
+    PlanMade,
+    RunLimited,
+)
 from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
@@ -41,8 +50,9 @@ class Tally(msgspec.Struct):
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
-    `unconfirmed_count` without the server naming a size. `unchanged_count` touched entries kept the receipts of earlier
-    runs, and count neither as accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that
+    `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
+    `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
+    accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that
     are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -67,6 +77,8 @@ class Tally(msgspec.Struct):
     unchanged_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
+    compared_count: int = 0
+    compared_bytes: int = 0
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
@@ -82,6 +94,9 @@ class Tally(msgspec.Struct):
                 self._add_attempt_end(event)
             case EntrySettled():
                 self._add_settled(event)
+            case ContentCompared():
+                self.compared_count += event.by is not ComparedBy.NONE
+                self.compared_bytes += event.read_bytes
             case RunLimited():
                 self.held_s = event.held_s
             case PlanMade():

@@ -20,7 +20,7 @@ from bulk_upload.core.doubt.adoption import (
     sameness_of,
     unfaithful,
 )
-from bulk_upload.core.doubt.content import ComparedBy, ReadBack, ranges_to_compare
+from bulk_upload.core.doubt.content import ByteRange, ComparedBy, ReadBack, ranges_to_compare
 from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
@@ -30,7 +30,6 @@ from bulk_upload.engine.waits import Wait, Waits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Fingerprint, ListedFile
     from bulk_upload.core.run.ports import ContentApi, Ledger
@@ -147,19 +146,17 @@ class Comparer:
                 reason = f"its content cannot be compared now: {error}"
                 return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason, in_time=in_time)
             sameness, back = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason=str(error))
+        by = self._tell(sent.path, file.file_id, sameness, back)
+        return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
+
+    def _tell(self, path: str, file_id: str, sameness: Sameness, back: ReadBack) -> ComparedBy:
+        """Emit the event of a comparison; return how it was made."""
         by = ComparedBy.NONE
         if sameness is not Sameness.UNREADABLE:
             by = ComparedBy.RANGES if back.by_ranges else ComparedBy.WHOLE
-        self._emit(
-            ContentCompared(
-                path=sent.path,
-                file_id=file.file_id,
-                same=None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME,
-                by=by,
-                read_bytes=back.read_bytes,
-            )
-        )
-        return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
+        same = None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME
+        self._emit(ContentCompared(path=path, file_id=file_id, same=same, by=by, read_bytes=back.read_bytes))
+        return by
 
     async def _look(self, sent: SentContent, file: ListedFile) -> tuple[Sameness, ReadBack]:
         """Read a file back and compare it. Raises SourceError and NoAnswer."""
@@ -171,9 +168,9 @@ class Comparer:
         if ranges or sent.sha256 is None:
             try:
                 ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint, ranges=ranges)
-            except SourceError:
+            except SourceError as error:
                 if sent.sha256 is None:
-                    raise
+                    return Sameness.UNREADABLE, await self._not_returned(sent, file, error)
                 ranges = ()
         if not ranges:
             ours = sent.sha256 or ours
@@ -183,6 +180,17 @@ class Comparer:
             if ours is None:
                 ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
         return sameness_of(back, file_bytes=size, sha256=ours or ""), back
+
+    async def _not_returned(self, sent: SentContent, file: ListedFile, error: SourceError) -> ReadBack:
+        """Return that the server returns no content, so that nothing is missing to compare it with.
+
+        Raises `error` where it returns some, and NoAnswer.
+        """
+        size = sent.fingerprint.size
+        back = await self._read_back(file.file_id, file_bytes=size, ranges=(ByteRange(0, 1),))
+        if sameness_of(back, file_bytes=size, sha256="") is not Sameness.UNREADABLE:
+            raise error
+        return back
 
     async def _read_back(
         self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
@@ -204,6 +212,7 @@ class Comparer:
             except NoAnswer:
                 continue
             sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
+            self._tell(one.path, one.file_id, sameness, back)
             if sameness is Sameness.SAME:
                 self._is_faithful = True
                 return True
@@ -221,7 +230,9 @@ class Comparer:
             try:
                 back = await self._read_back(one.file.file_id, file_bytes=one.file_bytes)
             except NoAnswer:
-                return one.file, one.sent_name
-            if sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256) is not Sameness.OTHER:
-                return one.file, one.sent_name
+                return one.file, one.path
+            sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
+            self._tell(one.path, one.file.file_id, sameness, back)
+            if sameness is not Sameness.OTHER:
+                return one.file, one.path
         return None

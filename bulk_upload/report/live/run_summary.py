@@ -145,6 +145,11 @@ def _effort(tally: Tally) -> list[str]:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
         said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.compared_count:
+        files = _count(tally.compared_count, "file", "files")
+        said.append(
+            f"Compared {files} at the server by content, {human_bytes(tally.compared_bytes)} read back."
+        )
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
     return [" ".join(said)] if said else []

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ContentCompared,
     Draining,
     EntrySettled,
     Event,
@@ -143,6 +145,20 @@ def test_receipts_say_how_sure_they_are(
     )  # fmt: skip
     tally = _tally(_settled("a", receipt=receipt))
     assert (tally.reconciled_count, tally.unconfirmed_count) == counts
+
+
+def test_what_was_read_back_is_counted() -> None:
+    """Files that were compared, and all bytes that came back; one that cannot be read is not compared."""
+
+    def compared(by: ComparedBy, same: bool | None, read_bytes: int) -> ContentCompared:
+        return ContentCompared(path="a", file_id="f", same=same, by=by, read_bytes=read_bytes)
+
+    tally = _tally(
+        compared(ComparedBy.WHOLE, True, 10),
+        compared(ComparedBy.RANGES, False, 5),
+        compared(ComparedBy.NONE, None, 1),
+    )
+    assert (tally.compared_count, tally.compared_bytes) == (2, 16)
 
 
 def test_events_that_only_inform_change_no_number() -> None:

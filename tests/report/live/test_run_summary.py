@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.events import Event, RunLimited
+from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.events import ContentCompared, Event, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
@@ -228,6 +229,13 @@ def test_effort_is_told_only_where_there_was_some() -> None:
         "1 retry. The server throttled 1 attempt. 1 entry accepted through the server's list. 1 entry",
         "accepted without the server confirming the size.",
     ]
+
+
+def test_what_was_compared_is_told() -> None:
+    """Reading back costs time and traffic: how many files, and how much."""
+    compared = ContentCompared(path="a", file_id="f", same=True, by=ComparedBy.WHOLE, read_bytes=180_000_000)
+    lines = _closing(_tally(compared, compared, settled("a")), {EntryState.ACCEPTED: 1})
+    assert "Compared 2 files at the server by content, 360.0 MB read back." in lines
 
 
 @pytest.mark.parametrize("columns", [80, 100])

@@ -37,6 +37,7 @@ class OwnFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file at the server that a receipt of this ledger is for, and what was sent."""
 
     file_id: str
+    path: str
     file_bytes: int
     sha256: str
 
@@ -45,7 +46,7 @@ class SecondCopySeen(msgspec.Struct, frozen=True, kw_only=True):
     """A listed file without a receipt that looks like one that this ledger has a receipt for, and what that sent."""
 
     file: ListedFile
-    sent_name: str
+    path: str
     file_bytes: int
     sha256: str | None
 
@@ -73,11 +74,12 @@ def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
 def own_files(store: LedgerStore) -> list[OwnFile]:
     """Return the smallest of the newest files that this ledger has receipts for, by their uploads' own answers."""
     rows = store.connection.execute(
-        f"SELECT r.file_id, r.bytes, r.sha256 FROM (SELECT * FROM receipts ORDER BY receipt_id DESC LIMIT {RECENT_RECEIPTS}) r"
+        f"SELECT r.file_id, e.path, r.bytes, r.sha256 FROM (SELECT * FROM receipts ORDER BY receipt_id DESC"
+        f" LIMIT {RECENT_RECEIPTS}) r JOIN entries e USING (entry_id)"
         " WHERE r.obtained = 'answered' AND r.sha256 IS NOT NULL AND r.superseded_utc IS NULL AND r.bytes > 0"
         f" AND {LIVE.format(ledger='main')} ORDER BY r.bytes, r.receipt_id LIMIT {OWN_FILES_MAX}"
     )
-    return [OwnFile(file_id=row[0], file_bytes=row[1], sha256=row[2]) for row in rows]
+    return [OwnFile(file_id=row[0], path=to_path(row[1]), file_bytes=row[2], sha256=row[3]) for row in rows]
 
 
 def second_copies_seen(store: LedgerStore, files: Sequence[ListedFile]) -> list[SecondCopySeen]:
@@ -90,10 +92,10 @@ def second_copies_seen(store: LedgerStore, files: Sequence[ListedFile]) -> list[
     if not unowned:
         return []
     wanted = {(one.filename, one.bytes, one.purpose) for one in unowned}
-    sent: dict[tuple[str | None, int | None, str | None], str | None] = {}
+    sent: dict[tuple[str | None, int | None, str | None], tuple[str, str | None]] = {}
     explained = set()
-    for name, size, purpose, outcome, sha256 in store.connection.execute(
-        "SELECT a.sent_name, a.size, e.purpose, a.outcome, a.sha256 FROM attempts a JOIN entries e USING (entry_id)"
+    for path, name, size, purpose, outcome, sha256 in store.connection.execute(
+        "SELECT e.path, a.sent_name, a.size, e.purpose, a.outcome, a.sha256 FROM attempts a JOIN entries e USING (entry_id)"
         " WHERE a.attempt_id > (SELECT max(attempt_id) FROM attempts) - ?",
         (RECENT_ATTEMPTS,),
     ):
@@ -101,11 +103,13 @@ def second_copies_seen(store: LedgerStore, files: Sequence[ListedFile]) -> list[
         if key not in wanted:
             continue
         if outcome == "accepted":
-            sent[key] = sha256
+            sent[key] = to_path(path), sha256
         elif outcome in (None, "in_doubt"):
             explained.add(key)
-    return [
-        SecondCopySeen(file=one, sent_name=str(one.filename), file_bytes=one.bytes or 0, sha256=sent[one_key])
-        for one in unowned
-        if (one_key := (one.filename, one.bytes, one.purpose)) in sent and one_key not in explained
-    ]
+    seen = []
+    for one in unowned:
+        key = (one.filename, one.bytes, one.purpose)
+        if key in sent and key not in explained:
+            path, sha256 = sent[key]
+            seen.append(SecondCopySeen(file=one, path=path, file_bytes=one.bytes or 0, sha256=sha256))
+    return seen
