@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
+from bulk_upload.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    EntrySettled,
+    Event,
+    PlanMade,
+    ReceiptsChecked,
+    ReceiptWithdrawn,
+    RunLimited,
+)
 from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
@@ -42,7 +51,8 @@ class Tally(msgspec.Struct):
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
-    are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
+    are neither settled nor sent again yet. `held_s` says what held the run back, and `checked` how many receipts the closing check compared, both known once the
+    run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -65,6 +75,7 @@ class Tally(msgspec.Struct):
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
+    checked: ReceiptsChecked | None = None
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -77,6 +88,10 @@ class Tally(msgspec.Struct):
                 self._add_attempt_end(event)
             case EntrySettled():
                 self._add_settled(event)
+            case ReceiptWithdrawn():
+                self._add_withdrawn(event)
+            case ReceiptsChecked():
+                self.checked = event
             case RunLimited():
                 self.held_s = event.held_s
             case PlanMade():
@@ -134,7 +149,15 @@ class Tally(msgspec.Struct):
             self.reconciled_count += event.receipt.obtained is ReceiptOrigin.RECONCILED
             self.unconfirmed_count += not event.receipt.size_confirmed
 
-    def _add_cause(self, event: EntrySettled) -> None:
+    def _add_withdrawn(self, event: ReceiptWithdrawn) -> None:
+        self.ended[EntryState.ACCEPTED] = self.count(EntryState.ACCEPTED) - 1
+        self.ended[event.state] = self.count(event.state) + 1
+        self.accepted_bytes -= event.file_bytes
+        if event.state.settled:
+            self.failed_bytes += event.file_bytes
+        self._add_cause(event)
+
+    def _add_cause(self, event: EntrySettled | ReceiptWithdrawn) -> None:
         reason = event.reason or "no reason recorded"
         kind = kind_of(reason)
         cause = self.causes.get((event.state, kind))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.claims import mark_false
 from bulk_upload.edge.ledger.columns import from_text
+from bulk_upload.edge.ledger.owned_ids import mark_false
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
