@@ -54,6 +54,14 @@ def question_receipt(
     return True
 
 
+def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int) -> None:
+    """Record how many receipts a run had to check at its end, and how many of them it compared."""
+    store.connection.execute(
+        "UPDATE runs SET receipt_count = ?, checked_count = ? WHERE run_id = ?",
+        (receipt_count, checked_count, store.run_id),
+    )
+
+
 def _leave_accepted(
     store: LedgerStore, receipt: HeldReceipt, *, state: EntryState, reason: str, utc_s: float
 ) -> bool:

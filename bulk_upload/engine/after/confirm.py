@@ -25,7 +25,7 @@ from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, is_before
 from bulk_upload.core.run.settings import ConfirmMode
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.ledger.reading.run_receipts import receipts_by_id, receipts_of_run, run_extent
-from bulk_upload.edge.ledger.withdrawals import BY_CLOSING_CHECK
+from bulk_upload.edge.ledger.withdrawals import BY_CLOSING_CHECK, note_check
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.waits import Wait
@@ -184,6 +184,8 @@ class _Check:
             self._emit(
                 Noticed(message=f"the server's list shows {field} otherwise than they were sent: no evidence")
             )
+        step = partial(note_check, receipt_count=self._extent.receipt_count, checked_count=checked_count)
+        await self._ledger.run(step)
         self._emit(
             ReceiptsChecked(
                 receipt_count=self._extent.receipt_count,
