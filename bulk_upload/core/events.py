@@ -128,6 +128,35 @@ class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
     read_bytes: int
 
 
+class ReceiptWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt of an entry that was accepted before turned out to be false, or cannot be confirmed.
+
+    The entry is in `state` now: in doubt, or withdrawn where the server does not have the file.
+    """
+
+    path: str
+    purpose: str
+    file_id: str
+    file_bytes: int
+    state: EntryState
+    reason: str
+
+
+class ReceiptsChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """The closing check is over: of the `receipt_count` receipts of the run, `checked_count` were compared with the server.
+
+    `withdrawn_count` of them were of files that the server no longer has, `in_doubt_count` are in doubt now. `reason`
+    says why not all were compared, None where all were.
+    """
+
+    receipt_count: int
+    checked_count: int
+    withdrawn_count: int
+    in_doubt_count: int
+    request_count: int
+    reason: str | None = None
+
+
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """The run starts nothing new; `reason` says why."""
 
@@ -153,6 +182,8 @@ Event = (
     | RunLimited
     | Reconciling
     | ContentCompared
+    | ReceiptWithdrawn
+    | ReceiptsChecked
     | Draining
     | Noticed
 )

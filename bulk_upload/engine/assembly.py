@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.engine.after.confirm import ClosingCheck
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.validation.file_validator import Validating
+
+
+CHECK_WAIT_S_MAX = 60.0
+"""The closing check does not wait for a server that asks for more time."""
 
 
 def assemble(
@@ -224,6 +229,23 @@ def assemble(
         drain=drain,
         clock=clock,
     )
+    closing_check = ClosingCheck(
+        settings=settings,
+        profile=profile,
+        files_api=files_api,
+        # Without patience for a server that is away: the receipts are there, and the run is over.
+        api_retry=ApiRetry(
+            clock,
+            sleep=drain.sleep,
+            away_s=lambda: 0.0,
+            wait_s_max=min(CHECK_WAIT_S_MAX, settings.patience_s),
+        ),
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+        waits=waits,
+    )
     watchdog = Watchdog(
         sender=sender,
         ledger=ledger,
@@ -269,6 +291,7 @@ def assemble(
             clock=clock,
             emit=emit,
         ),
+        closing_check=closing_check,
         watchdog=watchdog,
         upkeep=upkeep,
         stop_rules=stop_rules,

@@ -13,6 +13,7 @@ from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
 from bulk_upload.core.run.plan import Step
+from bulk_upload.edge.ledger.reading.run_receipts import run_start
 from bulk_upload.engine.limits.stop_rules import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
 from bulk_upload.engine.upkeep import TICK_S
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.after.confirm import ClosingCheck
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.control import RunControl
@@ -86,6 +88,7 @@ class Run:
         upkeep: Upkeep,
         stop_rules: StopRules,
         control: RunControl,
+        closing_check: ClosingCheck,
         watchdog: Watchdog,
         errors: CallbackErrors,
         drain: Drain,
@@ -108,6 +111,7 @@ class Run:
         self._upkeep = upkeep
         self._stop_rules = stop_rules
         self._control = control
+        self._closing_check = closing_check
         self._watchdog = watchdog
         self._errors = errors
         self._drain = drain
@@ -219,10 +223,13 @@ class Run:
                 await self._ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
 
     async def _upload_all(self) -> None:
-        doubts = await self._ledger.run(
-            lambda store: store.doubts(
-                settle_answered_s=self._settings.settles_after_s(answered=True),
-                settle_lost_s=self._settings.settles_after_s(answered=False),
+        doubts, start = await self._ledger.run(
+            lambda store: (
+                store.doubts(
+                    settle_answered_s=self._settings.settles_after_s(answered=True),
+                    settle_lost_s=self._settings.settles_after_s(answered=False),
+                ),
+                run_start(store),
             )
         )
         planned = [await self._entries.find(doubt.entry_id) for doubt in doubts]
@@ -233,6 +240,7 @@ class Run:
             async with self._workers.running():
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
                 await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
+        await self._closing_check.serve(start)
 
     def _end_all(self) -> None:
         if self._over_at is None:

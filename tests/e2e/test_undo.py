@@ -175,3 +175,21 @@ def test_one_signal_finishes_what_was_begun(tmp_path: Path) -> None:
         assert ended.code == (130 if there else 0), ended.stderr
         assert {str(row.file_id) for row in rows if row.status == "accepted"} == set(there)
         assert not any(row.status == "in_doubt" for row in rows)
+
+
+def test_an_adopted_file_goes_only_when_asked_for(tmp_path: Path) -> None:
+    """A file found in the list after a lost answer is kept and named; with --adopted it is listed first, and deleted."""
+    with staged(tmp_path, "drop-stored,ok*9", keep=True) as stage:
+        stage.use(plain_tree(tmp_path / "tree", count=3, size=10))
+        stage.run("--settle", "1s", expect=0)
+        shown = stage.call("undo", str(stage.ledger), "--dry-run")
+        assert "Would keep 1 file whose ID was adopted" in shown.stderr
+        assert len(shown.stdout.splitlines()) == 2
+        assert undone(stage, expect=3) == {"deleted": 2, "kept": 1}
+        (left,) = ids_at(stage.url)
+        again = stage.call("undo", str(stage.ledger), "--yes")
+        assert (again.code, len(ids_at(stage.url))) == (ExitStatus.SOME_FAILED, 1)
+        ended = stage.call("undo", str(stage.ledger), "--adopted", "--yes")
+        assert ended.code == 0
+        assert f"  {left}  " in ended.stderr
+        assert not ids_at(stage.url)

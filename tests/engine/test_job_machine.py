@@ -74,6 +74,15 @@ class JobMachine(RuleBasedStateMachine):
         """Run to the end, whatever the server does."""
         self.check_end(self.world.run(replace(RUN, in_doubt=policy, deadline_s=600.0)))
 
+    @rule(share=st.sampled_from([0.3, 1.0]))
+    def run_while_answers_cross(self, share: float) -> None:
+        """Answers have the ids of each other's files: at the end no entry is accepted with the wrong one."""
+        server = self.world.server
+        usual = server.faults, server.settings
+        server.faults, server.settings = Faults(crossed_id=share), ServerSettings()
+        self.check_end(self.world.run(RUN))
+        server.faults, server.settings = usual
+
     @rule(at_s=st.floats(0, 3), again_s=st.floats(0, 1))
     def run_and_stop(self, at_s: float, again_s: float) -> None:
         """Stop a run: first a drain, then a cancel."""

@@ -40,6 +40,7 @@ class Fate(StrEnum):
     HANG_STORED = "hang_stored"
     BAD_ID = "bad_id"
     OTHER_ID = "other_id"
+    CROSSED_ID = "crossed_id"
     OTHER_SIZE = "other_size"
     REJECT = "reject"
     FORBID = "forbid"
@@ -56,6 +57,7 @@ STORING = frozenset(
         Fate.HANG_STORED,
         Fate.BAD_ID,
         Fate.OTHER_ID,
+        Fate.CROSSED_ID,
         Fate.OTHER_SIZE,
     }
 )
@@ -82,6 +84,7 @@ class Faults:
         hang_stored: the file is stored and no answer ever comes.
         bad_id: 200 with an id nobody can use.
         other_id: 200 with the id of another file.
+        crossed_id: 200 with the id of a file whose own answer is on its way, which then has this one's.
         other_size: 200 with a size that was not sent, while the list shows the right one.
         reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
         list_fails: a page of the list or a look-up gives no usable answer.
@@ -101,6 +104,7 @@ class Faults:
     hang_stored: float = 0.0
     bad_id: float = 0.0
     other_id: float = 0.0
+    crossed_id: float = 0.0
     other_size: float = 0.0
     reject: float = 0.0
     forbid: float = 0.0
@@ -184,6 +188,8 @@ class Request:
     chance: random.Random
     connect_s: float
     stored: StoredFile | None = None
+    answers_with: str | None = None
+    is_answered: bool = False
 
 
 class FakeServer:
@@ -207,6 +213,9 @@ class FakeServer:
         self.active_count = 0
         self.list_fails = 0
         self.content_of: Callable[[int], bytes] = lambda _: b""
+        self.shown_as: Callable[[ListedFile], ListedFile] = lambda file: file
+        """What the list and look-ups make of a file."""
+        self._open: list[Request] = []
         self._seed = seed
         self._answered: list[tuple[float, str]] = []
         self._id_count = 0
@@ -231,11 +240,14 @@ class FakeServer:
         elif self.active_count >= self.settings.capacity:
             fate = Fate.THROTTLE
         self.active_count += 1
-        return Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+        request = Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+        self._open.append(request)
+        return request
 
     def end(self, request: Request, *, now: float) -> None:
         """Record that the client is gone; half of the files not stored by then never are."""
         self.active_count -= 1
+        self._open.remove(request)
         file = request.stored
         if file is not None and now < file.stored_at and request.chance.random() < 0.5:
             self.stored.remove(file)
@@ -253,6 +265,8 @@ class FakeServer:
             )
             request.stored = file
             self.stored.append(file)
+            if request.fate is Fate.CROSSED_ID:
+                self._cross(request, file)
         await asyncio.sleep(work_s + 0.001)
         return self.answer(request)
 
@@ -350,17 +364,31 @@ class FakeServer:
             old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
             if old:
                 told["id"] = request.chance.choice(old)
+        if request.answers_with is not None:
+            told["id"] = request.answers_with
+        request.is_answered = True
         if request.fate is Fate.ACCEPT:
             self._answered.append((_now(), file.file_id))
         return json.dumps(told).encode()
 
+    def _cross(self, request: Request, file: StoredFile) -> None:
+        """Exchange the id of a file with one that is accepted and not answered yet, where there is one."""
+        for other in self._open:
+            theirs = other.stored
+            is_free = theirs is not None and other.fate in (Fate.ACCEPT, Fate.CROSSED_ID)
+            if other is not request and is_free and not other.is_answered and other.answers_with is None:
+                other.answers_with, request.answers_with = file.file_id, theirs.file_id if theirs else None
+                return
+
     def _listed(self, file: StoredFile) -> ListedFile:
-        return ListedFile(
-            file_id=file.file_id,
-            filename=file.filename,
-            bytes=file.size,
-            purpose=file.purpose,
-            created_at=self._created_at(file),
+        return self.shown_as(
+            ListedFile(
+                file_id=file.file_id,
+                filename=file.filename,
+                bytes=file.size,
+                purpose=file.purpose,
+                created_at=self._created_at(file),
+            )
         )
 
     def _created_at(self, file: StoredFile) -> str:

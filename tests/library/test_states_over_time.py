@@ -189,7 +189,7 @@ async def test_the_files_of_dropped_entries_can_be_deleted_alone(desk: Desk) -> 
     job = JobLedger(desk.ledger, api_key="key")
     undone: list[str] = []
     async with job.undoing(asked_by="me", on_undone=lambda one: undone.append(one.path)) as undoing:
-        assert (await undoing.total(UndoScope.DROPPED))[0] == 1
+        assert (await undoing.total(UndoScope.DROPPED, adopted=False))[0] == 1
         await undoing.receipts(UndoScope.DROPPED)
     assert undone == [A]
     assert {(A, "fine-tune", "accepted"), (B, "pre-train", "accepted")} == kept == set(desk.rows())

@@ -36,7 +36,7 @@ from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, Lo
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
-from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
+from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
@@ -148,6 +148,14 @@ _VARIABLES = [
     "this size in all.",
 )
 @click.option(
+    "--confirm",
+    type=click.Choice([one.value for one in ConfirmMode]),
+    default="list",
+    show_default=True,
+    help="At the end compare the receipts of the run with the server's list, newest first, in a few requests; off: "
+    "end without.",
+)
+@click.option(
     "--results",
     type=WORD,
     metavar="FILE|-|none",
@@ -230,6 +238,7 @@ def run(manifest: str, **options: Any) -> int:
         retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
+        confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
     request = RunRequest(

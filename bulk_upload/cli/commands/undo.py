@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.undo import Undoing, Undone
     from bulk_upload.job_ledger import JobLedger
 
+ADOPTED_SHOWN_MAX = 20
+
 _DUPLICATES = "duplicates"
 
 
@@ -55,6 +57,12 @@ _DUPLICATES = "duplicates"
     help="With --only dropped: the manifest that counts, where runs of this ledger had several; it must be that of the "
     "last run.",
 )
+@click.option(
+    "--adopted",
+    is_flag=True,
+    help="Also delete files whose ID did not come with the answer to their upload: it was found in the server's list, "
+    "or named by a person. Without it they are kept.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
@@ -64,6 +72,7 @@ def undo(
     *,
     only: str | None,
     manifest: str | None,
+    adopted: bool,
     dry_run: bool,
     yes: bool,
     **options: Any,
@@ -77,6 +86,7 @@ def undo(
     \b
     Examples:
       bulk-upload undo manifest.ledger.db --dry-run
+      bulk-upload undo manifest.ledger.db --adopted
       bulk-upload undo manifest.ledger.db --only superseded
       bulk-upload undo manifest.ledger.db --only dropped
       bulk-upload undo manifest.ledger.db --only duplicates file-1f
@@ -87,28 +97,78 @@ def undo(
         _require_one_manifest(ledger, manifest)
     elif manifest is not None:
         raise UsageError("--manifest says what was dropped", hint="add --only dropped")
+    if adopted and only == _DUPLICATES:
+        raise UsageError("second copies have no receipt that could be adopted", hint="leave --adopted out")
     job = job_ledger_of(ledger, options)
     named = frozenset(file_ids)
-    return anyio.run(partial(_undo, job, ledger, only=only, named=named, dry_run=dry_run, yes=yes))
+    if only == _DUPLICATES:
+        return anyio.run(partial(_undo_duplicates, job, ledger, named=named, dry_run=dry_run, yes=yes))
+    scope = UndoScope(only or UndoScope.ALL)
+    return anyio.run(partial(_undo, job, ledger, scope=scope, adopted=adopted, dry_run=dry_run, yes=yes))
 
 
 async def _undo(
-    job: JobLedger, ledger: str, *, only: str | None, named: frozenset[str], dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
     told = _Told()
-    copies = await _duplicates(job, named) if only == _DUPLICATES else []
+    async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
+        count, size = await undoing.total(scope, adopted=False)
+        adopted_count, adopted_size = await undoing.total(scope, adopted=True)
+        kept_count = 0 if adopted else adopted_count
+        if adopted:
+            count, size = count + adopted_count, size + adopted_size
+        if dry_run:
+            for is_adopted in (True, False)[0 if adopted else 1 :]:
+                async for one in undoing.preview(scope, adopted=is_adopted):
+                    put(f"{one.file_id}  {printable(one.path)}\n")
+            tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
+            if kept_count:
+                tell(f"Would keep {_files(kept_count)} whose ID was adopted; --adopted deletes them, too.")
+            return ExitStatus.DONE
+        if not count:
+            # Those that are kept are named; nothing has to be confirmed.
+            await undoing.receipts(scope)
+            tell("Nothing to delete.")
+            return told.conclude([]) if kept_count else ExitStatus.DONE
+        if adopted and adopted_count:
+            await _list_adopted(undoing, scope, adopted_count)
+        what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
+        require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
+        stopped_by: list[signal.Signals] = []
+        with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
+            await undoing.finish()
+            await undoing.receipts(scope, adopted=adopted)
+    return told.conclude(stopped_by)
+
+
+async def _list_adopted(undoing: Undoing, scope: UndoScope, count: int) -> None:
+    """List the files that an answer to an upload did not name, before the question."""
+    tell(f"{_files(count)} whose ID was adopted, from the server's list or a person:")
+    shown_count = 0
+    async for one in undoing.preview(scope, adopted=True):
+        if shown_count == ADOPTED_SHOWN_MAX:
+            tell(f"  and {count - shown_count:,} more; --dry-run lists all")
+            return
+        shown_count += 1
+        tell(f"  {one.file_id}  {printable(one.path)}")
+
+
+async def _undo_duplicates(
+    job: JobLedger, ledger: str, *, named: frozenset[str], dry_run: bool, yes: bool
+) -> int:
+    tell(f"server: {printable(job.facts.endpoint)}")
+    _warn_of_doubts(ledger)
+    told = _Told()
+    copies = await _duplicates(job, named)
     # The others are kept whatever the answer is, so the question does not count them.
     eligible = [one for one in copies if one.attempt_ids or named]
+    count, size = len(eligible), sum(one.file_bytes for one in eligible)
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
-        scope = UndoScope(only) if only in (UndoScope.SUPERSEDED, UndoScope.DROPPED) else UndoScope.ALL
-        if only == _DUPLICATES:
-            count, size = len(eligible), sum(one.file_bytes for one in eligible)
-        else:
-            count, size = await undoing.total(scope)
         if dry_run:
-            await _preview(undoing, scope, eligible if only == _DUPLICATES else None)
+            for copy in eligible:
+                put(f"{copy.file.file_id}  {printable(copy.path)}\n")
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
             if len(copies) > len(eligible):
                 kept = _files(len(copies) - len(eligible))
@@ -124,10 +184,7 @@ async def _undo(
         stopped_by: list[signal.Signals] = []
         with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
             await undoing.finish()
-            if only == _DUPLICATES:
-                await undoing.duplicates(copies, named=named)
-            else:
-                await undoing.receipts(scope)
+            await undoing.duplicates(copies, named=named)
     return told.conclude(stopped_by)
 
 
@@ -179,15 +236,6 @@ async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]
             hint="`bulk-upload verify LEDGER` shows the IDs of duplicates",
         )
     return [one for one in copies if not named or one.file.file_id in named]
-
-
-async def _preview(undoing: Undoing, scope: UndoScope, copies: list[SecondCopy] | None) -> None:
-    if copies is None:
-        async for one in undoing.preview(scope):
-            put(f"{one.file_id}  {printable(one.path)}\n")
-    else:
-        for copy in copies:
-            put(f"{copy.file.file_id}  {printable(copy.path)}\n")
 
 
 class _Told:

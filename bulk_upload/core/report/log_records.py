@@ -21,6 +21,7 @@ from bulk_upload.core.events import (
     Event,
     LimitChanged,
     Preparing,
+    ReceiptWithdrawn,
     Snapshot,
 )
 from bulk_upload.core.model import EntryState, Outcome
@@ -123,7 +124,7 @@ def level_of(record: Record) -> Level:
             return Level.DEBUG
         case EntrySettled(state=state):
             return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING
-        case Draining():
+        case Draining() | ReceiptWithdrawn():
             return Level.WARNING
         case RunEnded(exit_code=code):
             return Level.INFO if code == 0 else Level.ERROR

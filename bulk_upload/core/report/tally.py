@@ -14,6 +14,8 @@ from bulk_upload.core.events import (
     EntrySettled,
     Event,
     PlanMade,
+    ReceiptsChecked,
+    ReceiptWithdrawn,
     RunLimited,
 )
 from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
@@ -52,8 +54,9 @@ class Tally(msgspec.Struct):
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
-    accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that
-    are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
+    accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that are neither settled nor sent
+    again yet. `held_s` says what held the run back, and `checked` how many receipts the closing check compared, both
+    known once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -82,6 +85,7 @@ class Tally(msgspec.Struct):
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
+    checked: ReceiptsChecked | None = None
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -97,6 +101,10 @@ class Tally(msgspec.Struct):
             case ContentCompared():
                 self.compared_count += event.by is not ComparedBy.NONE
                 self.compared_bytes += event.read_bytes
+            case ReceiptWithdrawn():
+                self._add_withdrawn(event)
+            case ReceiptsChecked():
+                self.checked = event
             case RunLimited():
                 self.held_s = event.held_s
             case PlanMade():
@@ -160,7 +168,15 @@ class Tally(msgspec.Struct):
             self.reconciled_count += event.receipt.obtained is ReceiptOrigin.RECONCILED
             self.unconfirmed_count += not event.receipt.size_confirmed
 
-    def _add_cause(self, event: EntrySettled) -> None:
+    def _add_withdrawn(self, event: ReceiptWithdrawn) -> None:
+        self.ended[EntryState.ACCEPTED] = self.count(EntryState.ACCEPTED) - 1
+        self.ended[event.state] = self.count(event.state) + 1
+        self.accepted_bytes -= event.file_bytes
+        if event.state.settled:
+            self.failed_bytes += event.file_bytes
+        self._add_cause(event)
+
+    def _add_cause(self, event: EntrySettled | ReceiptWithdrawn) -> None:
         reason = event.reason or "no reason recorded"
         kind = kind_of(reason)
         cause = self.causes.get((event.state, kind))

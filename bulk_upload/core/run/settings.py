@@ -34,6 +34,13 @@ class ValidateMode(StrEnum):
     OFF = "off"
 
 
+class ConfirmMode(StrEnum):
+    """Whether a run compares its receipts with the server's list before it ends."""
+
+    LIST = "list"
+    OFF = "off"
+
+
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one run. `None` means no limit.
 
@@ -59,6 +66,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
         sends_invalid: send files with errors all the same.
+        confirm: whether the receipts of the run are compared with the server's list at its end.
     """
 
     concurrency: int | None = None
@@ -80,6 +88,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
     sends_invalid: bool = False
+    confirm: ConfirmMode = ConfirmMode.LIST
 
     @property
     def caps(self) -> Caps:

@@ -44,7 +44,10 @@ class DifferenceKind(StrEnum):
 
 
 class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt from the ledger, of a file that no `undo` has deleted."""
+    """A receipt from the ledger, of a file that no `undo` has deleted.
+
+    `adopted` says that its id did not come with the answer to the upload: it was found in a list, or named by a person.
+    """
 
     receipt_id: int
     entry_id: int
@@ -55,6 +58,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int
     sha256: str | None
     superseded: bool
+    adopted: bool = False
 
 
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Re
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import claims, grouped_writes
+from bulk_upload.edge.ledger import grouped_writes, owned_ids
 from bulk_upload.edge.ledger.columns import (
     from_change_time,
     from_path,
@@ -214,7 +214,7 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
-        receipt_id = claims.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
+        receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = receipt_id or self._file_receipt(
             entry_id=doubt.entry_id,
             attempt_id=doubt.attempt_id,
@@ -243,12 +243,12 @@ class LedgerStore:
     ) -> None:
         """Record that a doubtful attempt left nothing, or that a person decided so; the entry is then in `state`."""
         self._resolve(doubt, resolution, utc_s, decided_by)
-        claims.drop_in_question(self.connection, doubt, reason=resolution, utc_s=utc_s)
+        owned_ids.drop_in_question(self.connection, doubt, reason=resolution, utc_s=utc_s)
         self.settle(doubt.entry_id, state, reason=resolution, utc_s=utc_s)
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        return claims.claimed(self.connection, file_ids)
+        return owned_ids.claimed(self.connection, file_ids)
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
         """Return every attempt that is still in doubt, oldest first."""
@@ -290,7 +290,7 @@ class LedgerStore:
         outcome = over.outcome
         if not isinstance(outcome, Accepted):
             return outcome
-        if claims.named(self.connection, outcome.file_id):
+        if owned_ids.named(self.connection, outcome.file_id):
             whose = "which the ledger has a receipt for already"
         elif self._answered_elsewhere(outcome.file_id, over.entry_id):
             whose = "which came with an answer to another entry, too"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.claims import mark_false
 from bulk_upload.edge.ledger.columns import from_text
 from bulk_upload.edge.ledger.decisions import note_decision
+from bulk_upload.edge.ledger.owned_ids import mark_false
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
@@ -63,6 +63,14 @@ def question_receipt(
         utc_s=utc_s,
     )
     return True
+
+
+def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int) -> None:
+    """Record how many receipts a run had to check at its end, and how many of them it compared."""
+    store.connection.execute(
+        "UPDATE runs SET receipt_count = ?, checked_count = ? WHERE run_id = ?",
+        (receipt_count, checked_count, store.run_id),
+    )
 
 
 def _leave_accepted(

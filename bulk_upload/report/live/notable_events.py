@@ -15,6 +15,7 @@ from bulk_upload.core.events import (
     Event,
     Noticed,
     PlanMade,
+    ReceiptWithdrawn,
 )
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import human_bytes, printable
@@ -67,7 +68,7 @@ class EventLines:
         match event:
             case AttemptStarted() | AttemptEnded() | EntrySettled(state=EntryState.ACCEPTED):
                 return ()
-            case EntrySettled():
+            case EntrySettled() | ReceiptWithdrawn():
                 return self._failure(event)
             case PlanMade():
                 return _plan(event)
@@ -86,7 +87,7 @@ class EventLines:
             case _:
                 return ()
 
-    def _failure(self, event: EntrySettled) -> list[EventLine]:
+    def _failure(self, event: EntrySettled | ReceiptWithdrawn) -> list[EventLine]:
         if event.state is EntryState.PENDING and self._drain_reason is not None:
             return []  # A drain leaves thousands of entries pending; it was announced itself.
         self._failure_count += 1

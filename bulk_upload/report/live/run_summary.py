@@ -152,7 +152,16 @@ def _effort(tally: Tally) -> list[str]:
         )
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
-    return [" ".join(said)] if said else []
+    return [*([" ".join(said)] if said else []), *_checked(tally)]
+
+
+def _checked(tally: Tally) -> list[str]:
+    """Return what the closing check did not compare; nothing where it compared all."""
+    checked = tally.checked
+    if checked is None or checked.reason is None:
+        return []
+    counts = f"{checked.checked_count:,} of {_count(checked.receipt_count, 'receipt', 'receipts')}"
+    return [f"Checked {counts} against the server's list: {printable(checked.reason)}."]
 
 
 def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:

@@ -18,6 +18,7 @@ from bulk_upload.core.events import (
     Noticed,
     Paused,
     PlanMade,
+    ReceiptWithdrawn,
     Reconciling,
 )
 from bulk_upload.core.model import (
@@ -291,3 +292,17 @@ def test_a_stop_for_patience_does_not_hide_a_doubt() -> None:
     """Unfinished and in doubt at once is in doubt: someone may have to look."""
     states = {EntryState.PENDING: 3, EntryState.IN_DOUBT: 1}
     assert exit_status(states, _stop(ExitStatus.UNFINISHED)) is ExitStatus.IN_DOUBT
+
+
+@pytest.mark.parametrize("state", [EntryState.IN_DOUBT, EntryState.WITHDRAWN])
+def test_a_withdrawn_receipt_takes_its_entry_back(state: EntryState) -> None:
+    """The entry is not accepted any more, with its bytes; its cause is that of the withdrawal."""
+    event = ReceiptWithdrawn(
+        path="a", purpose="p", file_id="file-1", file_bytes=10, state=state, reason="it is another file"
+    )
+    tally = _tally(_settled("a"), _settled("b"), event)
+    assert (tally.count(EntryState.ACCEPTED), tally.count(state)) == (1, 1)
+    assert tally.accepted_bytes == 10
+    assert (tally.failed_bytes, tally.in_doubt_count) == ((0, 1) if state is EntryState.IN_DOUBT else (10, 0))
+    (cause,) = tally.causes.values()
+    assert (cause.state, cause.reason, cause.examples) == (state, "it is another file", ["a"])

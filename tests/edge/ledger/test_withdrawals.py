@@ -67,7 +67,12 @@ def test_a_contradicted_receipt_leaves_its_entry_in_doubt(store: Store, tmp_path
     )
     (doubt,) = store.open_doubts()
     assert (doubt.candidate_id, doubt.candidate_withdrawn) == ("file-b", True)
-    assert live_receipts(store, after_id=0, only_superseded=False, count_max=9) == []
+    assert (
+        live_receipts(
+            store, after_id=0, only_superseded=False, only_dropped=False, adopted=False, count_max=9
+        )
+        == []
+    )
     assert query(tmp_path / "a", "SELECT decided_by, decision FROM decisions") == [
         ("closing check", f"withdrew file-b: {WHY}")
     ]

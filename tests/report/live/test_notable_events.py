@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
+from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed, ReceiptWithdrawn
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, EventLine, EventLines
@@ -64,6 +64,17 @@ def test_each_way_to_fail_has_its_word(state: EntryState, head: str) -> None:
     assert _told(EventLines(), settled("a/b.jsonl", state, reason="because")) == [
         f"{head}: a/b.jsonl: because"
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "head"), [(EntryState.WITHDRAWN, "withdrawn"), (EntryState.IN_DOUBT, "in doubt")]
+)
+def test_a_withdrawn_receipt_is_told(state: EntryState, head: str) -> None:
+    """After its entry was accepted, which makes no line."""
+    event = ReceiptWithdrawn(
+        path="a", purpose="p", file_id="file-1", file_bytes=1, state=state, reason="because"
+    )
+    assert _told(EventLines(), settled("a"), event) == [f"{head}: a: because"]
 
 
 def test_failures_are_told_up_to_a_number_and_then_announced_as_counted() -> None:

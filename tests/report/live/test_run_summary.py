@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.doubt.content import ComparedBy
-from bulk_upload.core.events import ContentCompared, Event, RunLimited
+from bulk_upload.core.events import ContentCompared, Event, ReceiptsChecked, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
@@ -273,3 +273,23 @@ def test_a_run_of_no_time_has_no_rate() -> None:
     assert _closing(_tally(settled("a")), {EntryState.ACCEPTED: 1}, elapsed_s=0.0)[0] == (
         f"Accepted 1 of 1 entry in 0.0 s: {FILE_BYTES / 1e6} MB."
     )
+
+
+def test_what_the_closing_check_did_not_cover_is_said() -> None:
+    """Where it compared all receipts, nothing is."""
+
+    def lines(checked_count: int, reason: str | None) -> list[str]:
+        checked = ReceiptsChecked(
+            receipt_count=10_000,
+            checked_count=checked_count,
+            withdrawn_count=0,
+            in_doubt_count=0,
+            request_count=9,
+            reason=reason,
+        )
+        return _closing(_tally(plan(1), settled("a"), checked), {EntryState.ACCEPTED: 1})
+
+    assert "Checked 4,200 of 10,000 receipts against the server's list: the run was stopped." in lines(
+        4200, "the run was stopped"
+    )
+    assert not [one for one in lines(10_000, None) if one.startswith("Checked")]

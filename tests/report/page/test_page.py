@@ -30,7 +30,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028\u20
 
 def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "", rows_max: int = 1000) -> str:
     stream = io.BytesIO()
-    runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER)]
+    runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER, 5_000, 4_200)]
     attempts = [
         AttemptFacts(1, 1, 10, AT, LATER, "accepted"),
         AttemptFacts(1, 2, 9, AT, LATER, "throttled", 429, evil),
@@ -56,6 +56,11 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
 
 def _row(path: str, status: str = "accepted", **more: Any) -> ExportRow:
     return ExportRow(path=path, purpose="fine-tune", status=status, **more)
+
+
+def test_a_run_shows_how_many_receipts_it_checked() -> None:
+    """Of how many, where it did not check all of them."""
+    assert "4,200 of 5,000" in _page([_row("a")], [])
 
 
 class _Elements(HTMLParser):

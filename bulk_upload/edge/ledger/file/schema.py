@@ -218,6 +218,8 @@ DROP TABLE receipts;
 ALTER TABLE receipts_anew RENAME TO receipts;
 CREATE UNIQUE INDEX receipts_file_ids ON receipts
     (file_id, CASE WHEN withdrawn_utc IS NULL THEN 0 ELSE receipt_id END);
+ALTER TABLE runs ADD COLUMN receipt_count INTEGER;
+ALTER TABLE runs ADD COLUMN checked_count INTEGER;
 """
 
 _CHANGE_TIMES = """

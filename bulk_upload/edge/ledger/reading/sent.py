@@ -54,20 +54,21 @@ class SecondCopySeen(msgspec.Struct, frozen=True, kw_only=True):
 def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
     """Return what an attempt sent."""
     row = store.connection.execute(
-        "SELECT e.path, a.size, a.mtime_ns, a.inode, a.sha256, coalesce(a.began_utc, a.intent_utc), a.ended_utc"
+        "SELECT e.path, a.size, a.mtime_ns, a.inode, a.ctime_ns, a.sha256, coalesce(a.began_utc, a.intent_utc),"
+        " a.ended_utc"
         " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
         (attempt_id,),
     ).fetchone()
-    fingerprint = None if row is None else to_fingerprint(row[1:4])
+    fingerprint = None if row is None else to_fingerprint(row[1:5])
     if row is None or fingerprint is None:
         raise LookupError(f"no attempt {attempt_id}")
-    began_utc_s = utc_seconds(row[5]) or 0.0
+    began_utc_s = utc_seconds(row[6]) or 0.0
     return SentContent(
         path=to_path(row[0]),
         fingerprint=fingerprint,
-        sha256=row[4],
+        sha256=row[5],
         began_utc_s=began_utc_s,
-        ended_utc_s=utc_seconds(row[6]) or began_utc_s,
+        ended_utc_s=utc_seconds(row[7]) or began_utc_s,
     )
 
 
