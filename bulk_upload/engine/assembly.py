@@ -8,6 +8,7 @@ from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.clock_watch import ClockWatch
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.reconciler import Reconciler
@@ -114,6 +115,7 @@ def assemble(
         pace=bandwidth,
         on_handed=slots.handed,
     )
+    clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,
         slots=slots,
@@ -122,6 +124,7 @@ def assemble(
         stop_rules=stop_rules,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
         emit=emit,
     )
 
@@ -211,6 +214,7 @@ def assemble(
         conditions=conditions,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     watchdog = Watchdog(
         sender=sender,
@@ -231,6 +235,7 @@ def assemble(
         ledger=ledger,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     return Run(
         settings=settings,

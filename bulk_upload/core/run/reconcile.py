@@ -30,7 +30,12 @@ CLOCK_TOLERANCE_S = 5.0
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose result must be found in the server's list.
 
-    `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
+    `sent_at_utc_s` is when the request began, or its intent was recorded; `settles_at_utc_s` is when absence may be
+    believed. Both are by our clock as it was then; `clock_offset_s` is the server's minus it, None where that is
+    unknown.
+
+    An attempt of this run has `began_at`, `sent_at_utc_s` on the monotonic clock. One of an earlier run has `settle_s`:
+    our clock may have been set since, so this is how long to wait where nothing shows that the time has passed.
     """
 
     entry_id: int
@@ -41,6 +46,21 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_utc_s: float
     settles_at_utc_s: float
     candidate_id: str | None = None
+    clock_offset_s: float | None = None
+    began_at: float | None = None
+    settle_s: float | None = None
+
+    def left_s(self, *, utc_s: float, clock_offset_s: float | None) -> float:
+        """Return how long to wait, in seconds, until absence may be believed.
+
+        `clock_offset_s` is the server's clock minus ours now, at least; None where it is unknown.
+        """
+        if self.settle_s is None:
+            return max(0.0, self.settles_at_utc_s - utc_s)
+        if self.clock_offset_s is None or clock_offset_s is None:
+            return self.settle_s
+        left_s = self.settles_at_utc_s + self.clock_offset_s - (utc_s + clock_offset_s)
+        return min(self.settle_s, max(0.0, left_s))
 
 
 class Found(msgspec.Struct, frozen=True):

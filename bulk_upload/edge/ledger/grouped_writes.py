@@ -29,7 +29,7 @@ CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640
+in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 704
 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
@@ -54,9 +54,11 @@ _INTEND = _Grouped(
         "inode",
         "intent_utc",
         "sha256",
+        "clock_offset_s",
     ),
-    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
-    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256"
+    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256,"
+    " clock_offset_s)"
+    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256, clock_offset_s"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
@@ -75,10 +77,11 @@ _CLOSE = _Grouped(
         "request_id",
         "sha256",
         "began_utc",
+        "clock_offset_s",
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
-    " began_utc = given.began_utc FROM given"
+    " began_utc = given.began_utc, clock_offset_s = given.clock_offset_s FROM given"
     " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
 _SUPERSEDE = _Grouped(
@@ -126,6 +129,7 @@ def intend(
                 *from_fingerprint(one.fingerprint),
                 utc_text(one.at_utc_s),
                 one.sha256,
+                one.clock_offset_s,
             )
             for index, one in enumerate(group)
         ]
@@ -169,6 +173,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 optional_text(outcome.request_id),
                 over.sent.sha256,
                 began,
+                over.clock_offset_s,
             )
         )
         old.append((over.entry_id, now))

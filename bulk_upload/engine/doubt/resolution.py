@@ -103,6 +103,8 @@ class Doubts:
             # Not from `ended_utc_s`: the wall clock may have been set since.
             settles_at_utc_s=self._clock.utc_s() + settle_s,
             candidate_id=outcome.candidate_id,
+            clock_offset_s=attempt.clock_offset_s,
+            began_at=attempt.began_at,
         )
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:

@@ -9,6 +9,7 @@ import msgspec
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ClockStepped,
     ControlChanged,
     Draining,
     EntrySettled,
@@ -18,6 +19,7 @@ from bulk_upload.core.events import (
 )
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import clock_step_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +76,8 @@ class EventLines:
                 return [EventLine(head="control", text=printable(f"{event.change}, by {event.by}"))]
             case Noticed():
                 return self._notice(event)
+            case ClockStepped():
+                return self._notice(Noticed(message=clock_step_words(event.step_s)))
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED
 from bulk_upload.core.text.timestamps import utc_text
@@ -30,6 +31,7 @@ from tests.fakes.virtual_time import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from bulk_upload.core.clock import Moment
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.after.undo import Undone
@@ -41,6 +43,10 @@ class Server:
     """Has files of one name and size; each call takes a while of its own."""
 
     clock_offset_s = 0.0
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Say that both clocks agree."""
+        return ClockOffset(best_s=0.0, least_s=0.0)
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self.files: dict[str, ListedFile] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.resolve import OpenDoubt
+from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger.reading import orphans
 
 if TYPE_CHECKING:
@@ -24,6 +26,52 @@ FROM deletions d JOIN entries e USING (entry_id) JOIN receipts r ON r.receipt_id
 WHERE d.outcome IS NULL AND e.state = 'in_doubt' AND e.receipt_id = d.receipt_id
 ORDER BY d.deletion_id
 """
+_IN_DOUBT = """
+SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, coalesce(a.began_utc, a.intent_utc), a.ended_utc,
+       a.answered, a.candidate_id, a.clock_offset_s, a.run_id
+FROM attempts a JOIN entries e USING (entry_id)
+WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id
+"""
+# Not of a run that died: it may have died before it recorded that the clock was set.
+_OFFSET_OF_RUN = """
+SELECT (SELECT min(clock_offset_s) FROM attempts WHERE run_id = r.run_id) FROM runs r
+WHERE r.run_id = ? AND r.ended_utc IS NOT NULL AND NOT EXISTS (SELECT 1 FROM clock_steps WHERE run_id = r.run_id)
+"""
+
+
+def attempts_in_doubt(
+    connection: sqlite3.Connection, *, settle_answered_s: float, settle_lost_s: float
+) -> list[Doubt]:
+    """Return every attempt that is in doubt, oldest first. All of them are of earlier runs.
+
+    One whose time the server had not told yet takes the offset that its run learned later, if the clock was not set
+    during the run.
+    """
+    of_runs: dict[int, float | None] = {}
+    doubts = []
+    for row in connection.execute(_IN_DOUBT).fetchall():
+        offset_s, run_id = row[9:]
+        if offset_s is None:
+            if run_id not in of_runs:
+                found = connection.execute(_OFFSET_OF_RUN, (run_id,)).fetchone()
+                of_runs[run_id] = None if found is None else found[0]
+            offset_s = of_runs[run_id]
+        settle_s = settle_answered_s if row[7] else settle_lost_s
+        doubts.append(
+            Doubt(
+                entry_id=row[0],
+                attempt_id=row[1],
+                sent_name=row[2],
+                file_bytes=row[3],
+                purpose=row[4],
+                sent_at_utc_s=utc_seconds(row[5]) or 0.0,
+                settles_at_utc_s=(utc_seconds(row[6]) or 0.0) + settle_s,
+                candidate_id=row[8],
+                clock_offset_s=offset_s,
+                settle_s=settle_s,
+            )
+        )
+    return doubts
 
 
 def open_doubts(connection: sqlite3.Connection, *, run_at_work: bool) -> list[OpenDoubt]:
