@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.clock import WallClock, moment
 from bulk_upload.core.events import ClockStepped
-from bulk_upload.edge.ledger import note_clock_step
+from bulk_upload.edge.ledger import note_clock_offset, note_clock_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ class ClockWatch:
         self._ledger = ledger
         self._emit = emit
         self._wall = WallClock()
+        self._lacks_offset = True
 
     def offset_s(self, then: Moment | None = None) -> float | None:
         """Return the server's clock minus ours at a moment of the run, by default now.
@@ -38,9 +39,17 @@ class ClockWatch:
         return self._files_api.clock_offset(then or moment(self._clock)).exact_s
 
     async def tick(self) -> None:
-        """Say and record that our clock was set since the last tick. Raises LedgerUnusable."""
+        """Say and record that our clock was set since the last tick. Raises LedgerUnusable.
+
+        Intents are recorded before the server tells its time. Once it has, the open ones get the offset, unless our
+        clock was set since: they are all that is left of a run that is killed.
+        """
         now = moment(self._clock)
         step_s = self._wall.step_s(now)
         if step_s:
             self._emit(ClockStepped(step_s=step_s))
+            self._lacks_offset = False
             await self._ledger.run(partial(note_clock_step, step_s=step_s, utc_s=now.utc_s))
+        elif self._lacks_offset and (offset_s := self.offset_s(now)) is not None:
+            self._lacks_offset = False
+            await self._ledger.run(partial(note_clock_offset, offset_s=offset_s))

@@ -36,8 +36,8 @@ REMEMBERED_MAX = 1000
 class ClockOffset(msgspec.Struct, frozen=True, kw_only=True):
     """The server's clock minus ours at one moment, in seconds.
 
-    `best_s` is what was measured, None for nothing. `least_s` is as small as it can be: it decides which files are too
-    old; None where no file is.
+    `best_s` is what was measured, None where nothing was, or only beyond a step of our clock that may have been a sleep.
+    `least_s` is as small as it can be: it decides which files are too old; None where no file is.
     """
 
     best_s: float | None
@@ -105,17 +105,16 @@ class ServerClock:
         `created_at` counts where `Date` contradicts it, because windows are compared with it.
         """
         created, date, without_zone = (
-            self._lead_s(then, which) for which in (_created, _date, _created_without_zone)
+            self._measured(then, which) for which in (_created, _date, _created_without_zone)
         )
-        ours_s = then.monotonic_s - then.utc_s
         if date is not None and self._date_agrees:
-            return ClockOffset(best_s=date + ours_s, least_s=date + ours_s)
+            return date
         if created is not None:
-            return ClockOffset(best_s=created + ours_s, least_s=created + ours_s)
-        if date is not None and self._date_agrees is None:
-            best_s = date if without_zone is None else without_zone
-            return ClockOffset(best_s=best_s + ours_s, least_s=date + ours_s - DATE_ALONE_S)
-        return UNKNOWN if without_zone is None else ClockOffset(best_s=without_zone + ours_s, least_s=None)
+            return created
+        if date is not None and date.least_s is not None and self._date_agrees is None:
+            best = without_zone or date
+            return ClockOffset(best_s=best.best_s, least_s=date.least_s - DATE_ALONE_S)
+        return UNKNOWN if without_zone is None else ClockOffset(best_s=without_zone.best_s, least_s=None)
 
     def note_ours(self, now: Moment) -> None:
         """Note how our two clocks stand, to see whether the wall clock was set."""
@@ -169,19 +168,24 @@ class ServerClock:
         if span.date_agrees is not None and self._date_agrees is not False:
             self._date_agrees = span.date_agrees
 
-    def _lead_s(self, then: Moment, which: Callable[[_Span], float | None]) -> float | None:
-        """Return the least that a measurement allows for a moment: its own span's, else a later, else an earlier one.
+    def _measured(self, then: Moment, which: Callable[[_Span], float | None]) -> ClockOffset | None:
+        """Return what one kind of measurement says of a moment: the one of its own span, else a later, else an earlier
+        one, which then is a bound.
 
         What was measured after a sleep is too much for the time before it, by as long as the machine slept.
         """
         place = max(index for index, one in enumerate(self._spans) if one.has(then))
+        ours_s = then.monotonic_s - then.utc_s
         slept_s = -self._spans[place].step_s
         for one in self._spans[place:]:
             slept_s += one.step_s
             if (lead_s := which(one)) is not None:
-                return lead_s - slept_s
-        earlier = (which(one) for one in reversed(self._spans[:place]))
-        return next((lead_s for lead_s in earlier if lead_s is not None), None)
+                least_s = lead_s + ours_s - slept_s
+                return ClockOffset(best_s=None if slept_s else least_s, least_s=least_s)
+        for one in reversed(self._spans[:place]):
+            if (lead_s := which(one)) is not None:
+                return ClockOffset(best_s=None, least_s=lead_s + ours_s)
+        return None
 
 
 def _created(span: _Span) -> float | None:
