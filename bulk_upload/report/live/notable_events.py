@@ -61,6 +61,7 @@ class EventLines:
     def __init__(self) -> None:
         self._failure_count = 0
         self._notice_count = 0
+        self._step_count = 0
         self._drain_reason: str | None = None
 
     def lines_of(self, event: Event) -> Sequence[EventLine]:
@@ -77,7 +78,7 @@ class EventLines:
             case Noticed():
                 return self._notice(event)
             case ClockStepped():
-                return self._notice(Noticed(message=clock_step_words(event.step_s)))
+                return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)
@@ -108,6 +109,12 @@ class EventLines:
             return [EventLine(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
         return [EventLine(head="note", text=printable(event.message), path=path)]
+
+    def _clock_step(self, event: ClockStepped) -> list[EventLine]:
+        self._step_count += 1
+        if self._step_count > NOTICES_TOLD_MAX:
+            return []
+        return [EventLine(head="note", text=clock_step_words(event.step_s))]
 
 
 def _plan(event: PlanMade) -> list[EventLine]:
