@@ -79,6 +79,8 @@ class Upkeep:
         """Record that the run is alive: after a crash, absence is judged from the last such time."""
         while True:
             await asyncio.sleep(ALIVE_EVERY_S)
+            # The ledger has a step of our clock before any time after it.
+            await self._stop_rules.unless_ledger_fails(self._clock_watch.tick())
             step = partial(LedgerStore.stay_alive, utc_s=self._clock.utc_s())
             await self._stop_rules.unless_ledger_fails(self._ledger.run(step))
 

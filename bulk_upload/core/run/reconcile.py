@@ -34,8 +34,8 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     believed. Both are by our clock as it was then; `clock_offset_s` is the server's minus it, None where that is
     unknown.
 
-    An attempt of this run has `began_at`, `sent_at_utc_s` on the monotonic clock. One of an earlier run has `settle_s`:
-    our clock may have been set since, so this is how long to wait where nothing shows that the time has passed.
+    An attempt of this run has `began_at`, which is `sent_at_utc_s` on the monotonic clock. `settle_s` is the whole settle
+    time; `clock_was_set` says that our clock was set during the attempt's run, so that its end is not known.
     """
 
     entry_id: int
@@ -49,14 +49,19 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     clock_offset_s: float | None = None
     began_at: float | None = None
     settle_s: float | None = None
+    clock_was_set: bool = False
 
     def left_s(self, *, utc_s: float, clock_offset_s: float | None) -> float:
         """Return how long to wait, in seconds, until absence may be believed.
 
-        `clock_offset_s` is the server's clock minus ours now, at least; None where it is unknown.
+        `clock_offset_s` is the server's clock minus ours now, at least; None where it is unknown. All of the settle time
+        is waited unless the server's time shows that some of it has passed: our clock may have been set since the
+        attempt.
         """
         if self.settle_s is None:
             return max(0.0, self.settles_at_utc_s - utc_s)
+        if self.began_at is not None or self.clock_was_set:
+            return self.settle_s
         if self.clock_offset_s is None or clock_offset_s is None:
             return self.settle_s
         left_s = self.settles_at_utc_s + self.clock_offset_s - (utc_s + clock_offset_s)

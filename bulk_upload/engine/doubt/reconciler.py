@@ -178,7 +178,7 @@ class Reconciler:
         offset = self._files_api.clock_offset(now)
         utc_s = now.utc_s - (now.monotonic_s - listed_at_s)
         for one in questions:
-            if one.doubt.settle_s is not None:
+            if one.doubt.began_at is None and one.doubt.settle_s is not None:
                 left_s = one.doubt.left_s(utc_s=utc_s, clock_offset_s=offset.least_s)
                 one.settles_s = min(one.settles_s, listed_at_s + left_s)
 

@@ -175,6 +175,37 @@ def test_a_clock_that_was_set_shortly_before_a_kill(step_s: float) -> None:
     play(world)
 
 
+@pytest.mark.parametrize("step_s", [-3600.0, -20.0, 20.0])
+def test_a_settle_time_of_a_run_whose_clock_was_set(step_s: float) -> None:
+    """Our clock is set while an answer is awaited, and the run is killed: the next one waits long enough for the list."""
+    world = World(server=ServerSettings(latency_s=(0.1, 0.1)))
+    world.add("a.jsonl", 1000)
+    world.add("b.jsonl", 1000)
+    world.server.script("b.jsonl", Fate.HANG_STORED)
+
+    def script(scene: Scene) -> None:
+        scene.after(4.0, lambda: scene.clock.step(step_s))
+        scene.after(12.0, scene.kill)
+
+    assert world.run(script=script).killed
+    for one in world.server.stored:
+        one.listed_at += 29.0
+    world.clock_ahead_s += step_s
+    play(world)
+    assert len(world.server.stored) == 2
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, -20.0])
+def test_an_attempt_during_which_our_clock_was_set_back_is_found(step_s: float) -> None:
+    """The file is of the attempt's time by the clock as it was when the request began."""
+    world = World(server=ServerSettings(latency_s=(0.1, 0.1)))
+    for name in ("a.jsonl", "b.jsonl"):
+        world.add(name, 1000)
+    world.server.script("b.jsonl", Fate.HANG_STORED)
+    play(world, lambda scene: scene.after(4.0, lambda: scene.clock.step(step_s)))
+    assert set(world.states().values()) == {EntryState.ACCEPTED}
+
+
 def test_an_attempt_of_a_killed_run_is_found_by_its_own_offset() -> None:
     """Our clock is set a day ahead in between: what the dead run stored is adopted all the same."""
     world = World(server=ServerSettings(clock_ahead_s=-3600.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.run.reconcile import Doubt
@@ -32,11 +33,10 @@ SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, coalesce(a.bega
 FROM attempts a JOIN entries e USING (entry_id)
 WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id
 """
-# Not of a run that died: it may have died before it recorded that the clock was set.
-_OFFSET_OF_RUN = """
-SELECT (SELECT min(clock_offset_s) FROM attempts WHERE run_id = r.run_id) FROM runs r
-WHERE r.run_id = ? AND r.ended_utc IS NOT NULL AND NOT EXISTS (SELECT 1 FROM clock_steps WHERE run_id = r.run_id)
+_RUN = """
+SELECT r.ended_utc IS NOT NULL, EXISTS (SELECT 1 FROM clock_steps s WHERE s.run_id = r.run_id) FROM runs r WHERE r.run_id = ?
 """
+_OFFSET_OF_RUN = "SELECT min(clock_offset_s) FROM attempts WHERE run_id = ?"
 
 
 def attempts_in_doubt(
@@ -47,16 +47,24 @@ def attempts_in_doubt(
     One whose time the server had not told yet takes the offset that its run learned later, if the clock was not set
     during the run.
     """
-    of_runs: dict[int, float | None] = {}
+
+    @cache
+    def run(run_id: int) -> tuple[bool, bool]:
+        ended, was_set = connection.execute(_RUN, (run_id,)).fetchone()
+        return bool(ended), bool(was_set)
+
+    @cache
+    def offset_of_run(run_id: int) -> float | None:
+        # A run that died may have died before it recorded that the clock was set.
+        if run(run_id) != (True, False):
+            return None
+        (offset_s,) = connection.execute(_OFFSET_OF_RUN, (run_id,)).fetchone()
+        return None if offset_s is None else float(offset_s)
+
     doubts = []
     for row in connection.execute(_IN_DOUBT).fetchall():
-        offset_s, run_id = row[9:]
-        if offset_s is None:
-            if run_id not in of_runs:
-                found = connection.execute(_OFFSET_OF_RUN, (run_id,)).fetchone()
-                of_runs[run_id] = None if found is None else found[0]
-            offset_s = of_runs[run_id]
         settle_s = settle_answered_s if row[7] else settle_lost_s
+        offset_s, run_id = row[9:]
         doubts.append(
             Doubt(
                 entry_id=row[0],
@@ -67,8 +75,9 @@ def attempts_in_doubt(
                 sent_at_utc_s=utc_seconds(row[5]) or 0.0,
                 settles_at_utc_s=(utc_seconds(row[6]) or 0.0) + settle_s,
                 candidate_id=row[8],
-                clock_offset_s=offset_s,
+                clock_offset_s=offset_of_run(run_id) if offset_s is None else offset_s,
                 settle_s=settle_s,
+                clock_was_set=run(run_id)[1],
             )
         )
     return doubts
