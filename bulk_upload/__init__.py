@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import (
         AttemptEnded,
         AttemptStarted,
+        ClockStepped,
         ControlChanged,
         Draining,
         EntrySettled,
@@ -81,6 +82,7 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "BulkUploadError",
+    "ClockStepped",
     "ConfirmMode",
     "ControlChanged",
     "CredentialsRefused",

@@ -163,6 +163,15 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ClockStepped(msgspec.Struct, frozen=True, kw_only=True):
+    """This machine's clock was set during the run, by `step_s` seconds: forward, or back where negative.
+
+    While a machine sleeps, its clock goes on and the run does not: that looks the same as a step forward.
+    """
+
+    step_s: float
+
+
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):
     """Something a person should know that does not change the run."""
 
@@ -185,6 +194,7 @@ Event = (
     | ReceiptWithdrawn
     | ReceiptsChecked
     | Draining
+    | ClockStepped
     | Noticed
 )
 

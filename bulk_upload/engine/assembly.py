@@ -9,6 +9,7 @@ from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.engine.after.confirm import ClosingCheck
 from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.clock_watch import ClockWatch
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.comparing import Comparer
@@ -120,6 +121,7 @@ def assemble(
         pace=bandwidth,
         on_handed=slots.handed,
     )
+    clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,
         slots=slots,
@@ -128,6 +130,7 @@ def assemble(
         stop_rules=stop_rules,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
         emit=emit,
     )
 
@@ -228,6 +231,7 @@ def assemble(
         conditions=conditions,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     closing_check = ClosingCheck(
         settings=settings,
@@ -265,6 +269,7 @@ def assemble(
         ledger=ledger,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     return Run(
         settings=settings,

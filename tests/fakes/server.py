@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import random
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.core.text.timestamps import time_text, utc_text
 from tests.fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class ServerSettings:
         clock_ahead_s: the server's clock minus true time.
         has_date: whether answers have a `Date` header.
         answers_created_at: whether an answer to an upload says when the file was made; the list always does.
+        date_ahead_s: the clock of `Date` minus true time, by default as `clock_ahead_s`.
+        created_form: how times are written: `utc`, `seconds`, `unix`, `unix_ms`, or `local`, without a zone.
         named_wait_s: between these a Retry-After asks to wait.
         returns_content: whether contents can be read back.
         serves_ranges: whether they can be read in ranges, too.
@@ -149,6 +152,8 @@ class ServerSettings:
     clock_ahead_s: float = 0.0
     has_date: bool = True
     answers_created_at: bool = True
+    date_ahead_s: float | None = None
+    created_form: str = "utc"
     named_wait_s: tuple[int, int] = (1, 5)
     returns_content: bool = True
     serves_ranges: bool = True
@@ -330,6 +335,14 @@ class FakeServer:
         """Return the server's wall-clock time."""
         return EPOCH_UTC_S + _now() + self.settings.clock_ahead_s
 
+    def date_s(self) -> float | None:
+        """Return what `Date` says, in whole seconds; None where there is none."""
+        if not self.settings.has_date:
+            return None
+        ahead_s = self.settings.date_ahead_s
+        own_s = EPOCH_UTC_S + _now() + (self.settings.clock_ahead_s if ahead_s is None else ahead_s)
+        return math.floor(own_s)
+
     def heal(self) -> None:
         """Let every fault stop."""
         self.faults = Faults()
@@ -387,12 +400,23 @@ class FakeServer:
                 filename=file.filename,
                 bytes=file.size,
                 purpose=file.purpose,
-                created_at=self._created_at(file),
+                created_at=time_text(self._created_at(file)),
             )
         )
 
-    def _created_at(self, file: StoredFile) -> str:
-        return utc_text(EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s)
+    def _created_at(self, file: StoredFile) -> object:
+        created_s = EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s
+        match self.settings.created_form:
+            case "seconds":
+                return utc_text(math.floor(created_s))
+            case "unix":
+                return math.floor(created_s)
+            case "unix_ms":
+                return math.floor(created_s * 1000)
+            case "local":
+                return utc_text(created_s).removesuffix("Z")
+            case _:
+                return utc_text(created_s)
 
     def _next_id(self) -> str:
         self._id_count += 1

@@ -84,7 +84,7 @@ class Scene:
         self.violations: list[str] = []
         self.hooks: list[Callable[[Event], object]] = []
         self._drains = False
-        self.clock = VirtualClock(f"{world.seed} {world.run_count}")
+        self.clock = VirtualClock(f"{world.seed} {world.run_count}", ahead_s=world.clock_ahead_s)
         self.reader = FakeReader(world.files, whole_bytes_max=world.whole_bytes_max)
         self.transport = FakeTransport(world.server, self.clock, on_start=self._look_at_start)
         store = world.ledger.begin_run(utc_s=self.clock.utc_s())
@@ -239,6 +239,8 @@ class World:
         self.ledger = LedgerFile()
         self.entries: list[Entry] = []
         self.now = 0.0
+        self.clock_ahead_s = 0.0
+        """Our wall clock minus true time when a run begins."""
         self.run_count = 0
 
     def add(self, path: str, size: int = 1000, *, purpose: str = PURPOSE) -> None:

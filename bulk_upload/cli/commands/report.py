@@ -93,7 +93,7 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
         ),
         states=reader.states(),
         accepted_bytes=reader.accepted_bytes(),
-        figures=figures_of(reader.runs(), reader.attempts(), reader.limit_changes()),
+        figures=figures_of(reader.runs(), reader.attempts(), reader.limit_changes(), reader.clock_steps()),
         causes=causes_of(_others(reader)),
         accepted=reader.rows(states=frozenset({EntryState.ACCEPTED})),
         others=_others(reader),

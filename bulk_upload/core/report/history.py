@@ -47,3 +47,11 @@ class LimitChange(NamedTuple):
     at_utc: str
     in_flight_limit: int
     reason: str
+
+
+class ClockStepFacts(NamedTuple):
+    """The machine's clock was set by `step_s` seconds, back where negative; `at_utc` is by the new time."""
+
+    run_id: int
+    at_utc: str
+    step_s: float

@@ -16,6 +16,7 @@ import msgspec
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ClockStepped,
     Draining,
     EntrySettled,
     Event,
@@ -124,7 +125,7 @@ def level_of(record: Record) -> Level:
             return Level.DEBUG
         case EntrySettled(state=state):
             return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING
-        case Draining() | ReceiptWithdrawn():
+        case Draining() | ReceiptWithdrawn() | ClockStepped():
             return Level.WARNING
         case RunEnded(exit_code=code):
             return Level.INFO if code == 0 else Level.ERROR

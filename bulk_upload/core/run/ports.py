@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.clock import Moment
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, ListedFile, Outcome
@@ -48,7 +50,10 @@ class FilesApi(Protocol):
 
     @property
     def clock_offset_s(self) -> float | None:
-        """The server's clock minus ours, None while that is unknown."""
+        """The server's clock minus ours now, None while that is unknown."""
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Return the server's clock minus ours at a moment since the first query."""
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the list, newest first."""

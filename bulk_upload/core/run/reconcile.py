@@ -30,8 +30,12 @@ CLOCK_TOLERANCE_S = 5.0
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose result must be found in the server's list.
 
-    `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
-    `candidate_withdrawn` says that the entry had a receipt for `candidate_id`, which turned out to be false.
+    `sent_at_utc_s` is when the request began, or its intent was recorded; `settles_at_utc_s` is when absence may be
+    believed. Both are by our clock as it was then; `clock_offset_s` is the server's minus it, None where that is
+    unknown. `candidate_withdrawn` says that the entry had a receipt for `candidate_id`, which turned out to be false.
+
+    An attempt of this run has `began_at`, which is `sent_at_utc_s` on the monotonic clock. `settle_s` is the whole settle
+    time; `clock_was_set` says that our clock was set during the attempt's run, so that its end is not known.
     """
 
     entry_id: int
@@ -43,6 +47,26 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     settles_at_utc_s: float
     candidate_id: str | None = None
     candidate_withdrawn: bool = False
+    clock_offset_s: float | None = None
+    began_at: float | None = None
+    settle_s: float | None = None
+    clock_was_set: bool = False
+
+    def left_s(self, *, utc_s: float, clock_offset_s: float | None) -> float:
+        """Return how long to wait, in seconds, until absence may be believed.
+
+        `clock_offset_s` is the server's clock minus ours now, at least; None where it is unknown. All of the settle time
+        is waited unless the server's time shows that some of it has passed: our clock may have been set since the
+        attempt.
+        """
+        if self.settle_s is None:
+            return max(0.0, self.settles_at_utc_s - utc_s)
+        if self.began_at is not None or self.clock_was_set:
+            return self.settle_s
+        if self.clock_offset_s is None or clock_offset_s is None:
+            return self.settle_s
+        left_s = self.settles_at_utc_s + self.clock_offset_s - (utc_s + clock_offset_s)
+        return min(self.settle_s, max(0.0, left_s))
 
 
 class Found(msgspec.Struct, frozen=True):

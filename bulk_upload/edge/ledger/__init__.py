@@ -1,5 +1,6 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.clock_steps import note_clock_offset, note_clock_step
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
@@ -57,6 +58,8 @@ __all__ = [
     "new_change_times",
     "newly_dropped",
     "note_changes",
+    "note_clock_offset",
+    "note_clock_step",
     "note_manifest",
     "note_states",
     "open_ledger",

@@ -55,10 +55,12 @@ _INTEND = _Grouped(
         "ctime_ns",
         "intent_utc",
         "sha256",
+        "clock_offset_s",
     ),
     "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc,"
-    " sha256)"
-    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc, sha256"
+    " sha256, clock_offset_s)"
+    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc, sha256,"
+    " clock_offset_s"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
@@ -78,10 +80,12 @@ _CLOSE = _Grouped(
         "sha256",
         "ctime_ns",
         "began_utc",
+        "clock_offset_s",
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
-    " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), began_utc = given.began_utc FROM given"
+    " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), began_utc = given.began_utc,"
+    " clock_offset_s = given.clock_offset_s FROM given"
     " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
 _SUPERSEDE = _Grouped(
@@ -129,6 +133,7 @@ def intend(
                 *from_fingerprint(one.fingerprint),
                 utc_text(one.at_utc_s),
                 one.sha256,
+                one.clock_offset_s,
             )
             for index, one in enumerate(group)
         ]
@@ -173,6 +178,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 over.sent.sha256,
                 from_change_time(over.sent.fingerprint),
                 began,
+                over.clock_offset_s,
             )
         )
         old.append((over.entry_id, now))

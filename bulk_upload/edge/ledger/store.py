@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 from bulk_upload.edge.ledger import grouped_writes, owned_ids
@@ -20,12 +19,14 @@ from bulk_upload.edge.ledger.columns import (
 )
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
+    from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd, Intent
 
 ALIVE_EVERY_S = 5.0
@@ -251,29 +252,10 @@ class LedgerStore:
         return owned_ids.claimed(self.connection, file_ids)
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
-        """Return every attempt that is still in doubt, oldest first."""
-        rows = self.connection.execute(
-            "SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, a.intent_utc, a.ended_utc, a.answered,"
-            " a.candidate_id, EXISTS (SELECT 1 FROM receipts r WHERE r.file_id = a.candidate_id"
-            " AND r.attempt_id = a.attempt_id AND r.withdrawn_utc IS NOT NULL)"
-            " FROM attempts a JOIN entries e USING (entry_id)"
-            " WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id"
+        """Return every attempt that is still in doubt, oldest first. All of them are of earlier runs."""
+        return attempts_in_doubt(
+            self.connection, settle_answered_s=settle_answered_s, settle_lost_s=settle_lost_s
         )
-        return [
-            Doubt(
-                entry_id=row[0],
-                attempt_id=row[1],
-                sent_name=row[2],
-                file_bytes=row[3],
-                purpose=row[4],
-                sent_at_utc_s=utc_seconds(row[5]) or 0.0,
-                settles_at_utc_s=(utc_seconds(row[6]) or 0.0)
-                + (settle_answered_s if row[7] else settle_lost_s),
-                candidate_id=row[8],
-                candidate_withdrawn=bool(row[9]),
-            )
-            for row in rows
-        ]
 
     def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
         """Return the fingerprint of the file that an attempt sent."""
@@ -311,19 +293,24 @@ class LedgerStore:
 
     def _seem_alive(self, utc_s: float) -> None:
         """Count a record as a heartbeat: a busy event loop may be late with `stay_alive`."""
-        if abs(utc_s - self._alive_utc_s) >= _ALIVE_APART_S:
+        # Not after a clock that was set back: that would make a crash look older than it is.
+        if utc_s - self._alive_utc_s >= _ALIVE_APART_S:
             self.stay_alive(utc_s=utc_s)
 
     def _last_alive(self, utc_s: float) -> str:
         (text,) = self.connection.execute("SELECT last_alive_utc FROM job").fetchone()
         last_alive_s = utc_seconds(text)
-        # A clock that was set back must not make a fresh crash look old.
-        return utc_text(utc_s if last_alive_s is None else min(utc_s, last_alive_s + ALIVE_EVERY_S))
+        if last_alive_s is None:
+            return utc_text(utc_s)
+        latest_s = last_alive_s + ALIVE_EVERY_S
+        # By the clock of the dead run: a time before its last sign of life is of a clock that was set back since.
+        return utc_text(utc_s if last_alive_s <= utc_s < latest_s else latest_s)
 
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns), began_utc = ?"
+            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns), began_utc = ?,"
+            " clock_offset_s = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
@@ -336,6 +323,7 @@ class LedgerStore:
                 over.sent.sha256,
                 from_change_time(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
+                over.clock_offset_s,
                 over.attempt_id,
                 over.entry_id,
             ),

@@ -19,6 +19,7 @@ from bulk_upload.core.api.responses import (
 )
 from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.clock import moment
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import (
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.secret import Secret
-    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.clock import Clock, Moment
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
@@ -114,8 +116,12 @@ class Transport:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """The server's clock minus ours by `Date` and `created_at` of its answers, None while that is unknown."""
-        return self._server_clock.offset_s(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
+        """The server's clock minus ours now, by `Date` and `created_at` of its answers; None while that is unknown."""
+        return self.clock_offset(moment(self._clock)).best_s
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Return the server's clock minus ours at a moment since the first request."""
+        return self._server_clock.offset(then)
 
     @property
     def partial_bytes(self) -> int:
@@ -198,7 +204,9 @@ class Transport:
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the server's list, newest first. Raises NoAnswer."""
-        return await self._open_questions().list_page(limit=limit, offset=offset)
+        page = await self._open_questions().list_page(limit=limit, offset=offset)
+        self._server_clock.note_listed(page)
+        return page
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
@@ -224,8 +232,8 @@ class Transport:
         session = self._open_session()
         key = self._credentials.current
         asks = request.ask_first and not self._ignores_expect
+        self._server_clock.note_ours(moment(self._clock))
         began_s = self._clock.monotonic()
-        self._server_clock.note_ours(utc_s=self._clock.utc_s(), monotonic_s=began_s)
         try:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
@@ -309,15 +317,11 @@ class Transport:
             timer.cancel()
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
-        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-        self._server_clock.note_date(
-            http_date_s(headers.get("date", "")), utc_s=utc_s, monotonic_s=monotonic_s
-        )
+        self._server_clock.note_date(http_date_s(headers.get("date", "")), moment(self._clock))
 
     def _note_created(self, accepted: Accepted, began_s: float) -> None:
-        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-        self._server_clock.note_created(
-            accepted.created_at, lasted_s=monotonic_s - began_s, utc_s=utc_s, monotonic_s=monotonic_s
+        self._server_clock.note_accepted(
+            accepted.file_id, accepted.created_at, began_s=began_s, now=moment(self._clock)
         )
 
     def _authorization(self, key: Secret) -> dict[str, str]:

@@ -25,6 +25,7 @@ from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.reconciler import clock_offset_of
 from bulk_upload.engine.waits import Wait, Waits
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ class Comparer:
             return Doubtful(f"{len(candidates)} files on the server match, too many to compare")
         with self._drain.cut():
             async with self._turns:
-                compared = [await self._compared(sent, one) for one in candidates]
+                compared = [await self._compared(doubt, sent, one) for one in candidates]
                 is_faithful = await self._faithful() if needs_own_file(compared) else None
                 return decide(compared, candidate_id=doubt.candidate_id, is_faithful=is_faithful)
         return Doubtful(ENDED)
 
     async def compare_one(self, doubt: Doubt, file: ListedFile) -> Compared:
         """Compare a file that a person names; what differs is evidence only if the server returns contents as sent."""
-        compared = await self._compared(await self.sent(doubt), file)
+        compared = await self._compared(doubt, await self.sent(doubt), file)
         if compared.sameness is Sameness.OTHER and await self._faithful() is False:
             return unfaithful(compared)
         return compared
@@ -129,12 +130,12 @@ class Comparer:
             return Doubtful(ENDED)
         return adopted if self._equal_stranger is None else equal_elsewhere(adopted, *self._equal_stranger)
 
-    async def _compared(self, sent: SentContent, file: ListedFile) -> Compared:
+    async def _compared(self, doubt: Doubt, sent: SentContent, file: ListedFile) -> Compared:
         in_time = made_during(
             file,
             began_utc_s=sent.began_utc_s,
             ended_utc_s=sent.ended_utc_s,
-            clock_offset_s=self._files_api.clock_offset_s,
+            clock_offset_s=clock_offset_of(doubt, self._files_api).best_s,
         )
         try:
             sameness, back = await self._look(sent, file)

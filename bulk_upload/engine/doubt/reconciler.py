@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
+from bulk_upload.core.clock import Moment, moment
 from bulk_upload.core.events import Reconciling
 from bulk_upload.core.run.reconcile import (
     Absent,
@@ -93,7 +95,7 @@ class Reconciler:
 
     def settles_s(self, doubt: Doubt) -> float:
         """Return when absence may be believed, by the monotonic clock."""
-        return self._clock.monotonic() + doubt.settles_at_utc_s - self._clock.utc_s()
+        return self._clock.monotonic() + doubt.left_s(utc_s=self._clock.utc_s(), clock_offset_s=None)
 
     @contextmanager
     def comparing(self, doubt: Doubt) -> Iterator[None]:
@@ -157,9 +159,13 @@ class Reconciler:
         self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
         listed_at_s = self._clock.monotonic()
-        listing, offset_s = await self._listing([one.doubt for one in questions])
+        listing, offsets = await self._listing([one.doubt for one in questions])
+        self._note_time(questions, listed_at_s)
         suspected = {
-            one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
+            one.doubt.attempt_id: suspects(
+                one.doubt, listing, clock_offset_s=offsets[one.doubt.attempt_id].least_s
+            )
+            for one in questions
         }
         ids = {file.file_id for files in suspected.values() for file in files}
         claimed = await self._claimed(ids)
@@ -170,6 +176,8 @@ class Reconciler:
         alike = Counter(_twin_key(one) for one in open_doubts.values())
         for question in questions:
             found: Reconciliation
+            offset = offsets[question.doubt.attempt_id]
+            settled = listed_at_s >= question.settles_s
             if alike[_twin_key(question.doubt)] > 1:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
@@ -177,9 +185,12 @@ class Reconciler:
                     question.doubt,
                     suspected[question.doubt.attempt_id],
                     claimed_ids=claimed | question.ruled_out,
-                    settled=listed_at_s >= question.settles_s,
-                    clock_offset_s=offset_s,
+                    settled=settled,
+                    clock_offset_s=offset.best_s,
                 )
+                if isinstance(found, Undecided) and question.doubt.began_at is not None and not settled:
+                    # What is accepted until then may show the server's time.
+                    found = found if offset.exact_s is not None else NotYet()
             if isinstance(found, NotYet):
                 settles_s = max(question.settles_s, listed_at_s + 0.05)
                 question.due_s = min(settles_s, self._clock.monotonic() + question.poll_s)
@@ -192,11 +203,21 @@ class Reconciler:
         wanted = sorted(file_ids)
         return await self._ledger.run(lambda store: store.claimed(wanted))
 
-    async def _listing(self, doubts: list[Doubt]) -> tuple[list[ListedFile], float | None]:
+    def _note_time(self, questions: list[_Question], listed_at_s: float) -> None:
+        """Shorten waits for attempts of earlier runs, once the server's time shows how long ago they were."""
+        now = moment(self._clock)
+        offset = self._files_api.clock_offset(now)
+        utc_s = now.utc_s - (now.monotonic_s - listed_at_s)
+        for one in questions:
+            if one.doubt.began_at is None and one.doubt.settle_s is not None:
+                left_s = one.doubt.left_s(utc_s=utc_s, clock_offset_s=offset.least_s)
+                one.settles_s = min(one.settles_s, listed_at_s + left_s)
+
+    async def _listing(self, doubts: list[Doubt]) -> tuple[list[ListedFile], dict[int, ClockOffset]]:
         """Return the listed files that could matter, from the newest back to before the oldest doubt.
 
-        Also return the clock offset that decided how far that is: the files must be judged with the same one. While it
-        is unknown the list is read to its end.
+        Also return the clock offset of each attempt that decided how far that is: the files must be judged with the
+        same one. While one of them is unknown the list is read to its end.
         """
         names = {one.sent_name for one in doubts} | {None}
         candidates = {one.candidate_id for one in doubts}
@@ -215,12 +236,15 @@ class Reconciler:
                 elif len(others) < OTHERS_MAX:
                     others.append(one)
             # Computed again for each page: the first answer of a run shows how far the clocks are apart.
-            offset_s = self._files_api.clock_offset_s
-            not_before_s = window_start_utc_s(doubts, clock_offset_s=offset_s)
+            offsets = {one.attempt_id: clock_offset_of(one, self._files_api) for one in doubts}
+            starts = [
+                window_start_utc_s([one], clock_offset_s=offsets[one.attempt_id].least_s) for one in doubts
+            ]
+            not_before_s = None if None in starts else min(one for one in starts if one is not None)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
             if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
                 self.others = others
-                return kept, offset_s
+                return kept, offsets
             if problem is not None:
                 raise NoAnswer(problem)
 
@@ -256,3 +280,12 @@ class Reconciler:
 
 def _twin_key(doubt: Doubt) -> TwinKey:
     return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
+
+
+def clock_offset_of(doubt: Doubt, files_api: FilesApi) -> ClockOffset:
+    """Return the server's clock minus ours at the time of an attempt."""
+    if doubt.clock_offset_s is not None:
+        return ClockOffset(best_s=doubt.clock_offset_s, least_s=doubt.clock_offset_s)
+    if doubt.began_at is None:
+        return UNKNOWN
+    return files_api.clock_offset(Moment(utc_s=doubt.sent_at_utc_s, monotonic_s=doubt.began_at))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.clock import moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
@@ -93,6 +94,8 @@ class Doubts:
     async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
         """Resolve an attempt of this run."""
         settle_s = self._settings.settles_after_s(answered=outcome.answered)
+        now = moment(self._clock)
+        lasted_s = now.monotonic_s - attempt.began_at
         doubt = Doubt(
             entry_id=entry_id,
             attempt_id=attempt.attempt_id,
@@ -100,9 +103,12 @@ class Doubts:
             file_bytes=attempt.sent.file_bytes,
             purpose=attempt.sent.purpose,
             sent_at_utc_s=attempt.began_utc_s,
-            # Not from `ended_utc_s`: the wall clock may have been set since.
-            settles_at_utc_s=self._clock.utc_s() + settle_s,
+            # By the clock as it was at the beginning: it may have been set since.
+            settles_at_utc_s=max(now.utc_s, attempt.began_utc_s + lasted_s) + settle_s,
             candidate_id=outcome.candidate_id,
+            clock_offset_s=attempt.clock_offset_s,
+            began_at=attempt.began_at,
+            settle_s=settle_s,
         )
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:

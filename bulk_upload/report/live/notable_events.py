@@ -9,6 +9,7 @@ import msgspec
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ClockStepped,
     ControlChanged,
     Draining,
     EntrySettled,
@@ -19,6 +20,7 @@ from bulk_upload.core.events import (
 )
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import clock_step_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +63,7 @@ class EventLines:
     def __init__(self) -> None:
         self._failure_count = 0
         self._notice_count = 0
+        self._step_count = 0
         self._drain_reason: str | None = None
 
     def lines_of(self, event: Event) -> Sequence[EventLine]:
@@ -76,6 +79,8 @@ class EventLines:
                 return [EventLine(head="control", text=printable(f"{event.change}, by {event.by}"))]
             case Noticed():
                 return self._notice(event)
+            case ClockStepped():
+                return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)
@@ -106,6 +111,12 @@ class EventLines:
             return [EventLine(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
         return [EventLine(head="note", text=printable(event.message), path=path)]
+
+    def _clock_step(self, event: ClockStepped) -> list[EventLine]:
+        self._step_count += 1
+        if self._step_count > NOTICES_TOLD_MAX:
+            return []
+        return [EventLine(head="note", text=clock_step_words(event.step_s))]
 
 
 def _plan(event: PlanMade) -> list[EventLine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.wording import clock_step_words
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.amounts import brief_seconds, byte_rate, file_rate, rounded
 from bulk_upload.report.page.charts import histogram, share_bar, timeline_chart
@@ -142,7 +143,12 @@ def runs_section(figures: Figures) -> str:
     )
     heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "#Checked", "Ended")
     cut = f"<p>The latest {RUNS_SHOWN_MAX:,} of {len(runs):,}.</p>\n" if len(runs) > RUNS_SHOWN_MAX else ""
-    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}</section>\n"
+    steps = "".join(
+        f"<p>Run {one.run_id:,}, {inert(_short_utc(one.at_utc))} UTC: {inert(clock_step_words(one.step_s))}. Times before and "
+        "after do not compare.</p>\n"
+        for one in figures.clock_steps
+    )
+    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}{steps}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:

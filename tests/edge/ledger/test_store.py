@@ -390,6 +390,7 @@ def test_a_doubt_tells_what_was_sent_and_when(store: Store) -> None:
         sent_at_utc_s=START_S + 1,
         settles_at_utc_s=START_S + 1 + 2,
         candidate_id="c",
+        settle_s=2.0,
     )
     assert (second.entry_id, second.file_bytes, second.purpose) == (two, 200, "other")
     assert second.settles_at_utc_s == START_S + 2 + 30

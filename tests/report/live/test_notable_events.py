@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed, ReceiptWithdrawn
+from bulk_upload.core.events import (
+    ClockStepped,
+    ControlChanged,
+    Draining,
+    Event,
+    Noticed,
+    ReceiptWithdrawn,
+)
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, EventLine, EventLines
@@ -129,3 +136,19 @@ def test_a_long_path_is_cut_at_its_head_to_leave_room_for_the_reason() -> None:
     assert line.startswith("rejected: ...")
     assert line.endswith("/end.jsonl: HTTP 400")
     assert told.fitted(1000) == str(told)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "words"),
+    [
+        (3720.0, "note: this machine's clock was set forward by, or it slept for, 1 h 02 min"),
+        (-20.0, "note: this machine's clock was set back by 20 s"),
+    ],
+)
+def test_a_clock_that_is_set_has_a_line(step_s: float, words: str) -> None:
+    """Each step has one line, also after many other notes; a clock that is set all the time has no more than ten."""
+    lines = EventLines()
+    for _ in range(NOTICES_TOLD_MAX + 5):
+        lines.lines_of(Noticed(message="x"))
+    told = [str(line) for _ in range(50) for line in lines.lines_of(ClockStepped(step_s=step_s))]
+    assert told == [words] * NOTICES_TOLD_MAX

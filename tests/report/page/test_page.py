@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.report.page.figures import figures_of
 from bulk_upload.report.page.markup import embedded, inert
 from bulk_upload.report.page.page import JobHeading, causes_of, write_page
@@ -45,7 +45,9 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
         ),
         states=states,
         accepted_bytes=10,
-        figures=figures_of(runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")]),
+        figures=figures_of(
+            runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
+        ),
         causes=causes_of(others),
         accepted=iter(accepted),
         others=iter(others),
@@ -216,3 +218,9 @@ def test_text_can_be_read_on_its_ground(scheme: str) -> None:
             assert _contrast(colours[text], colours[ground]) >= 4.5, text
         for shape in ("pending", "in-doubt", "failed-2", "failed-3", "limit"):
             assert _contrast(colours[shape], colours[ground]) >= 3, shape
+
+
+def test_a_clock_that_was_set_is_said() -> None:
+    """Times in the charts before and after the step do not compare."""
+    page = _page([_row("a")], [])
+    assert "Run 1, 2026-06-18 09:30:00 UTC: this machine&#x27;s clock was set back by 20 s." in page

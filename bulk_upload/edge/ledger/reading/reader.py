@@ -11,7 +11,7 @@ import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.edge.ledger.columns import to_path
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import open_for_reading, unusable
@@ -55,6 +55,7 @@ SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, re
 FROM attempts ORDER BY attempt_id
 """
 _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
+_CLOCK_STEPS = "SELECT run_id, at_utc, step_s FROM clock_steps ORDER BY step_id"
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +176,10 @@ class LedgerReader:
     def limit_changes(self) -> Iterator[LimitChange]:
         """Yield every change of the in-flight limit, oldest first."""
         return map(LimitChange._make, self._select(_LIMIT_CHANGES))
+
+    def clock_steps(self) -> Iterator[ClockStepFacts]:
+        """Yield every time that the machine's clock was set during a run, oldest first."""
+        return map(ClockStepFacts._make, self._select(_CLOCK_STEPS))
 
     def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
         selected = self._read(sql, values)
