@@ -207,6 +207,7 @@ class JobRunner:
                 stop=result.stop,
                 ledger=ledger_path,
                 dropped_count=dropped_count,
+                uncompared_count=result.uncompared_count,
             )
         finally:
             try:

@@ -278,6 +278,7 @@ def assemble(
         feeder=feeder,
         workers=workers,
         entry_tasks=entry_tasks,
+        touched=touched,
         reconciler=reconciler,
         gate=gate,
         slots=slots,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.feeder import Feeder
+    from bulk_upload.engine.sending.touched import TouchedFiles
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.upkeep import Upkeep
     from bulk_upload.engine.validation.gate import Gate
@@ -57,11 +58,15 @@ OVERDUE_S = 5.0
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `states` counts all entries of the manifest, as the ledger has them now."""
+    """How a run ended. `states` counts all entries of the manifest, as the ledger has them now.
+
+    `uncompared_count` touched files were not compared with their receipts before the run ended.
+    """
 
     status: ExitStatus
     states: dict[EntryState, int]
     stop: Stop | None
+    uncompared_count: int = 0
 
 
 class Run:
@@ -78,6 +83,7 @@ class Run:
         feeder: Feeder,
         workers: Workers,
         entry_tasks: EntryTasks,
+        touched: TouchedFiles,
         reconciler: Reconciler,
         gate: Gate,
         slots: SlotPool,
@@ -101,6 +107,7 @@ class Run:
         self._feeder = feeder
         self._workers = workers
         self._entry_tasks = entry_tasks
+        self._touched = touched
         self._reconciler = reconciler
         self._gate = gate
         self._slots = slots
@@ -265,14 +272,15 @@ class Run:
         # Whatever began the drain: a ledger that failed since matters more.
         stop = self._drain.stop if failure is None else ledger_stop(failure)
         states = await self._entries.states()
-        status = exit_status(states, stop)
+        uncompared_count = self._plan.total(Step.COMPARE).entry_count - self._touched.compared_count
+        status = exit_status(states, stop, uncompared_count=uncompared_count)
         if failure is None:
             await self._stop_rules.unless_ledger_fails(self._limits.write(last=True))
             now = self._clock.utc_s()
             await self._stop_rules.unless_ledger_fails(
                 self._ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
-        return RunResult(status=status, states=states, stop=stop)
+        return RunResult(status=status, states=states, stop=stop, uncompared_count=uncompared_count)
 
 
 def _register_page(

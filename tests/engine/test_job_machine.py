@@ -114,6 +114,11 @@ class JobMachine(RuleBasedStateMachine):
         """Touch a file."""
         self.change(partial(self.world.files.touch, path), at_s)
 
+    @rule(path=st.sampled_from(PATHS), at_s=st.none() | st.floats(0, 2))
+    def link(self, path: str, at_s: float | None) -> None:
+        """Change a file's attributes alone, as a snapshot by hard links or chmod does."""
+        self.change(partial(self.world.files.link, path), at_s)
+
     @rule(path=st.sampled_from(PATHS), at_s=st.floats(0, 2), lasts_s=st.sampled_from([0.2, 5.0, 1000.0]))
     def run_while_a_mount_fails(self, path: str, at_s: float, lasts_s: float) -> None:
         """A file cannot be read for a while, in the middle of its body, too: that settles nothing as failed."""

@@ -25,6 +25,7 @@ from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.after.undo import UndoScope
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.run_summary import not_in_manifest
 
 if TYPE_CHECKING:
     import signal
@@ -112,6 +113,8 @@ async def _undo(
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
+    if only == UndoScope.SUPERSEDED:
+        _point_at_dropped(ledger)
     told = _Told()
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
         count, size = await undoing.total(scope, adopted=False)
@@ -223,6 +226,13 @@ def _warn_of_doubts(ledger: str) -> None:
     if count:
         tell(f"warning: {count:,} in doubt: the server may have their files, without a receipt")
         tell("  hint: run `bulk-upload resolve LEDGER reconcile` first to find out")
+
+
+def _point_at_dropped(ledger: str) -> None:
+    with LedgerReader(ledger) as reader:
+        count = reader.dropped_count()
+    if count:
+        tell(f"note: {not_in_manifest(count)}; --only dropped deletes their files")
 
 
 async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:

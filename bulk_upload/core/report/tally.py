@@ -190,8 +190,13 @@ class Tally(msgspec.Struct):
             cause.examples.append(event.path)
 
 
-def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStatus:
+def exit_status(
+    states: Mapping[EntryState, int], stop: Stop | None, *, uncompared_count: int = 0
+) -> ExitStatus:
     """Return the verdict of a run from the states of *all* entries of its manifest and the stop, if any.
+
+    `uncompared_count` accepted entries have touched files that the run did not come to compare: what those have now may
+    have to be sent.
 
     A run that was asked to stop but had settled everything by then is judged by its entries alone.
     """
@@ -199,11 +204,13 @@ def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStat
     in_doubt = states.get(EntryState.IN_DOUBT, 0)
     failed = sum(states.get(state, 0) for state in _FAILED_STATES)
     applying = set()
-    if stop is not None and (pending or in_doubt or stop.status is ExitStatus.LEDGER_UNUSABLE):
+    if stop is not None and (
+        pending or in_doubt or uncompared_count or stop.status is ExitStatus.LEDGER_UNUSABLE
+    ):
         applying.add(stop.status)
     if in_doubt:
         applying.add(ExitStatus.IN_DOUBT)
-    if pending:
+    if pending or uncompared_count:
         applying.add(ExitStatus.UNFINISHED)
     if failed:
         applying.add(ExitStatus.SOME_FAILED)

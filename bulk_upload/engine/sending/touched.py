@@ -59,6 +59,8 @@ class TouchedFiles:
         self._drain = drain
         self._clock = clock
         self._waits = waits
+        self.compared_count = 0
+        """Entries that were planned to be compared, and were, or cannot be in this run."""
 
     async def settles(self, upload: Upload, known: KnownEntry) -> bool:
         """Whether nothing is to be sent: the file has the content its receipt is for, or that cannot be found out now."""
@@ -67,10 +69,12 @@ class TouchedFiles:
         try:
             hashed = await self._hash(planned.entry.path)
         except SourceError as error:
+            self.compared_count += planned.step is Step.COMPARE
             await self._unreadable(planned, known.entry_id, error, only_ctime=only_ctime)
             return True
         if hashed is None:
             return True
+        self.compared_count += planned.step is Step.COMPARE
         sha256, fingerprint = hashed
         upload.fingerprint = fingerprint
         only_ctime = known.fingerprint is not None and fingerprint.same_but_ctime(known.fingerprint)
@@ -78,8 +82,9 @@ class TouchedFiles:
         if sent_sha256 is None:
             try:
                 sent_sha256 = await self._read_back(known.entry_id)
-            except NoAnswer:
-                # Its receipt stays valid, whatever the file is by now; the next run compares again.
+            except NoAnswer as error:
+                # Its receipt stays valid, whatever the file is by now.
+                self._not_compared(planned, str(error))
                 await self._settler.accepted(planned, known.entry_id)
                 return True
         same = same_content(sent_sha256, sha256, only_ctime=only_ctime)
@@ -124,10 +129,13 @@ class TouchedFiles:
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
             return
         # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.
-        self._settler.notice(
-            planned, f"not compared with what was accepted: {error.reason}; the next run compares again"
-        )
+        self._not_compared(planned, error.reason)
         await self._settler.accepted(planned, entry_id)
+
+    def _not_compared(self, planned: PlannedEntry, reason: str) -> None:
+        self._settler.notice(
+            planned, f"not compared with what was accepted: {reason}; the next run compares again"
+        )
 
     async def _read_back(self, entry_id: int) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.

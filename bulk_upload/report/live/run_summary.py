@@ -59,6 +59,7 @@ def closing_lines(
     results_path: str | None,
     rerun_command: str,
     dropped_count: int = 0,
+    uncompared_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     """Return the summary of a run.
@@ -73,10 +74,11 @@ def closing_lines(
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
         dropped_count: how many entries of the ledger the manifest does not have.
+        uncompared_count: how many touched files were not compared before the run ended.
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
-        _happened(tally, states, elapsed_s),
+        _happened(tally, states, elapsed_s, uncompared_count),
         _stopped(stop, states, status),
         *(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
@@ -90,6 +92,7 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        _uncompared(uncompared_count, rerun_command),
         _dropped(dropped_count, ledger_path),
         _where(ledger_path, results_path, status),
     ]
@@ -99,14 +102,16 @@ def closing_lines(
     return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
 
 
-def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) -> list[str]:
+def _happened(
+    tally: Tally, states: Mapping[EntryState, int], elapsed_s: float, uncompared_count: int
+) -> list[str]:
     total = sum(states.values())
     accepted = tally.count(EntryState.ACCEPTED)
     unchanged = tally.unchanged_count
     before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted - unchanged)
     if total == 0:
         return ["Nothing to do: the manifest has no entries."]
-    if before == total:
+    if before == total and not uncompared_count:
         return [f"Nothing to do: {_all(total)} accepted before."]
     if not tally.attempt_count and not accepted and unchanged:
         lines = [f"{unchanged:,} unchanged, nothing was sent."]
@@ -236,6 +241,15 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
 def older_entries(count: int) -> str:
     """Return what is said where entries are left out because the manifest does not have them."""
     return f"{not_in_manifest(count)}: see --all"
+
+
+def _uncompared(count: int, rerun_command: str) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{_count(count, 'touched file was', 'touched files were')} not compared with what was accepted.",
+        *_remedy("Run the same command to resume:", rerun_command),
+    ]
 
 
 def _dropped(count: int, ledger_path: str) -> list[str]:

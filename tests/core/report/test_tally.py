@@ -105,6 +105,13 @@ def test_settled_entries_are_counted_with_their_bytes() -> None:
     assert (tally.settled_count, tally.in_doubt_count) == (4, 1)
 
 
+def test_what_was_not_compared_is_not_done() -> None:
+    """A stop before a touched file was compared counts, although its entry is accepted."""
+    states = {EntryState.ACCEPTED: 5}
+    assert exit_status(states, None, uncompared_count=1) is ExitStatus.UNFINISHED
+    assert exit_status(states, _stop(ExitStatus.INTERRUPTED), uncompared_count=1) is ExitStatus.INTERRUPTED
+
+
 def test_what_is_unchanged_is_settled_and_neither_accepted_nor_sent() -> None:
     """A touched file that was only compared moves the bar, and no other number."""
     tally = _tally(_settled("a"), replace(_settled("b"), unchanged=True))

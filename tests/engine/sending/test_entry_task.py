@@ -447,6 +447,20 @@ def test_a_change_time_alone_does_not_fail_or_double_what_cannot_be_compared() -
     assert world.run().scene.reader.opened == []
 
 
+def test_a_run_that_ends_before_it_compared_is_not_done() -> None:
+    """Accepted as the entry is, its file may be another one by now: asked to stop, the run says that it is unfinished."""
+    world = _touched()
+    world.files.deny("a.jsonl", errno.EMFILE)
+    ran = world.run(script=lambda scene: scene.after(20, scene.drain))
+    assert ran.result is not None
+    assert (ran.result.uncompared_count, _starts(ran)) == (1, [])
+    assert ran.result.status not in (ExitStatus.DONE, ExitStatus.SOME_FAILED)
+    world.files.deny("a.jsonl", 0)
+    again = world.run()
+    assert again.result is not None
+    assert (again.result.uncompared_count, again.result.status) == (0, ExitStatus.DONE)
+
+
 def test_a_touched_file_waits_for_a_descriptor_to_be_compared() -> None:
     """A machine short of descriptors makes no failure of an entry that is accepted."""
     world = _touched()

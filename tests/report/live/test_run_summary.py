@@ -108,6 +108,23 @@ def test_what_was_only_compared_is_not_told_as_sent() -> None:
     ]
 
 
+def test_what_was_not_compared_is_told_with_the_way_to_resume() -> None:
+    """The entry is accepted, and yet there was something to do."""
+    lines = closing_lines(
+        _tally(plan(1)), {EntryState.ACCEPTED: 1}, stop=INTERRUPT, status=ExitStatus.INTERRUPTED, elapsed_s=1.0,
+        ledger_path="m.ledger.db", results_path=None, rerun_command=COMMAND, uncompared_count=1,
+    )  # fmt: skip
+    assert lines[:7] == [
+        "Nothing was sent. 1 of 1 entry were accepted before.",
+        "",
+        "Stopped: Ctrl-C.",
+        "  nothing was lost",
+        "",
+        "1 touched file was not compared with what was accepted.",
+        "  Run the same command to resume:",
+    ]
+
+
 def test_what_the_manifest_no_longer_has_is_told() -> None:
     """How many, and the commands that show them and take their files back."""
     lines = _closing(_tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped_count=3)
