@@ -113,7 +113,7 @@ async def _undo(
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
-    if only == UndoScope.SUPERSEDED:
+    if scope is UndoScope.SUPERSEDED:
         _point_at_dropped(ledger)
     told = _Told()
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
