@@ -135,7 +135,7 @@ class Comparer:
             file,
             began_utc_s=sent.began_utc_s,
             ended_utc_s=sent.ended_utc_s,
-            clock_offset_s=clock_offset_of(doubt, self._files_api).best_s,
+            clock_offset_s=clock_offset_of(doubt, self._files_api).exact_s,
         )
         try:
             sameness, back = await self._look(sent, file)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.clock import moment
+from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
@@ -109,6 +109,7 @@ class Doubts:
             clock_offset_s=attempt.clock_offset_s,
             began_at=attempt.began_at,
             settle_s=settle_s,
+            clock_was_set=abs(now.utc_s - attempt.began_utc_s - lasted_s) > STEP_S,
         )
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
