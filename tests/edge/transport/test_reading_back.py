@@ -11,7 +11,9 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compare
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.edge.transport.content import REDIRECTS_MAX
@@ -76,6 +78,21 @@ async def test_ranges_are_asked_for_one_by_one_with_the_key() -> None:
     ]
     assert {one.line for one in server.requests} == {"GET /v1/flow/files/f-1/content HTTP/1.1"}
     assert {one.header("Authorization") for one in server.requests} == {KEY}
+
+
+async def test_a_profile_says_where_contents_are() -> None:
+    """Below the file's own path; a server that returns none is not asked."""
+    server = ScriptedServer(stores(answer(200, CONTENT)))
+    async with server.running():
+        elsewhere = replace(FLOW, content_path="/raw/bytes")
+        async with transport_to(server.url, profile=elsewhere) as transport:
+            assert await transport.read_back("f-1", file_bytes=5000) == WHOLE_BACK
+        async with transport_to(server.url, profile=replace(FLOW, can_read_back=False)) as transport:
+            back = await transport.read_back("f-1", file_bytes=5000)
+            assert await transport.sha256_of("f-1") is None
+    assert (back.sha256, back.total_bytes) == (None, None)
+    assert "its profile says" in back.reason
+    assert [one.line for one in server.requests] == ["GET /v1/flow/files/f-1/raw/bytes HTTP/1.1"]
 
 
 async def test_a_server_that_ignores_ranges_is_read_whole() -> None:
