@@ -165,7 +165,7 @@ class Doubts:
             if adopted.by is not ComparedBy.NONE and (ruled_out or len(candidates) > 1):
                 # Whoever else sends this name sends other bytes.
                 return adopted
-            alone = await self._comparer.alone(adopted, self._reconciler.others)
+            alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
             return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
 
     def _alone_s(self, sent: SentContent) -> float:

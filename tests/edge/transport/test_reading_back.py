@@ -18,7 +18,7 @@ from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compar
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.edge.transport.content import REDIRECTS_MAX
 from bulk_upload.sandbox import Sandbox, SandboxConfig
-from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, stores
+from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, certified, stores
 from tests.edge.transport.shipping import KEY, loaded, ship, transport_to
 
 if TYPE_CHECKING:
@@ -290,6 +290,20 @@ async def test_a_redirect_to_nowhere_is_a_refusal(location: str) -> None:
     with pytest.raises(NoAnswer, match="redirected") as caught:
         await read_back(stores(answer(302, b"", {"Location": location})))
     assert caught.value.final
+
+
+async def test_a_redirect_from_tls_to_a_plain_connection_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent under TLS does not come back without it."""
+    storage = ScriptedServer(serves())
+    context = certified(tmp_path, monkeypatch)
+    async with storage.running():
+        server = ScriptedServer(stores(answer(302, b"", {"Location": storage.url})))
+        async with server.running(tls=context), transport_to(server.url) as transport:
+            with pytest.raises(NoAnswer, match="redirected to no usable address"):
+                await transport.read_back("f-1", file_bytes=5000)
+    assert storage.connections == 0
 
 
 async def test_redirects_in_a_circle_end() -> None:
