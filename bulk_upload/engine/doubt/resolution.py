@@ -160,7 +160,8 @@ class Doubts:
             if adopted.file.file_id == doubt.candidate_id:
                 return adopted
             if asked_s < alone_s:
-                await self._drain.sleep(alone_s - self._clock.monotonic())
+                # A loop whose clock has whole milliseconds may wake a little early.
+                await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
                 continue
             if adopted.by is not ComparedBy.NONE and (ruled_out or len(candidates) > 1):
                 # Whoever else sends this name sends other bytes.
