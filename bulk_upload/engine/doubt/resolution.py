@@ -147,7 +147,7 @@ class Doubts:
         sent = await self._comparer.sent(doubt)
         alone_s = min(settles_s, self._alone_s(sent))
         ruled_out: frozenset[str] = frozenset()
-        seen: tuple[frozenset[str], Adopt] | None = None
+        matched: tuple[frozenset[str], Adopt] | None = None
         while True:
             asked_s = self._clock.monotonic()
             found = await self._reconciler.resolve(doubt, ruled_out=ruled_out, settles_s=settles_s)
@@ -155,25 +155,30 @@ class Doubts:
             if not candidates and not isinstance(found, Found):
                 return found
             ids = frozenset(one.file_id for one in candidates)
-            if seen is None or seen[0] != ids:
+            if matched is None or matched[0] != ids:
                 compared = await self._comparer.compare(doubt, sent, candidates)
                 if isinstance(compared, RuledOut):
                     ruled_out |= compared.file_ids
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
-                seen = ids, compared
-            adopted = seen[1]
-            if adopted.file.file_id == doubt.candidate_id:
-                return adopted
-            if asked_s < alone_s:
-                await self._drain.sleep(alone_s - self._clock.monotonic())
-                continue
-            if adopted.by is not ComparedBy.NONE and (ruled_out or len(candidates) > 1):
-                # Whoever else sends this name sends other bytes.
-                return adopted
-            alone = await self._comparer.alone(adopted, self._reconciler.others)
-            return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
+                matched = ids, compared
+            if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
+                return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
+            # A loop whose clock has whole milliseconds may wake a little early.
+            await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
+
+    async def _alone(
+        self, doubt: Doubt, sent: SentContent, adopted: Adopt, *, rival_count: int
+    ) -> Adopt | Undecided:
+        """Return a match unless another job may have made it; `rival_count` look-alikes had other content."""
+        if adopted.file.file_id == doubt.candidate_id:
+            return adopted
+        if rival_count and adopted.by is not ComparedBy.NONE:
+            # Whoever else sends this name sends other bytes.
+            return adopted
+        alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
+        return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
 
     def _alone_s(self, sent: SentContent) -> float:
         """Return when a match counts as the only one, by the monotonic clock."""
