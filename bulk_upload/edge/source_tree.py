@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from functools import lru_cache
+from itertools import islice
 
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.manifest.paths import (
@@ -21,11 +22,18 @@ from bulk_upload.core.manifest.paths import (
     outside_root,
     unencodable_path,
 )
+from bulk_upload.core.manifest.similar_names import FolderNames
+from bulk_upload.core.text.printable import escaped
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 FOLDERS_REMEMBERED_MAX = 4096
 """How many folders are cached as beneath the root or not."""
+
+NAMES_REMEMBERED_MAX = 100_000
+"""How many names of a folder are read to find the one that is meant; a larger folder is not searched."""
+
+_FOLDERS_SEARCHED_MAX = 8
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -79,6 +87,7 @@ class SourceTree:
         self._follow_symlinks = follow_symlinks
         self._allow_outside = allow_outside
         self._folder_leaves = lru_cache(maxsize=FOLDERS_REMEMBERED_MAX)(self._leaves)
+        self._names_in = lru_cache(maxsize=_FOLDERS_SEARCHED_MAX)(_names_in)
 
     def absolute(self, relative_path: str) -> str:
         """Return the absolute path of a file, symbolic links not followed."""
@@ -94,6 +103,8 @@ class SourceTree:
         try:
             return self._inspected(relative_path, full)
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return self._missing(relative_path, full)
             return _unusable(relative_path, error)
         except UnicodeEncodeError:
             return unencodable_path(relative_path)
@@ -142,6 +153,35 @@ class SourceTree:
         if not os.access(full, os.R_OK, effective_ids=_ACCESS_AS_EFFECTIVE_USER):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return status
+
+    def _missing(self, path: str, full: str) -> PathComplaint:
+        found = f"there is no file {quoted(path)}"
+        remedy = "Create it, correct the path, or name the folder that paths start from with --root"
+        if (target := _link_target(full)) is not None:
+            found = f"{quoted(path)} is a symbolic link to {quoted(target)}, which is not there"
+            remedy = "Create what it links to, or correct the link"
+        elif (similar := self._similar(full)) is not None:
+            spelled = "" if path.isascii() else f" (spelled {quoted(escaped(path))})"
+            found = f"{found}{spelled}; {similar}"
+            remedy = "Write the name as the folder has it; `bulk-upload scan FOLDER` does"
+        elif "\\" in path:
+            remedy = 'Write "/" between folders, not "\\"'
+        return PathComplaint(rule="missing-file", found=found, remedy=remedy)
+
+    def _similar(self, full: str) -> str | None:
+        """Return words about the name that a missing path may mean; None where nothing is like it."""
+        folder, _, rest = full.rpartition("/")
+        missing = rest
+        while folder and not os.path.isdir(folder):
+            folder, _, missing = folder.rpartition("/")
+        folder = folder or "/"
+        if self._folder_leaves(folder) and not (self._follow_symlinks or self._allow_outside):
+            return None
+        names = self._names_in(folder)
+        similar = None if names is None else names.nearest(missing)
+        if similar is None:
+            return None
+        return similar.words("folder" if os.path.isdir(os.path.join(folder, similar.name)) else "file")
 
     def _is_contained(self, path: str) -> bool:
         """Whether the file itself, and not only its name, must lie beneath the root."""
@@ -217,16 +257,28 @@ def _path_by_name(descriptor: int, name: str) -> str:
     return ""
 
 
+def _names_in(folder: str) -> FolderNames | None:
+    """Return the names in a folder, None where it cannot be read or has too many."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [one.name for one in islice(entries, NAMES_REMEMBERED_MAX + 1)]
+    except OSError:
+        return None
+    return FolderNames(names) if len(names) <= NAMES_REMEMBERED_MAX else None
+
+
+def _link_target(full: str) -> str | None:
+    try:
+        return os.readlink(full)
+    except OSError:
+        return None
+
+
 def _kind(mode: int) -> str:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
 def _unusable(path: str, error: OSError) -> PathComplaint:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        remedy = "Create it, correct the path, or name the folder that paths start from with --root"
-        if "\\" in path:
-            remedy = 'Write "/" between folders, not "\\"'
-        return PathComplaint(rule="missing-file", found=f"there is no file {quoted(path)}", remedy=remedy)
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = "Allow this user to read the file and to enter its folders"
         return PathComplaint(rule="unreadable-file", found=f"{quoted(path)} may not be read", remedy=remedy)
