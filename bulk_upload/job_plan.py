@@ -99,7 +99,8 @@ class JobPlanner:
             where=manifest.name,
             root=tree.root,
             root_as_typed=tree.root_as_typed,
-            allow_outside=job.allow_outside,
+            # What lies outside is then refused by the tree, one entry at a time.
+            allow_outside=job.allow_outside or not job.strict_paths,
             default_purpose=job.purpose,
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
@@ -112,6 +113,7 @@ class JobPlanner:
             staging=staging,
             profile=self._connection.profile,
             retry=self.settings_for(job).retry,
+            strict_paths=job.strict_paths,
             on_progress=on_progress,
         )
 

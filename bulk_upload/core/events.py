@@ -21,7 +21,8 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
 class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
-    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first.
+    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. Of `missing_count` entries
+    the file is missing or unreadable.
     """
 
     entry_count: int
@@ -32,6 +33,7 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     send_bytes: int
     doubt_count: int
     blocked_count: int
+    missing_count: int = 0
     warnings: tuple[str, ...] = ()
 
 

@@ -99,7 +99,7 @@ class SourceTree:
             return nul_in_path(relative_path)
         full = self.absolute(relative_path)
         if self._is_named_outside(relative_path):
-            return outside_root(relative_path, self.root)
+            return outside_root(self._as_typed(relative_path), self.root)
         try:
             return self._inspected(relative_path, full)
         except OSError as error:
@@ -196,6 +196,12 @@ class SourceTree:
             return False
         return not is_beneath(os.path.normpath(self.absolute(path)), self.root)
 
+    def _as_typed(self, path: str) -> str:
+        """Return a path outside the root as a manifest near the root has it: `../a`, unless they share no folder."""
+        if path.startswith("/") and os.path.commonpath([path, self.root]) != "/":
+            return os.path.relpath(path, self.root)
+        return path
+
     def _led_outside(self, path: str, full: str) -> PathComplaint:
         return PathComplaint(
             rule="symlink-outside-root",
@@ -289,4 +295,5 @@ def _unusable(path: str, error: OSError) -> PathComplaint:
         rule="unreadable-file",
         found=f"{quoted(path)} cannot be read: {error.strerror or type(error).__name__}",
         remedy=remedy,
+        transient=is_transient(error),
     )

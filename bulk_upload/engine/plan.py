@@ -10,7 +10,7 @@ import msgspec
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
-from bulk_upload.core.run.plan import UNCHANGED, Step, plan_entry
+from bulk_upload.core.run.plan import UNCHANGED, PlannedStep, Step, plan_entry
 from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.wording import quoted
@@ -87,9 +87,33 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
+def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
+    count = complaints.count + missing.count
+    return ManifestInvalid(
+        f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
+        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
+        finding_count=count,
+        hint="fix the lines listed above and run the same command again",
+    )
+
+
+def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> ManifestInvalid:
+    """Return the error for a disk or mount that is not there, or a root that is not the one that was meant."""
+    files = "file is" if file_count == 1 else "files are"
+    return ManifestInvalid(
+        f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
+        findings=missing.kept,
+        finding_count=missing.count,
+        hint=f"check that the disk is mounted and that paths start from {quoted(root)} (--root); up to half of the "
+        "files may be missing, and the others are sent",
+    )
+
+
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
+    With `strict_paths` any file that is missing, unreadable or refused makes the manifest invalid; otherwise only more
+    than half of them do.
     `on_progress` is called, now and then and on the thread that plans, with the number of entries that were planned so far.
     """
 
@@ -98,33 +122,31 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     staging: Staging
     profile: Profile
     retry: frozenset[EntryState]
+    strict_paths: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
-        the files they name.
+        the files they name. It is raised for any finding about a line, and for those about files as `strict_paths` says.
         """
-        complaints = _Complaints()
+        complaints, missing = _Complaints(), _Complaints()
         reasons = _Reasons()
         oversized_count = 0
-        entry_count = 0
+        entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints)
+            planned = self._stage(entries, complaints, missing)
+            usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
             oversized_count += self._oversized_count(planned)
             entry_count += len(entries)
             if self.on_progress is not None:
                 self.on_progress(entry_count)
-        if complaints.count:
-            plural = "problem" if complaints.count == 1 else "problems"
-            raise ManifestInvalid(
-                f"the manifest has {complaints.count} {plural}; nothing was sent",
-                findings=sorted(complaints.kept, key=lambda one: one.line_no or 0),
-                finding_count=complaints.count,
-                hint="fix the lines listed above and run the same command again",
-            )
+        if complaints.count or (self.strict_paths and missing.count):
+            raise _invalid(complaints, missing)
+        if missing.count > usable_count:
+            raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
         return Plan(
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
@@ -145,19 +167,19 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if group:
             yield group
 
-    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlanRow]:
+    def _stage(self, entries: list[Entry], complaints: _Complaints, missing: _Complaints) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
-        missing: list[tuple[Entry, PathComplaint]] = []
+        unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), missing)
+            self._decide(entry, key, recalled.get(key), unusable)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
-        for entry, complaint in missing:
+        for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                complaints.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
@@ -169,7 +191,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entry: Entry,
         key: bytes,
         recalled: Recalled | None,
-        missing: list[tuple[Entry, PathComplaint]],
+        unusable: list[tuple[Entry, PathComplaint]],
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
@@ -184,7 +206,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
                 else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
             )
         if decided.step is Step.MISSING and complaint is not None:
-            missing.append((entry, complaint))
+            unusable.append((entry, complaint))
+            step = Step.UNREACHABLE if complaint.transient else Step.MISSING
+            decided = PlannedStep(step=step, reason=complaint.found)
         return PlanRow(entry, key, fingerprint, decided, entry_id)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:

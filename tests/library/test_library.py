@@ -160,10 +160,34 @@ def test_a_bad_manifest_touches_nothing(tmp_path: Path, sandbox: Sandbox) -> Non
     with open(manifest, "a", encoding="utf-8") as lines:
         lines.write('{"path": "gone.jsonl", "purpose": "pre-train"}\n')
     with pytest.raises(ManifestInvalid) as caught:
-        upload(manifest, api_key="key", base_url=sandbox.url)
+        upload(Job(manifest=manifest, strict_paths=True), api_key="key", base_url=sandbox.url)
     assert [finding.line_no for finding in caught.value.findings] == [2]
+    with open(manifest, "a", encoding="utf-8") as lines:
+        lines.write('{"path": "gone-too.jsonl", "purpose": "pre-train"}\n')
+    with pytest.raises(ManifestInvalid, match="2 of 3 files") as caught:
+        upload(manifest, api_key="key", base_url=sandbox.url)
+    assert [finding.line_no for finding in caught.value.findings] == [2, 3]
     assert sandbox.request_count == 0
     assert not list(tmp_path.glob("*.db*"))
+
+
+def test_a_missing_file_holds_up_no_other(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Its entry fails with the reason, the others are accepted, and it is sent once it is there."""
+    manifest = manifest_of(tmp_path, 3)
+    with open(manifest, "a", encoding="utf-8") as lines:
+        lines.write('{"path": "gone.jsonl", "purpose": "pre-train"}\n')
+        lines.write('{"path": "../elsewhere.jsonl", "purpose": "pre-train"}\n')
+    result = upload(manifest, api_key="key", base_url=sandbox.url)
+    assert result.status is ExitStatus.SOME_FAILED
+    assert result.states == {EntryState.ACCEPTED: 3, EntryState.FAILED_LOCAL: 2}
+    with LedgerReader(result.ledger) as reader:
+        reasons = [one.reason for one in reader.rows(states=frozenset({EntryState.FAILED_LOCAL}))]
+    assert reasons[0] == 'there is no file "gone.jsonl"'
+    assert str(reasons[1]).startswith('"../elsewhere.jsonl" is not beneath the root')
+    (tmp_path / "gone.jsonl").write_text('{"text": "here"}\n')
+    result = upload(manifest, api_key="key", base_url=sandbox.url)
+    assert result.states == {EntryState.ACCEPTED: 4, EntryState.FAILED_LOCAL: 1}
+    assert len(sandbox.files) == 4
 
 
 def test_a_short_key_is_not_scrubbed_out_of_answers(tmp_path: Path, sandbox: Sandbox) -> None:

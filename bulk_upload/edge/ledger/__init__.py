@@ -11,6 +11,7 @@ from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
+from bulk_upload.edge.ledger.unreadable import Unreadable, record_unreadable, settle_failed
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -29,16 +30,19 @@ __all__ = [
     "Recalled",
     "ResultKey",
     "Staging",
+    "Unreadable",
     "keep_result",
     "note_changes",
     "note_states",
     "open_ledger",
     "recall_results",
     "receipt_of",
+    "record_unreadable",
     "remember",
     "remembered",
     "require_ledger",
     "require_same",
     "run_is_at_work",
+    "settle_failed",
     "settle_invalid",
 ]

@@ -110,8 +110,11 @@ class Doubts:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, path: str | None = None) -> Resolution:
-        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent."""
+    async def resolve(self, doubt: Doubt, path: str | None = None, *, sendable: bool = True) -> Resolution:
+        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent.
+
+        What cannot be sent (not `sendable`: there is no file) is never released without proof that it left nothing.
+        """
         settings = self._settings
         found: Found | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
@@ -125,7 +128,7 @@ class Doubts:
             found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
-        if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
+        if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
         reason = found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))

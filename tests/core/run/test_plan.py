@@ -15,6 +15,7 @@ LATER = replace(FILE, mtime_ns=2)
 MOVED = replace(FILE, inode=2)
 GROWN = replace(FILE, size=11)
 HASH = "a" * 64
+JUDGED = [EntryState.REJECTED, EntryState.INVALID]
 FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID]
 
 
@@ -47,10 +48,13 @@ def known(
         (EntryState.ACCEPTED, FILE, MOVED, Step.COMPARE),
         (EntryState.ACCEPTED, None, FILE, Step.SEND),
         *((state, FILE, FILE, Step.BLOCKED) for state in FAILED),
-        *((state, None, FILE, Step.BLOCKED) for state in FAILED),
+        *((state, None, FILE, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, None, FILE, Step.SEND),
         *((state, FILE, LATER, Step.SEND) for state in FAILED),
         *((state, FILE, GROWN, Step.SEND) for state in FAILED),
-        *((state, FILE, None, Step.MISSING) for state in FAILED),
+        *((state, FILE, None, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, FILE, None, Step.MISSING),
+        (EntryState.FAILED_LOCAL, None, None, Step.MISSING),
     ],
 )
 def test_decision_table(
@@ -74,6 +78,12 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
     """Only the settled states that the person names are tried again."""
     decided = plan_entry(known(state), FILE, retry=frozenset({asked}))
     assert decided.step is (Step.SEND if state is asked else Step.BLOCKED)
+
+
+@pytest.mark.parametrize("state", FAILED)
+def test_retry_of_what_is_gone(state: EntryState) -> None:
+    """What is to be tried again, and has no file, is missing: the old verdict was about another time."""
+    assert plan_entry(known(state), None, retry=frozenset({state})).step is Step.MISSING
 
 
 @pytest.mark.parametrize(
