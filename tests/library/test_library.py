@@ -26,6 +26,7 @@ from bulk_upload import (
     LedgerUnusable,
     LimitChanged,
     ManifestInvalid,
+    Noticed,
     RunSettings,
     UndoScope,
     Uploader,
@@ -34,6 +35,7 @@ from bulk_upload import (
     upload,
 )
 from bulk_upload.core.limits.slots import FIRST
+from bulk_upload.core.run.plan import Step
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.engine.after.undo import Undone
 from bulk_upload.engine.after.verify import Verifier
@@ -188,6 +190,26 @@ def test_a_missing_file_holds_up_no_other(tmp_path: Path, sandbox: Sandbox) -> N
     result = upload(manifest, api_key="key", base_url=sandbox.url)
     assert result.states == {EntryState.ACCEPTED: 4, EntryState.FAILED_LOCAL: 1}
     assert len(sandbox.files) == 4
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_mistyped_address_costs_nothing(tmp_path: Path, sandbox: Sandbox, count: int) -> None:
+    """A run of few files at a wrong path stops with the address as the suspect; the corrected command goes on."""
+    job = Job(manifest=manifest_of(tmp_path, count))
+    events: list[object] = []
+    result = upload(job, api_key="key", base_url=f"{sandbox.url}/v2")
+    assert (result.status, result.states) == (ExitStatus.UNFINISHED, {EntryState.PENDING: count})
+    assert result.stop is not None
+    assert "--base-url" in result.stop.hint
+    planned = Uploader(api_key="key", base_url=sandbox.url).plan(job)
+    assert planned.total(Step.SEND).entry_count == count
+    result = upload(job, api_key="key", base_url=sandbox.url, on_event=events.append)
+    assert (result.status, result.states) == (ExitStatus.DONE, {EntryState.ACCEPTED: count})
+    assert [one.message for one in events if isinstance(one, Noticed)] == [
+        f"the ledger now belongs to endpoint {sandbox.url}: nothing was sent to {sandbox.url}/v2"
+    ]
+    with pytest.raises(LedgerMismatch, match="endpoint"):
+        upload(job, api_key="key", base_url=f"{sandbox.url}/v2")
 
 
 def test_a_short_key_is_not_scrubbed_out_of_answers(tmp_path: Path, sandbox: Sandbox) -> None:

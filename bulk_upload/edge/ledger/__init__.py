@@ -1,7 +1,7 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
-from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.file.identity import JobIdentity, has_receipts, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
@@ -31,6 +31,7 @@ __all__ = [
     "ResultKey",
     "Staging",
     "Unreadable",
+    "has_receipts",
     "keep_result",
     "note_changes",
     "note_states",
