@@ -104,6 +104,7 @@ class JobPlanner:
             root_as_typed=tree.root_as_typed,
             # What lies outside is then refused by the tree, one entry at a time.
             allow_outside=job.allow_outside or not job.strict_paths,
+            strict_paths=job.strict_paths,
             default_purpose=job.purpose,
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,

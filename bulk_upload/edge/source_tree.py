@@ -18,10 +18,12 @@ from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.manifest.paths import (
     PathComplaint,
     is_beneath,
+    is_plain,
     nul_in_path,
     outside_root,
     unencodable_path,
 )
+from bulk_upload.core.manifest.paths import relative_path as canonical_path
 from bulk_upload.core.manifest.similar_names import FolderNames
 from bulk_upload.core.text.printable import escaped
 from bulk_upload.core.text.wording import quoted
@@ -100,6 +102,10 @@ class SourceTree:
         full = self.absolute(relative_path)
         if self._is_named_outside(relative_path):
             return outside_root(self._as_typed(relative_path), self.root)
+        if relative_path and not is_plain(relative_path):
+            named = canonical_path(relative_path, root=self.root, allow_outside=True)
+            if isinstance(named, PathComplaint):
+                return named
         try:
             return self._inspected(relative_path, full)
         except OSError as error:

@@ -12,7 +12,7 @@ from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.run.plan import UNCHANGED, PlannedStep, Step, plan_entry
 from bulk_upload.core.run.planned import PlanRow, StepTotal
-from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.errors import ManifestInvalid
@@ -208,7 +208,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if decided.step is Step.MISSING and complaint is not None:
             unusable.append((entry, complaint))
             step = Step.UNREACHABLE if complaint.transient else Step.MISSING
-            decided = PlannedStep(step=step, reason=complaint.found)
+            # Not every name can be stored, or shown, as text.
+            decided = PlannedStep(step=step, reason=printable(complaint.found))
         return PlanRow(entry, key, fingerprint, decided, entry_id)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:

@@ -71,7 +71,9 @@ def prepared(root: Path, ledger: Path | None, *, strict_paths: bool = False) -> 
     staging = Staging(None if ledger is None else os.fspath(ledger))
     try:
         yield Preparation(
-            rules=ManifestRules(where="m.jsonl", root=tree.root, allow_outside=not strict_paths),
+            rules=ManifestRules(
+                where="m.jsonl", root=tree.root, allow_outside=not strict_paths, strict_paths=strict_paths
+            ),
             tree=tree,
             staging=staging,
             profile=FLOW,
@@ -152,6 +154,7 @@ def test_bad_paths_are_entries_with_a_reason(tmp_path: Path) -> None:
     for name in names:
         (root / name).touch()
     (root / "link").symlink_to("/etc/passwd")
+    by_name = ("folder/", "..", "a/../b", "a\0b", "\ud800", "caf\udce9")
     bad = ("gone", "folder", "link", "../outside")
     steps, plan = planned(root, *names, *bad)
     outside = os.path.join(os.fspath(tmp_path.resolve()), "outside")
@@ -164,6 +167,13 @@ def test_bad_paths_are_entries_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(ManifestInvalid) as caught:
         planned(root, *names, *bad, strict=True)
     assert [one.line_no for one in caught.value.findings] == [5, 6, 7, 8]
+    for one in by_name:
+        steps, plan = planned(root, *names, one)
+        assert steps[one] is Step.MISSING
+        with pytest.raises(ManifestInvalid):
+            planned(root, *names, one, strict=True)
+    with pytest.raises(ManifestInvalid, match="1 problem"):
+        planned(root, *names, "")
 
 
 def test_more_missing_than_there_stops_before_the_first_byte(tmp_path: Path) -> None:

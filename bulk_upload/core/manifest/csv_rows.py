@@ -116,7 +116,9 @@ class _Rows:
             elif not line.isspace():
                 cells = _text(line).split(delimiter)
                 # Whoever quotes a space means it; between bare delimiters it is nothing.
-                if any(map(_has_text, cells)):
+                if b" " in line or not line.isascii():
+                    cells = [cell if _has_text(cell) else "" for cell in cells]
+                if any(cells):
                     yield line_no, cells
 
     def _next_line(self) -> tuple[int, bytes] | None:

@@ -73,6 +73,7 @@ def test_all_columns() -> None:
         ("path, \u00a0\na,\u00a0\n", [(2, "a")]),
         ("path\na,,\n", [(2, "a")]),
         ("path\na,,x\n", [(2, "cell-count")]),
+        ("path,remote_name,purpose\na, ,\u00a0\n", [(2, "a")]),
         ("path,purpose\n , \n\u00a0,\na,\n", [(4, "a")]),
         ('"path",""\n"a",""\n"",""\n', [(2, "a")]),
         ("Path,purpose\na,\n", [(2, "a")]),
@@ -174,3 +175,10 @@ def test_plain_rows_read_like_quoted_ones(paths: list[str]) -> None:
     plain = "".join(f"{path}\n" for path in paths)
     quotes = "".join(f'"{path}"\n' for path in paths)
     assert read(f"path\n{plain}") == read(f"path\n{quotes}")
+
+
+def test_a_cell_of_spaces_is_no_value() -> None:
+    """Spaces between bare delimiters give an entry no name and no database; quoted ones are meant."""
+    (bare, quoted) = read('path,remote_name,vector_database_id\na, ,\u00a0\nb," ",\n')
+    assert bare == Entry(path="a", purpose=P, line_no=2)
+    assert quoted == Entry(path="b", purpose=P, remote_name=" ", line_no=3)
