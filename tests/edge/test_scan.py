@@ -160,9 +160,10 @@ def test_what_vanishes_or_fails_while_scanning(tmp_path: Path, monkeypatch: pyte
     """A file that is gone, or whose disk fails, may be data where a pattern takes it, and is none otherwise."""
     make(tmp_path, "a.jsonl", "b.jsonl", "b.md", "c.jsonl", "sub/d.jsonl")
     original = os.lstat
+    failing = [os.path.join(os.path.realpath(tmp_path), name) for name in ("b.jsonl", "b.md")]
 
     def lstat(path: str) -> os.stat_result:
-        if os.path.basename(path).startswith("b"):
+        if path in failing:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return original(path)
 

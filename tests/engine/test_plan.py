@@ -218,9 +218,10 @@ def test_a_file_system_that_fails_is_not_the_file_s_fault(
     for name in ("a", "b"):
         (tmp_path / name).touch()
     original = os.lstat
+    failing = os.path.join(os.path.realpath(tmp_path), "b")
 
     def lstat(path: str) -> os.stat_result:
-        if path.endswith("b"):
+        if path == failing:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         return original(path)
 
