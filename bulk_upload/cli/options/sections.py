@@ -31,6 +31,7 @@ JOB_SECTIONS = {
         "root",
         "follow_symlinks",
         "allow_outside",
+        "strict_paths",
         "name_template",
         "validate",
         "schema",

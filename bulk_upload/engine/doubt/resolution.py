@@ -117,8 +117,11 @@ class Doubts:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt) -> Resolution:
-        """Resolve a doubt, of this run or of an earlier one."""
+    async def resolve(self, doubt: Doubt, *, sendable: bool = True) -> Resolution:
+        """Resolve a doubt, of this run or of an earlier one.
+
+        What cannot be sent (not `sendable`: there is no file) is never released without proof that it left nothing.
+        """
         settings = self._settings
         found: Adopt | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
@@ -132,7 +135,7 @@ class Doubts:
                     found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
-        if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
+        if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
         reason = found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
