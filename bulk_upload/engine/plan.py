@@ -140,8 +140,8 @@ def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> Manifes
         f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
         findings=missing.kept,
         finding_count=missing.count,
-        hint=f"check that the disk is mounted and that paths start from {quoted(root)} (--root); up to half of the "
-        "files may be missing, and the others are sent",
+        hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
+        f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
     )
 
 
