@@ -286,8 +286,10 @@ class World:
             result = run_virtually(main, starts_at=began_at, lasts_s_max=lasts_s_max)
         except Killed:
             killed = True
+        finally:
+            # Also after an error: the next run is later.
+            self.now = scenes[0].loop.time()
         scene = scenes[0]
-        self.now = scene.loop.time()
         return Ran(result=result, scene=scene, began_at=began_at, ended_at=self.now, killed=killed)
 
     def states(self) -> dict[str, EntryState]:

@@ -58,8 +58,8 @@ _EVER = Moment(utc_s=0.0, monotonic_s=float("-inf"))
 class _Span:
     """What was measured between two steps of our clock: the server's time minus our monotonic one, in seconds.
 
-    The smallest value counts. An answer that was long on its way makes it smaller, and a small one only makes a window
-    begin earlier.
+    Each value is a lower bound: an answer that was long on its way makes it smaller. The largest counts while all files
+    agree, the smallest where they do not, as with several servers: a small one only makes a window begin earlier.
     """
 
     def __init__(self, *, last: Moment, noticed: Moment, step_s: float) -> None:
@@ -79,6 +79,13 @@ class _Span:
         if then.monotonic_s <= self._last_s:
             return False
         return then.monotonic_s > self.since_s or abs(then.utc_s - then.monotonic_s - self._ahead_s) < STEP_S
+
+    def at_least(self, measured_s: float | None) -> float | None:
+        """Return a measurement, or what all files agree on where that is more."""
+        least_s, most_s = self.common
+        if measured_s is None or not least_s <= most_s < float("inf"):
+            return measured_s
+        return max(measured_s, least_s)
 
     @property
     def date_agrees(self) -> bool | None:
@@ -135,9 +142,11 @@ class ServerClock:
         """Note an upload whose answer has just come: its id, when the server says that it made the file, and when its
         request began, on our monotonic clock."""
         self.note_ours(now)
-        self._requests[file_id] = (began_s, now.monotonic_s)
-        if len(self._requests) > REMEMBERED_MAX:
-            del self._requests[next(iter(self._requests))]
+        if utc_seconds(created_at) is None:
+            # Where the answer says it, the list is not asked: the id may turn out to be another file's.
+            self._requests[file_id] = (began_s, now.monotonic_s)
+            if len(self._requests) > REMEMBERED_MAX:
+                del self._requests[next(iter(self._requests))]
         self._note_created(created_at, began_s, now.monotonic_s)
 
     def note_listed(self, files: Iterable[ListedFile]) -> None:
@@ -189,7 +198,7 @@ class ServerClock:
 
 
 def _created(span: _Span) -> float | None:
-    return span.created
+    return span.at_least(span.created)
 
 
 def _created_without_zone(span: _Span) -> float | None:
@@ -197,7 +206,7 @@ def _created_without_zone(span: _Span) -> float | None:
 
 
 def _date(span: _Span) -> float | None:
-    return None if span.dates is None else span.dates[0]
+    return span.at_least(None if span.dates is None else span.dates[0])
 
 
 def _widened(between: tuple[float, float], value: float) -> tuple[float, float]:

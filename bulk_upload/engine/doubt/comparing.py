@@ -136,23 +136,25 @@ class Comparer:
         return adopted if self._equal_stranger is None else equal_elsewhere(adopted, *self._equal_stranger)
 
     async def _compared(self, doubt: Doubt, sent: SentContent, file: ListedFile) -> Compared:
-        in_time = made_during(
-            file,
-            began_utc_s=sent.began_utc_s,
-            ended_utc_s=sent.ended_utc_s,
-            clock_offset_s=clock_offset_of(doubt, self._files_api).exact_s,
-        )
         try:
             sameness, back = await self._look(sent, file)
         except SourceError as error:
             reason = f"its content cannot be compared: {error.reason}, and no hash of what was sent is known"
-            return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason, in_time=in_time)
+            return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
         except NoAnswer as error:
             if not error.final or error.http_status == 401 or error.remedy is not None:
                 reason = f"its content cannot be compared now: {error}"
-                return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason, in_time=in_time)
+                return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
             sameness, back = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason=str(error))
         by = self._tell(sent.path, file.file_id, sameness, back)
+        offset = clock_offset_of(doubt, self._files_api)
+        in_time = made_during(
+            file,
+            began_utc_s=sent.began_utc_s,
+            ended_utc_s=sent.ended_utc_s,
+            # Time alone is believed only by an offset that files of this job have confirmed.
+            clock_offset_s=offset.exact_s if sameness is Sameness.UNREADABLE else offset.best_s,
+        )
         return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
 
     def _tell(self, path: str, file_id: str, sameness: Sameness, back: ReadBack) -> ComparedBy:

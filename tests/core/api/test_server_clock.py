@@ -162,6 +162,23 @@ def test_a_list_measures_what_answers_left_out() -> None:
     assert ours.exact_s() == -3600.0
 
 
+def test_a_list_does_not_overrule_an_answer() -> None:
+    """An id that turns out to be of an older file says nothing of the time of the upload that it came with."""
+    ours = Ours()
+    file_id = ours.created(utc_text(ours.utc_s))
+    before = ours.offset()
+    ours.listed(file_id, utc_text(START_S - 77.0))
+    assert ours.offset() == before
+
+
+def test_a_slow_answer_makes_nothing_less_certain() -> None:
+    """While all files agree, the offset is as close as the quickest answer shows it."""
+    ours = Ours()
+    ours.created(utc_text(ours.utc_s - 0.1))
+    ours.created(utc_text(ours.utc_s - 8.0), lasted_s=9.0)
+    assert ours.exact_s() == pytest.approx(-0.1, abs=0.01)
+
+
 def test_only_the_latest_uploads_are_remembered() -> None:
     """A run of a million files keeps the times of a thousand."""
     ours = Ours()
