@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import (
         AttemptEnded,
         AttemptStarted,
+        ContentCompared,
         ControlChanged,
         Draining,
         EntrySettled,
@@ -79,6 +80,7 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "BulkUploadError",
+    "ContentCompared",
     "ControlChanged",
     "CredentialsRefused",
     "Draining",
