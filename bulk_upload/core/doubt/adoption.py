@@ -88,9 +88,13 @@ class RuledOut(msgspec.Struct, frozen=True):
 
 
 class Doubtful(msgspec.Struct, frozen=True):
-    """It cannot be decided; `reason` says why, for a person."""
+    """It cannot be decided; `reason` says why, for a person.
+
+    `lacks_own_file` says that it could be once this job has a receipt whose file shows how the server returns content.
+    """
 
     reason: str
+    lacks_own_file: bool = False
 
 
 def sameness_of(back: ReadBack, *, file_bytes: int, sha256: str) -> Sameness:
@@ -151,7 +155,8 @@ def decide(
     if is_faithful is None and needs_own_file(compared):
         return Doubtful(
             f"{_named(others)} has the same name, size and purpose, but other content than what was sent, and no file of "
-            "this job shows that the server returns content unchanged"
+            "this job shows that the server returns content unchanged",
+            lacks_own_file=True,
         )
     if not possible:
         return RuledOut(frozenset(one.file.file_id for one in compared))

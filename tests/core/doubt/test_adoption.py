@@ -87,6 +87,7 @@ def test_other_content_proves_nothing_of_a_server_that_changes_it() -> None:
     unknown = decided(seen(OTHER))
     assert isinstance(unknown, Doubtful)
     assert "no file of this job shows that the server returns content unchanged" in unknown.reason
+    assert unknown.lacks_own_file
     adopted = decided(seen(OTHER), faithful=False)
     assert isinstance(adopted, Adopt)
     assert adopted.detail == "content not compared: the server does not return content as it was sent"
