@@ -8,7 +8,7 @@ import pydoc
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 from msgspec.structs import replace
@@ -245,6 +245,11 @@ def test_every_public_name_is_there() -> None:
     for name in bulk_upload.__all__:
         assert getattr(bulk_upload, name) is not None
         assert name in dir(bulk_upload)
+
+
+def test_every_event_can_be_imported() -> None:
+    """A listener tells events apart by their classes."""
+    assert {one.__name__ for one in get_args(bulk_upload.Event)} <= set(bulk_upload.__all__)
 
 
 def test_help_knows_every_public_name() -> None:

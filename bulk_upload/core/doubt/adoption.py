@@ -33,8 +33,8 @@ same moment may appear a little later, and so do other files of whoever stored i
 
 NEARBY_S = 60.0
 NEARBY_ATTEMPTS = 3
-"""Copies of our other files show that another job is at work if they were made this long before an attempt, or as long as
-so many attempts take, or later."""
+"""Copies of our other files show that another job is at work if they were made this long before a match, or as long as so
+many attempts take, or later."""
 
 CANDIDATES_MAX = 8
 """More files that look alike are not read back; a person decides."""
@@ -88,9 +88,13 @@ class RuledOut(msgspec.Struct, frozen=True):
 
 
 class Doubtful(msgspec.Struct, frozen=True):
-    """It cannot be decided; `reason` says why, for a person."""
+    """It cannot be decided; `reason` says why, for a person.
+
+    `lacks_own_file` says that it could be once this job has a receipt whose file shows how the server returns content.
+    """
 
     reason: str
+    lacks_own_file: bool = False
 
 
 def sameness_of(back: ReadBack, *, file_bytes: int, sha256: str) -> Sameness:
@@ -116,16 +120,16 @@ def made_during(
     return began_utc_s - EARLY_S <= ours_s <= ended_utc_s + LATE_S
 
 
-def made_nearby(
-    file: ListedFile, *, began_utc_s: float, ended_utc_s: float, clock_offset_s: float | None
-) -> bool:
-    """Whether a file may be of a job that was at work at the time of an attempt; unknown times count as such."""
-    made_s = utc_seconds(file.created_at)
-    if made_s is None or not has_zone(file.created_at) or clock_offset_s is None:
+def made_nearby(file: ListedFile, match: ListedFile, *, attempt_s: float) -> bool:
+    """Whether a file may be of a job that was at work when a match was made; unknown times count as such.
+
+    Both times are the server's, so that no clock of ours matters. The attempt lasted `attempt_s`: a job that sends the
+    same files takes about as long for each.
+    """
+    made_s, matched_s = utc_seconds(file.created_at), utc_seconds(match.created_at)
+    if made_s is None or matched_s is None or has_zone(file.created_at) != has_zone(match.created_at):
         return True
-    # A job that sends the same files takes about as long for each.
-    nearby_s = max(NEARBY_S, NEARBY_ATTEMPTS * (ended_utc_s - began_utc_s))
-    return made_s - clock_offset_s >= began_utc_s - nearby_s
+    return made_s >= matched_s - max(NEARBY_S, NEARBY_ATTEMPTS * attempt_s)
 
 
 def decide(
@@ -151,7 +155,8 @@ def decide(
     if is_faithful is None and needs_own_file(compared):
         return Doubtful(
             f"{_named(others)} has the same name, size and purpose, but other content than what was sent, and no file of "
-            "this job shows that the server returns content unchanged"
+            "this job shows that the server returns content unchanged",
+            lacks_own_file=True,
         )
     if not possible:
         return RuledOut(frozenset(one.file.file_id for one in compared))

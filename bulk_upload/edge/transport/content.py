@@ -103,7 +103,7 @@ class ContentReader:
             return ReadBack(sha256=None, read_bytes=before_bytes, reason=reason)
         if response.status != HTTPStatus.OK:
             raise await self._no_content(response, what)
-        encoding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
+        encoding = _encoding_of(response)
         length = response.content_length if encoding == "identity" else None
         if None not in (length, file_bytes) and length != file_bytes:
             return ReadBack(sha256=None, read_bytes=before_bytes, total_bytes=length)
@@ -112,10 +112,10 @@ class ContentReader:
         read_bytes = before_bytes + await self._pour(response, what, *into)
         # Servers also name an encoding where the file itself is compressed, and was stored and returned as it is.
         content = inflated if encoding in _INFLATED and raw.count != file_bytes else raw
-        if encoding not in _INFLATED | {"identity"} and raw.count != file_bytes:
-            return ReadBack(
-                sha256=None, read_bytes=read_bytes, reason="its content comes in an unknown encoding"
-            )
+        unknown = encoding not in _INFLATED | {"identity"} and raw.count != file_bytes
+        if unknown or (content is inflated and inflated.damaged):
+            reason = "its content comes in an encoding that cannot be read"
+            return ReadBack(sha256=None, read_bytes=read_bytes, reason=reason)
         if content.is_over or (file_bytes is not None and content.count != file_bytes):
             return ReadBack(sha256=None, read_bytes=read_bytes, total_bytes=content.count)
         return ReadBack(sha256=content.sha256, read_bytes=read_bytes, total_bytes=content.count)
@@ -210,27 +210,30 @@ class _Hashed:
 
 
 class _Inflated(_Hashed):
-    """The same of what a compressed body holds; nothing where it is damaged."""
+    """The same of what a compressed body holds, as far as it is not `damaged`."""
 
     def __init__(self, most: int | None) -> None:
         super().__init__(most)
         # 32: with the header of gzip or of zlib.
         self._inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)
-        self._damaged = False
+        self.damaged = False
 
     def update(self, piece: bytes) -> None:
         try:
-            while piece and not self.is_over and not self._damaged:
+            while piece and not self.is_over and not self.damaged:
                 super().update(self._inflate.decompress(piece, PIECE_BYTES))
                 piece = self._inflate.unconsumed_tail
         except zlib.error:
-            self._damaged = True
-            self.count = 0
+            self.damaged = True
+
+
+def _encoding_of(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Encoding", "").strip().lower() or "identity"
 
 
 def _is_range(response: aiohttp.ClientResponse, one: ByteRange, file_bytes: int | None) -> bool:
     """Whether an answer is the range that was asked for, of a content as long as it should be."""
-    if response.status != HTTPStatus.PARTIAL_CONTENT or "Content-Encoding" in response.headers:
+    if response.status != HTTPStatus.PARTIAL_CONTENT or _encoding_of(response) != "identity":
         return False
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if found is None or (int(found[1]), int(found[2])) != (one.start, one.last):

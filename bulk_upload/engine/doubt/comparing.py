@@ -125,12 +125,12 @@ class Comparer:
 
         One match may then be its copy, with ours not stored. `others` are further files of the list, newest first.
         """
+        attempt_s = sent.ended_utc_s - sent.began_utc_s
         if self._equal_stranger is None:
+            nearby = [one for one in others if made_nearby(one, adopted.file, attempt_s=attempt_s)]
             with self._drain.cut():
                 async with self._turns:
-                    self._equal_stranger = await self._find_equal_stranger(
-                        [one for one in others if self._is_nearby(sent, one)]
-                    )
+                    self._equal_stranger = await self._find_equal_stranger(nearby)
         if self._drain.begun:
             return Doubtful(ENDED)
         return adopted if self._equal_stranger is None else equal_elsewhere(adopted, *self._equal_stranger)
@@ -227,14 +227,6 @@ class Comparer:
             seen.append(sameness)
         # A file that is gone, or was never ours, shows nothing about the server.
         return False if seen and all(one is Sameness.OTHER for one in seen) else None
-
-    def _is_nearby(self, sent: SentContent, file: ListedFile) -> bool:
-        return made_nearby(
-            file,
-            began_utc_s=sent.began_utc_s,
-            ended_utc_s=sent.ended_utc_s,
-            clock_offset_s=self._files_api.clock_offset_s,
-        )
 
     async def _find_equal_stranger(self, others: Sequence[ListedFile]) -> tuple[ListedFile, str] | None:
         """Return a copy of one of our files that another job made, with its name; None where there is none."""

@@ -163,6 +163,10 @@ class Doubts:
                 if isinstance(compared, RuledOut):
                     ruled_out |= compared.file_ids
                     continue
+                if isinstance(compared, Doubtful) and compared.lacks_own_file and asked_s < settles_s:
+                    # Other uploads of the run may have their receipts by then.
+                    await self._drain.sleep(settles_s - self._clock.monotonic() + 0.01)
+                    continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
                 matched = ids, compared

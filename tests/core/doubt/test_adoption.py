@@ -87,6 +87,7 @@ def test_other_content_proves_nothing_of_a_server_that_changes_it() -> None:
     unknown = decided(seen(OTHER))
     assert isinstance(unknown, Doubtful)
     assert "no file of this job shows that the server returns content unchanged" in unknown.reason
+    assert unknown.lacks_own_file
     adopted = decided(seen(OTHER), faithful=False)
     assert isinstance(adopted, Adopt)
     assert adopted.detail == "content not compared: the server does not return content as it was sent"
@@ -209,19 +210,22 @@ def test_a_time_that_cannot_be_placed_says_nothing(created_at: str | None) -> No
 
 
 def test_a_job_that_ended_long_ago_is_not_at_work() -> None:
-    """Copies count from shortly before the attempt on, longer where an attempt takes long; without a time they count."""
+    """Copies count from shortly before the match on, longer where an attempt takes long; without a time they count."""
+    match = file(created_at=utc_text(BEGAN_S))
 
-    def nearby(before_s: float, *, lasted_s: float = 10.0, offset_s: float | None = 3600.0) -> bool:
-        made = file(created_at=utc_text(BEGAN_S + 3600.0 - before_s))
-        return made_nearby(made, began_utc_s=BEGAN_S, ended_utc_s=BEGAN_S + lasted_s, clock_offset_s=offset_s)
+    def nearby(before_s: float, *, attempt_s: float = 10.0) -> bool:
+        return made_nearby(file(created_at=utc_text(BEGAN_S - before_s)), match, attempt_s=attempt_s)
 
     assert nearby(-600.0)
     assert nearby(59.0)
     assert not nearby(61.0)
-    assert nearby(300.0, lasted_s=100.0)
-    assert not nearby(301.0, lasted_s=100.0)
-    assert nearby(1e6, offset_s=None)
-    assert made_nearby(file(), began_utc_s=BEGAN_S, ended_utc_s=ENDED_S, clock_offset_s=0.0)
+    # A clock that was set during the attempt makes it seem to last less than no time.
+    assert nearby(59.0, attempt_s=-3600.0)
+    assert nearby(300.0, attempt_s=100.0)
+    assert not nearby(301.0, attempt_s=100.0)
+    for unknown in (None, "yesterday", "2026-06-18T00:00:00"):
+        assert made_nearby(file(created_at=unknown), match, attempt_s=1.0)
+        assert made_nearby(match, file(created_at=unknown), attempt_s=1.0)
 
 
 def test_another_job_that_sends_the_same_bytes_is_named() -> None:

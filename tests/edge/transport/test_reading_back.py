@@ -124,6 +124,13 @@ async def test_a_range_that_is_none_is_not_believed(kind: str) -> None:
     assert (back.sha256, back.by_ranges, back.total_bytes) == (WHOLE_BACK.sha256, False, 5000)
 
 
+async def test_an_encoding_of_nothing_is_none() -> None:
+    """`Content-Encoding: identity` says nothing."""
+    headers = {"Content-Range": "bytes 0-99/5000", "Content-Encoding": "identity"}
+    back = await read_back(stores(answer(206, CONTENT[:100], headers)), ranges=RANGES[:1])
+    assert (back.by_ranges, back.read_bytes) == (True, 100)
+
+
 async def test_a_range_of_unknown_length_is_a_range() -> None:
     """A server need not say how long the whole is."""
     assert await read_back(serves(total="*"), ranges=RANGES) == PARTS_BACK
@@ -216,12 +223,12 @@ async def test_a_compressed_file_is_not_unpacked(encoding: str) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "body", "total_bytes"),
-    [("br", b"unknown", None), ("gzip", b"damaged", 0), ("gzip", gzip.compress(bytes(5001)), 5001)],
+    [("br", b"unknown", None), ("gzip", b"damaged", None), ("gzip", gzip.compress(bytes(5001)), 5001)],
 )
 async def test_what_cannot_be_unpacked_is_not_compared(
     encoding: str, body: bytes, total_bytes: int | None
 ) -> None:
-    """An unknown encoding is no evidence; one that holds something else is."""
+    """An unknown encoding or a damaged one is no evidence; one that holds something else is."""
     back = await read_back(stores(answer(200, body, {"Content-Encoding": encoding})))
     assert (back.sha256, back.total_bytes) == (None, total_bytes)
 

@@ -107,6 +107,18 @@ def test_a_strangers_file_decides_nothing_before_the_server_gave_one_of_ours_bac
     assert "other content than what was sent" in (reason or "")
 
 
+def test_a_file_that_is_accepted_later_shows_how_the_server_returns_content() -> None:
+    """The first upload of a run is lost, beside a stranger's file: the receipts that follow decide it."""
+    world = a_world(Fate.FAIL_UNSTORED, others=0)
+    theirs = stranger(world)
+    for number in range(3):
+        world.add(f"after-{number}.jsonl", 50)
+    ran = world.run(RunSettings(concurrency=1))
+    assert ended(world) == (EntryState.ACCEPTED, None)
+    assert world.ledger.current_receipts()["a.jsonl"] != theirs
+    assert len(compared(ran)) <= 2
+
+
 def test_ours_is_told_from_a_strangers() -> None:
     """Two files of the same name, size and purpose: the content says which is ours."""
     world = a_world(Fate.LOSE_STORED)

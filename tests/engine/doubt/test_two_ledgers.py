@@ -59,8 +59,10 @@ class Pair:
                 world.add(path, 1)
                 world.files.write(path, content)
 
-    def run(self, settings: RunSettings | None = None) -> list[Scene]:
-        """Run both at once."""
+    def run(
+        self, settings: RunSettings | None = None, *, step_s: float = 0.0, step_at_s: float = 0.0
+    ) -> list[Scene]:
+        """Run both at once; the first one's wall clock is set by `step_s` in between."""
 
         async def main(loop: VirtualLoop) -> list[Scene]:
             scenes = [
@@ -75,6 +77,8 @@ class Pair:
                 )
                 for world in self.worlds
             ]
+
+            scenes[0].after(step_at_s, lambda: scenes[0].clock.step(step_s))
 
             async def play(scene: Scene, after_s: float) -> None:
                 await asyncio.sleep(after_s)
@@ -147,6 +151,21 @@ def test_look_alikes_of_the_same_bytes_are_left_in_doubt(seed: int) -> None:
     pair = _no_wrong_receipt(seed, identical=True)
     assert pair.in_doubt()
     assert all("another job" in reason for reason in pair.in_doubt().values())
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, -20.0, 20.0, 3600.0])
+@pytest.mark.parametrize("identical", [False, True], ids=["other-bytes", "same-bytes"])
+@pytest.mark.parametrize("returns_content", [True, False], ids=["content", "no-content"])
+def test_a_clock_that_is_set_makes_no_others_file_ours(
+    returns_content: bool, identical: bool, step_s: float
+) -> None:
+    """Whose file it is does not depend on our clock."""
+    server = ServerSettings(returns_content=returns_content)
+    for seed in range(2):
+        pair = Pair(seed, identical=identical, apart_s=0.5 * seed, file_count=20, server=server)
+        pair.run(step_s=step_s, step_at_s=0.3)
+        assert pair.wrong_receipts() == []
+        assert pair.doubles() == []
 
 
 @pytest.mark.soak

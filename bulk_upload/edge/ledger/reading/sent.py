@@ -77,7 +77,8 @@ def own_files(store: LedgerStore) -> list[OwnFile]:
     rows = store.connection.execute(
         f"SELECT r.file_id, e.path, r.bytes, r.sha256 FROM (SELECT * FROM receipts ORDER BY receipt_id DESC"
         f" LIMIT {RECENT_RECEIPTS}) r JOIN entries e USING (entry_id)"
-        " WHERE r.obtained = 'answered' AND r.sha256 IS NOT NULL AND r.superseded_utc IS NULL AND r.bytes > 0"
+        " WHERE r.obtained = 'answered' AND r.sha256 IS NOT NULL AND r.superseded_utc IS NULL"
+        " AND r.withdrawn_utc IS NULL AND r.bytes > 0"
         f" AND {LIVE.format(ledger='main')} ORDER BY r.bytes, r.receipt_id LIMIT {OWN_FILES_MAX}"
     )
     return [OwnFile(file_id=row[0], path=to_path(row[1]), file_bytes=row[2], sha256=row[3]) for row in rows]
