@@ -133,7 +133,8 @@ class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiptWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
     """The receipt of an entry that was accepted before turned out to be false, or cannot be confirmed.
 
-    The entry is in `state` now: in doubt, or withdrawn where the server does not have the file.
+    The entry is in `state` now: in doubt, or withdrawn where the server does not have the file. `of_this_run` says that
+    this run had accepted it.
     """
 
     path: str
@@ -142,10 +143,11 @@ class ReceiptWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int
     state: EntryState
     reason: str
+    of_this_run: bool = True
 
 
 class ReceiptsChecked(msgspec.Struct, frozen=True, kw_only=True):
-    """The closing check is over: of the `receipt_count` receipts of the run, `checked_count` were compared with the server.
+    """The closing check is over: of the `receipt_count` receipts to check, `checked_count` were compared with the server.
 
     `withdrawn_count` of them were of files that the server no longer has, `in_doubt_count` are in doubt now. `reason`
     says why not all were compared, None where all were.

@@ -83,6 +83,17 @@ class JobMachine(RuleBasedStateMachine):
         self.check_end(self.world.run(RUN))
         server.faults, server.settings = usual
 
+    @rule(at_s=st.floats(0, 3), kills=st.booleans())
+    def run_after_answers_crossed_in_a_run_that_ended_early(self, at_s: float, kills: bool) -> None:
+        """A run that is killed or stopped makes no check: the next one makes it, also if it has nothing to send."""
+        server = self.world.server
+        usual = server.faults, server.settings
+        server.faults, server.settings = Faults(crossed_id=1.0), ServerSettings()
+        self.world.run(RUN, script=lambda scene: scene.after(at_s, scene.kill if kills else scene.cancel))
+        server.faults = Faults()
+        self.check_end(self.world.run(RUN))
+        server.faults, server.settings = usual
+
     @rule(at_s=st.floats(0, 3), again_s=st.floats(0, 1))
     def run_and_stop(self, at_s: float, again_s: float) -> None:
         """Stop a run: first a drain, then a cancel."""

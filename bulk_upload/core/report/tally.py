@@ -169,9 +169,10 @@ class Tally(msgspec.Struct):
             self.unconfirmed_count += not event.receipt.size_confirmed
 
     def _add_withdrawn(self, event: ReceiptWithdrawn) -> None:
-        self.ended[EntryState.ACCEPTED] = self.count(EntryState.ACCEPTED) - 1
+        if event.of_this_run:
+            self.ended[EntryState.ACCEPTED] = self.count(EntryState.ACCEPTED) - 1
+            self.accepted_bytes -= event.file_bytes
         self.ended[event.state] = self.count(event.state) + 1
-        self.accepted_bytes -= event.file_bytes
         if event.state.settled:
             self.failed_bytes += event.file_bytes
         self._add_cause(event)

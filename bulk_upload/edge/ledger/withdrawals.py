@@ -76,8 +76,9 @@ def receipt_for(store: LedgerStore, *, file_id: str, settled_before_utc_s: float
     return None if row is None else held_receipt(row)
 
 
-def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int) -> None:
-    """Record how many receipts a run had to check at its end, and how many of them it compared."""
+def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int | None) -> None:
+    """Record how many receipts a run had to check at its end, and how many of them it compared; None where it was stopped
+    before."""
     store.connection.execute(
         "UPDATE runs SET receipt_count = ?, checked_count = ? WHERE run_id = ?",
         (receipt_count, checked_count, store.run_id),

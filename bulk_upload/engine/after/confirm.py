@@ -98,7 +98,7 @@ class ClosingCheck:
         )
 
     async def serve(self, start: RunStart) -> None:
-        """Compare what the run has recorded since `start`, and record what is contradicted. Raises LedgerUnusable."""
+        """Compare what was recorded since `start`, and record what is contradicted. Raises LedgerUnusable."""
         if not self._is_on:
             return
         extent = await self._ledger.run(partial(run_extent, start=start))
@@ -151,7 +151,13 @@ class _Check:
         self._why: str | None = None
         self._witness: HeldReceipt | None = None
         self._answers_look_ups: bool | None = None
-        self._withdrawals = Withdrawals(ledger=ledger, clock=clock, emit=emit, decided_by=BY_CLOSING_CHECK)
+        self._withdrawals = Withdrawals(
+            ledger=ledger,
+            clock=clock,
+            emit=emit,
+            decided_by=BY_CLOSING_CHECK,
+            own_after_id=start.own_after_id,
+        )
 
     @property
     def _left_count(self) -> int:
@@ -185,7 +191,12 @@ class _Check:
             self._emit(
                 Noticed(message=f"the server's list shows {field} otherwise than they were sent: no evidence")
             )
-        step = partial(note_check, receipt_count=self._extent.receipt_count, checked_count=checked_count)
+        is_stopped = self._drain.begun and checked_count < self._extent.receipt_count
+        step = partial(
+            note_check,
+            receipt_count=self._extent.receipt_count,
+            checked_count=None if is_stopped else checked_count,
+        )
         await self._ledger.run(step)
         self._emit(
             ReceiptsChecked(

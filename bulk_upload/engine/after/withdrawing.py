@@ -27,15 +27,23 @@ class Withdrawals:
 
     Args:
         decided_by: recorded in the ledger with each decision.
+        own_after_id: receipts with a higher number are of this run; None where there is no run.
     """
 
     def __init__(
-        self, *, ledger: Ledger[LedgerStore], clock: Clock, emit: Callable[[Event], None], decided_by: str
+        self,
+        *,
+        ledger: Ledger[LedgerStore],
+        clock: Clock,
+        emit: Callable[[Event], None],
+        decided_by: str,
+        own_after_id: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._emit = emit
         self._decided_by = decided_by
+        self._own_after_id = own_after_id
         self.counts: Counter[EntryState] = Counter()
 
     async def as_anothers(self, receipt: HeldReceipt, details: str) -> None:
@@ -101,5 +109,6 @@ class Withdrawals:
                 file_bytes=receipt.file_bytes,
                 state=state,
                 reason=reason,
+                of_this_run=self._own_after_id is not None and receipt.receipt_id > self._own_after_id,
             )
         )

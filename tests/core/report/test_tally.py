@@ -313,3 +313,6 @@ def test_a_withdrawn_receipt_takes_its_entry_back(state: EntryState) -> None:
     assert (tally.failed_bytes, tally.in_doubt_count) == ((0, 1) if state is EntryState.IN_DOUBT else (10, 0))
     (cause,) = tally.causes.values()
     assert (cause.state, cause.reason, cause.examples) == (state, "it is another file", ["a"])
+    earlier = _tally(_settled("b"), replace(event, of_this_run=False))
+    assert (earlier.count(EntryState.ACCEPTED), earlier.accepted_bytes) == (1, 10)
+    assert earlier.count(state) == 1

@@ -314,3 +314,28 @@ def test_without_any_clock_the_whole_list_is_read() -> None:
     world.server.add_stranger("old", size=1, purpose="fine-tune", stored_at=-1e6)
     ran = world.run()
     assert (checked(ran).checked_count, status(ran)) == (20, ExitStatus.DONE)
+
+
+@pytest.mark.parametrize("ends", ["kill", "cancel"])
+def test_the_next_run_checks_what_one_that_ended_early_did_not(ends: str) -> None:
+    """Also if it has nothing to send; and then no run asks again."""
+    world = world_of(20)
+    world.server.faults = Faults(crossed_id=1.0)
+
+    def script(scene: Scene) -> None:
+        def hook(event: Event) -> None:
+            if isinstance(event, EntrySettled) and len(scene.told.settled()) == 20:
+                scene.after(0.0, getattr(scene, ends))
+
+        scene.hooks.append(hook)
+
+    world.run(script=script)
+    assert wrong_receipts(world)
+    world.server.faults = Faults()
+    ran = world.run()
+    assert (wrong_receipts(world), ran.told.started()) == ([], [])
+    assert status(ran) is ExitStatus.IN_DOUBT
+    assert status(world.run()) is ExitStatus.DONE
+    lists = world.server.list_count
+    assert status(world.run()) is ExitStatus.DONE
+    assert world.server.list_count == lists

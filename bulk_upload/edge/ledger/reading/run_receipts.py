@@ -22,11 +22,20 @@ WHERE r.receipt_id > ? AND a.attempt_id > ? AND e.state = 'accepted' AND e.recei
 _SENT_AT = _OF_RUN.replace(" FROM ", ", coalesce(a.began_utc, a.intent_utc) FROM ", 1)
 
 
+# A run that died, or was stopped before it had compared all of its receipts.
+_FIRST_UNCHECKED = """
+SELECT min(run_id), min(started_utc) FROM runs
+WHERE run_id <> :run_id AND run_id > (SELECT coalesce(max(run_id), 0) FROM runs WHERE checked_count IS NOT NULL)
+    AND (ended_utc IS NULL OR (receipt_count IS NOT NULL AND checked_count IS NULL))
+"""
+
+
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The last attempt and the last receipt in the ledger when a run began."""
+    """The last attempt and the last receipt before those that a run has to check, and before its own."""
 
     attempt_id: int
     receipt_id: int
+    own_after_id: int
 
 
 class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +51,24 @@ class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_start(store: LedgerStore) -> RunStart:
-    """Return where a run begins; call it before its first intent."""
-    (attempt_id,) = store.connection.execute("SELECT coalesce(max(attempt_id), 0) FROM attempts").fetchone()
-    (receipt_id,) = store.connection.execute("SELECT coalesce(max(receipt_id), 0) FROM receipts").fetchone()
-    return RunStart(attempt_id=attempt_id, receipt_id=receipt_id)
+    """Return where a run begins, or the first run before it that ended without its check; call it before the first
+    intent."""
+    run_id, started_utc = store.connection.execute(_FIRST_UNCHECKED, {"run_id": store.run_id}).fetchone()
+    # The latest first: all that is passed over is to be checked.
+    attempt = store.connection.execute(
+        "SELECT attempt_id FROM attempts WHERE :run_id IS NULL OR run_id < :run_id ORDER BY attempt_id DESC LIMIT 1",
+        {"run_id": run_id},
+    ).fetchone()
+    receipt = store.connection.execute(
+        "SELECT receipt_id FROM receipts WHERE :since IS NULL OR settled_utc < :since ORDER BY receipt_id DESC LIMIT 1",
+        {"since": started_utc},
+    ).fetchone()
+    (own_after_id,) = store.connection.execute("SELECT coalesce(max(receipt_id), 0) FROM receipts").fetchone()
+    return RunStart(
+        attempt_id=attempt[0] if attempt else 0,
+        receipt_id=receipt[0] if receipt else 0,
+        own_after_id=own_after_id,
+    )
 
 
 def run_extent(store: LedgerStore, start: RunStart) -> RunExtent:
