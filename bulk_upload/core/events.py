@@ -9,7 +9,7 @@ import msgspec
 
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.caps import CapChange
-from bulk_upload.core.model import EntryState, Outcome, Receipt
+from bulk_upload.core.model import Altered, EntryState, Outcome, Receipt
 
 
 class Preparing(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,10 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted."""
+    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted.
+
+    `altered` is what the server reports otherwise than it was sent, such as another purpose.
+    """
 
     path: str
     purpose: str
@@ -63,6 +66,7 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     http_status: int | None = None
     receipt: Receipt | None = None
+    altered: tuple[Altered, ...] = ()
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,7 +99,10 @@ def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> in
 @server_options
 @click.pass_obj
 def adopt(ledger: str, /, path: str, file_id: str, *, purpose: str | None, yes: bool, **options: Any) -> int:
-    """Record the server's file ID as PATH's receipt, after a look-up: name, size and purpose must match."""
+    """Record the server's file ID as PATH's receipt, after a look-up: name, size and purpose must match.
+
+    Where the server changes names or purposes, the question shows what it has.
+    """
     return anyio.run(_adopt, job_ledger_of(ledger, options), path, file_id, purpose, yes)
 
 
@@ -153,7 +156,8 @@ async def _adopt(job: JobLedger, path: str, file_id: str, purpose: str | None, y
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
         file = await resolving.confirmed(one, file_id)
         made = "" if file.created_at is None else f", created {printable(file.created_at)}"
-        what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        purpose_shown = "" if file.purpose in (None, one.purpose) else f", for {printable(file.purpose)}"
+        what = f"{file_id} ({printable(file.filename or 'no name')}{purpose_shown}{made})"
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
         _show([await resolving.adopt(one, file)])
         return await _verdict(resolving)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
-from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
@@ -36,13 +36,20 @@ class Cause(msgspec.Struct):
     varies: bool = False
 
 
+class AlteredEntries(msgspec.Struct):
+    """Entries whose name, or purpose, the server reports otherwise than it was sent, with the first such change."""
+
+    first: Altered
+    entry_count: int = 0
+
+
 class Tally(msgspec.Struct):
     """The running numbers of one run: fold every event in with `add`.
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
-    are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
+    are neither settled nor sent again yet. `altered` counts entries that the server stores otherwise than they were sent. `held_s` says what held the run back, known once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -62,6 +69,7 @@ class Tally(msgspec.Struct):
     failed_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
+    altered: dict[AlteredField, AlteredEntries] = msgspec.field(default_factory=dict)
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
@@ -121,6 +129,8 @@ class Tally(msgspec.Struct):
     def _add_settled(self, event: EntrySettled) -> None:
         self.ended[event.state] = self.count(event.state) + 1
         self.open_doubts.discard(event.path)
+        for one in event.altered:
+            self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
         if event.state is EntryState.ACCEPTED:
             self._add_accepted(event)
             return

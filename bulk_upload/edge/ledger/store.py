@@ -10,7 +10,7 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, Re
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import grouped_writes
+from bulk_upload.edge.ledger import claims, grouped_writes
 from bulk_upload.edge.ledger.columns import (
     from_fingerprint,
     from_path,
@@ -144,7 +144,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = self._unless_claimed(over)
+        outcome = claims.unless_claimed(self.connection, over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
@@ -257,12 +257,7 @@ class LedgerStore:
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        # One look-up an id: a list of all of them could be longer than a statement may be.
-        found = (
-            self.connection.execute("SELECT file_id FROM receipts WHERE file_id = ?", (file_id,)).fetchone()
-            for file_id in file_ids
-        )
-        return {row[0] for row in found if row is not None}
+        return set(claims.claims(self.connection, file_ids))
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
         """Return every attempt that is still in doubt, oldest first."""
@@ -302,30 +297,6 @@ class LedgerStore:
             "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
             (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), optional_text(decision)),
         )
-
-    def _unless_claimed(self, over: AttemptEnd) -> Outcome:
-        """Return the outcome, changed to in doubt where its id is, or may be, another upload's."""
-        outcome = over.outcome
-        if not isinstance(outcome, Accepted):
-            return outcome
-        if self.claimed([outcome.file_id]):
-            whose = "which the ledger has a receipt for already"
-        elif self._answered_elsewhere(outcome.file_id, over.entry_id):
-            whose = "which came with an answer to another entry, too"
-        else:
-            return outcome
-        return InDoubt(
-            reason=f"the server answered with {outcome.file_id}, {whose}",
-            answered=False,
-            http_status=outcome.http_status,
-            request_id=outcome.request_id,
-        )
-
-    def _answered_elsewhere(self, file_id: str, entry_id: int) -> bool:
-        row = self.connection.execute(
-            "SELECT 1 FROM attempts WHERE candidate_id = ? AND entry_id <> ? LIMIT 1", (file_id, entry_id)
-        ).fetchone()
-        return row is not None
 
     def _seem_alive(self, utc_s: float) -> None:
         """Count a record as a heartbeat: a busy event loop may be late with `stay_alive`."""

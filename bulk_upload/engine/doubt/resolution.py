@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile
+    from bulk_upload.core.model import Altered, Fingerprint, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """The file was found at the server, and the ledger has its receipt."""
+    """The file was found at the server, and the ledger has its receipt; `altered` is what the server changed."""
 
     file_id: str
+    altered: tuple[Altered, ...] = ()
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -104,14 +105,20 @@ class Doubts:
             settles_at_utc_s=self._clock.utc_s() + settle_s,
             candidate_id=outcome.candidate_id,
         )
+        if outcome.id_kind is not None:
+            # The list has such ids, too: the answer says why it cannot decide.
+            return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
             # The server answered that it failed, and there is no list to ask: that is believed.
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, path: str | None = None) -> Resolution:
-        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent."""
+    async def resolve(self, doubt: Doubt, path: str | None = None, *, why: str = "") -> Resolution:
+        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent.
+
+        `why` is said beside the reason of a doubt that stays.
+        """
         settings = self._settings
         found: Found | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
@@ -121,13 +128,13 @@ class Doubts:
                 found = await self._reconciler.resolve(doubt)
         if isinstance(found, Found):
             if await self.adopt(doubt, found.file, path):
-                return Adopted(found.file.file_id)
+                return Adopted(found.file.file_id, found.altered)
             found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
         if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
-        reason = found.reason
+        reason = f"{why}; {found.reason}" if why else found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
+from bulk_upload.core.api.server_habits import OwnFile
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.run.records import AttemptEnd, Intent
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.api.server_habits import ServerHabits
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Ticket
@@ -56,6 +58,7 @@ class Attempts:
         sender: Sender,
         ledger: Ledger[LedgerStore],
         stop_rules: StopRules,
+        habits: ServerHabits,
         drain: Drain,
         clock: Clock,
         emit: Callable[[Event], None],
@@ -65,6 +68,7 @@ class Attempts:
         self._sender = sender
         self._ledger = ledger
         self._stop_rules = stop_rules
+        self._habits = habits
         self._drain = drain
         self._clock = clock
         self._emit = emit
@@ -99,6 +103,17 @@ class Attempts:
             outcome = await made.concluding
         finally:
             self._slots.recorded()
+        if isinstance(outcome, Accepted):
+            own = OwnFile(
+                file_id=outcome.file_id,
+                name=made.sent.sent_name,
+                purpose=made.sent.purpose,
+                file_bytes=made.sent.file_bytes,
+                began_utc_s=made.began_utc_s,
+                ended_utc_s=made.ended_utc_s,
+                accepted_at_s=self._clock.monotonic(),
+            )
+            self._habits.note_accepted(own, is_as_sent=not outcome.altered)
         return RecordedAttempt(
             attempt_id=made.attempt_id,
             outcome=outcome,
@@ -226,10 +241,11 @@ class Attempts:
 
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
         """Release the slot and have the ledger record the outcome."""
+        outcome = self._habits.read(report.outcome)
         # Judged before the slot is given back: after an answer that ends the run nothing more starts.
-        judgement = self._stop_rules.review(report.outcome, upload.entry_id)
-        self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
-        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+        judgement = self._stop_rules.review(outcome, upload.entry_id)
+        self._slots.answered(ticket, outcome, report.sent.file_bytes)
+        if isinstance(outcome, Unavailable) and outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
         over = AttemptEnd(

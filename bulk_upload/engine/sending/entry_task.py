@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from bulk_upload.core.model import Altered
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
@@ -92,7 +93,7 @@ class EntryTasks:
 
         `planned` is None when the manifest no longer has the entry. No twin may start meanwhile.
         """
-        key = TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
+        key = TwinKey.of(doubt.sent_name, doubt.file_bytes, doubt.purpose)
         holds = self._twins.try_hold(key)
         await self._start(partial(self._resolve_doubt, doubt, planned, key, holds_twin_key=holds))
 
@@ -123,7 +124,9 @@ class EntryTasks:
                 held.in_doubt = isinstance(result, EntryResult) and result.state is EntryState.IN_DOUBT
             if isinstance(result, EntryResult):
                 if isinstance(result.decision, Leave | StopRun):
-                    self._settler.settled(upload.planned, result.state, reason=upload.reason)
+                    self._settler.settled(
+                        upload.planned, result.state, reason=upload.reason, altered=upload.altered
+                    )
                 return
             upload.fingerprint, holds_twin_key, first = result.fingerprint, False, None
         reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
@@ -167,13 +170,16 @@ class EntryTasks:
                 fingerprint=sent_as,
                 sha256=receipt.sha256,
             )
-        await self._plan_again(planned, known)
+        altered = resolution.altered if isinstance(resolution, Adopted) else ()
+        await self._plan_again(planned, known, altered)
 
-    async def _plan_again(self, planned: PlannedEntry, known: KnownEntry) -> None:
+    async def _plan_again(
+        self, planned: PlannedEntry, known: KnownEntry, altered: tuple[Altered, ...]
+    ) -> None:
         """Continue with an entry whose doubt is resolved, by its current state in the ledger."""
         step = plan_entry(known, planned.fingerprint)
         if step.step is Step.SETTLED:
-            await self._settler.accepted(planned, known.entry_id)
+            await self._settler.accepted(planned, known.entry_id, altered=altered)
         elif planned.fingerprint is None:
             await self._settler.settle(
                 planned, known.entry_id, EntryState.FAILED_LOCAL, "the file no longer exists"

@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.exit_status import ExitStatus
 
@@ -82,6 +82,7 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        altered_lines(tally),
         _where(ledger_path, results_path, status),
     ]
     lines: list[str] = []
@@ -133,6 +134,19 @@ def _effort(tally: Tally) -> list[str]:
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
     return [" ".join(said)] if said else []
+
+
+def altered_lines(tally: Tally) -> list[str]:
+    """Return what the server stores otherwise than it was sent, whether it was believed or not."""
+    return [
+        f"{_entries(one.entry_count)}: the server took {'it' if one.entry_count == 1 else 'them'} {_TAKEN[field]}: "
+        f"{printable(one.first.stored)!r} for {printable(one.first.sent)!r}"
+        + (" and the like." if one.entry_count > 1 and field is AlteredField.NAME else ".")
+        for field, one in sorted(tally.altered.items())
+    ]
+
+
+_TAKEN = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
 
 
 def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:
