@@ -46,6 +46,8 @@ class Fate(StrEnum):
     DENY = "deny"
     ASTRAY = "astray"
     REDIRECT = "redirect"
+    OTHER_FILE = "other_file"
+    ANY_ID = "any_id"
 
 
 STORING = frozenset(
@@ -57,6 +59,8 @@ STORING = frozenset(
         Fate.BAD_ID,
         Fate.OTHER_ID,
         Fate.OTHER_SIZE,
+        Fate.OTHER_FILE,
+        Fate.ANY_ID,
     }
 )
 """The fates that leave a file at the server."""
@@ -84,6 +88,8 @@ class Faults:
         other_id: 200 with the id of another file.
         other_size: 200 with a size that was not sent, while the list shows the right one.
         reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
+        other_file: 200 that describes another file that was just stored; `any_id` with the id of any stored file, and
+            else as it should be.
         list_fails: a page of the list or a look-up gives no usable answer.
     """
 
@@ -107,6 +113,8 @@ class Faults:
     deny: float = 0.0
     astray: float = 0.0
     redirect: float = 0.0
+    other_file: float = 0.0
+    any_id: float = 0.0
     list_fails: float = 0.0
 
     def draw(self, chance: float) -> Fate:
@@ -133,6 +141,10 @@ class ServerSettings:
         has_date: whether answers have a `Date` header.
         answers_created_at: whether an answer to an upload says when the file was made; the list always does.
         named_wait_s: between these a Retry-After asks to wait.
+        name_of: the name that the server gives to a file sent under another one; `purpose_of` the same for purposes.
+        has_numbers: whether ids are numbers.
+        returns_content: whether files can be read back.
+        list_ahead_s: how far times in the list are off, answers apart.
     """
 
     capacity: int = 1_000_000
@@ -144,6 +156,11 @@ class ServerSettings:
     has_date: bool = True
     answers_created_at: bool = True
     named_wait_s: tuple[int, int] = (1, 5)
+    name_of: Callable[[str], str] = str
+    purpose_of: Callable[[str], str] = str
+    has_numbers: bool = False
+    returns_content: bool = True
+    list_ahead_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -198,6 +215,10 @@ class FakeServer:
         self.request_count = 0
         self.active_count = 0
         self.list_fails = 0
+        self.content_count = 0
+        self.hidden: set[str] = set()
+        """Ids that the list does not show, though a look-up does."""
+
         self.content_of: Callable[[int], bytes] = lambda _: b""
         self._seed = seed
         self._answered: list[tuple[float, str]] = []
@@ -274,7 +295,7 @@ class FakeServer:
             return None
         now = _now()
         visible = sorted(
-            (one for one in self.stored if one.listed_at <= now),
+            (one for one in self.stored if one.listed_at <= now and one.file_id not in self.hidden),
             key=lambda one: (one.stored_at, one.file_id),
             reverse=True,
         )
@@ -292,6 +313,9 @@ class FakeServer:
 
     def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of a file's bytes, None for a stranger's."""
+        if not self.settings.returns_content:
+            return None
+        self.content_count += 1
         sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
         return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
 
@@ -316,13 +340,17 @@ class FakeServer:
         return chance.random() < self.faults.list_fails
 
     def _success(self, request: Request, file: StoredFile) -> bytes:
+        if request.fate is Fate.OTHER_FILE:
+            file = request.chance.choice([one for one in self.stored[-8:] if one is not file] or [file])
         told: dict[str, object] = {
             "id": file.file_id,
-            "filename": file.filename,
+            "filename": self.settings.name_of(file.filename),
             "bytes": file.size,
-            "purpose": file.purpose,
+            "purpose": self.settings.purpose_of(file.purpose),
             "created_at": self._created_at(file),
         }
+        if self.settings.has_numbers:
+            told["id"] = int(file.file_id[5:])
         if not self.settings.answers_created_at:
             del told["created_at"]
         if request.fate is Fate.BAD_ID:
@@ -333,21 +361,25 @@ class FakeServer:
             old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
             if old:
                 told["id"] = request.chance.choice(old)
+        elif request.fate is Fate.ANY_ID:
+            told["id"] = request.chance.choice(self.stored).file_id
         if request.fate is Fate.ACCEPT:
             self._answered.append((_now(), file.file_id))
         return json.dumps(told).encode()
 
     def _listed(self, file: StoredFile) -> ListedFile:
+        settings = self.settings
         return ListedFile(
-            file_id=file.file_id,
-            filename=file.filename,
+            file_id=file.file_id[5:] if settings.has_numbers else file.file_id,
+            has_id=not settings.has_numbers,
+            filename=settings.name_of(file.filename),
             bytes=file.size,
-            purpose=file.purpose,
-            created_at=self._created_at(file),
+            purpose=settings.purpose_of(file.purpose),
+            created_at=self._created_at(file, ahead_s=settings.list_ahead_s),
         )
 
-    def _created_at(self, file: StoredFile) -> str:
-        return utc_text(EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s)
+    def _created_at(self, file: StoredFile, *, ahead_s: float = 0.0) -> str:
+        return utc_text(EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s + ahead_s)
 
     def _next_id(self) -> str:
         self._id_count += 1

@@ -58,6 +58,7 @@ class ServerHabits:
         self._proven: set[object] = set()
         self._sent_as: dict[str, str] = {}
         self._ambiguous: set[str] = set()
+        # Ids of listed files whose receipts say what was sent.
         self._kept_names, self._other_names = set[str](), set[str]()
         self._kept_sizes, self._other_sizes = set[str](), set[str]()
         self.respells_names = False
@@ -68,6 +69,11 @@ class ServerHabits:
 
         self.shifts_times = False
         """Whether the list was seen to show a time at which the file was not made."""
+
+    @property
+    def may_cut_names(self) -> bool:
+        """Whether a part of a name may be all that is left of it: until a listed name was seen to be kept."""
+        return self.cuts_names or not self._kept_names
 
     @property
     def alters_names(self) -> bool:
@@ -136,6 +142,16 @@ class ServerHabits:
         if file.bytes is not None:
             _note(file.file_id, file.bytes == file_bytes, self._kept_sizes, self._other_sizes)
 
+    def see_candidate(self, file: ListedFile, *, name: str, purpose: str) -> None:
+        """Learn from a file whose id came with the answer to what was sent with these values.
+
+        An unlike name says nothing: the answer may be another file's.
+        """
+        if file.filename is not None:
+            self._see_name(likeness(name, file.filename))
+        if file.purpose is not None and file.purpose != purpose:
+            self._seen_purposes.add((purpose, file.purpose))
+
     def see_own(self, files: Iterable[ListedFile], *, clock_offset_s: float | None) -> None:
         """Learn from a listing: what it says of files that this run had accepted, and when it says they were made."""
         own = {one.file_id: one for one in self._own}
@@ -181,7 +197,9 @@ class ServerHabits:
             return True
         if self.alters_names:
             return file.bytes in (None, file_bytes)
-        return likeness(name, str(file.filename)) >= (Likeness.CUT if self.cuts_names else Likeness.RESPELT)
+        return likeness(name, str(file.filename)) >= (
+            Likeness.CUT if self.may_cut_names else Likeness.RESPELT
+        )
 
     def _may_store(self, sent: str, stored: str) -> bool:
         return (

@@ -47,7 +47,8 @@ def likeness(sent: str, stored: str) -> Likeness:
         return Likeness.SAME
     if twin_form(sent) in stored_forms(stored):
         return Likeness.RESPELT
-    ours, theirs = _letters(sent), _letters(_base(unquote(_base(stored))))
+    base = _base(unquote(_base(stored)))
+    ours, theirs = _letters(sent) | {sent}, _letters(base) | {base}
     if any(one and other and (one in other or other in one) for one in ours for other in theirs):
         return Likeness.CUT
     return Likeness.UNLIKE

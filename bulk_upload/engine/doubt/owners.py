@@ -116,11 +116,12 @@ class Owners:
         disputed = set()
         for one in suspected:
             claim = claimed.get(one.file_id) if one.has_id else None
-            if claim is None or not matches(doubt, one) or self._could_be(one, claim):
+            if claim is None or not matches(doubt, one) or _is_as_sent(one, claim):
                 continue
             disputed.add(one.file_id)
+            may_be_respelt = likeness(claim.sent_name, str(one.filename)) is Likeness.RESPELT
             reason = f"the server answered with {one.file_id}, and lists it as another entry's file"
-            if await self._withdraw(one.file_id, reason):
+            if not may_be_respelt and await self._withdraw(one.file_id, reason):
                 del claimed[one.file_id]
         return disputed
 
@@ -154,3 +155,7 @@ class Owners:
     async def _withdraw(self, file_id: str, reason: str) -> bool:
         step = partial(put_owner_in_doubt, file_id=file_id, reason=reason)
         return await self._ledger.run(lambda store: step(store.connection))
+
+
+def _is_as_sent(file: ListedFile, claim: Claim) -> bool:
+    return (file.filename, file.bytes, file.purpose) == (claim.sent_name, claim.file_bytes, claim.purpose)

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 LIST_PAGES_MAX = 1000
 
 LAG_S = 10.0
-"""A file that was accepted longer ago is in a list that shows all files; with a longer settle time, as long ago as
-that."""
+"""Files that were accepted this long before absence may be believed must be in the list, too: it is waited for them
+as long as for the file in doubt."""
 
 SAMPLE_MAX = 64
 """How many listed files are compared with this ledger's receipts, to learn how the server writes what was sent."""
@@ -184,8 +184,9 @@ class Reconciler:
             else:
                 found = await self._judged(question, listing)
             if isinstance(found, NotYet):
-                settles_s = max(question.settles_s, listing.began_s + 0.05)
-                question.due_s = min(settles_s, self._clock.monotonic() + question.poll_s)
+                polled_s = self._clock.monotonic() + question.poll_s
+                is_settled = listing.began_s >= question.settles_s
+                question.due_s = polled_s if is_settled else min(question.settles_s, polled_s)
             else:
                 self._answer(question, found)
 
@@ -219,16 +220,20 @@ class Reconciler:
         )
         return await self._unless_list_lacks(question, listing) if isinstance(found, Absent) else found
 
-    async def _unless_list_lacks(self, question: _Question, listing: _Listing) -> Absent | Undecided:
-        """Believe absence unless the list lacks a file that the server had accepted long enough before."""
+    async def _unless_list_lacks(self, question: _Question, listing: _Listing) -> Absent | NotYet | Undecided:
+        """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
+        until it must show that one, too."""
         lacking = self._habits.not_shown(
-            listing.ids, since_utc_s=listing.since_utc_s, before_s=listing.began_s - question.settle_s
+            listing.ids, since_utc_s=listing.since_utc_s, before_s=question.settles_s - LAG_S
         )
         for one in lacking[-1:]:
-            if await self._look_up(one.file_id) is not None:
-                return Undecided(
-                    f"the server's list does not show {one.file_id} either, which this run uploaded: it proves nothing"
-                )
+            if await self._look_up(one.file_id) is None:
+                continue
+            if listing.began_s < one.accepted_at_s + question.settle_s:
+                return NotYet()
+            return Undecided(
+                f"the server's list does not show {one.file_id} either, which this run uploaded: it proves nothing"
+            )
         return Absent()
 
     async def _listing(self, doubts: list[Doubt]) -> _Listing:
@@ -237,6 +242,7 @@ class Reconciler:
         While the clock offset is unknown, or the list's times are wrong, it is read to its end.
         """
         kept = _Kept(doubts, self._habits)
+        candidates = {one.candidate_id: one for one in doubts if one.candidate_id is not None}
         listing = _Listing(
             began_s=self._clock.monotonic(),
             since_utc_s=min(one.sent_at_utc_s for one in doubts),
@@ -258,6 +264,9 @@ class Reconciler:
             # Computed again for each page: the first answer of a run shows how far the clocks are apart.
             offset_s = self._files_api.clock_offset_s
             self._habits.see_own(fresh, clock_offset_s=offset_s)
+            for one in fresh:
+                if (doubt := candidates.get(one.file_id)) is not None:
+                    self._habits.see_candidate(one, name=doubt.sent_name, purpose=doubt.purpose)
             listing.offset_s = None if self._habits.shifts_times else offset_s
             not_before_s = window_start_utc_s(doubts, clock_offset_s=listing.offset_s)
             problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
@@ -269,7 +278,7 @@ class Reconciler:
         return listing
 
     async def _learn(self, listing: _Listing) -> None:
-        """Compare listed files with the receipts that this ledger has for them."""
+        """Compare listed files with what this ledger has receipts for."""
         known = {one.file_id: one for one in (*listing.files, *listing.sample) if one.has_id}
         listing.claims = await self._owners.claims(known)
         for file_id, claim in listing.claims.items():
@@ -347,7 +356,7 @@ class _Kept:
             return True
         if file.bytes not in self._sizes and not self._habits.alters_sizes:
             return False
-        if name in self._names or self._habits.alters_names or self._habits.cuts_names:
+        if name in self._names or self._habits.alters_names or self._habits.may_cut_names:
             return True
         return name is not None and not self._forms.isdisjoint(stored_forms(name))
 

@@ -31,6 +31,7 @@ from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import state_after
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.claims import put_owner_in_doubt, rival_claims
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from tests.edge.ledger.stage import (
     JOB,
@@ -526,3 +527,22 @@ def test_bytes_of_a_path_are_the_disks(tmp_path: Path) -> None:
     with stored(tmp_path / "a") as store:
         store.known(entry("\udcff/ü"))
     assert query(tmp_path / "a", "SELECT path FROM entries") == [(b"\xff/\xc3\xbc",)]
+
+
+def test_a_receipt_that_rests_on_an_answer_can_be_withdrawn(store: Store) -> None:
+    """The entry is in doubt then, with the id as its candidate; what a list or a person decided stays."""
+    one, two = store.known(entry("a"), entry("b"))
+    store.tried(one, accepted("id-1"))
+    assert put_owner_in_doubt(store.connection, "id-1", "another has it, too")
+    assert not put_owner_in_doubt(store.connection, "id-1", "again")
+    assert store.claimed(["id-1"]) == set()
+    row = store.row(one)
+    assert (row["state"], row["receipt_id"], row["reason"]) == ("in_doubt", None, "another has it, too")
+    (doubt,) = store.open_doubts()
+    assert (doubt.entry_id, doubt.candidate_id) == (one, "id-1")
+    (claim,) = rival_claims(store.connection, entry_id=two, file_id="id-1")
+    assert claim.entry_id == one
+    assert rival_claims(store.connection, entry_id=one, file_id="id-1") == []
+    assert store.adopt(doubt, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert not put_owner_in_doubt(store.connection, "id-1", "a list had decided")
+    assert store.row(one)["state"] == "accepted"
