@@ -48,6 +48,7 @@ class Fate(StrEnum):
     REDIRECT = "redirect"
     OTHER_FILE = "other_file"
     ANY_ID = "any_id"
+    SUCCESS_ERROR = "success_error"
 
 
 STORING = frozenset(
@@ -89,7 +90,7 @@ class Faults:
         other_size: 200 with a size that was not sent, while the list shows the right one.
         reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
         other_file: 200 that describes another file that was just stored; `any_id` with the id of any stored file, and
-            else as it should be.
+            else as it should be; `success_error` 200 with an error, and nothing stored.
         list_fails: a page of the list or a look-up gives no usable answer.
     """
 
@@ -115,6 +116,7 @@ class Faults:
     redirect: float = 0.0
     other_file: float = 0.0
     any_id: float = 0.0
+    success_error: float = 0.0
     list_fails: float = 0.0
 
     def draw(self, chance: float) -> Fate:
@@ -278,6 +280,8 @@ class FakeServer:
                 raise TimeoutError
             case Fate.REDIRECT:
                 return Answer(307, {"location": "https://elsewhere.example/v1"})
+            case Fate.SUCCESS_ERROR:
+                return Answer(200, body=b'{"error": {"message": "invalid file"}}')
             case _ if request.fate in _STATUSES:
                 headers = {}
                 if request.fate in (Fate.THROTTLE_NAMED, Fate.BUSY_NAMED):
