@@ -112,6 +112,8 @@ class JobPlanner:
             staging=staging,
             profile=self._connection.profile,
             retry=self.settings_for(job).retry,
+            retry_renamed=self._settings.retry_renamed,
+            ignore_ctime=job.ignore_ctime,
             on_progress=on_progress,
         )
 

@@ -31,12 +31,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.
+    `dropped_count` entries of the ledger are not in the manifest: of earlier versions of it, or of others.
+    `uncompared_count` touched files were not compared with their receipts before the run ended.
     """
 
     status: ExitStatus
     states: dict[EntryState, int]
     stop: Stop | None
     ledger: str
+    dropped_count: int = 0
+    uncompared_count: int = 0
 
 
 class JobRun:

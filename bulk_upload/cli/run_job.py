@@ -262,6 +262,8 @@ def _say_goodbye(
         ledger_path=_as_typed(result.ledger, request.job.manifest),
         results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
         rerun_command=request.command,
+        dropped_count=result.dropped_count,
+        uncompared_count=result.uncompared_count,
         columns=told_columns(),
     )
     for line in lines:

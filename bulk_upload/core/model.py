@@ -37,11 +37,28 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Distinguishes versions of a file without reading it."""
+    """Distinguishes versions of a file without reading it.
+
+    `ctime_ns` is the time of the last change, also of attributes: a program that sets a modification time back cannot
+    set this one. None where it is not known: in a ledger of an earlier version, and by `Job.ignore_ctime`.
+    """
 
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = None
+
+    def same_version(self, other: Fingerprint | None) -> bool:
+        """Whether nothing distinguishes two versions of a file; a change time that is not known does not."""
+        return (
+            other is not None
+            and self.same_but_ctime(other)
+            and (self.ctime_ns is None or other.ctime_ns is None or self.ctime_ns == other.ctime_ns)
+        )
+
+    def same_but_ctime(self, other: Fingerprint) -> bool:
+        """Whether two versions of a file differ in their change times at most, as after a new hard link."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
 
 class EntryState(StrEnum):
@@ -53,6 +70,7 @@ class EntryState(StrEnum):
     REJECTED = "rejected"
     FAILED_LOCAL = "failed_local"
     INVALID = "invalid"
+    WITHDRAWN = "withdrawn"
 
     @property
     def settled(self) -> bool:

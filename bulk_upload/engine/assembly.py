@@ -8,9 +8,12 @@ from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.engine.after.confirm import ClosingCheck
 from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.clock_watch import ClockWatch
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
+from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
@@ -42,12 +45,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Controller, LearnedLimits
-    from bulk_upload.core.run.ports import FilesApi, Ledger, Reader, Transport
+    from bulk_upload.core.run.ports import ContentApi, Ledger, Reader, Transport
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.validation.file_validator import Validating
+
+
+CHECK_WAIT_S_MAX = 60.0
+"""The closing check does not wait for a server that asks for more time."""
 
 
 def assemble(
@@ -57,7 +64,7 @@ def assemble(
     clock: Clock,
     reader: Reader,
     transport: Transport,
-    files_api: FilesApi,
+    files_api: ContentApi,
     ledger: Ledger[LedgerStore],
     entries: PlannedEntries,
     plan: Plan,
@@ -116,6 +123,7 @@ def assemble(
         pace=bandwidth,
         on_handed=slots.handed,
     )
+    clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,
         slots=slots,
@@ -125,6 +133,7 @@ def assemble(
         habits=habits,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
         emit=emit,
     )
 
@@ -145,8 +154,19 @@ def assemble(
         waits=waits,
         habits=habits,
     )
+    comparer = Comparer(
+        files_api=files_api,
+        api_retry=api_retry,
+        files=sender,
+        ledger=ledger,
+        drain=drain,
+        emit=emit,
+        compare_max_bytes=settings.compare_max_bytes,
+        waits=waits,
+    )
     doubts = Doubts(
         reconciler=reconciler,
+        comparer=comparer,
         files=sender,
         profile=profile,
         settings=settings,
@@ -215,6 +235,24 @@ def assemble(
         conditions=conditions,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
+    )
+    closing_check = ClosingCheck(
+        settings=settings,
+        profile=profile,
+        files_api=files_api,
+        # Without patience for a server that is away: the receipts are there, and the run is over.
+        api_retry=ApiRetry(
+            clock,
+            sleep=drain.sleep,
+            away_s=lambda: 0.0,
+            wait_s_max=min(CHECK_WAIT_S_MAX, settings.patience_s),
+        ),
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+        waits=waits,
     )
     watchdog = Watchdog(
         sender=sender,
@@ -235,6 +273,7 @@ def assemble(
         ledger=ledger,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     return Run(
         settings=settings,
@@ -243,6 +282,7 @@ def assemble(
         feeder=feeder,
         workers=workers,
         entry_tasks=entry_tasks,
+        touched=touched,
         reconciler=reconciler,
         gate=gate,
         slots=slots,
@@ -261,6 +301,7 @@ def assemble(
             clock=clock,
             emit=emit,
         ),
+        closing_check=closing_check,
         watchdog=watchdog,
         upkeep=upkeep,
         stop_rules=stop_rules,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import AttemptEnded, EntrySettled, Noticed
 from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
+from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.records import altered_in, reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import receipt_of
@@ -49,6 +50,7 @@ class Settler:
         receipt: Receipt | None = None,
         file_bytes: int | None = None,
         altered: tuple[Altered, ...] = (),
+        unchanged: bool = False,
     ) -> None:
         """Emit the end of an entry that the ledger holds already."""
         if state.settled:
@@ -65,6 +67,7 @@ class Settler:
                 http_status=http_status,
                 receipt=receipt,
                 altered=altered,
+                unchanged=unchanged,
             )
         )
 
@@ -111,10 +114,16 @@ class Settler:
     async def accepted(
         self, planned: PlannedEntry, entry_id: int, *, altered: tuple[Altered, ...] = ()
     ) -> None:
-        """Emit the end of an entry whose receipt is in the ledger."""
+        """Emit the end of an entry whose receipt is in the ledger: of an earlier run where it was to be compared."""
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
-        reason = "; ".join(map(str, altered)) or None
-        self.settled(planned, EntryState.ACCEPTED, reason=reason, receipt=receipt, altered=altered)
+        self.settled(
+            planned,
+            EntryState.ACCEPTED,
+            reason="; ".join(map(str, altered)) or None,
+            receipt=receipt,
+            altered=altered,
+            unchanged=planned.step is Step.COMPARE,
+        )
 
     async def settle(self, planned: PlannedEntry, entry_id: int, state: EntryState, reason: str) -> None:
         """Record a state that no request led to, and emit it."""

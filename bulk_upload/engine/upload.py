@@ -66,6 +66,7 @@ class NotBegun(msgspec.Struct, frozen=True):
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was made, and whose outcome the ledger is recording.
 
+    `began_at` is `began_utc_s` on the monotonic clock; `clock_offset_s` is the server's clock minus ours at that time.
     `concluding` is resolved once the outcome is durable. `probe` says that the request found out, for all uploads,
     whether an outage is over.
     """
@@ -75,8 +76,10 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     probe: bool
     duration_s: float
+    began_at: float
     began_utc_s: float
     ended_utc_s: float
+    clock_offset_s: float | None
     concluding: Awaitable[Outcome]
 
 
@@ -88,8 +91,10 @@ class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     probe: bool
     duration_s: float
+    began_at: float
     began_utc_s: float
     ended_utc_s: float
+    clock_offset_s: float | None = None
 
     @property
     def state(self) -> EntryState:

@@ -30,7 +30,12 @@ NAMES = ("new", "unchanged", "touched", "resized", "gone", "rejected", "pending"
 def fingerprint(path: Path) -> Fingerprint:
     """The fingerprint of a file that is there."""
     status = path.stat()
-    return Fingerprint(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+    return Fingerprint(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=status.st_ino,
+        ctime_ns=status.st_ctime_ns,
+    )
 
 
 def line(name: str) -> bytes:

@@ -226,7 +226,8 @@ class FaultServer:
             limit, offset = int(query["limit"][0]), int(query["offset"][0])
             page = list(islice(self._visible(), offset, offset + limit))
             return answer(200, {"object": "list", "data": [one.response() for one in page]})
-        file_id = parts.path.removeprefix(f"{FILES_PATH}/").removesuffix("/content")
+        file_id = parts.path.removeprefix(f"{FILES_PATH}/")
+        # Of contents only hashes are kept: an id with a path behind it names no file.
         file = self.stored.get(file_id)
         if file is None:
             return answer(404, {"detail": "no such file"})

@@ -11,7 +11,7 @@ import click
 
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
+from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
@@ -23,6 +23,7 @@ from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.report.live.command_progress import CommandProgress
+from bulk_upload.report.live.run_summary import not_in_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     Step.SEND: "to send",
-    Step.COMPARE: "touched, to be hashed and compared",
+    Step.COMPARE: "to compare: touched, sent only where the content differs",
     Step.RECONCILE: "in doubt, to be looked up on the server first",
     Step.SETTLED: "settled, nothing to do",
     Step.BLOCKED: "failed before, not retried",
@@ -63,7 +64,11 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     planner = JobPlanner(
         # Network settings are not needed: a plan sends nothing.
         Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
-        settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
+        settings=RunSettings(
+            retry=retry_of(options["retry"]),
+            retry_renamed=retries_renamed(options["retry"]),
+            validate=ValidateMode(options["validate"]),
+        ),
         purposes=schemas_of(options["schema"]),
     )
     job = job_of(manifest, options)
@@ -126,6 +131,8 @@ def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
+    if made.dropped_count:
+        yield not_in_manifest(made.dropped_count)
     yield from _validation(made, validate)
     yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
 

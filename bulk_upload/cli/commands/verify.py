@@ -121,7 +121,9 @@ def _progress(
 def _accepted_in(ledger: str) -> tuple[int, int]:
     """Return how many entries are accepted, and their bytes; zeros where the ledger cannot be read."""
     with suppress(BulkUploadError), LedgerReader(ledger) as reader:
-        return reader.states().get(EntryState.ACCEPTED, 0), reader.accepted_bytes()
+        return reader.states(all_entries=True).get(EntryState.ACCEPTED, 0), reader.accepted_bytes(
+            all_entries=True
+        )
     return 0, 0
 
 

@@ -28,6 +28,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.timestamps import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -221,7 +222,7 @@ def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
         filename=_text(value.get("filename")),
         bytes=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
         purpose=_text(value.get("purpose")),
-        created_at=_text(value.get("created_at")),
+        created_at=time_text(value.get("created_at")),
     )
 
 

@@ -39,7 +39,12 @@ _NAME_CHARS_MAX = 100
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose result must be found in the server's list.
 
-    `sent_at_utc_s` is when the intent was recorded; `settles_at_utc_s` is when absence may be believed.
+    `sent_at_utc_s` is when the request began, or its intent was recorded; `settles_at_utc_s` is when absence may be
+    believed. Both are by our clock as it was then; `clock_offset_s` is the server's minus it, None where that is
+    unknown. `candidate_withdrawn` says that the entry had a receipt for `candidate_id`, which turned out to be false.
+
+    An attempt of this run has `began_at`, which is `sent_at_utc_s` on the monotonic clock. `settle_s` is the whole settle
+    time; `clock_was_set` says that our clock was set during the attempt's run, so that its end is not known.
     """
 
     entry_id: int
@@ -50,6 +55,27 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_utc_s: float
     settles_at_utc_s: float
     candidate_id: str | None = None
+    candidate_withdrawn: bool = False
+    clock_offset_s: float | None = None
+    began_at: float | None = None
+    settle_s: float | None = None
+    clock_was_set: bool = False
+
+    def left_s(self, *, utc_s: float, clock_offset_s: float | None) -> float:
+        """Return how long to wait, in seconds, until absence may be believed.
+
+        `clock_offset_s` is the server's clock minus ours now, at least; None where it is unknown. All of the settle time
+        is waited unless the server's time shows that some of it has passed: our clock may have been set since the
+        attempt.
+        """
+        if self.settle_s is None:
+            return max(0.0, self.settles_at_utc_s - utc_s)
+        if self.began_at is not None or self.clock_was_set:
+            return self.settle_s
+        if self.clock_offset_s is None or clock_offset_s is None:
+            return self.settle_s
+        left_s = self.settles_at_utc_s + self.clock_offset_s - (utc_s + clock_offset_s)
+        return min(self.settle_s, max(0.0, left_s))
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -73,9 +99,11 @@ class NotYet(msgspec.Struct, frozen=True):
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The list does not decide; `reason` names the candidates. A person must decide."""
+    """The list does not decide; `reason` names the candidates. A person must decide, or the content of `alike`: files of
+    which each could be the one."""
 
     reason: str
+    alike: tuple[ListedFile, ...] = ()
 
 
 Reconciliation = Found | Absent | NotYet | Undecided
@@ -131,6 +159,7 @@ def judge(
     """
     habits = habits or ServerHabits()
     free = [one for one in suspected if not (one.has_id and one.file_id in claimed_ids)]
+    free = _without_withdrawn(doubt, free)
     if any(_is_exact(doubt, one) for one in free):
         # Beside a file as it was sent, one in another form is another file.
         free = [one for one in free if not _is_other_form(doubt, one)]
@@ -141,8 +170,14 @@ def judge(
         return Absent() if settled else NotYet()
     if len(free) > 1:
         named = ", ".join(map(_shown_id, free[:5]))
-        return Undecided(f"{len(free)} files on the server match: {named}")
-    (only,) = free
+        return Undecided(f"{len(free)} files on the server match: {named}", alike=_comparable(doubt, free))
+    return _judge_only(doubt, free[0], clock_offset_s=clock_offset_s, habits=habits)
+
+
+def _judge_only(
+    doubt: Doubt, only: ListedFile, *, clock_offset_s: float | None, habits: ServerHabits
+) -> Found | Undecided:
+    """Return what the list shows about a doubt that one free file is left for."""
     if not only.has_id:
         return Undecided(
             f"the server's list shows {_look(only)}, which may be it, without an id that can be used"
@@ -153,12 +188,14 @@ def judge(
     if only.bytes != doubt.file_bytes:
         came = "came with the answer, but it" if _is_candidate(doubt, only) else "may match, but it"
         return Undecided(f"{only.file_id} {came} differs from what was sent: {_look(only)}")
+    if doubt.candidate_withdrawn and _is_candidate(doubt, only):
+        return Undecided(f"{only.file_id} matches now, but its receipt was withdrawn")
     if not _of_its_time(doubt, only, clock_offset_s):
         unknown = ", as far as one can tell without the server's time" if clock_offset_s is None else ""
         return Undecided(
             f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt{unknown}"
         )
-    altered = altered_fields(only, name=doubt.sent_name, purpose=doubt.purpose)
+    altered = altered_in_file(doubt, only)
     if any(one.field is AlteredField.NAME and _is_unlike(doubt, only) for one in altered):
         came = "came with the answer, but it" if _is_candidate(doubt, only) else "may match, but it"
         return Undecided(
@@ -178,6 +215,11 @@ def as_shown(doubt: Doubt, found: Found, looked_up: ListedFile) -> bool:
         listed.bytes,
         listed.purpose,
     )
+
+
+def altered_in_file(doubt: Doubt, file: ListedFile) -> tuple[Altered, ...]:
+    """Return what the server shows of a file otherwise than it was sent."""
+    return altered_fields(file, name=doubt.sent_name, purpose=doubt.purpose)
 
 
 def unproven(doubt: Doubt, found: Found) -> Undecided:
@@ -215,6 +257,18 @@ def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
         times.append(created_s)
     descending = all(later >= earlier - CLOCK_TOLERANCE_S for later, earlier in pairwise(times))
     return bool(times) and descending and times[-1] < server_utc_s - CLOCK_TOLERANCE_S
+
+
+def _without_withdrawn(doubt: Doubt, free: list[ListedFile]) -> list[ListedFile]:
+    """Leave out the file of a withdrawn receipt where it is another file than was sent, and one that matches is there."""
+    if not doubt.candidate_withdrawn or not any(_is_exact(doubt, one) for one in free):
+        return free
+    return [one for one in free if not _is_candidate(doubt, one) or matches(doubt, one)]
+
+
+def _comparable(doubt: Doubt, files: list[ListedFile]) -> tuple[ListedFile, ...]:
+    """Return the files that content can tell apart: all, or none where one of them is too vague to be compared."""
+    return tuple(files) if all(_is_exact(doubt, one) and not _missing_fields(one) for one in files) else ()
 
 
 def _is_candidate(doubt: Doubt, file: ListedFile) -> bool:

@@ -29,7 +29,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
     `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
-    them.
+    them. `clock_offset_s` is the server's clock minus ours, where that is known by then.
     """
 
     entry_id: int
@@ -38,10 +38,14 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     at_utc_s: float
     sha256: str | None = None
+    clock_offset_s: float | None = None
 
 
 class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did."""
+    """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did.
+
+    `clock_offset_s` is the server's clock minus ours when it began, None where that is unknown.
+    """
 
     attempt_id: int
     entry_id: int
@@ -49,6 +53,7 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     at_utc_s: float
     began_utc_s: float | None = None
+    clock_offset_s: float | None = None
 
 
 class Redacting(Protocol):

@@ -1,5 +1,6 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.clock_steps import note_clock_offset, note_clock_step
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
@@ -7,8 +8,26 @@ from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.manifest_marks import (
+    dropped_count,
+    fill_change_times,
+    mark_dropped,
+    mark_taken_up,
+    new_change_times,
+    newly_dropped,
+    note_manifest,
+    refresh,
+    taken_up_again,
+)
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
+from bulk_upload.edge.ledger.reading.sent import (
+    OwnFile,
+    SentContent,
+    own_files,
+    second_copies_seen,
+    sent_content,
+)
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
@@ -25,20 +44,36 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "OwnFile",
     "PlannedDeletion",
     "Recalled",
     "ResultKey",
+    "SentContent",
     "Staging",
+    "dropped_count",
+    "fill_change_times",
     "keep_result",
+    "mark_dropped",
+    "mark_taken_up",
+    "new_change_times",
+    "newly_dropped",
     "note_changes",
+    "note_clock_offset",
+    "note_clock_step",
+    "note_manifest",
     "note_states",
     "open_ledger",
+    "own_files",
     "recall_results",
     "receipt_of",
+    "refresh",
     "remember",
     "remembered",
     "require_ledger",
     "require_same",
     "run_is_at_work",
+    "second_copies_seen",
+    "sent_content",
     "settle_invalid",
+    "taken_up_again",
 ]

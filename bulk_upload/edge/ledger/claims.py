@@ -8,6 +8,8 @@ import msgspec
 
 from bulk_upload.core.model import Accepted, InDoubt, ReceiptOrigin
 from bulk_upload.edge.ledger.columns import optional_text
+from bulk_upload.edge.ledger.owned_ids import IN_QUESTION, named
+from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd
+    from bulk_upload.core.run.verify import HeldReceipt
+    from bulk_upload.edge.ledger.store import LedgerStore
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +32,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def claims(connection: sqlite3.Connection, file_ids: Collection[str]) -> dict[str, Claim]:
-    """Return the receipts, superseded ones too, that some ids have, by the id."""
+    """Return the receipts that own some ids, superseded ones too, by the id."""
     found = {}
     # One look-up an id: a list of all of them could be longer than a statement may be.
     for file_id in file_ids:
         row = connection.execute(
-            "SELECT entry_id, sent_name, purpose, bytes, sha256 FROM receipts WHERE file_id = ?", (file_id,)
+            "SELECT entry_id, sent_name, purpose, bytes, sha256 FROM receipts r WHERE file_id = ?"
+            f" AND withdrawn_utc IS NULL AND NOT {IN_QUESTION}",
+            (file_id,),
         ).fetchone()
         if row is not None:
             found[file_id] = Claim(
@@ -82,7 +88,7 @@ def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
     if not isinstance(outcome, Accepted):
         return outcome
     file_id = outcome.file_id
-    if claims(connection, [file_id]):
+    if named(connection, file_id):
         whose = "which the ledger has a receipt for already"
     elif _answered_elsewhere(connection, file_id, over.entry_id):
         whose = "which came with an answer to another entry, too"
@@ -97,31 +103,14 @@ def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
     )
 
 
-def put_owner_in_doubt(connection: sqlite3.Connection, file_id: str, reason: str) -> bool:
-    """Withdraw the receipt of an accepted entry that rests on an answer alone, and put the entry in doubt.
-
-    The id stays as the attempt's candidate. Return whether there is such a receipt.
-    """
-    row = connection.execute(
-        "SELECT r.receipt_id, r.entry_id, r.attempt_id FROM receipts r JOIN entries e"
-        " ON e.receipt_id = r.receipt_id WHERE r.file_id = ? AND e.state = 'accepted' AND r.obtained = ?"
-        " AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.receipt_id = r.receipt_id)",
+def receipt_by_answer(store: LedgerStore, *, file_id: str) -> HeldReceipt | None:
+    """Return the receipt of an accepted entry for an id, None where there is none that rests on an answer alone."""
+    row = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE r.file_id = ? AND e.receipt_id = r.receipt_id AND e.state = 'accepted'"
+        f" AND r.obtained = ? AND {LIVE.format(ledger='main')}",
         (file_id, ReceiptOrigin.ANSWERED.value),
     ).fetchone()
-    if row is None:
-        return False
-    receipt_id, entry_id, attempt_id = row
-    connection.execute(
-        "UPDATE entries SET state = 'in_doubt', receipt_id = NULL, settled_utc = NULL, reason = ? WHERE entry_id = ?",
-        (optional_text(reason), entry_id),
-    )
-    connection.execute(
-        "UPDATE attempts SET outcome = 'in_doubt', answered = 0, reason = ?, candidate_id = ?, resolution = NULL"
-        " WHERE attempt_id = ?",
-        (optional_text(reason), file_id, attempt_id),
-    )
-    connection.execute("DELETE FROM receipts WHERE receipt_id = ?", (receipt_id,))
-    return True
+    return None if row is None else held_receipt(row)
 
 
 def _answered_elsewhere(connection: sqlite3.Connection, file_id: str, entry_id: int) -> bool:

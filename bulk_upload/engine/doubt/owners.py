@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.run.reconcile import Undecided, matches
 from bulk_upload.core.text.name_forms import Likeness, likeness
+from bulk_upload.edge.ledger import BY_RECONCILIATION
 from bulk_upload.edge.ledger.claims import (
     Claim,
     claims,
     may_be_sent_by_another,
-    put_owner_in_doubt,
+    receipt_by_answer,
     rival_claims,
     sent_sha256,
 )
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.after.withdrawing import Withdrawals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.server_habits import ServerHabits
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.reconcile import Doubt
+    from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
@@ -44,7 +49,9 @@ class Owners:
         api_retry: ApiRetry,
         ledger: Ledger[LedgerStore],
         profile: Profile,
+        clock: Clock,
         drain: Drain,
+        emit: Callable[[Event], None],
         habits: ServerHabits,
     ) -> None:
         self._files_api = files_api
@@ -53,6 +60,7 @@ class Owners:
         self._profile = profile
         self._drain = drain
         self._habits = habits
+        self._withdrawals = Withdrawals(ledger=ledger, clock=clock, emit=emit, decided_by=BY_RECONCILIATION)
 
     async def claims(self, file_ids: Iterable[str]) -> dict[str, Claim]:
         """Return the receipts that the ledger has for some ids."""
@@ -75,8 +83,8 @@ class Owners:
             return Undecided(
                 f"the server answered with {candidate_id}, which is another entry's receipt already"
             )
-        if not holds:
-            await self._withdraw(candidate_id, f"{candidate_id} came with an answer to another entry, too")
+        if not holds and (held := await self._held(candidate_id)) is not None:
+            await self._withdrawals.as_shared(held)
         return None
 
     async def theirs(self, doubt: Doubt, suspected: Iterable[ListedFile]) -> set[str]:
@@ -120,8 +128,9 @@ class Owners:
                 continue
             disputed.add(one.file_id)
             may_be_respelt = likeness(claim.sent_name, str(one.filename)) is Likeness.RESPELT
-            reason = f"the server answered with {one.file_id}, and lists it as another entry's file"
-            if not may_be_respelt and await self._withdraw(one.file_id, reason):
+            held = None if may_be_respelt else await self._held(one.file_id)
+            if held is not None:
+                await self._withdrawals.as_anothers(held, "its list names another entry's")
                 del claimed[one.file_id]
         return disputed
 
@@ -152,9 +161,9 @@ class Owners:
             file, name=sent.sent_name, purpose=sent.purpose, file_bytes=sent.file_bytes
         )
 
-    async def _withdraw(self, file_id: str, reason: str) -> bool:
-        step = partial(put_owner_in_doubt, file_id=file_id, reason=reason)
-        return await self._ledger.run(lambda store: step(store.connection))
+    async def _held(self, file_id: str) -> HeldReceipt | None:
+        """Return the receipt of an accepted entry for an id, if it rests on an answer alone."""
+        return await self._ledger.run(partial(receipt_by_answer, file_id=file_id))
 
 
 def _is_as_sent(file: ListedFile, claim: Claim) -> bool:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.clock import moment
+from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
+from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, altered_in_file, unproven
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import Altered, Fingerprint, InDoubt, ListedFile
+    from bulk_upload.core.model import Altered, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
-    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.ledger import LedgerStore, SentContent
+    from bulk_upload.engine.doubt.comparing import Comparer, Files
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.upload import RecordedAttempt
@@ -52,17 +56,12 @@ class StillInDoubt(msgspec.Struct, frozen=True):
 Resolution = Adopted | Sendable | StillInDoubt
 
 
-class Files(Protocol):
-    """Hashes the files of a job."""
-
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
-
-
 class Doubts:
     """Resolves doubts by the settings' policy and records what was decided, and by whom. Holds no slot.
 
     Args:
+        reconciler: searches the server's list.
+        comparer: compares what is found there with what was sent.
         files: hashes the files that a dead run had sent.
         parked: a context in which an entry waits for the server's list.
         decided_by: recorded in the ledger with each decision.
@@ -72,6 +71,7 @@ class Doubts:
         self,
         *,
         reconciler: Reconciler,
+        comparer: Comparer,
         files: Files,
         profile: Profile,
         settings: RunSettings,
@@ -82,6 +82,7 @@ class Doubts:
         decided_by: str = BY_RECONCILIATION,
     ) -> None:
         self._reconciler = reconciler
+        self._comparer = comparer
         self._files = files
         self._profile = profile
         self._settings = settings
@@ -94,6 +95,8 @@ class Doubts:
     async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
         """Resolve an attempt of this run."""
         settle_s = self._settings.settles_after_s(answered=outcome.answered)
+        now = moment(self._clock)
+        lasted_s = now.monotonic_s - attempt.began_at
         doubt = Doubt(
             entry_id=entry_id,
             attempt_id=attempt.attempt_id,
@@ -101,9 +104,12 @@ class Doubts:
             file_bytes=attempt.sent.file_bytes,
             purpose=attempt.sent.purpose,
             sent_at_utc_s=attempt.began_utc_s,
-            # Not from `ended_utc_s`: the wall clock may have been set since.
-            settles_at_utc_s=self._clock.utc_s() + settle_s,
+            # By the clock as it was at the beginning: it may have been set since.
+            settles_at_utc_s=max(now.utc_s, attempt.began_utc_s + lasted_s) + settle_s,
             candidate_id=outcome.candidate_id,
+            clock_offset_s=attempt.clock_offset_s,
+            began_at=attempt.began_at,
+            settle_s=settle_s,
         )
         if outcome.id_kind is not None:
             # The list has such ids, too: the answer says why it cannot decide.
@@ -114,22 +120,19 @@ class Doubts:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, path: str | None = None, *, why: str = "") -> Resolution:
-        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent.
-
-        `why` is said beside the reason of a doubt that stays.
-        """
+    async def resolve(self, doubt: Doubt, *, why: str = "") -> Resolution:
+        """Resolve a doubt, of this run or of an earlier one. `why` is said beside the reason of a doubt that stays."""
         settings = self._settings
-        found: Found | Absent | Undecided
+        found: Adopt | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
             found = Undecided("left in doubt by --in-doubt hold")
         else:
-            with self._parked():
-                found = await self._reconciler.resolve(doubt)
-        if isinstance(found, Found):
-            if await self.adopt(doubt, found.file, path):
-                return Adopted(found.file.file_id, found.altered)
-            found = Undecided(f"{found.file.file_id} was claimed by another entry")
+            with self._parked(), self._reconciler.comparing(doubt):
+                found = await self._find(doubt)
+                if isinstance(found, Adopt):
+                    if await self.adopt(doubt, found):
+                        return Adopted(found.file.file_id, altered_in_file(doubt, found.file))
+                    found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
         if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
@@ -138,20 +141,80 @@ class Doubts:
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 
+    async def _find(self, doubt: Doubt) -> Adopt | Absent | Undecided:
+        """Return what the server's list and the contents of the files in it say together.
+
+        A file that has other content is not looked at again: the list is asked until another appears, or none can.
+        """
+        settles_s = self._reconciler.settles_s(doubt)
+        sent = await self._comparer.sent(doubt)
+        alone_s = min(settles_s, self._alone_s(sent))
+        ruled_out: frozenset[str] = frozenset()
+        seen: tuple[frozenset[str], Adopt] | None = None
+        while True:
+            asked_s = self._clock.monotonic()
+            found = await self._reconciler.resolve(doubt, ruled_out=ruled_out, settles_s=settles_s)
+            candidates = _candidates(found)
+            if not candidates and not isinstance(found, Found):
+                return found
+            ids = frozenset(one.file_id for one in candidates)
+            if seen is None or seen[0] != ids:
+                compared = await self._comparer.compare(doubt, sent, candidates)
+                if isinstance(compared, RuledOut):
+                    ruled_out |= compared.file_ids
+                    continue
+                if isinstance(compared, Doubtful):
+                    return Undecided(compared.reason)
+                if (unclear := self._unproven(doubt, found, compared)) is not None:
+                    return unclear
+                seen = ids, compared
+            adopted = seen[1]
+            if adopted.file.file_id == doubt.candidate_id:
+                return adopted
+            if asked_s < alone_s:
+                await self._drain.sleep(alone_s - self._clock.monotonic())
+                continue
+            if adopted.by is not ComparedBy.NONE and (ruled_out or len(candidates) > 1):
+                # Whoever else sends this name sends other bytes.
+                return adopted
+            alone = await self._comparer.alone(adopted, self._reconciler.others)
+            return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
+
+    def _unproven(self, doubt: Doubt, found: Found | Absent | Undecided, compared: Adopt) -> Undecided | None:
+        """Return the doubt about a file in another form than it was sent whose content proves nothing.
+
+        One that it proves shows what the server does to names and purposes.
+        """
+        if not isinstance(found, Found) or not found.is_guess:
+            return None
+        if compared.by is ComparedBy.NONE:
+            return unproven(doubt, found)
+        self._reconciler.habits.prove(found.altered)
+        return None
+
+    def _alone_s(self, sent: SentContent) -> float:
+        """Return when a match counts as the only one, by the monotonic clock."""
+        left_s = sent.ended_utc_s + ALONE_S - self._clock.utc_s()
+        return self._clock.monotonic() + min(ALONE_S, max(0.0, left_s))
+
     async def adopt(
-        self,
-        doubt: Doubt,
-        file: ListedFile,
-        path: str | None,
-        *,
-        obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
+        self, doubt: Doubt, adopted: Adopt, *, obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED
     ) -> bool:
         """Record a file of the server as the receipt; False where another entry owns it by now."""
-        sha256 = None if path is None else await self._sha256_if_unchanged(doubt, path)
+        sent = await self._comparer.sent(doubt)
+        sha256 = sent.sha256
+        if sha256 is None and self._settings.hashing:
+            sha256 = await self._sha256_if_unchanged(sent)
         now = self._clock.utc_s()
         return await self._ledger.run(
             lambda store: store.adopt(
-                doubt, file, sha256=sha256, utc_s=now, obtained=obtained, decided_by=self._decided_by
+                doubt,
+                adopted.file,
+                sha256=sha256,
+                utc_s=now,
+                obtained=obtained,
+                decided_by=self._decided_by,
+                detail=adopted.detail,
             )
         )
 
@@ -163,13 +226,23 @@ class Doubts:
         )
         return Sendable(reason)
 
-    async def _sha256_if_unchanged(self, doubt: Doubt, path: str) -> str | None:
+    async def _sha256_if_unchanged(self, sent: SentContent) -> str | None:
         """Hash a file that a dead run sent, if it is still the one that was sent."""
-        sent = await self._ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
         try:
             with self._drain.cut():
-                sha256, _ = await self._files.sha256(path, expected=sent)
+                sha256, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
                 return sha256
         except SourceError:
             pass
         return None
+
+
+def _candidates(found: Found | Absent | Undecided) -> tuple[ListedFile, ...]:
+    """Return the files that may be what was sent, as far as the list says."""
+    match found:
+        case Found(file=file):
+            return (file,)
+        case Undecided(alike=alike):
+            return alike
+        case Absent():
+            return ()

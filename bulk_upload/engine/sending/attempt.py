@@ -10,6 +10,7 @@ import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
 from bulk_upload.core.api.server_habits import OwnFile
+from bulk_upload.core.clock import Moment, moment
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.run.records import AttemptEnd, Intent
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender, UploadReport
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.clock_watch import ClockWatch
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.stop_rules import StopRules
@@ -39,12 +41,11 @@ GOES_FIRST_ATTEMPTS = 3
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that began: times are the clock's then."""
+    """A request that began, and when."""
 
     attempt_id: int
     number: int
-    began_at: float
-    began_utc_s: float
+    began: Moment
 
 
 class Attempts:
@@ -61,6 +62,7 @@ class Attempts:
         habits: ServerHabits,
         drain: Drain,
         clock: Clock,
+        clock_watch: ClockWatch,
         emit: Callable[[Event], None],
     ) -> None:
         self._profile = profile
@@ -71,6 +73,7 @@ class Attempts:
         self._habits = habits
         self._drain = drain
         self._clock = clock
+        self._clock_watch = clock_watch
         self._emit = emit
 
     async def make(self, upload: Upload) -> Made | NotBegun:
@@ -120,8 +123,10 @@ class Attempts:
             sent=made.sent,
             probe=made.probe,
             duration_s=made.duration_s,
+            began_at=made.began_at,
             began_utc_s=made.began_utc_s,
             ended_utc_s=made.ended_utc_s,
+            clock_offset_s=made.clock_offset_s,
         )
 
     async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
@@ -151,13 +156,14 @@ class Attempts:
             return NotBegun(prepared)
         upload.prepared = prepared
         found = prepared.fingerprint
-        # An intent names one version of the file; without one, only the size was agreed upon with twins.
+        # An intent names one version of the file; without one, only the size was agreed upon with twins. A change time
+        # alone, as of a new hard link, does not make another one: the ledger gets that of what is sent.
         is_planned = (
             found.size == upload.fingerprint.size
             if upload.attempt_id is None
-            else found == upload.fingerprint
+            else found.same_but_ctime(upload.fingerprint)
         )
-        is_good = upload.checked in (None, found)
+        is_good = upload.checked is None or upload.checked.same_version(found)
         return prepared if is_planned and is_good else NotBegun(FileChanged(found))
 
     async def _intend(self, upload: Upload, prepared: PreparedFile) -> None:
@@ -169,6 +175,7 @@ class Attempts:
             fingerprint=prepared.fingerprint,
             at_utc_s=self._clock.utc_s(),
             sha256=prepared.sha256,
+            clock_offset_s=self._clock_watch.offset_s(),
         )
         # Shielded: an intent whose id is lost could not be withdrawn.
         with anyio.CancelScope(shield=True):
@@ -208,8 +215,7 @@ class Attempts:
         request = _Request(
             attempt_id=upload.attempt_id,
             number=prepared.number,
-            began_at=self._clock.monotonic(),
-            began_utc_s=self._clock.utc_s(),
+            began=moment(self._clock),
         )
         upload.attempt_id = upload.prepared = None
         return request
@@ -248,13 +254,15 @@ class Attempts:
         if isinstance(outcome, Unavailable) and outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
+        offset_s = self._clock_watch.offset_s(request.began)
         over = AttemptEnd(
             attempt_id=request.attempt_id,
             entry_id=upload.entry_id,
             outcome=judgement.outcome,
             sent=report.sent,
             at_utc_s=ended_utc_s,
-            began_utc_s=request.began_utc_s,
+            began_utc_s=request.began.utc_s,
+            clock_offset_s=offset_s,
         )
         try:
             concluding = self._ledger.conclude(over, reopen=judgement.reopen)
@@ -266,8 +274,10 @@ class Attempts:
             outcome=judgement.outcome,
             sent=report.sent,
             probe=ticket.probe,
-            duration_s=self._clock.monotonic() - request.began_at,
-            began_utc_s=request.began_utc_s,
+            duration_s=self._clock.monotonic() - request.began.monotonic_s,
+            began_at=request.began.monotonic_s,
+            began_utc_s=request.began.utc_s,
             ended_utc_s=ended_utc_s,
+            clock_offset_s=offset_s,
             concluding=concluding,
         )

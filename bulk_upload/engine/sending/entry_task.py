@@ -114,6 +114,7 @@ class EntryTasks:
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
         if first is None and known is not None and await self._touched.settles(upload, known):
             return
+        reason = ""
         for _ in range(1 + FILE_CHANGES_MAX):
             if first is None and not await self._gate.passes(upload):
                 return
@@ -128,8 +129,11 @@ class EntryTasks:
                         upload.planned, result.state, reason=upload.reason, altered=upload.altered
                     )
                 return
-            upload.fingerprint, holds_twin_key, first = result.fingerprint, False, None
-        reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
+            was, upload.fingerprint = upload.fingerprint, result.fingerprint
+            holds_twin_key, first = False, None
+            reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
+            if was.same_but_ctime(upload.fingerprint):
+                reason = "the file's change time keeps changing; --ignore-ctime leaves it out"
         await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
 
     async def _hold_twins(self, upload: Upload) -> bool:
@@ -146,7 +150,7 @@ class EntryTasks:
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
         try:
-            resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
+            resolution = await self._doubts.resolve(doubt)
         except BaseException:
             # Whether the server has the file is not known: no look-alike may start.
             self._twins.bar(key)

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.plan import Step, same_content
+from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
 from bulk_upload.core.run.retry import TryAgain
 from bulk_upload.core.run.source import SourceError, outcome_of
-from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.ledger import receipt_of, refresh
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
 
@@ -59,32 +59,42 @@ class TouchedFiles:
         self._drain = drain
         self._clock = clock
         self._waits = waits
+        self.compared_count = 0
+        """Entries that were planned to be compared, and were, or cannot be in this run."""
 
     async def settles(self, upload: Upload, known: KnownEntry) -> bool:
         """Whether nothing is to be sent: the file has the content its receipt is for, or that cannot be found out now."""
         planned = upload.planned
+        only_ctime = known.fingerprint is not None and upload.fingerprint.same_but_ctime(known.fingerprint)
         try:
             hashed = await self._hash(planned.entry.path)
         except SourceError as error:
-            await self._unreadable(planned, known.entry_id, error)
+            self.compared_count += planned.step is Step.COMPARE
+            await self._unreadable(planned, known.entry_id, error, only_ctime=only_ctime)
             return True
         if hashed is None:
             return True
+        self.compared_count += planned.step is Step.COMPARE
         sha256, fingerprint = hashed
         upload.fingerprint = fingerprint
+        only_ctime = known.fingerprint is not None and fingerprint.same_but_ctime(known.fingerprint)
         sent_sha256 = known.sha256
         if sent_sha256 is None:
             try:
                 sent_sha256 = await self._read_back(known.entry_id)
-            except NoAnswer:
-                # Its receipt stays valid, whatever the file is by now; the next run compares again.
+            except NoAnswer as error:
+                # Its receipt stays valid, whatever the file is by now.
+                self._not_compared(planned, str(error))
                 await self._settler.accepted(planned, known.entry_id)
                 return True
-        same = same_content(sent_sha256, sha256)
+        same = same_content(sent_sha256, sha256, only_ctime=only_ctime)
         if same.step is not Step.SETTLED:
             await self.put_back(known.entry_id, same.reason)
             return False
-        await self._ledger.run(lambda store: store.refresh(known.entry_id, fingerprint, sha256=sha256))
+        if sent_sha256 is None:
+            self._settler.notice(planned, NOT_COMPARABLE)
+        same_sha256 = None if sent_sha256 is None else sha256
+        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=same_sha256))
         await self._settler.accepted(planned, known.entry_id)
         return True
 
@@ -108,16 +118,24 @@ class TouchedFiles:
                     await self._drain.sleep(decision.delay_s)
         return None
 
-    async def _unreadable(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
-        """End an entry whose file cannot be compared."""
-        if not error.transient:
+    async def _unreadable(
+        self, planned: PlannedEntry, entry_id: int, error: SourceError, *, only_ctime: bool
+    ) -> None:
+        """End an entry whose file cannot be compared.
+
+        Where only the change time is another one, as after chmod, nothing else speaks against its receipt.
+        """
+        if not error.transient and not only_ctime:
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
             return
         # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.
-        self._settler.notice(
-            planned, f"not compared with what was accepted: {error.reason}; the next run compares again"
-        )
+        self._not_compared(planned, error.reason)
         await self._settler.accepted(planned, entry_id)
+
+    def _not_compared(self, planned: PlannedEntry, reason: str) -> None:
+        self._settler.notice(
+            planned, f"not compared with what was accepted: {reason}; the next run compares again"
+        )
 
     async def _read_back(self, entry_id: int) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.

@@ -39,6 +39,12 @@ _FAILED = (
         "Make sure that the files can be read and that nothing writes to them, then:",
         "failed",
     ),
+    (
+        EntryState.WITHDRAWN,
+        "withdrawn: accepted, and then not at the server",
+        "The server does not have them under the ids that it gave. To send them again:",
+        "withdrawn",
+    ),
 )
 
 
@@ -52,6 +58,8 @@ def closing_lines(
     ledger_path: str,
     results_path: str | None,
     rerun_command: str,
+    dropped_count: int = 0,
+    uncompared_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     """Return the summary of a run.
@@ -65,10 +73,12 @@ def closing_lines(
         ledger_path: the ledger.
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
+        dropped_count: how many entries of the ledger the manifest does not have.
+        uncompared_count: how many touched files were not compared before the run ended.
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
-        _happened(tally, states, elapsed_s),
+        _happened(tally, states, elapsed_s, uncompared_count),
         _stopped(stop, states, status),
         *(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
@@ -83,6 +93,8 @@ def closing_lines(
             _remedy("Run the same command to resume:", rerun_command),
         ),
         altered_lines(tally),
+        _uncompared(uncompared_count, rerun_command),
+        _dropped(dropped_count, ledger_path),
         _where(ledger_path, results_path, status),
     ]
     lines: list[str] = []
@@ -91,14 +103,20 @@ def closing_lines(
     return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
 
 
-def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) -> list[str]:
+def _happened(
+    tally: Tally, states: Mapping[EntryState, int], elapsed_s: float, uncompared_count: int
+) -> list[str]:
     total = sum(states.values())
     accepted = tally.count(EntryState.ACCEPTED)
-    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted)
+    unchanged = tally.unchanged_count
+    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted - unchanged)
     if total == 0:
         return ["Nothing to do: the manifest has no entries."]
-    if before == total:
+    if before == total and not uncompared_count:
         return [f"Nothing to do: {_all(total)} accepted before."]
+    if not tally.attempt_count and not accepted and unchanged:
+        lines = [f"{unchanged:,} unchanged, nothing was sent."]
+        return [*lines, f"Accepted before: {_entries(before)}."] if before else lines
     if not tally.attempt_count and not accepted:
         return [f"Nothing was sent. {before:,} of {_entries(total)} were accepted before."]
     line = f"Accepted {accepted:,} of {_entries(total)} in {human_seconds(elapsed_s)}"
@@ -107,6 +125,8 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
         if elapsed_s >= _NO_RATE_UNDER_S:
             line += f", {human_bytes(tally.accepted_bytes / elapsed_s)}/s on average"
     lines = [f"{line}."]
+    if unchanged:
+        lines.append(f"Unchanged, not sent: {_entries(unchanged)}.")
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
     return [*lines, *_effort(tally), *_limited(tally)]
@@ -131,9 +151,23 @@ def _effort(tally: Tally) -> list[str]:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
         said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.compared_count:
+        files = _count(tally.compared_count, "file", "files")
+        said.append(
+            f"Compared {files} at the server by content, {human_bytes(tally.compared_bytes)} read back."
+        )
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
-    return [" ".join(said)] if said else []
+    return [*([" ".join(said)] if said else []), *_checked(tally)]
+
+
+def _checked(tally: Tally) -> list[str]:
+    """Return what the closing check did not compare; nothing where it compared all."""
+    checked = tally.checked
+    if checked is None or checked.reason is None:
+        return []
+    counts = f"{checked.checked_count:,} of {_count(checked.receipt_count, 'receipt', 'receipts')}"
+    return [f"Checked {counts} against the server's list: {printable(checked.reason)}."]
 
 
 def altered_lines(tally: Tally) -> list[str]:
@@ -188,6 +222,7 @@ _LEFT_OVER = {
     EntryState.REJECTED: "in earlier runs",
     EntryState.INVALID: "in earlier runs",
     EntryState.FAILED_LOCAL: "in earlier runs",
+    EntryState.WITHDRAWN: "in earlier runs",
 }
 
 
@@ -215,6 +250,37 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
             f"bulk-upload resolve {shlex.quote(ledger_path)}",
         ),
     ]
+
+
+def older_entries(count: int) -> str:
+    """Return what is said where entries are left out because the manifest does not have them."""
+    return f"{not_in_manifest(count)}: see --all"
+
+
+def _uncompared(count: int, rerun_command: str) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{_count(count, 'touched file was', 'touched files were')} not compared with what was accepted.",
+        *_remedy("Run the same command to resume:", rerun_command),
+    ]
+
+
+def _dropped(count: int, ledger_path: str) -> list[str]:
+    if not count:
+        return []
+    ledger = printable(shlex.quote(ledger_path))
+    return [
+        f"{not_in_manifest(count)}. To see them, and to take their files back:",
+        _Whole(f"    bulk-upload ledger export {ledger} --all"),
+        _Whole(f"    bulk-upload undo {ledger} --only dropped"),
+    ]
+
+
+def not_in_manifest(count: int) -> str:
+    """Return how many entries of the ledger the manifest does not have, as a sentence without its end."""
+    verb = "is" if count == 1 else "are"
+    return f"{_count(count, 'older entry', 'older entries')} of the ledger {verb} not in this manifest"
 
 
 def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.wording import clock_step_words
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.amounts import brief_seconds, byte_rate, file_rate, rounded
 from bulk_upload.report.page.charts import histogram, share_bar, timeline_chart
@@ -14,6 +15,7 @@ from bulk_upload.report.page.markup import inert, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bulk_upload.core.report.history import RunFacts
     from bulk_upload.report.page.distribution import Bin, Distribution
     from bulk_upload.report.page.figures import Figures
 
@@ -134,13 +136,19 @@ def runs_section(figures: Figures) -> str:
             f"{one.accepted_count:,}",
             inert(human_bytes(one.accepted_bytes)),
             f"{one.retry_count:,}",
+            inert(_checked(one.facts)),
             inert(_ending(one.facts.exit_status)),
         )
         for one in runs[:RUNS_SHOWN_MAX]
     )
-    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "Ended")
+    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "#Checked", "Ended")
     cut = f"<p>The latest {RUNS_SHOWN_MAX:,} of {len(runs):,}.</p>\n" if len(runs) > RUNS_SHOWN_MAX else ""
-    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}</section>\n"
+    steps = "".join(
+        f"<p>Run {one.run_id:,}, {inert(_short_utc(one.at_utc))} UTC: {inert(clock_step_words(one.step_s))}. Times before and "
+        "after do not compare.</p>\n"
+        for one in figures.clock_steps
+    )
+    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}{steps}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:
@@ -161,6 +169,14 @@ def _open_words(most: float, limits: Sequence[int | None]) -> str:
     known = [one for one in limits if one is not None]
     limit = f" The in-flight limit was {min(known):,} to {max(known):,}." if known else ""
     return f"At most {rounded(most)}, averaged per bar.{limit}"
+
+
+def _checked(facts: RunFacts) -> str:
+    """Return how many receipts of a run were compared with the server's list, of how many if not of all."""
+    if facts.checked_count is None or facts.receipt_count is None:
+        return ""
+    all_of_them = facts.checked_count == facts.receipt_count
+    return f"{facts.checked_count:,}" + ("" if all_of_them else f" of {facts.receipt_count:,}")
 
 
 def _ending(exit_status: int | None) -> str:

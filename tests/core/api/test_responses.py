@@ -497,7 +497,7 @@ def test_listed_files() -> None:
                 {"filename": "d"},
                 7,
                 None,
-                {"id": "file-2", "filename": 1, "bytes": "1", "purpose": [], "created_at": 1718700000},
+                {"id": "file-2", "filename": 1, "bytes": "1", "purpose": [], "created_at": []},
             ],
         }
     ).encode()

@@ -250,6 +250,30 @@ def test_candidate_beside_a_match() -> None:
     assert isinstance(verdict(OURS, cut, doubt=doubt), Undecided)
 
 
+def test_a_withdrawn_candidate_beside_a_match() -> None:
+    """The server showed that the id is another file's: the one file that matches is ours."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    assert verdict(OURS, theirs, doubt=doubt) == Found(OURS)
+    assert isinstance(verdict(OURS, replace(OURS, file_id="file-2"), theirs, doubt=doubt), Undecided)
+
+
+def test_a_withdrawn_candidate_alone_is_not_absence() -> None:
+    """The server may write names in its own way: while the id is there and nobody's, nothing is sent again."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    assert isinstance(verdict(theirs, doubt=doubt), Undecided)
+    assert verdict(theirs, doubt=doubt, claimed={"file-theirs"}) == Absent()
+
+
+def test_a_withdrawn_candidate_that_agrees_now() -> None:
+    """A server that contradicts itself decides nothing."""
+    doubt = replace(DOUBT, candidate_id="file-ours", candidate_withdrawn=True)
+    found = verdict(OURS, doubt=doubt)
+    assert isinstance(found, Undecided)
+    assert "its receipt was withdrawn" in found.reason
+
+
 def test_candidate_that_is_claimed() -> None:
     """A candidate that belongs to another entry does not hide the file that is really ours."""
     doubt = replace(DOUBT, candidate_id="file-theirs")

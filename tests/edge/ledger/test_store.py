@@ -30,8 +30,7 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import state_after
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
-from bulk_upload.edge.ledger.claims import put_owner_in_doubt, rival_claims
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, refresh, remember, remembered
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from tests.edge.ledger.stage import (
     JOB,
@@ -97,12 +96,14 @@ def test_register_makes_entries_pending_and_keeps_known_ones(store: Store) -> No
         "size": 100,
         "mtime_ns": PRINT.mtime_ns,
         "inode": 7,
+        "ctime_ns": None,
         "receipt_id": 1,
         "attempt_count": 1,
         "http_status": 200,
         "reason": None,
         "first_seen_utc": utc_text(START_S),
         "settled_utc": utc_text(START_S),
+        "dropped_utc": None,
     }
     assert store.row(ids[0])["key"] == one.key
     assert store.row(ids[1])["remote_name"] == b"r"
@@ -277,7 +278,7 @@ def test_settle_explain_and_refresh_change_one_thing_each(store: Store) -> None:
     )
     store.explain(one, "still gone")
     assert store.row(one) == row | {"reason": "still gone"}
-    store.refresh(one, NEWER, sha256="a" * 64)
+    refresh(store, one, NEWER, sha256="a" * 64)
     assert store.row(one) == row | {"reason": "still gone", "size": 200, "mtime_ns": 2, "inode": 8}
     store.settle(one, EntryState.PENDING, reason=None, utc_s=START_S + 4)
     assert store.row(one)["settled_utc"] is None
@@ -299,7 +300,7 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
     for step in (
         lambda: store.settle(77, EntryState.PENDING, reason=None, utc_s=START_S),
         lambda: store.explain(77, "why"),
-        lambda: store.refresh(77, PRINT, sha256="a" * 64),
+        lambda: refresh(store, 77, PRINT, sha256="a" * 64),
         lambda: store.withdraw([1], reason="late", utc_s=START_S),
         lambda: store.conclude(attempt_over(1, one, accepted("id-1"))),
         lambda: store.conclude(attempt_over(77, one, accepted("id-1"))),
@@ -389,6 +390,7 @@ def test_a_doubt_tells_what_was_sent_and_when(store: Store) -> None:
         sent_at_utc_s=START_S + 1,
         settles_at_utc_s=START_S + 1 + 2,
         candidate_id="c",
+        settle_s=2.0,
     )
     assert (second.entry_id, second.file_bytes, second.purpose) == (two, 200, "other")
     assert second.settles_at_utc_s == START_S + 2 + 30
@@ -496,8 +498,8 @@ def test_any_fingerprint_comes_back(store: Store, fingerprint: Fingerprint) -> N
     assert store.attempt_fingerprint(1) == fingerprint
     assert store.adopt(doubt(store), listed("id-1"), sha256=None, utc_s=START_S)
     assert receipt_of(store, one).file_bytes == fingerprint.size
-    store.refresh(one, PRINT, sha256="a" * 64)
-    store.refresh(one, fingerprint, sha256="a" * 64)
+    refresh(store, one, PRINT, sha256="a" * 64)
+    refresh(store, one, fingerprint, sha256="a" * 64)
 
 
 ODD_TEXTS = ["\ud800", "\udcff", "\udfff a \ud83d", "a\0b", "ü\u202e\n", "x" * 100_000, ""]
@@ -527,22 +529,3 @@ def test_bytes_of_a_path_are_the_disks(tmp_path: Path) -> None:
     with stored(tmp_path / "a") as store:
         store.known(entry("\udcff/ü"))
     assert query(tmp_path / "a", "SELECT path FROM entries") == [(b"\xff/\xc3\xbc",)]
-
-
-def test_a_receipt_that_rests_on_an_answer_can_be_withdrawn(store: Store) -> None:
-    """The entry is in doubt then, with the id as its candidate; what a list or a person decided stays."""
-    one, two = store.known(entry("a"), entry("b"))
-    store.tried(one, accepted("id-1"))
-    assert put_owner_in_doubt(store.connection, "id-1", "another has it, too")
-    assert not put_owner_in_doubt(store.connection, "id-1", "again")
-    assert store.claimed(["id-1"]) == set()
-    row = store.row(one)
-    assert (row["state"], row["receipt_id"], row["reason"]) == ("in_doubt", None, "another has it, too")
-    (doubt,) = store.open_doubts()
-    assert (doubt.entry_id, doubt.candidate_id) == (one, "id-1")
-    (claim,) = rival_claims(store.connection, entry_id=two, file_id="id-1")
-    assert claim.entry_id == one
-    assert rival_claims(store.connection, entry_id=one, file_id="id-1") == []
-    assert store.adopt(doubt, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
-    assert not put_owner_in_doubt(store.connection, "id-1", "a list had decided")
-    assert store.row(one)["state"] == "accepted"

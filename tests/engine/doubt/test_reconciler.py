@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.paging import STALE_PAGES_MAX
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.server_clock import DATE_ALONE_S
 from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
@@ -124,7 +125,12 @@ class Bench:
             purpose="fine-tune",
             sent_at_utc_s=self.clock.utc_s() - ago_s,
             settles_at_utc_s=self.clock.utc_s() + settle_s,
+            began_at=self.now - ago_s,
         )
+
+    def shows_its_clock(self) -> None:
+        """Let the run have a file whose time agrees with `Date`."""
+        self.desk.shows_its_clock()
 
     def store(self, name: str = "a.jsonl", *, count: int = 1, appears_in_s: float = 0.0) -> list[str]:
         """Put files at the server and return their ids."""
@@ -370,9 +376,23 @@ async def test_a_long_list_is_read_no_further_than_the_attempt() -> None:
     await asyncio.sleep(1000)
     bench.store("other.jsonl", count=20)
     bench.store()
+    bench.shows_its_clock()
     async with bench.serving() as reconciler:
         assert isinstance(await reconciler.resolve(bench.doubt()), Found)
     assert max(bench.desk.offsets) < 40
+
+
+@on_virtual_time
+async def test_a_date_alone_reads_two_days_back() -> None:
+    """Before a file of the run agreed with `Date`, that may be another machine's: only files days older end the reading."""
+    bench = Bench(profile=SHORT_PAGES)
+    for name, count, ago_s in (("older.jsonl", 1000, DATE_ALONE_S + 100), ("old.jsonl", 100, 1000)):
+        for _ in range(count):
+            bench.server.add_stranger(name, size=1000, purpose="fine-tune", stored_at=-ago_s)
+    bench.store()
+    async with bench.serving() as reconciler:
+        assert isinstance(await reconciler.resolve(bench.doubt()), Found)
+    assert 90 <= max(bench.desk.offsets) < 120
 
 
 @pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0], ids=["behind", "ahead"])

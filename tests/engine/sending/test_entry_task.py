@@ -321,6 +321,15 @@ def test_a_mount_that_is_gone_for_good_ends_the_run() -> None:
     assert len(ran.scene.reader.loads) < 300 * UNREADABLE_S
 
 
+def test_a_hard_link_made_while_a_file_is_sent_is_no_change_of_it() -> None:
+    """Attributes that change between plan, intent and last block cost nothing but a look; the next run hashes nothing."""
+    world = _world(size=LARGE_BYTES)
+    ran = world.run(script=lambda scene: scene.after(0.2, lambda: world.files.link("a.jsonl")))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert len(_starts(ran)) == 1
+    assert world.run().scene.reader.opened == []
+
+
 # --- touched files
 
 
@@ -337,6 +346,7 @@ def test_a_touched_file_with_the_same_content_is_not_sent() -> None:
     first = world.ledger.current_receipts()
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [True]
     assert (_starts(ran), world.ledger.current_receipts()) == ([], first)
     assert world.run().scene.reader.opened == []
 
@@ -347,8 +357,30 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     world.files.write_size("a.jsonl", 1000)
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [False]
     assert len(_starts(ran)) == 1
     assert len(world.ledger.receipts()) == 2
+
+
+def test_a_hard_link_alone_has_a_file_compared_once() -> None:
+    """A snapshot by hard links changes every change time: each file is hashed once, and nothing is sent."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (_starts(ran), len(world.ledger.receipts())) == ([], 1)
+    assert world.run().scene.reader.opened == []
+
+
+def test_an_edit_that_sets_the_modification_time_back_is_sent() -> None:
+    """Other bytes of equal size at an equal modification time: the change time gives them away."""
+    world = _world()
+    world.run()
+    world.files.edit("a.jsonl", b"z" * 1000)
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (len(_starts(ran)), len(world.ledger.receipts())) == (1, 2)
 
 
 def _touched_without_a_hash() -> World:
@@ -400,6 +432,43 @@ def test_a_touched_file_that_cannot_be_read_fails() -> None:
     world = _touched()
     world.files.deny("a.jsonl")
     assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
+
+
+def _notices(ran: Ran) -> list[str]:
+    return [one.message for _, one in ran.told.events if isinstance(one, Noticed)]
+
+
+def test_a_change_time_alone_does_not_fail_or_double_what_cannot_be_compared() -> None:
+    """Unreadable after chmod, or without any hash: all other marks speak for its receipt, and a person is told."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
+    world.files.deny("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert "next run compares again" in _notices(ran)[0]
+    world.files.deny("a.jsonl", 0)
+    world.ledger.connection.execute("UPDATE receipts SET sha256 = NULL")
+    world.server.sha256_of = lambda file_id: None  # type: ignore[method-assign]
+    ran = world.run()
+    assert (_ended(ran), _starts(ran)) == ((EntryState.ACCEPTED, None), [])
+    assert "no hash to compare" in _notices(ran)[0]
+    assert world.ledger.sha256s() == {}
+    assert world.run().scene.reader.opened == []
+
+
+def test_a_run_that_ends_before_it_compared_is_not_done() -> None:
+    """Accepted as the entry is, its file may be another one by now: asked to stop, the run says that it is unfinished."""
+    world = _touched()
+    world.files.deny("a.jsonl", errno.EMFILE)
+    ran = world.run(script=lambda scene: scene.after(20, scene.drain))
+    assert ran.result is not None
+    assert (ran.result.uncompared_count, _starts(ran)) == (1, [])
+    assert ran.result.status not in (ExitStatus.DONE, ExitStatus.SOME_FAILED)
+    world.files.deny("a.jsonl", 0)
+    again = world.run()
+    assert again.result is not None
+    assert (again.result.uncompared_count, again.result.status) == (0, ExitStatus.DONE)
 
 
 def test_a_touched_file_waits_for_a_descriptor_to_be_compared() -> None:
@@ -624,8 +693,8 @@ def test_a_doubt_that_the_manifest_no_longer_names_is_resolved_silently() -> Non
     assert world.states() == {"a.jsonl": EntryState.ACCEPTED}
 
 
-def test_a_hash_does_not_hold_up_the_adoption_in_a_cancelled_run() -> None:
-    """A file found at the server is adopted without its hash when the run is told to stop meanwhile."""
+def test_a_hash_does_not_hold_up_the_end_of_a_cancelled_run() -> None:
+    """A file found at the server that could not be compared in time stays in doubt, and the next run adopts it."""
     world = _world(Fate.HANG_STORED, size=LARGE_BYTES)
     world.run(script=lambda scene: scene.hooks.append(lambda event: _die_after_start(scene, event)))
 
@@ -635,4 +704,6 @@ def test_a_hash_does_not_hold_up_the_adoption_in_a_cancelled_run() -> None:
 
     ran = world.run(script=script)
     assert ran.lasted_s < 5.5
-    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _ended(ran) == (EntryState.IN_DOUBT, "the run ended before the server's file could be compared")
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+    assert len(world.server.stored) == 1
