@@ -203,7 +203,8 @@ class Reconciler:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
                 found = await self._judged(question, listing)
-                if isinstance(found, Undecided) and question.doubt.began_at is not None and not settled:
+                may_get_clear = question.doubt.began_at is not None and question.doubt.candidate_id is None
+                if isinstance(found, Undecided) and may_get_clear and not settled:
                     # What is accepted until then may show the server's time.
                     found = found if offset.exact_s is not None else NotYet()
             if isinstance(found, NotYet):
