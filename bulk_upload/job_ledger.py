@@ -20,6 +20,7 @@ from bulk_upload.engine.after.resolve import Resolving
 from bulk_upload.engine.after.sent_files import SentFiles
 from bulk_upload.engine.after.undo import Undoing
 from bulk_upload.engine.after.verify import Verifier
+from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.inquiry import Inquiry
@@ -181,6 +182,14 @@ class JobLedger:
                 on_undone=on_undone,
                 questions_max=QUESTIONS_AT_ONCE,
             )
+
+    @asynccontextmanager
+    async def withdrawing(
+        self, *, decided_by: str, on_event: Callable[[Event], None] = lambda _: None
+    ) -> AsyncIterator[Withdrawals]:
+        """Lock the ledger and yield an object that withdraws receipts. `decided_by` is recorded in the ledger."""
+        async with self._locked() as ledger:
+            yield Withdrawals(ledger=ledger.writer, clock=self._clock, emit=on_event, decided_by=decided_by)
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[Ledger]:

@@ -18,7 +18,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
-from bulk_upload.edge.ledger import Staging, open_ledger, remembered
+from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
 from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
@@ -145,6 +145,8 @@ class JobRunner:
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                if ledger.notice is not None:
+                    emit(Noticed(message=ledger.notice))
                 staging.attach(ledger_path)
             async with progress.emitted():
                 planning = pool.submit(preparation.plan, manifest.lines())
@@ -175,6 +177,7 @@ class JobRunner:
                     plan=plan,
                     emit=emit,
                     learned=await ledger.writer.run(remembered),
+                    address_known=await ledger.writer.run(has_receipts),
                     validator=FileValidator(
                         preparation.tree,
                         workers,

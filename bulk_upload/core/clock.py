@@ -58,4 +58,8 @@ class WallClock:
 
 def moment(clock: Clock) -> Moment:
     """Return the present moment."""
-    return Moment(utc_s=clock.utc_s(), monotonic_s=clock.monotonic())
+    while True:
+        before_s, utc_s, after_s = clock.monotonic(), clock.utc_s(), clock.monotonic()
+        # A process that was stopped between the readings would see a step that was none.
+        if after_s - before_s < STEP_S / 4:
+            return Moment(utc_s=utc_s, monotonic_s=before_s)

@@ -23,7 +23,8 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
     `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. `compare_count` entries are
-    touched: they are hashed, and sent only if their content is not what was accepted.
+    touched: they are hashed, and sent only if their content is not what was accepted. Of `missing_count` entries the file
+    is missing or unreadable.
     """
 
     entry_count: int
@@ -36,6 +37,7 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     blocked_count: int
     compare_count: int = 0
     compare_bytes: int = 0
+    missing_count: int = 0
     warnings: tuple[str, ...] = ()
 
 

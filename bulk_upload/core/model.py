@@ -211,9 +211,13 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The file changed while it was sent, or cannot be read. The server has no part of it."""
+    """The file changed while it was sent, or cannot be read. The server has no part of it.
+
+    `inaccessible` means that it is not there or may not be read: the next run looks again.
+    """
 
     reason: str
+    inaccessible: bool = False
 
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):

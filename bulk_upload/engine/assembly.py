@@ -71,6 +71,7 @@ def assemble(
     emit: Callable[[Event], None],
     controller: Controller | None = None,
     learned: LearnedLimits | None = None,
+    address_known: bool = False,
     validator: Validating | None = None,
 ) -> Run:
     """Return a run of a plan, ready to be executed.
@@ -80,6 +81,7 @@ def assemble(
         files_api: queries the files on the server.
         controller: by default the one that goes with the settings' caps.
         learned: what an earlier run learned at this endpoint.
+        address_known: whether the ledger has a receipt from this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
     """
     errors, conditions, waits = CallbackErrors(), Conditions(), Waits()
@@ -96,6 +98,7 @@ def assemble(
     stop_rules = StopRules(
         settings,
         to_send_count=plan.total(Step.SEND).entry_count,
+        address_known=address_known,
         clock=clock,
         drain=drain,
         emit=emit,

@@ -12,9 +12,16 @@ from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.plan import RENAMED_WORD, UNCHANGED, Step, plan_entry, under_asked_name
+from bulk_upload.core.run.plan import (
+    RENAMED_WORD,
+    UNCHANGED,
+    PlannedStep,
+    Step,
+    plan_entry,
+    under_asked_name,
+)
 from bulk_upload.core.run.planned import PlanRow, StepTotal
-from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.edge.ledger import dropped_count
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Entry, Fingerprint
-    from bulk_upload.core.run.plan import PlannedStep
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
 
@@ -117,11 +123,34 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
+def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
+    count = complaints.count + missing.count
+    return ManifestInvalid(
+        f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
+        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
+        finding_count=count,
+        hint="fix the lines listed above and run the same command again",
+    )
+
+
+def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> ManifestInvalid:
+    """Return the error for a disk or mount that is not there, or a root that is not the one that was meant."""
+    files = "file is" if file_count == 1 else "files are"
+    return ManifestInvalid(
+        f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
+        findings=missing.kept,
+        finding_count=missing.count,
+        hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
+        f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
+    )
+
+
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `ignore_ctime` is the job's. `on_progress` is called, now and then and on the thread that plans, with the number of
-    entries that were planned so far.
+    `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
+    invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
+    plans, with the number of entries that were planned so far.
     """
 
     rules: ManifestRules
@@ -131,34 +160,32 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     retry: frozenset[EntryState]
     retry_renamed: bool = False
     ignore_ctime: bool = False
+    strict_paths: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
-        the files they name.
+        the files they name. It is raised for any finding about a line, and for those about files as `strict_paths` says.
         """
-        complaints = _Complaints()
+        complaints, missing = _Complaints(), _Complaints()
         reasons = _Reasons()
         renamed = _Renamed()
         oversized_count = 0
-        entry_count = 0
+        entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints, renamed)
+            planned = self._stage(entries, complaints, missing, renamed)
+            usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
             oversized_count += self._oversized_count(planned)
             entry_count += len(entries)
             if self.on_progress is not None:
                 self.on_progress(entry_count)
-        if complaints.count:
-            plural = "problem" if complaints.count == 1 else "problems"
-            raise ManifestInvalid(
-                f"the manifest has {complaints.count} {plural}; nothing was sent",
-                findings=sorted(complaints.kept, key=lambda one: one.line_no or 0),
-                finding_count=complaints.count,
-                hint="fix the lines listed above and run the same command again",
-            )
+        if complaints.count or (self.strict_paths and missing.count):
+            raise _invalid(complaints, missing)
+        if missing.count > usable_count:
+            raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
         return Plan(
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
@@ -180,19 +207,25 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if group:
             yield group
 
-    def _stage(self, entries: list[Entry], complaints: _Complaints, renamed: _Renamed) -> list[PlanRow]:
+    def _stage(
+        self,
+        entries: list[Entry],
+        complaints: _Complaints,
+        missing: _Complaints,
+        renamed: _Renamed,
+    ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
-        missing: list[tuple[Entry, PathComplaint]] = []
+        unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), missing, renamed)
+            self._decide(entry, key, recalled.get(key), unusable, renamed)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
-        for entry, complaint in missing:
+        for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                complaints.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
@@ -204,7 +237,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entry: Entry,
         key: bytes,
         recalled: Recalled | None,
-        missing: list[tuple[Entry, PathComplaint]],
+        unusable: list[tuple[Entry, PathComplaint]],
         renamed: _Renamed,
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
@@ -222,7 +255,10 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
             decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
         if decided.step is Step.MISSING and complaint is not None:
-            missing.append((entry, complaint))
+            unusable.append((entry, complaint))
+            step = Step.UNREACHABLE if complaint.transient else Step.MISSING
+            # Not every name can be stored, or shown, as text.
+            decided = PlannedStep(step=step, reason=printable(complaint.found))
         is_new = _has_new_change_time(recalled, fingerprint, decided)
         return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
 

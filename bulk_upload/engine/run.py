@@ -12,10 +12,11 @@ import msgspec
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
-from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.edge.ledger.reading.run_receipts import run_start
 from bulk_upload.engine.limits.stop_rules import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
+from bulk_upload.engine.unreadable import end_unreadable
 from bulk_upload.engine.upkeep import TICK_S
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
@@ -208,6 +209,7 @@ class Run:
                 tasks.start_soon(self._reconciler.serve)
                 tasks.start_soon(self._upkeep.serve)
                 await self._register()
+                await end_unreadable(self._entries, self._ledger, self._clock, self._emit)
                 await self._upload_all()
                 tasks.cancel_scope.cancel()
         except* LedgerUnusable as group:
@@ -305,5 +307,6 @@ def _plan_made(plan: Plan) -> PlanMade:
         compare_bytes=compare.file_bytes,
         doubt_count=plan.total(Step.RECONCILE).entry_count,
         blocked_count=plan.total(Step.BLOCKED).entry_count,
+        missing_count=sum(plan.total(step).entry_count for step in WITHOUT_FILE),
         warnings=plan.warnings,
     )

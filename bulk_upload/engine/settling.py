@@ -9,14 +9,14 @@ from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.records import altered_in, reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.ledger import receipt_of, settle_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.model import Altered
+    from bulk_upload.core.model import Altered, Fingerprint
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
@@ -130,6 +130,20 @@ class Settler:
         now = self._clock.utc_s()
         await self._ledger.run(lambda store: store.settle(entry_id, state, reason=reason, utc_s=now))
         self.settled(planned, state, reason=reason)
+
+    async def fail(
+        self, planned: PlannedEntry, entry_id: int, reason: str, fingerprint: Fingerprint | None
+    ) -> None:
+        """Record that an entry failed here, and emit it.
+
+        `fingerprint` is of the version of the file that is at fault: the next run sends another one. None, for a file
+        that could not be read: the next run sends whatever is there.
+        """
+        now = self._clock.utc_s()
+        await self._ledger.run(
+            lambda store: settle_failed(store, entry_id, fingerprint, reason=reason, utc_s=now)
+        )
+        self.settled(planned, EntryState.FAILED_LOCAL, reason=reason)
 
     def notice(self, planned: PlannedEntry, message: str) -> None:
         """Emit what a person should know of an entry."""

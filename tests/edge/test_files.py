@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     SMALL_FILE_BYTES_MAX,
@@ -459,6 +461,25 @@ async def test_a_reader_told_so_hashes_nothing_on_the_way(tmp_path: Path, tree: 
         fingerprint = stream.fingerprint
     assert await reader.sha256("a") == (hashlib.sha256(b"x").hexdigest(), fingerprint)
     reader.close()
+
+
+async def test_ranges_are_hashed_of_one_version(tmp_path: Path, reader: FileReader) -> None:
+    """The bytes of the ranges one after another, if the file is the one that is expected."""
+    content = os.urandom(5_000_000)
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    fingerprint = fingerprint_of(path.stat())
+    ranges = [ByteRange(0, 10), ByteRange(1_000_000, 2_500_000), ByteRange(4_999_999, 1)]
+    parts = content[:10] + content[1_000_000:3_500_000] + content[-1:]
+    expected = hashlib.sha256(parts).hexdigest(), fingerprint
+    assert await reader.sha256("a", expected=fingerprint, ranges=ranges) == expected
+    with pytest.raises(SourceError, match="became shorter"):
+        await reader.sha256("a", ranges=[ByteRange(4_999_999, 2)])
+    with pytest.raises(SourceError, match="has changed"):
+        await reader.sha256("a", expected=replace(fingerprint, mtime_ns=1), ranges=ranges)
+    path.unlink()
+    with pytest.raises(SourceError, match="No such file"):
+        await reader.sha256("a", expected=fingerprint, ranges=ranges)
 
 
 async def test_a_file_is_closed_though_its_last_read_is_given_up_later(

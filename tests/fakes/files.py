@@ -283,8 +283,10 @@ class FakeReader:
 
 def _source_error(number: int) -> SourceError:
     local_limit = number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    transient = is_transient(OSError(number, ""))
     return SourceError(
         f"cannot read the file: {os.strerror(number)}",
         local_limit=local_limit,
-        transient=is_transient(OSError(number, "")),
+        transient=transient,
+        inaccessible=not (local_limit or transient),
     )

@@ -104,6 +104,7 @@ class Scene:
             plan=self.entries.plan,
             emit=self._hear,
             controller=controller,
+            address_known=bool(world.ledger.receipts()),
             validator=validator,
         )
         self._task: asyncio.Task[RunResult] | None = None

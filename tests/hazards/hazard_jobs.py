@@ -105,6 +105,7 @@ class HazardJob:
         self.sha256 = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
         for path, content in contents.items():
             (folder / path).write_bytes(content)
+            self.server.contents[self.sha256[path]] = folder / path
         order = sorted(contents, key=lambda path: (path == VICTIM) == kind.victim_last)
         lines = [json.dumps({"path": path, "purpose": "fine-tune"}) for path in order]
         self.manifest = folder / "manifest.jsonl"

@@ -18,7 +18,7 @@ from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.connection import Connection
-from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.job_plan import JobPlanner
@@ -128,6 +128,13 @@ def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str
             yield from _reason_lines(
                 Counter({reason: count for (one, reason), count in made.reasons.items() if one is step})
             )
+    missing_count = sum(made.total(step).entry_count for step in WITHOUT_FILE)
+    if missing_count:
+        files = "file" if missing_count == 1 else "files"
+        yield f"  {missing_count:,} {files} missing or unreadable, not sent; the next run looks again"
+        yield from _reason_lines(
+            Counter({why: count for (one, why), count in made.reasons.items() if one in WITHOUT_FILE})
+        )
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)

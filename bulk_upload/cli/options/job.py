@@ -87,6 +87,11 @@ _OPTIONS = (
     ),
     click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
     click.option(
+        "--strict-paths",
+        is_flag=True,
+        help="Refuse the whole manifest for any missing, unreadable or refused file.",
+    ),
+    click.option(
         "--name-template",
         type=WORD,
         metavar="T",
@@ -142,6 +147,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
         "ignore_ctime",
         "moved_root",
         "name_template",
+        "strict_paths",
     )
     return Job(manifest=manifest, **{name: options[name] for name in names})
 

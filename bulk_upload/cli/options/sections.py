@@ -31,6 +31,7 @@ JOB_SECTIONS = {
         "root",
         "follow_symlinks",
         "allow_outside",
+        "strict_paths",
         "name_template",
         "validate",
         "schema",
@@ -43,7 +44,7 @@ JOB_SECTIONS = {
     **SERVER_SECTIONS,
     "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
     "Time limits": ("answer", "max_attempts", "patience", "deadline", "max_errors"),
-    "Lost answers": ("in_doubt", "settle", "compare_max"),
+    "Lost answers": ("in_doubt", "settle", "compare_max", "confirm"),
     "Output": (
         "ledger",
         "ledger_dir",

@@ -31,6 +31,11 @@ ALONE_S = 3.0
 """A file counts as the only candidate in a list that was read this long after the attempt: one that was stored at the
 same moment may appear a little later, and so do other files of whoever stored it."""
 
+NEARBY_S = 60.0
+NEARBY_ATTEMPTS = 3
+"""Copies of our other files show that another job is at work if they were made this long before an attempt, or as long as
+so many attempts take, or later."""
+
 CANDIDATES_MAX = 8
 """More files that look alike are not read back; a person decides."""
 
@@ -111,6 +116,18 @@ def made_during(
     return began_utc_s - EARLY_S <= ours_s <= ended_utc_s + LATE_S
 
 
+def made_nearby(
+    file: ListedFile, *, began_utc_s: float, ended_utc_s: float, clock_offset_s: float | None
+) -> bool:
+    """Whether a file may be of a job that was at work at the time of an attempt; unknown times count as such."""
+    made_s = utc_seconds(file.created_at)
+    if made_s is None or not has_zone(file.created_at) or clock_offset_s is None:
+        return True
+    # A job that sends the same files takes about as long for each.
+    nearby_s = max(NEARBY_S, NEARBY_ATTEMPTS * (ended_utc_s - began_utc_s))
+    return made_s - clock_offset_s >= began_utc_s - nearby_s
+
+
 def decide(
     compared: Sequence[Compared], *, candidate_id: str | None, is_faithful: bool | None
 ) -> Adopt | RuledOut | Doubtful:
@@ -161,8 +178,8 @@ def unfaithful(one: Compared) -> Compared:
 def equal_elsewhere(adopted: Adopt, stranger: ListedFile, path: str) -> Doubtful:
     """Return the doubt about a match while another job sends the same bytes: `stranger` is its copy of `path`."""
     return Doubtful(
-        f"{adopted.file.file_id} matches, but another job sends the same files at the same time ({stranger.file_id} is "
-        f"its copy of {path}): it cannot be told whose this one is"
+        f"{adopted.file.file_id} matches, but another job seems to send the same files at the same time "
+        f"({stranger.file_id} is a second copy of {path}): it cannot be told whose this one is"
     )
 
 

@@ -37,8 +37,8 @@ class FaultScope:
     """Judges single refusals by the run's earlier outcomes.
 
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
-    success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
-    accepted and three entries in a row got them: then the address is wrong.
+    success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was
+    accepted in this run and three entries in a row got them: then the address is wrong.
 
     A success whose id is of a kind that cannot be used is no fault of the file either: one that is a number is enough to
     know that all of them are, one that is missing or an odd text is enough on three entries in a row.
@@ -46,14 +46,20 @@ class FaultScope:
     Args:
         entry_count: how many entries the run has to send. If there are fewer than three, all of them
             must agree.
+        address_known: a file was accepted at this address in an earlier run: a 404 of fewer than three is the file's.
         key_variable: names the environment variable that may hold the key, for hints; None where there is none.
     """
 
     def __init__(
-        self, *, entry_count: int = IN_A_ROW_MAX, key_variable: str | None = FLOW.key_variable
+        self,
+        *,
+        entry_count: int = IN_A_ROW_MAX,
+        address_known: bool = False,
+        key_variable: str | None = FLOW.key_variable,
     ) -> None:
         self._key_variable = key_variable
         self._unreachable_max = max(1, min(IN_A_ROW_MAX, entry_count))
+        self._astray_max = IN_A_ROW_MAX if address_known else self._unreachable_max
         self._accepted_any = False
         self._forbidden: list[int] = []
         self._astray: list[int] = []
@@ -147,7 +153,7 @@ class FaultScope:
     def _astray_again(self, outcome: Rejected, entry: int) -> Judgement:
         if entry not in self._astray:
             self._astray.append(entry)
-        if len(self._astray) < IN_A_ROW_MAX:
+        if len(self._astray) < self._astray_max:
             return Judgement(outcome)
         stop = Stop(
             status=ExitStatus.UNFINISHED,

@@ -32,6 +32,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             modification time or inode makes a file touched.
         moved_root: the tree moved to another root since the ledger was made.
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
+        strict_paths: refuse a manifest with any path that is missing, unreadable or refused. By default such an entry
+            fails, the others are sent, and the next run looks again.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
@@ -46,6 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ignore_ctime: bool = False
     moved_root: bool = False
     name_template: str | None = None
+    strict_paths: bool = False
     private: bool = False
 
 

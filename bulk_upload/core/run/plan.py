@@ -22,13 +22,19 @@ class Step(StrEnum):
     SETTLED = "settled"
     BLOCKED = "blocked"
     MISSING = "missing"
+    UNREACHABLE = "unreachable"
+
+
+WITHOUT_FILE = (Step.MISSING, Step.UNREACHABLE)
+"""Steps of entries that would be sent if their file could be read: it is missing, unreadable or refused, and the entry
+fails; or its disk or mount fails, and the entry stays pending. The next run looks again at both."""
 
 
 class KnownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of an entry.
 
-    `fingerprint` is the file's when the ledger last recorded an attempt or a receipt; `sha256` is the
-    receipt's, where there is one.
+    `fingerprint` is the file's when the ledger last recorded an attempt or a receipt, None where the file could not be
+    read then; `sha256` is the receipt's, where there is one.
     """
 
     entry_id: int
@@ -60,6 +66,9 @@ RENAMED_WORD = "renamed"
 """The `--retry` name of accepted entries that the manifest asks for under another name."""
 
 
+_JUDGED = (EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN)
+
+
 def plan_entry(
     known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
 ) -> PlannedStep:
@@ -75,7 +84,7 @@ def plan_entry(
     if known is not None and known.state is EntryState.ACCEPTED:
         return _accepted(known, fingerprint)
     if fingerprint is None:
-        return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
+        return _without_file(known, retry)
     if known is None:
         return PlannedStep(step=Step.SEND, reason="new")
     if known.state is EntryState.PENDING:
@@ -93,11 +102,24 @@ def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep
     return PlannedStep(step=Step.COMPARE, reason="touched since it was accepted; same size")
 
 
+def _without_file(known: KnownEntry | None, retry: frozenset[EntryState]) -> PlannedStep:
+    # What the server or the data was at fault for stays known, whether the file is there or not.
+    if known is not None and known.state in _JUDGED and known.state not in retry:
+        return _blocked(known)
+    return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
+
+
 def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
+    if known.fingerprint is None and known.state is EntryState.FAILED_LOCAL:
+        return PlannedStep(step=Step.SEND, reason="could not be read before")
     if known.fingerprint is not None and not fingerprint.same_version(known.fingerprint):
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
+    return _blocked(known)
+
+
+def _blocked(known: KnownEntry) -> PlannedStep:
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")
 

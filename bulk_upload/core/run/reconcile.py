@@ -44,7 +44,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     unknown. `candidate_withdrawn` says that the entry had a receipt for `candidate_id`, which turned out to be false.
 
     An attempt of this run has `began_at`, which is `sent_at_utc_s` on the monotonic clock. `settle_s` is the whole settle
-    time; `clock_was_set` says that our clock was set during the attempt's run, so that its end is not known.
+    time; `clock_was_set` says that our clock was set during the attempt or its run, so that its end is not known.
     """
 
     entry_id: int
@@ -317,6 +317,8 @@ def _older(file: ListedFile, not_before_s: float) -> bool:
 def _of_its_time(doubt: Doubt, file: ListedFile, clock_offset_s: float | None) -> bool:
     if _is_candidate(doubt, file):
         return True
+    if clock_offset_s is None and doubt.clock_was_set:
+        return False
     ours_s = (utc_seconds(file.created_at) or 0.0) - (clock_offset_s or 0.0)
     # A second of slack: `suspects` has drawn the exact line for times that can be trusted.
     earliest_s = doubt.sent_at_utc_s - CLOCK_TOLERANCE_S - 1.0

@@ -161,7 +161,7 @@ def _require_name(path: str, opened_as: os.stat_result) -> None:
     try:
         named_now = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceError("the file was removed while it was sent") from error
+        raise SourceError("the file was removed while it was sent", inaccessible=True) from error
     if (named_now.st_ino, named_now.st_dev) != (opened_as.st_ino, opened_as.st_dev):
         raise SourceError("the file was replaced while it was sent")
 
@@ -179,10 +179,12 @@ def fingerprint_of(status: os.stat_result, *, ignore_ctime: bool = False) -> Fin
 def source_error(error: OSError) -> SourceError:
     """Return an OSError as a SourceError, worded for the person who must fix it."""
     reason = error.strerror or str(error) or type(error).__name__
+    local_limit, transient = shortage_in(error) is not None, is_transient(error)
     return SourceError(
         f"cannot read the file: {reason}",
-        local_limit=shortage_in(error) is not None,
-        transient=is_transient(error),
+        local_limit=local_limit,
+        transient=transient,
+        inaccessible=not (local_limit or transient),
     )
 
 

@@ -2,7 +2,7 @@
 
 from bulk_upload.edge.ledger.clock_steps import note_clock_offset, note_clock_step
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
-from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.file.identity import JobIdentity, has_receipts, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
@@ -30,6 +30,7 @@ from bulk_upload.edge.ledger.reading.sent import (
 )
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
+from bulk_upload.edge.ledger.unreadable import Unreadable, record_unreadable, settle_failed
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -50,8 +51,10 @@ __all__ = [
     "ResultKey",
     "SentContent",
     "Staging",
+    "Unreadable",
     "dropped_count",
     "fill_change_times",
+    "has_receipts",
     "keep_result",
     "mark_dropped",
     "mark_taken_up",
@@ -66,6 +69,7 @@ __all__ = [
     "own_files",
     "recall_results",
     "receipt_of",
+    "record_unreadable",
     "refresh",
     "remember",
     "remembered",
@@ -74,6 +78,7 @@ __all__ = [
     "run_is_at_work",
     "second_copies_seen",
     "sent_content",
+    "settle_failed",
     "settle_invalid",
     "taken_up_again",
 ]

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin, SourceFailed
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 from bulk_upload.edge.ledger import claims, grouped_writes, owned_ids
@@ -166,7 +166,7 @@ class LedgerStore:
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
             " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode, ctime_ns) ="
-            " (SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?) WHERE entry_id = ?",
+            " (SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ? AND ?) WHERE entry_id = ?",
             (
                 state.value,
                 status_in(outcome),
@@ -174,6 +174,7 @@ class LedgerStore:
                 settled,
                 receipt_id,
                 over.attempt_id,
+                not (isinstance(outcome, SourceFailed) and outcome.inaccessible),
                 over.entry_id,
             ),
         )

@@ -12,6 +12,7 @@ from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.owned_ids import mark_false
+from bulk_upload.edge.ledger.reading.receipts import HELD, held_receipt
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
@@ -63,6 +64,16 @@ def question_receipt(
         utc_s=utc_s,
     )
     return True
+
+
+def receipt_for(store: LedgerStore, *, file_id: str, settled_before_utc_s: float) -> HeldReceipt | None:
+    """Return the receipt of an accepted entry by the id of its file, None where there is none that is old enough."""
+    row = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE r.file_id = ? AND e.receipt_id = r.receipt_id AND e.state = 'accepted'"
+        " AND r.settled_utc <= ?",
+        (file_id, utc_text(settled_before_utc_s)),
+    ).fetchone()
+    return None if row is None else held_receipt(row)
 
 
 def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int) -> None:

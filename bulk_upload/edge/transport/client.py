@@ -277,7 +277,9 @@ class Transport:
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)
-            self._note_created(outcome, began_s)
+            self._server_clock.note_accepted(
+                outcome.file_id, outcome.created_at, began_s=began_s, now=moment(self._clock)
+            )
         elif isinstance(outcome, Rejected) and asks and response.status == HTTPStatus.EXPECTATION_FAILED:
             self._ignores_expect = True
             outcome = _to_send_again(outcome, outcome.reason)
@@ -319,11 +321,6 @@ class Transport:
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         self._server_clock.note_date(http_date_s(headers.get("date", "")), moment(self._clock))
-
-    def _note_created(self, accepted: Accepted, began_s: float) -> None:
-        self._server_clock.note_accepted(
-            accepted.file_id, accepted.created_at, began_s=began_s, now=moment(self._clock)
-        )
 
     def _authorization(self, key: Secret) -> dict[str, str]:
         return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}

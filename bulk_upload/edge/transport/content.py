@@ -29,7 +29,7 @@ READ_AT_ONCE_MAX = 4
 
 PIECE_BYTES = 256 * 1024
 
-BYTES_PER_S_MIN = 16 * 1024
+BYTES_PER_S_MIN = 4 * 1024
 """Content that comes more slowly is not waited for: a server that sends a byte now and then would never end."""
 
 REDIRECTS_MAX = 3

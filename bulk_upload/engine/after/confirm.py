@@ -53,6 +53,7 @@ PAGE_RECEIPTS = 512
 LIST_PAGES_MAX = 1_000_000
 WAIT_SAID_S = 2.0
 
+NOT_SHOWN = "it shows no file of this run"
 NOT_READ = "the list was read no further: the check makes 1 % of the run's requests and 10 more at most"
 
 
@@ -177,7 +178,7 @@ class _Check:
         for receipt in self._unanswered:
             await self._withdrawals.as_open(receipt)
         checked_count = min(self._seen_count, self._extent.receipt_count)
-        why = self._why or (NOT_READ if checked_count < self._extent.receipt_count else None)
+        why = self._why or (NOT_SHOWN if self._witness is None else NOT_READ)
         if self._drain.begun:
             why = "the run was stopped"
         for field in self._evidence.habits():
@@ -316,31 +317,37 @@ class _Check:
     async def _look_up_missing(self, *, is_last: bool) -> None:
         """Look up files that the list should show, as many as may be."""
         for receipt in await self._missing(self._left_count):
-            await self._look_up(receipt, is_last=is_last)
+            is_found = await self._look_up(receipt, is_last=is_last)
+            if not is_found and self._witness is None:
+                return  # Neither the list nor a look-up finds files of the run.
 
-    async def _look_up(self, receipt: HeldReceipt, *, is_last: bool) -> None:
+    async def _look_up(self, receipt: HeldReceipt, *, is_last: bool) -> bool:
+        """Look up a file; return whether it was found. That it was not counts at last, and if the list shows others."""
+        is_proof = is_last and self._witness is not None
         try:
             file = await self._answer(partial(self._files_api.look_up, receipt.file_id))
         except _BudgetSpent:
-            return
+            return False
         except NoAnswer:
-            if is_last:
+            if is_proof:
                 self._leave_open(receipt)
-            return
+            return False
         if file is not None:
             self._compare_one(receipt, file)
-        elif is_last and await self._knows_own_files():
+            return True
+        if is_proof and await self._finds_own_files():
             self._mark(receipt)
             await self._withdrawals.as_gone(receipt)
-        elif is_last:
+        elif is_proof:
             self._leave_open(receipt)
+        return False
 
     def _leave_open(self, receipt: HeldReceipt) -> None:
         self._unanswered.append(receipt)
         self._mark(receipt)
 
-    async def _knows_own_files(self) -> bool:
-        """Whether the list shows a file of the run, and a look-up finds it: else that one is not found proves nothing."""
+    async def _finds_own_files(self) -> bool:
+        """Whether a look-up finds a file of the run that the list shows: else that one is not found proves nothing."""
         if self._answers_look_ups is None:
             self._answers_look_ups = False
             if self._witness is not None:

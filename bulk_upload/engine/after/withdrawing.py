@@ -10,10 +10,10 @@ import anyio
 
 from bulk_upload.core.events import ReceiptWithdrawn
 from bulk_upload.core.model import EntryState
-from bulk_upload.edge.ledger.withdrawals import question_receipt, withdraw_receipt
+from bulk_upload.edge.ledger.withdrawals import question_receipt, receipt_for, withdraw_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
@@ -47,6 +47,19 @@ class Withdrawals:
         """Record that the server surely does not have the file of a receipt."""
         reason = f"the server answered with {receipt.file_id}, and no longer has it"
         await self._withdraw(receipt, EntryState.WITHDRAWN, reason)
+
+    async def all_gone(self, file_ids: Iterable[str], *, settle_s: float) -> int:
+        """Withdraw the receipts of files that were just looked up and not found; return how many.
+
+        A receipt that is younger than `settle_s` is kept: servers may lag.
+        """
+        before = self.counts[EntryState.WITHDRAWN]
+        for file_id in file_ids:
+            step = partial(receipt_for, file_id=file_id, settled_before_utc_s=self._clock.utc_s() - settle_s)
+            receipt = await self._ledger.run(step)
+            if receipt is not None:
+                await self.as_gone(receipt)
+        return self.counts[EntryState.WITHDRAWN] - before
 
     async def as_open(self, receipt: HeldReceipt) -> None:
         """Record that the server's list does not show the file of a receipt, and that no look-up could decide it."""

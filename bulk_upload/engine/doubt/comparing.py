@@ -16,6 +16,7 @@ from bulk_upload.core.doubt.adoption import (
     decide,
     equal_elsewhere,
     made_during,
+    made_nearby,
     needs_own_file,
     sameness_of,
     unfaithful,
@@ -117,7 +118,9 @@ class Comparer:
             return unfaithful(compared)
         return compared
 
-    async def alone(self, adopted: Adopt, others: Sequence[ListedFile]) -> Adopt | Doubtful:
+    async def alone(
+        self, sent: SentContent, adopted: Adopt, others: Sequence[ListedFile]
+    ) -> Adopt | Doubtful:
         """Return the adoption unless another job was seen to send the same bytes as this one at this time.
 
         One match may then be its copy, with ours not stored. `others` are further files of the list, newest first.
@@ -125,7 +128,9 @@ class Comparer:
         if self._equal_stranger is None:
             with self._drain.cut():
                 async with self._turns:
-                    self._equal_stranger = await self._find_equal_stranger(others)
+                    self._equal_stranger = await self._find_equal_stranger(
+                        [one for one in others if self._is_nearby(sent, one)]
+                    )
         if self._drain.begun:
             return Doubtful(ENDED)
         return adopted if self._equal_stranger is None else equal_elsewhere(adopted, *self._equal_stranger)
@@ -135,7 +140,7 @@ class Comparer:
             file,
             began_utc_s=sent.began_utc_s,
             ended_utc_s=sent.ended_utc_s,
-            clock_offset_s=clock_offset_of(doubt, self._files_api).best_s,
+            clock_offset_s=clock_offset_of(doubt, self._files_api).exact_s,
         )
         try:
             sameness, back = await self._look(sent, file)
@@ -220,6 +225,14 @@ class Comparer:
             seen.append(sameness)
         # A file that is gone, or was never ours, shows nothing about the server.
         return False if seen and all(one is Sameness.OTHER for one in seen) else None
+
+    def _is_nearby(self, sent: SentContent, file: ListedFile) -> bool:
+        return made_nearby(
+            file,
+            began_utc_s=sent.began_utc_s,
+            ended_utc_s=sent.ended_utc_s,
+            clock_offset_s=self._files_api.clock_offset_s,
+        )
 
     async def _find_equal_stranger(self, others: Sequence[ListedFile]) -> tuple[ListedFile, str] | None:
         """Return a copy of one of our files that another job made, with its name; None where there is none."""

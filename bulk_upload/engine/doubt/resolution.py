@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.clock import moment
+from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
@@ -110,6 +110,7 @@ class Doubts:
             clock_offset_s=attempt.clock_offset_s,
             began_at=attempt.began_at,
             settle_s=settle_s,
+            clock_was_set=abs(now.utc_s - attempt.began_utc_s - lasted_s) > STEP_S,
         )
         if outcome.id_kind is not None:
             # The list has such ids, too: the answer says why it cannot decide.
@@ -120,8 +121,12 @@ class Doubts:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, *, why: str = "") -> Resolution:
-        """Resolve a doubt, of this run or of an earlier one. `why` is said beside the reason of a doubt that stays."""
+    async def resolve(self, doubt: Doubt, *, sendable: bool = True, why: str = "") -> Resolution:
+        """Resolve a doubt, of this run or of an earlier one.
+
+        What cannot be sent (not `sendable`: there is no file) is never released without proof that it left nothing.
+        `why` is said beside the reason of a doubt that stays.
+        """
         settings = self._settings
         found: Adopt | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
@@ -135,7 +140,7 @@ class Doubts:
                     found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
-        if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
+        if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
         reason = f"{why}; {found.reason}" if why else found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
@@ -150,7 +155,7 @@ class Doubts:
         sent = await self._comparer.sent(doubt)
         alone_s = min(settles_s, self._alone_s(sent))
         ruled_out: frozenset[str] = frozenset()
-        seen: tuple[frozenset[str], Adopt] | None = None
+        matched: tuple[frozenset[str], Adopt] | None = None
         while True:
             asked_s = self._clock.monotonic()
             found = await self._reconciler.resolve(doubt, ruled_out=ruled_out, settles_s=settles_s)
@@ -158,7 +163,7 @@ class Doubts:
             if not candidates and not isinstance(found, Found):
                 return found
             ids = frozenset(one.file_id for one in candidates)
-            if seen is None or seen[0] != ids:
+            if matched is None or matched[0] != ids:
                 compared = await self._comparer.compare(doubt, sent, candidates)
                 if isinstance(compared, RuledOut):
                     ruled_out |= compared.file_ids
@@ -167,18 +172,23 @@ class Doubts:
                     return Undecided(compared.reason)
                 if (unclear := self._unproven(doubt, found, compared)) is not None:
                     return unclear
-                seen = ids, compared
-            adopted = seen[1]
-            if adopted.file.file_id == doubt.candidate_id:
-                return adopted
-            if asked_s < alone_s:
-                await self._drain.sleep(alone_s - self._clock.monotonic())
-                continue
-            if adopted.by is not ComparedBy.NONE and (ruled_out or len(candidates) > 1):
-                # Whoever else sends this name sends other bytes.
-                return adopted
-            alone = await self._comparer.alone(adopted, self._reconciler.others)
-            return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
+                matched = ids, compared
+            if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
+                return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
+            # A loop whose clock has whole milliseconds may wake a little early.
+            await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
+
+    async def _alone(
+        self, doubt: Doubt, sent: SentContent, adopted: Adopt, *, rival_count: int
+    ) -> Adopt | Undecided:
+        """Return a match unless another job may have made it; `rival_count` look-alikes had other content."""
+        if adopted.file.file_id == doubt.candidate_id:
+            return adopted
+        if rival_count and adopted.by is not ComparedBy.NONE:
+            # Whoever else sends this name sends other bytes.
+            return adopted
+        alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
+        return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
 
     def _unproven(self, doubt: Doubt, found: Found | Absent | Undecided, compared: Adopt) -> Undecided | None:
         """Return the doubt about a file in another form than it was sent whose content proves nothing.

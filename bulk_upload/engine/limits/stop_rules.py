@@ -44,6 +44,7 @@ class StopRules:
         settings: RunSettings,
         *,
         to_send_count: int,
+        address_known: bool = False,
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
@@ -52,7 +53,9 @@ class StopRules:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._fault_scope = FaultScope(entry_count=to_send_count, key_variable=key_variable)
+        self._fault_scope = FaultScope(
+            entry_count=to_send_count, address_known=address_known, key_variable=key_variable
+        )
         self._patience = Patience(settings.patience_s)
         self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
+    from bulk_upload.core.run.source import SourceError
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
@@ -134,7 +135,7 @@ class EntryTasks:
             reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
             if was.same_but_ctime(upload.fingerprint):
                 reason = "the file's change time keeps changing; --ignore-ctime leaves it out"
-        await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
+        await self._settler.fail(upload.planned, upload.entry_id, reason, upload.fingerprint)
 
     async def _hold_twins(self, upload: Upload) -> bool:
         """Wait until no twin is in flight; end the entry where none of them may be sent in this run."""
@@ -149,8 +150,14 @@ class EntryTasks:
     async def _resolve_doubt(
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
+        unreadable: SourceError | None = None
         try:
-            resolution = await self._doubts.resolve(doubt)
+            if planned is not None and planned.fingerprint is None:
+                # Whatever became of the file: the attempt is looked up by what it sent.
+                planned, unreadable = await self._touched.looked_at(planned)
+            resolution = await self._doubts.resolve(
+                doubt, sendable=planned is not None and unreadable is None
+            )
         except BaseException:
             # Whether the server has the file is not known: no look-alike may start.
             self._twins.bar(key)
@@ -174,8 +181,19 @@ class EntryTasks:
                 fingerprint=sent_as,
                 sha256=receipt.sha256,
             )
+        elif unreadable is not None:
+            await self._end_without_file(planned, known.entry_id, unreadable)
+            return
         altered = resolution.altered if isinstance(resolution, Adopted) else ()
         await self._plan_again(planned, known, altered)
+
+    async def _end_without_file(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
+        """End an entry that left nothing at the server, and whose file cannot be read now."""
+        if error.inaccessible:
+            await self._settler.fail(planned, entry_id, error.reason, None)
+            return
+        await self._ledger.run(lambda store: store.explain(entry_id, error.reason))
+        self._settler.settled(planned, EntryState.PENDING, reason=error.reason)
 
     async def _plan_again(
         self, planned: PlannedEntry, known: KnownEntry, altered: tuple[Altered, ...]
@@ -185,9 +203,7 @@ class EntryTasks:
         if step.step is Step.SETTLED:
             await self._settler.accepted(planned, known.entry_id, altered=altered)
         elif planned.fingerprint is None:
-            await self._settler.settle(
-                planned, known.entry_id, EntryState.FAILED_LOCAL, "the file no longer exists"
-            )
+            raise AssertionError("what has no file is not sent")
         else:
             upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.fingerprint)
             if step.step is Step.COMPARE:

@@ -99,7 +99,8 @@ class Retries:
                 reason = decision.reason if isinstance(decision, Leave) else outcome.reason
                 await self._leave(upload, reason)
             return EntryResult(decision)
-        await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, outcome.reason)
+        at_fault = None if outcome.inaccessible else upload.fingerprint
+        await self._settler.fail(upload.planned, upload.entry_id, outcome.reason, at_fault)
         return EntryResult(Settle(), EntryState.FAILED_LOCAL)
 
     async def _after(self, upload: Upload, attempt: RecordedAttempt) -> EntryResult:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
 from bulk_upload.core.run.retry import TryAgain
+from bulk_upload.core.run.sender import PrepareRequest
 from bulk_upload.core.run.source import SourceError, outcome_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import receipt_of, refresh
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.retry import RetryPolicy
-    from bulk_upload.core.run.sender import Sender
+    from bulk_upload.core.run.sender import PreparedFile, Sender
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
@@ -98,6 +102,23 @@ class TouchedFiles:
         await self._settler.accepted(planned, known.entry_id)
         return True
 
+    async def looked_at(self, planned: PlannedEntry) -> tuple[PlannedEntry, SourceError | None]:
+        """Return an entry with its file as it is now, or why that cannot be read."""
+        entry = planned.entry
+        # Opened, not read: a file of unknown size.
+        request = PrepareRequest(
+            path=entry.path, purpose=entry.purpose, planned_bytes=SMALL_FILE_BYTES_MAX + 1
+        )
+        found: PreparedFile | SourceError = SourceError(
+            "the run ended before the file was read", transient=True
+        )
+        with self._drain.cut():
+            (found,) = await self._sender.prepare([request])
+        if isinstance(found, SourceError):
+            return planned, found
+        await self._sender.drop(found.number)
+        return replace(planned, fingerprint=found.fingerprint), None
+
     async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
         """Hash a file as it is now; None when the run drains first. Raises SourceError."""
         tries = 0
@@ -125,7 +146,7 @@ class TouchedFiles:
 
         Where only the change time is another one, as after chmod, nothing else speaks against its receipt.
         """
-        if not error.transient and not only_ctime:
+        if not (error.transient or error.inaccessible or only_ctime):
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
             return
         # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.

@@ -277,7 +277,8 @@ class Gate:
     ) -> bool:
         """Whether an entry may be sent after its file was checked; ends it otherwise."""
         if isinstance(validation, SourceError):
-            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, validation.reason)
+            at_fault = None if validation.inaccessible else planned.fingerprint
+            await self._settler.fail(planned, entry_id, validation.reason, at_fault)
             return False
         admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)

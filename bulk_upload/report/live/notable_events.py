@@ -129,6 +129,9 @@ def _plan(event: PlanMade) -> list[EventLine]:
         parts.append(f"{event.doubt_count:,} in doubt, looked up first")
     if event.blocked_count:
         parts.append(f"{event.blocked_count:,} blocked")
+    if event.missing_count:
+        files = "file" if event.missing_count == 1 else "files"
+        parts.append(f"{event.missing_count:,} {files} missing or unreadable")
     plural = "entry" if event.entry_count == 1 else "entries"
     total = f"{event.entry_count:,} {plural}, {human_bytes(event.total_bytes)}"
     warnings = [EventLine(head="warning", text=printable(one)) for one in event.warnings]

@@ -36,7 +36,7 @@ _FAILED = (
     (
         EntryState.FAILED_LOCAL,
         "failed on this machine",
-        "Make sure that the files can be read and that nothing writes to them, then:",
+        "The next run looks again at missing and unreadable files. To send the others again unchanged:",
         "failed",
     ),
     (

@@ -37,7 +37,7 @@ def test_json_lines_take_the_place_of_words(desk: Path, server: str) -> None:
     assert ended.status == 0
     told = events(ended.stderr)
     assert (told[0], told[1], told[-1]) == ("run_started", "plan_made", "run_ended")
-    assert sorted(told[2:-1]) == ["entry_settled", "entry_settled", "run_limited"]
+    assert sorted(told[2:-1]) == ["entry_settled", "entry_settled", "receipts_checked", "run_limited"]
     ids = {json.loads(line)["file_id"] for line in ended.stdout.splitlines()}
     settled = [one for one in records(ended.stderr) if one["event"] == "entry_settled"]
     assert {one["receipt"]["file_id"] for one in settled} == ids

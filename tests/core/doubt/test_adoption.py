@@ -18,6 +18,7 @@ from bulk_upload.core.doubt.adoption import (
     decide,
     equal_elsewhere,
     made_during,
+    made_nearby,
     needs_own_file,
     sameness_of,
     unfaithful,
@@ -207,11 +208,27 @@ def test_a_time_that_cannot_be_placed_says_nothing(created_at: str | None) -> No
     assert made is None
 
 
+def test_a_job_that_ended_long_ago_is_not_at_work() -> None:
+    """Copies count from shortly before the attempt on, longer where an attempt takes long; without a time they count."""
+
+    def nearby(before_s: float, *, lasted_s: float = 10.0, offset_s: float | None = 3600.0) -> bool:
+        made = file(created_at=utc_text(BEGAN_S + 3600.0 - before_s))
+        return made_nearby(made, began_utc_s=BEGAN_S, ended_utc_s=BEGAN_S + lasted_s, clock_offset_s=offset_s)
+
+    assert nearby(-600.0)
+    assert nearby(59.0)
+    assert not nearby(61.0)
+    assert nearby(300.0, lasted_s=100.0)
+    assert not nearby(301.0, lasted_s=100.0)
+    assert nearby(1e6, offset_s=None)
+    assert made_nearby(file(), began_utc_s=BEGAN_S, ended_utc_s=ENDED_S, clock_offset_s=0.0)
+
+
 def test_another_job_that_sends_the_same_bytes_is_named() -> None:
     """The reason says which file shows it."""
     found = equal_elsewhere(Adopt(file=file(), by=ComparedBy.WHOLE), file("file-9"), "b.jsonl")
     assert "file-1 matches" in found.reason
-    assert "file-9 is its copy of b.jsonl" in found.reason
+    assert "file-9 is a second copy of b.jsonl" in found.reason
 
 
 def test_only_other_content_loses_its_weight() -> None:

@@ -136,6 +136,27 @@ def test_wrong_address(fault_scope: FaultScope, status: int) -> None:
         assert entry not in judgement.reopen
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_wrong_address_of_a_short_run(count: int) -> None:
+    """A run of one or two entries needs no third: the first uploads of a run show the address, not the files."""
+    scope = FaultScope(entry_count=count)
+    judgements = [scope.judge(MISSING, entry) for entry in range(count)]
+    assert [one.stop is None for one in judgements] == [True] * (count - 1) + [False]
+    last = judgements[-1]
+    assert last.stop is not None
+    assert "--base-url" in last.stop.hint
+    assert state_after(last.outcome) is EntryState.PENDING
+    assert last.reopen == tuple(range(count - 1))
+
+
+def test_404_at_an_address_that_is_known() -> None:
+    """Where an earlier run got a receipt, a 404 is the file's, unless three in a row say that the address moved."""
+    scope = FaultScope(entry_count=1, address_known=True)
+    assert scope.judge(MISSING, 1) == Judgement(MISSING)
+    assert scope.judge(MISSING, 2) == Judgement(MISSING)
+    assert scope.judge(MISSING, 3).stop is not None
+
+
 def test_404_after_a_success(trusted: FaultScope) -> None:
     """Where a file was accepted the address is right, and a 404 is the file's."""
     for entry in range(10):

@@ -17,6 +17,7 @@ GROWN = replace(FILE, size=11)
 DATED = replace(FILE, ctime_ns=5)
 CHANGED = replace(FILE, ctime_ns=6)
 HASH = "a" * 64
+JUDGED = [EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN]
 FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID, EntryState.WITHDRAWN]
 
 
@@ -55,10 +56,13 @@ def known(
         *((state, FILE, FILE, Step.BLOCKED) for state in FAILED),
         *((state, FILE, CHANGED, Step.BLOCKED) for state in FAILED),
         *((state, DATED, CHANGED, Step.SEND) for state in FAILED),
-        *((state, None, FILE, Step.BLOCKED) for state in FAILED),
+        *((state, None, FILE, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, None, FILE, Step.SEND),
         *((state, FILE, LATER, Step.SEND) for state in FAILED),
         *((state, FILE, GROWN, Step.SEND) for state in FAILED),
-        *((state, FILE, None, Step.MISSING) for state in FAILED),
+        *((state, FILE, None, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, FILE, None, Step.MISSING),
+        (EntryState.FAILED_LOCAL, None, None, Step.MISSING),
     ],
 )
 def test_decision_table(
@@ -83,6 +87,12 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
     """Only the settled states that the person names are tried again."""
     decided = plan_entry(known(state), FILE, retry=frozenset({asked}))
     assert decided.step is (Step.SEND if state is asked else Step.BLOCKED)
+
+
+@pytest.mark.parametrize("state", FAILED)
+def test_retry_of_what_is_gone(state: EntryState) -> None:
+    """What is to be tried again, and has no file, is missing: the old verdict was about another time."""
+    assert plan_entry(known(state), None, retry=frozenset({state})).step is Step.MISSING
 
 
 @pytest.mark.parametrize(

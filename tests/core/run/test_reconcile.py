@@ -402,3 +402,27 @@ def test_verdict_claims_no_more_than_the_list(
         assert settled
     if isinstance(found, NotYet):
         assert not settled
+
+
+def test_a_time_fits_no_attempt_during_which_our_clock_was_set() -> None:
+    """Without the server's time its beginning and its end are of two clocks: nothing lies between them."""
+    was_set = replace(DOUBT, clock_was_set=True)
+    assert isinstance(verdict(OURS, doubt=was_set, offset_s=None), Undecided)
+    assert verdict(OURS, doubt=was_set, offset_s=0.0) == Found(OURS)
+
+
+@pytest.mark.parametrize("offset_s", [-3600.0, 0.0, 3600.0])
+def test_absence_settles_in_the_servers_time(offset_s: float) -> None:
+    """What our clock says between two runs counts only where the server's time shows how long ago the attempt was."""
+    old = replace(DOUBT, settle_s=30.0, clock_offset_s=offset_s)
+
+    def left_s(doubt: Doubt, after_s: float) -> float:
+        # Our clock was set back by an hour since.
+        ours_s = SETTLES_AT_S - 30 + after_s - 3600
+        return doubt.left_s(utc_s=ours_s, clock_offset_s=offset_s + 3600)
+
+    assert [left_s(old, after_s) for after_s in (0.0, 10.0, 30.0, 3000.0)] == [30.0, 20.0, 0.0, 0.0]
+    for one in (replace(old, clock_offset_s=None), replace(old, clock_was_set=True)):
+        assert left_s(one, 3000.0) == 30.0
+    assert old.left_s(utc_s=SETTLES_AT_S + 3000, clock_offset_s=None) == 30.0
+    assert replace(old, began_at=5.0).left_s(utc_s=SETTLES_AT_S + 3000, clock_offset_s=offset_s) == 30.0

@@ -11,12 +11,14 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compare
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.edge.transport.content import REDIRECTS_MAX
 from bulk_upload.sandbox import Sandbox, SandboxConfig
-from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, stores
+from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer, certified, stores
 from tests.edge.transport.shipping import KEY, loaded, ship, transport_to
 
 if TYPE_CHECKING:
@@ -76,6 +78,21 @@ async def test_ranges_are_asked_for_one_by_one_with_the_key() -> None:
     ]
     assert {one.line for one in server.requests} == {"GET /v1/flow/files/f-1/content HTTP/1.1"}
     assert {one.header("Authorization") for one in server.requests} == {KEY}
+
+
+async def test_a_profile_says_where_contents_are() -> None:
+    """Below the file's own path; a server that returns none is not asked."""
+    server = ScriptedServer(stores(answer(200, CONTENT)))
+    async with server.running():
+        elsewhere = replace(FLOW, content_path="/raw/bytes")
+        async with transport_to(server.url, profile=elsewhere) as transport:
+            assert await transport.read_back("f-1", file_bytes=5000) == WHOLE_BACK
+        async with transport_to(server.url, profile=replace(FLOW, can_read_back=False)) as transport:
+            back = await transport.read_back("f-1", file_bytes=5000)
+            assert await transport.sha256_of("f-1") is None
+    assert (back.sha256, back.total_bytes) == (None, None)
+    assert "its profile says" in back.reason
+    assert [one.line for one in server.requests] == ["GET /v1/flow/files/f-1/raw/bytes HTTP/1.1"]
 
 
 async def test_a_server_that_ignores_ranges_is_read_whole() -> None:
@@ -273,6 +290,20 @@ async def test_a_redirect_to_nowhere_is_a_refusal(location: str) -> None:
     with pytest.raises(NoAnswer, match="redirected") as caught:
         await read_back(stores(answer(302, b"", {"Location": location})))
     assert caught.value.final
+
+
+async def test_a_redirect_from_tls_to_a_plain_connection_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent under TLS does not come back without it."""
+    storage = ScriptedServer(serves())
+    context = certified(tmp_path, monkeypatch)
+    async with storage.running():
+        server = ScriptedServer(stores(answer(302, b"", {"Location": storage.url})))
+        async with server.running(tls=context), transport_to(server.url) as transport:
+            with pytest.raises(NoAnswer, match="redirected to no usable address"):
+                await transport.read_back("f-1", file_bytes=5000)
+    assert storage.connections == 0
 
 
 async def test_redirects_in_a_circle_end() -> None:

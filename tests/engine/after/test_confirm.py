@@ -231,9 +231,26 @@ def test_not_found_proves_nothing_where_own_files_are_not_found(count: int) -> N
         scene.transport.look_up = look_up  # type: ignore[method-assign]
 
     ran = world.run(script=other_ids)
-    assert EntryState.WITHDRAWN not in withdrawn(ran).values()
+    assert (withdrawn(ran), status(ran)) == ({}, ExitStatus.DONE)
+    assert (checked(ran).checked_count, checked(ran).reason) == (0, "it shows no file of this run")
     assert world.run(script=other_ids).told.started() == []
     assert copies(world) == []
+
+
+def test_an_empty_list_proves_nothing() -> None:
+    """Some servers list nothing, and know no look-ups either: the run waits once, and ends as it would have."""
+    world = world_of(5)
+
+    def hide(scene: Scene) -> None:
+        async def list_page(*, limit: int, offset: int) -> list[ListedFile]:
+            return []
+
+        scene.transport.list_page = list_page  # type: ignore[method-assign]
+        world.server.list_fails = 1000
+
+    ran = world.run(script=hide)
+    assert (withdrawn(ran), status(ran), checked(ran).checked_count) == ({}, ExitStatus.DONE, 0)
+    assert ran.lasted_s < 2 * RunSettings().settle_s
 
 
 def test_a_list_that_fails_changes_nothing() -> None:

@@ -191,8 +191,10 @@ def test_a_settle_time_of_a_run_whose_clock_was_set(step_s: float) -> None:
     for one in world.server.stored:
         one.listed_at += 29.0
     world.clock_ahead_s += step_s
+    # Its answer shows the server's time.
+    world.add("c.jsonl", 1000)
     play(world)
-    assert len(world.server.stored) == 2
+    assert len(world.server.stored) == 3
 
 
 @pytest.mark.parametrize("step_s", [-3600.0, -20.0])

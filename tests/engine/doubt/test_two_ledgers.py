@@ -164,7 +164,21 @@ def test_a_copy_of_another_job_is_noticed_before_ours_would_be_found() -> None:
     pair.run()
     assert pair.wrong_receipts() == []
     (reason,) = pair.in_doubt().values()
-    assert "another job sends the same files at the same time" in reason
+    assert "another job seems to send the same files at the same time" in reason
+
+
+def test_a_job_that_ended_before_leaves_no_doubt() -> None:
+    """The same files were sent with another ledger an hour ago: what is lost now is found all the same."""
+    pair = Pair(3, identical=True)
+    first, second = pair.worlds
+    pair.server.faults = Faults()
+    first.run()
+    pair.server.faults = LOST
+    second.now = first.now + 3600.0
+    second.run()
+    assert pair.in_doubt() == {}
+    assert pair.wrong_receipts() == []
+    assert pair.doubles() == []
 
 
 def test_a_resumed_job_does_not_adopt_what_the_other_sent_meanwhile() -> None:

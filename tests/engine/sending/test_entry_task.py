@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed, PlanMade
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
 from bulk_upload.core.run.patience import UNREADABLE_S
 from bulk_upload.core.run.retry import RetryPolicy
@@ -427,11 +427,20 @@ def test_a_file_is_compared_once_the_server_answers() -> None:
     assert len(world.ledger.sha256s()) == 1
 
 
-def test_a_touched_file_that_cannot_be_read_fails() -> None:
-    """What cannot be compared is settled as failed with the reason."""
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_touched_file_that_cannot_be_read_stays_accepted(gone: bool) -> None:
+    """Its receipt is as good as before, and it is said; failed, it would be sent without a comparison later."""
     world = _touched()
-    world.files.deny("a.jsonl")
-    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
+
+    def lose(event: Event) -> None:
+        if isinstance(event, PlanMade):
+            (world.files.remove if gone else world.files.deny)("a.jsonl")
+
+    ran = world.run(script=lambda scene: scene.hooks.append(lose))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    (notice,) = [one for _, one in ran.told.events if isinstance(one, Noticed)]
+    assert "the next run compares again" in notice.message
+    assert _starts(ran) == []
 
 
 def _notices(ran: Ran) -> list[str]:
@@ -677,11 +686,65 @@ def test_a_changed_file_is_pending_when_the_run_ends_before_it_is_sent() -> None
 
 
 def test_a_doubt_whose_file_is_gone_is_settled() -> None:
-    """An entry that left nothing at the server and has no file any more has failed."""
+    """An entry that left nothing at the server and has no file any more has failed, until the file is back."""
     world = _crashed(Fate.HANG_STORED)
     world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
     world.files.remove("a.jsonl")
-    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "the file no longer exists")
+    assert _ended(world.run()) == (
+        EntryState.FAILED_LOCAL,
+        "cannot read the file: No such file or directory",
+    )
+    world.files.write("a.jsonl", content.content)
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+
+
+def test_a_doubt_whose_file_is_gone_is_found_by_what_was_sent() -> None:
+    """The server has the file: the receipt is that of the attempt, whatever became of the file here."""
+    world = _crashed(Fate.HANG_STORED)
+    world.files.remove("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.size for one in world.server.stored] == [1000]
+    assert _starts(world.run()) == []
+
+
+@pytest.mark.parametrize("policy", InDoubtPolicy)
+def test_a_doubt_without_a_file_is_released_by_proof_alone(policy: InDoubtPolicy) -> None:
+    """Where the list cannot decide, an entry that cannot be sent stays in doubt, also with `resend`."""
+    world = _crashed(Fate.HANG_STORED)
+    world.files.remove("a.jsonl")
+    assert _ended(world.run(RunSettings(in_doubt=policy), profile=NO_LIST))[0] is EntryState.IN_DOUBT
+    assert world.states() == {"a.jsonl": EntryState.IN_DOUBT}
+
+
+def test_a_doubt_whose_file_system_fails_stays_pending() -> None:
+    """Absence is known, the file is not: nothing is settled before its file system answers."""
+    world = _crashed(Fate.HANG_STORED)
+    world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
+    world.files.remove("a.jsonl")
+
+    def script(scene: Scene) -> None:
+        world.files.write("a.jsonl", content.content)
+        world.files.deny("a.jsonl", errno.ESTALE)
+
+    assert _ended(world.run(script=script))[0] is EntryState.PENDING
+    world.files.write("a.jsonl", content.content)
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+
+
+def test_a_doubt_whose_file_came_back_since_the_plan_is_sent() -> None:
+    """The file is looked at when its turn comes, not only when the run is planned."""
+    world = _crashed(Fate.HANG_STORED)
+    world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
+    world.files.remove("a.jsonl")
+    ran = world.run(script=lambda _: world.files.write("a.jsonl", content.content))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
 
 
 def test_a_doubt_that_the_manifest_no_longer_names_is_resolved_silently() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from bulk_upload.core.api.secret import REDACTED
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S
 from bulk_upload.core.run.verify import DifferenceKind, differences
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
@@ -109,6 +110,8 @@ class ListEvidence:
         ):
             if shown is None or (kind is DifferenceKind.RENAMED and not self._keeps_names):
                 continue
+            if REDACTED in str(shown):
+                continue  # What the server shows there is not known.
             if kind in details and kind is DifferenceKind.RENAMED and _is_respelt(str(sent), str(shown)):
                 self._respells_names = True
                 continue

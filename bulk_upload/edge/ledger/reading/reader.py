@@ -13,6 +13,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.edge.ledger.columns import to_path
+from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import open_for_reading, unusable
 from bulk_upload.edge.ledger.reading import orphans
@@ -104,6 +105,11 @@ class LedgerReader:
                 last_alive_utc=row[5],
             )
         return None
+
+    def may_have_sent(self) -> bool:
+        """Whether the endpoint has a file of this ledger, or may have one."""
+        ((found,),) = self._select(MAY_HAVE_SENT)
+        return bool(found)
 
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""

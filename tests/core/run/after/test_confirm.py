@@ -113,6 +113,12 @@ def test_a_respelt_name_is_no_evidence(name: str) -> None:
     assert verdicts((receipt(1, name="f 1.jsonl"), shown(receipt(1), filename=name))) == [Verdict.AGREES]
 
 
+def test_a_name_that_shows_the_key_is_no_evidence() -> None:
+    """The key is taken out of what the server shows, so the name is not known."""
+    one = receipt(1, name="x-sk-secret.jsonl")
+    assert verdicts((one, shown(one, filename="x-[key].jsonl"))) == [Verdict.AGREES]
+
+
 def test_a_purpose_nobody_sent_is_the_right_file() -> None:
     """The server took the file for something else: the id is the file's all the same."""
     evidence = ListEvidence(keeps_names=True)
