@@ -17,7 +17,7 @@ from bulk_upload.core.text.name_forms import Likeness, likeness, respellings, tw
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from bulk_upload.core.model import Altered, Outcome
 
@@ -31,7 +31,8 @@ TIME_TOLERANCE_S = 10.0
 class OwnFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that the server accepted in this run.
 
-    Its request lasted from `began_utc_s` to `ended_utc_s` by our wall clock; `accepted_at_s` is monotonic.
+    Its request began at `began_utc_s` by our wall clock as it was then, `began_at` by the monotonic one, and took
+    `lasted_s`. `accepted_at_s` is monotonic, too.
     """
 
     file_id: str
@@ -39,7 +40,8 @@ class OwnFile(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     file_bytes: int
     began_utc_s: float
-    ended_utc_s: float
+    began_at: float
+    lasted_s: float
     accepted_at_s: float
 
 
@@ -152,8 +154,11 @@ class ServerHabits:
         if file.purpose is not None and file.purpose != purpose:
             self._seen_purposes.add((purpose, file.purpose))
 
-    def see_own(self, files: Iterable[ListedFile], *, clock_offset_s: float | None) -> None:
-        """Learn from a listing: what it says of files that this run had accepted, and when it says they were made."""
+    def see_own(self, files: Iterable[ListedFile], *, offset_s_of: Callable[[OwnFile], float | None]) -> None:
+        """Learn from a listing: what it says of files that this run had accepted, and when it says they were made.
+
+        `offset_s_of` returns the server's clock minus ours at the time of a file's request, None where it is unknown.
+        """
         own = {one.file_id: one for one in self._own}
         for file in files:
             sent = own.get(file.file_id) if file.has_id else None
@@ -161,10 +166,11 @@ class ServerHabits:
                 continue
             self.see_listed(file, name=sent.name, purpose=sent.purpose, file_bytes=sent.file_bytes)
             created_s = utc_seconds(file.created_at)
-            if created_s is None or clock_offset_s is None or not has_zone(file.created_at):
+            offset_s = offset_s_of(sent)
+            if created_s is None or offset_s is None or not has_zone(file.created_at):
                 continue
-            ours_s = created_s - clock_offset_s
-            if not sent.began_utc_s - TIME_TOLERANCE_S <= ours_s <= sent.ended_utc_s + TIME_TOLERANCE_S:
+            after_s = created_s - offset_s - sent.began_utc_s
+            if not -TIME_TOLERANCE_S <= after_s <= sent.lasted_s + TIME_TOLERANCE_S:
                 self.shifts_times = True
 
     def own_ids(self) -> set[str]:

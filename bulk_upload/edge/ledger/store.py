@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin, SourceFailed
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import claims, grouped_writes, owned_ids
+from bulk_upload.edge.ledger import grouped_writes, owned_ids
 from bulk_upload.edge.ledger.columns import (
     from_change_time,
     from_path,
@@ -19,6 +19,7 @@ from bulk_upload.edge.ledger.columns import (
 )
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.claims import unless_claimed
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = claims.unless_claimed(self.connection, over)
+        outcome = unless_claimed(self.connection, over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:

@@ -8,7 +8,7 @@ import msgspec
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
-from bulk_upload.core.clock import Moment, moment
+from bulk_upload.core.clock import Moment
 from bulk_upload.core.run.reconcile import is_before, window_start_utc_s
 from bulk_upload.core.text.name_forms import stored_forms, twin_form
 from bulk_upload.edge.transport import NoAnswer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi
     from bulk_upload.core.run.reconcile import Doubt
-    from bulk_upload.edge.ledger.claims import Claim
+    from bulk_upload.edge.ledger.reading.claims import Claim
 
 LIST_PAGES_MAX = 1000
 OTHERS_MAX = 200
@@ -80,7 +80,12 @@ async def read_list(
                 listing.others.append(one)
         listing.ids.update(one.file_id for one in fresh if one.has_id)
         listing.sample.extend(fresh[: SAMPLE_MAX - len(listing.sample)])
-        habits.see_own(fresh, clock_offset_s=files_api.clock_offset(moment(clock)).best_s)
+        habits.see_own(
+            fresh,
+            offset_s_of=lambda own: (
+                files_api.clock_offset(Moment(utc_s=own.began_utc_s, monotonic_s=own.began_at)).best_s
+            ),
+        )
         for one in fresh:
             if (doubt := candidates.get(one.file_id)) is not None:
                 habits.see_candidate(one, name=doubt.sent_name, purpose=doubt.purpose)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.run.reconcile import Undecided, matches
 from bulk_upload.core.text.name_forms import Likeness, likeness
 from bulk_upload.edge.ledger import BY_RECONCILIATION
-from bulk_upload.edge.ledger.claims import (
+from bulk_upload.edge.ledger.reading.claims import (
     Claim,
     claims,
     may_be_sent_by_another,
-    receipt_by_answer,
     rival_claims,
     sent_sha256,
 )
+from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.withdrawing import Withdrawals
 
@@ -163,7 +163,7 @@ class Owners:
 
     async def _held(self, file_id: str) -> HeldReceipt | None:
         """Return the receipt of an accepted entry for an id, if it rests on an answer alone."""
-        return await self._ledger.run(partial(receipt_by_answer, file_id=file_id))
+        return await self._ledger.run(lambda store: receipt_by_answer(store, file_id=file_id))
 
 
 def _is_as_sent(file: ListedFile, claim: Claim) -> bool:

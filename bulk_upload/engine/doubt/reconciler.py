@@ -203,7 +203,9 @@ class Reconciler:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
                 found = await self._judged(question, listing)
-                may_get_clear = question.doubt.began_at is not None and question.doubt.candidate_id is None
+                candidate_id = question.doubt.candidate_id
+                is_of_this_run = question.doubt.began_at is not None
+                may_get_clear = is_of_this_run and (candidate_id is None or candidate_id in listing.claims)
                 if isinstance(found, Undecided) and may_get_clear and not settled:
                     # What is accepted until then may show the server's time.
                     found = found if offset.exact_s is not None else NotYet()

@@ -113,7 +113,8 @@ class Attempts:
                 purpose=made.sent.purpose,
                 file_bytes=made.sent.file_bytes,
                 began_utc_s=made.began_utc_s,
-                ended_utc_s=made.ended_utc_s,
+                began_at=made.began_at,
+                lasted_s=made.duration_s,
                 accepted_at_s=self._clock.monotonic(),
             )
             self._habits.note_accepted(own, is_as_sent=not outcome.altered)

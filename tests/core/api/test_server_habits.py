@@ -22,7 +22,8 @@ def own(number: int = 1, *, name: str = "a.jsonl", began_s: float = START_S) -> 
         purpose="fine-tune",
         file_bytes=10,
         began_utc_s=began_s,
-        ended_utc_s=began_s + 1,
+        began_at=0.0,
+        lasted_s=1.0,
         accepted_at_s=float(number),
     )
 
@@ -105,10 +106,10 @@ def test_before_a_name_was_seen_to_be_kept_a_part_of_it_may_be_all() -> None:
     """A run that has accepted nothing does not know what the server does to names."""
     habits = ServerHabits()
     assert could_be(habits, row(filename="1712-a.jsonl"))
-    habits.see_own([row()], clock_offset_s=0.0)
+    habits.see_own([row()], offset_s_of=lambda _: 0.0)
     assert could_be(habits, row(filename="1712-a.jsonl"))
     habits.note_accepted(own(), is_as_sent=True)
-    habits.see_own([row()], clock_offset_s=0.0)
+    habits.see_own([row()], offset_s_of=lambda _: 0.0)
     assert not could_be(habits, row(filename="1712-a.jsonl"))
 
 
@@ -136,11 +137,11 @@ def test_own_files_at_other_times_show_that_times_are_wrong() -> None:
     for seconds, shifts in ((0.0, False), (5.0, False), (-3600.0, True), (60.0, True)):
         habits = ServerHabits()
         habits.note_accepted(own(), is_as_sent=True)
-        habits.see_own([row(created_at=utc_text(START_S + seconds))], clock_offset_s=0.0)
+        habits.see_own([row(created_at=utc_text(START_S + seconds))], offset_s_of=lambda _: 0.0)
         assert habits.shifts_times is shifts
     unknown = ServerHabits()
     unknown.note_accepted(own(), is_as_sent=True)
-    unknown.see_own([row(created_at=utc_text(START_S - 3600))], clock_offset_s=None)
+    unknown.see_own([row(created_at=utc_text(START_S - 3600))], offset_s_of=lambda _: None)
     assert not unknown.shifts_times
 
 

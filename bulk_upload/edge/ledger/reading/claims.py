@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.model import Accepted, InDoubt, ReceiptOrigin
+from bulk_upload.core.model import Accepted, InDoubt
 from bulk_upload.edge.ledger.columns import optional_text
 from bulk_upload.edge.ledger.owned_ids import IN_QUESTION, named
-from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd
-    from bulk_upload.core.run.verify import HeldReceipt
-    from bulk_upload.edge.ledger.store import LedgerStore
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,16 +98,6 @@ def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
         candidate_id=file_id,
         request_id=outcome.request_id,
     )
-
-
-def receipt_by_answer(store: LedgerStore, *, file_id: str) -> HeldReceipt | None:
-    """Return the receipt of an accepted entry for an id, None where there is none that rests on an answer alone."""
-    row = store.connection.execute(
-        f"{HELD.format(ledger='main')} WHERE r.file_id = ? AND e.receipt_id = r.receipt_id AND e.state = 'accepted'"
-        f" AND r.obtained = ? AND {LIVE.format(ledger='main')}",
-        (file_id, ReceiptOrigin.ANSWERED.value),
-    ).fetchone()
-    return None if row is None else held_receipt(row)
 
 
 def _answered_elsewhere(connection: sqlite3.Connection, file_id: str, entry_id: int) -> bool:
