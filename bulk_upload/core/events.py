@@ -10,7 +10,7 @@ import msgspec
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.caps import CapChange
-from bulk_upload.core.model import EntryState, Outcome, Receipt
+from bulk_upload.core.model import Altered, EntryState, Outcome, Receipt
 
 
 class Preparing(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,8 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted.
 
-    `unchanged` says that nothing was sent: the file was touched, and its receipt of an earlier run stays.
+    `altered` is what the server reports otherwise than it was sent, such as another purpose. `unchanged` says that
+    nothing was sent: the file was touched, and its receipt of an earlier run stays.
     """
 
     path: str
@@ -72,6 +73,7 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     http_status: int | None = None
     receipt: Receipt | None = None
+    altered: tuple[Altered, ...] = ()
     unchanged: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
@@ -104,6 +105,7 @@ def assemble(
         key_variable=profile.key_variable,
     )
 
+    habits = ServerHabits(profile.purposes)
     settler = Settler(ledger=ledger, stop_rules=stop_rules, clock=clock, emit=emit)
     gate = Gate(
         validator,
@@ -131,6 +133,7 @@ def assemble(
         sender=sender,
         ledger=ledger,
         stop_rules=stop_rules,
+        habits=habits,
         drain=drain,
         clock=clock,
         clock_watch=clock_watch,
@@ -152,6 +155,7 @@ def assemble(
         drain=drain,
         emit=emit,
         waits=waits,
+        habits=habits,
     )
     comparer = Comparer(
         files_api=files_api,

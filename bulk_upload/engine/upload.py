@@ -12,7 +12,7 @@ from bulk_upload.engine.limits.twins import TwinKey
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
+    from bulk_upload.core.model import Altered, EntryState, Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.source import SourceError
@@ -27,7 +27,7 @@ class Upload(msgspec.Struct):
     `attempt_id` is set while an intent is recorded and not acted on yet. `attempts_used` counts the attempts that
     count against the limit. `ask_first` is set once a connection broke while the body was sent: the server's reason
     can be read only when it is asked beforehand. `checked` is the version that validation found good; no other one is
-    sent where validation is on. `reason` says why the entry would be left as it is if the run ended now.
+    sent where validation is on. `altered` is what the last answer had otherwise than it was sent. `reason` says why the entry would be left as it is if the run ended now.
     """
 
     planned: PlannedEntry
@@ -39,12 +39,13 @@ class Upload(msgspec.Struct):
     attempts_used: int = 0
     ask_first: bool = False
     checked: Fingerprint | None = None
+    altered: tuple[Altered, ...] = ()
     reason: str = DRAINED
 
     @property
     def twin_key(self) -> TwinKey:
         """What distinguishes the entry in a listing, with the file as it is known now."""
-        return TwinKey(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
+        return TwinKey.of(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
 
 
 class FileChanged(msgspec.Struct, frozen=True):

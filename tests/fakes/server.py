@@ -48,6 +48,9 @@ class Fate(StrEnum):
     DENY = "deny"
     ASTRAY = "astray"
     REDIRECT = "redirect"
+    OTHER_FILE = "other_file"
+    ANY_ID = "any_id"
+    SUCCESS_ERROR = "success_error"
 
 
 STORING = frozenset(
@@ -60,6 +63,8 @@ STORING = frozenset(
         Fate.OTHER_ID,
         Fate.CROSSED_ID,
         Fate.OTHER_SIZE,
+        Fate.OTHER_FILE,
+        Fate.ANY_ID,
     }
 )
 """The fates that leave a file at the server."""
@@ -88,6 +93,8 @@ class Faults:
         crossed_id: 200 with the id of a file whose own answer is on its way, which then has this one's.
         other_size: 200 with a size that was not sent, while the list shows the right one.
         reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
+        other_file: 200 that describes another file that was just stored; `any_id` with the id of any stored file, and
+            else as it should be; `success_error` 200 with an error, and nothing stored.
         list_fails: a page of the list or a look-up gives no usable answer.
     """
 
@@ -112,6 +119,9 @@ class Faults:
     deny: float = 0.0
     astray: float = 0.0
     redirect: float = 0.0
+    other_file: float = 0.0
+    any_id: float = 0.0
+    success_error: float = 0.0
     list_fails: float = 0.0
 
     def draw(self, chance: float) -> Fate:
@@ -140,6 +150,9 @@ class ServerSettings:
         date_ahead_s: the clock of `Date` minus true time, by default as `clock_ahead_s`.
         created_form: how times are written: `utc`, `seconds`, `unix`, `unix_ms`, or `local`, without a zone.
         named_wait_s: between these a Retry-After asks to wait.
+        name_of: the name that the server gives to a file sent under another one; `purpose_of` the same for purposes.
+        has_numbers: whether ids are numbers.
+        list_ahead_s: how far times in the list are off, answers apart.
         returns_content: whether contents can be read back.
         serves_ranges: whether they can be read in ranges, too.
     """
@@ -155,6 +168,10 @@ class ServerSettings:
     date_ahead_s: float | None = None
     created_form: str = "utc"
     named_wait_s: tuple[int, int] = (1, 5)
+    name_of: Callable[[str], str] = str
+    purpose_of: Callable[[str], str] = str
+    has_numbers: bool = False
+    list_ahead_s: float = 0.0
     returns_content: bool = True
     serves_ranges: bool = True
 
@@ -217,6 +234,10 @@ class FakeServer:
         self.request_count = 0
         self.active_count = 0
         self.list_fails = 0
+        self.content_count = 0
+        self.hidden: set[str] = set()
+        """Ids that the list does not show, though a look-up does."""
+
         self.content_of: Callable[[int], bytes] = lambda _: b""
         self.shown_as: Callable[[ListedFile], ListedFile] = lambda file: file
         """What the list and look-ups make of a file."""
@@ -284,6 +305,8 @@ class FakeServer:
                 raise TimeoutError
             case Fate.REDIRECT:
                 return Answer(307, {"location": "https://elsewhere.example/v1"})
+            case Fate.SUCCESS_ERROR:
+                return Answer(200, body=b'{"error": {"message": "invalid file"}}')
             case _ if request.fate in _STATUSES:
                 headers = {}
                 if request.fate in (Fate.THROTTLE_NAMED, Fate.BUSY_NAMED):
@@ -301,7 +324,7 @@ class FakeServer:
             return None
         now = _now()
         visible = sorted(
-            (one for one in self.stored if one.listed_at <= now),
+            (one for one in self.stored if one.listed_at <= now and one.file_id not in self.hidden),
             key=lambda one: (one.stored_at, one.file_id),
             reverse=True,
         )
@@ -319,11 +342,15 @@ class FakeServer:
 
     def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of a file's bytes, None for a stranger's."""
+        if not self.settings.returns_content:
+            return None
+        self.content_count += 1
         sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
         return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
 
     def content_at(self, file_id: str) -> bytes | None:
         """Return a file's bytes, None where the server returns none. A stranger's are its own, unless a test says which."""
+        self.content_count += 1
         for one in self.stored:
             if one.file_id == file_id and self.settings.returns_content:
                 if one.content is not None:
@@ -360,13 +387,17 @@ class FakeServer:
         return chance.random() < self.faults.list_fails
 
     def _success(self, request: Request, file: StoredFile) -> bytes:
+        if request.fate is Fate.OTHER_FILE:
+            file = request.chance.choice([one for one in self.stored[-8:] if one is not file] or [file])
         told: dict[str, object] = {
             "id": file.file_id,
-            "filename": file.filename,
+            "filename": self.settings.name_of(file.filename),
             "bytes": file.size,
-            "purpose": file.purpose,
+            "purpose": self.settings.purpose_of(file.purpose),
             "created_at": self._created_at(file),
         }
+        if self.settings.has_numbers:
+            told["id"] = int(file.file_id[5:])
         if not self.settings.answers_created_at:
             del told["created_at"]
         if request.fate is Fate.BAD_ID:
@@ -377,6 +408,8 @@ class FakeServer:
             old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
             if old:
                 told["id"] = request.chance.choice(old)
+        elif request.fate is Fate.ANY_ID:
+            told["id"] = request.chance.choice(self.stored).file_id
         if request.answers_with is not None:
             told["id"] = request.answers_with
         request.is_answered = True
@@ -394,18 +427,20 @@ class FakeServer:
                 return
 
     def _listed(self, file: StoredFile) -> ListedFile:
+        settings = self.settings
         return self.shown_as(
             ListedFile(
-                file_id=file.file_id,
-                filename=file.filename,
+                file_id=file.file_id[5:] if settings.has_numbers else file.file_id,
+                has_id=not settings.has_numbers,
+                filename=settings.name_of(file.filename),
                 bytes=file.size,
-                purpose=file.purpose,
-                created_at=time_text(self._created_at(file)),
+                purpose=settings.purpose_of(file.purpose),
+                created_at=time_text(self._created_at(file, ahead_s=settings.list_ahead_s)),
             )
         )
 
-    def _created_at(self, file: StoredFile) -> object:
-        created_s = EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s
+    def _created_at(self, file: StoredFile, *, ahead_s: float = 0.0) -> object:
+        created_s = EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s + ahead_s
         match self.settings.created_form:
             case "seconds":
                 return utc_text(math.floor(created_s))

@@ -99,8 +99,14 @@ class FakeTransport:
     """
 
     def __init__(
-        self, server: FakeServer, clock: Clock, *, on_start: Callable[[Sending], None] | None = None
+        self,
+        server: FakeServer,
+        clock: Clock,
+        *,
+        on_start: Callable[[Sending], None] | None = None,
+        keeps_names: bool = True,
     ) -> None:
+        self._keeps_names = keeps_names
         self._server = server
         self._clock = clock
         self._on_start = on_start
@@ -294,6 +300,7 @@ class FakeTransport:
             body=answer.body,
             sent=sending.sent,
             now_utc_s=self._clock.utc_s(),
+            keeps_names=self._keeps_names,
         )
         if isinstance(outcome, Accepted):
             self._server_clock.note_accepted(

@@ -124,7 +124,8 @@ def adopt(
 ) -> int:
     """Record the server's file ID as PATH's receipt, after a look-up: name, size, purpose and content must match.
 
-    The content is read back and compared where that is possible; the command says how, or why not.
+    The content is read back and compared where that is possible; the command says how, or why not. Where the server
+    changes names or purposes, the question shows what it has.
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(
@@ -187,7 +188,8 @@ async def _adopt(
         adopted = await resolving.confirmed(one, file_id)
         file = adopted.file
         made = "" if file.created_at is None else f", created {printable(file.created_at)}"
-        what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        purpose_shown = "" if file.purpose in (None, one.purpose) else f", for {printable(file.purpose)}"
+        what = f"{file_id} ({printable(file.filename or 'no name')}{purpose_shown}{made})"
         tell(f"{file_id}: {printable(adopted.detail)}")
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
         _show([await resolving.adopt(one, adopted)])

@@ -105,6 +105,7 @@ class ServerClock:
         self._last = _EVER
         self._date_agrees: bool | None = None
         self._requests: dict[str, tuple[float, float]] = {}
+        self._answered: dict[str, None] = {}
 
     def offset(self, then: Moment) -> ClockOffset:
         """Return the offset at a moment of this run.
@@ -142,6 +143,13 @@ class ServerClock:
         """Note an upload whose answer has just come: its id, when the server says that it made the file, and when its
         request began, on our monotonic clock."""
         self.note_ours(now)
+        if file_id in self._answered:
+            # An id that came with two answers: one of them is another file's, made at another time.
+            self._requests.pop(file_id, None)
+            return
+        self._answered[file_id] = None
+        if len(self._answered) > REMEMBERED_MAX:
+            del self._answered[next(iter(self._answered))]
         if utc_seconds(created_at) is None:
             # Where the answer says it, the list is not asked: the id may turn out to be another file's.
             self._requests[file_id] = (began_s, now.monotonic_s)

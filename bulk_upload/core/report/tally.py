@@ -18,7 +18,7 @@ from bulk_upload.core.events import (
     ReceiptWithdrawn,
     RunLimited,
 )
-from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
@@ -47,6 +47,13 @@ class Cause(msgspec.Struct):
     varies: bool = False
 
 
+class AlteredEntries(msgspec.Struct):
+    """Entries whose name, or purpose, the server reports otherwise than it was sent, with the first such change."""
+
+    first: Altered
+    entry_count: int = 0
+
+
 class Tally(msgspec.Struct):
     """The running numbers of one run: fold every event in with `add`.
 
@@ -54,9 +61,9 @@ class Tally(msgspec.Struct):
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
-    accepted nor as sent. `open_doubts` holds the paths whose answer was lost and that are neither settled nor sent
-    again yet. `held_s` says what held the run back, and `checked` how many receipts the closing check compared, both
-    known once the run is over. Numbers
+    accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
+    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` says what held the
+    run back, and `checked` how many receipts the closing check compared, both known once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -80,6 +87,7 @@ class Tally(msgspec.Struct):
     unchanged_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
+    altered: dict[AlteredField, AlteredEntries] = msgspec.field(default_factory=dict)
     compared_count: int = 0
     compared_bytes: int = 0
     open_doubts: set[str] = msgspec.field(default_factory=set)
@@ -150,6 +158,8 @@ class Tally(msgspec.Struct):
 
     def _add_settled(self, event: EntrySettled) -> None:
         self.open_doubts.discard(event.path)
+        for one in event.altered:
+            self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
         if event.unchanged:
             self.unchanged_count += 1
             self.unchanged_bytes += event.file_bytes

@@ -6,7 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
+from bulk_upload.core.api.responses import MISSING_ID, UNUSABLE_TEXT
+from bulk_upload.core.model import Altered, InDoubt, Misdirected, Outcome, Refused, Rejected, Unavailable
 from bulk_upload.exit_status import ExitStatus
 
 IN_A_ROW_MAX = 3
@@ -39,6 +40,9 @@ class FaultScope:
     success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was
     accepted in this run and three entries in a row got them: then the address is wrong.
 
+    A success whose id is of a kind that cannot be used is no fault of the file either: one that is a number is enough to
+    know that all of them are, one that is missing or an odd text is enough on three entries in a row.
+
     Args:
         entry_count: how many entries the run has to send. If there are fewer than three, all of them
             must agree.
@@ -59,6 +63,8 @@ class FaultScope:
         self._accepted_any = False
         self._forbidden: list[int] = []
         self._astray: list[int] = []
+        self._without_id: list[int] = []
+        self._unproven_count = 0
         self._unreachable_count = 0
         self.answered_any = False
         """Whether there was any HTTP answer in this run."""
@@ -68,6 +74,8 @@ class FaultScope:
         self._accepted_any = True
         self._forbidden.clear()
         self._astray.clear()
+        self._without_id.clear()
+        self._unproven_count = 0
 
     def on_answered(self) -> None:
         """Record that there was an HTTP answer of any kind."""
@@ -80,6 +88,19 @@ class FaultScope:
         if self._unreachable_count < self._unreachable_max:
             return None
         return _unreachable(reason, "check --base-url and the network, then run the same command again")
+
+    def on_unproven(self, altered: Altered) -> Stop | None:
+        """Record that an entry stays in doubt because the server changes what is sent; return the resulting stop, if
+        any."""
+        self._unproven_count += 1
+        if self._unproven_count < IN_A_ROW_MAX:
+            return None
+        return Stop(
+            status=ExitStatus.UNFINISHED,
+            reason=f"the server changes what it is sent, and nothing proves whose its files are: {altered}",
+            hint="compare a few files with what the server has; a server that changes names needs a profile with "
+            "keeps-names = false, one that changes purposes the purpose it knows",
+        )
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
         """Return what an outcome means, given the outcomes before it."""
@@ -97,7 +118,24 @@ class FaultScope:
                 return Judgement(outcome, self._key_refused(outcome))
             case Rejected(http_status=status) if status in _ADDRESS_STATUSES and not self._accepted_any:
                 return self._astray_again(outcome, entry)
+            case InDoubt(id_kind=str() as kind):
+                return self._without_id_again(outcome, entry, kind)
         return Judgement(outcome)
+
+    def _without_id_again(self, outcome: InDoubt, entry: int, kind: str) -> Judgement:
+        if entry not in self._without_id:
+            self._without_id.append(entry)
+        is_certain = kind not in (MISSING_ID, UNUSABLE_TEXT)
+        if not is_certain and (self._accepted_any or len(self._without_id) < IN_A_ROW_MAX):
+            return Judgement(outcome)
+        what = "the answers have none" if kind == MISSING_ID else f"the answer's is {kind}"
+        stop = Stop(
+            status=ExitStatus.UNFINISHED,
+            reason=f"the server's file ids are of a kind that cannot be used: {what}",
+            hint="what was sent is in doubt and is not sent again; see the API's documentation, a profile's `id-field` "
+            "says where an answer has the id, which must be a string",
+        )
+        return Judgement(outcome, stop)
 
     def _forbidden_again(self, outcome: Refused, entry: int) -> Judgement:
         if entry not in self._forbidden:

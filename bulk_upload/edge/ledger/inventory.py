@@ -20,7 +20,7 @@ from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from bulk_upload.core.run.verify import HeldReceipt
 
@@ -78,17 +78,21 @@ class Inventory:
             self._connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;" + _CREATE)
             self._connection.execute("ATTACH ? AS ledger", (reading_uri(ledger_path),))
 
-    def add(self, files: Iterable[ListedFile]) -> int:
-        """Add one page of the server's list; return how many of its files are new."""
+    def add(self, files: Sequence[ListedFile]) -> int:
+        """Add one page of the server's list; return how many of its files are new.
+
+        A file without a usable id counts as new, and is left out: no receipt and no deletion can name it.
+        """
+        usable = [one for one in files if one.has_id]
         before = self._connection.total_changes
         with self._complaining():
             self._connection.execute("BEGIN")
             self._connection.executemany(
                 "INSERT INTO listed VALUES (?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING",
-                [(one.file_id, one.filename, one.bytes, one.purpose, one.created_at) for one in files],
+                [(one.file_id, one.filename, one.bytes, one.purpose, one.created_at) for one in usable],
             )
             self._connection.execute("COMMIT")
-        return self._connection.total_changes - before
+        return self._connection.total_changes - before + len(files) - len(usable)
 
     def listed(self, file_id: str) -> ListedFile | None:
         """Return a file of the list by its id."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.run.reconcile import Doubt
 
-_IN_QUESTION = """EXISTS (SELECT 1 FROM attempts a
+IN_QUESTION = """EXISTS (SELECT 1 FROM attempts a
     WHERE a.attempt_id = r.attempt_id AND a.outcome = 'in_doubt' AND a.resolution IS NULL)"""
 
 
@@ -29,7 +29,7 @@ def claimed(connection: sqlite3.Connection, file_ids: Collection[str]) -> set[st
     # One look-up an id: a list of all of them could be longer than a statement may be.
     found = (
         connection.execute(
-            f"SELECT file_id FROM receipts r WHERE file_id = ? AND withdrawn_utc IS NULL AND NOT {_IN_QUESTION}",
+            f"SELECT file_id FROM receipts r WHERE file_id = ? AND withdrawn_utc IS NULL AND NOT {IN_QUESTION}",
             (file_id,),
         ).fetchone()
         for file_id in file_ids
@@ -71,6 +71,16 @@ def drop_in_question(connection: sqlite3.Connection, doubt: Doubt, *, reason: st
     found = _in_question(connection, doubt)
     if found is not None:
         mark_false(connection, found[0], reason=reason, utc_s=utc_s, entry_id=doubt.entry_id)
+
+
+def take_over(connection: sqlite3.Connection, doubt: Doubt, *, file_id: str, utc_s: float) -> None:
+    """Withdraw the receipt in question that another entry has for an id which turns out to be this doubt's."""
+    row = connection.execute(
+        "SELECT receipt_id, entry_id FROM receipts WHERE file_id = ? AND withdrawn_utc IS NULL AND entry_id <> ?",
+        (file_id, doubt.entry_id),
+    ).fetchone()
+    if row is not None:
+        mark_false(connection, row[0], reason="it is another entry's file", utc_s=utc_s, entry_id=row[1])
 
 
 def mark_false(

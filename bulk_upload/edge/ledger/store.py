@@ -19,6 +19,7 @@ from bulk_upload.edge.ledger.columns import (
 )
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.claims import unless_claimed
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = self._unless_claimed(over)
+        outcome = unless_claimed(self.connection, over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
@@ -216,6 +217,7 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
+        owned_ids.take_over(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = receipt_id or self._file_receipt(
             entry_id=doubt.entry_id,
@@ -267,30 +269,6 @@ class LedgerStore:
         if fingerprint is None:
             raise LookupError(f"no attempt {attempt_id}")
         return fingerprint
-
-    def _unless_claimed(self, over: AttemptEnd) -> Outcome:
-        """Return the outcome, changed to in doubt where its id is, or may be, another upload's."""
-        outcome = over.outcome
-        if not isinstance(outcome, Accepted):
-            return outcome
-        if owned_ids.named(self.connection, outcome.file_id):
-            whose = "which the ledger has a receipt for already"
-        elif self._answered_elsewhere(outcome.file_id, over.entry_id):
-            whose = "which came with an answer to another entry, too"
-        else:
-            return outcome
-        return InDoubt(
-            reason=f"the server answered with {outcome.file_id}, {whose}",
-            answered=False,
-            http_status=outcome.http_status,
-            request_id=outcome.request_id,
-        )
-
-    def _answered_elsewhere(self, file_id: str, entry_id: int) -> bool:
-        row = self.connection.execute(
-            "SELECT 1 FROM attempts WHERE candidate_id = ? AND entry_id <> ? LIMIT 1", (file_id, entry_id)
-        ).fetchone()
-        return row is not None
 
     def _seem_alive(self, utc_s: float) -> None:
         """Count a record as a heartbeat: a busy event loop may be late with `stay_alive`."""

@@ -273,6 +273,7 @@ class Transport:
             sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
             id_field=self._profile.id_field,
+            keeps_names=self._profile.keeps_names,
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)

@@ -85,7 +85,7 @@ class FilesApi:
         )
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first. Raises NoAnswer."""
+        """Return one page of the server's list, newest first, with what has no usable id. Raises NoAnswer."""
         query: dict[str, str | int] = {
             "limit": limit,
             "offset": offset,
@@ -98,8 +98,7 @@ class FilesApi:
         files = listed_files(body, id_field=self._id_field) if response.status == 200 else None
         if files is None:
             raise self._unusable(response, body, what)
-        harmless = (listed_without_secret(one, self._credentials) for one in files)
-        return [one for one in harmless if one is not None]
+        return [listed_without_secret(one, self._credentials) for one in files]
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
@@ -111,7 +110,8 @@ class FilesApi:
         file = looked_up_file(body, id_field=self._id_field) if response.status == 200 else None
         if file is None or file.file_id != file_id:
             raise self._unusable(response, body, what)
-        return listed_without_secret(file, self._credentials)
+        harmless = listed_without_secret(file, self._credentials)
+        return harmless if harmless.has_id else None
 
     async def delete(self, file_id: str) -> bool:
         """Delete a file; return False where the server does not know it. Raises NoAnswer."""

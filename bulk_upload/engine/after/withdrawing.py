@@ -71,7 +71,15 @@ class Withdrawals:
 
     async def as_open(self, receipt: HeldReceipt) -> None:
         """Record that the server's list does not show the file of a receipt, and that no look-up could decide it."""
-        reason = f"{receipt.file_id} is not in the server's list, and looking it up did not decide it"
+        await self._question(
+            receipt, f"{receipt.file_id} is not in the server's list, and looking it up did not decide it"
+        )
+
+    async def as_shared(self, receipt: HeldReceipt) -> None:
+        """Record that the id of a receipt came with an answer to another entry, and that nothing shows whose it is."""
+        await self._question(receipt, f"{receipt.file_id} came with an answer to another entry, too")
+
+    async def _question(self, receipt: HeldReceipt, reason: str) -> None:
         step = partial(
             question_receipt,
             receipt=receipt,

@@ -26,7 +26,7 @@ from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
 from bulk_upload.edge.transport import NoAnswer
-from bulk_upload.engine.doubt.reconciler import clock_offset_of
+from bulk_upload.engine.doubt.listing import clock_offset_of
 from bulk_upload.engine.waits import Wait, Waits
 
 if TYPE_CHECKING:

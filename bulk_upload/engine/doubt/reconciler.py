@@ -9,29 +9,30 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
-from bulk_upload.core.api.paging import Pager
-from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
-from bulk_upload.core.clock import Moment, moment
+from bulk_upload.core.api.server_habits import ServerHabits
+from bulk_upload.core.clock import moment
 from bulk_upload.core.events import Reconciling
 from bulk_upload.core.run.reconcile import (
     Absent,
     Found,
     NotYet,
     Undecided,
-    is_before,
+    as_shown,
     judge,
-    matches,
     suspects,
-    window_start_utc_s,
 )
+from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.listing import Listing, read_list
+from bulk_upload.engine.doubt.owners import Owners
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -43,9 +44,10 @@ if TYPE_CHECKING:
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
 
-LIST_PAGES_MAX = 1000
-OTHERS_MAX = 200
-"""Files of other names that are kept of a list: enough to notice another job at work."""
+LAG_S = 10.0
+"""Files that were accepted this long before absence may be believed must be in the list, too: it is waited for them
+as long as for the file in doubt."""
+
 
 _ENDED = "the run ended before the server's list could decide it"
 
@@ -57,6 +59,7 @@ class _Question(msgspec.Struct):
     poll_s: float
     settles_s: float
     answer: asyncio.Future[Reconciliation]
+    settle_s: float
     ruled_out: frozenset[str] = frozenset()
     due_s: float = 0.0
 
@@ -64,7 +67,8 @@ class _Question(msgspec.Struct):
 class Reconciler:
     """Resolves attempts in doubt from the server's list. It holds no slot.
 
-    `api_retry` repeats questions that get no answer, and listings that cannot be used.
+    `api_retry` repeats questions that get no answer, and listings that cannot be used. `habits` is what the run learns
+    of the server from its answers.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Reconciler:
         drain: Drain,
         emit: Callable[[Event], None],
         waits: Waits | None = None,
+        habits: ServerHabits | None = None,
     ) -> None:
         self._files_api = files_api
         self._api_retry = api_retry
@@ -89,6 +94,17 @@ class Reconciler:
         self._questions: list[_Question] = []
         self._asked = asyncio.Event()
         self._waits = waits or Waits()
+        self.habits = habits or ServerHabits(profile.purposes)
+        self._owners = Owners(
+            files_api=files_api,
+            api_retry=api_retry,
+            ledger=ledger,
+            profile=profile,
+            clock=clock,
+            drain=drain,
+            emit=emit,
+            habits=self.habits,
+        )
         self._compared: list[Doubt] = []
         self.others: list[ListedFile] = []
         """Files of other names in the latest list, the newest first: what else is stored at this time."""
@@ -114,6 +130,9 @@ class Reconciler:
         `ruled_out` are ids of files that have other content; `settles_s` is what the method of that name returned when
         the doubt was new.
         """
+        unclear = await self._owners.check(doubt)
+        if unclear is not None:
+            return unclear
         if not (self._profile.can_list and self._profile.keeps_names):
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
@@ -121,12 +140,14 @@ class Reconciler:
         # Several listings before absence is believed: the list may lag.
         settles_s = self.settles_s(doubt) if settles_s is None else settles_s
         poll_s = min(10.0, max(0.5, (settles_s - self._clock.monotonic()) / 4))
-        question = _Question(doubt, poll_s, settles_s, asyncio.get_running_loop().create_future(), ruled_out)
+        answer: asyncio.Future[Reconciliation] = asyncio.get_running_loop().create_future()
+        settle_s = max(LAG_S, settles_s - self._clock.monotonic())
+        question = _Question(doubt, poll_s, settles_s, answer, settle_s, ruled_out)
         self._questions.append(question)
         self._asked.set()
         found = await question.answer
         if isinstance(found, Found):
-            return await self._confirmed(doubt, [found.file]) or found
+            return await self._confirmed(doubt, [found.file], found) or found
         if isinstance(found, Undecided) and found.alike:
             return await self._confirmed(doubt, found.alike) or found
         if isinstance(found, NotYet):
@@ -158,50 +179,96 @@ class Reconciler:
         """Read the list once for all waiting entries, and answer those that it decides."""
         self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
-        listed_at_s = self._clock.monotonic()
-        listing, offsets = await self._listing([one.doubt for one in questions])
-        self._note_time(questions, listed_at_s)
-        suspected = {
-            one.doubt.attempt_id: suspects(
-                one.doubt, listing, clock_offset_s=offsets[one.doubt.attempt_id].least_s
-            )
-            for one in questions
-        }
-        ids = {file.file_id for files in suspected.values() for file in files}
-        claimed = await self._claimed(ids)
+        listing = await read_list(
+            [one.doubt for one in questions],
+            files_api=self._files_api,
+            profile=self._profile,
+            clock=self._clock,
+            habits=self.habits,
+            waits=self._waits,
+        )
+        self.others = listing.others
+        await self._learn(listing)
+        self._note_time(questions, listing.began_s)
         # Those that came while the list was read count, too.
         open_doubts = {
             one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
         }
-        alike = Counter(_twin_key(one) for one in open_doubts.values())
+        alike = Counter(self._twin_key(one) for one in open_doubts.values())
         for question in questions:
             found: Reconciliation
-            offset = offsets[question.doubt.attempt_id]
-            settled = listed_at_s >= question.settles_s
-            if alike[_twin_key(question.doubt)] > 1:
+            offset = listing.offsets[question.doubt.attempt_id]
+            settled = listing.began_s >= question.settles_s
+            if alike[self._twin_key(question.doubt)] > 1:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
             else:
-                found = judge(
-                    question.doubt,
-                    suspected[question.doubt.attempt_id],
-                    claimed_ids=claimed | question.ruled_out,
-                    settled=settled,
-                    clock_offset_s=offset.best_s,
-                )
-                if isinstance(found, Undecided) and question.doubt.began_at is not None and not settled:
+                found = await self._judged(question, listing)
+                candidate_id = question.doubt.candidate_id
+                is_of_this_run = question.doubt.began_at is not None
+                may_get_clear = is_of_this_run and (candidate_id is None or candidate_id in listing.claims)
+                if isinstance(found, Undecided) and may_get_clear and not settled:
                     # What is accepted until then may show the server's time.
                     found = found if offset.exact_s is not None else NotYet()
             if isinstance(found, NotYet):
-                settles_s = max(question.settles_s, listed_at_s + 0.05)
-                question.due_s = min(settles_s, self._clock.monotonic() + question.poll_s)
+                polled_s = self._clock.monotonic() + question.poll_s
+                question.due_s = polled_s if settled else min(question.settles_s, polled_s)
             else:
                 self._answer(question, found)
 
-    async def _claimed(self, file_ids: Collection[str]) -> set[str]:
-        if not file_ids:
-            return set()
-        wanted = sorted(file_ids)
-        return await self._ledger.run(lambda store: store.claimed(wanted))
+    async def _judged(self, question: _Question, listing: Listing) -> Reconciliation:
+        """Judge one doubt by a listing; absence only where the list shows what it must."""
+        doubt, offset = question.doubt, listing.offsets[question.doubt.attempt_id]
+        files = list(listing.files)
+        candidate_id = doubt.candidate_id
+        if candidate_id is not None and candidate_id not in listing.ids:
+            # Lists may lag, and an id that came with the answer may be looked up at once.
+            try:
+                candidate = await self._look_up(candidate_id)
+            except NoAnswer as error:
+                if not error.final:
+                    raise
+                return Undecided(str(error))
+            files += [] if candidate is None else [candidate]
+            listing.claims |= await self._owners.claims([candidate_id])
+        suspected = suspects(doubt, files, clock_offset_s=offset.least_s, habits=self.habits)
+        theirs = await self._owners.theirs(doubt, suspected)
+        rivals = await self._owners.rivals(doubt, suspected)
+        disputed = await self._owners.disputed(doubt, suspected, listing.claims)
+        found = judge(
+            doubt,
+            suspected,
+            claimed_ids=listing.claims.keys() | theirs | rivals | question.ruled_out,
+            settled=listing.began_s >= question.settles_s,
+            clock_offset_s=offset.best_s,
+            disputed_ids=disputed | rivals,
+            habits=self.habits,
+        )
+        return await self._unless_list_lacks(question, listing) if isinstance(found, Absent) else found
+
+    async def _unless_list_lacks(self, question: _Question, listing: Listing) -> Absent | NotYet | Undecided:
+        """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
+        until it must show that one, too."""
+        lacking = self.habits.not_shown(
+            listing.ids, since_utc_s=listing.since_utc_s, before_s=question.settles_s - LAG_S
+        )
+        for one in lacking[-1:]:
+            if await self._look_up(one.file_id) is None:
+                continue
+            if listing.began_s < one.accepted_at_s + question.settle_s:
+                return NotYet()
+            return Undecided(
+                f"the server's list does not show {one.file_id} either, which this run uploaded: it proves nothing"
+            )
+        return Absent()
+
+    async def _learn(self, listing: Listing) -> None:
+        """Compare listed files with what this ledger has receipts for."""
+        known = {one.file_id: one for one in (*listing.files, *listing.sample) if one.has_id}
+        listing.claims = await self._owners.claims(known)
+        for file_id, claim in listing.claims.items():
+            self.habits.see_listed(
+                known[file_id], name=claim.sent_name, purpose=claim.purpose, file_bytes=claim.file_bytes
+            )
 
     def _note_time(self, questions: list[_Question], listed_at_s: float) -> None:
         """Shorten waits for attempts of earlier runs, once the server's time shows how long ago they were."""
@@ -213,60 +280,32 @@ class Reconciler:
                 left_s = one.doubt.left_s(utc_s=utc_s, clock_offset_s=offset.least_s)
                 one.settles_s = min(one.settles_s, listed_at_s + left_s)
 
-    async def _listing(self, doubts: list[Doubt]) -> tuple[list[ListedFile], dict[int, ClockOffset]]:
-        """Return the listed files that could matter, from the newest back to before the oldest doubt.
-
-        Also return the clock offset of each attempt that decided how far that is: the files must be judged with the
-        same one. While one of them is unknown the list is read to its end.
-        """
-        names = {one.sent_name for one in doubts} | {None}
-        candidates = {one.candidate_id for one in doubts}
-        kept: list[ListedFile] = []
-        others: list[ListedFile] = []
-        seen: set[str] = set()
-        pager = Pager(pages_max=LIST_PAGES_MAX)
-        while True:
-            with self._waits.on(Wait.SERVER):
-                page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
-            fresh = [one for one in page if one.file_id not in seen]
-            seen.update(one.file_id for one in fresh)
-            for one in fresh:
-                if one.filename in names or one.file_id in candidates:
-                    kept.append(one)
-                elif len(others) < OTHERS_MAX:
-                    others.append(one)
-            # Computed again for each page: the first answer of a run shows how far the clocks are apart.
-            offsets = {one.attempt_id: clock_offset_of(one, self._files_api) for one in doubts}
-            starts = [
-                window_start_utc_s([one], clock_offset_s=offsets[one.attempt_id].least_s) for one in doubts
-            ]
-            not_before_s = None if None in starts else min(one for one in starts if one is not None)
-            problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
-            if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
-                self.others = others
-                return kept, offsets
-            if problem is not None:
-                raise NoAnswer(problem)
-
-    async def _confirmed(self, doubt: Doubt, files: Sequence[ListedFile]) -> Found | Undecided | None:
-        """Look listed files up before they are believed: lists may be stale. Return the one as it was looked up, None
-        where several are as listed."""
+    async def _confirmed(
+        self, doubt: Doubt, files: Sequence[ListedFile], found: Found | None = None
+    ) -> Found | Undecided | None:
+        """Look listed files up before they are believed: lists may be stale. Return the one that was `found` as it was
+        looked up, None where several are as listed."""
         with self._drain.cut():
             for one in files:
                 try:
                     file = await self._api_retry.answer(partial(self._look_up, one.file_id))
                 except NoAnswer as error:
                     return Undecided(str(error))
-                if file is None or not matches(doubt, file):
+                if file is None or not as_shown(doubt, found or Found(one), file):
                     return Undecided(f"{one.file_id} is in the server's list but a look-up disagrees")
-                if len(files) == 1:
-                    return Found(file)
+                if found is not None:
+                    return replace(found, file=file)
             return None
         return Undecided(_ENDED)
 
     async def _look_up(self, file_id: str) -> ListedFile | None:
         with self._waits.on(Wait.SERVER):
             return await self._files_api.look_up(file_id)
+
+    def _twin_key(self, doubt: Doubt) -> TwinKey:
+        """Return what distinguishes a doubt in this server's list."""
+        name = twin_form(doubt.sent_name) if self.habits.respells_names else doubt.sent_name
+        return TwinKey(name, doubt.file_bytes, doubt.purpose)
 
     def _answer(self, question: _Question, found: Reconciliation) -> None:
         self._questions.remove(question)
@@ -276,16 +315,3 @@ class Reconciler:
     def _give_up(self, reason: str) -> None:
         for question in list(self._questions):
             self._answer(question, Undecided(reason))
-
-
-def _twin_key(doubt: Doubt) -> TwinKey:
-    return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
-
-
-def clock_offset_of(doubt: Doubt, files_api: FilesApi) -> ClockOffset:
-    """Return the server's clock minus ours at the time of an attempt."""
-    if doubt.clock_offset_s is not None:
-        return ClockOffset(best_s=doubt.clock_offset_s, least_s=doubt.clock_offset_s)
-    if doubt.began_at is None:
-        return UNKNOWN
-    return files_api.clock_offset(Moment(utc_s=doubt.sent_at_utc_s, monotonic_s=doubt.began_at))

@@ -14,7 +14,7 @@ from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
+from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, altered_in_file, unproven
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import InDoubt, ListedFile
+    from bulk_upload.core.model import Altered, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore, SentContent
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """The file was found at the server, and the ledger has its receipt."""
+    """The file was found at the server, and the ledger has its receipt; `altered` is what the server changed."""
 
     file_id: str
+    altered: tuple[Altered, ...] = ()
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -111,16 +112,20 @@ class Doubts:
             settle_s=settle_s,
             clock_was_set=abs(now.utc_s - attempt.began_utc_s - lasted_s) > STEP_S,
         )
+        if outcome.id_kind is not None:
+            # The list has such ids, too: the answer says why it cannot decide.
+            return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
             # The server answered that it failed, and there is no list to ask: that is believed.
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, *, sendable: bool = True) -> Resolution:
+    async def resolve(self, doubt: Doubt, *, sendable: bool = True, why: str = "") -> Resolution:
         """Resolve a doubt, of this run or of an earlier one.
 
         What cannot be sent (not `sendable`: there is no file) is never released without proof that it left nothing.
+        `why` is said beside the reason of a doubt that stays.
         """
         settings = self._settings
         found: Adopt | Absent | Undecided
@@ -131,13 +136,13 @@ class Doubts:
                 found = await self._find(doubt)
                 if isinstance(found, Adopt):
                     if await self.adopt(doubt, found):
-                        return Adopted(found.file.file_id)
+                        return Adopted(found.file.file_id, altered_in_file(doubt, found.file))
                     found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
         if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
-        reason = found.reason
+        reason = f"{why}; {found.reason}" if why else found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 
@@ -169,6 +174,8 @@ class Doubts:
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
+                if (unclear := self._unproven(doubt, found, compared)) is not None:
+                    return unclear
                 matched = ids, compared
             if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
                 return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
@@ -186,6 +193,18 @@ class Doubts:
             return adopted
         alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
         return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
+
+    def _unproven(self, doubt: Doubt, found: Found | Absent | Undecided, compared: Adopt) -> Undecided | None:
+        """Return the doubt about a file in another form than it was sent whose content proves nothing.
+
+        One that it proves shows what the server does to names and purposes.
+        """
+        if not isinstance(found, Found) or not found.is_guess:
+            return None
+        if compared.by is ComparedBy.NONE:
+            return unproven(doubt, found)
+        self._reconciler.habits.prove(found.altered)
+        return None
 
     def _alone_s(self, sent: SentContent) -> float:
         """Return when a match counts as the only one, by the monotonic clock."""

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
+from bulk_upload.core.api.server_habits import OwnFile
 from bulk_upload.core.clock import Moment, moment
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.api.server_habits import ServerHabits
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Ticket
@@ -57,6 +59,7 @@ class Attempts:
         sender: Sender,
         ledger: Ledger[LedgerStore],
         stop_rules: StopRules,
+        habits: ServerHabits,
         drain: Drain,
         clock: Clock,
         clock_watch: ClockWatch,
@@ -67,6 +70,7 @@ class Attempts:
         self._sender = sender
         self._ledger = ledger
         self._stop_rules = stop_rules
+        self._habits = habits
         self._drain = drain
         self._clock = clock
         self._clock_watch = clock_watch
@@ -102,6 +106,18 @@ class Attempts:
             outcome = await made.concluding
         finally:
             self._slots.recorded()
+        if isinstance(outcome, Accepted):
+            own = OwnFile(
+                file_id=outcome.file_id,
+                name=made.sent.sent_name,
+                purpose=made.sent.purpose,
+                file_bytes=made.sent.file_bytes,
+                began_utc_s=made.began_utc_s,
+                began_at=made.began_at,
+                lasted_s=made.duration_s,
+                accepted_at_s=self._clock.monotonic(),
+            )
+            self._habits.note_accepted(own, is_as_sent=not outcome.altered)
         return RecordedAttempt(
             attempt_id=made.attempt_id,
             outcome=outcome,
@@ -232,10 +248,11 @@ class Attempts:
 
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
         """Release the slot and have the ledger record the outcome."""
+        outcome = self._habits.read(report.outcome)
         # Judged before the slot is given back: after an answer that ends the run nothing more starts.
-        judgement = self._stop_rules.review(report.outcome, upload.entry_id)
-        self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
-        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+        judgement = self._stop_rules.review(outcome, upload.entry_id)
+        self._slots.answered(ticket, outcome, report.sent.file_bytes)
+        if isinstance(outcome, Unavailable) and outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
         offset_s = self._clock_watch.offset_s(request.began)

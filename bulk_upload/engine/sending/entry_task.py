@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from bulk_upload.core.model import Altered
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
@@ -93,7 +94,7 @@ class EntryTasks:
 
         `planned` is None when the manifest no longer has the entry. No twin may start meanwhile.
         """
-        key = TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
+        key = TwinKey.of(doubt.sent_name, doubt.file_bytes, doubt.purpose)
         holds = self._twins.try_hold(key)
         await self._start(partial(self._resolve_doubt, doubt, planned, key, holds_twin_key=holds))
 
@@ -125,7 +126,9 @@ class EntryTasks:
                 held.in_doubt = isinstance(result, EntryResult) and result.state is EntryState.IN_DOUBT
             if isinstance(result, EntryResult):
                 if isinstance(result.decision, Leave | StopRun):
-                    self._settler.settled(upload.planned, result.state, reason=upload.reason)
+                    self._settler.settled(
+                        upload.planned, result.state, reason=upload.reason, altered=upload.altered
+                    )
                 return
             was, upload.fingerprint = upload.fingerprint, result.fingerprint
             holds_twin_key, first = False, None
@@ -181,7 +184,8 @@ class EntryTasks:
         elif unreadable is not None:
             await self._end_without_file(planned, known.entry_id, unreadable)
             return
-        await self._plan_again(planned, known)
+        altered = resolution.altered if isinstance(resolution, Adopted) else ()
+        await self._plan_again(planned, known, altered)
 
     async def _end_without_file(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
         """End an entry that left nothing at the server, and whose file cannot be read now."""
@@ -191,11 +195,13 @@ class EntryTasks:
         await self._ledger.run(lambda store: store.explain(entry_id, error.reason))
         self._settler.settled(planned, EntryState.PENDING, reason=error.reason)
 
-    async def _plan_again(self, planned: PlannedEntry, known: KnownEntry) -> None:
+    async def _plan_again(
+        self, planned: PlannedEntry, known: KnownEntry, altered: tuple[Altered, ...]
+    ) -> None:
         """Continue with an entry whose doubt is resolved, by its current state in the ledger."""
         step = plan_entry(known, planned.fingerprint)
         if step.step is Step.SETTLED:
-            await self._settler.accepted(planned, known.entry_id)
+            await self._settler.accepted(planned, known.entry_id, altered=altered)
         elif planned.fingerprint is None:
             raise AssertionError("what has no file is not sent")
         else:

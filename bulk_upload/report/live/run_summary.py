@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.exit_status import ExitStatus
 
@@ -92,6 +92,7 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        altered_lines(tally),
         _uncompared(uncompared_count, rerun_command),
         _dropped(dropped_count, ledger_path),
         _where(ledger_path, results_path, status),
@@ -167,6 +168,19 @@ def _checked(tally: Tally) -> list[str]:
         return []
     counts = f"{checked.checked_count:,} of {_count(checked.receipt_count, 'receipt', 'receipts')}"
     return [f"Checked {counts} against the server's list: {printable(checked.reason)}."]
+
+
+def altered_lines(tally: Tally) -> list[str]:
+    """Return what the server stores otherwise than it was sent, whether it was believed or not."""
+    return [
+        f"{_entries(one.entry_count)}: the server took {'it' if one.entry_count == 1 else 'them'} {_TAKEN[field]}: "
+        f"{printable(one.first.stored)!r} for {printable(one.first.sent)!r}"
+        + (" and the like." if one.entry_count > 1 and field is AlteredField.NAME else ".")
+        for field, one in sorted(tally.altered.items())
+    ]
+
+
+_TAKEN = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
 
 
 def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:

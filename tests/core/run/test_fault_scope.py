@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bulk_upload.core.api.responses import MISSING_ID, UNUSABLE_TEXT
 from bulk_upload.core.model import (
     Accepted,
+    Altered,
+    AlteredField,
     EntryState,
     InDoubt,
     Misdirected,
@@ -224,3 +227,37 @@ def test_a_server_that_answered_is_tried_again(fault_scope: FaultScope) -> None:
     fault_scope.on_answered()
     judgement = fault_scope.judge(Unavailable(reason="not trusted", remedy="pass --ca-file"), 1)
     assert judgement == Judgement(Unavailable(reason="not trusted"))
+
+
+def without_id(kind: str) -> InDoubt:
+    """Return the outcome of a success whose id is of this kind."""
+    return InDoubt(reason="odd", answered=False, http_status=200, id_kind=kind)
+
+
+def test_an_id_that_is_a_number_ends_the_run_at_once(trusted: FaultScope) -> None:
+    """One answer with such an id is enough to know that nothing can be recorded; the entry is in doubt."""
+    judgement = trusted.judge(without_id("a number"), 1)
+    assert state_after(judgement.outcome) is EntryState.IN_DOUBT
+    assert judgement.stop is not None
+    assert judgement.stop.status is ExitStatus.UNFINISHED
+    assert "a number" in judgement.stop.reason
+
+
+@pytest.mark.parametrize("kind", [MISSING_ID, UNUSABLE_TEXT])
+def test_missing_and_odd_ids_end_a_run_that_got_nowhere(kind: str, fault_scope: FaultScope) -> None:
+    """Three entries in a row without a usable id, and none with one: the profile, or the server, is another."""
+    stops = [fault_scope.judge(without_id(kind), entry).stop for entry in (1, 1, 2, 3)]
+    assert [stop is not None for stop in stops] == [False, False, False, True]
+    fault_scope.on_accepted()
+    assert fault_scope.judge(without_id(kind), 4).stop is None
+
+
+def test_changes_that_stay_unproven_end_the_run(fault_scope: FaultScope) -> None:
+    """Three entries in doubt for what the server changes, and none accepted: the rest would be, too."""
+    altered = Altered(field=AlteredField.PURPOSE, sent="fine-tune", stored="finetune")
+    stops = [fault_scope.on_unproven(altered) for _ in range(3)]
+    assert stops[:2] == [None, None]
+    assert stops[2] is not None
+    assert "finetune" in stops[2].reason
+    fault_scope.on_accepted()
+    assert fault_scope.on_unproven(altered) is None

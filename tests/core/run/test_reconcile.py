@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.reconcile import (
     CLOCK_TOLERANCE_S,
@@ -51,15 +52,19 @@ def verdict(
     claimed: set[str] | None = None,
     listed_at_s: float = SETTLES_AT_S,
     offset_s: float | None = 0.0,
+    disputed: set[str] | None = None,
+    habits: ServerHabits | None = None,
 ) -> Reconciliation:
     """Return what a listing says about a doubt."""
-    suspected = suspects(doubt, listing, clock_offset_s=offset_s)
+    suspected = suspects(doubt, listing, clock_offset_s=offset_s, habits=habits)
     return judge(
         doubt,
         suspected,
         claimed_ids=claimed or set(),
         settled=listed_at_s >= doubt.settles_at_utc_s,
         clock_offset_s=offset_s,
+        disputed_ids=disputed or set(),
+        habits=habits,
     )
 
 
@@ -73,8 +78,8 @@ def test_exactly_one(listed_at_s: float) -> None:
     "other",
     [
         replace(OURS, file_id="file-2", filename="other.jsonl"),
-        replace(OURS, file_id="file-2", filename="DATA.jsonl"),
-        replace(OURS, file_id="file-2", filename="x/data.jsonl"),
+        replace(OURS, file_id="file-2", filename="data-2.jsonl"),
+        replace(OURS, file_id="file-2", filename="DATA.jsonl", bytes=11),
         replace(OURS, file_id="file-2", bytes=11),
         replace(OURS, file_id="file-2", bytes=0),
         replace(OURS, file_id="file-2", purpose="pre-train"),
@@ -85,6 +90,80 @@ def test_other_files_do_not_matter(other: ListedFile) -> None:
     """A file with another name, size or purpose, or made before the attempt, is not the upload."""
     assert verdict(other) == Absent()
     assert verdict(OURS, other) == Found(OURS)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        replace(OURS, filename="DATA.jsonl"),
+        replace(OURS, filename="x/data.jsonl"),
+        replace(OURS, filename="data%2Ejsonl"),
+        replace(OURS, purpose="finetune"),
+        replace(OURS, purpose="fine_tune"),
+        replace(OURS, purpose="user_data"),
+        replace(OURS, filename="Data.jsonl", purpose="finetune"),
+    ],
+)
+def test_another_form_of_a_name_or_purpose_is_never_absent(form: ListedFile) -> None:
+    """What a server may have made of our name and purpose needs its content compared; beside our file it is another."""
+    found = verdict(form)
+    assert isinstance(found, Found)
+    assert found.is_guess
+    assert found.altered
+    other = replace(form, file_id="file-2")
+    assert verdict(OURS, other) == Found(OURS)
+    assert isinstance(verdict(form, other), Undecided)
+    assert verdict(form, claimed={"file-ours"}) == Absent()
+    assert verdict(replace(form, created_at=utc_text(SENT_AT_S - 60))) == Absent()
+
+
+def test_a_proven_habit_is_no_guess() -> None:
+    """Once a file with the same changes was read back, the list is understood."""
+    habits = ServerHabits()
+    form = replace(OURS, filename="data_.jsonl", purpose="finetune")
+    doubt = replace(DOUBT, sent_name="data .jsonl")
+    found = verdict(form, doubt=doubt, habits=habits)
+    assert isinstance(found, Found)
+    habits.prove(found.altered)
+    again = verdict(form, doubt=doubt, habits=habits)
+    assert again == Found(form, found.altered)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(OURS, file_id="1003", has_id=False),
+        replace(OURS, file_id="a/b", has_id=False, filename=None),
+        ListedFile(file_id="7", has_id=False),
+    ],
+)
+def test_what_has_no_usable_id_is_never_absent_nor_found(odd: ListedFile) -> None:
+    """A listed file that may be ours and has no usable id leaves the doubt, whatever it calls itself, and is shown."""
+    found = verdict(odd)
+    assert isinstance(found, Undecided)
+    assert "without an id that can be used" in found.reason
+    assert isinstance(verdict(OURS, odd), Undecided)
+    assert isinstance(verdict(odd, claimed={"1003", "a/b", "7"}), Undecided)
+    named = replace(odd, filename="other.jsonl", bytes=10)
+    assert verdict(named) == Absent()
+
+
+def test_an_id_that_another_receipt_has_wrongly_is_disputed() -> None:
+    """Our file under an id that the ledger gave to an upload of something else is not absent."""
+    found = verdict(OURS, claimed={"file-ours"}, disputed={"file-ours"})
+    assert isinstance(found, Undecided)
+    assert "another entry" in found.reason
+
+
+def test_a_candidate_with_an_unlike_name_is_left_to_a_person() -> None:
+    """An id that the list shows under another name is not believed, though it came with the answer."""
+    doubt = replace(DOUBT, candidate_id="file-ours")
+    found = verdict(replace(OURS, filename="other"), doubt=doubt)
+    assert isinstance(found, Undecided)
+    assert "keeps-names" in found.reason
+    cut = verdict(replace(OURS, filename="1712-data.jsonl"), doubt=doubt)
+    assert isinstance(cut, Found)
+    assert cut.is_guess
 
 
 def test_absence_needs_the_settle_time() -> None:
@@ -307,7 +386,12 @@ def test_verdict_claims_no_more_than_the_list(
         and matches(doubt, one)
         and ((utc_seconds(one.created_at) or SENT_AT_S) >= SENT_AT_S or one.file_id == candidate_id)
     ]
-    if isinstance(found, Found):
+    if isinstance(found, Found) and found.is_guess:
+        # Not adopted before its content was compared.
+        assert agreeing == []
+        assert found.file.bytes == DOUBT.file_bytes
+        assert found.altered
+    elif isinstance(found, Found):
         assert agreeing == [found.file]
         assert utc_seconds(found.file.created_at) is not None
     if len(agreeing) > 1:

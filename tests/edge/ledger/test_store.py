@@ -206,7 +206,7 @@ def test_an_id_that_is_taken_makes_the_attempt_doubtful(store: Store) -> None:
         outcome = store.tried(who, accepted("id-1", request_id="r"), NEWER)
         assert isinstance(outcome, InDoubt)
         assert "id-1" in outcome.reason
-        assert (outcome.candidate_id, outcome.request_id) == (None, "r")
+        assert (outcome.candidate_id, outcome.request_id) == ("id-1", "r")
         assert store.row(who)["state"] == "in_doubt"
     assert store.connection.execute("SELECT count(*) FROM receipts").fetchone() == (1,)
 

@@ -64,7 +64,11 @@ async def test_the_query_is_the_one_the_api_documents() -> None:
     server = ScriptedServer(stores(answer(200, b'{"data": [{"id": "f-1"}, {"id": "../x"}, 7]}')))
     async with server.running(), transport_to(server.url) as transport:
         page = await transport.list_page(limit=100, offset=90)
-    assert page == [ListedFile(file_id="f-1")]
+    assert page == [
+        ListedFile(file_id="f-1"),
+        ListedFile(file_id="../x", has_id=False),
+        ListedFile(file_id="7", has_id=False),
+    ]
     (request,) = server.requests
     assert (
         request.line == "GET /v1/flow/files?limit=100&offset=90&sort_by=created_at&sort_order=desc HTTP/1.1"

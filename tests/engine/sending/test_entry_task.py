@@ -78,6 +78,16 @@ def test_throttling_uses_no_attempt() -> None:
     assert len(_starts(ran)) == 11
 
 
+def test_a_success_without_an_id_uses_up_attempts() -> None:
+    """A server that answers every upload with a success that is an error is not taken for one that is down."""
+    world = _world(*[Fate.SUCCESS_ERROR] * 20)
+    ran = world.run()
+    state, reason = _ended(ran)
+    assert state is EntryState.PENDING
+    assert "invalid file (after 6 attempts)" in str(reason)
+    assert len(_starts(ran)) == 6
+
+
 def test_retries_wait_as_the_policy_says() -> None:
     """Between attempts lies at least the policy's wait, which the event of the failed attempt announces."""
     # A given number: one that finds itself takes four failures in a row for an outage and asks when it thinks fit.

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import ContentCompared, Event, ReceiptsChecked, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
-from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
+from bulk_upload.core.model import Altered, AlteredField, EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
@@ -289,6 +289,25 @@ def test_a_run_of_no_time_has_no_rate() -> None:
     """A rate over an instant would be a made-up number."""
     assert _closing(_tally(settled("a")), {EntryState.ACCEPTED: 1}, elapsed_s=0.0)[0] == (
         f"Accepted 1 of 1 entry in 0.0 s: {FILE_BYTES / 1e6} MB."
+    )
+
+
+def test_what_the_server_changed_is_told_once() -> None:
+    """Entries that were taken for another purpose or under another name are counted in a line each, in doubt or not."""
+    purpose = Altered(field=AlteredField.PURPOSE, sent="fine-tune", stored="fine_tune")
+    names = [Altered(field=AlteredField.NAME, sent=f"f {no}", stored=f"f_{no}") for no in range(3)]
+    tally = _tally(
+        plan(3),
+        *(replace(settled(str(no)), altered=(purpose,)) for no in range(2)),
+        *(replace(settled(one.sent), altered=(one,)) for one in names),
+        replace(settled("d", EntryState.IN_DOUBT, reason="odd"), altered=(purpose,)),
+    )
+    lines = _closing(tally, {EntryState.ACCEPTED: 5, EntryState.IN_DOUBT: 1})
+    assert "3 entries: the server took them under another name: 'f_0' for 'f 0' and the like." in lines
+    assert "3 entries: the server took them for another purpose: 'fine_tune' for 'fine-tune'." in lines
+    only = _tally(plan(1), replace(settled("a"), altered=(purpose,)))
+    assert "1 entry: the server took it for another purpose: 'fine_tune' for 'fine-tune'." in _closing(
+        only, {EntryState.ACCEPTED: 1}
     )
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.model import ReceiptOrigin
 from bulk_upload.core.text.timestamps import utc_seconds
-from bulk_upload.edge.ledger.reading.receipts import HELD, held_receipt
+from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,3 +113,13 @@ def receipts_of_run(
         (start.receipt_id, start.attempt_id, after_id, count_max),
     )
     return [(held_receipt(row[:-1]), utc_seconds(row[-1]) or 0.0) for row in rows]
+
+
+def receipt_by_answer(store: LedgerStore, *, file_id: str) -> HeldReceipt | None:
+    """Return the receipt of an accepted entry for an id, None where there is none that rests on an answer alone."""
+    row = store.connection.execute(
+        f"{HELD.format(ledger='main')} WHERE r.file_id = ? AND e.receipt_id = r.receipt_id AND e.state = 'accepted'"
+        f" AND r.obtained = ? AND {LIVE.format(ledger='main')}",
+        (file_id, ReceiptOrigin.ANSWERED.value),
+    ).fetchone()
+    return None if row is None else held_receipt(row)
