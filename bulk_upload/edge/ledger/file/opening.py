@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from bulk_upload.core.machine.file_systems import Journal
@@ -82,8 +82,7 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
             )
         return
     try:
-        with closing(_connect_uri(_unchanging_uri(path))) as connection:
-            _require_ours(connection, path, may_be_new=may_be_new)
+        _require_ours(_read_header(path), path, may_be_new=may_be_new)
     except sqlite3.Error as error:
         raise unusable(path, error) from None
 
@@ -159,7 +158,8 @@ def reading_uri(path: str) -> str:
     if all(os.access(one, os.W_OK, effective_ids=True) for one in here):
         return _uri(path, "mode=rw")
     # With a rollback journal another process may write it now, and reading takes a lock but no side files.
-    return _uri(path, "mode=ro") if journal_at(path) is Journal.ROLLBACK else _unchanging_uri(path)
+    is_rollback = journal_at(path) is Journal.ROLLBACK or _has_journal(path)
+    return _uri(path, "mode=ro") if is_rollback else _unchanging_uri(path)
 
 
 def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
@@ -214,10 +214,30 @@ def shortage_behind(error: sqlite3.Error) -> ResourceShortage | None:
     return None
 
 
-def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool) -> None:
-    application_id = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
-    if application_id == version == _pragma(connection, "schema_version") == 0:
+class _Header(NamedTuple):
+    """Numbers of a database that are on its first page (https://sqlite.org/fileformat.html, section 1.3)."""
+
+    schema_version: int
+    user_version: int
+    application_id: int
+
+
+def _read_header(path: str) -> _Header:
+    """Read the header of a database, which stays as it is. Raises sqlite3.Error for another file."""
+    if _has_journal(path):
+        # Another process died in a commit, or is making one. SQLite would roll it back, or read what is half written.
+        page = b""
+        with suppress(OSError), open(path, "rb") as file:
+            page = file.read(100)
+        if len(page) == 100 and page.startswith(b"SQLite format 3\0"):
+            return _Header(*(int.from_bytes(page[place : place + 4], "big") for place in (40, 60, 68)))
+    with closing(_connect_uri(_unchanging_uri(path))) as connection:
+        return _Header(*(_pragma(connection, name) for name in _Header._fields))
+
+
+def _require_ours(header: _Header, path: str, *, may_be_new: bool) -> None:
+    application_id, version = header.application_id, header.user_version
+    if application_id == version == header.schema_version == 0:
         raise _without_content(path, "database")
     if application_id != APPLICATION_ID or version < 1:
         raise LedgerUnusable(
@@ -342,8 +362,16 @@ def _connect_uri(uri: str) -> sqlite3.Connection:
 
 
 def _has_log(path: str) -> bool:
+    return _has_content(os.path.realpath(path) + "-wal")
+
+
+def _has_journal(path: str) -> bool:
+    return _has_content(os.path.realpath(path) + "-journal")
+
+
+def _has_content(path: str) -> bool:
     try:
-        return os.stat(os.path.realpath(path) + "-wal").st_size > 0
+        return os.stat(path).st_size > 0
     except OSError:
         return False
 
