@@ -144,6 +144,7 @@ class JobLedger:
                 drain=drain,
                 emit=on_event,
                 compare_max_bytes=settings.compare_max_bytes,
+                habits=reconciler.habits,
             )
             doubts = Doubts(
                 reconciler=reconciler,

@@ -166,6 +166,7 @@ def assemble(
         emit=emit,
         compare_max_bytes=settings.compare_max_bytes,
         waits=waits,
+        habits=habits,
     )
     doubts = Doubts(
         reconciler=reconciler,

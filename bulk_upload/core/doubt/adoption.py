@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from bulk_upload.core.doubt.content import ReadBack
-    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.model import Altered, ListedFile
 
 EARLY_S = 6.0
 """How far `created_at` may lie before an attempt: `Date` and `created_at` may have whole seconds, and the smallest
@@ -52,7 +53,8 @@ class Sameness(StrEnum):
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate and what its content shows; `reason` says why nothing could be seen.
 
-    `in_time` says whether the server made the file during the attempt, None where times cannot tell.
+    `in_time` says whether the server made the file during the attempt, None where times cannot tell. `unproven` is what
+    it shows otherwise than it was sent, and is not known to be its habit: only an equal content makes such a file ours.
     """
 
     file: ListedFile
@@ -60,6 +62,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     by: ComparedBy = ComparedBy.NONE
     reason: str = ""
     in_time: bool | None = None
+    unproven: tuple[Altered, ...] = ()
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +180,7 @@ def unfaithful(one: Compared) -> Compared:
     if one.sameness is not Sameness.OTHER:
         return one
     reason = "the server does not return content as it was sent"
-    return Compared(file=one.file, sameness=Sameness.UNREADABLE, reason=reason, in_time=one.in_time)
+    return replace(one, sameness=Sameness.UNREADABLE, by=ComparedBy.NONE, reason=reason)
 
 
 def equal_elsewhere(adopted: Adopt, stranger: ListedFile, path: str) -> Doubtful:
@@ -197,6 +200,12 @@ def _only(one: Compared, *, is_candidate: bool) -> Adopt | Doubtful:
                 "may have sent it"
             )
         return Adopt(file=one.file, by=one.by)
+    if one.unproven:
+        came = " came with the answer and" if is_candidate else ""
+        return Doubtful(
+            f"{file_id}{came} may be it, but {'; '.join(map(str, one.unproven))}, and its content cannot be compared "
+            f"({one.reason}): check it, then adopt it with `bulk-upload resolve`"
+        )
     if one.in_time or is_candidate:
         return Adopt(file=one.file, by=ComparedBy.NONE, reason=one.reason)
     return Doubtful(

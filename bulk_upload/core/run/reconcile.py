@@ -189,7 +189,7 @@ def _judge_only(
         came = "came with the answer, but it" if _is_candidate(doubt, only) else "may match, but it"
         return Undecided(f"{only.file_id} {came} differs from what was sent: {_look(only)}")
     if doubt.candidate_withdrawn and _is_candidate(doubt, only):
-        return Undecided(f"{only.file_id} matches now, but its receipt was withdrawn")
+        return Undecided(withdrawn_reason(only))
     if not _of_its_time(doubt, only, clock_offset_s):
         unknown = ", as far as one can tell without the server's time" if clock_offset_s is None else ""
         return Undecided(
@@ -205,11 +205,8 @@ def _judge_only(
     return Found(only, altered, bool(altered) and not habits.are_proven(altered))
 
 
-def as_shown(doubt: Doubt, found: Found, looked_up: ListedFile) -> bool:
+def as_shown(listed: ListedFile, looked_up: ListedFile) -> bool:
     """Whether a look-up shows the file that the list did."""
-    if not found.altered:
-        return matches(doubt, looked_up)
-    listed = found.file
     return (looked_up.filename, looked_up.bytes, looked_up.purpose) == (
         listed.filename,
         listed.bytes,
@@ -217,19 +214,14 @@ def as_shown(doubt: Doubt, found: Found, looked_up: ListedFile) -> bool:
     )
 
 
+def withdrawn_reason(file: ListedFile) -> str:
+    """Return why a file is not adopted for the entry whose receipt for it was withdrawn."""
+    return f"{file.file_id} matches now, but its receipt was withdrawn"
+
+
 def altered_in_file(doubt: Doubt, file: ListedFile) -> tuple[Altered, ...]:
     """Return what the server shows of a file otherwise than it was sent."""
     return altered_fields(file, name=doubt.sent_name, purpose=doubt.purpose)
-
-
-def unproven(doubt: Doubt, found: Found) -> Undecided:
-    """Return the doubt about a file that would be ours if its content were equal, and it cannot be compared."""
-    words = "; ".join(map(str, found.altered))
-    candidate = " came with the answer and" if _is_candidate(doubt, found.file) else ""
-    return Undecided(
-        f"{found.file.file_id}{candidate} may be it, but {words}, and its content cannot be compared: "
-        "check it, then adopt it with `bulk-upload resolve`"
-    )
 
 
 def matches(doubt: Doubt, file: ListedFile) -> bool:
@@ -260,15 +252,22 @@ def is_before(page: Iterable[ListedFile], server_utc_s: float) -> bool:
 
 
 def _without_withdrawn(doubt: Doubt, free: list[ListedFile]) -> list[ListedFile]:
-    """Leave out the file of a withdrawn receipt where it is another file than was sent, and one that matches is there."""
-    if not doubt.candidate_withdrawn or not any(_is_exact(doubt, one) for one in free):
-        return free
-    return [one for one in free if not _is_candidate(doubt, one) or matches(doubt, one)]
+    """Leave out the file of a withdrawn receipt where it is another file than was sent, and one that may be it is there."""
+    others = [one for one in free if not _is_candidate(doubt, one)]
+    is_other = any(_is_candidate(doubt, one) and not matches(doubt, one) for one in free)
+    may_be_there = any(_is_clear(doubt, one) for one in others)
+    return others if doubt.candidate_withdrawn and is_other and may_be_there else free
 
 
 def _comparable(doubt: Doubt, files: list[ListedFile]) -> tuple[ListedFile, ...]:
     """Return the files that content can tell apart: all, or none where one of them is too vague to be compared."""
-    return tuple(files) if all(_is_exact(doubt, one) and not _missing_fields(one) for one in files) else ()
+    return tuple(files) if all(_is_clear(doubt, one) for one in files) else ()
+
+
+def _is_clear(doubt: Doubt, file: ListedFile) -> bool:
+    """Whether all is known of a file, and its size and name may be those that were sent."""
+    is_complete = file.has_id and not _missing_fields(file)
+    return is_complete and file.bytes == doubt.file_bytes and not _is_unlike(doubt, file)
 
 
 def _is_candidate(doubt: Doubt, file: ListedFile) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.doubt.adoption import (
     CANDIDATES_MAX,
     Adopt,
@@ -23,6 +24,7 @@ from bulk_upload.core.doubt.adoption import (
 )
 from bulk_upload.core.doubt.content import ByteRange, ComparedBy, ReadBack, ranges_to_compare
 from bulk_upload.core.events import ContentCompared
+from bulk_upload.core.run.reconcile import altered_in_file
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
 from bulk_upload.edge.transport import NoAnswer
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bulk_upload.core.events import Event
-    from bulk_upload.core.model import Fingerprint, ListedFile
+    from bulk_upload.core.model import Altered, Fingerprint, ListedFile
     from bulk_upload.core.run.ports import ContentApi, Ledger
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.edge.ledger import LedgerStore, SentContent
@@ -68,6 +70,7 @@ class Comparer:
         files: hashes what was sent where the ledger has no hash, and its ranges.
         compare_max_bytes: larger files are compared by ranges.
         emit: takes an event for each file that was compared.
+        habits: what the run learns of the server; an equal content proves how it writes names and purposes.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Comparer:
         emit: Callable[[Event], None],
         compare_max_bytes: int,
         waits: Waits | None = None,
+        habits: ServerHabits | None = None,
     ) -> None:
         self._files_api = files_api
         self._api_retry = api_retry
@@ -90,6 +94,7 @@ class Comparer:
         self._emit = emit
         self._compare_max_bytes = compare_max_bytes
         self._waits = waits or Waits()
+        self._habits = habits or ServerHabits()
         self._turns = asyncio.Semaphore(COMPARED_AT_ONCE_MAX)
         self._is_faithful: bool | None = None
         self._equal_stranger: tuple[ListedFile, str] | None = None
@@ -135,7 +140,39 @@ class Comparer:
             return Doubtful(ENDED)
         return adopted if self._equal_stranger is None else equal_elsewhere(adopted, *self._equal_stranger)
 
+    def prove(self, doubt: Doubt, adopted: Adopt) -> tuple[Altered, ...]:
+        """Return what the server shows of an adopted file otherwise than it was sent.
+
+        An equal content proves that to be its habit. Call it for a file that is not another job's.
+        """
+        altered = altered_in_file(doubt, adopted.file)
+        if adopted.by is not ComparedBy.NONE:
+            self._habits.prove(altered)
+        return altered
+
+    async def look_up(self, file_id: str) -> ListedFile | None:
+        """Return a file of the server, None where it does not know it. Raises NoAnswer."""
+
+        async def once() -> ListedFile | None:
+            with self._waits.on(Wait.SERVER):
+                return await self._files_api.look_up(file_id)
+
+        return await self._api_retry.answer(once)
+
+    async def sameness(self, attempt_id: int, file: ListedFile) -> Sameness:
+        """Return how a file's content compares with what an attempt sent. Raises NoAnswer."""
+        sent = await self._ledger.run(partial(sent_content, attempt_id=attempt_id))
+        try:
+            async with self._turns:
+                sameness, back = await self._look(sent, file)
+        except SourceError:
+            return Sameness.UNKNOWN
+        self._tell(sent.path, file.file_id, sameness, back)
+        return sameness
+
     async def _compared(self, doubt: Doubt, sent: SentContent, file: ListedFile) -> Compared:
+        altered = altered_in_file(doubt, file)
+        unproven = () if self._habits.are_proven(altered) else altered
         try:
             sameness, back = await self._look(sent, file)
         except SourceError as error:
@@ -155,7 +192,9 @@ class Comparer:
             # Time alone is believed only by an offset that files of this job have confirmed.
             clock_offset_s=offset.exact_s if sameness is Sameness.UNREADABLE else offset.best_s,
         )
-        return Compared(file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time)
+        return Compared(
+            file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time, unproven=unproven
+        )
 
     def _tell(self, path: str, file_id: str, sameness: Sameness, back: ReadBack) -> ComparedBy:
         """Emit the event of a comparison; return how it was made."""

@@ -147,9 +147,9 @@ class Reconciler:
         self._asked.set()
         found = await question.answer
         if isinstance(found, Found):
-            return await self._confirmed(doubt, [found.file], found) or found
+            return await self._confirmed(found, [found.file])
         if isinstance(found, Undecided) and found.alike:
-            return await self._confirmed(doubt, found.alike) or found
+            return await self._confirmed(found, found.alike)
         if isinstance(found, NotYet):
             raise AssertionError("a question is never answered with `not yet`")
         return found
@@ -280,22 +280,19 @@ class Reconciler:
                 left_s = one.doubt.left_s(utc_s=utc_s, clock_offset_s=offset.least_s)
                 one.settles_s = min(one.settles_s, listed_at_s + left_s)
 
-    async def _confirmed(
-        self, doubt: Doubt, files: Sequence[ListedFile], found: Found | None = None
-    ) -> Found | Undecided | None:
-        """Look listed files up before they are believed: lists may be stale. Return the one that was `found` as it was
-        looked up, None where several are as listed."""
+    async def _confirmed(self, found: Found | Undecided, files: Sequence[ListedFile]) -> Found | Undecided:
+        """Look listed files up before they are believed: lists may be stale."""
         with self._drain.cut():
             for one in files:
                 try:
                     file = await self._api_retry.answer(partial(self._look_up, one.file_id))
                 except NoAnswer as error:
                     return Undecided(str(error))
-                if file is None or not as_shown(doubt, found or Found(one), file):
+                if file is None or not as_shown(one, file):
                     return Undecided(f"{one.file_id} is in the server's list but a look-up disagrees")
-                if found is not None:
+                if isinstance(found, Found):
                     return replace(found, file=file)
-            return None
+            return found
         return Undecided(_ENDED)
 
     async def _look_up(self, file_id: str) -> ListedFile | None:

@@ -14,7 +14,7 @@ from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, altered_in_file, unproven
+from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, withdrawn_reason
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
@@ -135,8 +135,9 @@ class Doubts:
             with self._parked(), self._reconciler.comparing(doubt):
                 found = await self._find(doubt)
                 if isinstance(found, Adopt):
+                    altered = self._comparer.prove(doubt, found)
                     if await self.adopt(doubt, found):
-                        return Adopted(found.file.file_id, altered_in_file(doubt, found.file))
+                        return Adopted(found.file.file_id, altered)
                     found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
@@ -174,8 +175,8 @@ class Doubts:
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
-                if (unclear := self._unproven(doubt, found, compared)) is not None:
-                    return unclear
+                if doubt.candidate_withdrawn and compared.file.file_id == doubt.candidate_id:
+                    return Undecided(withdrawn_reason(compared.file))
                 matched = ids, compared
             if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
                 return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
@@ -193,18 +194,6 @@ class Doubts:
             return adopted
         alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
         return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
-
-    def _unproven(self, doubt: Doubt, found: Found | Absent | Undecided, compared: Adopt) -> Undecided | None:
-        """Return the doubt about a file in another form than it was sent whose content proves nothing.
-
-        One that it proves shows what the server does to names and purposes.
-        """
-        if not isinstance(found, Found) or not found.is_guess:
-            return None
-        if compared.by is ComparedBy.NONE:
-            return unproven(doubt, found)
-        self._reconciler.habits.prove(found.altered)
-        return None
 
     def _alone_s(self, sent: SentContent) -> float:
         """Return when a match counts as the only one, by the monotonic clock."""

@@ -24,7 +24,7 @@ from bulk_upload.core.doubt.adoption import (
     unfaithful,
 )
 from bulk_upload.core.doubt.content import ComparedBy, ReadBack
-from bulk_upload.core.model import ListedFile
+from bulk_upload.core.model import Altered, AlteredField, ListedFile
 from bulk_upload.core.text.timestamps import utc_text
 
 BEGAN_S = 1_781_775_000.0
@@ -55,6 +55,19 @@ def test_the_same_content_is_ours() -> None:
     assert isinstance(found, Adopt)
     assert found.detail == "content compared whole"
     assert replace(found, by=ComparedBy.RANGES).detail == "content compared by ranges"
+
+
+def test_another_form_than_was_sent_needs_the_same_content() -> None:
+    """Neither time nor the answer's id is enough for a file that the server may have respelt."""
+    altered = Altered(field=AlteredField.NAME, sent="a b", stored="a_b")
+    for candidate in (None, "file-1"):
+        found = decided(
+            replace(seen(UNREADABLE, reason="HTTP 404"), unproven=(altered,)), candidate=candidate
+        )
+        assert isinstance(found, Doubtful)
+        assert "'a_b'" in found.reason
+        assert "its content cannot be compared (HTTP 404)" in found.reason
+    assert decided(replace(seen(SAME), unproven=(altered,))) == Adopt(file=file(), by=ComparedBy.WHOLE)
 
 
 def test_content_tells_look_alikes_apart() -> None:

@@ -112,7 +112,12 @@ def test_another_form_of_a_name_or_purpose_is_never_absent(form: ListedFile) -> 
     assert found.altered
     other = replace(form, file_id="file-2")
     assert verdict(OURS, other) == Found(OURS)
-    assert isinstance(verdict(form, other), Undecided)
+    several = verdict(form, other)
+    assert isinstance(several, Undecided)
+    assert several.alike == (form, other)
+    vague = verdict(form, replace(other, created_at=None))
+    assert isinstance(vague, Undecided)
+    assert vague.alike == ()
     assert verdict(form, claimed={"file-ours"}) == Absent()
     assert verdict(replace(form, created_at=utc_text(SENT_AT_S - 60))) == Absent()
 
@@ -256,6 +261,16 @@ def test_a_withdrawn_candidate_beside_a_match() -> None:
     theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
     assert verdict(OURS, theirs, doubt=doubt) == Found(OURS)
     assert isinstance(verdict(OURS, replace(OURS, file_id="file-2"), theirs, doubt=doubt), Undecided)
+
+
+def test_a_withdrawn_candidate_beside_another_form_of_what_was_sent() -> None:
+    """The one file that may be ours is left for its content to decide."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    form = replace(OURS, filename="DATA.jsonl")
+    found = verdict(form, theirs, doubt=doubt)
+    assert isinstance(found, Found)
+    assert (found.file, found.is_guess) == (form, True)
 
 
 def test_a_withdrawn_candidate_alone_is_not_absence() -> None:

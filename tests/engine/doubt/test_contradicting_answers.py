@@ -8,11 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.model import AlteredField, EntryState
+from bulk_upload.core.model import Altered, AlteredField, EntryState
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
+from bulk_upload.edge.ledger.withdrawals import withdraw_receipt
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Fate, Faults, ServerSettings
-from tests.fakes.world import Ran, World
+from tests.fakes.virtual_time import EPOCH_UTC_S
+from tests.fakes.world import PURPOSE, Ran, World
 
 RENAMING = replace(FLOW, keeps_names=False)
 FILE_COUNT = 16
@@ -222,3 +225,62 @@ def test_a_file_that_was_deleted_since_does_not_spoil_the_list() -> None:
 
     world.run(RunSettings(concurrency=1), script=lambda scene: scene.after(10.0, clear))
     assert world.states() == {"a.jsonl": EntryState.ACCEPTED, "b.jsonl": EntryState.WITHDRAWN}
+
+
+def test_content_tells_other_forms_of_a_name_apart() -> None:
+    """Two files may be ours under a name that the server gave: the one with our bytes is."""
+    world = World(server=ServerSettings(name_of=underlined))
+    world.add("a b.jsonl", 500)
+    world.server.script("a b.jsonl", Fate.FAIL_STORED)
+    theirs = world.server.add_stranger("a_b.jsonl", size=500, purpose=PURPOSE, stored_at=0.05)
+    theirs.content = b"x" * 500
+    # Another job's file shows that the server returns contents as they were sent.
+    world.add("c.jsonl", 40)
+    ran = world.run()
+    assert status_of(ran) is ExitStatus.DONE
+    assert (copies(world), wrong_receipts(world)) == ([], [])
+    assert theirs.file_id not in world.ledger.receipts()
+
+
+def test_a_copy_of_another_job_proves_no_habit() -> None:
+    """Equal bytes under another name, while another job sends our files, do not show how the server writes names."""
+    world = World(server=ServerSettings(latency_s=(0.01, 0.01)))
+    for number in range(3):
+        world.add(f"{number}.jsonl", 40 + number)
+    world.add("a b.jsonl", 500)
+    world.server.script("a b.jsonl", Fate.LOSE_UNSTORED)
+    for name, path, stored_at in (("0.jsonl", "0.jsonl", 0.5), ("a_b.jsonl", "a b.jsonl", 0.15)):
+        found = world.files.find(path)
+        assert found is not None
+        theirs = world.server.add_stranger(
+            name, size=len(found.content), purpose=PURPOSE, stored_at=stored_at
+        )
+        theirs.content = found.content
+    ran = world.run(RunSettings(concurrency=1))
+    assert status_of(ran) is ExitStatus.IN_DOUBT
+    assert "another job seems to send the same files" in str(world.ledger.reason("a b.jsonl"))
+    habits = ran.scene.run._reconciler.habits
+    space = Altered(field=AlteredField.NAME, sent="a b", stored="a_b")
+    assert not habits.are_proven([space])
+    habits.prove([space])
+    assert habits.are_proven([space])
+
+
+def test_a_withdrawn_receipt_is_not_adopted_again_beside_a_look_alike() -> None:
+    """Its file has the bytes that were sent, and the other one has not: a person decides all the same."""
+    world = World(server=ServerSettings(latency_s=(0.01, 0.01)))
+    for path in ("a.jsonl", "b.jsonl"):
+        world.add(path, 500)
+    world.run(RunSettings(concurrency=1))
+    store = world.ledger.begin_run(utc_s=EPOCH_UTC_S + world.now)
+    file_id = world.ledger.current_receipts()["a.jsonl"]
+    receipt = receipt_by_answer(store, file_id=file_id)
+    assert receipt is not None
+    withdraw_receipt(
+        store, receipt, state=EntryState.IN_DOUBT, reason="false", decided_by="x", utc_s=EPOCH_UTC_S
+    )
+    alike = world.server.add_stranger("a.jsonl", size=500, purpose=PURPOSE, stored_at=0.05)
+    alike.content = b"x" * 500
+    world.now += 100.0
+    assert status_of(world.run()) is ExitStatus.IN_DOUBT
+    assert "its receipt was withdrawn" in str(world.ledger.reason("a.jsonl"))
