@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi
     from bulk_upload.core.run.reconcile import Doubt
-    from bulk_upload.edge.ledger.reading.claims import Claim
+    from bulk_upload.edge.ledger.owned_ids import Claim
 
 LIST_PAGES_MAX = 1000
 OTHERS_MAX = 200
