@@ -25,7 +25,7 @@ from bulk_upload.core.run.reconcile import (
 )
 from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
-from bulk_upload.engine.doubt.listing import Listing, read_list
+from bulk_upload.engine.doubt.listing import Listing, read_list, should_show
 from bulk_upload.engine.doubt.owners import Owners
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.waits import Wait, Waits
@@ -237,7 +237,9 @@ class Reconciler:
         """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
         until it must show that one, too."""
         lacking = self.habits.not_shown(
-            listing.ids, since_utc_s=listing.since_utc_s, before_s=question.settles_s - LAG_S
+            listing.ids,
+            should_show=partial(should_show, listing, files_api=self._files_api),
+            before_s=question.settles_s - LAG_S,
         )
         for one in lacking[-1:]:
             if await self._look_up(one.file_id) is None:
