@@ -73,6 +73,11 @@ class ServerHabits:
         """Whether the list was seen to show a time at which the file was not made."""
 
     @property
+    def respells(self) -> bool:
+        """Whether a name or a purpose was seen in another form than it was sent."""
+        return self.respells_names or bool(self._seen_purposes)
+
+    @property
     def may_cut_names(self) -> bool:
         """Whether a part of a name may be all that is left of it: until a listed name was seen to be kept."""
         return self.cuts_names or not self._kept_names
@@ -173,24 +178,20 @@ class ServerHabits:
             if not -TIME_TOLERANCE_S <= after_s <= sent.lasted_s + TIME_TOLERANCE_S:
                 self.shifts_times = True
 
-    def own_ids(self) -> set[str]:
-        """Return the ids of the latest accepted files."""
-        return {one.file_id for one in self._own}
-
-    def not_shown(self, shown_ids: Collection[str], *, since_utc_s: float, before_s: float) -> list[OwnFile]:
+    def not_shown(
+        self, shown_ids: Collection[str], *, should_show: Callable[[OwnFile], bool], before_s: float
+    ) -> list[OwnFile]:
         """Return the accepted files that a listing should show and does not.
 
         Args:
             shown_ids: the ids in the listing.
-            since_utc_s: the listing goes back to this time, by our clock.
+            should_show: whether the listing goes back to before a file.
             before_s: monotonic; files accepted later may still be missing.
         """
         return [
             one
             for one in self._own
-            if one.file_id not in shown_ids
-            and one.accepted_at_s <= before_s
-            and one.began_utc_s >= since_utc_s
+            if one.file_id not in shown_ids and one.accepted_at_s <= before_s and should_show(one)
         ]
 
     def could_be(self, file: ListedFile, *, name: str, purpose: str, file_bytes: int) -> bool:

@@ -19,7 +19,6 @@ from bulk_upload.edge.ledger.columns import (
 )
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
-from bulk_upload.edge.ledger.reading.claims import unless_claimed
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
 
 if TYPE_CHECKING:
@@ -50,6 +49,10 @@ class LedgerStore:
         self.connection = connection
         self.run_id: int | None = None
         """The run that writes; None until it is begun."""
+
+        self.own_after_id: int | None = None
+        """Receipts with a higher number are of this run; None until it is begun."""
+
         self._alive_utc_s = float("-inf")
         self._last_attempt_id: int | None = None
 
@@ -73,6 +76,9 @@ class LedgerStore:
             (version, os.getpid(), utc_text(utc_s)),
         )
         self.run_id = cursor.lastrowid
+        (self.own_after_id,) = self.connection.execute(
+            "SELECT coalesce(max(receipt_id), 0) FROM receipts"
+        ).fetchone()
         self.stay_alive(utc_s=utc_s)
 
     def end_run(self, *, exit_status: int, utc_s: float) -> None:
@@ -147,7 +153,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = unless_claimed(self.connection, over)
+        outcome = owned_ids.unless_claimed(self.connection, over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
@@ -252,7 +258,7 @@ class LedgerStore:
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        return owned_ids.claimed(self.connection, file_ids)
+        return set(owned_ids.claims(self.connection, file_ids))
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
         """Return every attempt that is still in doubt, oldest first. All of them are of earlier runs."""

@@ -132,7 +132,12 @@ class Comparer:
         """
         attempt_s = sent.ended_utc_s - sent.began_utc_s
         if self._equal_stranger is None:
-            nearby = [one for one in others if made_nearby(one, adopted.file, attempt_s=attempt_s)]
+            own_id = adopted.file.file_id
+            nearby = [
+                one
+                for one in others
+                if one.file_id != own_id and made_nearby(one, adopted.file, attempt_s=attempt_s)
+            ]
             with self._drain.cut():
                 async with self._turns:
                     self._equal_stranger = await self._find_equal_stranger(nearby)
@@ -269,7 +274,8 @@ class Comparer:
 
     async def _find_equal_stranger(self, others: Sequence[ListedFile]) -> tuple[ListedFile, str] | None:
         """Return a copy of one of our files that another job made, with its name; None where there is none."""
-        copies = await self._ledger.run(partial(second_copies_seen, files=others))
+        step = partial(second_copies_seen, files=others, respelt=self._habits.respells)
+        copies = await self._ledger.run(step)
         copies.sort(key=lambda one: one.file_bytes)
         for one in copies[:STRANGERS_MAX]:
             if one.sha256 is None or one.file_bytes > self._compare_max_bytes:

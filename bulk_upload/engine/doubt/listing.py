@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bulk_upload.core.api.profile import Profile
-    from bulk_upload.core.api.server_habits import ServerHabits
+    from bulk_upload.core.api.server_habits import OwnFile, ServerHabits
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi
     from bulk_upload.core.run.reconcile import Doubt
-    from bulk_upload.edge.ledger.reading.claims import Claim
+    from bulk_upload.edge.ledger.owned_ids import Claim
 
 LIST_PAGES_MAX = 1000
 OTHERS_MAX = 200
@@ -34,14 +34,15 @@ SAMPLE_MAX = 64
 
 
 class Listing(msgspec.Struct):
-    """A reading of the list: `files` are those that could matter, `others` further ones, `ids` all that it showed.
+    """A reading of the list: `files` are those that could matter, `ids` all that it showed.
 
-    It goes back to `since_utc_s` by our clock. `offsets` has the clock offset of each attempt that decided how far that
-    is: the files must be judged with the same ones. `claims` are the receipts that this ledger has for the files.
+    It goes back to `not_before_s` by the server's clock, None where to its end. `offsets` has the clock offset of each
+    attempt that decided how far that is: the files must be judged with the same ones. `others` have other names than were
+    sent, and may be among the `files` for all that. `claims` are the receipts that this ledger has for the files.
     """
 
     began_s: float
-    since_utc_s: float
+    not_before_s: float | None = None
     files: list[ListedFile] = msgspec.field(default_factory=list)
     others: list[ListedFile] = msgspec.field(default_factory=list)
     ids: set[str] = msgspec.field(default_factory=set)
@@ -65,7 +66,7 @@ async def read_list(
     """
     kept = _Kept(doubts, habits)
     candidates = {one.candidate_id: one for one in doubts if one.candidate_id is not None}
-    listing = Listing(began_s=clock.monotonic(), since_utc_s=min(one.sent_at_utc_s for one in doubts))
+    listing = Listing(began_s=clock.monotonic())
     seen: set[object] = set()
     pager = Pager(pages_max=LIST_PAGES_MAX)
     while True:
@@ -76,15 +77,13 @@ async def read_list(
         for one in fresh:
             if kept.could_matter(one):
                 listing.files.append(one)
-            elif one.has_id and len(listing.others) < OTHERS_MAX:
+            if one.has_id and not kept.is_named(one) and len(listing.others) < OTHERS_MAX:
                 listing.others.append(one)
         listing.ids.update(one.file_id for one in fresh if one.has_id)
         listing.sample.extend(fresh[: SAMPLE_MAX - len(listing.sample)])
         habits.see_own(
             fresh,
-            offset_s_of=lambda own: (
-                files_api.clock_offset(Moment(utc_s=own.began_utc_s, monotonic_s=own.began_at)).best_s
-            ),
+            offset_s_of=lambda own: _offset_of(own, files_api).best_s,
         )
         for one in fresh:
             if (doubt := candidates.get(one.file_id)) is not None:
@@ -99,11 +98,24 @@ async def read_list(
             for one in doubts
         ]
         not_before_s = None if None in starts else min(one for one in starts if one is not None)
+        listing.not_before_s = not_before_s
         problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
         if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
             return listing
         if problem is not None:
             raise NoAnswer(problem)
+
+
+def should_show(listing: Listing, own: OwnFile, *, files_api: FilesApi) -> bool:
+    """Whether a listing goes back to before a file that the run had accepted."""
+    if listing.not_before_s is None:
+        return True
+    offset_s = _offset_of(own, files_api).least_s
+    return offset_s is not None and own.began_utc_s + offset_s >= listing.not_before_s
+
+
+def _offset_of(own: OwnFile, files_api: FilesApi) -> ClockOffset:
+    return files_api.clock_offset(Moment(utc_s=own.began_utc_s, monotonic_s=own.began_at))
 
 
 class _Kept:
@@ -115,6 +127,10 @@ class _Kept:
         self._candidates = {one.candidate_id for one in doubts}
         self._sizes = {one.file_bytes for one in doubts} | {None}
         self._habits = habits
+
+    def is_named(self, file: ListedFile) -> bool:
+        """Whether a file has the very name that was sent, or the id that came with an answer."""
+        return file.filename in self._names or file.file_id in self._candidates
 
     def could_matter(self, file: ListedFile) -> bool:
         """Whether a file could be one that a doubt is about."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.doubt.adoption import Sameness
 from bulk_upload.core.run.reconcile import Undecided, matches
 from bulk_upload.core.text.name_forms import Likeness, likeness
 from bulk_upload.edge.ledger import BY_RECONCILIATION
-from bulk_upload.edge.ledger.reading.claims import (
-    Claim,
-    claims,
-    may_be_sent_by_another,
-    rival_claims,
-    sent_sha256,
-)
+from bulk_upload.edge.ledger.owned_ids import claims, may_be_sent_by_another, rival_claims
 from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.withdrawing import Withdrawals
@@ -27,38 +21,31 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
-    from bulk_upload.core.run.ports import FilesApi, Ledger
+    from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.engine.doubt.api_retry import ApiRetry
+    from bulk_upload.edge.ledger.owned_ids import Claim
+    from bulk_upload.engine.doubt.comparing import Comparer
     from bulk_upload.engine.limits.drain import Drain
 
 
 class Owners:
     """Compares what the server shows of an id with what the uploads sent that claim it.
 
-    A receipt that rests on an answer alone is withdrawn where the server shows its file as another's: its entry is then
-    in doubt, like the one whose answer made it questionable.
+    A receipt that rests on an answer alone is withdrawn where the server shows its file as another's, and questioned where
+    its id came with an answer to another entry, too: its entry is then in doubt, like the other one.
     """
 
     def __init__(
         self,
         *,
-        files_api: FilesApi,
-        api_retry: ApiRetry,
         ledger: Ledger[LedgerStore],
-        profile: Profile,
         clock: Clock,
-        drain: Drain,
         emit: Callable[[Event], None],
         habits: ServerHabits,
     ) -> None:
-        self._files_api = files_api
-        self._api_retry = api_retry
         self._ledger = ledger
-        self._profile = profile
-        self._drain = drain
         self._habits = habits
         self._withdrawals = Withdrawals(ledger=ledger, clock=clock, emit=emit, decided_by=BY_RECONCILIATION)
 
@@ -69,50 +56,51 @@ class Owners:
             return {}
         return await self._ledger.run(lambda store: claims(store.connection, wanted))
 
-    async def check(self, doubt: Doubt) -> Undecided | None:
-        """Withdraw the receipt that another entry has for the id that came with the answer, unless it is shown to hold.
+    def could_be(self, file: ListedFile, sent: Claim | Doubt) -> bool:
+        """Whether a file may be what an upload sent, by what the list shows."""
+        return self._habits.could_be(
+            file, name=sent.sent_name, purpose=sent.purpose, file_bytes=sent.file_bytes
+        )
 
-        Return the doubt where that cannot be found out now.
-        """
-        candidate_id = doubt.candidate_id
-        claim = None if candidate_id is None else (await self.claims([candidate_id])).get(candidate_id)
-        if candidate_id is None or claim is None or claim.entry_id == doubt.entry_id:
-            return None
-        holds = await self._holds(candidate_id, claim, doubt)
-        if holds is None:
-            return Undecided(
-                f"the server answered with {candidate_id}, which is another entry's receipt already"
-            )
-        if not holds and (held := await self._held(candidate_id)) is not None:
+    async def question(self, file_id: str) -> None:
+        """Put the entry in doubt that has a receipt for an id which came with an answer to another entry, too."""
+        held = await self._held(file_id)
+        if held is not None:
             await self._withdrawals.as_shared(held)
-        return None
 
     async def theirs(self, doubt: Doubt, suspected: Iterable[ListedFile]) -> set[str]:
         """Return the doubt's own candidate where it is what another entry sent: the server crossed two answers."""
-        for one in suspected:
-            name, size = one.filename, one.bytes
-            if one.file_id != doubt.candidate_id or name is None or size is None:
-                continue
-            is_anothers = partial(
-                may_be_sent_by_another, entry_id=doubt.entry_id, sent_name=name, file_bytes=size
-            )
-            if likeness(doubt.sent_name, name) is Likeness.UNLIKE and await self._ledger.run(
-                lambda store, ask=is_anothers: ask(store.connection)  # type: ignore[misc]
-            ):
-                return {one.file_id}
-        return set()
+        unlike = [
+            (one.file_id, one.filename, one.bytes)
+            for one in suspected
+            if one.file_id == doubt.candidate_id
+            and one.filename is not None
+            and one.bytes is not None
+            and likeness(doubt.sent_name, one.filename) is Likeness.UNLIKE
+        ]
+        if not unlike:
+            return set()
+
+        def crossed(store: LedgerStore) -> set[str]:
+            return {
+                file_id
+                for file_id, name, size in unlike
+                if may_be_sent_by_another(
+                    store.connection, entry_id=doubt.entry_id, sent_name=name, file_bytes=size
+                )
+            }
+
+        return await self._ledger.run(crossed)
 
     async def rivals(self, doubt: Doubt, suspected: Iterable[ListedFile]) -> set[str]:
         """Return ids that came with the answer to another entry in doubt, which may have sent just that file."""
-        found = set()
-        for one in suspected:
-            if not one.has_id:
-                continue
-            ask = partial(rival_claims, entry_id=doubt.entry_id, file_id=one.file_id)
-            others = await self._ledger.run(lambda store, ask=ask: ask(store.connection))  # type: ignore[misc]
-            if any(self._could_be(one, other) for other in others):
-                found.add(one.file_id)
-        return found
+        usable = {one.file_id: one for one in suspected if one.has_id}
+        if not usable:
+            return set()
+        claimed = await self._ledger.run(
+            lambda store: rival_claims(store.connection, entry_id=doubt.entry_id, file_ids=usable)
+        )
+        return {file_id for file_id, claim in claimed if self.could_be(usable[file_id], claim)}
 
     async def disputed(
         self, doubt: Doubt, suspected: Iterable[ListedFile], claimed: dict[str, Claim]
@@ -134,6 +122,40 @@ class Owners:
                 del claimed[one.file_id]
         return disputed
 
+    async def _held(self, file_id: str) -> HeldReceipt | None:
+        """Return the receipt of an accepted entry for an id, if it rests on an answer alone."""
+        return await self._ledger.run(lambda store: receipt_by_answer(store, file_id=file_id))
+
+
+class OwnerCheck:
+    """Asks the server whose an id is that two answers had."""
+
+    def __init__(self, *, owners: Owners, comparer: Comparer, profile: Profile, drain: Drain) -> None:
+        self._owners = owners
+        self._comparer = comparer
+        self._profile = profile
+        self._drain = drain
+
+    async def unclear(self, doubt: Doubt) -> Undecided | None:
+        """Question the receipt that another entry has for the id that came with the answer, unless it is shown to hold.
+
+        Return the doubt where that cannot be found out now.
+        """
+        candidate_id = doubt.candidate_id
+        claim = (
+            None if candidate_id is None else (await self._owners.claims([candidate_id])).get(candidate_id)
+        )
+        if candidate_id is None or claim is None or claim.entry_id == doubt.entry_id:
+            return None
+        holds = await self._holds(candidate_id, claim, doubt)
+        if holds is None:
+            return Undecided(
+                f"the server answered with {candidate_id}, which is another entry's receipt already"
+            )
+        if not holds:
+            await self._owners.question(candidate_id)
+        return None
+
     async def _holds(self, file_id: str, claim: Claim, doubt: Doubt) -> bool | None:
         """Whether the server shows that a file is what its receipt says, and not what the doubt is about.
 
@@ -143,27 +165,20 @@ class Owners:
             return False
         with self._drain.cut():
             try:
-                file = await self._api_retry.answer(partial(self._files_api.look_up, file_id))
+                file = await self._comparer.look_up(file_id)
                 if file is None:
                     return False
-                is_theirs = self._could_be(file, claim)
-                if is_theirs != self._could_be(file, doubt):
+                is_theirs = self._owners.could_be(file, claim)
+                if is_theirs != self._owners.could_be(file, doubt):
                     return is_theirs
-                stored = await self._api_retry.answer(partial(self._files_api.sha256_of, file_id))
+                return (
+                    is_theirs
+                    and await self._comparer.sameness(claim.attempt_id, file) is Sameness.SAME
+                    and await self._comparer.sameness(doubt.attempt_id, file) is Sameness.OTHER
+                )
             except NoAnswer as error:
                 return False if error.final else None
-            sent = await self._ledger.run(lambda store: sent_sha256(store.connection, doubt.attempt_id))
-            return is_theirs and stored is not None and stored == claim.sha256 != sent
         return None
-
-    def _could_be(self, file: ListedFile, sent: Claim | Doubt) -> bool:
-        return self._habits.could_be(
-            file, name=sent.sent_name, purpose=sent.purpose, file_bytes=sent.file_bytes
-        )
-
-    async def _held(self, file_id: str) -> HeldReceipt | None:
-        """Return the receipt of an accepted entry for an id, if it rests on an answer alone."""
-        return await self._ledger.run(lambda store: receipt_by_answer(store, file_id=file_id))
 
 
 def _is_as_sent(file: ListedFile, claim: Claim) -> bool:

@@ -25,7 +25,7 @@ from bulk_upload.core.run.reconcile import (
 )
 from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
-from bulk_upload.engine.doubt.listing import Listing, read_list
+from bulk_upload.engine.doubt.listing import Listing, read_list, should_show
 from bulk_upload.engine.doubt.owners import Owners
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.waits import Wait, Waits
@@ -95,16 +95,7 @@ class Reconciler:
         self._asked = asyncio.Event()
         self._waits = waits or Waits()
         self.habits = habits or ServerHabits(profile.purposes)
-        self._owners = Owners(
-            files_api=files_api,
-            api_retry=api_retry,
-            ledger=ledger,
-            profile=profile,
-            clock=clock,
-            drain=drain,
-            emit=emit,
-            habits=self.habits,
-        )
+        self.owners = Owners(ledger=ledger, clock=clock, emit=emit, habits=self.habits)
         self._compared: list[Doubt] = []
         self.others: list[ListedFile] = []
         """Files of other names in the latest list, the newest first: what else is stored at this time."""
@@ -130,9 +121,6 @@ class Reconciler:
         `ruled_out` are ids of files that have other content; `settles_s` is what the method of that name returned when
         the doubt was new.
         """
-        unclear = await self._owners.check(doubt)
-        if unclear is not None:
-            return unclear
         if not (self._profile.can_list and self._profile.keeps_names):
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
@@ -229,11 +217,11 @@ class Reconciler:
                     raise
                 return Undecided(str(error))
             files += [] if candidate is None else [candidate]
-            listing.claims |= await self._owners.claims([candidate_id])
+            listing.claims |= await self.owners.claims([candidate_id])
         suspected = suspects(doubt, files, clock_offset_s=offset.least_s, habits=self.habits)
-        theirs = await self._owners.theirs(doubt, suspected)
-        rivals = await self._owners.rivals(doubt, suspected)
-        disputed = await self._owners.disputed(doubt, suspected, listing.claims)
+        theirs = await self.owners.theirs(doubt, suspected)
+        rivals = await self.owners.rivals(doubt, suspected)
+        disputed = await self.owners.disputed(doubt, suspected, listing.claims)
         found = judge(
             doubt,
             suspected,
@@ -249,7 +237,9 @@ class Reconciler:
         """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
         until it must show that one, too."""
         lacking = self.habits.not_shown(
-            listing.ids, since_utc_s=listing.since_utc_s, before_s=question.settles_s - LAG_S
+            listing.ids,
+            should_show=partial(should_show, listing, files_api=self._files_api),
+            before_s=question.settles_s - LAG_S,
         )
         for one in lacking[-1:]:
             if await self._look_up(one.file_id) is None:
@@ -264,7 +254,7 @@ class Reconciler:
     async def _learn(self, listing: Listing) -> None:
         """Compare listed files with what this ledger has receipts for."""
         known = {one.file_id: one for one in (*listing.files, *listing.sample) if one.has_id}
-        listing.claims = await self._owners.claims(known)
+        listing.claims = await self.owners.claims(known)
         for file_id, claim in listing.claims.items():
             self.habits.see_listed(
                 known[file_id], name=claim.sent_name, purpose=claim.purpose, file_bytes=claim.file_bytes

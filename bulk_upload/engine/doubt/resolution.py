@@ -18,6 +18,7 @@ from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, with
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
+from bulk_upload.engine.doubt.owners import OwnerCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +92,9 @@ class Doubts:
         self._clock = clock
         self._parked = parked
         self._decided_by = decided_by
+        self._owner_check = OwnerCheck(
+            owners=reconciler.owners, comparer=comparer, profile=profile, drain=drain
+        )
 
     async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
         """Resolve an attempt of this run."""
@@ -153,6 +157,9 @@ class Doubts:
         A file that has other content is not looked at again: the list is asked until another appears, or none can.
         """
         settles_s = self._reconciler.settles_s(doubt)
+        unclear = await self._owner_check.unclear(doubt)
+        if unclear is not None:
+            return unclear
         sent = await self._comparer.sent(doubt)
         alone_s = min(settles_s, self._alone_s(sent))
         ruled_out: frozenset[str] = frozenset()

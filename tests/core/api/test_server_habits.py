@@ -152,7 +152,9 @@ def test_what_a_list_should_show() -> None:
         habits.note_accepted(own(number, began_s=START_S + number), is_as_sent=True)
 
     def lacking(shown: set[str], *, since_s: float = 0.0, before_s: float = 1e9) -> list[str]:
-        files = habits.not_shown(shown, since_utc_s=START_S + since_s, before_s=before_s)
+        files = habits.not_shown(
+            shown, should_show=lambda one: one.began_utc_s >= START_S + since_s, before_s=before_s
+        )
         return [one.file_id for one in files]
 
     assert lacking({f"file-{number}" for number in range(11, 75)}) == []

@@ -85,6 +85,19 @@ def test_copies_that_no_attempt_explains(tmp_path: Path) -> None:
         assert second_copies_seen(store, files) == []
 
 
+def test_a_copy_under_a_name_that_the_server_gave_is_noticed(tmp_path: Path) -> None:
+    """Only where the server is known to respell: there, attempts without an answer explain such a file, too."""
+    with stored(tmp_path / "l.db") as store:
+        (one, two) = store.known(entry("a"), entry("b"))
+        store.tried(one, accepted("id-1"))
+        files = [listed("id-1", name="NAME"), listed("id-2", name="up/NAME", purpose="finetune")]
+        assert second_copies_seen(store, files) == []
+        (copy,) = second_copies_seen(store, files, respelt=True)
+        assert (copy.file.file_id, copy.path) == ("id-2", "a")
+        store.tried(two, LOST)
+        assert second_copies_seen(store, files, respelt=True) == []
+
+
 def test_how_a_file_was_compared_is_kept(tmp_path: Path) -> None:
     """The decision has it as its detail."""
     with stored(tmp_path / "l.db") as store:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.events import ContentCompared, ReceiptWithdrawn
 from bulk_upload.core.model import Altered, AlteredField, EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
@@ -95,6 +96,21 @@ def test_both_owners_of_an_id_are_in_doubt_where_nothing_tells_whose_it_is() -> 
     assert set(world.states().values()) == {EntryState.IN_DOUBT}
     assert status_of(ran) is ExitStatus.IN_DOUBT
     assert world.ledger.current_receipts() == {}
+    withdrawn = [event for _, event in ran.told.events if isinstance(event, ReceiptWithdrawn)]
+    assert [(one.state, one.of_this_run) for one in withdrawn] == [(EntryState.IN_DOUBT, True)]
+
+
+def test_the_owner_of_an_id_is_told_by_content() -> None:
+    """An id that comes with a second answer stays the first one's, whose bytes the server returns for it."""
+    world = World("2")
+    for path in ("a/data.jsonl", "b/data.jsonl"):
+        world.add(path, 500)
+    world.server.script("data.jsonl", Fate.ACCEPT, Fate.ANY_ID)
+    ran = world.run(RunSettings(concurrency=1))
+    assert status_of(ran) is ExitStatus.DONE
+    assert (copies(world), wrong_receipts(world)) == ([], [])
+    compared = [event.path for _, event in ran.told.events if isinstance(event, ContentCompared)]
+    assert compared[:2] == ["a/data.jsonl", "b/data.jsonl"]
 
 
 def test_a_server_that_respells_is_understood_once_a_file_was_read_back() -> None:

@@ -32,11 +32,10 @@ WHERE run_id <> :run_id AND run_id > (SELECT coalesce(max(run_id), 0) FROM runs 
 
 
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The last attempt and the last receipt before those that a run has to check, and before its own."""
+    """The last attempt and the last receipt before those that a run has to check."""
 
     attempt_id: int
     receipt_id: int
-    own_after_id: int
 
 
 class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +63,9 @@ def run_start(store: LedgerStore) -> RunStart:
         "SELECT receipt_id FROM receipts WHERE :since IS NULL OR settled_utc < :since ORDER BY receipt_id DESC LIMIT 1",
         {"since": started_utc},
     ).fetchone()
-    (own_after_id,) = store.connection.execute("SELECT coalesce(max(receipt_id), 0) FROM receipts").fetchone()
     return RunStart(
         attempt_id=attempt[0] if attempt else 0,
         receipt_id=receipt[0] if receipt else 0,
-        own_after_id=own_after_id,
     )
 
 
@@ -116,9 +113,13 @@ def receipts_of_run(
 
 
 def receipt_by_answer(store: LedgerStore, *, file_id: str) -> HeldReceipt | None:
-    """Return the receipt of an accepted entry for an id, None where there is none that rests on an answer alone."""
+    """Return the receipt of an accepted entry for an id, None where there is none that rests on an answer alone.
+
+    Not one that was in question, and that a list or a person decided about.
+    """
     row = store.connection.execute(
-        f"{HELD.format(ledger='main')} WHERE r.file_id = ? AND e.receipt_id = r.receipt_id AND e.state = 'accepted'"
+        f"{HELD.format(ledger='main')} JOIN attempts a ON a.attempt_id = r.attempt_id WHERE r.file_id = ?"
+        " AND e.receipt_id = r.receipt_id AND e.state = 'accepted' AND a.outcome = 'accepted'"
         f" AND r.obtained = ? AND {LIVE.format(ledger='main')}",
         (file_id, ReceiptOrigin.ANSWERED.value),
     ).fetchone()

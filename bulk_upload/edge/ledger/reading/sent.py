@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.text.name_forms import stored_forms, twin_form
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger.columns import to_fingerprint, to_path
 from bulk_upload.edge.ledger.reading.receipts import LIVE
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 RECENT_ATTEMPTS = 10_000
 """Older attempts are not compared with what others store now: reading them all would hold up a large run."""
+
+_Look = tuple[str | None, int | None, str | None]
+"""Name, size and purpose of a file as they are compared."""
 
 RECENT_RECEIPTS = 1_000
 OWN_FILES_MAX = 3
@@ -84,24 +88,28 @@ def own_files(store: LedgerStore) -> list[OwnFile]:
     return [OwnFile(file_id=row[0], path=to_path(row[1]), file_bytes=row[2], sha256=row[3]) for row in rows]
 
 
-def second_copies_seen(store: LedgerStore, files: Sequence[ListedFile]) -> list[SecondCopySeen]:
+def second_copies_seen(
+    store: LedgerStore, files: Sequence[ListedFile], *, respelt: bool = False
+) -> list[SecondCopySeen]:
     """Return those of some listed files that no attempt of this ledger explains, though one with a receipt sent their like.
 
-    An attempt without an answer, or still in flight, explains a file of its name.
+    An attempt without an answer, or still in flight, explains a file of its name. Where the server writes names or
+    purposes in a form of its own (`respelt`), names that it may make one name of are one, and purposes are not compared.
     """
     known = store.claimed([one.file_id for one in files])
     unowned = [one for one in files if one.file_id not in known]
     if not unowned:
         return []
-    wanted = {(one.filename, one.bytes, one.purpose) for one in unowned}
-    sent: dict[tuple[str | None, int | None, str | None], tuple[str, str | None]] = {}
+    looks = [(one, _looks(one, respelt=respelt)) for one in unowned]
+    wanted = frozenset().union(*(keys for _, keys in looks))
+    sent: dict[_Look, tuple[str, str | None]] = {}
     explained = set()
     for path, name, size, purpose, outcome, sha256 in store.connection.execute(
         "SELECT e.path, a.sent_name, a.size, e.purpose, a.outcome, a.sha256 FROM attempts a JOIN entries e USING (entry_id)"
         " WHERE a.attempt_id > (SELECT max(attempt_id) FROM attempts) - ?",
         (RECENT_ATTEMPTS,),
     ):
-        key = (name, size, purpose)
+        key = (twin_form(name), size, None) if respelt else (name, size, purpose)
         if key not in wanted:
             continue
         if outcome == "accepted":
@@ -109,9 +117,16 @@ def second_copies_seen(store: LedgerStore, files: Sequence[ListedFile]) -> list[
         elif outcome in (None, "in_doubt"):
             explained.add(key)
     seen = []
-    for one in unowned:
-        key = (one.filename, one.bytes, one.purpose)
-        if key in sent and key not in explained:
-            path, sha256 = sent[key]
+    for one, keys in looks:
+        like = sorted(keys & sent.keys(), key=str)
+        if like and not keys & explained:
+            path, sha256 = sent[like[0]]
             seen.append(SecondCopySeen(file=one, path=path, file_bytes=one.bytes or 0, sha256=sha256))
     return seen
+
+
+def _looks(file: ListedFile, *, respelt: bool) -> frozenset[_Look]:
+    """Return what attempts may have sent whose file is shown like this."""
+    if not respelt or file.filename is None:
+        return frozenset({(file.filename, file.bytes, file.purpose)})
+    return frozenset((form, file.bytes, None) for form in stored_forms(file.filename))
