@@ -173,10 +173,6 @@ class ServerHabits:
             if not -TIME_TOLERANCE_S <= after_s <= sent.lasted_s + TIME_TOLERANCE_S:
                 self.shifts_times = True
 
-    def own_ids(self) -> set[str]:
-        """Return the ids of the latest accepted files."""
-        return {one.file_id for one in self._own}
-
     def not_shown(self, shown_ids: Collection[str], *, since_utc_s: float, before_s: float) -> list[OwnFile]:
         """Return the accepted files that a listing should show and does not.
 

@@ -16,22 +16,17 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.run.reconcile import Doubt
 
-IN_QUESTION = """EXISTS (SELECT 1 FROM attempts a
+OWNED = """r.file_id = ? AND r.withdrawn_utc IS NULL AND NOT EXISTS (SELECT 1 FROM attempts a
     WHERE a.attempt_id = r.attempt_id AND a.outcome = 'in_doubt' AND a.resolution IS NULL)"""
+"""The condition that a receipt `r` owns an id. A withdrawn one does not: its id is another file's. Nor does one in question,
+whose own attempt may get it back."""
 
 
 def claimed(connection: sqlite3.Connection, file_ids: Collection[str]) -> set[str]:
-    """Return those of `file_ids` that a receipt owns, also a superseded one.
-
-    A withdrawn receipt owns nothing: its id is another file's. Nor does one in question, whose own attempt may get it
-    back.
-    """
+    """Return those of `file_ids` that a receipt owns, also a superseded one."""
     # One look-up an id: a list of all of them could be longer than a statement may be.
     found = (
-        connection.execute(
-            f"SELECT file_id FROM receipts r WHERE file_id = ? AND withdrawn_utc IS NULL AND NOT {IN_QUESTION}",
-            (file_id,),
-        ).fetchone()
+        connection.execute(f"SELECT file_id FROM receipts r WHERE {OWNED}", (file_id,)).fetchone()
         for file_id in file_ids
     )
     return {row[0] for row in found if row is not None}
