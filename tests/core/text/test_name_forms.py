@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.text.name_forms import Likeness, likeness, respellings, stored_forms, twin_form
+from bulk_upload.core.text.name_forms import (
+    Likeness,
+    likeness,
+    respellings,
+    same_letters,
+    stored_forms,
+    twin_form,
+)
 
 NAMES = st.text(min_size=1, max_size=40).map(sent_name)
 
@@ -79,3 +86,18 @@ def test_respelt_names_are_twins(sent: str, other: str) -> None:
     if likeness(sent, other) >= Likeness.RESPELT:
         assert twin_form(sent) in stored_forms(other)
     assert (respellings(sent, other) == frozenset()) or sent != other
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "expected"),
+    [
+        ("caf\u00e9 1.jsonl", "Cafe-1.jsonl", True),
+        ("\u6570\u636e1", "\u6570\u636e-1", True),
+        ("\u65701", "\u636e1", False),
+        ("part-1-2", "part-1-3", False),
+        ("--", "..", False),
+    ],
+)
+def test_same_letters(sent: str, stored: str, expected: bool) -> None:
+    """Accents, case and signs do not matter; names without any letter have none in common."""
+    assert same_letters(sent, stored) is expected
