@@ -54,6 +54,11 @@ def likeness(sent: str, stored: str) -> Likeness:
     return Likeness.UNLIKE
 
 
+def same_letters(sent: str, stored: str) -> bool:
+    """Whether two names have the same letters and digits, in the same order, whatever the case, signs and accents."""
+    return _bare(sent) == _bare(stored) != ""
+
+
 def respellings(sent: str, stored: str) -> frozenset[str]:
     """Return the kinds of change between two names that are at least RESPELT, in words."""
     kinds = set()
@@ -84,6 +89,10 @@ def _letters(name: str) -> set[str]:
     folded = unicodedata.normalize("NFKC", name).casefold()
     bare = unicodedata.normalize("NFKD", name).casefold()
     return {"".join(_pieces(folded)), _SIGNS.sub("", folded), _SIGNS.sub("", bare)}
+
+
+def _bare(name: str) -> str:
+    return "".join(_pieces(unicodedata.normalize("NFKD", name).casefold()))
 
 
 def _pieces(name: str, sign: str = "") -> list[str]:

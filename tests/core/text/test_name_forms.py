@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.text.name_forms import Likeness, likeness, respellings, stored_forms, twin_form
+from bulk_upload.core.text.name_forms import (
+    Likeness,
+    likeness,
+    respellings,
+    same_letters,
+    stored_forms,
+    twin_form,
+)
 
 NAMES = st.text(min_size=1, max_size=40).map(sent_name)
 
@@ -79,3 +86,11 @@ def test_respelt_names_are_twins(sent: str, other: str) -> None:
     if likeness(sent, other) >= Likeness.RESPELT:
         assert twin_form(sent) in stored_forms(other)
     assert (respellings(sent, other) == frozenset()) or sent != other
+
+
+def test_names_of_the_same_letters() -> None:
+    """Case, signs and accents make no other name; another letter, or none at all, does."""
+    for stored in ("F_1.jsonl", "f%1.jsonl", "f1.JSONL", "f\u0301-1.jsonl"):
+        assert same_letters("f 1.jsonl", stored)
+    assert not same_letters("f 1.jsonl", "f 2.jsonl")
+    assert not same_letters("-", "_")

@@ -7,7 +7,6 @@ it was sent, that is its habit and no evidence.
 
 from __future__ import annotations
 
-import unicodedata
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,7 @@ import msgspec
 from bulk_upload.core.api.secret import REDACTED
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S
 from bulk_upload.core.run.verify import DifferenceKind, differences
+from bulk_upload.core.text.name_forms import same_letters
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class ListEvidence:
                 continue
             if REDACTED in str(shown):
                 continue  # What the server shows there is not known.
-            if kind in details and kind is DifferenceKind.RENAMED and _is_respelt(str(sent), str(shown)):
+            if kind in details and kind is DifferenceKind.RENAMED and same_letters(str(sent), str(shown)):
                 self._respells_names = True
                 continue
             if kind not in details:
@@ -193,13 +193,3 @@ class Reach(msgspec.Struct):
         if reached_s is None or clock_offset_s is None:
             return False
         return sent_at_utc_s + clock_offset_s > reached_s + CLOCK_TOLERANCE_S
-
-
-def _is_respelt(sent: str, shown: str) -> bool:
-    """Whether two names have the same letters and digits, in the same order."""
-    return _letters(sent) == _letters(shown) != ""
-
-
-def _letters(name: str) -> str:
-    folded = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(one for one in folded if one.isalnum())
