@@ -44,6 +44,7 @@ _REQUEST_ID_HEADERS = ("cf-ray", "x-request-id")
 
 
 MISSING_ID = "missing"
+NUMBER_ID = "a number"
 UNUSABLE_TEXT = "a text that cannot be part of an address"
 
 
@@ -206,7 +207,7 @@ def _id_kind(described: Mapping[str, Any], name: str) -> str:
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, int | float):
-        return "a number"
+        return NUMBER_ID
     if isinstance(value, str):
         return UNUSABLE_TEXT
     return "an object" if isinstance(value, dict) else "a list"

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.api.responses import MISSING_ID, UNUSABLE_TEXT
+from bulk_upload.core.api.responses import MISSING_ID, NUMBER_ID
 from bulk_upload.core.model import Altered, InDoubt, Misdirected, Outcome, Refused, Rejected, Unavailable
 from bulk_upload.exit_status import ExitStatus
 
@@ -40,8 +40,9 @@ class FaultScope:
     success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was
     accepted in this run and three entries in a row got them: then the address is wrong.
 
-    A success whose id is of a kind that cannot be used is no fault of the file either: one that is a number is enough to
-    know that all of them are, one that is missing or an odd text is enough on three entries in a row.
+    A success whose id is of a kind that cannot be used is no fault of the file either. Before any file was accepted, one
+    that is a number is enough to know that all of them are; one that is missing or of another kind is enough on three
+    entries in a row.
 
     Args:
         entry_count: how many entries the run has to send. If there are fewer than three, all of them
@@ -125,8 +126,7 @@ class FaultScope:
     def _without_id_again(self, outcome: InDoubt, entry: int, kind: str) -> Judgement:
         if entry not in self._without_id:
             self._without_id.append(entry)
-        is_certain = kind not in (MISSING_ID, UNUSABLE_TEXT)
-        if not is_certain and (self._accepted_any or len(self._without_id) < IN_A_ROW_MAX):
+        if self._accepted_any or (kind != NUMBER_ID and len(self._without_id) < IN_A_ROW_MAX):
             return Judgement(outcome)
         what = "the answers have none" if kind == MISSING_ID else f"the answer's is {kind}"
         stop = Stop(

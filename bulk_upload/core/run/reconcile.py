@@ -100,10 +100,12 @@ class NotYet(msgspec.Struct, frozen=True):
 
 class Undecided(msgspec.Struct, frozen=True):
     """The list does not decide; `reason` names the candidates. A person must decide, or the content of `alike`: files of
-    which each could be the one."""
+    which each could be the one. `has_vague` says that rows which are not understood could be it, too: then only an equal
+    content decides."""
 
     reason: str
     alike: tuple[ListedFile, ...] = ()
+    has_vague: bool = False
 
 
 Reconciliation = Found | Absent | NotYet | Undecided
@@ -170,7 +172,9 @@ def judge(
         return Absent() if settled else NotYet()
     if len(free) > 1:
         named = ", ".join(map(_shown_id, free[:5]))
-        return Undecided(f"{len(free)} files on the server match: {named}", alike=_comparable(doubt, free))
+        clear = tuple(one for one in free if _is_clear(doubt, one))
+        reason = f"{len(free)} files on the server match: {named}"
+        return Undecided(reason, alike=clear, has_vague=len(clear) < len(free))
     return _judge_only(doubt, free[0], clock_offset_s=clock_offset_s, habits=habits)
 
 
@@ -257,11 +261,6 @@ def _without_withdrawn(doubt: Doubt, free: list[ListedFile]) -> list[ListedFile]
     is_other = any(_is_candidate(doubt, one) and not matches(doubt, one) for one in free)
     may_be_there = any(_is_clear(doubt, one) for one in others)
     return others if doubt.candidate_withdrawn and is_other and may_be_there else free
-
-
-def _comparable(doubt: Doubt, files: list[ListedFile]) -> tuple[ListedFile, ...]:
-    """Return the files that content can tell apart: all, or none where one of them is too vague to be compared."""
-    return tuple(files) if all(_is_clear(doubt, one) for one in files) else ()
 
 
 def _is_clear(doubt: Doubt, file: ListedFile) -> bool:

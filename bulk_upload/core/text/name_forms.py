@@ -55,7 +55,7 @@ def likeness(sent: str, stored: str) -> Likeness:
 
 
 def same_letters(sent: str, stored: str) -> bool:
-    """Whether two names have the same letters and digits in the same order, accents and signs left out."""
+    """Whether two names have the same letters and digits, in the same order, whatever the case, signs and accents."""
     return _bare(sent) == _bare(stored) != ""
 
 

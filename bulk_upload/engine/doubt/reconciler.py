@@ -21,6 +21,7 @@ from bulk_upload.core.run.reconcile import (
     Undecided,
     as_shown,
     judge,
+    matches,
     suspects,
 )
 from bulk_upload.core.text.name_forms import twin_form
@@ -32,7 +33,7 @@ from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -178,25 +179,17 @@ class Reconciler:
         self.others = listing.others
         await self._learn(listing)
         self._note_time(questions, listing.began_s)
-        # Those that came while the list was read count, too.
+        judged = [(one, await self._judged(one, listing)) for one in questions]
+        # Those that came meanwhile count, too.
         open_doubts = {
             one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
         }
-        alike = Counter(self._twin_key(one) for one in open_doubts.values())
-        for question in questions:
-            found: Reconciliation
-            offset = listing.offsets[question.doubt.attempt_id]
+        alike = Counter(map(self._twin_key, open_doubts.values()))
+        for question, by_list in judged:
             settled = listing.began_s >= question.settles_s
+            found = self._unless_anothers(question.doubt, by_list, open_doubts.values())
             if alike[self._twin_key(question.doubt)] > 1:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
-            else:
-                found = await self._judged(question, listing)
-                candidate_id = question.doubt.candidate_id
-                is_of_this_run = question.doubt.began_at is not None
-                may_get_clear = is_of_this_run and (candidate_id is None or candidate_id in listing.claims)
-                if isinstance(found, Undecided) and may_get_clear and not settled:
-                    # What is accepted until then may show the server's time.
-                    found = found if offset.exact_s is not None else NotYet()
             if isinstance(found, NotYet):
                 polled_s = self._clock.monotonic() + question.poll_s
                 question.due_s = polled_s if settled else min(question.settles_s, polled_s)
@@ -206,6 +199,7 @@ class Reconciler:
     async def _judged(self, question: _Question, listing: Listing) -> Reconciliation:
         """Judge one doubt by a listing; absence only where the list shows what it must."""
         doubt, offset = question.doubt, listing.offsets[question.doubt.attempt_id]
+        settled = listing.began_s >= question.settles_s
         files = list(listing.files)
         candidate_id = doubt.candidate_id
         if candidate_id is not None and candidate_id not in listing.ids:
@@ -226,12 +220,32 @@ class Reconciler:
             doubt,
             suspected,
             claimed_ids=listing.claims.keys() | theirs | rivals | question.ruled_out,
-            settled=listing.began_s >= question.settles_s,
+            settled=settled,
             clock_offset_s=offset.best_s,
             disputed_ids=disputed | rivals,
             habits=self.habits,
         )
-        return await self._unless_list_lacks(question, listing) if isinstance(found, Absent) else found
+        if isinstance(found, Absent):
+            return await self._unless_list_lacks(question, listing)
+        may_get_clear = doubt.began_at is not None and (
+            candidate_id is None or candidate_id in listing.claims
+        )
+        if isinstance(found, Undecided) and may_get_clear and not settled and offset.exact_s is None:
+            # What is accepted until then may show the server's time.
+            return NotYet()
+        return found
+
+    def _unless_anothers(
+        self, doubt: Doubt, found: Reconciliation, open_doubts: Iterable[Doubt]
+    ) -> Reconciliation:
+        """Leave a file in another form than was sent in doubt while another open doubt may be about it, too."""
+        files = [found.file] if isinstance(found, Found) else getattr(found, "alike", ())
+        guesses = [one for one in files if not matches(doubt, one) and one.file_id != doubt.candidate_id]
+        for one in guesses:
+            for other in open_doubts:
+                if other.attempt_id != doubt.attempt_id and self.owners.could_be(one, other):
+                    return Undecided(f"{one.file_id} may be that of another entry in doubt, too")
+        return found
 
     async def _unless_list_lacks(self, question: _Question, listing: Listing) -> Absent | NotYet | Undecided:
         """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again

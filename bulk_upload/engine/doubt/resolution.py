@@ -182,8 +182,8 @@ class Doubts:
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
-                if doubt.candidate_withdrawn and compared.file.file_id == doubt.candidate_id:
-                    return Undecided(withdrawn_reason(compared.file))
+                if (unbelieved := _unbelieved(doubt, found, compared)) is not None:
+                    return unbelieved
                 matched = ids, compared
             if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
                 return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
@@ -256,3 +256,12 @@ def _candidates(found: Found | Absent | Undecided) -> tuple[ListedFile, ...]:
             return alike
         case Absent():
             return ()
+
+
+def _unbelieved(doubt: Doubt, found: Found | Absent | Undecided, adopted: Adopt) -> Undecided | None:
+    """Return why a match is not adopted in spite of what its content shows; None where it may be."""
+    if doubt.candidate_withdrawn and adopted.file.file_id == doubt.candidate_id:
+        return Undecided(withdrawn_reason(adopted.file))
+    if isinstance(found, Undecided) and found.has_vague and adopted.by is ComparedBy.NONE:
+        return Undecided(found.reason)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_upload.core.api.responses import MISSING_ID, UNUSABLE_TEXT
+from bulk_upload.core.api.responses import MISSING_ID, NUMBER_ID, UNUSABLE_TEXT
 from bulk_upload.core.model import (
     Accepted,
     Altered,
@@ -234,16 +234,22 @@ def without_id(kind: str) -> InDoubt:
     return InDoubt(reason="odd", answered=False, http_status=200, id_kind=kind)
 
 
-def test_an_id_that_is_a_number_ends_the_run_at_once(trusted: FaultScope) -> None:
+def test_an_id_that_is_a_number_ends_the_run_at_once(fault_scope: FaultScope) -> None:
     """One answer with such an id is enough to know that nothing can be recorded; the entry is in doubt."""
-    judgement = trusted.judge(without_id("a number"), 1)
+    judgement = fault_scope.judge(without_id("a number"), 1)
     assert state_after(judgement.outcome) is EntryState.IN_DOUBT
     assert judgement.stop is not None
     assert judgement.stop.status is ExitStatus.UNFINISHED
     assert "a number" in judgement.stop.reason
 
 
-@pytest.mark.parametrize("kind", [MISSING_ID, UNUSABLE_TEXT])
+def test_an_id_that_is_a_number_ends_no_run_that_accepted_files(trusted: FaultScope) -> None:
+    """One odd answer among usable ones is that entry's doubt."""
+    trusted.on_accepted()
+    assert trusted.judge(without_id(NUMBER_ID), 1).stop is None
+
+
+@pytest.mark.parametrize("kind", [MISSING_ID, UNUSABLE_TEXT, "null", "a list"])
 def test_missing_and_odd_ids_end_a_run_that_got_nowhere(kind: str, fault_scope: FaultScope) -> None:
     """Three entries in a row without a usable id, and none with one: the profile, or the server, is another."""
     stops = [fault_scope.judge(without_id(kind), entry).stop for entry in (1, 1, 2, 3)]

@@ -300,3 +300,17 @@ def test_a_withdrawn_receipt_is_not_adopted_again_beside_a_look_alike() -> None:
     world.now += 100.0
     assert status_of(world.run()) is ExitStatus.IN_DOUBT
     assert "its receipt was withdrawn" in str(world.ledger.reason("a.jsonl"))
+
+
+def test_a_form_that_two_entries_may_have_is_left_in_doubt() -> None:
+    """The server cut both names to one; the bytes are equal, and only one of the files is there."""
+    world = World(server=ServerSettings(name_of=lambda _: "data"))
+    for path in ("data-x1.jsonl", "data-x2.jsonl"):
+        world.add(path, 500)
+        world.files.write(path, b"x" * 500)
+    world.server.script("data-x1.jsonl", Fate.LOSE_STORED)
+    world.server.script("data-x2.jsonl", Fate.LOSE_UNSTORED)
+    ran = world.run()
+    assert status_of(ran) is ExitStatus.IN_DOUBT
+    assert wrong_receipts(world) == []
+    assert "another entry in doubt" in str(world.ledger.reason("data-x2.jsonl"))
