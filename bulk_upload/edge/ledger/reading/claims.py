@@ -77,7 +77,7 @@ def sent_sha256(connection: sqlite3.Connection, attempt_id: int) -> str | None:
 def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
     """Return the outcome of an attempt, in doubt where its id is, or may be, another upload's.
 
-    The id stays as its candidate: the receipt of the other entry rests on an answer, too.
+    The id stays as its candidate: whose it is must be asked, for the receipt of the other rests on an answer, too.
     """
     outcome = over.outcome
     if not isinstance(outcome, Accepted):
