@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Receipt
     from bulk_upload.engine.run import Run
 
-    Hear = Callable[[Event], None]
-    Execute = Callable[[Hear, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
+    OnEvent = Callable[[Event], None]
+    Execute = Callable[[OnEvent, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
 
 _HINT = "run the same command again to resume"
 
@@ -50,7 +50,7 @@ class JobRun:
     ends with the run; `result` is set then. Leaving the iteration early cancels the run.
     """
 
-    def __init__(self, execute: Execute, on_event: Hear | None) -> None:
+    def __init__(self, execute: Execute, on_event: OnEvent | None) -> None:
         self._execute = execute
         self._on_event = on_event
         self._task: asyncio.Task[Result] | None = None

@@ -48,7 +48,7 @@ class Unmatched:
 class Skipped:
     """Something that cannot be uploaded from here, or is not entered; `reason` says why.
 
-    `may_be_data` says that it could not be looked at: files that belong in the manifest may be missing from it.
+    `may_be_data` says that it could not be read: files that belong in the manifest may be missing from it.
     """
 
     path: str

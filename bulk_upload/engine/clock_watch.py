@@ -1,4 +1,4 @@
-"""Watches the clocks of a run: the offset of the server's from ours, and steps of ours, which are said and recorded."""
+"""Watches the clocks of a run: the offset of the server's from ours, and steps of ours, which are emitted and recorded."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ClockWatch:
         return self._files_api.clock_offset(then or moment(self._clock)).exact_s
 
     async def tick(self) -> None:
-        """Say and record that our clock was set since the last tick. Raises LedgerUnusable.
+        """Emit and record that our clock was set since the last tick. Raises LedgerUnusable.
 
-        Intents are recorded before the server tells its time. Once it has, the open ones get the offset, unless our
+        Intents are recorded before the offset is known. Once it is, the open ones get the offset, unless our
         clock was set since: they are all that is left of a run that is killed.
         """
         now = moment(self._clock)

@@ -98,7 +98,7 @@ class _Renamed:
         self._first = self._first or f"{quoted(path)} as {quoted(sent_name)}, not {quoted(asked_name)}"
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what a person is told about them."""
+        """Return the warning about them, none where there are none."""
         if not self.count:
             return ()
         such_as = self._first if self.count == 1 else f"such as {self._first}"

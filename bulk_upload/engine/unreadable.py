@@ -27,8 +27,7 @@ async def end_unreadable(
 ) -> None:
     """Record entries without a usable file, and emit their ends. The next run looks at their files again.
 
-    They do not count as failures of the run, which none of them says anything about: `--max-errors` is not for them.
-    Raises LedgerUnusable.
+    They do not count for `--max-errors`: they say nothing about the server. Raises LedgerUnusable.
     """
     for step, state in _STATES.items():
         async for page in entries.pages((step,)):

@@ -124,8 +124,8 @@ def adopt(
 ) -> int:
     """Record the server's file ID as PATH's receipt, after a look-up: name, size, purpose and content must match.
 
-    The content is read back and compared where that is possible; the command says how, or why not. Where the server
-    changes names or purposes, the question shows what it has.
+    The content is read back and compared if possible; the command says how, or why not. If the server has another name
+    or purpose, the question shows it.
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(

@@ -144,16 +144,16 @@ _VARIABLES = [
     type=SIZE,
     default="64MiB",
     show_default=True,
-    help="Read a file back whole, up to this size, before it is adopted from the list; larger files in ranges of "
-    "this size in all.",
+    help="Compare files up to this size whole before they are adopted from the list, larger ones by ranges of this "
+    "size in all.",
 )
 @click.option(
     "--confirm",
     type=click.Choice([one.value for one in ConfirmMode]),
     default="list",
     show_default=True,
-    help="At the end compare the receipts of the run with the server's list, newest first, in a few requests; off: "
-    "end without.",
+    help="Before the run ends, compare its receipts with the server's list (the closing check), in a few requests; "
+    "off: do not.",
 )
 @click.option(
     "--results",

@@ -83,7 +83,7 @@ _OPTIONS = (
     click.option(
         "--ignore-ctime",
         is_flag=True,
-        help="Do not hash files whose change time alone is another one, as after cp -al or chmod.",
+        help="Do not hash files of which only the change time differs, as after cp -al or chmod.",
     ),
     click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
     click.option(

@@ -1,4 +1,4 @@
-"""Records which entries of a ledger the manifest of the last run has, and what else a plan found out about them.
+"""Records which entries the manifest of the last run has, and their new change times.
 
 Only what changed is written: a run that finds the same manifest again writes nothing here, however many entries it has.
 """

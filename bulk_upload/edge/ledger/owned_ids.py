@@ -1,4 +1,4 @@
-"""Whose an id of the server is: what receipts own, what they merely name, and what is in question.
+"""Which entry owns an id of the server: by a receipt, or by one in question, whose attempt is in doubt again.
 
 Each function runs inside the caller's transaction, on the caller's thread.
 """

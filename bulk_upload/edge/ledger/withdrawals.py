@@ -77,8 +77,7 @@ def receipt_for(store: LedgerStore, *, file_id: str, settled_before_utc_s: float
 
 
 def note_check(store: LedgerStore, *, receipt_count: int, checked_count: int | None) -> None:
-    """Record how many receipts a run had to check at its end, and how many of them it compared; None where it was stopped
-    before."""
+    """Record how many receipts a run had to check, and how many it compared, None where it was stopped first."""
     store.connection.execute(
         "UPDATE runs SET receipt_count = ?, checked_count = ? WHERE run_id = ?",
         (receipt_count, checked_count, store.run_id),

@@ -188,7 +188,9 @@ class _Check:
             why = "the run was stopped"
         for field in self._evidence.habits():
             self._emit(
-                Noticed(message=f"the server's list shows {field} otherwise than they were sent: no evidence")
+                Noticed(
+                    message=f"the server's list shows {field} otherwise than they were sent, so they are no evidence"
+                )
             )
         is_stopped = self._drain.begun and checked_count < self._extent.receipt_count
         step = partial(

@@ -1,4 +1,4 @@
-"""Receipts that turn out to be false, or that may be: the ledger records it first, listeners are called second."""
+"""Withdraws receipts that turn out to be false, and questions those that may be: first in the ledger, then as events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Withdrawals:
-    """Withdraws receipts. `counts` has how many entries are in which state by that.
+    """Withdraws and questions receipts. `counts` has how many entries that put into each state.
 
     Args:
         decided_by: recorded in the ledger with each decision.

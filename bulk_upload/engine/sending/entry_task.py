@@ -154,7 +154,7 @@ class EntryTasks:
         try:
             if planned is not None and planned.fingerprint is None:
                 # Whatever became of the file: the attempt is looked up by what it sent.
-                planned, unreadable = await self._touched.looked_at(planned)
+                planned, unreadable = await self._touched.prepared(planned)
             resolution = await self._doubts.resolve(
                 doubt, sendable=planned is not None and unreadable is None
             )

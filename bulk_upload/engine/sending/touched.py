@@ -102,7 +102,7 @@ class TouchedFiles:
         await self._settler.accepted(planned, known.entry_id)
         return True
 
-    async def looked_at(self, planned: PlannedEntry) -> tuple[PlannedEntry, SourceError | None]:
+    async def prepared(self, planned: PlannedEntry) -> tuple[PlannedEntry, SourceError | None]:
         """Return an entry with its file as it is now, or why that cannot be read."""
         entry = planned.entry
         # Opened, not read: a file of unknown size.

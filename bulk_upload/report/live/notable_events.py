@@ -25,8 +25,8 @@ from bulk_upload.core.text.wording import clock_step_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAILURES_TOLD_MAX = 10
-NOTICES_TOLD_MAX = 10
+FAILURES_SHOWN_MAX = 10
+NOTICES_SHOWN_MAX = 10
 PATH_COLUMNS_MIN = 20
 
 _WORD = {
@@ -96,25 +96,25 @@ class EventLines:
         if event.state is EntryState.PENDING and self._drain_reason is not None:
             return []  # A drain leaves thousands of entries pending; it was announced itself.
         self._failure_count += 1
-        if self._failure_count > FAILURES_TOLD_MAX + 1:
+        if self._failure_count > FAILURES_SHOWN_MAX + 1:
             return []
-        if self._failure_count > FAILURES_TOLD_MAX:
+        if self._failure_count > FAILURES_SHOWN_MAX:
             return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
         return [EventLine(head=_WORD[event.state], text=reason, path=printable(event.path))]
 
     def _notice(self, event: Noticed) -> list[EventLine]:
         self._notice_count += 1
-        if self._notice_count > NOTICES_TOLD_MAX + 1:
+        if self._notice_count > NOTICES_SHOWN_MAX + 1:
             return []
-        if self._notice_count > NOTICES_TOLD_MAX:
+        if self._notice_count > NOTICES_SHOWN_MAX:
             return [EventLine(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
         return [EventLine(head="note", text=printable(event.message), path=path)]
 
     def _clock_step(self, event: ClockStepped) -> list[EventLine]:
         self._step_count += 1
-        if self._step_count > NOTICES_TOLD_MAX:
+        if self._step_count > NOTICES_SHOWN_MAX:
             return []
         return [EventLine(head="note", text=clock_step_words(event.step_s))]
 

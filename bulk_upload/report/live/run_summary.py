@@ -174,14 +174,14 @@ def _checked(tally: Tally) -> list[str]:
 def altered_lines(tally: Tally) -> list[str]:
     """Return what the server stores otherwise than it was sent, whether it was believed or not."""
     return [
-        f"{_entries(one.entry_count)}: the server took {'it' if one.entry_count == 1 else 'them'} {_TAKEN[field]}: "
+        f"{_entries(one.entry_count)}: the server has {'it' if one.entry_count == 1 else 'them'} {_ALTERED[field]}: "
         f"{printable(one.first.stored)!r} for {printable(one.first.sent)!r}"
         + (" and the like." if one.entry_count > 1 and field is AlteredField.NAME else ".")
         for field, one in sorted(tally.altered.items())
     ]
 
 
-_TAKEN = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
+_ALTERED = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
 
 
 def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:

@@ -36,16 +36,16 @@ def over_time_section(figures: Figures) -> str:
         timeline_chart(
             "bytes", "Bytes accepted per second",
             f"{byte_rate(figures.accepted_bytes / axis.work_s)} on average, {byte_rate(max(bytes_s))} at best.",
-            axis=axis, values=bytes_s, told=byte_rate, run_names=names,
+            axis=axis, values=bytes_s, label_of=byte_rate, run_names=names,
         ),
         timeline_chart(
             "files", "Files accepted per second",
             f"{file_rate(figures.outcomes[ACCEPTED] / axis.work_s)} on average, {file_rate(max(files_s))} at best.",
-            axis=axis, values=files_s, told=file_rate, run_names=names,
+            axis=axis, values=files_s, label_of=file_rate, run_names=names,
         ),
         timeline_chart(
             "open", "Attempts in flight",
-            _open_words(max(open_count), limits), axis=axis, values=open_count, told=rounded, limits=limits,
+            _open_words(max(open_count), limits), axis=axis, values=open_count, label_of=rounded, limits=limits,
             marks=figures.throttled.totals(), run_names=names,
         ),
     ]  # fmt: skip
@@ -70,9 +70,9 @@ def distributions_section(figures: Figures) -> str:
         '<section><h2>Accepted uploads</h2>\n<div class="pair">'
         + histogram(
             "latency", "Time to answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
-            told=brief_seconds, what="uploads",
+            label_of=brief_seconds, what="uploads",
         )
-        + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), told=human_bytes, what="files")
+        + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), label_of=human_bytes, what="files")
         + "</div></section>\n"
     )  # fmt: skip
 
@@ -160,9 +160,9 @@ def _few_bins(spread: Distribution) -> Sequence[Bin]:
     return bins
 
 
-def _spread_words(spread: Distribution, told: Callable[[float], str]) -> str:
+def _spread_words(spread: Distribution, label_of: Callable[[float], str]) -> str:
     middle, high, highest = (spread.percentile(one) for one in (50, 90, 99))
-    return f"Half within {told(middle)}, 90 % within {told(high)}, 99 % within {told(highest)}; {told(spread.largest)} at most."
+    return f"Half within {label_of(middle)}, 90 % within {label_of(high)}, 99 % within {label_of(highest)}; {label_of(spread.largest)} at most."
 
 
 def _open_words(most: float, limits: Sequence[int | None]) -> str:

@@ -79,7 +79,7 @@ def header(
         f"<div><dt>{name}</dt><dd>{inert(value)}{f'<small>{inert(note)}</small>' if note else ''}</dd></div>\n"
         for name, value, note in _numbers(accepted_bytes, figures)
     )
-    told = "".join(
+    rows = "".join(
         f"<dt>{inert(name)}</dt><dd>{inert(value)}</dd>" for name, value in (*facts, ("Ledger", ledger))
     )
     return (
@@ -87,7 +87,7 @@ def header(
         f"<h1>{inert(verdict(states))}</h1>\n{lead}{state_bar(ordered)}"
         f'<ul class="legend">{legend}</ul>\n<dl class="numbers">{numbers}</dl>\n'
         f"<details><summary>About this job</summary>"
-        f'<dl class="facts">{told}</dl></details>\n</header>\n'
+        f'<dl class="facts">{rows}</dl></details>\n</header>\n'
     )
 
 

@@ -47,7 +47,9 @@ def test_json_lines_take_the_place_of_words(desk: Path, server: str) -> None:
 def test_storms_keep_to_the_schema(desk: Path) -> None:
     """Throttling, broken connections, lost answers and their reconciliation are records like any others."""
     faults = parse_faults("429:0,drop-stored,503:0,drop-mid,500,ok")
-    with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=faults)) as sandbox:
+    stored = desk / "stored"
+    stored.mkdir()
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,), faults=faults, directory=str(stored))) as sandbox:
         arguments = (
             "run",
             "good.jsonl",
@@ -64,7 +66,7 @@ def test_storms_keep_to_the_schema(desk: Path) -> None:
     told = records(ended.stderr)
     kinds = {one["outcome"]["kind"] for one in told if one["event"] == "attempt_ended"}
     assert {"throttled", "in_doubt", "accepted"} <= kinds
-    assert {"paused", "reconciling", "attempt_started"} <= {one["event"] for one in told}
+    assert {"paused", "reconciling", "content_compared", "attempt_started"} <= {one["event"] for one in told}
 
 
 def test_progress_is_told_now_and_then(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

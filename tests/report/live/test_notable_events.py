@@ -13,7 +13,12 @@ from bulk_upload.core.events import (
 )
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, EventLine, EventLines
+from bulk_upload.report.live.notable_events import (
+    FAILURES_SHOWN_MAX,
+    NOTICES_SHOWN_MAX,
+    EventLine,
+    EventLines,
+)
 from tests.report.scripted_run import ended, plan, settled, started
 
 
@@ -87,7 +92,7 @@ def test_a_withdrawn_receipt_is_told(state: EntryState, head: str) -> None:
 def test_failures_are_told_up_to_a_number_and_then_announced_as_counted() -> None:
     """A thousand failures make eleven lines, the last of which says why there are no more."""
     lines = _told(EventLines(), *(settled(f"f{n}", EntryState.REJECTED, reason="no") for n in range(1000)))
-    assert len(lines) == FAILURES_TOLD_MAX + 1
+    assert len(lines) == FAILURES_SHOWN_MAX + 1
     assert lines[-1].startswith("more failures: ")
 
 
@@ -95,7 +100,7 @@ def test_notices_are_told_up_to_a_number() -> None:
     """Notices have their own bound, so that they cannot push failures aside."""
     event_lines = EventLines()
     lines = _told(event_lines, *(Noticed(message="renamed", path=f"f{n}") for n in range(1000)))
-    assert len(lines) == NOTICES_TOLD_MAX + 1
+    assert len(lines) == NOTICES_SHOWN_MAX + 1
     assert lines[0] == "note: f0: renamed"
     assert _told(event_lines, settled("a", EntryState.REJECTED)) == ["rejected: a: no reason recorded"]
 
@@ -148,7 +153,7 @@ def test_a_long_path_is_cut_at_its_head_to_leave_room_for_the_reason() -> None:
 def test_a_clock_that_is_set_has_a_line(step_s: float, words: str) -> None:
     """Each step has one line, also after many other notes; a clock that is set all the time has no more than ten."""
     lines = EventLines()
-    for _ in range(NOTICES_TOLD_MAX + 5):
+    for _ in range(NOTICES_SHOWN_MAX + 5):
         lines.lines_of(Noticed(message="x"))
     told = [str(line) for _ in range(50) for line in lines.lines_of(ClockStepped(step_s=step_s))]
-    assert told == [words] * NOTICES_TOLD_MAX
+    assert told == [words] * NOTICES_SHOWN_MAX

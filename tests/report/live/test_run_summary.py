@@ -302,10 +302,10 @@ def test_what_the_server_changed_is_told_once() -> None:
         replace(settled("d", EntryState.IN_DOUBT, reason="odd"), altered=(purpose,)),
     )
     lines = _closing(tally, {EntryState.ACCEPTED: 5, EntryState.IN_DOUBT: 1})
-    assert "3 entries: the server took them under another name: 'f_0' for 'f 0' and the like." in lines
-    assert "3 entries: the server took them for another purpose: 'fine_tune' for 'fine-tune'." in lines
+    assert "3 entries: the server has them under another name: 'f_0' for 'f 0' and the like." in lines
+    assert "3 entries: the server has them for another purpose: 'fine_tune' for 'fine-tune'." in lines
     only = _tally(plan(1), replace(settled("a"), altered=(purpose,)))
-    assert "1 entry: the server took it for another purpose: 'fine_tune' for 'fine-tune'." in _closing(
+    assert "1 entry: the server has it for another purpose: 'fine_tune' for 'fine-tune'." in _closing(
         only, {EntryState.ACCEPTED: 1}
     )
 

@@ -1,4 +1,4 @@
-"""The closing check of a run: are its receipts as the server's list shows their files?
+"""The closing check of a run: decides whether the server's list contradicts its receipts.
 
 A receipt rests on one answer. An answer may name another file, and a server may lose what it accepted; the list is the
 second witness. A list may also write names, sizes or purposes in a way of its own: where it shows no file of the run as
@@ -28,10 +28,10 @@ REQUESTS_MIN = 10
 """A check may make as many requests, and one more for each hundred that the run made."""
 
 LOOK_UPS_MIN = 4
-"""Of these, requests that the list leaves to look-ups of single files."""
+"""How many of these the list leaves for look-ups of single files."""
 
 FILES_MIN = 3
-"""Of fewer files nothing can be said about the habits of a list."""
+"""Fewer files show no habit of a list."""
 
 FILES_MAX = 1000
 """Of so many files that all differ the habit of a list is known: the others need not be kept."""

@@ -46,8 +46,7 @@ def attempts_in_doubt(
 ) -> list[Doubt]:
     """Return every attempt that is in doubt, oldest first. All of them are of earlier runs.
 
-    One whose time the server had not told yet takes the offset that its run learned later, if the clock was not set
-    during the run.
+    An attempt without a clock offset takes the one that its run measured later, unless our clock was set during the run.
     """
 
     @cache

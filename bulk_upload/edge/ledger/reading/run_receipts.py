@@ -22,7 +22,6 @@ WHERE r.receipt_id > ? AND a.attempt_id > ? AND e.state = 'accepted' AND e.recei
 """
 _SENT_AT = _OF_RUN.replace(" FROM ", ", coalesce(a.began_utc, a.intent_utc) FROM ", 1)
 
-
 # A run that died, or was stopped before it had compared all of its receipts.
 _FIRST_UNCHECKED = """
 SELECT min(run_id), min(started_utc) FROM runs
@@ -51,8 +50,10 @@ class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_start(store: LedgerStore) -> RunStart:
-    """Return where a run begins, or the first run before it that ended without its check; call it before the first
-    intent."""
+    """Return where a run begins, or the first one before it that ended without its check.
+
+    Call it before the first intent.
+    """
     run_id, started_utc = store.connection.execute(_FIRST_UNCHECKED, {"run_id": store.run_id}).fetchone()
     # The latest first: all that is passed over is to be checked.
     attempt = store.connection.execute(
