@@ -49,6 +49,8 @@ class LedgerStore:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.run_id: int | None = None
+        self.own_after_id: int | None = None
+        """Receipts with a higher number are of this run; None where there is no run."""
         """The run that writes; None until it is begun."""
         self._alive_utc_s = float("-inf")
         self._last_attempt_id: int | None = None
@@ -73,6 +75,9 @@ class LedgerStore:
             (version, os.getpid(), utc_text(utc_s)),
         )
         self.run_id = cursor.lastrowid
+        (self.own_after_id,) = self.connection.execute(
+            "SELECT coalesce(max(receipt_id), 0) FROM receipts"
+        ).fetchone()
         self.stay_alive(utc_s=utc_s)
 
     def end_run(self, *, exit_status: int, utc_s: float) -> None:

@@ -156,7 +156,6 @@ class _Check:
             clock=clock,
             emit=emit,
             decided_by=BY_CLOSING_CHECK,
-            own_after_id=start.own_after_id,
         )
 
     @property

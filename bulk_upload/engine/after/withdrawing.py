@@ -27,7 +27,6 @@ class Withdrawals:
 
     Args:
         decided_by: recorded in the ledger with each decision.
-        own_after_id: receipts with a higher number are of this run; None where there is no run.
     """
 
     def __init__(
@@ -37,13 +36,11 @@ class Withdrawals:
         clock: Clock,
         emit: Callable[[Event], None],
         decided_by: str,
-        own_after_id: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._emit = emit
         self._decided_by = decided_by
-        self._own_after_id = own_after_id
         self.counts: Counter[EntryState] = Counter()
 
     async def as_anothers(self, receipt: HeldReceipt, details: str) -> None:
@@ -105,7 +102,9 @@ class Withdrawals:
     ) -> None:
         # Once it is recorded listeners must be called, also when the run drains meanwhile.
         with anyio.CancelScope(shield=True):
-            is_recorded = await self._ledger.run(step)
+            is_recorded, own_after_id = await self._ledger.run(
+                lambda store: (step(store), store.own_after_id)
+            )
         if not is_recorded:
             return
         self.counts[state] += 1
@@ -117,6 +116,6 @@ class Withdrawals:
                 file_bytes=receipt.file_bytes,
                 state=state,
                 reason=reason,
-                of_this_run=self._own_after_id is not None and receipt.receipt_id > self._own_after_id,
+                of_this_run=own_after_id is not None and receipt.receipt_id > own_after_id,
             )
         )

@@ -32,11 +32,10 @@ WHERE run_id <> :run_id AND run_id > (SELECT coalesce(max(run_id), 0) FROM runs 
 
 
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The last attempt and the last receipt before those that a run has to check, and before its own."""
+    """The last attempt and the last receipt before those that a run has to check."""
 
     attempt_id: int
     receipt_id: int
-    own_after_id: int
 
 
 class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +63,9 @@ def run_start(store: LedgerStore) -> RunStart:
         "SELECT receipt_id FROM receipts WHERE :since IS NULL OR settled_utc < :since ORDER BY receipt_id DESC LIMIT 1",
         {"since": started_utc},
     ).fetchone()
-    (own_after_id,) = store.connection.execute("SELECT coalesce(max(receipt_id), 0) FROM receipts").fetchone()
     return RunStart(
         attempt_id=attempt[0] if attempt else 0,
         receipt_id=receipt[0] if receipt else 0,
-        own_after_id=own_after_id,
     )
 
 
