@@ -8,7 +8,7 @@ import msgspec
 
 from bulk_upload.core.model import Accepted, InDoubt
 from bulk_upload.edge.ledger.columns import optional_text
-from bulk_upload.edge.ledger.owned_ids import IN_QUESTION, named
+from bulk_upload.edge.ledger.owned_ids import OWNS, named
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,8 +34,7 @@ def claims(connection: sqlite3.Connection, file_ids: Collection[str]) -> dict[st
     # One look-up an id: a list of all of them could be longer than a statement may be.
     for file_id in file_ids:
         row = connection.execute(
-            "SELECT entry_id, sent_name, purpose, bytes, sha256 FROM receipts r WHERE file_id = ?"
-            f" AND withdrawn_utc IS NULL AND NOT {IN_QUESTION}",
+            f"SELECT entry_id, sent_name, purpose, bytes, sha256 FROM receipts r WHERE file_id = ? AND {OWNS}",
             (file_id,),
         ).fetchone()
         if row is not None:
