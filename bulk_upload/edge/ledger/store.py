@@ -223,6 +223,7 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
+        owned_ids.retire_deleted(self.connection, file_id=file.file_id, utc_s=utc_s)
         owned_ids.take_over(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = receipt_id or self._file_receipt(
