@@ -82,7 +82,7 @@ def test_what_the_manifest_dropped_is_taken_back_alone(tmp_path: Path) -> None:
         stage.run(expect=0)
         assert undone(stage, "--only", "dropped") == {}
         stage.use(written(tmp_path / "tree", {b"a.txt": b"kept"}))
-        assert "1 older entry of the ledger is not in this manifest" in stage.run(expect=0).stderr
+        assert "1 entry of the ledger is not in this manifest (dropped)" in stage.run(expect=0).stderr
         shown = stage.call("undo", str(stage.ledger), "--only", "dropped", "--dry-run")
         assert [line.split()[1] for line in shown.stdout.splitlines()] == ["tree/b.txt"]
         with sqlite3.connect(stage.ledger) as connection:

@@ -72,11 +72,14 @@ def test_each_difference_is_named(tmp_path: Path) -> None:
 
 
 def test_what_an_abandoned_entry_left_is_an_orphan(tmp_path: Path) -> None:
-    """The file of a lost answer that a person gave up is still there, and no receipt is for it."""
+    """The file of a lost answer that a person gave up is still there, and no receipt is for it; before, it is in doubt."""
     tree = written(tmp_path / "tree", {b"a.txt": b"lost"})
     with staged(tmp_path, "drop-stored") as stage:
         stage.use(tree)
         stage.run("--in-doubt", "hold", expect=4)
+        said = stage.call("verify", str(stage.ledger)).stderr
+        assert "1 entry is in doubt" in said
+        assert "which has no other file of this job" not in said
         assert stage.call("resolve", str(stage.ledger), "abandon", "--all", "--yes").code == 0
         (one,) = verified(stage, expect=6)
         assert (one["kind"], one["path"]) == ("orphan", "tree/a.txt")

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
 from bulk_upload.edge.ledger.file.identity import claim
-from bulk_upload.edge.ledger.file.opening import unusable
 from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:

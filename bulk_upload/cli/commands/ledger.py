@@ -15,10 +15,10 @@ from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.output.streams import put, tell, writing_stdout
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.report.files.rows import RowFormat, save_rows, write_rows
-from bulk_upload.report.live.run_summary import older_entries
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +87,7 @@ def show_mapping(
         table = mapping_table(reader.rows(states=states, all_entries=all_entries), limit, count)
         left_out = 0 if all_entries else reader.dropped_count()
     if left_out:
-        tell(older_entries(left_out))
+        tell(f"{dropped_words(left_out)}: see --all")
     if not count:
         tell("No entry is in this state." if states < frozenset(EntryState) else "The ledger has no entries.")
         return
@@ -166,7 +166,7 @@ def export(
         rows = reader.rows(all_entries=all_entries, all_receipts=all_receipts)
         left_out = 0 if all_entries or all_receipts else reader.dropped_count()
         if left_out:
-            tell(older_entries(left_out))
+            tell(f"{dropped_words(left_out)}: see --all")
         if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
             raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
         if output == "-":

@@ -21,9 +21,9 @@ from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.report.live.command_progress import CommandProgress
-from bulk_upload.report.live.run_summary import not_in_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,7 +139,7 @@ def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
     if made.dropped_count:
-        yield not_in_manifest(made.dropped_count)
+        yield dropped_words(made.dropped_count)
     yield from _validation(made, validate)
     yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
 

@@ -82,7 +82,7 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
         ]
         facts += [("Job started", job.created_utc), ("Last active", job.last_alive_utc)]
     if dropped_count := reader.dropped_count():
-        facts.append(("Older entries", f"{dropped_count:,}, not in the manifest of the last run"))
+        facts.append(("Dropped entries", f"{dropped_count:,}, not in the manifest of the last run"))
     write_page(
         stream,
         heading=JobHeading(

@@ -19,13 +19,13 @@ from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import Deleted, LedgerReader
 from bulk_upload.edge.manifest_file import STANDARD_INPUT, is_standard_input
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.after.undo import UndoScope
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.run_summary import not_in_manifest
 
 if TYPE_CHECKING:
     import signal
@@ -232,7 +232,7 @@ def _point_at_dropped(ledger: str) -> None:
     with LedgerReader(ledger) as reader:
         count = reader.dropped_count()
     if count:
-        tell(f"note: {not_in_manifest(count)}; --only dropped deletes their files")
+        tell(f"note: {dropped_words(count)}; --only dropped deletes their files")
 
 
 async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:

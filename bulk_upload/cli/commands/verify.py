@@ -132,7 +132,8 @@ async def _verify(
                     missing_ids.append(difference.file_id)
                 put(_line(difference, as_json=as_json))
     if counts or not quiet:
-        for line in _summary(verifier.verified, counts, unexplained_count, content=content):
+        doubt_count = _in_doubt_in(ledger)
+        for line in _summary(verifier.verified, counts, unexplained_count, doubt_count, content=content):
             tell(line)
     others_found = verifier.verified.receipt_count > counts[DifferenceKind.MISSING]
     return (ExitStatus.DIFFERENCES if counts else ExitStatus.DONE), others_found
@@ -172,8 +173,20 @@ def _accepted_in(ledger: str) -> tuple[int, int]:
     return 0, 0
 
 
+def _in_doubt_in(ledger: str) -> int:
+    """Return how many entries are in doubt; zero where the ledger cannot be read."""
+    with suppress(BulkUploadError), LedgerReader(ledger) as reader:
+        return reader.states(all_entries=True).get(EntryState.IN_DOUBT, 0)
+    return 0
+
+
 def _summary(
-    verified: Verified, counts: Counter[DifferenceKind], unexplained_count: int, *, content: bool
+    verified: Verified,
+    counts: Counter[DifferenceKind],
+    unexplained_count: int,
+    doubt_count: int,
+    *,
+    content: bool,
 ) -> list[str]:
     lines = [
         f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
@@ -181,8 +194,15 @@ def _summary(
     ]
     if verified.no_sha256_count:
         lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if doubt_count:
+        entries = "entry is" if doubt_count == 1 else "entries are"
+        lines.append(
+            f"{doubt_count:,} {entries} in doubt: the server may have their files, also under other names; "
+            "`bulk-upload resolve LEDGER` shows them."
+        )
     if not counts:
-        return [*lines, "Every receipt matches the server, which has no other file of this job."]
+        others = "" if doubt_count else ", which has no other file of this job"
+        return [*lines, f"Every receipt matches the server{others}."]
     lines.append(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
     )

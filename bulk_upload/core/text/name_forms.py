@@ -55,7 +55,7 @@ def likeness(sent: str, stored: str) -> Likeness:
 
 
 def same_letters(sent: str, stored: str) -> bool:
-    """Whether two names have the same letters and digits, in the same order, whatever the case, signs and accents."""
+    """Whether two names have the same letters and digits in the same order, accents and signs left out."""
     return _bare(sent) == _bare(stored) != ""
 
 
@@ -84,15 +84,14 @@ def _base(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
+def _bare(name: str) -> str:
+    return "".join(_pieces(unicodedata.normalize("NFKD", name).casefold()))
+
+
 def _letters(name: str) -> set[str]:
     """Return the letters and digits of a name, also without those that are not ASCII, and without accents."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    bare = unicodedata.normalize("NFKD", name).casefold()
-    return {"".join(_pieces(folded)), _SIGNS.sub("", folded), _SIGNS.sub("", bare)}
-
-
-def _bare(name: str) -> str:
-    return "".join(_pieces(unicodedata.normalize("NFKD", name).casefold()))
+    return {"".join(_pieces(folded)), _SIGNS.sub("", folded), _SIGNS.sub("", _bare(name))}
 
 
 def _pieces(name: str, sign: str = "") -> list[str]:

@@ -11,7 +11,8 @@ import msgspec
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.location import require_folder
 from bulk_upload.edge.ledger.file.lock import RunLock
-from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name, unusable
+from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 

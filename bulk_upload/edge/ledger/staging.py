@@ -25,8 +25,9 @@ from bulk_upload.edge.ledger.columns import (
     to_path,
 )
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
-from bulk_upload.edge.ledger.file.opening import reading_uri, shortage_behind
+from bulk_upload.edge.ledger.file.opening import reading_uri
 from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.file.unusable import shortage_behind
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.errors import LedgerUnusable
 

@@ -189,13 +189,11 @@ class Comparer:
                 return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
             sameness, back = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason=str(error))
         by = self._tell(sent.path, file.file_id, sameness, back)
-        offset = clock_offset_of(doubt, self._files_api)
         in_time = made_during(
             file,
             began_utc_s=sent.began_utc_s,
             ended_utc_s=sent.ended_utc_s,
-            # Time alone is believed only by an offset that files of this job have confirmed.
-            clock_offset_s=offset.exact_s if sameness is Sameness.UNREADABLE else offset.best_s,
+            clock_offset_s=self._clock_offset_s(doubt),
         )
         return Compared(
             file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time, unproven=unproven
@@ -209,6 +207,14 @@ class Comparer:
         same = None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME
         self._emit(ContentCompared(path=path, file_id=file_id, same=same, by=by, read_bytes=back.read_bytes))
         return by
+
+    def _clock_offset_s(self, doubt: Doubt) -> float | None:
+        """Return the server's clock minus ours at an attempt, or now where nothing shows how it was then.
+
+        If our clock was set in between, the times do not fit, and the entry stays in doubt.
+        """
+        then_s = clock_offset_of(doubt, self._files_api).best_s
+        return self._files_api.clock_offset_s if then_s is None else then_s
 
     async def _look(self, sent: SentContent, file: ListedFile) -> tuple[Sameness, ReadBack]:
         """Read a file back and compare it. Raises SourceError and NoAnswer."""

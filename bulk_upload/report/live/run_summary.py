@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -252,11 +253,6 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
     ]
 
 
-def older_entries(count: int) -> str:
-    """Return what is said where entries are left out because the manifest does not have them."""
-    return f"{not_in_manifest(count)}: see --all"
-
-
 def _uncompared(count: int, rerun_command: str) -> list[str]:
     if not count:
         return []
@@ -271,16 +267,10 @@ def _dropped(count: int, ledger_path: str) -> list[str]:
         return []
     ledger = printable(shlex.quote(ledger_path))
     return [
-        f"{not_in_manifest(count)}. To see them, and to take their files back:",
+        f"{dropped_words(count)}. To see them, and to delete their files:",
         _Whole(f"    bulk-upload ledger export {ledger} --all"),
         _Whole(f"    bulk-upload undo {ledger} --only dropped"),
     ]
-
-
-def not_in_manifest(count: int) -> str:
-    """Return how many entries of the ledger the manifest does not have, as a sentence without its end."""
-    verb = "is" if count == 1 else "are"
-    return f"{_count(count, 'older entry', 'older entries')} of the ledger {verb} not in this manifest"
 
 
 def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.stage import run_here
 
-LEFT_OUT = "1 older entry of the ledger is not in this manifest"
+LEFT_OUT = "1 entry of the ledger is not in this manifest (dropped)"
 
 
 @pytest.fixture

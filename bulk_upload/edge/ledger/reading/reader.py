@@ -15,7 +15,8 @@ from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitC
 from bulk_upload.edge.ledger.columns import to_path
 from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
-from bulk_upload.edge.ledger.file.opening import open_for_reading, unusable
+from bulk_upload.edge.ledger.file.opening import open_for_reading
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 
