@@ -87,6 +87,17 @@ def may_be_sent_by_another(
     return row is not None
 
 
+def sent_by_another(
+    connection: sqlite3.Connection, *, entry_id: int, sent_name: str, file_bytes: int
+) -> bool:
+    """Whether another entry ever sent a file of this name and size."""
+    row = connection.execute(
+        "SELECT 1 FROM attempts WHERE sent_name = ? AND size = ? AND entry_id <> ? LIMIT 1",
+        (optional_text(sent_name), file_bytes, entry_id),
+    ).fetchone()
+    return row is not None
+
+
 def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
     """Return the outcome of an attempt, in doubt where its id is, or may be, another upload's.
 

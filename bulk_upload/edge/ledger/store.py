@@ -126,7 +126,7 @@ class LedgerStore:
         self._last_attempt_id += len(intents)
         return grouped_writes.intend(self.connection, intents, self.run_id, first_id)
 
-    def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
+    def mark_not_sent(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""
         cursor = self.connection.executemany(
             "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ?"

@@ -15,7 +15,7 @@ import msgspec
 from bulk_upload.core.api.secret import REDACTED
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S
 from bulk_upload.core.run.verify import DifferenceKind, differences
-from bulk_upload.core.text.name_forms import same_letters
+from bulk_upload.core.text.name_forms import same_letters, twin_form
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
 if TYPE_CHECKING:
@@ -114,11 +114,13 @@ class ListEvidence:
                 continue  # What the server shows there is not known.
             if kind in details and kind is DifferenceKind.RENAMED and same_letters(str(sent), str(shown)):
                 self._respells_names = True
+                field.agree()
                 continue
             if kind not in details:
                 field.agree()
             else:
-                field.differ(sent, shown)
+                is_name = kind is DifferenceKind.RENAMED
+                field.differ(*((twin_form(str(one)) if is_name else one) for one in (sent, shown)))
                 mismatches.append(Mismatch(kind, receipt.purpose, shown, details[kind]))
         return tuple(mismatches)
 
