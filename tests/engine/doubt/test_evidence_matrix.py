@@ -62,6 +62,8 @@ NAMES = {
     "kept": Names(FLOW),
     "respelt": Names(FLOW, underlined),
     "changed": Names(FLOW, hashed),
+    "no evidence": Names(RENAMING),
+    "no evidence, changed": Names(RENAMING, hashed),
     "purposes respelt": Names(FLOW, str, underlined),
 }
 
