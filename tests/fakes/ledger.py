@@ -90,6 +90,14 @@ class LedgerFile:
         rows = self.connection.execute("SELECT path, state FROM entries ORDER BY entry_id")
         return {path.decode(): EntryState(state) for path, state in rows}
 
+    def in_question(self) -> set[str]:
+        """Return the ids in receipts whose own attempt is in doubt again: their entries are, too."""
+        rows = self.connection.execute(
+            "SELECT r.file_id FROM receipts r JOIN attempts a USING (attempt_id) JOIN entries e USING (receipt_id)"
+            " WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL AND e.state = 'in_doubt'"
+        )
+        return {file_id for (file_id,) in rows}
+
     def receipts(self) -> dict[str, str]:
         """Return the path of every receipt that is believed by its file id, superseded ones too."""
         rows = self.connection.execute(

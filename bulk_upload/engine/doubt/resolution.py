@@ -18,6 +18,8 @@ from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, with
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
+from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.comparing import ENDED
 from bulk_upload.engine.doubt.owners import OwnerCheck
 
 if TYPE_CHECKING:
@@ -152,15 +154,23 @@ class Doubts:
         return StillInDoubt(reason)
 
     async def _find(self, doubt: Doubt) -> Adopt | Absent | Undecided:
-        """Return what the server's list and the contents of the files in it say together.
-
-        A file that has other content is not looked at again: the list is asked until another appears, or none can.
-        """
+        """Return what the server's list and the contents of the files in it say together."""
         settles_s = self._reconciler.settles_s(doubt)
         unclear = await self._owner_check.unclear(doubt)
         if unclear is not None:
             return unclear
         sent = await self._comparer.sent(doubt)
+        if self._profile.can_list and not self._profile.keeps_names and doubt.candidate_id is not None:
+            return await self._compared_candidate(doubt, sent, doubt.candidate_id)
+        return await self._find_listed(doubt, sent, settles_s)
+
+    async def _find_listed(
+        self, doubt: Doubt, sent: SentContent, settles_s: float
+    ) -> Adopt | Absent | Undecided:
+        """Compare the files that the list shows.
+
+        One that has other content is not looked at again: the list is asked until another appears, or none can.
+        """
         alone_s = min(settles_s, self._alone_s(sent))
         ruled_out: frozenset[str] = frozenset()
         matched: tuple[frozenset[str], Adopt] | None = None
@@ -189,6 +199,29 @@ class Doubts:
                 return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
             # A loop whose clock has whole milliseconds may wake a little early.
             await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
+
+    async def _compared_candidate(
+        self, doubt: Doubt, sent: SentContent, candidate_id: str
+    ) -> Adopt | Undecided:
+        """Return what the content of the file says whose id came with the answer: where names are no evidence, the list
+        shows no more."""
+        with self._drain.cut():
+            try:
+                file = await self._comparer.look_up(candidate_id)
+            except NoAnswer as error:
+                return Undecided(str(error))
+            if file is None:
+                return Undecided(f"{candidate_id} came with the answer, but a look-up does not find it")
+            compared = await self._comparer.compare(doubt, sent, [file])
+            if doubt.candidate_withdrawn:
+                return Undecided(withdrawn_reason(file))
+            if isinstance(compared, Adopt) and compared.by is not ComparedBy.NONE:
+                return compared
+            why = compared.reason if isinstance(compared, Adopt | Doubtful) else "it has other content"
+            return Undecided(
+                f"{candidate_id} came with the answer, but nothing proves that it is the file: {why}"
+            )
+        return Undecided(ENDED)
 
     async def _alone(
         self, doubt: Doubt, sent: SentContent, adopted: Adopt, *, rival_count: int

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import ContentCompared
+from bulk_upload.core.model import EntryState
 from bulk_upload.engine.after.content_sample import FILE_BYTES_MAX, NOT_TOLD_APART
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.after.test_confirm import checked, copies, status, withdrawn, world_of, wrong_receipts
@@ -16,19 +17,32 @@ from tests.fakes.world import World
 NO_NAMES = replace(FLOW, keeps_names=False)
 
 
+def source_of(world: World, file_id: str) -> str:
+    """Return the path of the file that the server has under an id."""
+    (source,) = [one.source for one in world.server.stored if one.file_id == file_id]
+    return world.files.path_of(source)
+
+
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_contents_show_crossed_answers(share: float) -> None:
-    """A content that is another upload's makes its receipt false, and those that were not read back doubtful."""
+    """A content that is another upload's makes its receipt false, and those that were not read back doubtful.
+
+    The next run reads these back, too.
+    """
     world = world_of(40)
     world.server.faults = Faults(crossed_id=share)
     ran = world.run(profile=NO_NAMES)
+    before = {one.path: one.receipt.file_id for one in ran.told.settled() if one.receipt is not None}
     assert (wrong_receipts(world), copies(world)) == ([], [])
     assert status(ran) is ExitStatus.IN_DOUBT
     assert checked(ran).request_count <= 10
     assert checked(ran).in_doubt_count == len(withdrawn(ran)) > 20
+    right = {path for path, file_id in before.items() if source_of(world, file_id) == path}
     again = world.run(profile=NO_NAMES)
     assert again.told.started() == []
     assert (wrong_receipts(world), copies(world)) == ([], [])
+    accepted = {path for path, state in world.states().items() if state is EntryState.ACCEPTED}
+    assert accepted == right
 
 
 @pytest.mark.parametrize("returns_content", [True, False])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
 
-FILE_COUNT = 12
+FILE_COUNT = 8
 SEEDS = range(2)
 SETTINGS = RunSettings(concurrency=4)
 
