@@ -155,6 +155,8 @@ class ServerSettings:
         list_ahead_s: how far times in the list are off, answers apart.
         returns_content: whether contents can be read back.
         serves_ranges: whether they can be read in ranges, too.
+        id_of: the id of a file by its name and content; the one that has it already is kept if the content is equal, else
+            replaced.
     """
 
     capacity: int = 1_000_000
@@ -174,6 +176,7 @@ class ServerSettings:
     list_ahead_s: float = 0.0
     returns_content: bool = True
     serves_ranges: bool = True
+    id_of: Callable[[str, bytes], str] | None = None
 
 
 @dataclass(slots=True)
@@ -289,8 +292,7 @@ class FakeServer:
             file = StoredFile(
                 self._next_id(), sent_name, size, purpose, stored_at, stored_at + lag_s, source=source
             )
-            request.stored = file
-            self.stored.append(file)
+            file = request.stored = self._keep(file)
             if request.fate is Fate.CROSSED_ID:
                 self._cross(request, file)
         await asyncio.sleep(work_s + 0.001)
@@ -416,6 +418,19 @@ class FakeServer:
         if request.fate is Fate.ACCEPT:
             self._answered.append((_now(), file.file_id))
         return json.dumps(told).encode()
+
+    def _keep(self, file: StoredFile) -> StoredFile:
+        """Store a file and return it, or the equal one that has its id already."""
+        id_of = self.settings.id_of
+        if id_of is not None:
+            content = self.content_of(file.source)
+            file.file_id = id_of(file.filename, content)
+            for one in [one for one in self.stored if one.file_id == file.file_id]:
+                if self.content_of(one.source) == content:
+                    return one
+                self.stored.remove(one)
+        self.stored.append(file)
+        return file
 
     def _cross(self, request: Request, file: StoredFile) -> None:
         """Exchange the id of a file with one that is accepted and not answered yet, where there is one."""

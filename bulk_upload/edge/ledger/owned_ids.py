@@ -119,7 +119,7 @@ def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
         reason=f"the server answered with {file_id}, {whose}",
         answered=False,
         http_status=outcome.http_status,
-        candidate_id=None if is_named and _is_withdrawn(connection, file_id) else file_id,
+        candidate_id=None if is_named and _is_false(connection, file_id, over.entry_id) else file_id,
         request_id=outcome.request_id,
     )
 
@@ -137,9 +137,12 @@ def _is_named(connection: sqlite3.Connection, file_id: str) -> bool:
     return row is not None
 
 
-def _is_withdrawn(connection: sqlite3.Connection, file_id: str) -> bool:
+def _is_false(connection: sqlite3.Connection, file_id: str, entry_id: int) -> bool:
+    """Whether a receipt for an id was withdrawn, and the entry has no other for it, as one has that took it back."""
     row = connection.execute(
-        "SELECT 1 FROM receipts WHERE file_id = ? AND withdrawn_utc IS NOT NULL LIMIT 1", (file_id,)
+        "SELECT 1 FROM receipts WHERE file_id = ? AND withdrawn_utc IS NOT NULL AND NOT EXISTS"
+        f" (SELECT 1 FROM receipts r WHERE file_id = ? AND entry_id = ? AND {OWNS}) LIMIT 1",
+        (file_id, file_id, entry_id),
     ).fetchone()
     return row is not None
 
@@ -187,6 +190,24 @@ def retire_deleted(connection: sqlite3.Connection, *, file_id: str, utc_s: float
         "UPDATE receipts AS r SET withdrawn_utc = ?, withdrawn_reason = 'the server gave the id again' WHERE file_id = ?"
         f" AND withdrawn_utc IS NULL AND NOT ({LIVE.format(ledger='main')})",
         (utc_text(utc_s), file_id),
+    )
+
+
+def is_taken(connection: sqlite3.Connection, doubt: Doubt, *, file_id: str) -> bool:
+    """Whether a receipt owns an id that a doubt may not have.
+
+    Its entry may take back the one of its own earlier version that came with the answer.
+    """
+    claim = claims(connection, [file_id]).get(file_id)
+    return claim is not None and not (claim.entry_id == doubt.entry_id and file_id == doubt.candidate_id)
+
+
+def take_back(connection: sqlite3.Connection, doubt: Doubt, *, file_id: str, utc_s: float) -> None:
+    """Withdraw the receipt of an earlier version of the entry, now that the server gave its id again."""
+    connection.execute(
+        "UPDATE receipts SET withdrawn_utc = ?, withdrawn_reason = 'the server gave the id again' WHERE file_id = ?"
+        " AND entry_id = ? AND attempt_id <> ? AND withdrawn_utc IS NULL",
+        (utc_text(utc_s), file_id, doubt.entry_id, doubt.attempt_id),
     )
 
 

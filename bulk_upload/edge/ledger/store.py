@@ -216,7 +216,7 @@ class LedgerStore:
         detail: str | None = None,
     ) -> bool:
         """Make a file, compared as `detail` says, the doubtful attempt's; False when another entry owns it by now."""
-        if self.claimed([file.file_id]):
+        if owned_ids.is_taken(self.connection, doubt, file_id=file.file_id):
             return False
         if sha256 is not None:
             self.connection.execute(
@@ -224,6 +224,7 @@ class LedgerStore:
                 (sha256, doubt.attempt_id),
             )
         owned_ids.retire_deleted(self.connection, file_id=file.file_id, utc_s=utc_s)
+        owned_ids.take_back(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         owned_ids.take_over(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = receipt_id or self._file_receipt(

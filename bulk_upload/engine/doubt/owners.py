@@ -68,6 +68,16 @@ class Owners:
             file, name=sent.sent_name, purpose=sent.purpose, file_bytes=sent.file_bytes
         )
 
+    async def own(self, doubt: Doubt) -> set[str]:
+        """Return the doubt's own candidate where an earlier version of its entry has a receipt for it.
+
+        Servers that make ids of contents or names give the same one again.
+        """
+        if doubt.candidate_id is None:
+            return set()
+        claimed = await self.claims([doubt.candidate_id])
+        return {file_id for file_id, claim in claimed.items() if claim.entry_id == doubt.entry_id}
+
     async def question(self, file_id: str) -> None:
         """Put the entry in doubt that has a receipt for an id which came with an answer to another entry, too."""
         held = await self._held(file_id)

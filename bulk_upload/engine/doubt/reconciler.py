@@ -216,11 +216,12 @@ class Reconciler:
         suspected = suspects(doubt, files, clock_offset_s=offset.least_s, habits=self.habits)
         theirs = await self.owners.theirs(doubt, suspected)
         rivals = await self.owners.rivals(doubt, suspected)
-        disputed = await self.owners.disputed(doubt, suspected, listing.claims)
+        own = await self.owners.own(doubt)
+        disputed = await self.owners.disputed(doubt, suspected, listing.claims) - own
         found = judge(
             doubt,
             suspected,
-            claimed_ids=listing.claims.keys() | theirs | rivals | question.ruled_out,
+            claimed_ids=(listing.claims.keys() - own) | theirs | rivals | question.ruled_out,
             settled=settled,
             clock_offset_s=offset.best_s,
             disputed_ids=disputed | rivals,

@@ -192,7 +192,8 @@ class Doubts:
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
-                if (unbelieved := _unbelieved(doubt, found, compared)) is not None:
+                is_own = compared.file.file_id in await self._reconciler.owners.own(doubt)
+                if (unbelieved := _unbelieved(doubt, found, compared, is_own=is_own)) is not None:
                     return unbelieved
                 matched = ids, compared
             if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
@@ -291,10 +292,20 @@ def _candidates(found: Found | Absent | Undecided) -> tuple[ListedFile, ...]:
             return ()
 
 
-def _unbelieved(doubt: Doubt, found: Found | Absent | Undecided, adopted: Adopt) -> Undecided | None:
-    """Return why a match is not adopted in spite of what its content shows; None where it may be."""
+def _unbelieved(
+    doubt: Doubt, found: Found | Absent | Undecided, adopted: Adopt, *, is_own: bool
+) -> Undecided | None:
+    """Return why a match is not adopted in spite of what its content shows; None where it may be.
+
+    `is_own` says that an earlier version of the entry has a receipt for it.
+    """
     if doubt.candidate_withdrawn and adopted.file.file_id == doubt.candidate_id:
         return Undecided(withdrawn_reason(adopted.file))
     if isinstance(found, Undecided) and found.has_vague and adopted.by is ComparedBy.NONE:
         return Undecided(found.reason)
+    if is_own and adopted.by is ComparedBy.NONE:
+        return Undecided(
+            f"the server answered with {adopted.file.file_id}, the id of an earlier version of this file, and its content "
+            f"cannot be compared ({adopted.reason})"
+        )
     return None
