@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from bulk_upload.exit_status import ExitStatus
@@ -85,7 +86,7 @@ def test_what_the_manifest_dropped_is_taken_back_alone(tmp_path: Path) -> None:
         assert "1 entry of the ledger is not in this manifest (dropped)" in stage.run(expect=0).stderr
         shown = stage.call("undo", str(stage.ledger), "--only", "dropped", "--dry-run")
         assert [line.split()[1] for line in shown.stdout.splitlines()] == ["tree/b.txt"]
-        with sqlite3.connect(stage.ledger) as connection:
+        with closing(sqlite3.connect(stage.ledger)) as connection, connection:
             connection.execute(
                 "INSERT INTO runs (version, pid, started_utc, manifest) SELECT version, pid, started_utc,"
                 " CAST('/other.jsonl' AS BLOB) FROM runs WHERE run_id = 1"

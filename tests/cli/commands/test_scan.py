@@ -33,7 +33,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def scan(*arguments: str) -> Result:
-    return CliRunner().invoke(scan_command.scan, arguments)
+    # As within the whole command: click keeps the first help option that it makes.
+    return CliRunner().invoke(scan_command.scan, arguments, help_option_names=["-h", "--help"])
 
 
 def manifest_paths(content: bytes) -> list[str]:

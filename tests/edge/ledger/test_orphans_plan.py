@@ -19,6 +19,7 @@ def test_no_entry_scans_all_attempts(run_at_work: bool) -> None:
     steps = connection.execute(
         f"EXPLAIN QUERY PLAN SELECT e.entry_id, {orphans.STATE} FROM entries e {join}"
     ).fetchall()
+    connection.close()
     attempts = [detail for *_, detail in steps if " a" in detail.split(" USING")[0]]
     assert attempts, steps
     assert all(detail.startswith("SEARCH") for detail in attempts), steps
