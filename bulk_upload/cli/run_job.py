@@ -264,6 +264,7 @@ def _say_goodbye(
         rerun_command=request.command,
         dropped_count=result.dropped_count,
         uncompared_count=result.uncompared_count,
+        list_decides=request.connection.profile.list_decides,
         columns=told_columns(),
     )
     for line in lines:

@@ -34,7 +34,7 @@ _ORDER = (
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
     EntryState.PENDING: "pending: the same `bulk-upload run` command continues with them",
-    EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first; `bulk-upload resolve` settles the rest",
+    EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first, if that can show them; `bulk-upload resolve` settles the rest",
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
     EntryState.FAILED_LOCAL: "failed_local: the next run sends files that it can read again, and changed ones, the others with --retry failed",
     EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",

@@ -149,7 +149,7 @@ def _line(one: Difference, *, as_json: bool) -> str:
 def _progress(
     verified: Verified, accepted: Callable[[], tuple[int, int]], *, content: bool
 ) -> CommandProgress:
-    if not verified.receipt_count:
+    if not verified.receipt_count and verified.has_list:
         return CommandProgress(doing="reading the server's list", count=verified.listed_count)
     entry_count, entry_bytes = accepted()
     # The total lacks receipts of earlier versions, whose number is unknown.
@@ -189,7 +189,12 @@ def _summary(
     content: bool,
 ) -> list[str]:
     lines = [
-        f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
+        f"Receipts: {verified.receipt_count:,}. "
+        + (
+            f"Files in the server's list: {verified.listed_count:,}."
+            if verified.has_list
+            else "Each was looked up: this server has no list, so other files of this job cannot be seen."
+        )
         + (f" Downloaded and compared: {verified.content_count:,}." if content else "")
     ]
     if verified.no_sha256_count:
@@ -201,7 +206,7 @@ def _summary(
             "`bulk-upload resolve LEDGER` shows them."
         )
     if not counts:
-        others = "" if doubt_count else ", which has no other file of this job"
+        others = "" if doubt_count or not verified.has_list else ", which has no other file of this job"
         return [*lines, f"Every receipt matches the server{others}."]
     lines.append(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])

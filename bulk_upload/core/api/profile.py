@@ -46,6 +46,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     base_url_variable: str | None = None
     team_variable: str | None = None
 
+    @property
+    def list_decides(self) -> bool:
+        """Whether the server's list can settle doubts: there is one, and it shows the names that were sent."""
+        return self.can_list and self.keeps_names
+
 
 FLOW = Profile(
     name="flow",

@@ -31,13 +31,17 @@ LIST_PAGES_MAX = 1_000_000
 
 
 class Verified(msgspec.Struct):
-    """What was checked so far: receipts, files in the server's list, files read back, and what could not be."""
+    """What was checked so far: receipts, files in the server's list, files read back, and what could not be.
+
+    `has_list` is False where the server has none: then each receipt is looked up.
+    """
 
     receipt_count: int = 0
     listed_count: int = 0
     content_count: int = 0
     content_bytes: int = 0
     no_sha256_count: int = 0
+    has_list: bool = True
 
 
 class Verifier:
@@ -66,7 +70,7 @@ class Verifier:
         self._job_began_utc_s = job_began_utc_s
         self._limiter = anyio.CapacityLimiter(questions_max)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-verify")
-        self.verified = Verified()
+        self.verified = Verified(has_list=profile.can_list)
 
     async def verify(self, *, content: bool) -> AsyncIterator[Difference]:
         """Yield every difference: receipts in the order they were made, then files without a receipt.

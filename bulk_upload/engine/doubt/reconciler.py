@@ -122,7 +122,7 @@ class Reconciler:
         `ruled_out` are ids of files that have other content; `settles_s` is what the method of that name returned when
         the doubt was new.
         """
-        if not (self._profile.can_list and self._profile.keeps_names):
+        if not self._profile.list_decides:
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)

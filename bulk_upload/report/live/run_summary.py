@@ -61,6 +61,7 @@ def closing_lines(
     rerun_command: str,
     dropped_count: int = 0,
     uncompared_count: int = 0,
+    list_decides: bool = True,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     """Return the summary of a run.
@@ -76,6 +77,7 @@ def closing_lines(
         rerun_command: the command that resumes the job, quoted for a shell.
         dropped_count: how many entries of the ledger the manifest does not have.
         uncompared_count: how many touched files were not compared before the run ended.
+        list_decides: whether the server's list can settle doubts: the server has one, and keeps names.
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
@@ -85,7 +87,13 @@ def closing_lines(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
             for state, title, advice, word in _FAILED
         ),
-        _group(tally, states, EntryState.IN_DOUBT, "in doubt", _doubt_remedy(rerun_command, ledger_path)),
+        _group(
+            tally,
+            states,
+            EntryState.IN_DOUBT,
+            "in doubt",
+            _doubt_remedy(rerun_command, ledger_path, list_decides=list_decides),
+        ),
         _group(
             tally,
             states,
@@ -239,17 +247,17 @@ def _remedy(advice: str, command: str) -> list[str]:
     return [f"  {advice}", _Whole(f"    {printable(command)}")]
 
 
-def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
+def _doubt_remedy(rerun_command: str, ledger_path: str, *, list_decides: bool) -> list[str]:
+    why = "The server may have these files: they were sent, and no credible answer came back. "
+    settle = f"bulk-upload resolve {shlex.quote(ledger_path)}"
+    if not list_decides:
+        no_list = "No list of this server can tell, so they stay in doubt until you settle them:"
+        return _remedy(why + no_list, settle)
     return [
         *_remedy(
-            "The server may have these files: they were sent, and no credible answer came back. "
-            "The next run looks them up in the server's list before it sends them again:",
-            rerun_command,
+            f"{why}The next run looks them up in the server's list before it sends them again:", rerun_command
         ),
-        *_remedy(
-            "What the list cannot decide stays in doubt until you settle it:",
-            f"bulk-upload resolve {shlex.quote(ledger_path)}",
-        ),
+        *_remedy("What the list cannot decide stays in doubt until you settle it:", settle),
     ]
 
 

@@ -34,6 +34,7 @@ def _closing(
     ledger_path: str = "m.ledger.db",
     results_path: str | None = "m.results.csv",
     dropped_count: int = 0,
+    list_decides: bool = True,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     return closing_lines(
@@ -46,6 +47,7 @@ def _closing(
         results_path=results_path,
         rerun_command=COMMAND,
         dropped_count=dropped_count,
+        list_decides=list_decides,
         columns=columns,
     )
 
@@ -207,6 +209,15 @@ def test_in_doubt_names_both_ways_out() -> None:
     assert f"    {COMMAND}" in lines
     assert any(line.startswith("    bulk-upload resolve ") for line in lines)
     assert lines[-1].startswith("Exit code 4: ")
+
+
+def test_in_doubt_names_one_way_out_where_no_list_can_tell() -> None:
+    """The next run settles nothing there, so it is not advised."""
+    tally = _tally(started("a"), settled("a", EntryState.IN_DOUBT, reason="the answer was lost"))
+    lines = _closing(tally, {EntryState.IN_DOUBT: 1}, list_decides=False, columns=1000)
+    assert not any("next run" in line or line.strip() == COMMAND for line in lines)
+    assert any("so they stay in doubt until you settle them:" in line for line in lines)
+    assert "    bulk-upload resolve m.ledger.db" in lines
 
 
 def test_a_stop_says_why_and_what_next() -> None:
