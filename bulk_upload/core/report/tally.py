@@ -42,7 +42,7 @@ class Tally(msgspec.Struct):
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
     `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
-    are neither settled nor sent again yet. `held_s` says what held the run back, known once the run is over. Numbers
+    are neither settled nor sent again yet. `held_s` and `chance_share` say what held the run back, known once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -65,6 +65,7 @@ class Tally(msgspec.Struct):
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
+    chance_share: float | None = None
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -79,6 +80,7 @@ class Tally(msgspec.Struct):
                 self._add_settled(event)
             case RunLimited():
                 self.held_s = event.held_s
+                self.chance_share = event.chance_share
             case PlanMade():
                 self.entry_count = event.entry_count
                 self.total_bytes = event.total_bytes

@@ -50,6 +50,11 @@ class UploadCost:
         self.seconds += (seconds - self.seconds) * (0.05 if self.seconds else 1.0)
 
     @property
+    def known(self) -> bool:
+        """Whether anything was accepted."""
+        return self._w > 0
+
+    @property
     def fixed_s(self) -> float:
         """Seconds an empty upload takes: about a round trip."""
         return self._fit()[0]
