@@ -60,7 +60,7 @@ class WithoutRefutation(AdaptiveLimit):
 class _NoRuns(Runs):
     """Finds nothing."""
 
-    def on_refused(self, number: int, started_at: float) -> Finding:
+    def on_refused(self, number: int, started_at: float, level: int) -> Finding:
         return Finding.NOTHING
 
 

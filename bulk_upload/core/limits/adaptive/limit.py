@@ -125,7 +125,7 @@ class AdaptiveLimit:
         self._in_flight[number] = now
         level = len(self._in_flight)
         self._passed.on_start(now)
-        self._runs.on_start(now, number)
+        self._runs.on_start(now, number, level)
         self._meter.on_level(now, level)
         if self._alarmed and self._breaker.bad_count > 1:
             self._breathe(now)
@@ -225,7 +225,7 @@ class AdaptiveLimit:
         """Pause for all, unless refusals are known to be chance; then find out which limit was meant."""
         self._note_answer(now, ticket, signal.allowance)
         self._passed.on_bad(ticket.number)
-        found = self._runs.on_refused(ticket.number, ticket.started_at)
+        found = self._runs.on_refused(ticket.number, ticket.started_at, ticket.level)
         if found is Finding.CHANCE and ticket.easy:
             self._chance.contradicted()
         if signal.retry_after_s and not self._chance.established:
@@ -239,9 +239,9 @@ class AdaptiveLimit:
                 self._moved(now, slots.on_refused_too(len(self._in_flight)))
                 self._verdict.on_ceiling(now, slots.ceiling, slots.tests_met)
             return
-        regular = found is Finding.QUOTA
+        regular = found is Finding.QUOTA or found is Finding.SLOTS
         if regular:
-            self._verdict.rate_suspected = True
+            self._verdict.rate_suspected = found is Finding.QUOTA
         if not self._alarms(now, ticket, regular=regular) or (
             ticket.paced and now - self._burst_at < UNMEASURED_S
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TRIP_S = (0.02, 1.0)
 TRIP_S_UNKNOWN = 0.2
+SPREAD = 0.7
 
 
 class Ramp:
@@ -41,7 +42,7 @@ class Ramp:
         if self._free and now <= self._free_until:
             self._free -= 1
             return
-        self._next_at = max(now, self._next_at) + trip_s / limit
+        self._next_at = max(now, self._next_at) + SPREAD * trip_s / limit
 
 
 def trip_s(fixed_s: float | None) -> float:

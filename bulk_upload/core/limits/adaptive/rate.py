@@ -116,6 +116,8 @@ class Rate:
             hunting = passed.share > FEW_REFUSED or passed.paused
             if hunting and not passed.paused:
                 bound = min(bound, passed.recent_per_s)
+            # After a few starts, all refused, no more is known than what went well before.
+            bound = max(bound, passed.recent_per_s / 2)
             if self._remembered > bound:
                 bound, hunting = self._remembered, False
         elif self.pacing is Pacing.HUNTING:
