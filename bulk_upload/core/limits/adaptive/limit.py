@@ -242,7 +242,10 @@ class AdaptiveLimit:
         regular = found is Finding.QUOTA or found is Finding.SLOTS
         if regular:
             self._verdict.rate_suspected = found is Finding.QUOTA
-        if not self._alarms(now, ticket, regular=regular) or (
+        alarmed = self._alarms(now, ticket, regular=regular)
+        if not alarmed and signal.retry_after_s and not self._chance.established:
+            self._moved(now, self._slots.on_costly(ticket.level))
+        if not alarmed or (
             ticket.paced and now - self._burst_at < UNMEASURED_S
         ):
             return

@@ -138,6 +138,14 @@ class Slots:
         self._interrupt(TrialEvent.REFUSED)
         return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
 
+    def on_costly(self, level: int) -> str | None:
+        """Record a single refusal at the ceiling that makes every upload wait: one less is cheaper than another."""
+        if self.ceiling is None or level < self.ceiling or self._trial is Trial.CEILING:
+            return None
+        self.ceiling = max(1, self.ceiling - 1)
+        self._target = min(self._target, self.ceiling)
+        return self._shrink_to(self.ceiling, f"refused at {level} in flight")
+
     def on_refused_too(self, in_flight: int) -> str | None:
         """Record that one more of the same burst was refused: those still in flight are the accepted ones."""
         if self.ceiling is not None and in_flight < self.ceiling:
