@@ -22,12 +22,15 @@ TICK_S = 0.25
 SAMPLE_S = 0.5
 LASTS_S_MAX = 3600.0
 PATIENT_ATTEMPTS = 3
+THROTTLED_S = 0.5
+"""As `RetryPolicy.throttled_s`; a constant, so that an earlier revision of the package can be simulated, too."""
+
 POLICY = RetryPolicy(attempts_max=10**6)
 
 
 def throttled_s(retry_after_s: float | None, jitter: float) -> float:
     """Return what the product's policy makes a throttled file wait by itself."""
-    return retry_after_s or POLICY.throttled_s * jitter
+    return retry_after_s or THROTTLED_S * jitter
 
 
 class File:

@@ -245,9 +245,7 @@ class AdaptiveLimit:
         alarmed = self._alarms(now, ticket, regular=regular)
         if not alarmed and signal.retry_after_s and not self._chance.established:
             self._moved(now, self._slots.on_costly(ticket.level))
-        if not alarmed or (
-            ticket.paced and now - self._burst_at < UNMEASURED_S
-        ):
+        if not alarmed or (ticket.paced and now - self._burst_at < UNMEASURED_S):
             return
         self._breathe(now)
         if self._breaker.bad_count < TRIP:

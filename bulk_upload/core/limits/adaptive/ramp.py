@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TRIP_S = (0.02, 1.0)
 TRIP_S_UNKNOWN = 0.2
-SPREAD = 0.7
+SPREAD = 0.8
 
 
 class Ramp:
