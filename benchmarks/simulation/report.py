@@ -11,7 +11,7 @@ from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from simulation.families import FAMILIES
 from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_shared, score
 from simulation.policies import Aimd, Gradient, Peer
-from simulation.scenarios import EXTRA, SCENARIOS, SHARED, random_scenario
+from simulation.scenarios import BURSTS, CHANCE, EXTRA, SCENARIOS, SHARED, random_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -145,7 +145,7 @@ def shared_rows(make: Callable[[], Controller], name: str) -> Iterable[str]:
 def remember() -> int:
     """Search what the oracle would do in every scenario, and write it down; return how many there are."""
     found = {}
-    for scenario in [*SCENARIOS, *EXTRA]:
+    for scenario in [*SCENARIOS, *EXTRA, *CHANCE, *BURSTS]:
         for seed in SEEDS:
             found[key_of(scenario, seed)] = best(scenario, seed)
     drawn = [one for family in FAMILIES for one in family_scenarios(family)]
@@ -171,7 +171,8 @@ def tables() -> Iterable[str]:
     yield "| | server | oracle (seed 0) | goodput, worst seed | refused | wasted | 90 % reached |"
     yield "|---|---|---|---|---|---|---|"
     yield from scenario_rows(totals, SCENARIOS)
-    yield from scenario_rows(measure(AdaptiveLimit, EXTRA), EXTRA)
+    further = [*EXTRA, *CHANCE, *BURSTS]
+    yield from scenario_rows(measure(AdaptiveLimit, further), further)
     yield f"\n{len(RANDOM_NUMBERS)} random scenarios:\n"
     yield HEAD
     for name, make in POLICIES.items():
@@ -181,22 +182,3 @@ def tables() -> Iterable[str]:
     yield "\n| two clients | sharing | Jain, mean | worst of 5 seeds |\n|---|---|---|---|"
     for name in ("AIMD", "**adaptive**"):
         yield from shared_rows(POLICIES[name], name)
-    from simulation.ablation import ABLATIONS  # an earlier revision has other parts
-
-    yield "\nWithout one part, in the families:\n"
-    yield family_head("without")
-    yield from family_rows("nothing", AdaptiveLimit, ABLATION_NUMBERS)
-    for name, make in ABLATIONS.items():
-        yield from family_rows(name, make, ABLATION_NUMBERS)
-    yield "\nWithout one part, in the scenarios:\n"
-    yield HEAD.replace("policy", "without")
-    for name, make in ABLATIONS.items():
-        less = measure(make, SCENARIOS)
-        yield less.row(name)
-        drops = sorted(
-            (min(less.scores[one.name, seed].goodput for seed in SEEDS)
-             - min(totals.scores[one.name, seed].goodput for seed in SEEDS), one.name)
-            for one in SCENARIOS
-        )  # fmt: skip
-        worse = ", ".join(f"{where} {drop:+.2f}" for drop, where in drops[:4] if drop < -0.02)
-        yield f"| | {worse or 'nothing gets worse'} | | | | | | |"

@@ -134,6 +134,37 @@ EXTRA: tuple[Scenario, ...] = (
 """What the sandbox is asked for over real sockets, simulated."""
 
 
+CHANCE: tuple[Scenario, ...] = (
+    _one("j1", "1 % 429, small files", ServerSpec(workers=64, chance=0.01), 12000, 30 * KB, 0.7, refused_max=0.02),
+    _one("j2", "3 % 429, small files", ServerSpec(workers=64, chance=0.03), 12000, 30 * KB, 0.7, refused_max=0.045),
+    _one("j3", "8 % 503, mixed", ServerSpec(link_bytes_s=60e6, chance=0.08, chance_status=503), 2500, MB, 0.7,
+         refused_max=0.11),
+    _one("j4", "1 % 429, Retry-After 1, mixed",
+         ServerSpec(link_bytes_s=60e6, chance=0.01, chance_retry_after_s=1.0), 2500, MB, 0.8, refused_max=0.02),
+    _one("j5", "3 % resets", ServerSpec(workers=64, chance=0.03, chance_status=0), 12000, 30 * KB, 0.88,
+         refused_max=0.045),
+    _one("j6", "1 % 429, 24 at once", ServerSpec(latency_s=0.25, cap=24, chance=0.01), 6000, 100 * KB, 0.72,
+         refused_max=0.03),
+    _one("j7", "1 % 429, 40 starts/s", ServerSpec(rate_per_s=40.0, burst=40, chance=0.01), 5000, 60 * KB, 0.88,
+         refused_max=0.04),
+)  # fmt: skip
+"""Refusals that do not depend on the load, alone and with a true limit."""
+
+BURSTS: tuple[Scenario, ...] = (
+    _one("k1", "37/s, burst 3, 1.1 s", ServerSpec(rate_per_s=37.0, burst=3, latency_s=1.1), 4400, 30 * KB, 0.9,
+         refused_max=0.04),
+    _one("k2", "75/s, burst 4, 1 s", ServerSpec(rate_per_s=75.0, burst=4, latency_s=1.0), 6000, 30 * KB, 0.8,
+         refused_max=0.02),
+    _one("k3", "10/s, burst 2, 0.5 s", ServerSpec(rate_per_s=10.0, burst=2, latency_s=0.5), 1200, 30 * KB, 0.62,
+         refused_max=0.035),
+    _one("k4", "40/s, burst 5, 0.4 s, refused ones charged",
+         ServerSpec(rate_per_s=40.0, burst=5, latency_s=0.4, charged=True), 4800, 30 * KB, 0.7, refused_max=0.14),
+    _one("k5", "3/s, burst 1, 1.3 s, refused after the body",
+         ServerSpec(rate_per_s=3.0, burst=1, latency_s=1.3, late=True), 400, 200 * KB, 0.95, refused_max=0.06),
+)  # fmt: skip
+"""Quotas whose bucket holds less than what starts within a latency."""
+
+
 def random_scenario(number: int) -> Scenario:
     """Return a server that nothing was tuned on: a link, a latency, and none to two limits of its own."""
     rng = random.Random(f"random scenario {number}")
