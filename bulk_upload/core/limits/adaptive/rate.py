@@ -128,11 +128,11 @@ class Rate:
                 # It was too low, and what got through was limited by us: the truth is between that and the pace.
                 got = math.sqrt(got * pace)
             bound = max(got, min(NEAR, passed.share) * self.known)
-            if passed.paused and got < bound:
-                # Pauses leave little to be refused: the share says less than what got through.
-                bound = math.sqrt(got * bound)
         else:
             bound = max(min(pace, passed.per_s), max(SHARE_MIN, passed.share) * self.known)
+        if pace is not None and self.pacing is Pacing.KNOWN and passed.paused and passed.per_s < bound:
+            # Pauses leave little to be refused: the share says less than what got through.
+            bound = max(math.sqrt(passed.per_s * bound), SHARE_MIN * self.known)
         self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
 
     def averaged(self, now: float, per_s: float, cycle_s: float) -> None:
