@@ -27,6 +27,9 @@ DOUBLE_STARTS = 4
 HUNTED = 0.7
 FEW_REFUSED = 0.9
 OUTGROWN = 1.3
+RUINED = 0.1
+"""A remembered rate of less than this share of what got through was ruined by trouble, and is not believed."""
+
 SHARE_MIN = 0.5
 """The share accepted is measured on few starts: a verdict at most halves the rate."""
 
@@ -118,7 +121,8 @@ class Rate:
                 bound = min(bound, passed.recent_per_s)
             # After a few starts, all refused, no more is known than what went well before.
             bound = max(bound, passed.recent_per_s / 2)
-            if self._remembered > bound:
+            if self._remembered > RUINED * bound:
+                # What got through first may be what the server's bucket held.
                 bound, hunting = self._remembered, False
         elif self.pacing is Pacing.HUNTING:
             bound = max(min(pace, passed.per_s), HUNTED * pace)
