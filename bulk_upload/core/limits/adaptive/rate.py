@@ -69,6 +69,7 @@ class Rate:
         self.pacing = Pacing.OFF
         self.known = 0.0
         self._remembered = remembered or 0.0
+        self._lifted = 0.0
         self._met = 0
         self._climb_s = CLIMB_S_FIRST
         self._climbed_s = 0.0
@@ -107,6 +108,8 @@ class Rate:
     @property
     def near(self) -> bool:
         """Whether starts are paced at about the known rate, or faster."""
+        if self.pacing is Pacing.OFF:
+            return False
         per_s = self.per_s
         return per_s is not None and per_s >= NEAR * self.known
 
@@ -121,6 +124,8 @@ class Rate:
                 bound = min(bound, passed.recent_per_s)
             # After a few starts, all refused, no more is known than what went well before.
             bound = max(bound, passed.recent_per_s / 2)
+            if self._lifted > bound:
+                bound, hunting = self._lifted, False
             if self._remembered > RUINED * bound:
                 # What got through first may be what the server's bucket held.
                 bound, hunting = self._remembered, False
@@ -147,7 +152,8 @@ class Rate:
     def lift(self) -> None:
         """Pace no longer: the rate was not the cause. Should it be after all, it is known at once."""
         self.pacing = Pacing.OFF
-        self._remembered = self.known
+        self._remembered = 0.0
+        self._lifted = self.known
         self._met = 0
         self._held_since = None
 
