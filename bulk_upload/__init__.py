@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import (
         AttemptEnded,
         AttemptStarted,
+        ClockStepped,
+        ContentCompared,
         ControlChanged,
         Draining,
         EntrySettled,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         Paused,
         PlanMade,
         Preparing,
+        ReceiptsChecked,
+        ReceiptWithdrawn,
         Reconciling,
         RunLimited,
         Snapshot,
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.report.log_records import log_record
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.retry import RetryPolicy
-    from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
+    from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
@@ -79,6 +83,9 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "BulkUploadError",
+    "ClockStepped",
+    "ConfirmMode",
+    "ContentCompared",
     "ControlChanged",
     "CredentialsRefused",
     "Draining",
@@ -105,6 +112,8 @@ __all__ = [
     "Preparing",
     "Profile",
     "Receipt",
+    "ReceiptWithdrawn",
+    "ReceiptsChecked",
     "Reconciling",
     "Result",
     "RetryPolicy",

@@ -10,6 +10,7 @@ from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import PROFILES
 from bulk_upload.core.api.secret import key_and_source
+from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
@@ -19,7 +20,9 @@ from bulk_upload.engine.after.resolve import Resolving
 from bulk_upload.engine.after.sent_files import SentFiles
 from bulk_upload.engine.after.undo import Undoing
 from bulk_upload.engine.after.verify import Verifier
+from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.doubt.api_retry import ApiRetry
+from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.inquiry import Inquiry
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
@@ -113,10 +116,14 @@ class JobLedger:
         *,
         decided_by: str,
         settle_s: float = 30.0,
+        compare_max_bytes: int = COMPARE_MAX_BYTES,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> AsyncIterator[Resolving]:
-        """Lock the ledger and yield an object that resolves its doubts. `decided_by` is recorded in the ledger."""
-        settings = RunSettings(settle_s=settle_s)
+        """Lock the ledger and yield an object that resolves its doubts. `decided_by` is recorded in the ledger.
+
+        Files of more than `compare_max_bytes` bytes are compared by ranges before they are adopted.
+        """
+        settings = RunSettings(settle_s=settle_s, compare_max_bytes=compare_max_bytes)
         async with self._locked() as ledger, self._transport().running() as transport:
             drain, api_retry = Drain(lambda _: None), ApiRetry(self._clock)
             reconciler = Reconciler(
@@ -129,8 +136,19 @@ class JobLedger:
                 emit=on_event,
             )
             files = SentFiles(self.facts.root, stuck_s=self._connection.stall_s)
+            comparer = Comparer(
+                files_api=transport,
+                api_retry=api_retry,
+                files=files,
+                ledger=ledger.writer,
+                drain=drain,
+                emit=on_event,
+                compare_max_bytes=settings.compare_max_bytes,
+                habits=reconciler.habits,
+            )
             doubts = Doubts(
                 reconciler=reconciler,
+                comparer=comparer,
                 files=files,
                 profile=self._connection.profile,
                 settings=settings,
@@ -145,6 +163,7 @@ class JobLedger:
                     inquiry=Inquiry(transport, api_retry),
                     reconciler=reconciler,
                     doubts=doubts,
+                    comparer=comparer,
                     settings=settings,
                     clock=self._clock,
                     decided_by=decided_by,
@@ -164,6 +183,14 @@ class JobLedger:
                 on_undone=on_undone,
                 questions_max=QUESTIONS_AT_ONCE,
             )
+
+    @asynccontextmanager
+    async def withdrawing(
+        self, *, decided_by: str, on_event: Callable[[Event], None] = lambda _: None
+    ) -> AsyncIterator[Withdrawals]:
+        """Lock the ledger and yield an object that withdraws receipts. `decided_by` is recorded in the ledger."""
+        async with self._locked() as ledger:
+            yield Withdrawals(ledger=ledger.writer, clock=self._clock, emit=on_event, decided_by=decided_by)
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[Ledger]:

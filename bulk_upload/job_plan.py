@@ -71,7 +71,10 @@ class JobPlanner:
             try:
                 preparation = self.preparation(job, manifest, staging, on_progress)
                 if known:
-                    self._require_same(ledger_path, job, preparation.tree.root)
+                    if self._follows(ledger_path, job, preparation.tree.root):
+                        # As a run would: what another address rejected says nothing about this one.
+                        retry = preparation.retry | {EntryState.REJECTED}
+                        preparation = replace(preparation, retry=retry)
                     staging.attach(ledger_path)
                 plan = preparation.plan(manifest.lines())
                 if on_entry is not None:
@@ -99,7 +102,9 @@ class JobPlanner:
             where=manifest.name,
             root=tree.root,
             root_as_typed=tree.root_as_typed,
-            allow_outside=job.allow_outside,
+            # What lies outside is then refused by the tree, one entry at a time.
+            allow_outside=job.allow_outside or not job.strict_paths,
+            strict_paths=job.strict_paths,
             default_purpose=job.purpose,
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
@@ -112,6 +117,9 @@ class JobPlanner:
             staging=staging,
             profile=self._connection.profile,
             retry=self.settings_for(job).retry,
+            retry_renamed=self._settings.retry_renamed,
+            ignore_ctime=job.ignore_ctime,
+            strict_paths=job.strict_paths,
             on_progress=on_progress,
         )
 
@@ -131,11 +139,14 @@ class JobPlanner:
             root=root,
         )
 
-    def _require_same(self, ledger_path: str, job: Job, root: str) -> None:
+    def _follows(self, ledger_path: str, job: Job, root: str) -> bool:
+        """Whether a run would give the ledger another endpoint. Raises LedgerMismatch if it is another job's."""
         with LedgerReader(ledger_path) as reader:
             facts = reader.job()
-        if facts is not None:
-            theirs = JobIdentity(
-                profile=facts.profile, endpoint=facts.endpoint, team=facts.team, root=facts.root
-            )
-            require_same(self.identity(root), theirs, moved_root=job.moved_root)
+            may_have_sent = reader.may_have_sent()
+        if facts is None:
+            return False
+        theirs = JobIdentity(profile=facts.profile, endpoint=facts.endpoint, team=facts.team, root=facts.root)
+        ours = self.identity(root)
+        require_same(ours, theirs, moved_root=job.moved_root, may_follow=not may_have_sent)
+        return ours.endpoint != theirs.endpoint

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Receipt
     from bulk_upload.engine.run import Run
 
-    Hear = Callable[[Event], None]
-    Execute = Callable[[Hear, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
+    OnEvent = Callable[[Event], None]
+    Execute = Callable[[OnEvent, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
 
 _HINT = "run the same command again to resume"
 
@@ -31,12 +31,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `states` counts all entries of the manifest; `stop` says why the run ended early, None when it did not.
+    `dropped_count` entries of the ledger are not in the manifest: of earlier versions of it, or of others.
+    `uncompared_count` touched files were not compared with their receipts before the run ended.
     """
 
     status: ExitStatus
     states: dict[EntryState, int]
     stop: Stop | None
     ledger: str
+    dropped_count: int = 0
+    uncompared_count: int = 0
 
 
 class JobRun:
@@ -46,7 +50,7 @@ class JobRun:
     ends with the run; `result` is set then. Leaving the iteration early cancels the run.
     """
 
-    def __init__(self, execute: Execute, on_event: Hear | None) -> None:
+    def __init__(self, execute: Execute, on_event: OnEvent | None) -> None:
         self._execute = execute
         self._on_event = on_event
         self._task: asyncio.Task[Result] | None = None

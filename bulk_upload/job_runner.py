@@ -18,11 +18,12 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
-from bulk_upload.edge.ledger import Staging, open_ledger, remembered
+from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
 from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
+from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.validation.file_validator import FileValidator
@@ -144,6 +145,8 @@ class JobRunner:
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                if ledger.notice is not None:
+                    emit(Noticed(message=ledger.notice))
                 staging.attach(ledger_path)
             async with progress.emitted():
                 planning = pool.submit(preparation.plan, manifest.lines())
@@ -156,6 +159,7 @@ class JobRunner:
                 thread_count=READING_THREADS,
                 stuck_s=self._connection.stall_s,
                 hashing=self._settings.hashing,
+                ignore_ctime=job.ignore_ctime,
             )
             entries = StagedEntries(staging)
             workers = Workers(max(1, usable_processors() // 2))
@@ -173,10 +177,22 @@ class JobRunner:
                     plan=plan,
                     emit=emit,
                     learned=await ledger.writer.run(remembered),
-                    validator=FileValidator(preparation.tree, workers, purposes=self._purposes),
+                    address_known=await ledger.writer.run(has_receipts),
+                    validator=FileValidator(
+                        preparation.tree,
+                        workers,
+                        purposes=self._purposes,
+                        ignore_ctime=job.ignore_ctime,
+                    ),
                 )
                 started(run)
                 try:
+                    dropped_count = await record_manifest(
+                        ledger.writer,
+                        entries,
+                        manifest=manifest.path,
+                        utc_s=self._clock.utc_s(),
+                    )
                     async with listening(
                         ledger.path,
                         run.control,
@@ -188,7 +204,14 @@ class JobRunner:
                     workers.close()
                     reader.close()
                     entries.close()
-            return Result(status=result.status, states=result.states, stop=result.stop, ledger=ledger_path)
+            return Result(
+                status=result.status,
+                states=result.states,
+                stop=result.stop,
+                ledger=ledger_path,
+                dropped_count=dropped_count,
+                uncompared_count=result.uncompared_count,
+            )
         finally:
             try:
                 if ledger is not None:

@@ -68,7 +68,9 @@ class Uploader(JobRunner):
         super().__init__(
             Connection(
                 endpoint=endpoint_of(
-                    profile.base_url if base_url is None else base_url, allow_plain_http=allow_plain_http
+                    profile.base_url if base_url is None else base_url,
+                    allow_plain_http=allow_plain_http,
+                    files_path=profile.files_path,
                 ),
                 profile=profile,
                 team=team,

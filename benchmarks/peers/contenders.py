@@ -53,11 +53,14 @@ _PEER_ENVIRONMENT = {"DISABLE_TQDM": "1"}
 
 
 def _our_command(scene: Scene, *words: str) -> list[str]:
-    """Return the command line of bulk-upload, with a new ledger in the scratch folder."""
+    """Return the command line of bulk-upload, with a new ledger in the scratch folder.
+
+    The sink keeps no list, and no other client looks at one.
+    """
     manifest = os.path.join(scene.scratch, "job.jsonl")
     shutil.copyfile(scene.files.manifest, manifest)
     command = bulk_upload_command(
-        "run", manifest, "--root", scene.files.root, "--base-url", scene.url, *words
+        "run", manifest, "--root", scene.files.root, "--base-url", scene.url, "--confirm", "off", *words
     )
     if scene.ca_file is not None:
         command += ["--ca-file", scene.ca_file]

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from bulk_upload import Job, RunSettings, Uploader
+from bulk_upload import ConfirmMode, Job, RunSettings, Uploader
 from bulk_upload.core.events import EntrySettled, PlanMade
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import LedgerStore, LedgerWriter
@@ -123,7 +123,7 @@ async def _measured(manifest: str, base_url: str, concurrency: int) -> dict[str,
     async with Uploader(
         api_key="sink",
         base_url=base_url,
-        settings=RunSettings(concurrency=concurrency),
+        settings=RunSettings(concurrency=concurrency, confirm=ConfirmMode.OFF),
         on_event=hear,
     ) as uploader:
         await uploader.run(Job(manifest=manifest))

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from bulk_upload import ExitStatus, Job, RunSettings, Uploader
+from bulk_upload import ConfirmMode, ExitStatus, Job, RunSettings, Uploader
 from bulk_upload.core.model import Accepted, SentBody
 from bulk_upload.core.run.sender import UploadReport, UploadRequest
 from bulk_upload.core.run.source import LoadedFile, Source
@@ -53,7 +53,7 @@ async def _accept(
 
 
 async def _run(manifest: str, ledger: str, concurrency: int) -> ExitStatus:
-    settings = RunSettings(concurrency=concurrency)
+    settings = RunSettings(concurrency=concurrency, confirm=ConfirmMode.OFF)
     async with Uploader(api_key="benchmark", base_url="http://127.0.0.1:9", settings=settings) as uploader:
         return (await uploader.run(Job(manifest=manifest, ledger=ledger))).status
 

@@ -35,7 +35,7 @@ from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
-from bulk_upload.report.live.run_summary import closing_lines
+from bulk_upload.report.live.run_summary import altered_lines, closing_lines
 
 if TYPE_CHECKING:
     import signal
@@ -138,6 +138,9 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     log(run_ended(result, elapsed_s, saved.path))
     if request.says_goodbye(result.status):
         _say_goodbye(request, tally, result, elapsed_s, saved.path)
+    elif not request.log.replaces_words:
+        for line in altered_lines(tally):
+            tell(f"bulk-upload: {line}")
     return int(result.status)
 
 
@@ -259,6 +262,8 @@ def _say_goodbye(
         ledger_path=_as_typed(result.ledger, request.job.manifest),
         results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
         rerun_command=request.command,
+        dropped_count=result.dropped_count,
+        uncompared_count=result.uncompared_count,
         columns=told_columns(),
     )
     for line in lines:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.caps import CapChange
-from bulk_upload.core.model import EntryState, Outcome, Receipt
+from bulk_upload.core.model import Altered, EntryState, Outcome, Receipt
 
 
 class Preparing(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +22,9 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
 class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
-    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first.
+    `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. `compare_count` entries are
+    touched: they are hashed, and sent only if their content is not what was accepted. Of `missing_count` entries the file
+    is missing or unreadable.
     """
 
     entry_count: int
@@ -32,6 +35,9 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     send_bytes: int
     doubt_count: int
     blocked_count: int
+    compare_count: int = 0
+    compare_bytes: int = 0
+    missing_count: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -54,7 +60,11 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted."""
+    """The ledger durably holds the result of an entry in this run; `receipt` is set when it is accepted.
+
+    `altered` is what the server reports otherwise than it was sent, such as another purpose. `unchanged` says that
+    nothing was sent: the file was touched, and its receipt of an earlier run stays.
+    """
 
     path: str
     purpose: str
@@ -63,6 +73,8 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     http_status: int | None = None
     receipt: Receipt | None = None
+    altered: tuple[Altered, ...] = ()
+    unchanged: bool = False
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +124,63 @@ class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
     waiting_count: int
 
 
+class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """A file at the server was read back to compare it with what was sent of `path`, for an entry in doubt.
+
+    `same` is None where the server returns no content; `by` says how it was compared, `read_bytes` what came back.
+    """
+
+    path: str
+    file_id: str
+    same: bool | None
+    by: ComparedBy
+    read_bytes: int
+
+
+class ReceiptWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt of an entry that was accepted before turned out to be false, or cannot be confirmed.
+
+    The entry is in `state` now: in doubt, or withdrawn where the server does not have the file. `of_this_run` says that
+    this run had accepted it.
+    """
+
+    path: str
+    purpose: str
+    file_id: str
+    file_bytes: int
+    state: EntryState
+    reason: str
+    of_this_run: bool = True
+
+
+class ReceiptsChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """The closing check is over: of the `receipt_count` receipts to check, `checked_count` were compared with the server.
+
+    `withdrawn_count` of them were of files that the server no longer has, `in_doubt_count` are in doubt now. `reason`
+    says why not all were compared, None where all were.
+    """
+
+    receipt_count: int
+    checked_count: int
+    withdrawn_count: int
+    in_doubt_count: int
+    request_count: int
+    reason: str | None = None
+
+
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """The run starts nothing new; `reason` says why."""
 
     reason: str
+
+
+class ClockStepped(msgspec.Struct, frozen=True, kw_only=True):
+    """This machine's clock was set during the run, by `step_s` seconds: forward, or back where negative.
+
+    While a machine sleeps, its clock goes on and the run does not: that looks the same as a step forward.
+    """
+
+    step_s: float
 
 
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +201,11 @@ Event = (
     | ControlChanged
     | RunLimited
     | Reconciling
+    | ContentCompared
+    | ReceiptWithdrawn
+    | ReceiptsChecked
     | Draining
+    | ClockStepped
     | Noticed
 )
 

@@ -37,11 +37,28 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Distinguishes versions of a file without reading it."""
+    """Distinguishes versions of a file without reading it.
+
+    `ctime_ns` is the time of the last change, also of attributes: a program that sets a modification time back cannot
+    set this one. None where it is not known: in a ledger of an earlier version, and by `Job.ignore_ctime`.
+    """
 
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = None
+
+    def same_version(self, other: Fingerprint | None) -> bool:
+        """Whether nothing distinguishes two versions of a file; a change time that is not known does not."""
+        return (
+            other is not None
+            and self.same_but_ctime(other)
+            and (self.ctime_ns is None or other.ctime_ns is None or self.ctime_ns == other.ctime_ns)
+        )
+
+    def same_but_ctime(self, other: Fingerprint) -> bool:
+        """Whether two versions of a file differ in their change times at most, as after a new hard link."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
 
 class EntryState(StrEnum):
@@ -53,6 +70,7 @@ class EntryState(StrEnum):
     REJECTED = "rejected"
     FAILED_LOCAL = "failed_local"
     INVALID = "invalid"
+    WITHDRAWN = "withdrawn"
 
     @property
     def settled(self) -> bool:
@@ -84,9 +102,29 @@ class RateLimitInfo(msgspec.Struct, frozen=True):
     reset_s: float
 
 
+class AlteredField(StrEnum):
+    """A field that a server may store in another form than it was sent."""
+
+    NAME = "name"
+    PURPOSE = "purpose"
+
+
+class Altered(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that the server reports otherwise than it was sent. Both values are printable and of limited length."""
+
+    field: AlteredField
+    sent: str
+    stored: str
+
+    def __str__(self) -> str:
+        verb = "named it" if self.field is AlteredField.NAME else "recorded the purpose"
+        return f"the server {verb} {self.stored!r}, sent was {self.sent!r}"
+
+
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The server has the file. `size_confirmed` says whether it reported the size we sent.
 
+    `altered` is what it stores otherwise than it was sent, by its habit or its profile; `warnings` says so in words.
     `allowance` is the server's quota, where the answer states it.
     """
 
@@ -96,6 +134,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None = None
     request_id: str | None = None
     warnings: tuple[str, ...] = ()
+    altered: tuple[Altered, ...] = ()
     allowance: RateLimitInfo | None = None
 
 
@@ -158,7 +197,8 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     """The body was complete and the answer is lost, unusable or a 5xx: the server may have the file.
 
     `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id from an
-    answer that was not credible.
+    answer that was not credible. `at_its_word` is what a success would mean whose only flaw is that name or purpose are
+    not what was sent. `id_kind` says of which kind an id is that cannot be used, such as "a number".
     """
 
     reason: str
@@ -166,12 +206,18 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     candidate_id: str | None = None
     request_id: str | None = None
+    at_its_word: Accepted | None = None
+    id_kind: str | None = None
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The file changed while it was sent, or cannot be read. The server has no part of it."""
+    """The file changed while it was sent, or cannot be read. The server has no part of it.
+
+    `inaccessible` means that it is not there or may not be read: the next run looks again.
+    """
 
     reason: str
+    inaccessible: bool = False
 
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,9 +260,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as the server's list shows it. Only `file_id` is always present."""
+    """One file as the server's list shows it. Only `file_id` is always present.
+
+    Without `has_id` the list shows no id that can be used: `file_id` then is what it shows in its place, for people, and
+    the file is evidence that something is there, never a receipt.
+    """
 
     file_id: str
+    has_id: bool = True
     filename: str | None = None
     bytes: int | None = None
     purpose: str | None = None

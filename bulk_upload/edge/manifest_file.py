@@ -53,6 +53,7 @@ class ManifestFile:
     Attributes:
         name: the manifest's name in findings.
         is_stream: it came from standard input or a pipe.
+        path: the absolute path, `-` for a stream.
         base_folder: the absolute folder it lies in, symbolic links as they are; of a stream, the current folder.
 
     Raises:
@@ -74,6 +75,7 @@ class ManifestFile:
             raise _unreadable(self.name, error) from error
         except ValueError as error:
             raise UsageError(f"no manifest can have the name {quoted(name)}") from error
+        self.path = STANDARD_INPUT if self.is_stream else os.path.abspath(name)
         self.base_folder = os.path.join(os.getcwd(), "" if self.is_stream else os.path.dirname(name))
         if not os.fstat(self._file.fileno()).st_size:
             self.close()

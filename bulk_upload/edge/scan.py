@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.manifest.globs import PurposeMap
 
+_ACCESS_AS_EFFECTIVE_USER = os.access in os.supports_effective_ids
 _OWN_FILES = (Glob("*.ledger.db*"), Glob("*.results.csv"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """A file that a pattern gives a purpose; `path` is relative to the folder that is scanned."""
+    """A file that a pattern gives a purpose; `path` is relative to the folder that is scanned.
+
+    `is_readable` says whether this user may read it; a run asks again.
+    """
 
     path: str
     purpose: str
     file_bytes: int = field(default=0, compare=False)
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +46,14 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Something that cannot be uploaded from here, or is not entered; `reason` says why."""
+    """Something that cannot be uploaded from here, or is not entered; `reason` says why.
+
+    `may_be_data` says that it could not be read: files that belong in the manifest may be missing from it.
+    """
 
     path: str
     reason: str
+    may_be_data: bool = False
 
 
 Sighting = Chosen | Unmatched | Skipped
@@ -87,7 +96,7 @@ def walk(
         try:
             waiting.append(_sorted_paths(root, path))
         except OSError as error:
-            yield Skipped(path=path, reason=f"cannot be read: {error.strerror}")
+            yield Skipped(path=path, reason=f"cannot be read: {error.strerror}", may_be_data=True)
 
 
 def _sorted_paths(root: str, folder: str) -> list[str]:
@@ -115,28 +124,31 @@ def _is_passed_over(path: str, exclude: Sequence[Glob]) -> bool:
 
 
 def _sighting(root: str, path: str, purposes: PurposeMap) -> Sighting:
-    status = _status_or_reason(root, os.path.join(root, path))
-    if isinstance(status, str):
-        return Skipped(path=path, reason=status)
+    full = os.path.join(root, path)
     purpose = purposes.purpose_of(path)
-    if purpose is None:
-        return Unmatched(path=path)
-    return Chosen(path=path, purpose=purpose, file_bytes=status.st_size)
-
-
-def _status_or_reason(root: str, full: str) -> os.stat_result | str:
-    """Return the stat result of a file, or why it is skipped."""
     try:
         status = os.lstat(full)
         is_link = stat.S_ISLNK(status.st_mode)
         if is_link:
             status = os.stat(full)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        why = f"cannot be read: {error.strerror}"
+        return Skipped(path=path, reason=why, may_be_data=purpose is not None)
+    reason = _unusable(root, full, status, is_link=is_link)
+    if reason is not None:
+        return Skipped(path=path, reason=reason)
+    if purpose is None:
+        return Unmatched(path=path)
+    is_readable = os.access(full, os.R_OK, effective_ids=_ACCESS_AS_EFFECTIVE_USER)
+    return Chosen(path=path, purpose=purpose, file_bytes=status.st_size, is_readable=is_readable)
+
+
+def _unusable(root: str, full: str, status: os.stat_result, *, is_link: bool) -> str | None:
+    """Return why something is skipped, None for a file that can be uploaded from here."""
     if is_link and stat.S_ISDIR(status.st_mode):
         return "is a symbolic link to a folder"
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if is_link and not is_beneath(os.path.realpath(full), root):
         return "is a symbolic link that leads outside the folder"
-    return status
+    return None

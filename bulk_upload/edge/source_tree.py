@@ -12,20 +12,30 @@ import os
 import stat
 import sys
 from functools import lru_cache
+from itertools import islice
 
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.manifest.paths import (
     PathComplaint,
     is_beneath,
+    is_plain,
     nul_in_path,
     outside_root,
     unencodable_path,
 )
+from bulk_upload.core.manifest.paths import relative_path as canonical_path
+from bulk_upload.core.manifest.similar_names import FolderNames
+from bulk_upload.core.text.printable import escaped
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 FOLDERS_REMEMBERED_MAX = 4096
 """How many folders are cached as beneath the root or not."""
+
+NAMES_REMEMBERED_MAX = 100_000
+"""How many names of a folder are read to find the one that is meant; a larger folder is not searched."""
+
+_FOLDERS_SEARCHED_MAX = 8
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -79,6 +89,7 @@ class SourceTree:
         self._follow_symlinks = follow_symlinks
         self._allow_outside = allow_outside
         self._folder_leaves = lru_cache(maxsize=FOLDERS_REMEMBERED_MAX)(self._leaves)
+        self._names_in = lru_cache(maxsize=_FOLDERS_SEARCHED_MAX)(_names_in)
 
     def absolute(self, relative_path: str) -> str:
         """Return the absolute path of a file, symbolic links not followed."""
@@ -90,10 +101,16 @@ class SourceTree:
             return nul_in_path(relative_path)
         full = self.absolute(relative_path)
         if self._is_named_outside(relative_path):
-            return outside_root(relative_path, self.root)
+            return outside_root(self._as_typed(relative_path), self.root)
+        if relative_path and not is_plain(relative_path):
+            named = canonical_path(relative_path, root=self.root, allow_outside=True)
+            if isinstance(named, PathComplaint):
+                return named
         try:
             return self._inspected(relative_path, full)
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return self._missing(relative_path, full)
             return _unusable(relative_path, error)
         except UnicodeEncodeError:
             return unencodable_path(relative_path)
@@ -143,6 +160,35 @@ class SourceTree:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return status
 
+    def _missing(self, path: str, full: str) -> PathComplaint:
+        found = f"there is no file {quoted(path)}"
+        remedy = "Create it, correct the path, or name the folder that paths start from with --root"
+        if (target := _link_target(full)) is not None:
+            found = f"{quoted(path)} is a symbolic link to {quoted(target)}, which is not there"
+            remedy = "Create what it links to, or correct the link"
+        elif (similar := self._similar(full)) is not None:
+            spelled = "" if path.isascii() else f" (spelled {quoted(escaped(path))})"
+            found = f"{found}{spelled}; {similar}"
+            remedy = "Write the name as the folder has it; `bulk-upload scan FOLDER` does"
+        elif "\\" in path:
+            remedy = 'Write "/" between folders, not "\\"'
+        return PathComplaint(rule="missing-file", found=found, remedy=remedy)
+
+    def _similar(self, full: str) -> str | None:
+        """Return words about the name that a missing path may mean; None where nothing is like it."""
+        folder, _, rest = full.rpartition("/")
+        missing = rest
+        while folder and not os.path.isdir(folder):
+            folder, _, missing = folder.rpartition("/")
+        folder = folder or "/"
+        if self._folder_leaves(folder) and not (self._follow_symlinks or self._allow_outside):
+            return None
+        names = self._names_in(folder)
+        similar = None if names is None else names.nearest(missing)
+        if similar is None:
+            return None
+        return similar.words("folder" if os.path.isdir(os.path.join(folder, similar.name)) else "file")
+
     def _is_contained(self, path: str) -> bool:
         """Whether the file itself, and not only its name, must lie beneath the root."""
         return not (self._follow_symlinks or (self._allow_outside and path.startswith("/")))
@@ -155,6 +201,12 @@ class SourceTree:
         if self._allow_outside or not (path.startswith("/") or ".." in path):
             return False
         return not is_beneath(os.path.normpath(self.absolute(path)), self.root)
+
+    def _as_typed(self, path: str) -> str:
+        """Return a path outside the root as a manifest near the root has it: `../a`, unless they share no folder."""
+        if path.startswith("/") and os.path.commonpath([path, self.root]) != "/":
+            return os.path.relpath(path, self.root)
+        return path
 
     def _led_outside(self, path: str, full: str) -> PathComplaint:
         return PathComplaint(
@@ -217,16 +269,28 @@ def _path_by_name(descriptor: int, name: str) -> str:
     return ""
 
 
+def _names_in(folder: str) -> FolderNames | None:
+    """Return the names in a folder, None where it cannot be read or has too many."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [one.name for one in islice(entries, NAMES_REMEMBERED_MAX + 1)]
+    except OSError:
+        return None
+    return FolderNames(names) if len(names) <= NAMES_REMEMBERED_MAX else None
+
+
+def _link_target(full: str) -> str | None:
+    try:
+        return os.readlink(full)
+    except OSError:
+        return None
+
+
 def _kind(mode: int) -> str:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
 def _unusable(path: str, error: OSError) -> PathComplaint:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        remedy = "Create it, correct the path, or name the folder that paths start from with --root"
-        if "\\" in path:
-            remedy = 'Write "/" between folders, not "\\"'
-        return PathComplaint(rule="missing-file", found=f"there is no file {quoted(path)}", remedy=remedy)
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = "Allow this user to read the file and to enter its folders"
         return PathComplaint(rule="unreadable-file", found=f"{quoted(path)} may not be read", remedy=remedy)
@@ -237,4 +301,5 @@ def _unusable(path: str, error: OSError) -> PathComplaint:
         rule="unreadable-file",
         found=f"{quoted(path)} cannot be read: {error.strerror or type(error).__name__}",
         remedy=remedy,
+        transient=is_transient(error),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.engine.after.confirm import ClosingCheck
 from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.clock_watch import ClockWatch
 from bulk_upload.engine.conditions import Conditions
 from bulk_upload.engine.doubt.api_retry import ApiRetry
+from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
@@ -41,12 +45,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Controller, LearnedLimits
-    from bulk_upload.core.run.ports import FilesApi, Ledger, Reader, Transport
+    from bulk_upload.core.run.ports import ContentApi, Ledger, Reader, Transport
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.validation.file_validator import Validating
+
+
+CHECK_WAIT_S_MAX = 60.0
+"""The closing check does not wait for a server that asks for more time."""
 
 
 def assemble(
@@ -56,13 +64,14 @@ def assemble(
     clock: Clock,
     reader: Reader,
     transport: Transport,
-    files_api: FilesApi,
+    files_api: ContentApi,
     ledger: Ledger[LedgerStore],
     entries: PlannedEntries,
     plan: Plan,
     emit: Callable[[Event], None],
     controller: Controller | None = None,
     learned: LearnedLimits | None = None,
+    address_known: bool = False,
     validator: Validating | None = None,
 ) -> Run:
     """Return a run of a plan, ready to be executed.
@@ -72,6 +81,7 @@ def assemble(
         files_api: queries the files on the server.
         controller: by default the one that goes with the settings' caps.
         learned: what an earlier run learned at this endpoint.
+        address_known: whether the ledger has a receipt from this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
     """
     errors, conditions, waits = CallbackErrors(), Conditions(), Waits()
@@ -88,12 +98,14 @@ def assemble(
     stop_rules = StopRules(
         settings,
         to_send_count=plan.total(Step.SEND).entry_count,
+        address_known=address_known,
         clock=clock,
         drain=drain,
         emit=emit,
         key_variable=profile.key_variable,
     )
 
+    habits = ServerHabits(profile.purposes)
     settler = Settler(ledger=ledger, stop_rules=stop_rules, clock=clock, emit=emit)
     gate = Gate(
         validator,
@@ -114,14 +126,17 @@ def assemble(
         pace=bandwidth,
         on_handed=slots.handed,
     )
+    clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,
         slots=slots,
         sender=sender,
         ledger=ledger,
         stop_rules=stop_rules,
+        habits=habits,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
         emit=emit,
     )
 
@@ -140,9 +155,22 @@ def assemble(
         drain=drain,
         emit=emit,
         waits=waits,
+        habits=habits,
+    )
+    comparer = Comparer(
+        files_api=files_api,
+        api_retry=api_retry,
+        files=sender,
+        ledger=ledger,
+        drain=drain,
+        emit=emit,
+        compare_max_bytes=settings.compare_max_bytes,
+        waits=waits,
+        habits=habits,
     )
     doubts = Doubts(
         reconciler=reconciler,
+        comparer=comparer,
         files=sender,
         profile=profile,
         settings=settings,
@@ -211,6 +239,24 @@ def assemble(
         conditions=conditions,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
+    )
+    closing_check = ClosingCheck(
+        settings=settings,
+        profile=profile,
+        files_api=files_api,
+        # Without patience for a server that is away: the receipts are there, and the run is over.
+        api_retry=ApiRetry(
+            clock,
+            sleep=drain.sleep,
+            away_s=lambda: 0.0,
+            wait_s_max=min(CHECK_WAIT_S_MAX, settings.patience_s),
+        ),
+        ledger=ledger,
+        drain=drain,
+        clock=clock,
+        emit=emit,
+        waits=waits,
     )
     watchdog = Watchdog(
         sender=sender,
@@ -231,6 +277,7 @@ def assemble(
         ledger=ledger,
         drain=drain,
         clock=clock,
+        clock_watch=clock_watch,
     )
     return Run(
         settings=settings,
@@ -239,6 +286,7 @@ def assemble(
         feeder=feeder,
         workers=workers,
         entry_tasks=entry_tasks,
+        touched=touched,
         reconciler=reconciler,
         gate=gate,
         slots=slots,
@@ -257,6 +305,7 @@ def assemble(
             clock=clock,
             emit=emit,
         ),
+        closing_check=closing_check,
         watchdog=watchdog,
         upkeep=upkeep,
         stop_rules=stop_rules,

@@ -10,19 +10,30 @@ import msgspec
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
-from bulk_upload.core.run.plan import UNCHANGED, Step, plan_entry
+from bulk_upload.core.manifest.sent_name import sent_name
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.plan import (
+    RENAMED_WORD,
+    UNCHANGED,
+    PlannedStep,
+    Step,
+    plan_entry,
+    under_asked_name,
+)
 from bulk_upload.core.run.planned import PlanRow, StepTotal
-from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.files import fingerprint_of
+from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
-    from bulk_upload.core.model import Entry, EntryState
+    from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
 
@@ -36,11 +47,12 @@ _REASONS_KEPT_MAX = 1000
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
 
-    `reasons` counts the entries by step and reason.
+    `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
     """
 
     totals: dict[Step, StepTotal]
     twin_count: int
+    dropped_count: int = 0
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
@@ -73,6 +85,30 @@ class _Complaints:
             self.kept.append(finding)
 
 
+class _Renamed:
+    """Counts accepted entries that the manifest asks for under another name, and keeps the first one's names."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def add(self, path: str, *, sent_name: str, asked_name: str) -> None:
+        """Count one entry."""
+        self.count += 1
+        self._first = self._first or f"{quoted(path)} as {quoted(sent_name)}, not {quoted(asked_name)}"
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warning about them, none where there are none."""
+        if not self.count:
+            return ()
+        such_as = self._first if self.count == 1 else f"such as {self._first}"
+        warning = (
+            f"{self.count:,} accepted under another name than the manifest asks for: {such_as};"
+            f" no server renames a file, `--retry {RENAMED_WORD}` sends it again under the new name"
+        )
+        return (warning,)
+
+
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -87,10 +123,34 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
+def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
+    count = complaints.count + missing.count
+    return ManifestInvalid(
+        f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
+        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
+        finding_count=count,
+        hint="fix the lines listed above and run the same command again",
+    )
+
+
+def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> ManifestInvalid:
+    """Return the error for a disk or mount that is not there, or a root that is not the one that was meant."""
+    files = "file is" if file_count == 1 else "files are"
+    return ManifestInvalid(
+        f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
+        findings=missing.kept,
+        finding_count=missing.count,
+        hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
+        f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
+    )
+
+
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `on_progress` is called, now and then and on the thread that plans, with the number of entries that were planned so far.
+    `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
+    invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
+    plans, with the number of entries that were planned so far.
     """
 
     rules: ManifestRules
@@ -98,37 +158,39 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     staging: Staging
     profile: Profile
     retry: frozenset[EntryState]
+    retry_renamed: bool = False
+    ignore_ctime: bool = False
+    strict_paths: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
-        the files they name.
+        the files they name. It is raised for any finding about a line, and for those about files as `strict_paths` says.
         """
-        complaints = _Complaints()
+        complaints, missing = _Complaints(), _Complaints()
         reasons = _Reasons()
+        renamed = _Renamed()
         oversized_count = 0
-        entry_count = 0
+        entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints)
+            planned = self._stage(entries, complaints, missing, renamed)
+            usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
             oversized_count += self._oversized_count(planned)
             entry_count += len(entries)
             if self.on_progress is not None:
                 self.on_progress(entry_count)
-        if complaints.count:
-            plural = "problem" if complaints.count == 1 else "problems"
-            raise ManifestInvalid(
-                f"the manifest has {complaints.count} {plural}; nothing was sent",
-                findings=sorted(complaints.kept, key=lambda one: one.line_no or 0),
-                finding_count=complaints.count,
-                hint="fix the lines listed above and run the same command again",
-            )
+        if complaints.count or (self.strict_paths and missing.count):
+            raise _invalid(complaints, missing)
+        if missing.count > usable_count:
+            raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
         return Plan(
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
-            warnings=self._warnings(oversized_count),
+            dropped_count=dropped_count(self.staging),
+            warnings=(*self._warnings(oversized_count), *renamed.warnings()),
             reasons=reasons.counts,
         )
 
@@ -145,19 +207,25 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if group:
             yield group
 
-    def _stage(self, entries: list[Entry], complaints: _Complaints) -> list[PlanRow]:
+    def _stage(
+        self,
+        entries: list[Entry],
+        complaints: _Complaints,
+        missing: _Complaints,
+        renamed: _Renamed,
+    ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
-        missing: list[tuple[Entry, PathComplaint]] = []
+        unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), missing)
+            self._decide(entry, key, recalled.get(key), unusable, renamed)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
-        for entry, complaint in missing:
+        for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                complaints.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
@@ -169,11 +237,12 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entry: Entry,
         key: bytes,
         recalled: Recalled | None,
-        missing: list[tuple[Entry, PathComplaint]],
+        unusable: list[tuple[Entry, PathComplaint]],
+        renamed: _Renamed,
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
-        fingerprint = None if isinstance(inspected, PathComplaint) else fingerprint_of(inspected)
+        fingerprint = None if isinstance(inspected, PathComplaint) else self._fingerprint(inspected)
         if recalled is None:
             entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:
@@ -183,9 +252,29 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
                 if fingerprint is not None and recalled.is_accepted(fingerprint)
                 else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
             )
+        if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
+            decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
         if decided.step is Step.MISSING and complaint is not None:
-            missing.append((entry, complaint))
-        return PlanRow(entry, key, fingerprint, decided, entry_id)
+            unusable.append((entry, complaint))
+            step = Step.UNREACHABLE if complaint.transient else Step.MISSING
+            # Not every name can be stored, or shown, as text.
+            decided = PlannedStep(step=step, reason=printable(complaint.found))
+        is_new = _has_new_change_time(recalled, fingerprint, decided)
+        return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
+
+    def _under_asked_name(
+        self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed
+    ) -> PlannedStep:
+        asked_name = sent_name(entry.path, entry.remote_name)
+        step = under_asked_name(decided, sent_name=sent_as, asked_name=asked_name, resend=self.retry_renamed)
+        if step is None:
+            return decided
+        if not self.retry_renamed:
+            renamed.add(entry.path, sent_name=sent_as, asked_name=asked_name)
+        return step
+
+    def _fingerprint(self, status: os.stat_result) -> Fingerprint:
+        return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
@@ -212,3 +301,17 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         plural = "file is" if oversized_count == 1 else "files are"
         return (f"{oversized_count} {plural} larger than {human_bytes(limit_bytes)}, the documented limit",)
+
+
+def _has_new_change_time(
+    recalled: Recalled | None, fingerprint: Fingerprint | None, decided: PlannedStep
+) -> bool:
+    """Whether the ledger has this version of a file, but was written before it recorded change times."""
+    return (
+        recalled is not None
+        and recalled.ctime_ns is None
+        and recalled.size is not None
+        and fingerprint is not None
+        and fingerprint.ctime_ns is not None
+        and decided.step in (Step.SETTLED, Step.BLOCKED)
+    )

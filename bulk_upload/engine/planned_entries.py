@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from bulk_upload.core.model import EntryState
     from bulk_upload.core.run.plan import Step
@@ -55,6 +55,12 @@ class StagedEntries:
     async def states(self) -> dict[EntryState, int]:
         """Return how many of the manifest's entries the ledger has in each state."""
         return await self._on_thread(self._staging.states)
+
+    async def each(self, read: Callable[[Staging], Iterator[T]]) -> AsyncIterator[T]:
+        """Yield what `read` finds."""
+        found = read(self._staging)
+        while (one := await self._on_thread(lambda: next(found, None))) is not None:
+            yield one
 
     def close(self) -> None:
         """End the thread."""

@@ -12,9 +12,11 @@ import msgspec
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import exit_status
-from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.plan import WITHOUT_FILE, Step
+from bulk_upload.edge.ledger.reading.run_receipts import run_start
 from bulk_upload.engine.limits.stop_rules import ledger_stop
 from bulk_upload.engine.tasks import innermost, plain_task_group
+from bulk_upload.engine.unreadable import end_unreadable
 from bulk_upload.engine.upkeep import TICK_S
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.after.confirm import ClosingCheck
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.control import RunControl
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.feeder import Feeder
+    from bulk_upload.engine.sending.touched import TouchedFiles
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.upkeep import Upkeep
     from bulk_upload.engine.validation.gate import Gate
@@ -55,11 +59,15 @@ OVERDUE_S = 5.0
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `states` counts all entries of the manifest, as the ledger has them now."""
+    """How a run ended. `states` counts all entries of the manifest, as the ledger has them now.
+
+    `uncompared_count` touched files were not compared with their receipts before the run ended.
+    """
 
     status: ExitStatus
     states: dict[EntryState, int]
     stop: Stop | None
+    uncompared_count: int = 0
 
 
 class Run:
@@ -76,6 +84,7 @@ class Run:
         feeder: Feeder,
         workers: Workers,
         entry_tasks: EntryTasks,
+        touched: TouchedFiles,
         reconciler: Reconciler,
         gate: Gate,
         slots: SlotPool,
@@ -86,6 +95,7 @@ class Run:
         upkeep: Upkeep,
         stop_rules: StopRules,
         control: RunControl,
+        closing_check: ClosingCheck,
         watchdog: Watchdog,
         errors: CallbackErrors,
         drain: Drain,
@@ -98,6 +108,7 @@ class Run:
         self._feeder = feeder
         self._workers = workers
         self._entry_tasks = entry_tasks
+        self._touched = touched
         self._reconciler = reconciler
         self._gate = gate
         self._slots = slots
@@ -108,6 +119,7 @@ class Run:
         self._upkeep = upkeep
         self._stop_rules = stop_rules
         self._control = control
+        self._closing_check = closing_check
         self._watchdog = watchdog
         self._errors = errors
         self._drain = drain
@@ -197,6 +209,7 @@ class Run:
                 tasks.start_soon(self._reconciler.serve)
                 tasks.start_soon(self._upkeep.serve)
                 await self._register()
+                await end_unreadable(self._entries, self._ledger, self._clock, self._emit)
                 await self._upload_all()
                 tasks.cancel_scope.cancel()
         except* LedgerUnusable as group:
@@ -219,10 +232,13 @@ class Run:
                 await self._ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
 
     async def _upload_all(self) -> None:
-        doubts = await self._ledger.run(
-            lambda store: store.doubts(
-                settle_answered_s=self._settings.settles_after_s(answered=True),
-                settle_lost_s=self._settings.settles_after_s(answered=False),
+        doubts, start = await self._ledger.run(
+            lambda store: (
+                store.doubts(
+                    settle_answered_s=self._settings.settles_after_s(answered=True),
+                    settle_lost_s=self._settings.settles_after_s(answered=False),
+                ),
+                run_start(store),
             )
         )
         planned = [await self._entries.find(doubt.entry_id) for doubt in doubts]
@@ -233,6 +249,7 @@ class Run:
             async with self._workers.running():
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
                 await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
+        await self._closing_check.serve(start)
 
     def _end_all(self) -> None:
         if self._over_at is None:
@@ -257,14 +274,15 @@ class Run:
         # Whatever began the drain: a ledger that failed since matters more.
         stop = self._drain.stop if failure is None else ledger_stop(failure)
         states = await self._entries.states()
-        status = exit_status(states, stop)
+        uncompared_count = self._plan.total(Step.COMPARE).entry_count - self._touched.compared_count
+        status = exit_status(states, stop, uncompared_count=uncompared_count)
         if failure is None:
             await self._stop_rules.unless_ledger_fails(self._limits.write(last=True))
             now = self._clock.utc_s()
             await self._stop_rules.unless_ledger_fails(
                 self._ledger.run(lambda store: store.end_run(exit_status=status, utc_s=now))
             )
-        return RunResult(status=status, states=states, stop=stop)
+        return RunResult(status=status, states=states, stop=stop, uncompared_count=uncompared_count)
 
 
 def _register_page(
@@ -283,9 +301,12 @@ def _plan_made(plan: Plan) -> PlanMade:
         total_bytes=plan.file_bytes - plan.total(Step.BLOCKED).file_bytes,
         settled_count=settled.entry_count,
         settled_bytes=settled.file_bytes,
-        send_count=send.entry_count + compare.entry_count,
-        send_bytes=send.file_bytes + compare.file_bytes,
+        send_count=send.entry_count,
+        send_bytes=send.file_bytes,
+        compare_count=compare.entry_count,
+        compare_bytes=compare.file_bytes,
         doubt_count=plan.total(Step.RECONCILE).entry_count,
         blocked_count=plan.total(Step.BLOCKED).entry_count,
+        missing_count=sum(plan.total(step).entry_count for step in WITHOUT_FILE),
         warnings=plan.warnings,
     )

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import AttemptEnded, EntrySettled, Noticed
 from bulk_upload.core.model import Accepted, EntryState, Receipt, ReceiptOrigin
-from bulk_upload.core.run.records import reason_in, status_in
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.records import altered_in, reason_in, status_in
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.ledger import receipt_of, settle_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.model import Altered, Fingerprint
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
@@ -47,6 +49,8 @@ class Settler:
         http_status: int | None = None,
         receipt: Receipt | None = None,
         file_bytes: int | None = None,
+        altered: tuple[Altered, ...] = (),
+        unchanged: bool = False,
     ) -> None:
         """Emit the end of an entry that the ledger holds already."""
         if state.settled:
@@ -62,6 +66,8 @@ class Settler:
                 reason=reason,
                 http_status=http_status,
                 receipt=receipt,
+                altered=altered,
+                unchanged=unchanged,
             )
         )
 
@@ -88,6 +94,7 @@ class Settler:
             http_status=status_in(outcome),
             receipt=receipt,
             file_bytes=attempt.sent.file_bytes,
+            altered=altered_in(outcome),
         )
 
     def attempt_ended(
@@ -104,16 +111,39 @@ class Settler:
             )
         )
 
-    async def accepted(self, planned: PlannedEntry, entry_id: int) -> None:
-        """Emit the end of an entry whose receipt is in the ledger."""
+    async def accepted(
+        self, planned: PlannedEntry, entry_id: int, *, altered: tuple[Altered, ...] = ()
+    ) -> None:
+        """Emit the end of an entry whose receipt is in the ledger: of an earlier run where it was to be compared."""
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
-        self.settled(planned, EntryState.ACCEPTED, receipt=receipt)
+        self.settled(
+            planned,
+            EntryState.ACCEPTED,
+            reason="; ".join(map(str, altered)) or None,
+            receipt=receipt,
+            altered=altered,
+            unchanged=planned.step is Step.COMPARE,
+        )
 
     async def settle(self, planned: PlannedEntry, entry_id: int, state: EntryState, reason: str) -> None:
         """Record a state that no request led to, and emit it."""
         now = self._clock.utc_s()
         await self._ledger.run(lambda store: store.settle(entry_id, state, reason=reason, utc_s=now))
         self.settled(planned, state, reason=reason)
+
+    async def fail(
+        self, planned: PlannedEntry, entry_id: int, reason: str, fingerprint: Fingerprint | None
+    ) -> None:
+        """Record that an entry failed here, and emit it.
+
+        `fingerprint` is of the version of the file that is at fault: the next run sends another one. None, for a file
+        that could not be read: the next run sends whatever is there.
+        """
+        now = self._clock.utc_s()
+        await self._ledger.run(
+            lambda store: settle_failed(store, entry_id, fingerprint, reason=reason, utc_s=now)
+        )
+        self.settled(planned, EntryState.FAILED_LOCAL, reason=reason)
 
     def notice(self, planned: PlannedEntry, message: str) -> None:
         """Emit what a person should know of an entry."""

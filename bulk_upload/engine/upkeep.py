@@ -16,6 +16,7 @@ from bulk_upload.exit_status import ExitStatus
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.engine.clock_watch import ClockWatch
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.monitor import LimitWatch
     from bulk_upload.engine.limits.stop_rules import StopRules
@@ -26,7 +27,7 @@ WRITE_LIMITS_EVERY_S = 2.0
 
 
 class Upkeep:
-    """Ticks for the limits and the watchdog, the heartbeat in the ledger, and the deadline."""
+    """Ticks for the limits, the clocks and the watchdog, the heartbeat in the ledger, and the deadline."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Upkeep:
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
+        clock_watch: ClockWatch,
     ) -> None:
         self._deadline_s = deadline_s
         self._limits = limits
@@ -46,11 +48,13 @@ class Upkeep:
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
+        self._clock_watch = clock_watch
 
     async def serve(self) -> None:
         """Go on for ever; cancel it when the uploads are over. Raises RunStuck."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tick)
+            tasks.start_soon(self._watch_clock)
             tasks.start_soon(self._write_limits)
             tasks.start_soon(self._stay_alive)
             tasks.start_soon(self._watch_deadline)
@@ -59,6 +63,11 @@ class Upkeep:
         while True:
             self._limits.tick()
             self._watchdog.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await self._stop_rules.unless_ledger_fails(self._clock_watch.tick())
             await asyncio.sleep(TICK_S)
 
     async def _write_limits(self) -> None:
@@ -70,6 +79,8 @@ class Upkeep:
         """Record that the run is alive: after a crash, absence is judged from the last such time."""
         while True:
             await asyncio.sleep(ALIVE_EVERY_S)
+            # The ledger has a step of our clock before any time after it.
+            await self._stop_rules.unless_ledger_fails(self._clock_watch.tick())
             step = partial(LedgerStore.stay_alive, utc_s=self._clock.utc_s())
             await self._stop_rules.unless_ledger_fails(self._ledger.run(step))
 

@@ -12,7 +12,7 @@ from bulk_upload.engine.limits.twins import TwinKey
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from bulk_upload.core.model import EntryState, Fingerprint, Outcome, SentBody
+    from bulk_upload.core.model import Altered, EntryState, Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.source import SourceError
@@ -27,7 +27,7 @@ class Upload(msgspec.Struct):
     `attempt_id` is set while an intent is recorded and not acted on yet. `attempts_used` counts the attempts that
     count against the limit. `ask_first` is set once a connection broke while the body was sent: the server's reason
     can be read only when it is asked beforehand. `checked` is the version that validation found good; no other one is
-    sent where validation is on. `reason` says why the entry would be left as it is if the run ended now.
+    sent where validation is on. `altered` is what the last answer had otherwise than it was sent. `reason` says why the entry would be left as it is if the run ended now.
     """
 
     planned: PlannedEntry
@@ -39,12 +39,13 @@ class Upload(msgspec.Struct):
     attempts_used: int = 0
     ask_first: bool = False
     checked: Fingerprint | None = None
+    altered: tuple[Altered, ...] = ()
     reason: str = DRAINED
 
     @property
     def twin_key(self) -> TwinKey:
         """What distinguishes the entry in a listing, with the file as it is known now."""
-        return TwinKey(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
+        return TwinKey.of(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
 
 
 class FileChanged(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class NotBegun(msgspec.Struct, frozen=True):
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was made, and whose outcome the ledger is recording.
 
+    `began_at` is `began_utc_s` on the monotonic clock; `clock_offset_s` is the server's clock minus ours at that time.
     `concluding` is resolved once the outcome is durable. `probe` says that the request found out, for all uploads,
     whether an outage is over.
     """
@@ -74,8 +76,10 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     probe: bool
     duration_s: float
+    began_at: float
     began_utc_s: float
     ended_utc_s: float
+    clock_offset_s: float | None
     concluding: Awaitable[Outcome]
 
 
@@ -87,8 +91,10 @@ class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     probe: bool
     duration_s: float
+    began_at: float
     began_utc_s: float
     ended_utc_s: float
+    clock_offset_s: float | None = None
 
     @property
     def state(self) -> EntryState:

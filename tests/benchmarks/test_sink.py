@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bulk_upload import ExitStatus, Job, RunSettings, upload
+from bulk_upload import ConfirmMode, ExitStatus, Job, RunSettings, upload
 from measuring.compiled import NoCompiler, compiled
 from measuring.file_sets import name_sum
 from servers.sink import SOURCE, Sink
@@ -122,7 +122,10 @@ def test_what_bulk_upload_sends_arrives_whole(tmp_path: Path) -> None:
     manifest.write_text("".join(f'{{"path": "{name}", "purpose": "alignment"}}\n' for name in sizes))
     with Sink(keep=str(kept), latency_s=0.001) as sink:
         result = upload(
-            Job(manifest=str(manifest)), api_key=KEY, base_url=sink.url, settings=RunSettings(concurrency=2)
+            Job(manifest=str(manifest)),
+            api_key=KEY,
+            base_url=sink.url,
+            settings=RunSettings(concurrency=2, confirm=ConfirmMode.OFF),
         )
         counts = sink.finish()
     assert result.status is ExitStatus.DONE

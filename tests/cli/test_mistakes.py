@@ -164,7 +164,7 @@ OPTION_MISTAKES = {
     "bad share": run("--max-errors", "120%", says=("--max-errors", "'120%'", "100%")),
     "bad number": run("--concurrency", "0", says=("--concurrency", "1<=x<=1024", "--help")),
     "bad word for --retry": run(
-        "--retry", "rejcted", says=("--retry", "'rejcted'", "rejected,failed,invalid")
+        "--retry", "rejcted", says=("--retry", "'rejcted'", "rejected,failed,invalid,withdrawn")
     ),
     "bad word for --in-doubt": run("--in-doubt", "maybe", says=("--in-doubt", "'maybe'", "reconcile")),
     "unknown default purpose": run("--purpose", "fintune", says=('"fintune"', 'Did you mean "fine-tune"?')),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import COLUMNS
+from bulk_upload.edge.ledger.reading.reader import DROPPED
 from bulk_upload.report.files.parquet import GROUP_ROWS, NUMBERS, TIMES
 from bulk_upload.report.files.rows import RowFormat
 
@@ -25,7 +26,11 @@ def test_the_page_names_exactly_the_columns() -> None:
 
 def test_the_page_names_exactly_the_statuses() -> None:
     """Every value of `status` is explained."""
-    assert set(_first_cells("| status | meaning |")) == {*(one.value for one in EntryState), "superseded"}
+    assert set(_first_cells("| status | meaning |")) == {
+        *(one.value for one in EntryState),
+        "superseded",
+        DROPPED,
+    }
 
 
 def test_the_page_names_the_formats_and_types_of_parquet() -> None:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -38,6 +39,7 @@ PUBLISHED = json.loads(log_schema.FILE.read_text("utf-8"))
 STRICT = jsonschema.Draft202012Validator(closed(PUBLISHED))
 
 
+@cache
 def values(hint: Any) -> st.SearchStrategy[Any]:
     """Return anything that a field of a type may hold."""
     plain: dict[Any, st.SearchStrategy[Any]] = {

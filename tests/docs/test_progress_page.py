@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from bulk_upload.report.live import slow_uploads
-from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX
+from bulk_upload.report.live.notable_events import FAILURES_SHOWN_MAX
 from bulk_upload.report.live.plain_lines import PAUSE_S_TOLD_MIN
 from bulk_upload.report.live.terminal import ROWS_PER_UPLOAD, UPLOADS_MAX
 
@@ -31,4 +31,4 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     )
     assert f"up to {numbers[UPLOADS_MAX]}" in PAGE
     assert f"more than {numbers[int(PAUSE_S_TOLD_MIN)]} seconds" in PAGE
-    assert f"the first {numbers[FAILURES_TOLD_MAX]} in full" in PAGE
+    assert f"the first {numbers[FAILURES_SHOWN_MAX]} in full" in PAGE

@@ -193,7 +193,8 @@ def test_first_hour(tmp_path: Path) -> None:
             said.append((block.script, stage.said))
         assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "sea.jsonl"]
     _, scanned = next(one for one in said if " scan " in one[0])
-    assert "Entries: 3 (fine-tune 2, pre-train 1)\nSkipped: 1\n" in scanned
+    assert "Entries: 3 (fine-tune 2, pre-train 1)\nNext: " in scanned
+    assert "may be incomplete: 1\n  corpus/away.jsonl cannot be read" in scanned
     (page,) = [block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " scan " in block.code]
     assert page.endswith(scanned), "the page shows what scan says"
     _, validated = next(one for one in said if " validate " in one[0])

@@ -17,6 +17,7 @@ import pytest
 
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 from tests.e2e.trees import Tree, write_manifest
+from tests.processes.forked import ForkedCommand
 
 KEY = "sandbox-key"
 COMMAND = os.path.join(sysconfig.get_path("scripts"), "bulk-upload")
@@ -38,17 +39,31 @@ class Ended:
     peak_kib: int
 
 
+def _start(
+    words: tuple[str, ...], env: dict[str, str], cwd: str, stdout: str, stderr: str
+) -> subprocess.Popen[bytes]:
+    with open(stdout, "wb") as out, open(stderr, "wb") as err:
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd)
+
+
+def _fork(
+    arguments: tuple[str, ...], env: dict[str, str], cwd: str, stdout: str, stderr: str
+) -> ForkedCommand:
+    return ForkedCommand(arguments, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
+
+
 class Process:
     """A command that goes on. Its output goes to files, so that it never waits for a reader."""
 
-    def __init__(self, arguments: list[str], *, env: dict[str, str], cwd: Path, out: Path) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], *, env: dict[str, str], cwd: Path, out: Path, forked: bool
+    ) -> None:
         self._out = out
         self._started = time.monotonic()
         self._peak_kib = 0
-        with open(f"{out}.stdout", "wb") as stdout, open(f"{out}.stderr", "wb") as stderr:
-            self._popen = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=cwd
-            )
+        self._popen = (_fork if forked else _start)(
+            arguments, env, str(cwd), f"{out}.stdout", f"{out}.stderr"
+        )
         self.pid = self._popen.pid
 
     @property
@@ -77,14 +92,14 @@ class Process:
 
     def wait(self, timeout_s: float = 60.0) -> Ended:
         """Wait for its end, watching its memory; one that takes longer than `timeout_s` is killed."""
-        while self._popen.poll() is None:
+        while (code := self._popen.poll()) is None:
             self._note_memory()
             if time.monotonic() - self._started > timeout_s:
                 self.kill()
                 raise AssertionError(f"not done after {timeout_s} s; it said:\n{self.stderr}")
             time.sleep(0.02)
         return Ended(
-            code=self._popen.returncode,
+            code=code,
             stdout=self.stdout,
             stderr=self.stderr,
             seconds=time.monotonic() - self._started,
@@ -133,6 +148,8 @@ class Stage:
         self._processes: list[Process] = []
         self._journal_lines: list[str] = []
         self._journal_offset = 0
+        self.forks = sys.platform.startswith("linux")
+        """Whether commands may be forked off a process that has imported them; their memory is then no measure."""
 
     def journal_lines(self) -> list[str]:
         """Return the whole lines of the sandbox's journal so far."""
@@ -173,7 +190,10 @@ class Stage:
         env["SSL_CERT_FILE"] = os.devnull
         env |= extra_env or {}
         out = self.folder / f"command-{len(self._processes):03d}"
-        process = Process([*within, COMMAND, *arguments], env=env, cwd=self.folder, out=out)
+        # Only Python itself makes something of what else may be in the environment, and only when it starts.
+        forked = not within and not extra_env and self.forks
+        words = arguments if forked else (*within, COMMAND, *arguments)
+        process = Process(words, env=env, cwd=self.folder, out=out, forked=forked)
         self._processes.append(process)
         return process
 

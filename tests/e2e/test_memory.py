@@ -26,6 +26,7 @@ def sparse_file(folder: Path, size: int) -> Tree:
 def assert_flat(tmp_path: Path, tree: Tree, *, timeout_s: float) -> None:
     require_linux()
     with staged(tmp_path) as stage:
+        stage.forks = False
         stage.use(tree)
         ended = stage.run(expect=0, timeout_s=timeout_s)
         sent = sum(one.file_bytes or 0 for one in uploads_of(stage))

@@ -19,9 +19,9 @@ STREAMED_BYTES = 300_000
 
 
 @contextmanager
-def doubtful(folder: Path, faults: str = "drop-stored*2") -> Iterator[Stage]:
-    """A job with two entries in doubt."""
-    with staged(folder, faults) as stage:
+def doubtful(folder: Path, faults: str = "drop-stored*2", *, keep: bool = False) -> Iterator[Stage]:
+    """A job with two entries in doubt; with `keep` the server returns what it was sent."""
+    with staged(folder, faults, keep=keep) as stage:
         stage.use(written(folder / "tree", {b"a.txt": b"aaa", b"b.txt": b"bbbb"}))
         stage.run("--in-doubt", "hold", expect=4)
         yield stage
@@ -184,3 +184,27 @@ def test_several_candidates_are_left_to_the_person(tmp_path: Path) -> None:
         candidates = [one for one, name in ids_at(stage.url).items() if name == "a.txt"]
         assert all(one in told.stdout for one in candidates)
         resolved(stage, "adopt", "tree/a.txt", candidates[0], "--yes", expect=0)
+
+
+def test_other_content_is_never_adopted(tmp_path: Path) -> None:
+    """A stranger's file of the same name, size and purpose is refused to a person, and told apart from ours."""
+    with doubtful(tmp_path, keep=True) as stage:
+        ours = id_of(stage, "a.txt")
+        upload_as_stranger(stage.url, filename="a.txt", content=b"xxx")
+        (theirs,) = {one for one, name in ids_at(stage.url).items() if name == "a.txt"} - {ours}
+        told = resolved(stage, "adopt", "tree/a.txt", theirs, "--yes", expect=2)
+        assert "its content differs" in told.stderr
+        told = resolved(stage, "adopt", "tree/b.txt", id_of(stage, "b.txt"), "--yes", expect=4)
+        assert "content compared whole" in told.stderr
+        told = resolved(stage, "reconcile", "--settle", "100ms", "--yes", expect=0)
+        assert f"{theirs} has other content than tree/a.txt (compared whole, 3 B read back)" in told.stderr
+        assert f"{ours} has the content of tree/a.txt (compared whole, 3 B read back)" in told.stderr
+        assert row_by_path(stage)[b"tree/a.txt"].file_id == ours
+
+
+def test_a_run_says_what_it_compared(tmp_path: Path) -> None:
+    """The summary has the files and the bytes that were read back."""
+    with staged(tmp_path, "drop-stored", keep=True) as stage:
+        stage.use(written(tmp_path / "tree", {b"a.txt": b"aaa"}))
+        ended = stage.run("--settle", "100ms", expect=0)
+        assert "Compared 1 file at the server by content, 3 B read back." in ended.stderr

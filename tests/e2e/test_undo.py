@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -72,6 +73,32 @@ def test_only_superseded_versions_go(tmp_path: Path) -> None:
         assert old not in current
         stage.run(expect=0)
         assert len(uploads_of(stage)) == 3
+
+
+def test_what_the_manifest_dropped_is_taken_back_alone(tmp_path: Path) -> None:
+    """A line that was taken out can be undone without the rest; where several manifests ran, which one counts is asked."""
+    with staged(tmp_path) as stage:
+        stage.use(written(tmp_path / "tree", {b"a.txt": b"kept", b"b.txt": b"dropped"}))
+        stage.run(expect=0)
+        assert undone(stage, "--only", "dropped") == {}
+        stage.use(written(tmp_path / "tree", {b"a.txt": b"kept"}))
+        assert "1 entry of the ledger is not in this manifest (dropped)" in stage.run(expect=0).stderr
+        shown = stage.call("undo", str(stage.ledger), "--only", "dropped", "--dry-run")
+        assert [line.split()[1] for line in shown.stdout.splitlines()] == ["tree/b.txt"]
+        with sqlite3.connect(stage.ledger) as connection:
+            connection.execute(
+                "INSERT INTO runs (version, pid, started_utc, manifest) SELECT version, pid, started_utc,"
+                " CAST('/other.jsonl' AS BLOB) FROM runs WHERE run_id = 1"
+            )
+            connection.execute("UPDATE runs SET run_id = -1 WHERE manifest = CAST('/other.jsonl' AS BLOB)")
+        refused = stage.call("undo", str(stage.ledger), "--only", "dropped", "--yes")
+        assert (refused.code, "/other.jsonl" in refused.stderr) == (ExitStatus.USAGE, True)
+        wrong = stage.call(
+            "undo", str(stage.ledger), "--only", "dropped", "--manifest", "/other.jsonl", "--yes"
+        )
+        assert (wrong.code, len(ids_at(stage.url))) == (ExitStatus.USAGE, 2)
+        assert undone(stage, "--only", "dropped", "--manifest", str(stage.manifest)) == {"deleted": 1}
+        assert set(ids_at(stage.url)) == {str(row.file_id) for row in row_by_path(stage).values()}
 
 
 def test_only_duplicates_with_the_same_content_go(tmp_path: Path) -> None:
@@ -148,3 +175,21 @@ def test_one_signal_finishes_what_was_begun(tmp_path: Path) -> None:
         assert ended.code == (130 if there else 0), ended.stderr
         assert {str(row.file_id) for row in rows if row.status == "accepted"} == set(there)
         assert not any(row.status == "in_doubt" for row in rows)
+
+
+def test_an_adopted_file_goes_only_when_asked_for(tmp_path: Path) -> None:
+    """A file found in the list after a lost answer is kept and named; with --adopted it is listed first, and deleted."""
+    with staged(tmp_path, "drop-stored,ok*9", keep=True) as stage:
+        stage.use(plain_tree(tmp_path / "tree", count=3, size=10))
+        stage.run("--settle", "1s", expect=0)
+        shown = stage.call("undo", str(stage.ledger), "--dry-run")
+        assert "Would keep 1 file whose ID was adopted" in shown.stderr
+        assert len(shown.stdout.splitlines()) == 2
+        assert undone(stage, expect=3) == {"deleted": 2, "kept": 1}
+        (left,) = ids_at(stage.url)
+        again = stage.call("undo", str(stage.ledger), "--yes")
+        assert (again.code, len(ids_at(stage.url))) == (ExitStatus.SOME_FAILED, 1)
+        ended = stage.call("undo", str(stage.ledger), "--adopted", "--yes")
+        assert ended.code == 0
+        assert f"  {left}  " in ended.stderr
+        assert not ids_at(stage.url)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from tests.e2e.callers import call, ids_at
@@ -70,11 +72,14 @@ def test_each_difference_is_named(tmp_path: Path) -> None:
 
 
 def test_what_an_abandoned_entry_left_is_an_orphan(tmp_path: Path) -> None:
-    """The file of a lost answer that a person gave up is still there, and no receipt is for it."""
+    """The file of a lost answer that a person gave up is still there, and no receipt is for it; before, it is in doubt."""
     tree = written(tmp_path / "tree", {b"a.txt": b"lost"})
     with staged(tmp_path, "drop-stored") as stage:
         stage.use(tree)
         stage.run("--in-doubt", "hold", expect=4)
+        said = stage.call("verify", str(stage.ledger)).stderr
+        assert "1 entry is in doubt" in said
+        assert "which has no other file of this job" not in said
         assert stage.call("resolve", str(stage.ledger), "abandon", "--all", "--yes").code == 0
         (one,) = verified(stage, expect=6)
         assert (one["kind"], one["path"]) == ("orphan", "tree/a.txt")
@@ -88,3 +93,30 @@ def test_a_refused_key_is_exit_12(tmp_path: Path) -> None:
         ended: Ended = stage.start("verify", str(stage.ledger), key="wrong-key").wait()
         assert ended.code == 12, ended.stderr
         assert "wrong-key" not in ended.stderr
+
+
+def test_a_missing_file_is_withdrawn_and_sent_again_when_asked_for(tmp_path: Path) -> None:
+    """Not while its receipt is new, nor where the server has no file of the job at all; then `--retry withdrawn` sends it."""
+    with staged(tmp_path, keep=True) as stage:
+        ids = settled_job(stage, tmp_path)
+        first = min(row_by_path(stage))
+
+        def withdraw() -> str:
+            ended = stage.call("verify", str(stage.ledger), "--withdraw", "--yes")
+            assert ended.code == 6, ended.stderr
+            return ended.stderr
+
+        assert call(stage.url, "DELETE", f"/{ids[0]}")[0] == 200
+        assert "Withdrawn: 0." in withdraw()
+        with closing(sqlite3.connect(stage.ledger)) as ledger, ledger:
+            ledger.execute("UPDATE receipts SET settled_utc = '2026-01-01T00:00:00.000000Z'")
+        assert "Withdrawn: 1." in withdraw()
+        assert (row_by_path(stage)[first].status, row_by_path(stage)[first].file_id) == ("withdrawn", None)
+        assert verified(stage, expect=0) == []
+        stage.run(expect=3)
+        assert len(uploads_of(stage)) == COUNT
+        stage.run("--retry", "withdrawn", expect=0)
+        assert row_by_path(stage)[first].file_id in ids_at(stage.url)
+        for one in ids_at(stage.url):
+            call(stage.url, "DELETE", f"/{one}")
+        assert "Nothing was withdrawn" in withdraw()

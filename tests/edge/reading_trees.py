@@ -12,15 +12,29 @@ from bulk_upload.edge.files import HashedFile
 from bulk_upload.edge.source_tree import SourceTree
 from tests.waiting import HeldCall
 
+
+def _with_time_set_back(path: Path, write: Callable[[bytes], object]) -> None:
+    before = path.stat()
+    write(b"z" * 1000)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "grow": lambda path: os.truncate(path, 2000),
     "shrink": lambda path: os.truncate(path, 10),
     "rewrite": lambda path: path.write_bytes(b"y" * 1000),
     "touch": os.utime,
+    "rewrite and set the time back": lambda path: _with_time_set_back(path, path.write_bytes),
     "replace": lambda path: path.with_name("b").write_bytes(b"x" * 1000) and path.with_name("b").rename(path),
     "remove": Path.unlink,
 }
 """What may happen to a file of a thousand bytes."""
+
+ATTRIBUTE_CHANGES: dict[str, Callable[[Path], object]] = {
+    "link": lambda path: os.link(path, path.with_name(f"link {len(os.listdir(path.parent))}")),
+    "chmod": lambda path: path.chmod(0o640 if path.stat().st_mode & 0o004 else 0o644),
+}
+"""What may happen to a file without any change of its content."""
 
 
 class Opening:

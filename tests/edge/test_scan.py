@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -126,6 +127,8 @@ def test_symbolic_links(tmp_path: Path) -> None:
         "inside",
     ]
     skipped = {sighting.path: sighting.reason for sighting in sightings if isinstance(sighting, Skipped)}
+    may_be_data = {one.path for one in sightings if isinstance(one, Skipped) and one.may_be_data}
+    assert may_be_data == {"dangling", "loop"}
     assert set(skipped) == {"escape", "to-folder", "to-outside", "dangling", "loop", "up"}
     assert "outside" in skipped["escape"]
 
@@ -150,6 +153,42 @@ def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = list(walk(str(tmp_path), ALL))
     assert [sighting.path for sighting in found] == ["a", "closed", "z"]
     assert isinstance(found[1], Skipped)
+    assert found[1].may_be_data
+
+
+def test_what_vanishes_or_fails_while_scanning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is gone, or whose disk fails, may be data where a pattern takes it, and is none otherwise."""
+    make(tmp_path, "a.jsonl", "b.jsonl", "b.md", "c.jsonl", "sub/d.jsonl")
+    original = os.lstat
+    failing = [os.path.join(os.path.realpath(tmp_path), name) for name in ("b.jsonl", "b.md")]
+
+    def lstat(path: str) -> os.stat_result:
+        if path in failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return original(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    sightings = walk(str(tmp_path), PurposeMap.parse([f"*.jsonl={FIRST}"]))
+    found = [next(sightings)]
+    (tmp_path / "c.jsonl").unlink()
+    (tmp_path / "sub/d.jsonl").unlink()
+    (tmp_path / "sub").rmdir()
+    found += sightings
+    assert [(one.path, isinstance(one, Skipped) and one.may_be_data) for one in found] == [
+        ("a.jsonl", False),
+        ("b.jsonl", True),
+        ("b.md", False),
+        ("c.jsonl", True),
+        ("sub", True),
+    ]
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to the data, whoever may read it: the manifest has it, and it is known to be unreadable."""
+    make(tmp_path, "a", "b")
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: not path.endswith("b"))
+    found = [one for one in walk(str(tmp_path), ALL) if isinstance(one, Chosen)]
+    assert [(one.path, one.is_readable) for one in found] == [("a", True), ("b", False)]
 
 
 def test_deep_tree(tmp_path: Path) -> None:

@@ -102,6 +102,74 @@ def test_refusal_leaks_no_descriptor(root: Path, path: str, _rule: str, _error: 
     assert again == lowest
 
 
+@pytest.mark.parametrize(
+    ("there", "path", "words"),
+    [
+        ("caf\u00e9", "cafe\u0301", r'a file of that name in another Unicode form: "caf\u00e9"'),
+        ("cafe\u0301", "caf\u00e9", r'in another Unicode form: "cafe\u0301"'),
+        ("\uac00/x", "\u1100\u1161/x", r'a folder of that name in another Unicode form: "\uac00"'),
+        ("Train.jsonl", "train.jsonl", 'upper and lower case: "Train.jsonl"'),
+        ("a.jsonl", "a.jsonl ", 'spaces, or in characters that look alike or are not seen: "a.jsonl"'),
+        ("a b", "a\u00a0b", 'are not seen: "a b"'),
+        ("a\u00a0b", "a b", r'are not seen: "a\u00a0b"'),
+        ("it's", "it\u2019s", 'look alike or are not seen: "it\'s"'),
+        ("a-b", "a\u2013b", 'look alike or are not seen: "a-b"'),
+        ("ab", "a\u200bb", 'are not seen: "ab"'),
+        ("\ufeffab", "ab", r'are not seen: "\ufeffab"'),
+        ("data", "d\u0430ta", 'look alike or are not seen: "data"'),
+        ("caf\u00e9", "caf\udce9", r'is not UTF-8: "caf\u00e9"'),
+        ("caf\udce9", "caf\u00e9", r'is not UTF-8: "caf\xe9"'),
+        ("data/training.jsonl", "data/trainning.jsonl", 'a file with a name much like it: "training.jsonl"'),
+        ("training/x", "trainning/x", 'a folder with a name much like it: "training"'),
+    ],
+)
+def test_a_missing_file_is_told_from_one_that_looks_like_it(
+    tmp_path: Path, there: str, path: str, words: str
+) -> None:
+    """Where a name is there that the missing one may mean, it is named so that the difference shows."""
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    if (tmp_path / path).exists():
+        pytest.skip("this file system takes both for the same name")
+    complaint = SourceTree(str(tmp_path)).inspect(path)
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.rule == "missing-file"
+    assert words in complaint.found
+    assert path.isascii() or "(spelled " in complaint.found
+    assert "scan" in complaint.remedy
+
+
+def test_what_is_not_meant_is_not_named(tmp_path: Path) -> None:
+    """Another part of the same set, or a name far from it, is no suggestion; a link says where it leads."""
+    (tmp_path / "part-07.jsonl").touch()
+    (tmp_path / "dangling").symlink_to("gone")
+    tree = SourceTree(str(tmp_path))
+    for path in ("part-08.jsonl", "quite different", "part-07.jsonl/x", "none/part-07.jsonl"):
+        complaint = tree.inspect(path)
+        assert isinstance(complaint, PathComplaint)
+        assert complaint.found == f'there is no file "{path}"'
+    complaint = tree.inspect("dangling")
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.found == '"dangling" is a symbolic link to "gone", which is not there'
+
+
+def test_names_outside_the_root_are_not_read(root: Path) -> None:
+    """A missing file beyond a link that leads out is refused; nothing says what is there."""
+    complaint = SourceTree(str(root)).inspect("folder-link/Secret")
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.rule == "symlink-outside-root"
+    assert '"secret"' not in complaint.found
+
+
+def test_names_alike_are_counted(tmp_path: Path) -> None:
+    """Where several files differ in the same way, the first is named, with their number."""
+    for name in ("AB", "Ab"):
+        (tmp_path / name).touch()
+    complaint = SourceTree(str(tmp_path)).inspect("ab")
+    assert isinstance(complaint, PathComplaint)
+    assert complaint.found.endswith('upper and lower case (one of 2): "AB"')
+
+
 @pytest.mark.parametrize("kind", ["socket", "device"])
 def test_sockets_and_devices(kind: str) -> None:
     """A socket is refused, and so is a device, where the root holds one."""

@@ -74,6 +74,26 @@ class JobMachine(RuleBasedStateMachine):
         """Run to the end, whatever the server does."""
         self.check_end(self.world.run(replace(RUN, in_doubt=policy, deadline_s=600.0)))
 
+    @rule(share=st.sampled_from([0.3, 1.0]))
+    def run_while_answers_cross(self, share: float) -> None:
+        """Answers have the ids of each other's files: at the end no entry is accepted with the wrong one."""
+        server = self.world.server
+        usual = server.faults, server.settings
+        server.faults, server.settings = Faults(crossed_id=share), ServerSettings()
+        self.check_end(self.world.run(RUN))
+        server.faults, server.settings = usual
+
+    @rule(at_s=st.floats(0, 3), kills=st.booleans())
+    def run_after_answers_crossed_in_a_run_that_ended_early(self, at_s: float, kills: bool) -> None:
+        """A run that is killed or stopped makes no check: the next one makes it, also if it has nothing to send."""
+        server = self.world.server
+        usual = server.faults, server.settings
+        server.faults, server.settings = Faults(crossed_id=1.0), ServerSettings()
+        self.world.run(RUN, script=lambda scene: scene.after(at_s, scene.kill if kills else scene.cancel))
+        server.faults = Faults()
+        self.check_end(self.world.run(RUN))
+        server.faults, server.settings = usual
+
     @rule(at_s=st.floats(0, 3), again_s=st.floats(0, 1))
     def run_and_stop(self, at_s: float, again_s: float) -> None:
         """Stop a run: first a drain, then a cancel."""
@@ -104,6 +124,11 @@ class JobMachine(RuleBasedStateMachine):
     def touch(self, path: str, at_s: float | None) -> None:
         """Touch a file."""
         self.change(partial(self.world.files.touch, path), at_s)
+
+    @rule(path=st.sampled_from(PATHS), at_s=st.none() | st.floats(0, 2))
+    def link(self, path: str, at_s: float | None) -> None:
+        """Change a file's attributes alone, as a snapshot by hard links or chmod does."""
+        self.change(partial(self.world.files.link, path), at_s)
 
     @rule(path=st.sampled_from(PATHS), at_s=st.floats(0, 2), lasts_s=st.sampled_from([0.2, 5.0, 1000.0]))
     def run_while_a_mount_fails(self, path: str, at_s: float, lasts_s: float) -> None:

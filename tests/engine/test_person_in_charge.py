@@ -12,7 +12,7 @@ from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits
 from bulk_upload.core.limits.timetable import Span, Timetable
 from bulk_upload.core.run.control import ControlAnswer, ControlRequest
-from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.run.settings import ConfirmMode, RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Faults, ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
@@ -82,7 +82,9 @@ def test_a_rate_spreads_the_starts() -> None:
 def test_a_bandwidth_is_what_the_run_takes(size: int) -> None:
     """Small files that are sent whole and large ones that are streamed: both are counted."""
     world = world_of(1_200_000 // size, size)
-    ran = world.run(RunSettings(concurrency=32, bandwidth=Timetable.always(100_000.0)))
+    ran = world.run(
+        RunSettings(concurrency=32, bandwidth=Timetable.always(100_000.0), confirm=ConfirmMode.OFF)
+    )
     assert_whole(world, ran)
     sent_bytes = ran.scene.transport.wire_bytes
     assert ran.lasted_s == pytest.approx(sent_bytes / 100_000, rel=0.05, abs=0.5)

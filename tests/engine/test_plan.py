@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -21,7 +22,7 @@ from bulk_upload.edge.ledger import JobIdentity, LedgerStore, Staging
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.opening import open_for_writing
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.engine.plan import Preparation
+from bulk_upload.engine.plan import Plan, Preparation
 from bulk_upload.errors import ManifestInvalid
 
 NAMES = ("new", "unchanged", "touched", "resized", "gone", "rejected", "pending")
@@ -30,7 +31,12 @@ NAMES = ("new", "unchanged", "touched", "resized", "gone", "rejected", "pending"
 def fingerprint(path: Path) -> Fingerprint:
     """The fingerprint of a file that is there."""
     status = path.stat()
-    return Fingerprint(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+    return Fingerprint(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=status.st_ino,
+        ctime_ns=status.st_ctime_ns,
+    )
 
 
 def line(name: str) -> bytes:
@@ -64,17 +70,20 @@ def record(connection: sqlite3.Connection, root: Path, outcomes: dict[str, Outco
 
 
 @contextmanager
-def prepared(root: Path, ledger: Path | None) -> Iterator[Preparation]:
+def prepared(root: Path, ledger: Path | None, *, strict_paths: bool = False) -> Iterator[Preparation]:
     """What a plan is made with."""
     tree = SourceTree(os.fspath(root))
     staging = Staging(None if ledger is None else os.fspath(ledger))
     try:
         yield Preparation(
-            rules=ManifestRules(where="m.jsonl", root=tree.root),
+            rules=ManifestRules(
+                where="m.jsonl", root=tree.root, allow_outside=not strict_paths, strict_paths=strict_paths
+            ),
             tree=tree,
             staging=staging,
             profile=FLOW,
             retry=frozenset(),
+            strict_paths=strict_paths,
         )
     finally:
         staging.close()
@@ -131,6 +140,100 @@ def test_a_repeated_line_is_complained_about_once(tmp_path: Path) -> None:
         (3, "duplicate-entry"),
         (4, "duplicate-entry"),
     ]
+
+
+def planned(root: Path, *names: str, strict: bool = False) -> tuple[dict[str, Step], Plan]:
+    """Plan a manifest of these paths; return the step of each, and the plan."""
+    with prepared(root, None, strict_paths=strict) as preparation:
+        plan = preparation.plan(map(line, names))
+        return {
+            one.entry.path: one.step for page in preparation.staging.pages() for one in page if one.step
+        }, plan
+
+
+def test_bad_paths_are_entries_with_a_reason(tmp_path: Path) -> None:
+    """A missing file, a folder, a link that leads out and a path outside the root are planned beside the good ones."""
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    names = ("a", "b", "c", "d")
+    for name in names:
+        (root / name).touch()
+    (root / "link").symlink_to("/etc/passwd")
+    by_name = ("folder/", "..", "a/../b", "a\0b", "\ud800", "caf\udce9")
+    bad = ("gone", "folder", "link", "../outside")
+    steps, plan = planned(root, *names, *bad)
+    outside = os.path.join(os.fspath(tmp_path.resolve()), "outside")
+    assert steps == dict.fromkeys(names, Step.SEND) | dict.fromkeys(
+        ("gone", "folder", "link", outside), Step.MISSING
+    )
+    words = {reason for step, reason in plan.reasons if step is Step.MISSING}
+    assert 'there is no file "gone"' in words
+    assert any("is not beneath the root" in one for one in words)
+    with pytest.raises(ManifestInvalid) as caught:
+        planned(root, *names, *bad, strict=True)
+    assert [one.line_no for one in caught.value.findings] == [5, 6, 7, 8]
+    for one in by_name:
+        steps, plan = planned(root, *names, one)
+        assert steps[one] is Step.MISSING
+        with pytest.raises(ManifestInvalid):
+            planned(root, *names, one, strict=True)
+    with pytest.raises(ManifestInvalid, match="1 problem"):
+        planned(root, *names, "")
+
+
+def test_more_missing_than_there_stops_before_the_first_byte(tmp_path: Path) -> None:
+    """Half of the files may be missing; more, and it is a mount that is not there, or the wrong root."""
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    steps, _ = planned(tmp_path, "a", "x", "b", "y")
+    assert list(steps.values()).count(Step.MISSING) == 2
+    with pytest.raises(ManifestInvalid, match="3 of 5 files are missing or unreadable") as caught:
+        planned(tmp_path, "a", "x", "b", "y", "z")
+    assert [one.line_no for one in caught.value.findings] == [2, 4, 5]
+    assert "--root" in str(caught.value.hint)
+    with pytest.raises(ManifestInvalid, match="1 of 1 file is missing"):
+        planned(tmp_path, "x")
+
+
+def test_what_was_accepted_and_is_gone_is_not_missed(tmp_path: Path) -> None:
+    """Files that were cleaned up after their upload do not count; those that are still there do."""
+    root = tmp_path / "root"
+    root.mkdir()
+    names = ("a", "b", "c")
+    for name in names:
+        (root / name).write_bytes(b"text")
+    connection = open_for_writing(os.fspath(tmp_path / "ledger"))
+    taken: dict[str, Outcome | None] = {
+        name: Accepted(file_id=f"id-{name}", http_status=200, size_confirmed=True) for name in names
+    }
+    record(connection, root, taken)
+    connection.close()
+    (root / "a").unlink()
+    with prepared(root, tmp_path / "ledger") as preparation:
+        plan = preparation.plan(map(line, (*names, "x", "y")))
+    assert (plan.total(Step.SETTLED).entry_count, plan.total(Step.MISSING).entry_count) == (3, 2)
+    with prepared(root, tmp_path / "ledger") as preparation, pytest.raises(ManifestInvalid):
+        preparation.plan(map(line, (*names, "x", "y", "z")))
+
+
+def test_a_file_system_that_fails_is_not_the_file_s_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry whose disk or mount fails while it is planned is to stay pending."""
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    original = os.lstat
+    failing = os.path.join(os.path.realpath(tmp_path), "b")
+
+    def lstat(path: str) -> os.stat_result:
+        if path == failing:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return original(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    steps, plan = planned(tmp_path, "a", "b")
+    assert steps == {"a": Step.SEND, "b": Step.UNREACHABLE}
+    assert (Step.UNREACHABLE, f'"b" cannot be read: {os.strerror(errno.ESTALE)}') in plan.reasons
 
 
 def test_repeated_lines_far_apart(tmp_path: Path) -> None:

@@ -175,7 +175,9 @@ class Story:
             ends = [at for at, one in ran.told.events if isinstance(one, AttemptEnded)]
             assert ran.ended_at < max([told_at, *ends]) + PROMPTLY_S
         if ran.result is not None:
-            assert ran.result.status is exit_status(ran.result.states, ran.result.stop)
+            assert ran.result.status is exit_status(
+                ran.result.states, ran.result.stop, uncompared_count=ran.result.uncompared_count
+            )
             if ran.scene.ledger.failure is not None:
                 assert ran.result.status is ExitStatus.LEDGER_UNUSABLE
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.run.source import ContentCheck
 
 BLOCK_BYTES = 64 * 1024
@@ -27,17 +28,20 @@ BLOCK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class MemoryFile:
-    """One version of a file. `errno` makes opening it fail."""
+    """One version of a file. `ctime_ns` also counts changes of attributes; `errno` makes opening it fail."""
 
     content: bytes
     mtime_ns: int
     inode: int
+    ctime_ns: int
     errno: int = 0
 
     @property
     def fingerprint(self) -> Fingerprint:
         """What a stat would show."""
-        return Fingerprint(size=len(self.content), mtime_ns=self.mtime_ns, inode=self.inode)
+        return Fingerprint(
+            size=len(self.content), mtime_ns=self.mtime_ns, inode=self.inode, ctime_ns=self.ctime_ns
+        )
 
 
 class MemoryFiles:
@@ -53,7 +57,8 @@ class MemoryFiles:
         """Put a new version of a file in place."""
         self._write_count += 1
         inode = 1000 + self._write_count
-        self._files[path] = MemoryFile(content, mtime_ns=self._write_count * 1_000_000, inode=inode)
+        now_ns = self._write_count * 1_000_000
+        self._files[path] = MemoryFile(content, mtime_ns=now_ns, inode=inode, ctime_ns=now_ns)
         self._paths[inode] = path
         self._contents[inode] = content
 
@@ -65,7 +70,20 @@ class MemoryFiles:
     def touch(self, path: str) -> None:
         """Give a file another mtime and the same content."""
         old = self._files[path]
-        self._files[path] = replace(old, mtime_ns=old.mtime_ns + 1)
+        self._files[path] = replace(old, mtime_ns=old.mtime_ns + 1, ctime_ns=old.ctime_ns + 1)
+
+    def link(self, path: str) -> None:
+        """Change nothing of a file but its attributes, as a new hard link or chmod does."""
+        old = self._files[path]
+        self._files[path] = replace(old, ctime_ns=old.ctime_ns + 1)
+
+    def edit(self, path: str, content: bytes) -> None:
+        """Put other bytes of equal size in a file and set its modification time back."""
+        old = self._files[path]
+        if len(content) != len(old.content):
+            raise AssertionError("the size is to stay")
+        self._files[path] = replace(old, content=content, ctime_ns=old.ctime_ns + 1)
+        self._contents[old.inode] = content
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -136,8 +154,9 @@ class FakeStream:
         now = self._reader.files.find(self._path)
         if now is None:
             raise SourceError("the file was removed while it was sent")
-        if now.fingerprint != self._file.fingerprint:
+        if not now.fingerprint.same_but_ctime(self._file.fingerprint) or now.content != self._file.content:
             raise SourceError("the file changed while it was sent")
+        self._file = now
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,6 +189,8 @@ class FakeReader:
         self.read_s = read_s
         self.whole_bytes_max = whole_bytes_max
         self.descriptors_max = descriptors_max
+        self.hashing = True
+        """Whether what is read to be sent is hashed."""
         self.open_count = 0
         self.hashing_count = 0
         self.open_peak = 0
@@ -213,8 +234,11 @@ class FakeReader:
             for path, content_check in zip(paths, content_checks or [None] * len(paths), strict=True)
         ]
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
         async with await self.open(path) as stream:
             if expected not in (None, stream.fingerprint):
                 raise SourceError("the file has changed")
@@ -222,6 +246,10 @@ class FakeReader:
             try:
                 while await stream.read():
                     pass
+                if ranges:
+                    content = stream.loaded().content
+                    parts = [content[one.start : one.start + one.length] for one in ranges]
+                    return hashlib.sha256(b"".join(parts)).hexdigest(), stream.fingerprint
                 return stream.sha256, stream.fingerprint
             finally:
                 self.hashing_count -= 1
@@ -240,7 +268,7 @@ class FakeReader:
             return error
         if len(file.content) > SMALL_FILE_BYTES_MAX:
             return SourceGrew(file.fingerprint)
-        sha256 = hashlib.sha256(file.content).hexdigest()
+        sha256 = hashlib.sha256(file.content).hexdigest() if self.hashing else None
         report = None if content_check is None else content_check(file.content)
         return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint, report=report)
 
@@ -255,8 +283,10 @@ class FakeReader:
 
 def _source_error(number: int) -> SourceError:
     local_limit = number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    transient = is_transient(OSError(number, ""))
     return SourceError(
         f"cannot read the file: {os.strerror(number)}",
         local_limit=local_limit,
-        transient=is_transient(OSError(number, "")),
+        transient=transient,
+        inaccessible=not (local_limit or transient),
     )

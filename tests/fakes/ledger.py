@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from bulk_upload.core.model import EntryState
 from bulk_upload.edge.ledger import JobIdentity, LedgerStore
 from bulk_upload.edge.ledger.file.identity import claim
-from bulk_upload.edge.ledger.file.opening import unusable
 from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class LedgerFile:
 
     def sha256s(self) -> dict[str, str]:
         """Return the hash in every receipt that has one, by file id."""
-        rows = self.connection.execute("SELECT file_id, sha256 FROM receipts WHERE sha256 IS NOT NULL")
+        rows = self.connection.execute(
+            "SELECT file_id, sha256 FROM receipts WHERE sha256 IS NOT NULL AND withdrawn_utc IS NULL"
+        )
         return dict(rows)
 
     def states(self) -> dict[str, EntryState]:
@@ -89,8 +91,10 @@ class LedgerFile:
         return {path.decode(): EntryState(state) for path, state in rows}
 
     def receipts(self) -> dict[str, str]:
-        """Return the path of every receipt by its file id, superseded ones too."""
-        rows = self.connection.execute("SELECT file_id, path FROM receipts JOIN entries USING (entry_id)")
+        """Return the path of every receipt that is believed by its file id, superseded ones too."""
+        rows = self.connection.execute(
+            "SELECT file_id, path FROM receipts JOIN entries USING (entry_id) WHERE withdrawn_utc IS NULL"
+        )
         return {file_id: path.decode() for file_id, path in rows}
 
     def current_receipts(self) -> dict[str, str]:
@@ -159,7 +163,7 @@ class LedgerFile:
             ),
             "an accepted entry has no receipt that holds": (
                 "SELECT path FROM entries LEFT JOIN receipts USING (receipt_id)"
-                " WHERE state = 'accepted' AND (file_id IS NULL OR superseded_utc IS NOT NULL)"
+                " WHERE state = 'accepted' AND (file_id IS NULL OR superseded_utc IS NOT NULL OR withdrawn_utc IS NOT NULL)"
             ),
         }
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import random
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.core.text.timestamps import time_text, utc_text
 from tests.fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:
@@ -40,12 +41,16 @@ class Fate(StrEnum):
     HANG_STORED = "hang_stored"
     BAD_ID = "bad_id"
     OTHER_ID = "other_id"
+    CROSSED_ID = "crossed_id"
     OTHER_SIZE = "other_size"
     REJECT = "reject"
     FORBID = "forbid"
     DENY = "deny"
     ASTRAY = "astray"
     REDIRECT = "redirect"
+    OTHER_FILE = "other_file"
+    ANY_ID = "any_id"
+    SUCCESS_ERROR = "success_error"
 
 
 STORING = frozenset(
@@ -56,7 +61,10 @@ STORING = frozenset(
         Fate.HANG_STORED,
         Fate.BAD_ID,
         Fate.OTHER_ID,
+        Fate.CROSSED_ID,
         Fate.OTHER_SIZE,
+        Fate.OTHER_FILE,
+        Fate.ANY_ID,
     }
 )
 """The fates that leave a file at the server."""
@@ -82,8 +90,11 @@ class Faults:
         hang_stored: the file is stored and no answer ever comes.
         bad_id: 200 with an id nobody can use.
         other_id: 200 with the id of another file.
+        crossed_id: 200 with the id of a file whose own answer is on its way, which then has this one's.
         other_size: 200 with a size that was not sent, while the list shows the right one.
         reject: 400; `forbid` 403, `deny` 401, `astray` 404, `redirect` 307.
+        other_file: 200 that describes another file that was just stored; `any_id` with the id of any stored file, and
+            else as it should be; `success_error` 200 with an error, and nothing stored.
         list_fails: a page of the list or a look-up gives no usable answer.
     """
 
@@ -101,12 +112,16 @@ class Faults:
     hang_stored: float = 0.0
     bad_id: float = 0.0
     other_id: float = 0.0
+    crossed_id: float = 0.0
     other_size: float = 0.0
     reject: float = 0.0
     forbid: float = 0.0
     deny: float = 0.0
     astray: float = 0.0
     redirect: float = 0.0
+    other_file: float = 0.0
+    any_id: float = 0.0
+    success_error: float = 0.0
     list_fails: float = 0.0
 
     def draw(self, chance: float) -> Fate:
@@ -132,7 +147,14 @@ class ServerSettings:
         clock_ahead_s: the server's clock minus true time.
         has_date: whether answers have a `Date` header.
         answers_created_at: whether an answer to an upload says when the file was made; the list always does.
+        date_ahead_s: the clock of `Date` minus true time, by default as `clock_ahead_s`.
+        created_form: how times are written: `utc`, `seconds`, `unix`, `unix_ms`, or `local`, without a zone.
         named_wait_s: between these a Retry-After asks to wait.
+        name_of: the name that the server gives to a file sent under another one; `purpose_of` the same for purposes.
+        has_numbers: whether ids are numbers.
+        list_ahead_s: how far times in the list are off, answers apart.
+        returns_content: whether contents can be read back.
+        serves_ranges: whether they can be read in ranges, too.
     """
 
     capacity: int = 1_000_000
@@ -143,12 +165,23 @@ class ServerSettings:
     clock_ahead_s: float = 0.0
     has_date: bool = True
     answers_created_at: bool = True
+    date_ahead_s: float | None = None
+    created_form: str = "utc"
     named_wait_s: tuple[int, int] = (1, 5)
+    name_of: Callable[[str], str] = str
+    purpose_of: Callable[[str], str] = str
+    has_numbers: bool = False
+    list_ahead_s: float = 0.0
+    returns_content: bool = True
+    serves_ranges: bool = True
 
 
 @dataclass(slots=True)
 class StoredFile:
-    """A file at the server. `source` is the inode of what was sent, 0 for a stranger's; times are virtual."""
+    """A file at the server. `source` is the inode of what was sent, 0 for a stranger's; times are virtual.
+
+    `content` is what it has where that is not the content of its source.
+    """
 
     file_id: str
     filename: str
@@ -157,6 +190,7 @@ class StoredFile:
     stored_at: float
     listed_at: float
     source: int = 0
+    content: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -176,6 +210,8 @@ class Request:
     chance: random.Random
     connect_s: float
     stored: StoredFile | None = None
+    answers_with: str | None = None
+    is_answered: bool = False
 
 
 class FakeServer:
@@ -198,7 +234,14 @@ class FakeServer:
         self.request_count = 0
         self.active_count = 0
         self.list_fails = 0
+        self.content_count = 0
+        self.hidden: set[str] = set()
+        """Ids that the list does not show, though a look-up does."""
+
         self.content_of: Callable[[int], bytes] = lambda _: b""
+        self.shown_as: Callable[[ListedFile], ListedFile] = lambda file: file
+        """What the list and look-ups make of a file."""
+        self._open: list[Request] = []
         self._seed = seed
         self._answered: list[tuple[float, str]] = []
         self._id_count = 0
@@ -223,11 +266,14 @@ class FakeServer:
         elif self.active_count >= self.settings.capacity:
             fate = Fate.THROTTLE
         self.active_count += 1
-        return Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+        request = Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+        self._open.append(request)
+        return request
 
     def end(self, request: Request, *, now: float) -> None:
         """Record that the client is gone; half of the files not stored by then never are."""
         self.active_count -= 1
+        self._open.remove(request)
         file = request.stored
         if file is not None and now < file.stored_at and request.chance.random() < 0.5:
             self.stored.remove(file)
@@ -245,6 +291,8 @@ class FakeServer:
             )
             request.stored = file
             self.stored.append(file)
+            if request.fate is Fate.CROSSED_ID:
+                self._cross(request, file)
         await asyncio.sleep(work_s + 0.001)
         return self.answer(request)
 
@@ -257,6 +305,8 @@ class FakeServer:
                 raise TimeoutError
             case Fate.REDIRECT:
                 return Answer(307, {"location": "https://elsewhere.example/v1"})
+            case Fate.SUCCESS_ERROR:
+                return Answer(200, body=b'{"error": {"message": "invalid file"}}')
             case _ if request.fate in _STATUSES:
                 headers = {}
                 if request.fate in (Fate.THROTTLE_NAMED, Fate.BUSY_NAMED):
@@ -274,7 +324,7 @@ class FakeServer:
             return None
         now = _now()
         visible = sorted(
-            (one for one in self.stored if one.listed_at <= now),
+            (one for one in self.stored if one.listed_at <= now and one.file_id not in self.hidden),
             key=lambda one: (one.stored_at, one.file_id),
             reverse=True,
         )
@@ -292,12 +342,33 @@ class FakeServer:
 
     def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of a file's bytes, None for a stranger's."""
+        if not self.settings.returns_content:
+            return None
+        self.content_count += 1
         sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
         return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
+
+    def content_at(self, file_id: str) -> bytes | None:
+        """Return a file's bytes, None where the server returns none. A stranger's are its own, unless a test says which."""
+        self.content_count += 1
+        for one in self.stored:
+            if one.file_id == file_id and self.settings.returns_content:
+                if one.content is not None:
+                    return one.content
+                return self.content_of(one.source) if one.source else bytes(one.size)
+        return None
 
     def utc_s(self) -> float:
         """Return the server's wall-clock time."""
         return EPOCH_UTC_S + _now() + self.settings.clock_ahead_s
+
+    def date_s(self) -> float | None:
+        """Return what `Date` says, in whole seconds; None where there is none."""
+        if not self.settings.has_date:
+            return None
+        ahead_s = self.settings.date_ahead_s
+        own_s = EPOCH_UTC_S + _now() + (self.settings.clock_ahead_s if ahead_s is None else ahead_s)
+        return math.floor(own_s)
 
     def heal(self) -> None:
         """Let every fault stop."""
@@ -316,13 +387,17 @@ class FakeServer:
         return chance.random() < self.faults.list_fails
 
     def _success(self, request: Request, file: StoredFile) -> bytes:
+        if request.fate is Fate.OTHER_FILE:
+            file = request.chance.choice([one for one in self.stored[-8:] if one is not file] or [file])
         told: dict[str, object] = {
             "id": file.file_id,
-            "filename": file.filename,
+            "filename": self.settings.name_of(file.filename),
             "bytes": file.size,
-            "purpose": file.purpose,
+            "purpose": self.settings.purpose_of(file.purpose),
             "created_at": self._created_at(file),
         }
+        if self.settings.has_numbers:
+            told["id"] = int(file.file_id[5:])
         if not self.settings.answers_created_at:
             del told["created_at"]
         if request.fate is Fate.BAD_ID:
@@ -333,21 +408,50 @@ class FakeServer:
             old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
             if old:
                 told["id"] = request.chance.choice(old)
+        elif request.fate is Fate.ANY_ID:
+            told["id"] = request.chance.choice(self.stored).file_id
+        if request.answers_with is not None:
+            told["id"] = request.answers_with
+        request.is_answered = True
         if request.fate is Fate.ACCEPT:
             self._answered.append((_now(), file.file_id))
         return json.dumps(told).encode()
 
+    def _cross(self, request: Request, file: StoredFile) -> None:
+        """Exchange the id of a file with one that is accepted and not answered yet, where there is one."""
+        for other in self._open:
+            theirs = other.stored
+            is_free = theirs is not None and other.fate in (Fate.ACCEPT, Fate.CROSSED_ID)
+            if other is not request and is_free and not other.is_answered and other.answers_with is None:
+                other.answers_with, request.answers_with = file.file_id, theirs.file_id if theirs else None
+                return
+
     def _listed(self, file: StoredFile) -> ListedFile:
-        return ListedFile(
-            file_id=file.file_id,
-            filename=file.filename,
-            bytes=file.size,
-            purpose=file.purpose,
-            created_at=self._created_at(file),
+        settings = self.settings
+        return self.shown_as(
+            ListedFile(
+                file_id=file.file_id[5:] if settings.has_numbers else file.file_id,
+                has_id=not settings.has_numbers,
+                filename=settings.name_of(file.filename),
+                bytes=file.size,
+                purpose=settings.purpose_of(file.purpose),
+                created_at=time_text(self._created_at(file, ahead_s=settings.list_ahead_s)),
+            )
         )
 
-    def _created_at(self, file: StoredFile) -> str:
-        return utc_text(EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s)
+    def _created_at(self, file: StoredFile, *, ahead_s: float = 0.0) -> object:
+        created_s = EPOCH_UTC_S + file.stored_at + self.settings.clock_ahead_s + ahead_s
+        match self.settings.created_form:
+            case "seconds":
+                return utc_text(math.floor(created_s))
+            case "unix":
+                return math.floor(created_s)
+            case "unix_ms":
+                return math.floor(created_s * 1000)
+            case "local":
+                return utc_text(created_s).removesuffix("Z")
+            case _:
+                return utc_text(created_s)
 
     def _next_id(self) -> str:
         self._id_count += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,13 @@ import anyio
 
 from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.clock import moment
+from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted, NotSent, SentBody
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import LoadedFile, SourceError, outcome_of
+from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.transport import NoAnswer
 from tests.fakes.server import EARLY, Fate
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.pace import Pace
-    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.clock import Clock, Moment
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
     from bulk_upload.core.run.source import FileStream, Source
@@ -94,8 +99,14 @@ class FakeTransport:
     """
 
     def __init__(
-        self, server: FakeServer, clock: Clock, *, on_start: Callable[[Sending], None] | None = None
+        self,
+        server: FakeServer,
+        clock: Clock,
+        *,
+        on_start: Callable[[Sending], None] | None = None,
+        keeps_names: bool = True,
     ) -> None:
+        self._keeps_names = keeps_names
         self._server = server
         self._clock = clock
         self._on_start = on_start
@@ -110,7 +121,17 @@ class FakeTransport:
     @property
     def clock_offset_s(self) -> float | None:
         """The server's clock minus ours, None while that is unknown."""
-        return self._server_clock.offset_s(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
+        return self.clock_offset(moment(self._clock)).best_s
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Return the server's clock minus ours at a moment since the first request."""
+        return self._server_clock.offset(then)
+
+    def shows_its_clock(self) -> None:
+        """Note a file of this run that the server has just made."""
+        now = moment(self._clock)
+        created_at = utc_text(self._server.utc_s())
+        self._server_clock.note_accepted("file-own", created_at, began_s=now.monotonic_s, now=now)
 
     @property
     def partial_bytes(self) -> int:
@@ -157,7 +178,7 @@ class FakeTransport:
     ) -> UploadReport:
         """Send one file and return what became of it."""
         sending = Sending(request, source, on_handed, self._clock.monotonic(), pace=pace)
-        self._server_clock.note_ours(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
+        self._server_clock.note_ours(moment(self._clock))
         if self._on_start is not None:
             self._on_start(sending)
         self.sending.append(sending)
@@ -184,6 +205,7 @@ class FakeTransport:
         if page is None:
             raise NoAnswer("the server's list gave no usable answer (HTTP 500)")
         self._note_clock()
+        self._server_clock.note_listed(page)
         return page
 
     async def sha256_of(self, file_id: str) -> str | None:
@@ -192,6 +214,26 @@ class FakeTransport:
         if files is None:
             raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
         return self._server.sha256_of(file_id) if files else None
+
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of what the server has for an id. Raises NoAnswer."""
+        if await self._server.look_up(file_id) is None:
+            raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
+        content = self._server.content_at(file_id)
+        if content is None:
+            return ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404")
+        by_ranges = bool(ranges) and self._server.settings.serves_ranges and len(content) == file_bytes
+        if by_ranges:
+            content = b"".join(content[one.start : one.start + one.length] for one in ranges)
+        await asyncio.sleep(len(content) / self._server.settings.bytes_per_s)
+        return ReadBack(
+            sha256=hashlib.sha256(content).hexdigest(),
+            read_bytes=len(content),
+            by_ranges=by_ranges,
+            total_bytes=None if by_ranges else len(content),
+        )
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
@@ -258,12 +300,11 @@ class FakeTransport:
             body=answer.body,
             sent=sending.sent,
             now_utc_s=self._clock.utc_s(),
+            keeps_names=self._keeps_names,
         )
         if isinstance(outcome, Accepted):
-            utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-            lasted_s = monotonic_s - sending.began_at
-            self._server_clock.note_created(
-                outcome.created_at, lasted_s=lasted_s, utc_s=utc_s, monotonic_s=monotonic_s
+            self._server_clock.note_accepted(
+                outcome.file_id, outcome.created_at, began_s=sending.began_at, now=moment(self._clock)
             )
         if "retry-after" in answer.headers:
             now = self._clock.monotonic()
@@ -271,10 +312,7 @@ class FakeTransport:
         return outcome
 
     def _note_clock(self) -> None:
-        # A `Date` header has whole seconds.
-        date_s = math.floor(self._server.utc_s()) if self._server.settings.has_date else None
-        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-        self._server_clock.note_date(date_s, utc_s=utc_s, monotonic_s=monotonic_s)
+        self._server_clock.note_date(self._server.date_s(), moment(self._clock))
 
 
 def _ended(sending: Sending, reason: str) -> Outcome:

@@ -56,10 +56,6 @@ class Told:
         """Return every ending of an entry, in order."""
         return [one for _, one in self.events if isinstance(one, EntrySettled)]
 
-    def draining(self) -> bool:
-        """Whether the run said that it starts nothing new."""
-        return any(isinstance(one, Draining) for _, one in self.events)
-
     def endings(self) -> dict[str, EntryState]:
         """Return the state each entry was last said to end in, by path."""
         return {one.path: one.state for one in self.settled()}
@@ -87,9 +83,12 @@ class Scene:
         self.told = Told()
         self.violations: list[str] = []
         self.hooks: list[Callable[[Event], object]] = []
-        self.clock = VirtualClock(f"{world.seed} {world.run_count}")
+        self._drains = False
+        self.clock = VirtualClock(f"{world.seed} {world.run_count}", ahead_s=world.clock_ahead_s)
         self.reader = FakeReader(world.files, whole_bytes_max=world.whole_bytes_max)
-        self.transport = FakeTransport(world.server, self.clock, on_start=self._look_at_start)
+        self.transport = FakeTransport(
+            world.server, self.clock, on_start=self._look_at_start, keeps_names=profile.keeps_names
+        )
         store = world.ledger.begin_run(utc_s=self.clock.utc_s())
         self.ledger = MemoryLedger(world.ledger, store, mishap=mishap, on_death=loop.kill)
         self.entries = FakeEntries(world.entries, world.files, world.ledger, retry=settings.retry)
@@ -105,6 +104,7 @@ class Scene:
             plan=self.entries.plan,
             emit=self._hear,
             controller=controller,
+            address_known=bool(world.ledger.receipts()),
             validator=validator,
         )
         self._task: asyncio.Task[RunResult] | None = None
@@ -173,6 +173,7 @@ class Scene:
 
     def _hear(self, event: Event) -> None:
         self.told.events.append((self.loop.time(), event))
+        self._drains = self._drains or isinstance(event, Draining)
         for hook in self.hooks:
             hook(event)
 
@@ -195,7 +196,7 @@ class Scene:
             "a twin is in flight": twin in in_flight,
             "a twin is in doubt": twin in ledger.doubtful_twins(),
             "more files are open for sending than may be sent": self.reader.sending_count > limit,
-            "the run drains": self.told.draining(),
+            "the run drains": self._drains,
         }
         self.violations.extend(f"{now:.6f} {path}: {what}" for what, is_so in wrong.items() if is_so)
 
@@ -241,6 +242,8 @@ class World:
         self.ledger = LedgerFile()
         self.entries: list[Entry] = []
         self.now = 0.0
+        self.clock_ahead_s = 0.0
+        """Our wall clock minus true time when a run begins."""
         self.run_count = 0
 
     def add(self, path: str, size: int = 1000, *, purpose: str = PURPOSE) -> None:
@@ -285,8 +288,10 @@ class World:
             result = run_virtually(main, starts_at=began_at, lasts_s_max=lasts_s_max)
         except Killed:
             killed = True
+        finally:
+            # Also after an error: the next run is later.
+            self.now = scenes[0].loop.time()
         scene = scenes[0]
-        self.now = scene.loop.time()
         return Ran(result=result, scene=scene, began_at=began_at, ended_at=self.now, killed=killed)
 
     def states(self) -> dict[str, EntryState]:

@@ -283,7 +283,6 @@ _MALFORMED: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "json_too_long": body(lambda good: good + b" " * 100_000),
     "no_id": lambda _: answer(200, {"object": "file"}),
     "id_null": altered(id=None),
-    "id_number": altered(id=7),
     "id_list": altered(id=["file-1"]),
     "id_empty": altered(id=""),
     "id_that_steers": altered(id="../../v1/flow/teams"),
@@ -300,6 +299,8 @@ _MALFORMED: dict[str, Callable[[dict[str, Any]], bytes]] = {
 def _malformed() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, say in _MALFORMED.items():
         yield name, {"play": stores(say, then="close")}
+    # Before any other answer it ends the run.
+    yield "id_number", {"play": stores(altered(id=7), then="close"), "state": ("in_doubt", "accepted")}
     yield (
         "endless_body",
         {"play": pours(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n")},

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -95,6 +96,8 @@ class FaultServer:
         self.stored: dict[str, Stored] = {}
         self.connection_count = 0
         self.failures: list[str] = []
+        self.contents: dict[str, Path] = {}
+        """Where a content lies, by its hash: uploads are only hashed."""
         self.quiet = False
         self.elsewhere = ""
         self.list_lag_s = list_lag_s
@@ -226,10 +229,12 @@ class FaultServer:
             limit, offset = int(query["limit"][0]), int(query["offset"][0])
             page = list(islice(self._visible(), offset, offset + limit))
             return answer(200, {"object": "list", "data": [one.response() for one in page]})
-        file_id = parts.path.removeprefix(f"{FILES_PATH}/").removesuffix("/content")
+        file_id, _, rest = parts.path.removeprefix(f"{FILES_PATH}/").partition("/")
         file = self.stored.get(file_id)
-        if file is None:
+        if file is None or (rest and file.sha256 not in self.contents):
             return answer(404, {"detail": "no such file"})
+        if rest:
+            return answer(200, self.contents[file.sha256].read_bytes())
         if call.method == "DELETE":
             del self.stored[file_id]
             return answer(200, {"id": file_id, "object": "file", "deleted": True})

@@ -24,7 +24,7 @@ from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, Validat
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import TransportSettings
 from tests.hazards.fault_kinds import Kind
-from tests.hazards.fault_server import VICTIM_BODY_BYTES_MIN, FaultServer
+from tests.hazards.fault_server import VICTIM_BODY_BYTES_MIN, FaultServer, serving
 from tests.hazards.fault_wire import Upload
 
 KEY = "canary-7f3a-0c41"
@@ -35,6 +35,12 @@ LARGE_BYTES_MIN = 5_000_000
 
 HANG_S = 100.0
 """No run here may last so long, on a busy machine either; a slow one three times as long."""
+
+WATCH_S = 0.02
+LATE_S = 0.2
+"""The shortest waits of these jobs are about so long: what came of one is no evidence where its loop was later."""
+
+REPEATS_MAX = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,7 @@ class HazardJob:
 
     def __init__(self, folder: Path, name: str, kind: Kind, file_bytes: int) -> None:
         self.name = name
+        self.file_bytes = file_bytes
         self.kind = kind
         self.large = file_bytes >= LARGE_BYTES_MIN
         self.server = kind.server(name)
@@ -98,11 +105,17 @@ class HazardJob:
         self.sha256 = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
         for path, content in contents.items():
             (folder / path).write_bytes(content)
+            self.server.contents[self.sha256[path]] = folder / path
         order = sorted(contents, key=lambda path: (path == VICTIM) == kind.victim_last)
         lines = [json.dumps({"path": path, "purpose": "fine-tune"}) for path in order]
         self.manifest = folder / "manifest.jsonl"
         self.manifest.write_text("\n".join(lines))
         self.ledger = folder / "ledger.db"
+
+    def anew(self) -> HazardJob:
+        """Return the same job, of which nothing was done yet."""
+        folder = self.folder.with_name(f"{self.folder.name}-again")
+        return HazardJob(folder, self.name, self.kind, self.file_bytes)
 
     async def run(self) -> Result:
         """Run the job once; a run that hangs is an error."""
@@ -229,19 +242,48 @@ class HazardJob:
 
 
 async def meet_all(jobs: list[HazardJob], *, at_once: int) -> None:
-    """Let jobs meet their faults, so many at once; tells of every job that went wrong."""
+    """Let jobs meet their faults, so many at once; tells of every job that went wrong.
+
+    Those that went wrong while the machine was too busy to keep time meet their faults again, fewer at once.
+    """
+    errors, late_s = await _meet_once(jobs, at_once)
+    for _ in range(REPEATS_MAX):
+        if not errors or late_s < LATE_S:
+            break
+        at_once = max(1, at_once // 4)
+        again = [job.anew() for job in errors]
+        with serving(*(job.server for job in again)) as elsewhere:
+            errors, late_s = await _meet_once(again, at_once)
+            assert elsewhere.connection_count == 0
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(jobs)} kinds", list(errors.values()))
+
+
+async def _meet_once(jobs: list[HazardJob], at_once: int) -> tuple[dict[HazardJob, Exception], float]:
+    """Return what went wrong, and by how much the event loop was late at worst."""
     turns = asyncio.Semaphore(at_once)
-    errors: list[Exception] = []
+    errors: dict[HazardJob, Exception] = {}
+    late_s = 0.0
 
     async def meet(job: HazardJob) -> None:
         async with turns:
             try:
                 await job.meet_fault_and_recover()
             except Exception as error:
-                errors.append(error)
+                errors[job] = error
 
-    async with asyncio.TaskGroup() as tasks:
-        for job in jobs:
-            tasks.create_task(meet(job))
-    if errors:
-        raise ExceptionGroup(f"{len(errors)} of {len(jobs)} kinds", errors)
+    async def watch() -> None:
+        nonlocal late_s
+        while True:
+            due = time.monotonic() + WATCH_S
+            await asyncio.sleep(WATCH_S)
+            late_s = max(late_s, time.monotonic() - due)
+
+    watching = asyncio.create_task(watch())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for job in jobs:
+                tasks.create_task(meet(job))
+    finally:
+        watching.cancel()
+    return errors, late_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -12,6 +13,7 @@ ROW = re.compile(r"^\| (?!hazard |---)(.+?) \| (.+) \| (.+?) \|$", re.MULTILINE)
 PROOF = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
+@cache
 def names_in(path: Path) -> set[str]:
     """Return the names of the tests of a module."""
     tree = ast.parse(path.read_text("utf-8"))

@@ -8,7 +8,7 @@ import pydoc
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from bulk_upload import (
     LedgerUnusable,
     LimitChanged,
     ManifestInvalid,
+    Noticed,
     RunSettings,
     UndoScope,
     Uploader,
@@ -34,6 +35,7 @@ from bulk_upload import (
     upload,
 )
 from bulk_upload.core.limits.adaptive.slots import FIRST
+from bulk_upload.core.run.plan import Step
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.engine.after.undo import Undone
 from bulk_upload.engine.after.verify import Verifier
@@ -160,10 +162,54 @@ def test_a_bad_manifest_touches_nothing(tmp_path: Path, sandbox: Sandbox) -> Non
     with open(manifest, "a", encoding="utf-8") as lines:
         lines.write('{"path": "gone.jsonl", "purpose": "pre-train"}\n')
     with pytest.raises(ManifestInvalid) as caught:
-        upload(manifest, api_key="key", base_url=sandbox.url)
+        upload(Job(manifest=manifest, strict_paths=True), api_key="key", base_url=sandbox.url)
     assert [finding.line_no for finding in caught.value.findings] == [2]
+    with open(manifest, "a", encoding="utf-8") as lines:
+        lines.write('{"path": "gone-too.jsonl", "purpose": "pre-train"}\n')
+    with pytest.raises(ManifestInvalid, match="2 of 3 files") as caught:
+        upload(manifest, api_key="key", base_url=sandbox.url)
+    assert [finding.line_no for finding in caught.value.findings] == [2, 3]
     assert sandbox.request_count == 0
     assert not list(tmp_path.glob("*.db*"))
+
+
+def test_a_missing_file_holds_up_no_other(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Its entry fails with the reason, the others are accepted, and it is sent once it is there."""
+    manifest = manifest_of(tmp_path, 3)
+    with open(manifest, "a", encoding="utf-8") as lines:
+        lines.write('{"path": "gone.jsonl", "purpose": "pre-train"}\n')
+        lines.write('{"path": "../elsewhere.jsonl", "purpose": "pre-train"}\n')
+    result = upload(manifest, api_key="key", base_url=sandbox.url)
+    assert result.status is ExitStatus.SOME_FAILED
+    assert result.states == {EntryState.ACCEPTED: 3, EntryState.FAILED_LOCAL: 2}
+    with LedgerReader(result.ledger) as reader:
+        reasons = [one.reason for one in reader.rows(states=frozenset({EntryState.FAILED_LOCAL}))]
+    assert reasons[0] == 'there is no file "gone.jsonl"'
+    assert str(reasons[1]).startswith('"../elsewhere.jsonl" is not beneath the root')
+    (tmp_path / "gone.jsonl").write_text('{"text": "here"}\n')
+    result = upload(manifest, api_key="key", base_url=sandbox.url)
+    assert result.states == {EntryState.ACCEPTED: 4, EntryState.FAILED_LOCAL: 1}
+    assert len(sandbox.files) == 4
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_mistyped_address_costs_nothing(tmp_path: Path, sandbox: Sandbox, count: int) -> None:
+    """A run of few files at a wrong path stops with the address as the suspect; the corrected command goes on."""
+    job = Job(manifest=manifest_of(tmp_path, count))
+    events: list[object] = []
+    result = upload(job, api_key="key", base_url=f"{sandbox.url}/v2")
+    assert (result.status, result.states) == (ExitStatus.UNFINISHED, {EntryState.PENDING: count})
+    assert result.stop is not None
+    assert "--base-url" in result.stop.hint
+    planned = Uploader(api_key="key", base_url=sandbox.url).plan(job)
+    assert planned.total(Step.SEND).entry_count == count
+    result = upload(job, api_key="key", base_url=sandbox.url, on_event=events.append)
+    assert (result.status, result.states) == (ExitStatus.DONE, {EntryState.ACCEPTED: count})
+    assert [one.message for one in events if isinstance(one, Noticed)] == [
+        f"the ledger now belongs to endpoint {sandbox.url}: nothing was sent to {sandbox.url}/v2"
+    ]
+    with pytest.raises(LedgerMismatch, match="endpoint"):
+        upload(job, api_key="key", base_url=f"{sandbox.url}/v2")
 
 
 def test_a_short_key_is_not_scrubbed_out_of_answers(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -199,6 +245,11 @@ def test_every_public_name_is_there() -> None:
     for name in bulk_upload.__all__:
         assert getattr(bulk_upload, name) is not None
         assert name in dir(bulk_upload)
+
+
+def test_every_event_can_be_imported() -> None:
+    """A listener tells events apart by their classes."""
+    assert {one.__name__ for one in get_args(bulk_upload.Event)} <= set(bulk_upload.__all__)
 
 
 def test_help_knows_every_public_name() -> None:

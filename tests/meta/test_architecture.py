@@ -107,7 +107,7 @@ CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
 CORE_FLOORS = (
     frozenset({"text", "model", "clock"}),
     frozenset({"purposes", "finding"}),
-    frozenset({"api", "machine", "manifest", "validation"}),
+    frozenset({"api", "doubt", "machine", "manifest", "validation"}),
     frozenset({"limits"}),
     frozenset({"events"}),
     frozenset({"run"}),
@@ -122,11 +122,21 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports_of(path: Path) -> Iterator[Import]:
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of a module's syntax tree."""
+    return tuple(ast.walk(tree_of(path)))
+
+
+@cache
+def imports_of(path: Path) -> tuple[Import, ...]:
     """Return every import of a module, those inside functions and for annotations included."""
-    tree = tree_of(path)
-    for_types = {id(node) for block in _type_checking_blocks(tree) for node in ast.walk(block)}
-    for node in ast.walk(tree):
+    return tuple(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[Import]:
+    for_types = {id(node) for block in _type_checking_blocks(path) for node in ast.walk(block)}
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -140,8 +150,8 @@ def imports_of(path: Path) -> Iterator[Import]:
             yield Import(name_of(path), target, node.lineno, id(node) in for_types)
 
 
-def _type_checking_blocks(tree: ast.Module) -> Iterator[ast.If]:
-    for node in ast.walk(tree):
+def _type_checking_blocks(path: Path) -> Iterator[ast.If]:
+    for node in nodes_of(path):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             yield node
 
@@ -161,7 +171,7 @@ def layer_of(unit: str) -> str:
 
 def calls_of(path: Path) -> Iterator[tuple[str, int]]:
     """Return the bare name or the attribute of everything a module calls."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
                 yield node.func.id, node.lineno
@@ -351,7 +361,7 @@ def test_the_library_does_not_read_the_environment() -> None:
     for path in LIBRARY_FILES:
         if name_of(path) == PASSES_THE_ENVIRONMENT_ON:
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and node.attr in names:
                 wrong.append(f"{name_of(path)}:{node.lineno} reads {node.attr}")
             elif isinstance(node, ast.ImportFrom) and names & {alias.name for alias in node.names}:

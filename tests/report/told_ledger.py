@@ -98,7 +98,7 @@ def tell_ledger(path: str, entry_count: int, *, seed: int = 7) -> Told:
             over = [one for one in attempts if one[1] == run_id]
             end = max((one[6] for one in over), default=utc_text(began_s))
             db.execute(
-                "INSERT INTO runs VALUES (?, '0.1.0', 1, ?, ?, ?)",
+                "INSERT INTO runs (run_id, version, pid, started_utc, ended_utc, exit_status) VALUES (?, '0.1.0', 1, ?, ?, ?)",
                 (run_id, utc_text(began_s), end, {1: 5, 2: 130}.get(run_id, 4)),
             )
             for step in range(12):

@@ -86,7 +86,7 @@ def _narrate(event: Event) -> None:
             wait = whole_seconds(throttled.retry_after_s or 0.0)
             path = printable(event.path)
             tell(f"  HTTP {throttled.http_status}  {path}: all wait {wait}, as the server asks")
-        case EntrySettled(state=EntryState.ACCEPTED):
+        case EntrySettled(state=EntryState.ACCEPTED, unchanged=False):
             tell(f"  accepted  {printable(event.path)}")
         case _:
             pass

@@ -15,6 +15,7 @@ from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.output.streams import put, tell, writing_stdout
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.report.files.rows import RowFormat, save_rows, write_rows
@@ -28,6 +29,8 @@ _SPARED_COLUMNS = ("purpose", "size")
 
 _PATH_COLUMNS_MIN = 28
 """Longer paths wrap before a column is hidden."""
+
+_ALL_HELP = "Include entries that the manifest of the last run no longer has."
 
 
 @click.group("ledger", cls=SuggestingGroup)
@@ -52,8 +55,9 @@ def ledger() -> None:
     type=click.Choice([one.value for one in EntryState]),
     help="Only entries in this state; repeatable.",
 )
-def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
-    """Show path, purpose, status, file id and size of every entry as a table.
+@click.option("--all", "all_entries", is_flag=True, help=_ALL_HELP)
+def show(ledger_path: str, *, limit: int, states: tuple[str, ...], all_entries: bool) -> None:
+    """Show path, purpose, status, file id and size of every entry of the manifest as a table.
 
     Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
 
@@ -61,18 +65,29 @@ def show(ledger_path: str, *, limit: int, states: tuple[str, ...]) -> None:
     Examples:
       bulk-upload ledger show manifest.ledger.db --status rejected --limit 20
     """
-    show_mapping(ledger_path, limit=limit, states=frozenset(map(EntryState, states)) or frozenset(EntryState))
+    show_mapping(
+        ledger_path,
+        limit=limit,
+        states=frozenset(map(EntryState, states)) or frozenset(EntryState),
+        all_entries=all_entries,
+    )
 
 
-def show_mapping(ledger_path: str, *, limit: int, states: frozenset[EntryState]) -> None:
+def show_mapping(
+    ledger_path: str, *, limit: int, states: frozenset[EntryState], all_entries: bool = False
+) -> None:
     """Print the first `limit` entries that are in one of `states`, as a table that fits its output."""
     from rich.console import Console  # noqa: PLC0415 - only a table needs it
 
     from bulk_upload.report.files.mapping_table import mapping_table  # noqa: PLC0415
 
     with LedgerReader(ledger_path) as reader:
-        count = sum(count for state, count in reader.states().items() if state in states)
-        table = mapping_table(reader.rows(states=states), limit, count)
+        found = reader.states(all_entries=all_entries)
+        count = sum(count for state, count in found.items() if state in states)
+        table = mapping_table(reader.rows(states=states, all_entries=all_entries), limit, count)
+        left_out = 0 if all_entries else reader.dropped_count()
+    if left_out:
+        tell(f"{dropped_words(left_out)}: see --all")
     if not count:
         tell("No entry is in this state." if states < frozenset(EntryState) else "The ledger has no entries.")
         return
@@ -129,12 +144,17 @@ def _fit(table: Table, console: Console) -> None:
     metavar="FILE",
     help="Output file; - is standard output.",
 )
+@click.option("--all", "all_entries", is_flag=True, help=_ALL_HELP)
 @click.option(
-    "--all-receipts", is_flag=True, help="Include receipts superseded by a newer version of the file."
+    "--all-receipts",
+    is_flag=True,
+    help="As --all, and include receipts superseded by a newer version of the file.",
 )
 @private_option
-def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool, private: bool) -> None:
-    """Export one row per entry, including failed entries and those in doubt.
+def export(
+    ledger_path: str, *, row_format: str, output: str, all_entries: bool, all_receipts: bool, private: bool
+) -> None:
+    """Export one row per entry of the manifest, including failed entries and those in doubt.
 
     \b
     Examples:
@@ -143,7 +163,10 @@ def export(ledger_path: str, *, row_format: str, output: str, all_receipts: bool
     """
     form = RowFormat(row_format)
     with LedgerReader(ledger_path) as reader:
-        rows = reader.rows(all_receipts=all_receipts)
+        rows = reader.rows(all_entries=all_entries, all_receipts=all_receipts)
+        left_out = 0 if all_entries or all_receipts else reader.dropped_count()
+        if left_out:
+            tell(f"{dropped_words(left_out)}: see --all")
         if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
             raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
         if output == "-":

@@ -11,16 +11,17 @@ import click
 
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retry_of
+from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.connection import Connection
-from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.report.live.command_progress import CommandProgress
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     Step.SEND: "to send",
-    Step.COMPARE: "touched, to be hashed and compared",
+    Step.COMPARE: "to compare: touched, sent only where the content differs",
     Step.RECONCILE: "in doubt, to be looked up on the server first",
     Step.SETTLED: "settled, nothing to do",
     Step.BLOCKED: "failed before, not retried",
@@ -63,7 +64,11 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     planner = JobPlanner(
         # Network settings are not needed: a plan sends nothing.
         Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
-        settings=RunSettings(retry=retry_of(options["retry"]), validate=ValidateMode(options["validate"])),
+        settings=RunSettings(
+            retry=retry_of(options["retry"]),
+            retry_renamed=retries_renamed(options["retry"]),
+            validate=ValidateMode(options["validate"]),
+        ),
         purposes=schemas_of(options["schema"]),
     )
     job = job_of(manifest, options)
@@ -123,9 +128,18 @@ def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str
             yield from _reason_lines(
                 Counter({reason: count for (one, reason), count in made.reasons.items() if one is step})
             )
+    missing_count = sum(made.total(step).entry_count for step in WITHOUT_FILE)
+    if missing_count:
+        files = "file" if missing_count == 1 else "files"
+        yield f"  {missing_count:,} {files} missing or unreadable, not sent; the next run looks again"
+        yield from _reason_lines(
+            Counter({why: count for (one, why), count in made.reasons.items() if one in WITHOUT_FILE})
+        )
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
+    if made.dropped_count:
+        yield dropped_words(made.dropped_count)
     yield from _validation(made, validate)
     yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
 

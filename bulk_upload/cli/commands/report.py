@@ -81,6 +81,8 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
             ("Root", job.root),
         ]
         facts += [("Job started", job.created_utc), ("Last active", job.last_alive_utc)]
+    if dropped_count := reader.dropped_count():
+        facts.append(("Dropped entries", f"{dropped_count:,}, not in the manifest of the last run"))
     write_page(
         stream,
         heading=JobHeading(
@@ -91,7 +93,7 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
         ),
         states=reader.states(),
         accepted_bytes=reader.accepted_bytes(),
-        figures=figures_of(reader.runs(), reader.attempts(), reader.limit_changes()),
+        figures=figures_of(reader.runs(), reader.attempts(), reader.limit_changes(), reader.clock_steps()),
         causes=causes_of(_others(reader)),
         accepted=reader.rows(states=frozenset({EntryState.ACCEPTED})),
         others=_others(reader),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -11,12 +12,14 @@ from bulk_upload.cli.config.file import current_configuration
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.options.limit_units import SIZE
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.options.units import DURATION, WORD
 from bulk_upload.cli.output.streams import put, tell
-from bulk_upload.core.events import Reconciling
+from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.events import ContentCompared, Reconciling
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.resolve import Decision
 from bulk_upload.core.text.printable import human_bytes, printable
@@ -35,6 +38,14 @@ if TYPE_CHECKING:
 _YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 _PURPOSE = click.option(
     "--purpose", type=WORD, metavar="P", help="Purpose of the entry, if several have this path."
+)
+_HOW = {ComparedBy.WHOLE: "whole", ComparedBy.RANGES: "by ranges"}
+_COMPARE_MAX = click.option(
+    "--compare-max",
+    type=SIZE,
+    default="64MiB",
+    show_default=True,
+    help="Compare files up to this size whole, larger ones by ranges of this size in all.",
 )
 _WAYS_OUT = """
 To settle them:
@@ -83,24 +94,43 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     show_default=True,
     help="How long after its upload a file must be missing from the server's list to count as absent.",
 )
+@_COMPARE_MAX
 @_YES
 @server_options
 @click.pass_obj
-def reconcile(ledger: str, /, *, settle: float, yes: bool, **options: Any) -> int:
+def reconcile(ledger: str, /, *, settle: float, compare_max: int, yes: bool, **options: Any) -> int:
     """Search the server's list for every entry in doubt, as `run` does, without sending anything."""
-    return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, yes)
+    return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, compare_max, yes)
 
 
 @resolve.command("adopt", cls=ServerCommand, short_help="Record the server's file ID as PATH's receipt.")
 @click.argument("path")
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
+@_COMPARE_MAX
 @_YES
 @server_options
 @click.pass_obj
-def adopt(ledger: str, /, path: str, file_id: str, *, purpose: str | None, yes: bool, **options: Any) -> int:
-    """Record the server's file ID as PATH's receipt, after a look-up: name, size and purpose must match."""
-    return anyio.run(_adopt, job_ledger_of(ledger, options), path, file_id, purpose, yes)
+def adopt(
+    ledger: str,
+    /,
+    path: str,
+    file_id: str,
+    *,
+    purpose: str | None,
+    compare_max: int,
+    yes: bool,
+    **options: Any,
+) -> int:
+    """Record the server's file ID as PATH's receipt, after a look-up: name, size, purpose and content must match.
+
+    The content is read back and compared if possible; the command says how, or why not. If the server has another name
+    or purpose, the question shows it.
+    """
+    job = job_ledger_of(ledger, options)
+    return anyio.run(
+        partial(_adopt, job, path, file_id, purpose=purpose, compare_max_bytes=compare_max, yes=yes)
+    )
 
 
 def _deciding(decision: Decision, words: str) -> click.Command:
@@ -138,8 +168,10 @@ resolve.add_command(
 )
 
 
-async def _reconcile(job: JobLedger, settle_s: float, yes: bool) -> int:
-    async with job.resolving(decided_by=person(), settle_s=settle_s, on_event=_tell_waiting) as resolving:
+async def _reconcile(job: JobLedger, settle_s: float, compare_max_bytes: int, yes: bool) -> int:
+    async with job.resolving(
+        decided_by=person(), settle_s=settle_s, compare_max_bytes=compare_max_bytes, on_event=_tell_event
+    ) as resolving:
         doubts = await resolving.open_doubts()
         if doubts:
             server = printable(job.facts.endpoint)
@@ -148,14 +180,19 @@ async def _reconcile(job: JobLedger, settle_s: float, yes: bool) -> int:
         return await _verdict(resolving)
 
 
-async def _adopt(job: JobLedger, path: str, file_id: str, purpose: str | None, yes: bool) -> int:
-    async with job.resolving(decided_by=person()) as resolving:
+async def _adopt(
+    job: JobLedger, path: str, file_id: str, *, purpose: str | None, compare_max_bytes: int, yes: bool
+) -> int:
+    async with job.resolving(decided_by=person(), compare_max_bytes=compare_max_bytes) as resolving:
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
-        file = await resolving.confirmed(one, file_id)
+        adopted = await resolving.confirmed(one, file_id)
+        file = adopted.file
         made = "" if file.created_at is None else f", created {printable(file.created_at)}"
-        what = f"{file_id} ({printable(file.filename or 'no name')}{made})"
+        purpose_shown = "" if file.purpose in (None, one.purpose) else f", for {printable(file.purpose)}"
+        what = f"{file_id} ({printable(file.filename or 'no name')}{purpose_shown}{made})"
+        tell(f"{file_id}: {printable(adopted.detail)}")
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
-        _show([await resolving.adopt(one, file)])
+        _show([await resolving.adopt(one, adopted)])
         return await _verdict(resolving)
 
 
@@ -213,9 +250,16 @@ def _show(resolved: Sequence[Resolved]) -> None:
         tell("The next `bulk-upload run` of the job sends what is pending.")
 
 
-def _tell_waiting(event: Event) -> None:
-    if isinstance(event, Reconciling):
-        tell(f"searching the server's list for {_entries(event.waiting_count)}")
+def _tell_event(event: Event) -> None:
+    match event:
+        case Reconciling():
+            tell(f"searching the server's list for {_entries(event.waiting_count)}")
+        case ContentCompared(same=None):
+            tell(f"{event.file_id} cannot be read back to compare it with {printable(event.path)}")
+        case ContentCompared():
+            verdict = "has the content of" if event.same else "has other content than"
+            how = f"compared {_HOW[event.by]}, {human_bytes(event.read_bytes)} read back"
+            tell(f"{event.file_id} {verdict} {printable(event.path)} ({how})")
 
 
 def _doubt_lines(one: OpenDoubt) -> list[str]:

@@ -15,6 +15,7 @@ from bulk_upload.cli.options.job import (
     JOB_CONTEXT,
     job_of,
     job_options,
+    retries_renamed,
     retry_of,
     shown_command,
 )
@@ -23,6 +24,7 @@ from bulk_upload.cli.options.limit_units import (
     CONCURRENCY,
     CONCURRENCY_CAP,
     LEAST_RATE,
+    SIZE,
     START_RATE,
 )
 from bulk_upload.cli.options.private import private_option
@@ -34,7 +36,7 @@ from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, Lo
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
-from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings, ValidateMode
+from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.exit_status import ExitStatus
 
@@ -138,6 +140,22 @@ _VARIABLES = [
     help="How long a lost file must be missing from the server's list to count as absent.",
 )
 @click.option(
+    "--compare-max",
+    type=SIZE,
+    default="64MiB",
+    show_default=True,
+    help="Compare files up to this size whole before they are adopted from the list, larger ones by ranges of this "
+    "size in all.",
+)
+@click.option(
+    "--confirm",
+    type=click.Choice([one.value for one in ConfirmMode]),
+    default="list",
+    show_default=True,
+    help="Before the run ends, compare its receipts with the server's list (the closing check), in a few requests; "
+    "off: do not.",
+)
+@click.option(
     "--results",
     type=WORD,
     metavar="FILE|-|none",
@@ -215,9 +233,12 @@ def run(manifest: str, **options: Any) -> int:
         errors_share=errors_share,
         in_doubt=InDoubtPolicy(options["in_doubt"]),
         settle_s=options["settle"],
+        compare_max_bytes=options["compare_max"],
         retry=retry_of(options["retry"]),
+        retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
+        confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
     request = RunRequest(

@@ -23,6 +23,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.manifest_file import write_manifest
 from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
 from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ _EXAMPLES_MAX = 5
     help="Write the manifest to FILE (default: stdout).",
 )
 @private_option
-@click.option("--quiet", is_flag=True, help="Print no progress, totals or next command.")
+@click.option(
+    "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
+)
 def scan(
     folder: str,
     mappings: tuple[str, ...],
@@ -67,7 +70,7 @@ def scan(
     *,
     private: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Write a manifest for the files in DIR and its subfolders.
 
     \b
@@ -76,6 +79,7 @@ def scan(
       --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
 
     Hidden files, ledgers and results are ignored. The output ends with the command that uploads the files.
+    The exit code is 3 if a folder or file could not be read: the manifest is written, but may be incomplete.
 
     \b
     Examples:
@@ -101,6 +105,9 @@ def scan(
         tally.show()
         _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
+    # The last word, also where nothing else is said: `scan && run` must not go on with a part of the files.
+    tally.show_unreadable()
+    return ExitStatus.SOME_FAILED if tally.unreadable_count else ExitStatus.DONE
 
 
 class _Tally(msgspec.Struct):
@@ -113,6 +120,8 @@ class _Tally(msgspec.Struct):
     unmatched_examples: list[str] = msgspec.field(default_factory=list)
     skipped_count: int = 0
     skipped_examples: list[str] = msgspec.field(default_factory=list)
+    unreadable_count: int = 0
+    unreadable_examples: list[str] = msgspec.field(default_factory=list)
 
     def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
         """Yield the line of every chosen file and count all others.
@@ -125,11 +134,15 @@ class _Tally(msgspec.Struct):
                 self.chosen[sighting.purpose] += 1
                 self.chosen_count += 1
                 self.chosen_bytes += sighting.file_bytes
+                if not sighting.is_readable:
+                    # It stays in the manifest, and `run` says the same as long as it is so.
+                    self._count_unreadable(sighting.path, "may not be read")
                 yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
             else:
                 self._count_other(sighting)
         if not self.chosen:
             self.show()
+            self.show_unreadable()
             raise UsageError(
                 f"no file in {printable(folder)} matches a --map pattern",
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
@@ -140,6 +153,7 @@ class _Tally(msgspec.Struct):
         others = (
             (self.unmatched_count, "matched by no pattern"),
             (self.skipped_count, "skipped"),
+            (self.unreadable_count, "unreadable"),
         )
         return CommandProgress(
             doing="scanning",
@@ -156,9 +170,27 @@ class _Tally(msgspec.Struct):
         _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
         _show_others("Skipped", self.skipped_count, self.skipped_examples)
 
+    def show_unreadable(self) -> None:
+        """Print what could not be read, if anything: data may be missing from the manifest."""
+        if not self.unreadable_count:
+            return
+        _show_others(
+            "bulk-upload: not all files could be read, and the manifest may be incomplete",
+            self.unreadable_count,
+            self.unreadable_examples,
+        )
+        tell("  hint: allow this user to read them and scan again, or leave them out with --exclude")
+
+    def _count_unreadable(self, path: str, reason: str) -> None:
+        self.unreadable_count += 1
+        if self.unreadable_count <= _EXAMPLES_MAX:
+            self.unreadable_examples.append(f"{printable(path)} {reason}")
+
     def _count_other(self, sighting: Sighting) -> None:
         path = printable(sighting.path)
-        if isinstance(sighting, Skipped):
+        if isinstance(sighting, Skipped) and sighting.may_be_data:
+            self._count_unreadable(sighting.path, sighting.reason)
+        elif isinstance(sighting, Skipped):
             self.skipped_count += 1
             if self.skipped_count <= _EXAMPLES_MAX:
                 self.skipped_examples.append(f"{path} {sighting.reason}")

@@ -29,14 +29,16 @@ _ORDER = (
     EntryState.REJECTED,
     EntryState.FAILED_LOCAL,
     EntryState.INVALID,
+    EntryState.WITHDRAWN,
 )
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
     EntryState.PENDING: "pending: the same `bulk-upload run` command continues with them",
     EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first; `bulk-upload resolve` settles the rest",
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
-    EntryState.FAILED_LOCAL: "failed_local: changed files are sent by the next run, the others with --retry failed",
+    EntryState.FAILED_LOCAL: "failed_local: the next run sends files that it can read again, and changed ones, the others with --retry failed",
     EntryState.INVALID: "invalid: changed files are checked by the next run, the others with --retry invalid",
+    EntryState.WITHDRAWN: "withdrawn: the server does not have them under the id it gave; changed files are sent by the next run, the others with --retry withdrawn",
 }
 
 
@@ -61,7 +63,7 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
     states = reader.states()
     if job is not None:
         yield from _job_lines(job, time.time())
-    yield from _state_lines(states, reader.accepted_bytes())
+    yield from _state_lines(states, reader.accepted_bytes(), reader.dropped_count())
     for state in _TROUBLED:
         if states.get(state):
             yield ""
@@ -81,13 +83,15 @@ def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:
     yield ""
 
 
-def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int) -> Iterator[str]:
+def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int, dropped_count: int) -> Iterator[str]:
     total = sum(states.values())
     width = len(f"{total:,}")
     for state in _ORDER:
         yield f"{state.value:<14}{states.get(state, 0):>{width},}"
     yield f"{'entries':<14}{total:,}"
     yield f"{'uploaded':<14}{human_bytes(accepted_bytes)}"
+    if dropped_count:
+        yield f"{'dropped':<14}{dropped_count:,}, not in the manifest of the last run"
 
 
 def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Iterator[str]:

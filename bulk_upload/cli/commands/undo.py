@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,12 @@ from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import Deleted, LedgerReader
+from bulk_upload.edge.manifest_file import STANDARD_INPUT, is_standard_input
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.engine.after.undo import UndoScope
 from bulk_upload.errors import UsageError
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.undo import Undoing, Undone
     from bulk_upload.job_ledger import JobLedger
 
+ADOPTED_SHOWN_MAX = 20
+
 _DUPLICATES = "duplicates"
 
 
@@ -38,16 +45,38 @@ _DUPLICATES = "duplicates"
 @click.argument("file_ids", metavar="[ID]...", nargs=-1)
 @click.option(
     "--only",
-    type=click.Choice([UndoScope.SUPERSEDED.value, _DUPLICATES]),
-    help="superseded: older versions of files that were uploaded again. duplicates: second copies left by "
+    type=click.Choice([UndoScope.SUPERSEDED.value, UndoScope.DROPPED.value, _DUPLICATES]),
+    help="superseded: older versions of files that were uploaded again. dropped: files of entries that the manifest of "
+    "the last run no longer has. duplicates: second copies left by "
     "lost answers, if their content is what was sent and the file of the receipt is there; with IDs only these, "
     "also where no lost answer explains them.",
+)
+@click.option(
+    "--manifest",
+    type=WORD,
+    metavar="FILE",
+    help="With --only dropped: the manifest that counts, where runs of this ledger had several; it must be that of the "
+    "last run.",
+)
+@click.option(
+    "--adopted",
+    is_flag=True,
+    help="Also delete files whose ID did not come with the answer to their upload: it was found in the server's list, "
+    "or named by a person. Without it they are kept.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def undo(
-    ledger: str, file_ids: tuple[str, ...], *, only: str | None, dry_run: bool, yes: bool, **options: Any
+    ledger: str,
+    file_ids: tuple[str, ...],
+    *,
+    only: str | None,
+    manifest: str | None,
+    adopted: bool,
+    dry_run: bool,
+    yes: bool,
+    **options: Any,
 ) -> int:
     """Delete the files of LEDGER's job from the server, and nothing else; asks first.
 
@@ -58,33 +87,91 @@ def undo(
     \b
     Examples:
       bulk-upload undo manifest.ledger.db --dry-run
+      bulk-upload undo manifest.ledger.db --adopted
       bulk-upload undo manifest.ledger.db --only superseded
+      bulk-upload undo manifest.ledger.db --only dropped
       bulk-upload undo manifest.ledger.db --only duplicates file-1f
     """
     if file_ids and only != _DUPLICATES:
         raise UsageError("an ID says which second copy to delete", hint="add --only duplicates")
+    if only == UndoScope.DROPPED:
+        _require_one_manifest(ledger, manifest)
+    elif manifest is not None:
+        raise UsageError("--manifest says what was dropped", hint="add --only dropped")
+    if adopted and only == _DUPLICATES:
+        raise UsageError("second copies have no receipt that could be adopted", hint="leave --adopted out")
     job = job_ledger_of(ledger, options)
     named = frozenset(file_ids)
-    return anyio.run(partial(_undo, job, ledger, only=only, named=named, dry_run=dry_run, yes=yes))
+    if only == _DUPLICATES:
+        return anyio.run(partial(_undo_duplicates, job, ledger, named=named, dry_run=dry_run, yes=yes))
+    scope = UndoScope(only or UndoScope.ALL)
+    return anyio.run(partial(_undo, job, ledger, scope=scope, adopted=adopted, dry_run=dry_run, yes=yes))
 
 
 async def _undo(
-    job: JobLedger, ledger: str, *, only: str | None, named: frozenset[str], dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
+) -> int:
+    tell(f"server: {printable(job.facts.endpoint)}")
+    _warn_of_doubts(ledger)
+    if scope is UndoScope.SUPERSEDED:
+        _point_at_dropped(ledger)
+    told = _Told()
+    async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
+        count, size = await undoing.total(scope, adopted=False)
+        adopted_count, adopted_size = await undoing.total(scope, adopted=True)
+        kept_count = 0 if adopted else adopted_count
+        if adopted:
+            count, size = count + adopted_count, size + adopted_size
+        if dry_run:
+            for is_adopted in (True, False)[0 if adopted else 1 :]:
+                async for one in undoing.preview(scope, adopted=is_adopted):
+                    put(f"{one.file_id}  {printable(one.path)}\n")
+            tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
+            if kept_count:
+                tell(f"Would keep {_files(kept_count)} whose ID was adopted; --adopted deletes them, too.")
+            return ExitStatus.DONE
+        if not count:
+            # Those that are kept are named; nothing has to be confirmed.
+            await undoing.receipts(scope)
+            tell("Nothing to delete.")
+            return told.conclude([]) if kept_count else ExitStatus.DONE
+        if adopted and adopted_count:
+            await _list_adopted(undoing, scope, adopted_count)
+        what = f"{_files(count)} ({human_bytes(size)}) from {printable(job.facts.endpoint)}"
+        require_yes(f"Delete {what}? This cannot be undone.", yes=yes)
+        stopped_by: list[signal.Signals] = []
+        with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
+            await undoing.finish()
+            await undoing.receipts(scope, adopted=adopted)
+    return told.conclude(stopped_by)
+
+
+async def _list_adopted(undoing: Undoing, scope: UndoScope, count: int) -> None:
+    """List the files that an answer to an upload did not name, before the question."""
+    tell(f"{_files(count)} whose ID was adopted, from the server's list or a person:")
+    shown_count = 0
+    async for one in undoing.preview(scope, adopted=True):
+        if shown_count == ADOPTED_SHOWN_MAX:
+            tell(f"  and {count - shown_count:,} more; --dry-run lists all")
+            return
+        shown_count += 1
+        tell(f"  {one.file_id}  {printable(one.path)}")
+
+
+async def _undo_duplicates(
+    job: JobLedger, ledger: str, *, named: frozenset[str], dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
     told = _Told()
-    copies = await _duplicates(job, named) if only == _DUPLICATES else []
+    copies = await _duplicates(job, named)
     # The others are kept whatever the answer is, so the question does not count them.
     eligible = [one for one in copies if one.attempt_ids or named]
+    count, size = len(eligible), sum(one.file_bytes for one in eligible)
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
-        scope = UndoScope(only) if only == UndoScope.SUPERSEDED else UndoScope.ALL
-        if only == _DUPLICATES:
-            count, size = len(eligible), sum(one.file_bytes for one in eligible)
-        else:
-            count, size = await undoing.total(scope)
         if dry_run:
-            await _preview(undoing, scope, eligible if only == _DUPLICATES else None)
+            for copy in eligible:
+                put(f"{copy.file.file_id}  {printable(copy.path)}\n")
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
             if len(copies) > len(eligible):
                 kept = _files(len(copies) - len(eligible))
@@ -100,11 +187,28 @@ async def _undo(
         stopped_by: list[signal.Signals] = []
         with staged_signals((_stop(undoing, stopped_by),), leave=status_after):
             await undoing.finish()
-            if only == _DUPLICATES:
-                await undoing.duplicates(copies, named=named)
-            else:
-                await undoing.receipts(scope)
+            await undoing.duplicates(copies, named=named)
     return told.conclude(stopped_by)
+
+
+def _require_one_manifest(ledger: str, manifest: str | None) -> None:
+    """Raise UsageError where it is not certain which manifest an entry has to be missing from to be dropped."""
+    with LedgerReader(ledger) as reader:
+        manifests = reader.manifests()
+    last = manifests[0] if manifests else None
+    if manifest is not None and last is not None:
+        name = STANDARD_INPUT if is_standard_input(manifest) else os.path.abspath(manifest)
+        if name != last:
+            raise UsageError(
+                f"the last run of this ledger was for {printable(last)}, not {printable(name)}",
+                hint="run the manifest that counts first, so that the ledger knows what it no longer has",
+            )
+    elif last is not None and len(manifests) > 1:
+        others = ", ".join(map(printable, manifests[1:3])) + (", ..." if len(manifests) > 3 else "")
+        raise UsageError(
+            f"runs of this ledger had other manifests, too ({others}): their entries would count as dropped",
+            hint=f"if {printable(last)} alone counts, pass --manifest {printable(shlex.quote(last))}",
+        )
 
 
 def _stop(undoing: Undoing, stopped_by: list[signal.Signals]) -> Callable[[signal.Signals], None]:
@@ -124,6 +228,13 @@ def _warn_of_doubts(ledger: str) -> None:
         tell("  hint: run `bulk-upload resolve LEDGER reconcile` first to find out")
 
 
+def _point_at_dropped(ledger: str) -> None:
+    with LedgerReader(ledger) as reader:
+        count = reader.dropped_count()
+    if count:
+        tell(f"note: {dropped_words(count)}; --only dropped deletes their files")
+
+
 async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:
     """Return the second copies at the server, of `named` ones only these."""
     async with job.verifying() as verifier:
@@ -135,15 +246,6 @@ async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]
             hint="`bulk-upload verify LEDGER` shows the IDs of duplicates",
         )
     return [one for one in copies if not named or one.file.file_id in named]
-
-
-async def _preview(undoing: Undoing, scope: UndoScope, copies: list[SecondCopy] | None) -> None:
-    if copies is None:
-        async for one in undoing.preview(scope):
-            put(f"{one.file_id}  {printable(one.path)}\n")
-    else:
-        for copy in copies:
-            put(f"{copy.file.file_id}  {printable(copy.path)}\n")
 
 
 class _Told:

@@ -12,13 +12,14 @@ import anyio
 import click
 
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.ledger import job_ledger_of
+from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.run.verify import DifferenceKind
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
@@ -38,7 +39,7 @@ _MAY_BE_ANOTHER_JOBS = (
     "these unless their IDs are given"
 )
 _REMEDIES = {
-    DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted",
+    DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted, until `verify LEDGER --withdraw`",
     DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes what lost answers left, if "
     "the content is the same",
     DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
@@ -48,11 +49,20 @@ _REMEDIES = {
 @click.command("verify", cls=ServerCommand)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
 @click.option("--content", is_flag=True, help="Also download every file and compare its sha256.")
+@click.option(
+    "--withdraw",
+    is_flag=True,
+    help="Withdraw the receipts of files that the server no longer has; `run --retry withdrawn` then sends them again. "
+    "Asks first.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print differences as JSON Lines.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @server_options
-def verify(ledger: str, *, content: bool, as_json: bool, quiet: bool, **options: Any) -> int:
-    """Compare every receipt of LEDGER with the server; changes nothing.
+def verify(
+    ledger: str, *, content: bool, withdraw: bool, yes: bool, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Compare every receipt of LEDGER with the server; changes nothing without --withdraw.
 
     Each difference is a line on standard output: a file that is missing, renamed, resized, has another purpose or
     (--content) other content; and files on the server that match this job but have no receipt: duplicates and
@@ -63,15 +73,47 @@ def verify(ledger: str, *, content: bool, as_json: bool, quiet: bool, **options:
       bulk-upload verify manifest.ledger.db
       bulk-upload verify manifest.ledger.db --json > differences.jsonl
       bulk-upload verify manifest.ledger.db --content
+      bulk-upload verify manifest.ledger.db --withdraw
     """
-    return anyio.run(
-        partial(
-            _verify, job_ledger_of(ledger, options), ledger, content=content, as_json=as_json, quiet=quiet
-        )
+    job = job_ledger_of(ledger, options)
+    missing_ids: list[str] | None = [] if withdraw else None
+    verified = partial(_verify, job, ledger, missing_ids, content=content, as_json=as_json, quiet=quiet)
+    status, others_found = anyio.run(verified)
+    if missing_ids:
+        _withdraw(job, missing_ids, others_found=others_found, yes=yes)
+    return status
+
+
+def _withdraw(job: JobLedger, missing_ids: list[str], *, others_found: bool, yes: bool) -> None:
+    """Withdraw the receipts of missing files, unless the server shows no file of this job at all."""
+    if not others_found:
+        tell("Nothing was withdrawn: the server has no file of this job, so it may be another server.")
+        tell("  hint: `bulk-upload undo LEDGER` makes entries pending whose files are gone")
+        return
+    require_yes(
+        f"Withdraw {len(missing_ids):,} {'receipt' if len(missing_ids) == 1 else 'receipts'}?", yes=yes
     )
 
+    async def withdraw() -> int:
+        async with job.withdrawing(decided_by=person()) as withdrawals:
+            return await withdrawals.all_gone(missing_ids, settle_s=RunSettings().settle_s)
 
-async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, quiet: bool) -> int:
+    count = anyio.run(withdraw)
+    tell(f"Withdrawn: {count:,}. `bulk-upload run --retry withdrawn` sends these files again.")
+    if count < len(missing_ids):
+        tell(f"Kept: {len(missing_ids) - count:,} of older versions, or too new to count as gone.")
+
+
+async def _verify(
+    job: JobLedger,
+    ledger: str,
+    missing_ids: list[str] | None,
+    *,
+    content: bool,
+    as_json: bool,
+    quiet: bool,
+) -> tuple[ExitStatus, bool]:
+    """Return the verdict, and whether the server has any file of a receipt; add the ids of the others to a list."""
     if not quiet:
         tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
@@ -86,11 +128,15 @@ async def _verify(job: JobLedger, ledger: str, *, content: bool, as_json: bool, 
             async for difference in verifier.verify(content=content):
                 counts[difference.kind] += 1
                 unexplained_count += not difference.of_this_job
+                if missing_ids is not None and difference.kind is DifferenceKind.MISSING:
+                    missing_ids.append(difference.file_id)
                 put(_line(difference, as_json=as_json))
     if counts or not quiet:
-        for line in _summary(verifier.verified, counts, unexplained_count, content=content):
+        doubt_count = _in_doubt_in(ledger)
+        for line in _summary(verifier.verified, counts, unexplained_count, doubt_count, content=content):
             tell(line)
-    return ExitStatus.DIFFERENCES if counts else ExitStatus.DONE
+    others_found = verifier.verified.receipt_count > counts[DifferenceKind.MISSING]
+    return (ExitStatus.DIFFERENCES if counts else ExitStatus.DONE), others_found
 
 
 def _line(one: Difference, *, as_json: bool) -> str:
@@ -121,12 +167,26 @@ def _progress(
 def _accepted_in(ledger: str) -> tuple[int, int]:
     """Return how many entries are accepted, and their bytes; zeros where the ledger cannot be read."""
     with suppress(BulkUploadError), LedgerReader(ledger) as reader:
-        return reader.states().get(EntryState.ACCEPTED, 0), reader.accepted_bytes()
+        return reader.states(all_entries=True).get(EntryState.ACCEPTED, 0), reader.accepted_bytes(
+            all_entries=True
+        )
     return 0, 0
 
 
+def _in_doubt_in(ledger: str) -> int:
+    """Return how many entries are in doubt; zero where the ledger cannot be read."""
+    with suppress(BulkUploadError), LedgerReader(ledger) as reader:
+        return reader.states(all_entries=True).get(EntryState.IN_DOUBT, 0)
+    return 0
+
+
 def _summary(
-    verified: Verified, counts: Counter[DifferenceKind], unexplained_count: int, *, content: bool
+    verified: Verified,
+    counts: Counter[DifferenceKind],
+    unexplained_count: int,
+    doubt_count: int,
+    *,
+    content: bool,
 ) -> list[str]:
     lines = [
         f"Receipts: {verified.receipt_count:,}. Files in the server's list: {verified.listed_count:,}."
@@ -134,8 +194,15 @@ def _summary(
     ]
     if verified.no_sha256_count:
         lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if doubt_count:
+        entries = "entry is" if doubt_count == 1 else "entries are"
+        lines.append(
+            f"{doubt_count:,} {entries} in doubt: the server may have their files, also under other names; "
+            "`bulk-upload resolve LEDGER` shows them."
+        )
     if not counts:
-        return [*lines, "Every receipt matches the server, which has no other file of this job."]
+        others = "" if doubt_count else ", which has no other file of this job"
+        return [*lines, f"Every receipt matches the server{others}."]
     lines.append(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
     )

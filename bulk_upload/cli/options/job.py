@@ -17,7 +17,7 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_proxy, without_logins
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.job import Job
-from bulk_upload.core.run.plan import RETRY_WORDS
+from bulk_upload.core.run.plan import RENAMED_WORD, RETRY_WORDS
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
@@ -80,7 +80,17 @@ _OPTIONS = (
     click.option(
         "--force", is_flag=True, help="Also send entries with an unknown purpose, and invalid files."
     ),
+    click.option(
+        "--ignore-ctime",
+        is_flag=True,
+        help="Do not hash files of which only the change time differs, as after cp -al or chmod.",
+    ),
     click.option("--moved-root", is_flag=True, help="Accept a new root: the same tree has moved there."),
+    click.option(
+        "--strict-paths",
+        is_flag=True,
+        help="Refuse the whole manifest for any missing, unreadable or refused file.",
+    ),
     click.option(
         "--name-template",
         type=WORD,
@@ -92,7 +102,8 @@ _OPTIONS = (
         "--retry",
         metavar="WHAT",
         default="",
-        help="Retry settled entries: any of rejected,failed,invalid.",
+        help="Retry settled entries: any of rejected,failed,invalid,withdrawn; renamed: accepted ones that the manifest "
+        "asks for under another name.",
     ),
 )
 
@@ -133,8 +144,10 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
         "follow_symlinks",
         "allow_outside",
         "force",
+        "ignore_ctime",
         "moved_root",
         "name_template",
+        "strict_paths",
     )
     return Job(manifest=manifest, **{name: options[name] for name in names})
 
@@ -148,13 +161,23 @@ _RETRY_WORDS = {
 
 def retry_of(text: str) -> frozenset[EntryState]:
     """Return the settled states in a `--retry` value. Raises UsageError for an unknown word."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    words = _retry_words(text)
     for word in words:
-        if word not in _RETRY_WORDS:
+        if word not in _RETRY_WORDS and word != RENAMED_WORD:
             raise UsageError(
-                f"unknown value for --retry: {printable(word)!r}", hint="use any of rejected,failed,invalid"
+                f"unknown value for --retry: {printable(word)!r}",
+                hint=f"use any of rejected,failed,invalid,withdrawn,{RENAMED_WORD}",
             )
-    return frozenset(_RETRY_WORDS[word] for word in words)
+    return frozenset(_RETRY_WORDS[word] for word in words if word != RENAMED_WORD)
+
+
+def retries_renamed(text: str) -> bool:
+    """Whether a `--retry` value names the accepted entries that the manifest asks for under another name."""
+    return RENAMED_WORD in _retry_words(text)
+
+
+def _retry_words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def shown_command(arguments: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ _RATE = re.compile(r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)/(?P<unit>s|min|h)", 
 _BANDWIDTH = re.compile(
     r"(?P<value>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>B|[kK]B|MB|GB|KiB|MiB|GiB)/s", re.ASCII
 )
+_SIZE = re.compile(r"(?P<value>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>B|[kK]B|MB|GB|KiB|MiB|GiB)", re.ASCII)
 _BITS = re.compile(r"[0-9.]+ ?([kKmMgG]?(bit|bps)|[kKMG]?b)(/s)?", re.ASCII)
 _SPAN = re.compile(r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9]),(?P<cap>\S+)", re.ASCII)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -135,6 +136,19 @@ class LeastRate(click.ParamType[float]):
         return _bytes_per_s(part)
 
 
+class Size(click.ParamType[int]):
+    """`64MiB`, `1GB`, `0B`: a number of bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Return bytes."""
+        part = _SIZE.fullmatch(str(value).strip())
+        if part is None:
+            self.fail(f"{value!r} is not a size; write 64MiB or 1GB", param, ctx)
+        return int(_bytes_per_s(part))
+
+
 _NOT_A_BANDWIDTH = "{!r} is not a bandwidth; write 50MB/s, off, or a timetable: '08:00,2MB/s 19:00,off'"
 
 
@@ -185,3 +199,4 @@ CONCURRENCY_CAP = InFlight(OFF)
 START_RATE = StartRate()
 BANDWIDTH = Bandwidth()
 LEAST_RATE = LeastRate()
+SIZE = Size()

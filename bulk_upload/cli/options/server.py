@@ -85,7 +85,9 @@ def endpoint_in(options: dict[str, Any], profile: Profile) -> str:
     """Return the endpoint that the options select. Raises UsageError."""
     base_url = options["base_url"]
     return endpoint_of(
-        profile.base_url if base_url is None else base_url, allow_plain_http=options["allow_plain_http"]
+        profile.base_url if base_url is None else base_url,
+        allow_plain_http=options["allow_plain_http"],
+        files_path=profile.files_path,
     )
 
 

@@ -185,4 +185,5 @@ def run_ended(result: Result, elapsed_s: float, results_path: str | None) -> Run
         elapsed_s=elapsed_s,
         ledger=result.ledger,
         results=results_path,
+        dropped_count=result.dropped_count,
     )

@@ -14,12 +14,15 @@ _ADDRESS = re.compile(
     r"https?://([a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]*)?(/[a-z0-9._~/%:+-]*)?[?#]?",
     re.ASCII | re.IGNORECASE,
 )
-_VERSION = re.compile(r"(/v1|/)+\Z")
+_VERSION = "/v1"
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
-def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
-    """Return the endpoint in a base URL: scheme, host and port, with any path but a trailing `/v1`.
+def endpoint_of(base_url: str, *, allow_plain_http: bool = False, files_path: str = "") -> str:
+    """Return the endpoint in a base URL: scheme, host and port, with any path but the API's own at its end.
+
+    That is `/v1`, and what was pasted along of a profile's `files_path`: all of it, or its first names, two at least. One
+    name alone may be a gateway's.
 
     Raises UsageError for an address that is not http(s), has a user name or password, or would send the key
     unencrypted over a network.
@@ -46,7 +49,7 @@ def endpoint_of(base_url: str, *, allow_plain_http: bool = False) -> str:
             f"the API key would travel unencrypted to {shown}",
             hint="use https, or pass --allow-plain-http if the network in between is yours",
         )
-    return f"{parts.scheme}://{_authority(parts, host, port)}{_VERSION.sub('', parts.path)}"
+    return f"{parts.scheme}://{_authority(parts, host, port)}{_gateway_path(parts.path, files_path)}"
 
 
 def is_loopback(host: str) -> bool:
@@ -69,6 +72,18 @@ def ledger_stem(manifest_stem: str, *, endpoint: str, home_endpoint: str) -> str
     parts = urlsplit(endpoint)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return f"{manifest_stem}@{(parts.hostname or 'host').replace(':', '_')}-{port}"
+
+
+def _gateway_path(path: str, files_path: str) -> str:
+    """Return what of a base URL's path is not the API's own."""
+    names = files_path.strip("/").split("/")
+    own = [files_path] if len(names) == 1 and files_path else []
+    own += ["/" + "/".join(names[:count]) for count in range(len(names), 1, -1)]
+    own.append(_VERSION)
+    path = path.rstrip("/")
+    while (end := next((one for one in own if path.endswith(one)), None)) is not None:
+        path = path.removesuffix(end).rstrip("/")
+    return path
 
 
 def _authority(parts: SplitResult, host: str, port: int | None) -> str:

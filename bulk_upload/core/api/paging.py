@@ -22,7 +22,7 @@ class Pager(msgspec.Struct):
     A short page does not prove the end: servers have limits of their own. Nor does a page without new files: that many
     files may have been added before it since the last page was read. The end is proven by an empty page, or by one that
     ends with the same file as the page before it and is shorter than a full page. Without the latter a walk never ends
-    while files are added: each moves the last page back by one.
+    while files are added: each moves the last page back by one. Pages have `overlap` files in common.
     """
 
     pages_max: int
@@ -32,6 +32,7 @@ class Pager(msgspec.Struct):
     _stale_count: int = 0
     _longest: int = 0
     _last_id: str | None = None
+    overlap: int = PAGE_OVERLAP
 
     def turn(self, file_ids: Sequence[str], *, fresh_count: int) -> str | None:
         """Advance past a page of these files, `fresh_count` of them new; return what is wrong with the list, if
@@ -49,5 +50,5 @@ class Pager(msgspec.Struct):
             return "the server's list shows the same files on every page"
         if self.page_count >= self.pages_max:
             return f"the server's list did not end after {self.pages_max} pages"
-        self.offset += len(file_ids) - min(PAGE_OVERLAP, len(file_ids) // 2)
+        self.offset += len(file_ids) - min(self.overlap, len(file_ids) // 2)
         return None

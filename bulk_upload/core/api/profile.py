@@ -18,7 +18,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `files_path` answers uploads (`method`) and, when `can_list`, lists with GET. `keeps_names` says that a
     listed `filename` is the name that was sent: without it a list cannot resolve entries in doubt. `id_field` says
     where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
-    describes the file. Lists hold such objects in `data`.
+    describes the file. Lists hold such objects in `data`. `can_read_back` says that GET with `content_path` after a file's
+    own path returns what was sent: a listed file is then compared before it is adopted.
 
     `key_variable`, `base_url_variable` and `team_variable` name the environment variables that hold this profile's key,
     address and team; they are names only, which the command line looks up, and no other profile's are.
@@ -39,6 +40,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     list_page: int
     size_limit_bytes: int | None = None
     id_field: str = "id"
+    can_read_back: bool = True
+    content_path: str = "/content"
     key_variable: str | None = None
     base_url_variable: str | None = None
     team_variable: str | None = None

@@ -80,6 +80,8 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "team-header": _like(_TOKEN, "x-team-id"),
     "can-list": _whether,
     "keeps-names": _whether,
+    "can-read-back": _whether,
+    "content-path": _like(_PATH, "/content"),
     "list-page": _count(PAGE_MAX),
     "size-limit-bytes": _count(2**63 - 1),
     "key-variable": _like(_VARIABLE, "ARCHIVE_API_KEY"),
@@ -96,6 +98,9 @@ _DEFAULTS: dict[str, object] = {
     "team-header": None,
     "can-list": False,
     "keeps-names": False,
+    # A server that returns no content says so.
+    "can-read-back": True,
+    "content-path": "/content",
     "list-page": 100,
     "size-limit-bytes": None,
     "key-variable": None,

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.api.ratelimit_headers import allowance
 from bulk_upload.core.api.retry_after import retry_after_s
 from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
 from bulk_upload.core.model import (
     Accepted,
+    Altered,
+    AlteredField,
     InDoubt,
     ListedFile,
     Misdirected,
@@ -25,6 +28,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.timestamps import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +38,14 @@ ANSWER_BYTES_MAX = 64 * 1024
 
 REASON_CHARS_MAX = 300
 _FILE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]{0,200}>")
 _REQUEST_ID_HEADERS = ("cf-ray", "x-request-id")
+
+
+MISSING_ID = "missing"
+NUMBER_ID = "a number"
+UNUSABLE_TEXT = "a text that cannot be part of an address"
 
 
 def is_file_id(value: object) -> bool:
@@ -51,15 +61,25 @@ def decipher(
     sent: SentBody,
     now_utc_s: float,
     id_field: str = "id",
+    keeps_names: bool = True,
 ) -> Outcome:
     """Return what a complete, well-formed HTTP answer means.
 
-    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. Never raises, whatever the server sends.
+    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. `keeps_names` is the profile's: where it is
+    False, another name than was sent is no contradiction. Never raises, whatever the server sends.
     """
     request_id = _request_id(headers)
     if 200 <= status < 300:
         quota = allowance(headers, now_utc_s=now_utc_s)
-        return _success(status, body, sent, request_id=request_id, quota=quota, id_field=id_field)
+        return _success(
+            status,
+            body,
+            sent,
+            request_id=request_id,
+            quota=quota,
+            id_field=id_field,
+            keeps_names=keeps_names,
+        )
     if 300 <= status < 400:
         return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
     reason = reason_of(status, body)
@@ -100,14 +120,23 @@ def _success(
     request_id: str | None,
     quota: RateLimitInfo | None,
     id_field: str,
+    keeps_names: bool,
 ) -> Outcome:
-    def doubt(reason: str, candidate_id: str | None = None) -> InDoubt:
+    def doubt(
+        reason: str,
+        candidate_id: str | None = None,
+        *,
+        at_its_word: Accepted | None = None,
+        id_kind: str | None = None,
+    ) -> InDoubt:
         return InDoubt(
             reason=reason,
             answered=False,
             http_status=status,
             candidate_id=candidate_id,
             request_id=request_id,
+            at_its_word=at_its_word,
+            id_kind=id_kind,
         )
 
     if len(body) > ANSWER_BYTES_MAX:
@@ -118,30 +147,70 @@ def _success(
     described = _described(answer, id_field)
     file_id = described.get(_id_name(id_field))
     if not isinstance(file_id, str) or not is_file_id(file_id):
-        return doubt("the success answer has no usable file id")
+        kind = _id_kind(described, _id_name(id_field))
+        words = " ".join(_words(answer).split()) or f"it is {kind}"
+        reason = _line(f"the success answer has no usable file id: {words}")
+        return doubt(reason, id_kind=None if _names_error(answer) else kind)
     if not sent.complete:
         return doubt("the server reported success before the body was complete", file_id)
+    if answer.get("error"):
+        return doubt(_line(f"the success answer names an error: {' '.join(_words(answer).split())}"), file_id)
     listed = listed_file(described, file_id)
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
         return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
-    return Accepted(
+    sha256 = _sha256(described.get("sha256"))
+    if sha256 is not None and sent.sha256 not in (None, sha256):
+        return doubt(f"the server reports the sha256 {sha256}, {sent.sha256} was sent", file_id)
+    altered = altered_fields(listed, name=sent.sent_name, purpose=sent.purpose)
+    accepted = Accepted(
         file_id=file_id,
         http_status=status,
         size_confirmed=listed.bytes is not None,
         created_at=listed.created_at,
         request_id=request_id,
-        warnings=_differences(listed, sent),
+        warnings=tuple(map(str, altered)),
+        altered=altered,
         allowance=quota,
+    )
+    if any(keeps_names or one.field is not AlteredField.NAME for one in altered):
+        return doubt("; ".join(accepted.warnings), file_id, at_its_word=accepted)
+    return accepted
+
+
+def altered_fields(listed: ListedFile, *, name: str, purpose: str) -> tuple[Altered, ...]:
+    """Return which of the name and purpose that were sent a server reports otherwise; absent fields are not."""
+    if listed.filename in (None, name) and listed.purpose in (None, purpose):
+        return ()
+    fields = (
+        (AlteredField.NAME, name, listed.filename),
+        (AlteredField.PURPOSE, purpose, listed.purpose),
+    )
+    return tuple(
+        Altered(field=field, sent=_line(sent), stored=_line(stored))
+        for field, sent, stored in fields
+        if stored is not None and stored != sent
     )
 
 
-def _differences(listed: ListedFile, sent: SentBody) -> tuple[str, ...]:
-    warnings = []
-    if listed.filename is not None and listed.filename != sent.sent_name:
-        warnings.append(f"the server named it {_line(listed.filename)!r}")
-    if listed.purpose is not None and listed.purpose != sent.purpose:
-        warnings.append(f"the server recorded the purpose {_line(listed.purpose)!r}")
-    return tuple(warnings)
+def _sha256(value: object) -> str | None:
+    found = _SHA256.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else found[1].lower()
+
+
+def _id_kind(described: Mapping[str, Any], name: str) -> str:
+    """Return of which kind an id is that cannot be used."""
+    value = described.get(name)
+    if name not in described:
+        return MISSING_ID
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return NUMBER_ID
+    if isinstance(value, str):
+        return UNUSABLE_TEXT
+    return "an object" if isinstance(value, dict) else "a list"
 
 
 def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
@@ -154,23 +223,34 @@ def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
         filename=_text(value.get("filename")),
         bytes=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
         purpose=_text(value.get("purpose")),
-        created_at=_text(value.get("created_at")),
+        created_at=time_text(value.get("created_at")),
     )
 
 
 def listed_files(body: bytes, *, id_field: str = "id") -> list[ListedFile] | None:
     """Return the files of one list answer, or None where it is not a list answer.
 
-    Members without a usable id are left out: nothing can be adopted from them.
+    Members without a usable id are kept without one: nothing can be adopted from them, and nothing is absent that they
+    may be.
     """
     answer = _json_object(body)
     data = answer.get("data") if answer is not None else None
     if not isinstance(data, list):
         return None
     name = _id_name(id_field)
-    return [
-        listed_file(one, one[name]) for one in data if isinstance(one, dict) and is_file_id(one.get(name))
-    ]
+    return [_member(one, name) for one in data]
+
+
+def _member(value: object, id_name: str) -> ListedFile:
+    """Return one member of a list, whatever it is."""
+    described = value if isinstance(value, dict) else {}
+    file_id = described.get(id_name)
+    if isinstance(file_id, str) and is_file_id(file_id):
+        return listed_file(described, file_id)
+    shown = value if file_id is None and not described else file_id
+    # Only plain values: turning anything deeper into text could exhaust the stack.
+    words = _line(str(shown)) if isinstance(shown, str | int | float) else "no id"
+    return replace(listed_file(described, words), has_id=False)
 
 
 def looked_up_file(body: bytes, *, id_field: str = "id") -> ListedFile | None:
@@ -217,6 +297,11 @@ def _words(answer: dict[str, Any] | None) -> str:
     if isinstance(detail, list):
         return "; ".join(_located(one) for one in detail[:5] if isinstance(one, dict))
     return detail if isinstance(detail, str) else ""
+
+
+def _names_error(answer: dict[str, Any]) -> bool:
+    """Whether a success says that it is none, as gateways in front of model servers do."""
+    return bool(answer.get("error") or answer.get("detail"))
 
 
 def _located(error: dict[str, Any]) -> str:

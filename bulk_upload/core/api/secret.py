@@ -21,6 +21,9 @@ _CUT_CHARS_MIN = 4
 _BASE64_CHARS_MIN = 8
 """Fewer characters of base64 may be part of a word by chance."""
 
+REDACTED = "[key]"
+"""Stands for the secret in every text that showed it."""
+
 _ESCAPE_MARKS = ("%", "\\", "&#")
 """The prefixes of escaped characters: in a URL, in JSON, in HTML."""
 
@@ -69,8 +72,8 @@ class Secret:
 
     def _replaced(self, text: str) -> str:
         for form in self._forms:
-            text = text.replace(form, "[key]")
-        return self._escaped().sub("[key]", text) if self._is_escaped_in(text) else text
+            text = text.replace(form, REDACTED)
+        return self._escaped().sub(REDACTED, text) if self._is_escaped_in(text) else text
 
     def _is_escaped_in(self, text: str) -> bool:
         return (

@@ -1,8 +1,9 @@
-"""Manifest lines that are rows of a table: comma, tab or semicolon between cells, a header on top."""
+"""Manifest lines that are rows of a table, as people and spreadsheets write them, with a header on top."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -32,16 +33,31 @@ RECORD_LINES_MAX = 64
 
 _FORM_FIELD = "fields."
 _COLUMN_NAMES = tuple(name for name in FIELD_NAMES if name != "fields")
+_BLANK = " \t\r\n\x0b\x0c\u00a0\u200b\ufeff"
+"""What a cell may hold and still be empty for people: spaces, also those that do not break or have no width."""
+
+_SEPARATOR_LINE = re.compile(rb'"?sep=([^\r\n"]*)"?[\r\n]*', re.IGNORECASE)
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+"""How a spreadsheet is made to keep `007` as it is: `="007"`, outside of quotes."""
 
 
-def csv_delimiter(header: bytes) -> str | None:
+def csv_delimiter(header: bytes, delimiters: Iterable[str] = DELIMITERS) -> str | None:
     """Return the separator of a header line's cells, or None where it is not the header of a manifest."""
     text = _text(header)
-    for delimiter in DELIMITERS:
-        names = [cell.strip(' "').lower() for cell in text.split(delimiter)]
+    for delimiter in delimiters:
+        names = [_column_name(cell.strip(' "')) for cell in text.split(delimiter)]
         if any(name in _COLUMN_NAMES or name.startswith(_FORM_FIELD) for name in names):
             return delimiter
     return None
+
+
+def declared_delimiter(line: bytes) -> str | None:
+    """Return what a line such as `sep=;` declares, None for any other line.
+
+    Spreadsheets write it, and read it, as the first line of a file.
+    """
+    declared = _SEPARATOR_LINE.fullmatch(line)
+    return None if declared is None else _text(declared[1])
 
 
 def csv_entries(
@@ -50,7 +66,7 @@ def csv_entries(
     """Yield for each row its entry, or everything that is wrong with it.
 
     The first line is the header. An empty cell means a missing value. Rows without any text are
-    skipped.
+    skipped, and so are columns without a name, as long as their cells are empty.
     """
     rows = _Rows(numbered_lines, rules, delimiter)
     columns: _Columns | None = None
@@ -98,7 +114,12 @@ class _Rows:
             elif b'"' in line:
                 yield line_no, self._quoted_row(line_no, line)
             elif not line.isspace():
-                yield line_no, _text(line).split(delimiter)
+                cells = _text(line).split(delimiter)
+                # Whoever quotes a space means it; between bare delimiters it is nothing.
+                if b" " in line or not line.isascii():
+                    cells = [cell if _has_text(cell) else "" for cell in cells]
+                if any(cells):
+                    yield line_no, cells
 
     def _next_line(self) -> tuple[int, bytes] | None:
         return self._pushed_back.popleft() if self._pushed_back else next(self._source, None)
@@ -117,7 +138,9 @@ class _Rows:
                 yield _with_line_end(numbered[1])
 
         try:
-            return next(csv.reader(row_lines(), delimiter=self._delimiter, strict=True))
+            row = next(csv.reader(row_lines(), delimiter=self._delimiter, strict=True))
+            # Quotes within quotes are doubled: such a cell is text that only looks like a formula.
+            return row if b'=""' in line or b'="' not in line else [_without_formula(cell) for cell in row]
         except csv.Error as error:
             # The lines after the first may be good: a stray quote must not hide what is wrong with them.
             self._pushed_back.extendleft(reversed(further))
@@ -135,20 +158,28 @@ class _Rows:
 
 
 class _Columns(msgspec.Struct, kw_only=True):
-    """Where in a row each value is. `texts` are the places of `_COLUMN_NAMES`, one past the row if there is none."""
+    """Where in a row each value is. `texts` are the places of `_COLUMN_NAMES`, one past the row if there is none.
+
+    `unnamed` are the places of columns without a name, whose cells must be empty.
+    """
 
     line_no: int
     width: int = 0
     path: int | None = None
     texts: Callable[[list[str]], tuple[str, ...]] = itemgetter(0, 0, 0, 0)
     form_fields: list[tuple[str, int]] = msgspec.field(default_factory=list)
+    unnamed: list[int] = msgspec.field(default_factory=list)
 
     def read(self, header: list[str], rules: ManifestRules) -> Iterator[Finding]:
         """Read the columns from the header row, and yield what is wrong with it."""
         self.width = len(header)
         unknown = []
         places: dict[str, int] = {}
-        for index, name in enumerate(header):
+        for index, cell in enumerate(header):
+            name = _column_name(cell)
+            if not name:
+                self.unnamed.append(index)
+                continue
             if name in places:
                 found = f"there are two columns {quoted(name)}"
                 yield self._finding(rules, "duplicate-column", name, found, "Keep the one you mean")
@@ -174,21 +205,67 @@ class _Columns(msgspec.Struct, kw_only=True):
 def _row_result(
     row: list[str], line_no: int, columns: _Columns, rules: ManifestRules
 ) -> Entry | list[Finding]:
+    if len(row) > columns.width and not any(map(_has_text, row[columns.width :])):
+        # Cells to the right of the table that were emptied, not deleted.
+        del row[columns.width :]
     if len(row) != columns.width:
         found = f"the row has {len(row)} cells, the header has {columns.width}"
         remedy = "Give it as many cells as the header has; enclose a cell with a delimiter in quotes"
         return [rules.finding("cell-count", line_no, found=found, remedy=remedy)]
+    nameless = [
+        _nameless(row[index], index, line_no, rules) for index in columns.unnamed if _has_text(row[index])
+    ]
+    if nameless:
+        return nameless
     row.append("")
     path, purpose, remote_name, vector_database_id = columns.texts(row)
     return checked_entry(
         rules,
         line_no=line_no,
         path=path or None,
-        purpose=purpose or None,
+        purpose=purpose.strip(_BLANK) or None,
         remote_name=remote_name or None,
         vector_database_id=vector_database_id or None,
         fields=[(name, row[index]) for name, index in columns.form_fields if row[index]],
     )
+
+
+def _nameless(cell: str, index: int, line_no: int, rules: ManifestRules) -> Finding:
+    return rules.finding(
+        "unnamed-column",
+        line_no,
+        place=f"column {_letters(index)}",
+        found=f"the column has no name in the header, but the cell {quoted(cell)}",
+        remedy="Name the column in the header, or empty its cells",
+    )
+
+
+def _letters(index: int) -> str:
+    """Return what spreadsheets call a column, counted from 0: A to Z, AA and so on."""
+    letters = ""
+    number = index + 1
+    while number:
+        number, letter = divmod(number - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return letters
+
+
+def _column_name(cell: str) -> str:
+    """Return the field that a header cell names: ` Remote Name` is `remote_name`. Form fields keep their spelling."""
+    name = cell.strip(_BLANK)
+    folded = re.sub(r"[\s_-]+", "_", name.lower())
+    if folded.startswith(_FORM_FIELD):
+        return _FORM_FIELD + name[len(_FORM_FIELD) :]
+    return folded if folded in _COLUMN_NAMES else name
+
+
+def _has_text(cell: str) -> bool:
+    return cell != "" and cell.strip(_BLANK) != ""
+
+
+def _without_formula(cell: str) -> str:
+    formula = _TEXT_FORMULA.fullmatch(cell) if cell.startswith("=") else None
+    return cell if formula is None else formula[1]
 
 
 def _text(line: bytes) -> str:

@@ -9,11 +9,15 @@ from bulk_upload.core.text.wording import quoted
 
 
 class PathComplaint(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a path cannot be used; the parts of a Finding that do not depend on the path's place in the manifest."""
+    """Why a path cannot be used; the parts of a Finding that do not depend on the path's place in the manifest.
+
+    `transient` means that the file system failed, which may pass.
+    """
 
     rule: str
     found: str
     remedy: str
+    transient: bool = False
 
     def finding(self, *, where: str, line_no: int | None = None, place: str | None = None) -> Finding:
         """Return the complaint as a finding about the manifest line that names the path."""

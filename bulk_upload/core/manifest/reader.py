@@ -8,8 +8,9 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.manifest.csv_rows import csv_delimiter, csv_entries
+from bulk_upload.core.manifest.csv_rows import DELIMITERS, csv_delimiter, csv_entries, declared_delimiter
 from bulk_upload.core.manifest.jsonl import jsonl_entries
+from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 
+_UTF16 = "UTF-16 text"
+_UTF16_REMEDY = 'Save it as "CSV UTF-8" in the spreadsheet, or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW'
 _FOREIGN_CONTENT = {
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"\xff\xfe": _UTF16,
+    b"\xfe\xff": _UTF16,
     b"\x1f\x8b": "compressed by gzip",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
@@ -56,6 +59,10 @@ def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entr
         yield refusal
         return
     line = line.removeprefix(_UTF8_MARK)
+    declared = declared_delimiter(line)
+    if declared is not None:
+        yield from _declared_entries(line_no, declared, numbered, rules)
+        return
     whole = chain([(line_no, line)], numbered)
     delimiter = None if _is_json(line, rules.where) else csv_delimiter(line)
     if delimiter is None and not _is_json(line, rules.where):
@@ -64,6 +71,32 @@ def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entr
         yield from jsonl_entries(whole, rules)
     else:
         yield from csv_entries(whole, rules, delimiter=delimiter)
+
+
+def _declared_entries(
+    line_no: int, declared: str, numbered: Iterator[tuple[int, bytes]], rules: ManifestRules
+) -> Iterator[Entry | Finding]:
+    """Yield what comes after a first line that declares the delimiter."""
+    if declared not in DELIMITERS:
+        found = f"the line declares {quoted(declared)} as the delimiter"
+        remedy = "Separate the cells by comma, tab or semicolon; or remove the line"
+        yield rules.finding("bad-delimiter", line_no, found=found, remedy=remedy)
+        return
+    first = next(((no, line) for no, line in numbered if not _is_blank(line)), None)
+    if first is None:
+        found = "the manifest declares a delimiter and has no header"
+        remedy = f"Write a header as the next line: path{declared}purpose"
+        yield rules.finding("empty-manifest", None, found=found, remedy=remedy)
+        return
+    other = csv_delimiter(first[1])
+    if other is not None and csv_delimiter(first[1], (declared,)) is None:
+        found = (
+            f"line {line_no} declares {quoted(declared)} as the delimiter, and the header has {quoted(other)}"
+        )
+        remedy = f"Remove line {line_no}, or separate the cells by what it says"
+        yield rules.finding("bad-delimiter", first[0], found=found, remedy=remedy)
+        return
+    yield from csv_entries(chain([first], numbered), rules, delimiter=declared)
 
 
 def _is_blank(line: bytes) -> bool:
@@ -80,9 +113,9 @@ def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
     """Return why the content as a whole is not a manifest: one finding instead of one for each line."""
     content = next((what for start, what in _FOREIGN_CONTENT.items() if line.startswith(start)), None)
     if content is None and b"\0" in line:
-        content = "binary, or text in another encoding"
+        content = _UTF16 if _is_utf16(line) else "binary, or text in another encoding"
     if content is not None:
-        remedy = "Save it as plain UTF-8 text, JSON Lines or CSV"
+        remedy = _UTF16_REMEDY if content == _UTF16 else "Save it as plain UTF-8 text, JSON Lines or CSV"
         return rules.finding("not-text", None, found=f"the manifest is {content}", remedy=remedy)
     text = line.removeprefix(_UTF8_MARK).strip()
     if b"\r" in text:
@@ -98,6 +131,11 @@ def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
         remedy = "Write each object on one line: jq -c . OLD > NEW"
         return rules.finding("json-over-lines", line_no, found=found, remedy=remedy)
     return None
+
+
+def _is_utf16(line: bytes) -> bool:
+    """Whether a line is UTF-16 without a byte order mark: ASCII with every other byte zero."""
+    return any(set(line[start::2]) <= {0} and 0 not in line[1 - start : 8 - start : 2] for start in (0, 1))
 
 
 def _no_header(line_no: int, rules: ManifestRules) -> Finding:

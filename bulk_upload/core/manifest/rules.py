@@ -31,7 +31,8 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules a manifest is read by.
 
     `where` names the manifest in findings, and its suffix decides where the content does not show the format.
-    `root` and `root_as_typed` are those of `paths.relative_path`. `default_purpose` is for entries that name
+    `root` and `root_as_typed` are those of `paths.relative_path`. Without `strict_paths` a path that no file can have is
+    no finding: the entry has it as it is, and the source tree refuses it. `default_purpose` is for entries that name
     none. `file_field` is the form field of the file itself, which no entry may set. `name_template` names the files
     of entries without a `remote_name`.
 
@@ -43,6 +44,7 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     root_as_typed: str | None = None
     allow_outside: bool = False
+    strict_paths: bool = True
     default_purpose: str | None = None
     purposes: tuple[str, ...] = tuple(PURPOSES)
     allow_unknown_purpose: bool = False
@@ -99,6 +101,8 @@ def checked_entry(
         # Nearly all entries of a large manifest are like this one.
         return rules.named(Entry(path=path, purpose=usable_purpose, line_no=line_no))
     usable_path = _usable_path(rules, path)
+    if path and isinstance(usable_path, PathComplaint) and not rules.strict_paths:
+        usable_path = path
     form_fields = tuple(sorted(fields))
     complaints = (
         [_path_finding(usable_path, rules, line_no)] if isinstance(usable_path, PathComplaint) else []

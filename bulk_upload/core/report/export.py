@@ -11,7 +11,9 @@ class ExportRow(NamedTuple):
 
     A tuple, because an export of a million entries makes a million of them.
 
-    `status` is an `EntryState` value, or `superseded` for a receipt that a newer version of the file replaced.
+    `status` is an `EntryState` value, `superseded` for a receipt that a newer version of the file replaced, or
+    `dropped` for one whose entry the manifest no longer has. A `withdrawn` row with a `file_id` is of a receipt that
+    turned out to be false.
     `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests.
     """
 

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class RunFacts(NamedTuple):
-    """One process that worked on the job. `began_utc` and `over_utc` are of its first and last attempt, if any."""
+    """One process that worked on the job. `began_utc` and `over_utc` are of its first and last attempt, if any.
+
+    Of its `receipt_count` receipts the closing check compared `checked_count`; None where there was no check.
+    """
 
     run_id: int
     version: str
@@ -15,6 +18,8 @@ class RunFacts(NamedTuple):
     exit_status: int | None
     began_utc: str | None = None
     over_utc: str | None = None
+    receipt_count: int | None = None
+    checked_count: int | None = None
 
 
 class AttemptFacts(NamedTuple):
@@ -42,3 +47,11 @@ class LimitChange(NamedTuple):
     at_utc: str
     in_flight_limit: int
     reason: str
+
+
+class ClockStepFacts(NamedTuple):
+    """The machine's clock was set by `step_s` seconds, back where negative; `at_utc` is by the new time."""
+
+    run_id: int
+    at_utc: str
+    step_s: float

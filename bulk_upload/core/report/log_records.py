@@ -16,11 +16,13 @@ import msgspec
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ClockStepped,
     Draining,
     EntrySettled,
     Event,
     LimitChanged,
     Preparing,
+    ReceiptWithdrawn,
     Snapshot,
 )
 from bulk_upload.core.model import EntryState, Outcome
@@ -70,10 +72,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     attempt_count: int
     retry_count: int
     throttled_count: int
+    to_compare_count: int = 0
+    to_compare_bytes: int = 0
+    unchanged_count: int = 0
 
 
 class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early."""
+    """The run is over. `states` counts all entries of the manifest; `stop` says why it ended early.
+
+    `dropped_count` entries of the ledger are not in the manifest.
+    """
 
     exit_code: int
     exit_name: str
@@ -82,6 +90,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     ledger: str
     results: str | None
+    dropped_count: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +125,7 @@ def level_of(record: Record) -> Level:
             return Level.DEBUG
         case EntrySettled(state=state):
             return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING
-        case Draining():
+        case Draining() | ReceiptWithdrawn() | ClockStepped():
             return Level.WARNING
         case RunEnded(exit_code=code):
             return Level.INFO if code == 0 else Level.ERROR

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, EntrySettled, Event, PlanMade, RunLimited
-from bulk_upload.core.model import EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ContentCompared,
+    EntrySettled,
+    Event,
+    PlanMade,
+    ReceiptsChecked,
+    ReceiptWithdrawn,
+    RunLimited,
+)
+from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
@@ -36,13 +47,24 @@ class Cause(msgspec.Struct):
     varies: bool = False
 
 
+class AlteredEntries(msgspec.Struct):
+    """Entries whose name, or purpose, the server reports otherwise than it was sent, with the first such change."""
+
+    first: Altered
+    entry_count: int = 0
+
+
 class Tally(msgspec.Struct):
     """The running numbers of one run: fold every event in with `add`.
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
-    `unconfirmed_count` without the server naming a size. `open_doubts` holds the paths whose answer was lost and that
-    are neither settled nor sent again yet. `held_s` and `chance_share` say what held the run back, known once the run is over. Numbers
+    `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
+    `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
+    accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
+    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` and
+    `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -52,6 +74,8 @@ class Tally(msgspec.Struct):
     settled_before_bytes: int = 0
     to_send_count: int = 0
     to_send_bytes: int = 0
+    to_compare_count: int = 0
+    to_compare_bytes: int = 0
     in_flight: int = 0
     attempt_count: int = 0
     retry_count: int = 0
@@ -60,12 +84,18 @@ class Tally(msgspec.Struct):
     ended: dict[EntryState, int] = msgspec.field(default_factory=dict)
     accepted_bytes: int = 0
     failed_bytes: int = 0
+    unchanged_count: int = 0
+    unchanged_bytes: int = 0
     reconciled_count: int = 0
     unconfirmed_count: int = 0
+    altered: dict[AlteredField, AlteredEntries] = msgspec.field(default_factory=dict)
+    compared_count: int = 0
+    compared_bytes: int = 0
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
     chance_share: float | None = None
+    checked: ReceiptsChecked | None = None
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -78,6 +108,13 @@ class Tally(msgspec.Struct):
                 self._add_attempt_end(event)
             case EntrySettled():
                 self._add_settled(event)
+            case ContentCompared():
+                self.compared_count += event.by is not ComparedBy.NONE
+                self.compared_bytes += event.read_bytes
+            case ReceiptWithdrawn():
+                self._add_withdrawn(event)
+            case ReceiptsChecked():
+                self.checked = event
             case RunLimited():
                 self.held_s = event.held_s
                 self.chance_share = event.chance_share
@@ -88,11 +125,13 @@ class Tally(msgspec.Struct):
                 self.settled_before_bytes = event.settled_bytes
                 self.to_send_count = event.send_count
                 self.to_send_bytes = event.send_bytes
+                self.to_compare_count = event.compare_count
+                self.to_compare_bytes = event.compare_bytes
             case _:
                 pass
 
     def count(self, state: EntryState) -> int:
-        """Return how many entries this run left in `state`."""
+        """Return how many entries this run left in `state`, without those that kept an earlier receipt."""
         return self.ended.get(state, 0)
 
     @property
@@ -103,7 +142,7 @@ class Tally(msgspec.Struct):
     @property
     def settled_count(self) -> int:
         """Entries this run settled, in any state."""
-        return self.failed_count + self.count(EntryState.ACCEPTED)
+        return self.failed_count + self.count(EntryState.ACCEPTED) + self.unchanged_count
 
     @property
     def in_doubt_count(self) -> int:
@@ -121,8 +160,14 @@ class Tally(msgspec.Struct):
             self.open_doubts.add(event.path)
 
     def _add_settled(self, event: EntrySettled) -> None:
-        self.ended[event.state] = self.count(event.state) + 1
         self.open_doubts.discard(event.path)
+        for one in event.altered:
+            self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
+        if event.unchanged:
+            self.unchanged_count += 1
+            self.unchanged_bytes += event.file_bytes
+            return
+        self.ended[event.state] = self.count(event.state) + 1
         if event.state is EntryState.ACCEPTED:
             self._add_accepted(event)
             return
@@ -136,7 +181,16 @@ class Tally(msgspec.Struct):
             self.reconciled_count += event.receipt.obtained is ReceiptOrigin.RECONCILED
             self.unconfirmed_count += not event.receipt.size_confirmed
 
-    def _add_cause(self, event: EntrySettled) -> None:
+    def _add_withdrawn(self, event: ReceiptWithdrawn) -> None:
+        if event.of_this_run:
+            self.ended[EntryState.ACCEPTED] = self.count(EntryState.ACCEPTED) - 1
+            self.accepted_bytes -= event.file_bytes
+        self.ended[event.state] = self.count(event.state) + 1
+        if event.state.settled:
+            self.failed_bytes += event.file_bytes
+        self._add_cause(event)
+
+    def _add_cause(self, event: EntrySettled | ReceiptWithdrawn) -> None:
         reason = event.reason or "no reason recorded"
         kind = kind_of(reason)
         cause = self.causes.get((event.state, kind))
@@ -150,8 +204,13 @@ class Tally(msgspec.Struct):
             cause.examples.append(event.path)
 
 
-def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStatus:
+def exit_status(
+    states: Mapping[EntryState, int], stop: Stop | None, *, uncompared_count: int = 0
+) -> ExitStatus:
     """Return the verdict of a run from the states of *all* entries of its manifest and the stop, if any.
+
+    `uncompared_count` accepted entries have touched files that the run did not come to compare: what those have now may
+    have to be sent.
 
     A run that was asked to stop but had settled everything by then is judged by its entries alone.
     """
@@ -159,11 +218,13 @@ def exit_status(states: Mapping[EntryState, int], stop: Stop | None) -> ExitStat
     in_doubt = states.get(EntryState.IN_DOUBT, 0)
     failed = sum(states.get(state, 0) for state in _FAILED_STATES)
     applying = set()
-    if stop is not None and (pending or in_doubt or stop.status is ExitStatus.LEDGER_UNUSABLE):
+    if stop is not None and (
+        pending or in_doubt or uncompared_count or stop.status is ExitStatus.LEDGER_UNUSABLE
+    ):
         applying.add(stop.status)
     if in_doubt:
         applying.add(ExitStatus.IN_DOUBT)
-    if pending:
+    if pending or uncompared_count:
         applying.add(ExitStatus.UNFINISHED)
     if failed:
         applying.add(ExitStatus.SOME_FAILED)

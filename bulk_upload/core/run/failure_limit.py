@@ -22,6 +22,7 @@ _WORDS = {
     EntryState.REJECTED: "rejected by the server",
     EntryState.FAILED_LOCAL: "not readable here",
     EntryState.INVALID: "invalid",
+    EntryState.WITHDRAWN: "accepted, and then no longer at the server",
 }
 
 

@@ -6,7 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.model import Misdirected, Outcome, Refused, Rejected, Unavailable
+from bulk_upload.core.api.responses import MISSING_ID, NUMBER_ID
+from bulk_upload.core.model import Altered, InDoubt, Misdirected, Outcome, Refused, Rejected, Unavailable
 from bulk_upload.exit_status import ExitStatus
 
 IN_A_ROW_MAX = 3
@@ -36,23 +37,35 @@ class FaultScope:
     """Judges single refusals by the run's earlier outcomes.
 
     A 403 after successes with the same key is the file's (a gateway may dislike its content); a 403 before any
-    success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was ever
-    accepted and three entries in a row got them: then the address is wrong.
+    success, or on three entries in a row, is the key's. 404 and 405 are the file's unless nothing was
+    accepted in this run and three entries in a row got them: then the address is wrong.
+
+    A success whose id is of a kind that cannot be used is no fault of the file either. Before any file was accepted, one
+    that is a number is enough to know that all of them are; one that is missing or of another kind is enough on three
+    entries in a row.
 
     Args:
         entry_count: how many entries the run has to send. If there are fewer than three, all of them
             must agree.
+        address_known: a file was accepted at this address in an earlier run: a 404 of fewer than three is the file's.
         key_variable: names the environment variable that may hold the key, for hints; None where there is none.
     """
 
     def __init__(
-        self, *, entry_count: int = IN_A_ROW_MAX, key_variable: str | None = FLOW.key_variable
+        self,
+        *,
+        entry_count: int = IN_A_ROW_MAX,
+        address_known: bool = False,
+        key_variable: str | None = FLOW.key_variable,
     ) -> None:
         self._key_variable = key_variable
         self._unreachable_max = max(1, min(IN_A_ROW_MAX, entry_count))
+        self._astray_max = IN_A_ROW_MAX if address_known else self._unreachable_max
         self._accepted_any = False
         self._forbidden: list[int] = []
         self._astray: list[int] = []
+        self._without_id: list[int] = []
+        self._unproven_count = 0
         self._unreachable_count = 0
         self.answered_any = False
         """Whether there was any HTTP answer in this run."""
@@ -62,6 +75,8 @@ class FaultScope:
         self._accepted_any = True
         self._forbidden.clear()
         self._astray.clear()
+        self._without_id.clear()
+        self._unproven_count = 0
 
     def on_answered(self) -> None:
         """Record that there was an HTTP answer of any kind."""
@@ -74,6 +89,19 @@ class FaultScope:
         if self._unreachable_count < self._unreachable_max:
             return None
         return _unreachable(reason, "check --base-url and the network, then run the same command again")
+
+    def on_unproven(self, altered: Altered) -> Stop | None:
+        """Record that an entry stays in doubt because the server changes what is sent; return the resulting stop, if
+        any."""
+        self._unproven_count += 1
+        if self._unproven_count < IN_A_ROW_MAX:
+            return None
+        return Stop(
+            status=ExitStatus.UNFINISHED,
+            reason=f"the server changes what it is sent, and nothing proves whose its files are: {altered}",
+            hint="compare a few files with what the server has; a server that changes names needs a profile with "
+            "keeps-names = false, one that changes purposes the purpose it knows",
+        )
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
         """Return what an outcome means, given the outcomes before it."""
@@ -91,7 +119,23 @@ class FaultScope:
                 return Judgement(outcome, self._key_refused(outcome))
             case Rejected(http_status=status) if status in _ADDRESS_STATUSES and not self._accepted_any:
                 return self._astray_again(outcome, entry)
+            case InDoubt(id_kind=str() as kind):
+                return self._without_id_again(outcome, entry, kind)
         return Judgement(outcome)
+
+    def _without_id_again(self, outcome: InDoubt, entry: int, kind: str) -> Judgement:
+        if entry not in self._without_id:
+            self._without_id.append(entry)
+        if self._accepted_any or (kind != NUMBER_ID and len(self._without_id) < IN_A_ROW_MAX):
+            return Judgement(outcome)
+        what = "the answers have none" if kind == MISSING_ID else f"the answer's is {kind}"
+        stop = Stop(
+            status=ExitStatus.UNFINISHED,
+            reason=f"the server's file ids are of a kind that cannot be used: {what}",
+            hint="what was sent is in doubt and is not sent again; see the API's documentation, a profile's `id-field` "
+            "says where an answer has the id, which must be a string",
+        )
+        return Judgement(outcome, stop)
 
     def _forbidden_again(self, outcome: Refused, entry: int) -> Judgement:
         if entry not in self._forbidden:
@@ -109,7 +153,7 @@ class FaultScope:
     def _astray_again(self, outcome: Rejected, entry: int) -> Judgement:
         if entry not in self._astray:
             self._astray.append(entry)
-        if len(self._astray) < IN_A_ROW_MAX:
+        if len(self._astray) < self._astray_max:
             return Judgement(outcome)
         stop = Stop(
             status=ExitStatus.UNFINISHED,

@@ -28,8 +28,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         follow_symlinks: symbolic links may lead out of the root.
         allow_outside: absolute paths and leading `..` may name files outside the root.
         force: send entries whose purpose is unknown, and files that validation found invalid.
+        ignore_ctime: leave the change times of files out of the comparison with the ledger: only a new size,
+            modification time or inode makes a file touched.
         moved_root: the tree moved to another root since the ledger was made.
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
+        strict_paths: refuse a manifest with any path that is missing, unreadable or refused. By default such an entry
+            fails, the others are sent, and the next run looks again.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
@@ -41,8 +45,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = False
     allow_outside: bool = False
     force: bool = False
+    ignore_ctime: bool = False
     moved_root: bool = False
     name_template: str | None = None
+    strict_paths: bool = False
     private: bool = False
 
 

@@ -22,13 +22,19 @@ class Step(StrEnum):
     SETTLED = "settled"
     BLOCKED = "blocked"
     MISSING = "missing"
+    UNREACHABLE = "unreachable"
+
+
+WITHOUT_FILE = (Step.MISSING, Step.UNREACHABLE)
+"""Steps of entries that would be sent if their file could be read: it is missing, unreadable or refused, and the entry
+fails; or its disk or mount fails, and the entry stays pending. The next run looks again at both."""
 
 
 class KnownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of an entry.
 
-    `fingerprint` is the file's when the ledger last recorded an attempt or a receipt; `sha256` is the
-    receipt's, where there is one.
+    `fingerprint` is the file's when the ledger last recorded an attempt or a receipt, None where the file could not be
+    read then; `sha256` is the receipt's, where there is one.
     """
 
     entry_id: int
@@ -52,8 +58,15 @@ RETRY_WORDS = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
+    EntryState.WITHDRAWN: "withdrawn",
 }
 """The `--retry` names of the states it tries again."""
+
+RENAMED_WORD = "renamed"
+"""The `--retry` name of accepted entries that the manifest asks for under another name."""
+
+
+_JUDGED = (EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN)
 
 
 def plan_entry(
@@ -71,7 +84,7 @@ def plan_entry(
     if known is not None and known.state is EntryState.ACCEPTED:
         return _accepted(known, fingerprint)
     if fingerprint is None:
-        return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
+        return _without_file(known, retry)
     if known is None:
         return PlannedStep(step=Step.SEND, reason="new")
     if known.state is EntryState.PENDING:
@@ -82,24 +95,61 @@ def plan_entry(
 def _accepted(known: KnownEntry, fingerprint: Fingerprint | None) -> PlannedStep:
     if fingerprint is None:
         return PlannedStep(step=Step.SETTLED, reason="accepted; the file no longer exists")
-    if fingerprint == known.fingerprint:
+    if fingerprint.same_version(known.fingerprint):
         return UNCHANGED
     if known.fingerprint is None or fingerprint.size != known.fingerprint.size:
         return PlannedStep(step=Step.SEND, reason="changed since it was accepted")
     return PlannedStep(step=Step.COMPARE, reason="touched since it was accepted; same size")
 
 
+def _without_file(known: KnownEntry | None, retry: frozenset[EntryState]) -> PlannedStep:
+    # What the server or the data was at fault for stays known, whether the file is there or not.
+    if known is not None and known.state in _JUDGED and known.state not in retry:
+        return _blocked(known)
+    return PlannedStep(step=Step.MISSING, reason="the file cannot be used")
+
+
 def _failed(known: KnownEntry, fingerprint: Fingerprint, retry: frozenset[EntryState]) -> PlannedStep:
     if known.state in retry:
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, retried as requested")
-    if known.fingerprint is not None and fingerprint != known.fingerprint:
+    if known.fingerprint is None and known.state is EntryState.FAILED_LOCAL:
+        return PlannedStep(step=Step.SEND, reason="could not be read before")
+    if known.fingerprint is not None and not fingerprint.same_version(known.fingerprint):
         return PlannedStep(step=Step.SEND, reason=f"was {known.state}, and the file changed since")
+    return _blocked(known)
+
+
+def _blocked(known: KnownEntry) -> PlannedStep:
     word = RETRY_WORDS[known.state]
     return PlannedStep(step=Step.BLOCKED, reason=f"{known.reason or known.state}; --retry {word} retries it")
 
 
-def same_content(sent_sha256: str | None, sha256: str) -> PlannedStep:
-    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known."""
+def under_asked_name(
+    decided: PlannedStep, *, sent_name: str, asked_name: str, resend: bool
+) -> PlannedStep | None:
+    """Return the step of an accepted entry whose file was sent under another name; None where the name is the asked one.
+
+    No server renames a file: it keeps its name until it is sent again, which a changed file is anyway. `resend` says
+    that the person wants that.
+    """
+    if sent_name == asked_name or decided.step not in (Step.SETTLED, Step.COMPARE):
+        return None
+    if resend:
+        return PlannedStep(step=Step.SEND, reason="accepted under another name, sent again as requested")
+    return decided
+
+
+NOT_COMPARABLE = "accepted; only its change time is another one, and there is no hash to compare"
+
+
+def same_content(sent_sha256: str | None, sha256: str, *, only_ctime: bool = False) -> PlannedStep:
+    """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known.
+
+    `only_ctime` says that nothing but the change time distinguishes the file from what was sent. That alone is no reason
+    to send it a second time: a snapshot by hard links changes those of a whole job.
+    """
+    if sent_sha256 is None and only_ctime:
+        return PlannedStep(step=Step.SETTLED, reason=NOT_COMPARABLE)
     if sent_sha256 is None:
         return PlannedStep(step=Step.SEND, reason="touched since it was accepted, and no hash to compare")
     if sha256 == sent_sha256:

@@ -35,7 +35,7 @@ class PlannedEntry(msgspec.Struct, frozen=True, kw_only=True):
 class PlanRow(NamedTuple):
     """A manifest entry with its key and its ledger row, and what a run will do with it.
 
-    A tuple, because a plan of a million entries makes a million of them.
+    `has_new_change_time` says that the ledger has this version of the file, but not its change time. A tuple, because a plan of a million entries makes a million of them.
     """
 
     entry: Entry
@@ -43,6 +43,7 @@ class PlanRow(NamedTuple):
     fingerprint: Fingerprint | None
     decided: PlannedStep
     entry_id: int | None
+    has_new_change_time: bool = False
 
 
 class StepTotal(msgspec.Struct, frozen=True, kw_only=True):

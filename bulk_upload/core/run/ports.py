@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.clock import Moment
+    from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, ListedFile, Outcome
     from bulk_upload.core.run.records import AttemptEnd
@@ -35,8 +38,11 @@ class Reader(Protocol):
         its place.
         """
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
 
 
 class FilesApi(Protocol):
@@ -44,7 +50,10 @@ class FilesApi(Protocol):
 
     @property
     def clock_offset_s(self) -> float | None:
-        """The server's clock minus ours, None while that is unknown."""
+        """The server's clock minus ours now, None while that is unknown."""
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Return the server's clock minus ours at a moment since the first query."""
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the list, newest first."""
@@ -54,6 +63,16 @@ class FilesApi(Protocol):
 
     async def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of the content that the server has for a file, None where it returns none."""
+
+
+class ContentApi(FilesApi, Protocol):
+    """A FilesApi that also compares contents in ranges."""
+
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        it; of a content that has not `file_bytes` bytes only the length."""
 
 
 class Transport(Protocol):

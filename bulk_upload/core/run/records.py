@@ -22,14 +22,14 @@ from bulk_upload.core.model import (
 )
 
 if TYPE_CHECKING:
-    from bulk_upload.core.model import Fingerprint, ListedFile, SentBody
+    from bulk_upload.core.model import Altered, Fingerprint, ListedFile, SentBody
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
     `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
-    them.
+    them. `clock_offset_s` is the server's clock minus ours, where that is known by then.
     """
 
     entry_id: int
@@ -38,10 +38,14 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     at_utc_s: float
     sha256: str | None = None
+    clock_offset_s: float | None = None
 
 
 class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did."""
+    """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did.
+
+    `clock_offset_s` is the server's clock minus ours when it began, None where that is unknown.
+    """
 
     attempt_id: int
     entry_id: int
@@ -49,6 +53,7 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     sent: SentBody
     at_utc_s: float
     began_utc_s: float | None = None
+    clock_offset_s: float | None = None
 
 
 class Redacting(Protocol):
@@ -96,6 +101,13 @@ def reason_in(outcome: Outcome) -> str | None:
     return outcome.reason
 
 
+def altered_in(outcome: Outcome) -> tuple[Altered, ...]:
+    """Return what the server reports otherwise than it was sent, believed or not."""
+    if isinstance(outcome, InDoubt) and outcome.at_its_word is not None:
+        outcome = outcome.at_its_word
+    return outcome.altered if isinstance(outcome, Accepted) else ()
+
+
 def status_in(outcome: Outcome) -> int | None:
     """Return the HTTP status of an outcome, where there was one."""
     return None if isinstance(outcome, SourceFailed | NotSent) else outcome.http_status
@@ -129,25 +141,31 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
             # Nearly no answer shows it, and every success takes this path.
             if harmless == (warnings, created_at):
                 return outcome
-            return replace(outcome, warnings=harmless[0], created_at=harmless[1])
+            altered = tuple(replace(one, stored=secret.redact(one.stored)) for one in outcome.altered)
+            return replace(outcome, warnings=harmless[0], created_at=harmless[1], altered=altered)
         case Misdirected(location_host=host):
             return replace(outcome, location_host=secret.redact(host))
         case InDoubt(candidate_id=str(candidate_id)) if secret.betrayed_by(candidate_id):
-            return replace(outcome, reason=secret.redact(outcome.reason), candidate_id=None)
+            reason = secret.redact(outcome.reason)
+            return replace(outcome, reason=reason, candidate_id=None, at_its_word=None)
+        case InDoubt(at_its_word=Accepted() as accepted):
+            harmless_word = without_secret(accepted, secret)
+            at_its_word = harmless_word if isinstance(harmless_word, Accepted) else None
+            return replace(outcome, reason=secret.redact(outcome.reason), at_its_word=at_its_word)
         case _:
             return replace(outcome, reason=secret.redact(outcome.reason))
 
 
-def listed_without_secret(file: ListedFile, secret: Redacting) -> ListedFile | None:
-    """Return a listed file whose texts do not show the secret, None where its id does."""
-    if secret.betrayed_by(file.file_id):
-        return None
+def listed_without_secret(file: ListedFile, secret: Redacting) -> ListedFile:
+    """Return a listed file whose texts do not show the secret; an id that does is none."""
 
     def harmless(text: str | None) -> str | None:
         return secret.redact(text) if text is not None and secret.betrayed_by(text) else text
 
     return replace(
         file,
+        file_id=harmless(file.file_id) or "",
+        has_id=file.has_id and not secret.betrayed_by(file.file_id),
         filename=harmless(file.filename),
         purpose=harmless(file.purpose),
         created_at=harmless(file.created_at),

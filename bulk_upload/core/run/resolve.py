@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.text.name_forms import Likeness, likeness
 from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
@@ -49,12 +50,19 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 def why_not_adopted(doubt: Doubt, file: ListedFile) -> str | None:
     """Return why a file that a person names cannot be the one, None where it can; fields that the server leaves out
-    are not compared."""
-    for what, ours, theirs in (
-        ("file name", doubt.sent_name, file.filename),
-        ("size", doubt.file_bytes, file.bytes),
-        ("purpose", doubt.purpose, file.purpose),
+    are not compared.
+
+    A server may change name and purpose: a person who has looked may say so of the id that came with the answer, or of a
+    name that is like the one that was sent.
+    """
+    is_candidate = file.file_id == doubt.candidate_id
+    name = doubt.sent_name if file.filename is None else file.filename
+    is_like = is_candidate or likeness(doubt.sent_name, name) >= Likeness.RESPELT
+    for what, ours, theirs, may_differ in (
+        ("file name", doubt.sent_name, file.filename, is_like),
+        ("size", doubt.file_bytes, file.bytes, False),
+        ("purpose", doubt.purpose, file.purpose, is_like),
     ):
-        if theirs is not None and theirs != ours:
+        if theirs is not None and theirs != ours and not may_differ:
             return f"its {what} is {quoted(str(theirs))}, sent was {quoted(str(ours))}"
     return None

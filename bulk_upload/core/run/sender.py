@@ -13,6 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.source import SourceError
@@ -97,8 +98,11 @@ class Sender(Protocol):
     def cancelled(self, attempt_id: int) -> UploadReport | None:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""

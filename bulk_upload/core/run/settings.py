@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 # ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
+from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
@@ -33,6 +34,13 @@ class ValidateMode(StrEnum):
     OFF = "off"
 
 
+class ConfirmMode(StrEnum):
+    """Whether a run compares its receipts with the server's list before it ends."""
+
+    LIST = "list"
+    OFF = "off"
+
+
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one run. `None` means no limit.
 
@@ -50,11 +58,15 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         settle_s: how long after a lost answer the server's list must not show the file before absence is believed;
             `settle_answered_s` the same for an answered 5xx. Only the entry itself waits for it, and a list
             that lags longer causes a second copy.
+        compare_max_bytes: a listed file up to this size is read back whole before it is adopted, a larger one by ranges
+            of as many bytes in all.
         retry: settled states to try again.
+        retry_renamed: send accepted entries again that the manifest asks for under another name.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
         sends_invalid: send files with errors all the same.
+        confirm: whether the receipts of the run are compared with the server's list at its end.
     """
 
     concurrency: int | None = None
@@ -69,11 +81,14 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: InDoubtPolicy = InDoubtPolicy.RECONCILE
     settle_s: float = 30.0
     settle_answered_s: float = 10.0
+    compare_max_bytes: int = COMPARE_MAX_BYTES
     retry: frozenset[EntryState] = frozenset()
+    retry_renamed: bool = False
     hashing: bool = True
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
     sends_invalid: bool = False
+    confirm: ConfirmMode = ConfirmMode.LIST
 
     @property
     def caps(self) -> Caps:

@@ -18,14 +18,23 @@ class SourceError(Exception):
     """A file cannot be sent as it is; `reason` says why.
 
     `local_limit` means that this machine is short of descriptors or memory, which is not the file's fault.
-    `transient` means that its file system failed, which may pass; see `core.machine.read_errors`.
+    `transient` means that its file system failed, which may pass; see `core.machine.read_errors`. `inaccessible` means
+    that it is not there or may not be read, which says nothing about its content.
     """
 
-    def __init__(self, reason: str, *, local_limit: bool = False, transient: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        local_limit: bool = False,
+        transient: bool = False,
+        inaccessible: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.local_limit = local_limit
         self.transient = transient
+        self.inaccessible = inaccessible
 
 
 class SourceGrew(SourceError):
@@ -43,7 +52,7 @@ def outcome_of(error: SourceError) -> SourceFailed | NotSent:
         return NotSent(reason=error.reason, local_limit=True)
     if error.transient:
         return NotSent(reason=error.reason, transient=True)
-    return SourceFailed(reason=error.reason)
+    return SourceFailed(reason=error.reason, inaccessible=error.inaccessible)
 
 
 class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.api.server_clock import AGREES_S, MEASURED_S_MAX
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, LATE_S
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from bulk_upload.core.model import ListedFile
 
@@ -44,7 +45,10 @@ class DifferenceKind(StrEnum):
 
 
 class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt from the ledger, of a file that no `undo` has deleted."""
+    """A receipt from the ledger, of a file that no `undo` has deleted.
+
+    `adopted` says that its id did not come with the answer to the upload: it was found in a list, or named by a person.
+    """
 
     receipt_id: int
     entry_id: int
@@ -55,6 +59,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int
     sha256: str | None
     superseded: bool
+    adopted: bool = False
 
 
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +67,9 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
 
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. `unanswered` says
     that the attempt's answer was lost and no receipt came of it: only such an attempt can have left a file. Times
-    are ours; `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or
-    another of the same version of the file, is known to have sent.
+    are by our clock as it was then, and `clock_offset_s` is the server's minus it, None where nothing in the ledger shows
+    it; `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another of
+    the same version of the file, is known to have sent.
     """
 
     file: ListedFile
@@ -76,6 +82,15 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_utc_s: float
     ended_at_utc_s: float | None
     sha256: str | None
+    clock_offset_s: float | None = None
+
+
+class AnsweredUpload(msgspec.Struct, frozen=True):
+    """When an upload began and was answered, by our clock, and when the server says that it made the file."""
+
+    began_utc_s: float
+    ended_utc_s: float
+    created_utc_s: float
 
 
 class SecondCopy(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,13 +167,15 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float | 
     Args:
         one: the file and an attempt that sent its name and purpose.
         job_began_utc_s: a file that is older cannot be this job's.
-        clock_offset_s: the server's clock minus ours, None where it is unknown.
+        clock_offset_s: the server's clock minus ours now, for attempts without an own one; None where it is unknown.
 
     A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
     without a creation time cannot be ruled out, nor one of the same size while the offset is unknown.
     """
-    made_at_s = _ours_s(one.file, clock_offset_s)
-    if made_at_s is not None and made_at_s < job_began_utc_s - CLOCK_TOLERANCE_S:
+    made_at_s = _ours_s(one, clock_offset_s)
+    # An attempt that seems to be older than its job was made after our clock was set back.
+    is_comparable = one.sent_at_utc_s >= job_began_utc_s - CLOCK_TOLERANCE_S
+    if is_comparable and made_at_s is not None and made_at_s < job_began_utc_s - CLOCK_TOLERANCE_S:
         return None
     detail = ""
     if one.file.bytes != one.file_bytes:
@@ -250,7 +267,7 @@ def made_by_attempt(one: LookAlike, *, clock_offset_s: float | None) -> bool:
 
     Nothing is said to be so while the offset of the clocks is unknown: what is may be deleted.
     """
-    made_at_s = _ours_s(one.file, clock_offset_s)
+    made_at_s = _ours_s(one, clock_offset_s)
     if made_at_s is None or not has_zone(one.file.created_at):
         return False
     # A second of slack: `created_at` may have whole seconds.
@@ -259,6 +276,21 @@ def made_by_attempt(one: LookAlike, *, clock_offset_s: float | None) -> bool:
     return earliest_s <= made_at_s <= latest_s
 
 
-def _ours_s(file: ListedFile, clock_offset_s: float | None) -> float | None:
-    made_at_s = utc_seconds(file.created_at)
+def offset_by_uploads(uploads: Iterable[AnsweredUpload]) -> float | None:
+    """Return the server's clock minus ours as the uploads of one run show it, None where they do not.
+
+    They do not where no single offset explains all of them: our clock was set during the run.
+    """
+    offset_s, common = None, (float("-inf"), float("inf"))
+    for one in uploads:
+        least_s, most_s = one.created_utc_s - one.ended_utc_s, one.created_utc_s - one.began_utc_s
+        common = max(common[0], least_s), min(common[1], most_s)
+        if most_s - least_s <= MEASURED_S_MAX:
+            offset_s = least_s if offset_s is None else min(offset_s, least_s)
+    return offset_s if common[0] <= common[1] + AGREES_S else None
+
+
+def _ours_s(one: LookAlike, clock_offset_s: float | None) -> float | None:
+    made_at_s = utc_seconds(one.file.created_at)
+    clock_offset_s = clock_offset_s if one.clock_offset_s is None else one.clock_offset_s
     return None if made_at_s is None or clock_offset_s is None else made_at_s - clock_offset_s

@@ -17,6 +17,23 @@ def printable(text: str) -> str:
     return "".join(_spelled(character) for character in text)
 
 
+def escaped(text: str) -> str:
+    """Return `text` in ASCII: two names that look alike do not look alike in it.
+
+    Letters beyond ASCII become `\\u00e9` or longer, bytes that are not UTF-8 `\\xe9`.
+    """
+    if text.isascii():
+        return printable(text)
+    return "".join(_named(character) for character in text)
+
+
+def _named(character: str) -> str:
+    code = ord(character)
+    if code < 0x80 or 0xDC80 <= code <= 0xDCFF:
+        return _spelled(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
 def _spelled(character: str) -> str:
     if character.isprintable():
         return character

@@ -6,6 +6,11 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+_NUMBER = re.compile(r"[0-9]{9,20}(\.[0-9]{1,9})?", re.ASCII)
+_UNITS_PER_S = (1, 1_000, 1_000_000, 1_000_000_000)
+_NUMBERS_S = range(1_000_000_000, 4_102_444_800)
+"""What a number can be as a time: 2001 to 2099. In these years no number has two meanings."""
+
 _TO_THE_SECOND = re.compile(r".{8,10}[T ][0-9]{2}:?[0-9]{2}:?[0-9]{2}.*", re.ASCII | re.DOTALL)
 
 
@@ -31,6 +36,29 @@ def utc_seconds(text: str | None) -> float | None:
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def time_text(value: object) -> str | None:
+    """Return a time from an answer as text, None where it is neither text nor a time.
+
+    A number, also one in quotes, is a Unix time in seconds, milliseconds, microseconds or nanoseconds, whichever lies
+    between 2001 and 2099. Other text is returned as it is.
+    """
+    if isinstance(value, str):
+        number = float(value) if _NUMBER.fullmatch(value) else None
+        return value if number is None or (text := _unix_time_text(number)) is None else text
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _unix_time_text(value)
+
+
+def _unix_time_text(number: float) -> str | None:
+    if not 0 < number < 10**20:
+        return None
+    for per_s in _UNITS_PER_S:
+        if _NUMBERS_S.start <= number / per_s < _NUMBERS_S.stop:
+            return utc_text(number / per_s)
+    return None
 
 
 def has_zone(text: str | None) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import lru_cache
 
+from bulk_upload.core.text.printable import human_seconds
+
 _SHOWN_CHARACTERS_MAX = 120
 # Comparison takes quadratic time, and no valid name is near a long word.
 _COMPARED_CHARACTERS_MAX = 64
@@ -16,6 +18,19 @@ def quoted(text: str) -> str:
         half = _SHOWN_CHARACTERS_MAX // 2
         text = f"{text[:half]} ... {text[-half:]}"
     return f'"{text}"'
+
+
+def clock_step_words(step_s: float) -> str:
+    """Return how this machine's clock was set, by seconds forward, or back where negative."""
+    if step_s < 0:
+        return f"this machine's clock was set back by {human_seconds(-step_s)}"
+    return f"this machine's clock was set forward by, or it slept for, {human_seconds(step_s)}"
+
+
+def dropped_words(count: int) -> str:
+    """Return how many entries of the ledger the manifest does not have, as a sentence without its end."""
+    entries = "1 entry of the ledger is" if count == 1 else f"{count:,} entries of the ledger are"
+    return f"{entries} not in this manifest (dropped)"
 
 
 def did_you_mean(word: str, choices: tuple[str, ...]) -> str:

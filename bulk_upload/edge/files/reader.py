@@ -17,12 +17,13 @@ from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import FileCalls, ReadingPool
 from bulk_upload.edge.files.streamed import Blocks, StreamedFile
-from bulk_upload.edge.files.whole import read_whole
+from bulk_upload.edge.files.whole import hash_ranges, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Future
 
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck, Source
 
@@ -64,16 +65,24 @@ class FileReader:
         thread_count: how many reads may run at once.
         stuck_s: how long one call to the file system may take before it is abandoned: a dead mount never answers.
         hashing: whether what is read to be sent is hashed on the way.
+        ignore_ctime: see `Job.ignore_ctime`.
     """
 
     def __init__(
-        self, tree: Opener, *, thread_count: int, stuck_s: float = 60.0, hashing: bool = True
+        self,
+        tree: Opener,
+        *,
+        thread_count: int,
+        stuck_s: float = 60.0,
+        hashing: bool = True,
+        ignore_ctime: bool = False,
     ) -> None:
         self._tree = tree
         self._thread_count = thread_count
         self._pool = ReadingPool(thread_count)
         self._stuck_s = stuck_s
         self._hashing = hashing
+        self._ignore_ctime = ignore_ctime
         self._blocks = Blocks()
         self._waited_s_per_file = 0.0
 
@@ -146,10 +155,17 @@ class FileReader:
             return [error] * len(files)
         return loaded
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
+        if ranges:
+            calls = self._calls()
+            hashing = calls.submit(self._hash_ranges, path, expected, tuple(ranges))
+            return await calls.result_of(asyncio.wrap_future(hashing))
         async with await self.open(path, hashing=True) as file:
-            if expected not in (None, file.fingerprint):
+            if expected is not None and not expected.same_version(file.fingerprint):
                 raise SourceError("the file has changed")
             while await file.read():
                 pass
@@ -167,7 +183,30 @@ class FileReader:
 
     def _open(self, path: str, *, hashing: bool) -> HashedFile:
         try:
-            return HashedFile(self._tree.open_regular(path), self._tree.absolute(path), hashing=hashing)
+            return HashedFile(
+                self._tree.open_regular(path),
+                self._tree.absolute(path),
+                hashing=hashing,
+                ignore_ctime=self._ignore_ctime,
+            )
+        except OSError as error:
+            raise source_error(error) from error
+
+    def _hash_ranges(
+        self, path: str, expected: Fingerprint | None, ranges: tuple[ByteRange, ...]
+    ) -> tuple[str, Fingerprint]:
+        try:
+            descriptor = self._tree.open_regular(path)
+            try:
+                return hash_ranges(
+                    descriptor,
+                    self._tree.absolute(path),
+                    expected=expected,
+                    ranges=ranges,
+                    ignore_ctime=self._ignore_ctime,
+                )
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise source_error(error) from error
 
@@ -201,6 +240,7 @@ class FileReader:
                     self._tree.absolute(path),
                     bytes_max=SMALL_FILE_BYTES_MAX,
                     hashing=self._hashing,
+                    ignore_ctime=self._ignore_ctime,
                     content_check=content_check,
                 )
             finally:

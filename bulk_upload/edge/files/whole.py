@@ -10,7 +10,13 @@ from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.doubt.content import ByteRange
+    from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck
+
+_PIECE_BYTES = 1024 * 1024
 
 
 def read_whole(
@@ -19,6 +25,7 @@ def read_whole(
     *,
     bytes_max: int,
     hashing: bool = True,
+    ignore_ctime: bool = False,
     content_check: ContentCheck | None = None,
 ) -> LoadedFile | SourceGrew:
     """Read an open file from its beginning to its end; SourceGrew where it is larger than `bytes_max`.
@@ -27,15 +34,47 @@ def read_whole(
     """
     opened_as = os.fstat(descriptor)
     if opened_as.st_size > bytes_max:
-        return SourceGrew(fingerprint_of(opened_as))
+        return SourceGrew(fingerprint_of(opened_as, ignore_ctime=ignore_ctime))
     content = read_exactly(descriptor, opened_as.st_size)
-    prove_unchanged(descriptor, path, opened_as)
+    proven = prove_unchanged(
+        descriptor,
+        path,
+        opened_as,
+        has_same_content=None if ignore_ctime else lambda: _has_content(descriptor, content),
+    )
     return LoadedFile(
         content=content,
         sha256=hashlib.sha256(content).hexdigest() if hashing else None,
-        fingerprint=fingerprint_of(opened_as),
+        fingerprint=fingerprint_of(proven, ignore_ctime=ignore_ctime),
         report=None if content_check is None else content_check(content),
     )
+
+
+def hash_ranges(
+    descriptor: int,
+    path: str,
+    *,
+    expected: Fingerprint | None,
+    ranges: Sequence[ByteRange],
+    ignore_ctime: bool = False,
+) -> tuple[str, Fingerprint]:
+    """Hash some ranges of an open file, one after another.
+
+    Raises OSError, and SourceError when it is not the `expected` version or changed meanwhile.
+    """
+    opened_as = os.fstat(descriptor)
+    if expected is not None and not expected.same_version(
+        fingerprint_of(opened_as, ignore_ctime=ignore_ctime)
+    ):
+        raise SourceError("the file has changed")
+    sha256 = _sha256_of(descriptor, ranges)
+    proven = prove_unchanged(
+        descriptor,
+        path,
+        opened_as,
+        has_same_content=None if ignore_ctime else lambda: _sha256_of(descriptor, ranges) == sha256,
+    )
+    return sha256, fingerprint_of(proven, ignore_ctime=ignore_ctime)
 
 
 def read_exactly(descriptor: int, byte_count: int) -> bytes:
@@ -47,3 +86,21 @@ def read_exactly(descriptor: int, byte_count: int) -> bytes:
             raise SourceError("the file became shorter while it was sent")
         content += piece
     return content
+
+
+def _has_content(descriptor: int, content: bytes) -> bool:
+    """Whether an open file, read once more from its beginning, has this content."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return read_exactly(descriptor, len(content)) == content
+
+
+def _sha256_of(descriptor: int, ranges: Sequence[ByteRange]) -> str:
+    digest = hashlib.sha256()
+    for one in ranges:
+        os.lseek(descriptor, one.start, os.SEEK_SET)
+        left_bytes = one.length
+        while left_bytes:
+            piece = read_exactly(descriptor, min(left_bytes, _PIECE_BYTES))
+            digest.update(piece)
+            left_bytes -= len(piece)
+    return digest.hexdigest()

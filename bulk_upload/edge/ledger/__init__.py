@@ -1,16 +1,36 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
+from bulk_upload.edge.ledger.clock_steps import note_clock_offset, note_clock_step
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
-from bulk_upload.edge.ledger.file.identity import JobIdentity, require_same
+from bulk_upload.edge.ledger.file.identity import JobIdentity, has_receipts, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import require_ledger
 from bulk_upload.edge.ledger.inventory import Inventory
 from bulk_upload.edge.ledger.job import Ledger, open_ledger
 from bulk_upload.edge.ledger.limits_log import note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger.manifest_marks import (
+    dropped_count,
+    fill_change_times,
+    mark_dropped,
+    mark_taken_up,
+    new_change_times,
+    newly_dropped,
+    note_manifest,
+    refresh,
+    taken_up_again,
+)
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
+from bulk_upload.edge.ledger.reading.sent import (
+    OwnFile,
+    SentContent,
+    own_files,
+    second_copies_seen,
+    sent_content,
+)
 from bulk_upload.edge.ledger.staging import Recalled, Staging
 from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
+from bulk_upload.edge.ledger.unreadable import Unreadable, record_unreadable, settle_failed
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -25,20 +45,40 @@ __all__ = [
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",
+    "OwnFile",
     "PlannedDeletion",
     "Recalled",
     "ResultKey",
+    "SentContent",
     "Staging",
+    "Unreadable",
+    "dropped_count",
+    "fill_change_times",
+    "has_receipts",
     "keep_result",
+    "mark_dropped",
+    "mark_taken_up",
+    "new_change_times",
+    "newly_dropped",
     "note_changes",
+    "note_clock_offset",
+    "note_clock_step",
+    "note_manifest",
     "note_states",
     "open_ledger",
+    "own_files",
     "recall_results",
     "receipt_of",
+    "record_unreadable",
+    "refresh",
     "remember",
     "remembered",
     "require_ledger",
     "require_same",
     "run_is_at_work",
+    "second_copies_seen",
+    "sent_content",
+    "settle_failed",
     "settle_invalid",
+    "taken_up_again",
 ]

@@ -28,21 +28,34 @@ def to_integer(column: object) -> int:
     return int(column)
 
 
-def from_fingerprint(fingerprint: Fingerprint) -> tuple[Integer, Integer, Integer]:
-    """Return the columns `size, mtime_ns, inode`."""
+def from_fingerprint(fingerprint: Fingerprint) -> tuple[Integer, Integer, Integer, Integer | None]:
+    """Return the columns `size, mtime_ns, inode, ctime_ns`."""
     return (
         from_integer(fingerprint.size),
         from_integer(fingerprint.mtime_ns),
         from_integer(fingerprint.inode),
+        from_change_time(fingerprint),
     )
 
 
+def from_change_time(fingerprint: Fingerprint | None) -> Integer | None:
+    """Return the column `ctime_ns`, None where the change time is not known."""
+    if fingerprint is None or fingerprint.ctime_ns is None:
+        return None
+    return from_integer(fingerprint.ctime_ns)
+
+
 def to_fingerprint(columns: Sequence[object]) -> Fingerprint | None:
-    """Return the fingerprint in the columns `size, mtime_ns, inode`, None where they are NULL."""
-    size, mtime_ns, inode = columns
+    """Return the fingerprint in the columns `size, mtime_ns, inode, ctime_ns`, None where they are NULL."""
+    size, mtime_ns, inode, ctime_ns = columns
     if size is None:
         return None
-    return Fingerprint(size=to_integer(size), mtime_ns=to_integer(mtime_ns), inode=to_integer(inode))
+    return Fingerprint(
+        size=to_integer(size),
+        mtime_ns=to_integer(mtime_ns),
+        inode=to_integer(inode),
+        ctime_ns=None if ctime_ns is None else to_integer(ctime_ns),
+    )
 
 
 def from_path(path: str) -> bytes:

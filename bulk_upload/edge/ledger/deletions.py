@@ -15,7 +15,7 @@ import msgspec
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
-from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
+from bulk_upload.edge.ledger.reading.receipts import ADOPTED, HELD, LIVE, held_receipt
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
@@ -100,13 +100,22 @@ def unfinished(store: LedgerStore) -> list[PlannedDeletion]:
     return [PlannedDeletion(entry_id=row[0], receipt_id=row[1], file_id=row[2]) for row in rows]
 
 
-def live_total(store: LedgerStore, *, only_superseded: bool) -> tuple[int, int]:
+def live_total(
+    store: LedgerStore, *, only_superseded: bool, only_dropped: bool, adopted: bool
+) -> tuple[int, int]:
     """Return how many receipts `live_receipts` has in all, and the bytes of their files."""
-    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    which = _which(only_superseded=only_superseded, only_dropped=only_dropped, adopted=adopted)
     row = store.connection.execute(
-        f"SELECT count(*), coalesce(sum(r.bytes), 0) FROM receipts r WHERE {LIVE.format(ledger='main')} {which}"
+        f"SELECT count(*), coalesce(sum(r.bytes), 0) FROM receipts r JOIN entries e USING (entry_id) WHERE {LIVE.format(ledger='main')} {which}"
     ).fetchone()
     return row[0], row[1]
+
+
+def _which(*, only_superseded: bool, only_dropped: bool, adopted: bool) -> str:
+    """Return a further condition on a receipt `r` of an entry `e`."""
+    superseded = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    dropped = "AND e.dropped_utc IS NOT NULL" if only_dropped else ""
+    return f"{superseded} {dropped} AND {'' if adopted else 'NOT'} {ADOPTED}"
 
 
 def path_of(store: LedgerStore, *, entry_id: int) -> str:
@@ -116,10 +125,19 @@ def path_of(store: LedgerStore, *, entry_id: int) -> str:
 
 
 def live_receipts(
-    store: LedgerStore, *, after_id: int, only_superseded: bool, count_max: int
+    store: LedgerStore,
+    *,
+    after_id: int,
+    count_max: int,
+    only_superseded: bool,
+    only_dropped: bool,
+    adopted: bool,
 ) -> list[HeldReceipt]:
-    """Return a page of the receipts whose files were not deleted, by their ids from `after_id` on."""
-    which = "AND r.superseded_utc IS NOT NULL" if only_superseded else ""
+    """Return a page of the receipts whose files were not deleted, by their ids from `after_id` on.
+
+    With `adopted` they are those whose id did not come with the answer to the upload, else all others.
+    """
+    which = _which(only_superseded=only_superseded, only_dropped=only_dropped, adopted=adopted)
     rows = store.connection.execute(
         f"{HELD.format(ledger='main')} WHERE r.receipt_id > ? {which} AND {LIVE.format(ledger='main')} ORDER BY r.receipt_id LIMIT ?",
         (after_id, count_max),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from bulk_upload.core.model import Accepted, ReceiptOrigin
 from bulk_upload.core.run.records import reason_in
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
+from bulk_upload.edge.ledger.columns import from_change_time, from_fingerprint, optional_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 640
+in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 704
 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
@@ -52,11 +52,15 @@ _INTEND = _Grouped(
         "size",
         "mtime_ns",
         "inode",
+        "ctime_ns",
         "intent_utc",
         "sha256",
+        "clock_offset_s",
     ),
-    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256)"
-    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, sha256"
+    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc,"
+    " sha256, clock_offset_s)"
+    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc, sha256,"
+    " clock_offset_s"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
@@ -74,11 +78,14 @@ _CLOSE = _Grouped(
         "reason",
         "request_id",
         "sha256",
+        "ctime_ns",
         "began_utc",
+        "clock_offset_s",
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
-    " began_utc = given.began_utc FROM given"
+    " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), began_utc = given.began_utc,"
+    " clock_offset_s = given.clock_offset_s FROM given"
     " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
 _SUPERSEDE = _Grouped(
@@ -89,9 +96,9 @@ _SUPERSEDE = _Grouped(
 _FILE = _Grouped(
     ("receipt_id", "attempt_id", "file_id", "size_confirmed", "server_created_at", "settled_utc"),
     "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
-    " obtained, size_confirmed, server_created_at, settled_utc)"
+    " ctime_ns, obtained, size_confirmed, server_created_at, settled_utc)"
     " SELECT given.receipt_id, a.entry_id, a.attempt_id, given.file_id, a.sent_name, e.purpose, a.size, a.sha256,"
-    f" a.mtime_ns, a.inode, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
+    f" a.mtime_ns, a.inode, a.ctime_ns, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
     " given.settled_utc"
     " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id JOIN entries e ON e.entry_id = a.entry_id",
 )
@@ -99,7 +106,7 @@ _SETTLE = _Grouped(
     ("entry_id", "attempt_id", "receipt_id", "http_status", "reason", "settled_utc"),
     "UPDATE entries SET state = 'accepted', attempt_count = attempt_count + 1, http_status = given.http_status,"
     " reason = given.reason, settled_utc = given.settled_utc, receipt_id = given.receipt_id,"
-    " size = a.size, mtime_ns = a.mtime_ns, inode = a.inode"
+    " size = a.size, mtime_ns = a.mtime_ns, inode = a.inode, ctime_ns = a.ctime_ns"
     " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id WHERE entries.entry_id = given.entry_id",
 )
 
@@ -126,6 +133,7 @@ def intend(
                 *from_fingerprint(one.fingerprint),
                 utc_text(one.at_utc_s),
                 one.sha256,
+                one.clock_offset_s,
             )
             for index, one in enumerate(group)
         ]
@@ -168,7 +176,9 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 reason,
                 optional_text(outcome.request_id),
                 over.sent.sha256,
+                from_change_time(over.sent.fingerprint),
                 began,
+                over.clock_offset_s,
             )
         )
         old.append((over.entry_id, now))

@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.run.verify import LookAlike
+from bulk_upload.core.run.verify import AnsweredUpload, LookAlike, offset_by_uploads
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.text.timestamps import utc_seconds
-from bulk_upload.edge.ledger.file.opening import open_for_reading, reading_uri, shortage_behind
+from bulk_upload.core.text.timestamps import has_zone, utc_seconds
+from bulk_upload.edge.ledger.file.opening import open_for_reading, reading_uri
+from bulk_upload.edge.ledger.file.unusable import shortage_behind
 from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from bulk_upload.core.run.verify import HeldReceipt
 
@@ -41,16 +42,24 @@ _RECEIPTS = f"""
 ORDER BY r.receipt_id LIMIT {PAGE_RECEIPTS}
 """
 _LOOK_ALIKES = f"""
-SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, a.intent_utc, a.ended_utc,
+SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, coalesce(a.began_utc, a.intent_utc), a.ended_utc,
        coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
-           AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode)),
+           AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode
+           AND coalesce(b.ctime_ns = a.ctime_ns, 1))),
        a.attempt_id, (a.outcome IS NULL OR a.outcome = 'in_doubt')
-           AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id)
+           AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id
+               AND r.withdrawn_utc IS NULL), a.clock_offset_s, a.run_id
 FROM ledger.attempts a
 JOIN ledger.entries e ON e.entry_id = a.entry_id
 JOIN listed l ON l.filename = a.sent_name AND l.purpose = e.purpose
 WHERE NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.file_id = l.file_id)
 ORDER BY l.file_id, l.bytes IS a.size DESC, a.attempt_id DESC
+"""
+_ANSWERED = """
+SELECT coalesce(a.began_utc, a.intent_utc), a.ended_utc, r.server_created_at
+FROM ledger.receipts r JOIN ledger.attempts a ON a.attempt_id = r.attempt_id
+WHERE a.run_id = ? AND r.obtained = 'answered' AND r.server_created_at IS NOT NULL AND a.ended_utc IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM ledger.clock_steps s WHERE s.run_id = a.run_id)
 """
 
 
@@ -62,6 +71,7 @@ class Inventory:
 
     def __init__(self, ledger_path: str) -> None:
         self._path = ledger_path
+        self._offsets: dict[int, float | None] = {}
         # Rejects a file that is not a ledger with a helpful message.
         open_for_reading(ledger_path).close()
         with self._complaining():
@@ -69,17 +79,21 @@ class Inventory:
             self._connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;" + _CREATE)
             self._connection.execute("ATTACH ? AS ledger", (reading_uri(ledger_path),))
 
-    def add(self, files: Iterable[ListedFile]) -> int:
-        """Add one page of the server's list; return how many of its files are new."""
+    def add(self, files: Sequence[ListedFile]) -> int:
+        """Add one page of the server's list; return how many of its files are new.
+
+        A file without a usable id counts as new, and is left out: no receipt and no deletion can name it.
+        """
+        usable = [one for one in files if one.has_id]
         before = self._connection.total_changes
         with self._complaining():
             self._connection.execute("BEGIN")
             self._connection.executemany(
                 "INSERT INTO listed VALUES (?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING",
-                [(one.file_id, one.filename, one.bytes, one.purpose, one.created_at) for one in files],
+                [(one.file_id, one.filename, one.bytes, one.purpose, one.created_at) for one in usable],
             )
             self._connection.execute("COMMIT")
-        return self._connection.total_changes - before
+        return self._connection.total_changes - before + len(files) - len(usable)
 
     def listed(self, file_id: str) -> ListedFile | None:
         """Return a file of the list by its id."""
@@ -103,6 +117,7 @@ class Inventory:
         with self._complaining():
             self._connection.execute("CREATE INDEX IF NOT EXISTS listed_names ON listed (filename)")
             for row in self._connection.execute(_LOOK_ALIKES):
+                offset_s, run_id = row[14:]
                 yield LookAlike(
                     file=_listed(row[:5]),
                     entry_id=row[5],
@@ -114,7 +129,18 @@ class Inventory:
                     sha256=row[11],
                     attempt_id=row[12],
                     unanswered=bool(row[13]),
+                    clock_offset_s=self._offset_of_run(run_id) if offset_s is None else offset_s,
                 )
+
+    def _offset_of_run(self, run_id: int) -> float | None:
+        """Return the server's clock minus ours during a run, by the files that it sent."""
+        if run_id not in self._offsets:
+            self._offsets[run_id] = offset_by_uploads(
+                AnsweredUpload(utc_seconds(began) or 0.0, utc_seconds(ended) or 0.0, created_s)
+                for began, ended, created in self._rows(_ANSWERED, (run_id,))
+                if (created_s := utc_seconds(created)) is not None and has_zone(created)
+            )
+        return self._offsets[run_id]
 
     def close(self) -> None:
         """Close and delete the temporary database."""

@@ -11,7 +11,8 @@ import msgspec
 from bulk_upload.edge.ledger.file.identity import claim
 from bulk_upload.edge.ledger.file.location import require_folder
 from bulk_upload.edge.ledger.file.lock import RunLock
-from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name, unusable
+from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 
 class Ledger(msgspec.Struct):
-    """What `open_ledger` returns: a ledger that no other run writes to."""
+    """What `open_ledger` returns: a ledger that no other run writes to. `notice` is what its person should know."""
 
     path: str
     writer: LedgerWriter
+    notice: str | None = None
 
     async def close(self) -> None:
         """Write what is queued and release the lock."""
@@ -49,10 +51,10 @@ def open_ledger(
         try:
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")
-            claim(connection, job, moved_root=moved_root, utc_s=utc_s)
+            notice = claim(connection, job, moved_root=moved_root, utc_s=utc_s)
             store.begin_run(version=version, utc_s=utc_s)
             connection.execute("COMMIT")
-            return Ledger(path, LedgerWriter(store, path, on_end=lock.release))
+            return Ledger(path, LedgerWriter(store, path, on_end=lock.release), notice)
         except BaseException:
             connection.close()
             raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.limits.controller import LearnedLimits
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
+from bulk_upload.edge.ledger.decisions import note_decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,19 +31,16 @@ def note_states(store: LedgerStore, states: Sequence[tuple[float, ControllerStat
 
 def note_changes(store: LedgerStore, changes: Sequence[CapChange], *, decided_by: str, utc_s: float) -> None:
     """Record what a person changed during the run."""
-    store.connection.executemany(
-        "INSERT INTO decisions (run_id, decided_utc, decided_by, decision, detail) VALUES (?, ?, ?, ?, ?)",
-        [
-            (
-                store.run_id,
-                utc_text(utc_s),
-                from_text(decided_by),
-                one.decision,
-                f"was {one.before}",
-            )
-            for one in changes
-        ],
-    )
+    for one in changes:
+        note_decision(
+            store.connection,
+            store.run_id,
+            None,
+            decision=one.decision,
+            detail=f"was {one.before}",
+            decided_by=decided_by,
+            utc_s=utc_s,
+        )
 
 
 def remember(store: LedgerStore, learned: LearnedLimits, *, utc_s: float) -> None:

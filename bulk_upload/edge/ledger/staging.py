@@ -25,8 +25,9 @@ from bulk_upload.edge.ledger.columns import (
     to_path,
 )
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
-from bulk_upload.edge.ledger.file.opening import reading_uri, shortage_behind
+from bulk_upload.edge.ledger.file.opening import reading_uri
 from bulk_upload.edge.ledger.file.schema import CREATE
+from bulk_upload.edge.ledger.file.unusable import shortage_behind
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.errors import LedgerUnusable
 
@@ -58,15 +59,21 @@ CREATE TABLE staged (
     size                INTEGER,
     mtime_ns            INTEGER,
     inode               INTEGER,
+    ctime_ns            INTEGER,
     step                TEXT NOT NULL,
     note                TEXT NOT NULL
 );
 CREATE UNIQUE INDEX staged_entry_id ON staged (entry_id) WHERE entry_id IS NOT NULL;
 CREATE UNIQUE INDEX staged_key ON staged (key) WHERE entry_id IS NULL;
+CREATE TABLE change_times (
+    entry_id            INTEGER PRIMARY KEY,
+    ctime_ns            INTEGER NOT NULL
+);
 """
 _INSERT = f"""
-INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, size, mtime_ns, inode, step, note)
-VALUES ({",".join("?" * 13)}) ON CONFLICT DO NOTHING
+INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, size, mtime_ns, inode, ctime_ns,
+    step, note)
+VALUES ({",".join("?" * 14)}) ON CONFLICT DO NOTHING
 """
 _INSERT_UNCHANGED = f"""
 INSERT INTO staged (seq, line_no, entry_id, size, step, note)
@@ -78,19 +85,21 @@ LEFT JOIN ledger.entries e
 ON e.entry_id = coalesce(s.entry_id, (SELECT k.entry_id FROM ledger.entries k WHERE k.key = s.key))
 """
 _KNOWN_COLUMNS = f"""
-e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.REASON_TEXT}, r.sha256
+e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.CTIME_NS},
+{orphans.REASON_TEXT}, r.sha256
 """
 _SELECT = f"""
-SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, s.size, s.mtime_ns, s.inode, s.step, s.note, {_KNOWN_COLUMNS},
-       e.path, e.purpose, e.remote_name, e.vector_database_id, e.fields
+SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, s.size, s.mtime_ns, s.inode, s.ctime_ns, s.step, s.note,
+       {_KNOWN_COLUMNS}, e.path, e.purpose, e.remote_name, e.vector_database_id, e.fields
 FROM staged s {_ENTRY} {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 _KNOWN = f"""
 SELECT {_KNOWN_COLUMNS} FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 _RECALL = f"""
-SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}
-FROM ledger.entries e {{attempts}}
+SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.CTIME_NS},
+       r.sent_name
+FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 
 
@@ -100,18 +109,24 @@ _GATED = (Step.SEND, Step.COMPARE)
 
 
 class Recalled(NamedTuple):
-    """What the ledger last recorded of an entry, as columns: most entries only need a comparison."""
+    """What the ledger last recorded of an entry, as columns: most entries only need a comparison.
+
+    `sent_name` is the name that the file of its receipt was sent under.
+    """
 
     entry_id: int
     state: str
     size: object
     mtime_ns: object
     inode: object
+    ctime_ns: object
+    sent_name: str | None
 
     def is_accepted(self, fingerprint: Fingerprint) -> bool:
         """Whether the entry is accepted, and the file it was accepted for is the one that is there."""
         columns = ("accepted", fingerprint.size, fingerprint.mtime_ns, fingerprint.inode)
-        return self[1:] == columns
+        same_change = self.ctime_ns in (None, fingerprint.ctime_ns) or fingerprint.ctime_ns is None
+        return self[1:5] == columns and same_change
 
 
 class Staging:
@@ -133,8 +148,8 @@ class Staging:
 
     def attach(self, ledger_path: str | None) -> None:
         """Compare with this ledger from now on; None means one without entries."""
-        if any(row[1] == "ledger" for row in self._rows("PRAGMA database_list")):
-            self._rows("DETACH ledger")
+        if any(row[1] == "ledger" for row in self.rows("PRAGMA database_list")):
+            self.rows("DETACH ledger")
         self._ledger_path = ledger_path
         run_at_work = ledger_path is not None and run_is_at_work(ledger_path)
         self._attempts = orphans.open_attempts("ledger", run_at_work=run_at_work)
@@ -142,46 +157,51 @@ class Staging:
             sql.format(attempts=self._attempts) for sql in (_SELECT, _KNOWN, _RECALL)
         )
         if ledger_path is None:
-            self._rows("ATTACH ':memory:' AS ledger")
+            self.rows("ATTACH ':memory:' AS ledger")
             for statement in CREATE.replace("CREATE TABLE ", "CREATE TABLE ledger.").split(";"):
-                if "CREATE TABLE" in statement:
-                    self._rows(statement)
+                # An index is looked for in the main database unless it is named with its own; empty tables need none.
+                if "INDEX" not in statement:
+                    self.rows(statement)
             return
-        self._rows("ATTACH ? AS ledger", (reading_uri(ledger_path),))
-        self._rows(f"PRAGMA ledger.cache_size = -{CACHE_KIB}")
+        self.rows("ATTACH ? AS ledger", (reading_uri(ledger_path),))
+        self.rows(f"PRAGMA ledger.cache_size = -{CACHE_KIB}")
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, Recalled]:
         """Return what the ledger last recorded of the entries it knows among many, by key."""
         marks = ",".join("?" * len(keys))
-        rows = self._rows(f"{self._recall} WHERE e.key IN ({marks})", keys)
+        rows = self.rows(f"{self._recall} WHERE e.key IN ({marks})", keys)
         return {row[0]: Recalled._make(row[1:]) for row in rows}
 
     def known(self, key: bytes) -> KnownEntry | None:
         """Return all that the ledger knows of one entry."""
-        rows = self._rows(f"{self._known} WHERE e.key = ?", (key,))
+        rows = self.rows(f"{self._known} WHERE e.key = ?", (key,))
         return _known_entry(rows[0]) if rows else None
 
     def add(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         """Add entries in one transaction; return, for each line that repeats an earlier entry, that entry's line."""
         rows: list[tuple[object, ...]] = []
         unchanged: list[tuple[object, ...]] = []
+        change_times: list[tuple[object, ...]] = []
         for seq, one in enumerate(planned, start=self._seq + 1):
             if one.decided is UNCHANGED and one.entry_id is not None and one.fingerprint is not None:
                 unchanged.append((seq, one.entry.line_no, one.entry_id, one.fingerprint.size))
             else:
                 rows.append(_row(seq, one))
+            if one.has_new_change_time and one.fingerprint is not None:
+                change_times.append((one.entry_id, from_fingerprint(one.fingerprint)[3]))
         self._seq += len(planned)
         with self._complaining():
             self._connection.execute("BEGIN")
             added_count = self._connection.executemany(_INSERT_UNCHANGED, unchanged).rowcount
             added_count += self._connection.executemany(_INSERT, rows).rowcount
+            self._connection.executemany("INSERT OR IGNORE INTO change_times VALUES (?, ?)", change_times)
             self._connection.execute("COMMIT")
         return {} if added_count == len(planned) else self._earlier_lines(planned)
 
     def _earlier_lines(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         earlier = {}
         for one in planned:
-            ((line_no,),) = self._rows(
+            ((line_no,),) = self.rows(
                 "SELECT line_no FROM staged WHERE entry_id = :entry_id UNION ALL"
                 " SELECT line_no FROM staged WHERE key = :key AND entry_id IS NULL AND :entry_id IS NULL",
                 {"entry_id": one.entry_id, "key": one.key},
@@ -197,7 +217,7 @@ class Staging:
         wanted = "" if steps is None else f"AND s.step IN ({','.join('?' * len(steps))})"
         values = () if steps is None else tuple(step.value for step in steps)
         while True:
-            rows = self._rows(
+            rows = self.rows(
                 f"{self._select} WHERE s.seq > ? {wanted} ORDER BY s.seq LIMIT {PAGE_ENTRIES}",
                 (after_seq, *values),
             )
@@ -208,7 +228,7 @@ class Staging:
 
     def find_by_entry_id(self, entry_id: int) -> PlannedEntry | None:
         """Return the manifest's entry for a ledger row, None where the manifest no longer has it."""
-        rows = self._rows(
+        rows = self.rows(
             f"{self._select} WHERE s.entry_id = :entry_id OR"
             " (s.entry_id IS NULL AND s.key = (SELECT key FROM ledger.entries WHERE entry_id = :entry_id))",
             {"entry_id": entry_id},
@@ -217,12 +237,12 @@ class Staging:
 
     def totals(self) -> dict[Step, StepTotal]:
         """Return how many entries and bytes each step has."""
-        rows = self._rows("SELECT step, count(*), coalesce(sum(size), 0) FROM staged GROUP BY step")
+        rows = self.rows("SELECT step, count(*), coalesce(sum(size), 0) FROM staged GROUP BY step")
         return {Step(step): StepTotal(entry_count=count, file_bytes=size) for step, count, size in rows}
 
     def twin_count(self) -> int:
         """Return how many entries share sent name, size and purpose with another and so go one at a time."""
-        ((count,),) = self._rows(
+        ((count,),) = self.rows(
             "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM staged WHERE sent_name IS NOT NULL"
             " GROUP BY sent_name, size, purpose HAVING n > 1)"
         )
@@ -230,7 +250,7 @@ class Staging:
 
     def states(self) -> dict[EntryState, int]:
         """Return how many of the manifest's entries the ledger has in each state."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT coalesce({orphans.STATE}, 'pending'), count(*)"
             f" FROM staged s {_ENTRY} {self._attempts} GROUP BY 1"
         )
@@ -244,7 +264,8 @@ class Staging:
         """Close and delete the temporary database. No other thread may use it: SQLite would crash."""
         self._connection.close()
 
-    def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+        """Return the result of a statement about the tables `staged` and `change_times`, and those of `ledger`."""
         with self._complaining():
             return self._connection.execute(sql, values).fetchall()
 
@@ -278,7 +299,7 @@ def _row(seq: int, one: PlanRow) -> tuple[object, ...]:
         from_exact_text(entry.purpose),
         None if rest == _NO_REST else json.dumps(rest),
         sent_name(entry.path, entry.remote_name) if step in _GATED else None,
-        *((None, None, None) if one.fingerprint is None else from_fingerprint(one.fingerprint)),
+        *((None,) * 4 if one.fingerprint is None else from_fingerprint(one.fingerprint)),
         # An enum's member would take sqlite3 several times as long as its text.
         step.value,
         one.decided.reason,
@@ -287,12 +308,12 @@ def _row(seq: int, one: PlanRow) -> tuple[object, ...]:
 
 def _staged(row: tuple[object, ...]) -> PlannedEntry:
     seq, line_no, path = row[:3]
-    step, note = row[8:10]
-    known = _known_entry(row[10:17])
+    step, note = row[9:11]
+    known = _known_entry(row[11:19])
     if path is None and known is not None:
-        entry, fingerprint = _entry_in_ledger(row[17:], to_integer(line_no)), known.fingerprint
+        entry, fingerprint = _entry_in_ledger(row[19:], to_integer(line_no)), known.fingerprint
     else:
-        entry, fingerprint = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:8])
+        entry, fingerprint = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:9])
     return PlannedEntry(
         seq=to_integer(seq),
         entry=entry,
@@ -319,13 +340,13 @@ def _entry(row: tuple[object, ...], line_no: int) -> Entry:
 
 def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
     entry_id, state = row[:2]
-    reason, sha256 = row[5:]
+    reason, sha256 = row[6:]
     if entry_id is None:
         return None
     return KnownEntry(
         entry_id=to_integer(entry_id),
         state=EntryState(str(state)),
-        fingerprint=to_fingerprint(row[2:5]),
+        fingerprint=to_fingerprint(row[2:6]),
         sha256=None if sha256 is None else str(sha256),
         reason=None if reason is None else str(reason),
     )

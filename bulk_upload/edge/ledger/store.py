@@ -6,25 +6,27 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Doubt
+from bulk_upload.core.model import Accepted, EntryState, InDoubt, ListedFile, ReceiptOrigin, SourceFailed
 from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, status_in
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
-from bulk_upload.edge.ledger import grouped_writes
+from bulk_upload.edge.ledger import grouped_writes, owned_ids
 from bulk_upload.edge.ledger.columns import (
-    from_fingerprint,
+    from_change_time,
     from_path,
     from_text,
     optional_text,
     to_fingerprint,
 )
+from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
+    from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd, Intent
 
 ALIVE_EVERY_S = 5.0
@@ -47,6 +49,10 @@ class LedgerStore:
         self.connection = connection
         self.run_id: int | None = None
         """The run that writes; None until it is begun."""
+
+        self.own_after_id: int | None = None
+        """Receipts with a higher number are of this run; None until it is begun."""
+
         self._alive_utc_s = float("-inf")
         self._last_attempt_id: int | None = None
 
@@ -56,7 +62,7 @@ class LedgerStore:
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
             f" settled_utc = NULL, reason = '{orphans.REASON}',"
-            " (size, mtime_ns, inode) = (SELECT a.size, a.mtime_ns, a.inode FROM attempts a"
+            " (size, mtime_ns, inode, ctime_ns) = (SELECT a.size, a.mtime_ns, a.inode, a.ctime_ns FROM attempts a"
             " WHERE a.entry_id = entries.entry_id AND a.outcome IS NULL)"
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
         )
@@ -70,6 +76,9 @@ class LedgerStore:
             (version, os.getpid(), utc_text(utc_s)),
         )
         self.run_id = cursor.lastrowid
+        (self.own_after_id,) = self.connection.execute(
+            "SELECT coalesce(max(receipt_id), 0) FROM receipts"
+        ).fetchone()
         self.stay_alive(utc_s=utc_s)
 
     def end_run(self, *, exit_status: int, utc_s: float) -> None:
@@ -144,7 +153,7 @@ class LedgerStore:
 
         `reopen` names entries that were rejected before it was clear that the run was at fault: pending again.
         """
-        outcome = self._unless_claimed(over)
+        outcome = owned_ids.unless_claimed(self.connection, over)
         self._seem_alive(over.at_utc_s)
         self._close_attempt(over, outcome)
         for entry_id in reopen:
@@ -163,8 +172,8 @@ class LedgerStore:
         settled = utc_text(over.at_utc_s) if state.settled else None
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
-            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode) ="
-            " (SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?) WHERE entry_id = ?",
+            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode, ctime_ns) ="
+            " (SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ? AND ?) WHERE entry_id = ?",
             (
                 state.value,
                 status_in(outcome),
@@ -172,6 +181,7 @@ class LedgerStore:
                 settled,
                 receipt_id,
                 over.attempt_id,
+                not (isinstance(outcome, SourceFailed) and outcome.inaccessible),
                 over.entry_id,
             ),
         )
@@ -194,19 +204,6 @@ class LedgerStore:
             )
         )
 
-    def refresh(self, entry_id: int, fingerprint: Fingerprint, *, sha256: str) -> None:
-        """Record that a touched file still has the content its receipt is for, and the hash of that."""
-        cursor = self.connection.execute(
-            "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
-            (*from_fingerprint(fingerprint), entry_id),
-        )
-        _require_changed(cursor)
-        self.connection.execute(
-            "UPDATE receipts SET sha256 = ? WHERE sha256 IS NULL"
-            " AND receipt_id = (SELECT receipt_id FROM entries WHERE entry_id = ?)",
-            (sha256, entry_id),
-        )
-
     def adopt(
         self,
         doubt: Doubt,
@@ -216,8 +213,9 @@ class LedgerStore:
         utc_s: float,
         obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
         decided_by: str = BY_RECONCILIATION,
+        detail: str | None = None,
     ) -> bool:
-        """Make a file found at the server the doubtful attempt's; False when another entry owns it by now."""
+        """Make a file, compared as `detail` says, the doubtful attempt's; False when another entry owns it by now."""
         if self.claimed([file.file_id]):
             return False
         if sha256 is not None:
@@ -225,7 +223,9 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
-        receipt_id = self._file_receipt(
+        owned_ids.take_over(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
+        receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
+        receipt_id = receipt_id or self._file_receipt(
             entry_id=doubt.entry_id,
             attempt_id=doubt.attempt_id,
             file=file,
@@ -234,12 +234,12 @@ class LedgerStore:
             utc_s=utc_s,
         )
         self.connection.execute(
-            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode) ="
-            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode FROM attempts WHERE attempt_id = ?)"
+            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode, ctime_ns) ="
+            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?)"
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
-        self._resolve(doubt, f"adopted {file.file_id}", utc_s, decided_by)
+        self._resolve(doubt, f"adopted {file.file_id}", utc_s, decided_by, detail)
         return True
 
     def release(
@@ -253,95 +253,50 @@ class LedgerStore:
     ) -> None:
         """Record that a doubtful attempt left nothing, or that a person decided so; the entry is then in `state`."""
         self._resolve(doubt, resolution, utc_s, decided_by)
+        owned_ids.drop_in_question(self.connection, doubt, reason=resolution, utc_s=utc_s)
         self.settle(doubt.entry_id, state, reason=resolution, utc_s=utc_s)
 
     def claimed(self, file_ids: Collection[str]) -> set[str]:
         """Return those of `file_ids` that some receipt, also a superseded one, already owns."""
-        # One look-up an id: a list of all of them could be longer than a statement may be.
-        found = (
-            self.connection.execute("SELECT file_id FROM receipts WHERE file_id = ?", (file_id,)).fetchone()
-            for file_id in file_ids
-        )
-        return {row[0] for row in found if row is not None}
+        return set(owned_ids.claims(self.connection, file_ids))
 
     def doubts(self, *, settle_answered_s: float, settle_lost_s: float) -> list[Doubt]:
-        """Return every attempt that is still in doubt, oldest first."""
-        rows = self.connection.execute(
-            "SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, a.intent_utc, a.ended_utc, a.answered,"
-            " a.candidate_id FROM attempts a JOIN entries e USING (entry_id)"
-            " WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id"
+        """Return every attempt that is still in doubt, oldest first. All of them are of earlier runs."""
+        return attempts_in_doubt(
+            self.connection, settle_answered_s=settle_answered_s, settle_lost_s=settle_lost_s
         )
-        return [
-            Doubt(
-                entry_id=row[0],
-                attempt_id=row[1],
-                sent_name=row[2],
-                file_bytes=row[3],
-                purpose=row[4],
-                sent_at_utc_s=utc_seconds(row[5]) or 0.0,
-                settles_at_utc_s=(utc_seconds(row[6]) or 0.0)
-                + (settle_answered_s if row[7] else settle_lost_s),
-                candidate_id=row[8],
-            )
-            for row in rows
-        ]
 
     def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
         """Return the fingerprint of the file that an attempt sent."""
         columns = self.connection.execute(
-            "SELECT size, mtime_ns, inode FROM attempts WHERE attempt_id = ?", (attempt_id,)
+            "SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?", (attempt_id,)
         ).fetchone()
         fingerprint = None if columns is None else to_fingerprint(columns)
         if fingerprint is None:
             raise LookupError(f"no attempt {attempt_id}")
         return fingerprint
 
-    def decide(self, entry_id: int, decision: str, *, decided_by: str, utc_s: float) -> None:
-        """Record who decided what about an entry."""
-        self.connection.execute(
-            "INSERT INTO decisions (entry_id, run_id, decided_utc, decided_by, decision) VALUES (?, ?, ?, ?, ?)",
-            (entry_id, self.run_id, utc_text(utc_s), from_text(decided_by), optional_text(decision)),
-        )
-
-    def _unless_claimed(self, over: AttemptEnd) -> Outcome:
-        """Return the outcome, changed to in doubt where its id is, or may be, another upload's."""
-        outcome = over.outcome
-        if not isinstance(outcome, Accepted):
-            return outcome
-        if self.claimed([outcome.file_id]):
-            whose = "which the ledger has a receipt for already"
-        elif self._answered_elsewhere(outcome.file_id, over.entry_id):
-            whose = "which came with an answer to another entry, too"
-        else:
-            return outcome
-        return InDoubt(
-            reason=f"the server answered with {outcome.file_id}, {whose}",
-            answered=False,
-            http_status=outcome.http_status,
-            request_id=outcome.request_id,
-        )
-
-    def _answered_elsewhere(self, file_id: str, entry_id: int) -> bool:
-        row = self.connection.execute(
-            "SELECT 1 FROM attempts WHERE candidate_id = ? AND entry_id <> ? LIMIT 1", (file_id, entry_id)
-        ).fetchone()
-        return row is not None
-
     def _seem_alive(self, utc_s: float) -> None:
         """Count a record as a heartbeat: a busy event loop may be late with `stay_alive`."""
-        if abs(utc_s - self._alive_utc_s) >= _ALIVE_APART_S:
+        # Not after a clock that was set back: that would make a crash look older than it is.
+        if utc_s - self._alive_utc_s >= _ALIVE_APART_S:
             self.stay_alive(utc_s=utc_s)
 
     def _last_alive(self, utc_s: float) -> str:
         (text,) = self.connection.execute("SELECT last_alive_utc FROM job").fetchone()
         last_alive_s = utc_seconds(text)
-        # A clock that was set back must not make a fresh crash look old.
-        return utc_text(utc_s if last_alive_s is None else min(utc_s, last_alive_s + ALIVE_EVERY_S))
+        if last_alive_s is None:
+            return utc_text(utc_s)
+        latest_s = last_alive_s + ALIVE_EVERY_S
+        # By the clock of the dead run: a time before its last sign of life is of a clock that was set back since.
+        return utc_text(utc_s if last_alive_s <= utc_s < latest_s else latest_s)
 
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256), began_utc = ? WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
+            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns), began_utc = ?,"
+            " clock_offset_s = ?"
+            " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
                 utc_text(over.at_utc_s),
@@ -351,7 +306,9 @@ class LedgerStore:
                 optional_text(getattr(outcome, "request_id", None)),
                 optional_text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
+                from_change_time(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
+                over.clock_offset_s,
                 over.attempt_id,
                 over.entry_id,
             ),
@@ -376,21 +333,32 @@ class LedgerStore:
         )
         cursor = self.connection.execute(
             "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
-            " obtained, size_confirmed, server_created_at, settled_utc)"
-            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, ?, ?, ?, ?"
+            " ctime_ns, obtained, size_confirmed, server_created_at, settled_utc)"
+            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, a.ctime_ns,"
+            " ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
             (file.file_id, obtained.value, size_confirmed, optional_text(file.created_at), now, attempt_id),
         )
         return cursor.lastrowid or 0
 
-    def _resolve(self, doubt: Doubt, resolution: str, utc_s: float, decided_by: str) -> None:
+    def _resolve(
+        self, doubt: Doubt, resolution: str, utc_s: float, decided_by: str, detail: str | None = None
+    ) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET resolution = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome = 'in_doubt' AND resolution IS NULL",
             (optional_text(resolution), doubt.attempt_id, doubt.entry_id),
         )
         _require_changed(cursor)
-        self.decide(doubt.entry_id, resolution, decided_by=decided_by, utc_s=utc_s)
+        note_decision(
+            self.connection,
+            self.run_id,
+            doubt.entry_id,
+            decision=resolution,
+            detail=detail,
+            decided_by=decided_by,
+            utc_s=utc_s,
+        )
 
 
 def _require_changed(cursor: sqlite3.Cursor, row_count: int = 1) -> None:

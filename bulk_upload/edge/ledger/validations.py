@@ -31,7 +31,8 @@ def recall_results(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, V
     for one in keys:
         row = store.connection.execute(
             "SELECT line_count, error_count, warning_count, reason FROM validations"
-            " WHERE entry_id = ? AND rules = ? AND size = ? AND mtime_ns = ? AND inode = ?",
+            " WHERE entry_id = ? AND rules = ? AND size = ? AND mtime_ns = ? AND inode = ?"
+            " AND coalesce(ctime_ns = ?, 1)",
             (one.entry_id, from_text(one.rules), *from_fingerprint(one.fingerprint)),
         ).fetchone()
         if row is not None:
@@ -60,8 +61,8 @@ def keep_result(store: LedgerStore, entry_id: int, result: ValidationResult, *, 
         for one in result.findings
     ]
     store.connection.execute(
-        "INSERT OR REPLACE INTO validations (entry_id, rules, size, mtime_ns, inode, line_count, error_count,"
-        " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO validations (entry_id, rules, size, mtime_ns, inode, ctime_ns, line_count, error_count,"
+        " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry_id,
             from_text(result.rules),
@@ -83,6 +84,6 @@ def settle_invalid(store: LedgerStore, entry_id: int, result: ValidationResult, 
         keep_result(store, entry_id, result, utc_s=utc_s)
     store.settle(entry_id, EntryState.INVALID, reason=result.reason, utc_s=utc_s)
     store.connection.execute(
-        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ? WHERE entry_id = ?",
+        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ? WHERE entry_id = ?",
         (*from_fingerprint(result.fingerprint), entry_id),
     )

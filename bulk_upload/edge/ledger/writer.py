@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulk_upload.core.machine.file_systems import Journal
 from bulk_upload.edge.ledger.file.location import FilesInPlace
-from bulk_upload.edge.ledger.file.opening import journal_mode, unusable
+from bulk_upload.edge.ledger.file.opening import journal_mode
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from bulk_upload.core.api.responses import (
 )
 from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.clock import moment
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import (
@@ -34,8 +35,10 @@ from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import outcome_of
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
 from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.files_api import FilesApi
+from bulk_upload.edge.transport.sessions import bare_session, server_session
 from bulk_upload.edge.transport.tls import tls_context
 from bulk_upload.edge.transport.watchdog import GivenUp, InFlight, Watchdog
 
@@ -44,7 +47,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.secret import Secret
-    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.clock import Clock, Moment
+    from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import UploadRequest
     from bulk_upload.core.run.source import Source
@@ -81,18 +86,14 @@ class Transport:
         """Open the session and watch its requests. Raises UsageError for unusable certificates."""
         connector = aiohttp.TCPConnector(
             # More than uploads may use, so that a listing never waits behind them.
-            limit=self._settings.connection_limit + self._settings.question_limit,
+            limit=self._settings.connection_limit + self._settings.question_limit + READ_AT_ONCE_MAX,
             keepalive_timeout=self._connection.keepalive_s,
             ssl=tls_context(self._connection.network),
         )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers=self._headers(),
-            proxy=self._connection.network.proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connection.connect_s),
-        ) as session:
+        async with (
+            server_session(self._settings, connector) as session,
+            bare_session(self._settings, connector) as bare,
+        ):
             self._session = session
             self._files_api = FilesApi(
                 session,
@@ -104,6 +105,8 @@ class Transport:
                 clock=self._clock,
                 on_headers=self._note_clock,
                 id_field=self._profile.id_field,
+                content_path=self._profile.content_path if self._profile.can_read_back else None,
+                bare_session=bare,
             )
             try:
                 with self._watchdog.running():
@@ -113,8 +116,12 @@ class Transport:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """The server's clock minus ours by `Date` and `created_at` of its answers, None while that is unknown."""
-        return self._server_clock.offset_s(utc_s=self._clock.utc_s(), monotonic_s=self._clock.monotonic())
+        """The server's clock minus ours now, by `Date` and `created_at` of its answers; None while that is unknown."""
+        return self.clock_offset(moment(self._clock)).best_s
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Return the server's clock minus ours at a moment since the first request."""
+        return self._server_clock.offset(then)
 
     @property
     def partial_bytes(self) -> int:
@@ -197,7 +204,9 @@ class Transport:
 
     async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
         """Return one page of the server's list, newest first. Raises NoAnswer."""
-        return await self._open_questions().list_page(limit=limit, offset=offset)
+        page = await self._open_questions().list_page(limit=limit, offset=offset)
+        self._server_clock.note_listed(page)
+        return page
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
@@ -212,12 +221,19 @@ class Transport:
         NoAnswer."""
         return await self._open_questions().sha256_of(file_id)
 
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
+        return await self._open_questions().read_back(file_id, file_bytes=file_bytes, ranges=ranges)
+
     async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
         session = self._open_session()
         key = self._credentials.current
         asks = request.ask_first and not self._ignores_expect
+        self._server_clock.note_ours(moment(self._clock))
         began_s = self._clock.monotonic()
-        self._server_clock.note_ours(utc_s=self._clock.utc_s(), monotonic_s=began_s)
         try:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
@@ -257,10 +273,13 @@ class Transport:
             sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
             id_field=self._profile.id_field,
+            keeps_names=self._profile.keeps_names,
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)
-            self._note_created(outcome, began_s)
+            self._server_clock.note_accepted(
+                outcome.file_id, outcome.created_at, began_s=began_s, now=moment(self._clock)
+            )
         elif isinstance(outcome, Rejected) and asks and response.status == HTTPStatus.EXPECTATION_FAILED:
             self._ignores_expect = True
             outcome = _to_send_again(outcome, outcome.reason)
@@ -301,29 +320,10 @@ class Transport:
             timer.cancel()
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
-        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-        self._server_clock.note_date(
-            http_date_s(headers.get("date", "")), utc_s=utc_s, monotonic_s=monotonic_s
-        )
-
-    def _note_created(self, accepted: Accepted, began_s: float) -> None:
-        utc_s, monotonic_s = self._clock.utc_s(), self._clock.monotonic()
-        self._server_clock.note_created(
-            accepted.created_at, lasted_s=monotonic_s - began_s, utc_s=utc_s, monotonic_s=monotonic_s
-        )
+        self._server_clock.note_date(http_date_s(headers.get("date", "")), moment(self._clock))
 
     def _authorization(self, key: Secret) -> dict[str, str]:
         return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "User-Agent": self._settings.user_agent,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        if self._connection.team is not None and self._profile.team_header is not None:
-            headers[self._profile.team_header] = self._connection.team
-        return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -68,7 +68,7 @@ class Quarantine:
             repaired = written.add(target)
             made = self._write(descriptor, task, target, repaired, written)
             after = os.fstat(descriptor)
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            if _identity(before) != _identity(after):
                 raise QuarantineFailed("the file changed while it was read")
             written.commit(without=None if made.repaired is not None else repaired)
             return made
@@ -156,3 +156,8 @@ def _require_ours(descriptor: int, target: str) -> None:
         raise QuarantineFailed(f"{target} is the file itself; name another folder")
     if not os.path.exists(target + LINEAGE_SUFFIX):
         raise QuarantineFailed(f"{target} exists and is not from a quarantine; name another folder")
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    # ctime too: a writer that restores mtime cannot restore ctime.
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -102,12 +102,13 @@ class CheckRequest(msgspec.Struct, frozen=True):
     """A file to check.
 
     `open_file` returns a fresh descriptor; it and `on_bytes`, which is called with how many more bytes were read, are
-    called on another thread.
+    called on another thread. `ignore_ctime` is `Job.ignore_ctime`.
     """
 
     open_file: Callable[[], int]
     task: CheckTask
     on_bytes: Callable[[int], None] | None = None
+    ignore_ctime: bool = False
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -235,7 +236,10 @@ class _Check:
                 report = check_file(descriptor, request.task, on_bytes=request.on_bytes)
             else:
                 report = self._in_process(descriptor, request)
-            if _identity(os.fstat(descriptor)) != _identity(before):
+            after = os.fstat(descriptor)
+            # ctime too: a writer that restores mtime cannot restore ctime.
+            same_change = request.ignore_ctime or after.st_ctime_ns == before.st_ctime_ns
+            if _identity(after) != _identity(before) or not same_change:
                 raise FileMoved
             return Looked(report, before)
         finally:
@@ -269,6 +273,5 @@ class _Check:
             self._workers.give_back(worker, usable=usable and not self._cancelled)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    # ctime too: a writer that restores mtime cannot restore ctime.
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return (status.st_size, status.st_mtime_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.doubt.adoption import Adopt, Sameness
 from bulk_upload.core.model import EntryState, ReceiptOrigin
 from bulk_upload.core.run.resolve import Decision, Resolved, why_not_adopted
 from bulk_upload.edge.ledger import Deleted, PlannedDeletion
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.resolve import OpenDoubt
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.doubt.comparing import Comparer
     from bulk_upload.engine.doubt.inquiry import Inquiry
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.doubt.resolution import Doubts, Resolution
@@ -43,6 +44,7 @@ class Resolving:
         inquiry: the server, for single files.
         reconciler: the server's list.
         doubts: records what is decided, and by whom.
+        comparer: compares a file that a person names with what was sent.
         settings: how long before absence is believed.
         clock: dates what is recorded.
         decided_by: who decides, as recorded in the ledger.
@@ -55,6 +57,7 @@ class Resolving:
         inquiry: Inquiry,
         reconciler: Reconciler,
         doubts: Doubts,
+        comparer: Comparer,
         settings: RunSettings,
         clock: Clock,
         decided_by: str,
@@ -63,6 +66,7 @@ class Resolving:
         self._inquiry = inquiry
         self._reconciler = reconciler
         self._doubts = doubts
+        self._comparer = comparer
         self._settings = settings
         self._clock = clock
         self._decided_by = decided_by
@@ -82,7 +86,7 @@ class Resolving:
             if doubt is None:
                 resolved.append(await self._look_up_deleted(one))
             else:
-                resolved.append(_resolved(one, await self._doubts.resolve(doubt, one.path)))
+                resolved.append(_resolved(one, await self._doubts.resolve(doubt)))
 
         async with plain_task_group() as serving:
             serving.start_soon(self._reconciler.serve)
@@ -92,10 +96,11 @@ class Resolving:
             serving.cancel_scope.cancel()
         return resolved
 
-    async def confirmed(self, one: OpenDoubt, file_id: str) -> ListedFile:
+    async def confirmed(self, one: OpenDoubt, file_id: str) -> Adopt:
         """Return the file that a person names, once the server has shown that it can be the one.
 
-        Raises UsageError where it is not there or not what was sent, and what Inquiry raises.
+        Its content is compared where that is possible; the result says how, or why not. Raises UsageError where the
+        file is not there or not what was sent, and what Inquiry raises.
         """
         doubt = await self._doubt(one)
         file = await self._inquiry.look_up(file_id)
@@ -109,17 +114,23 @@ class Resolving:
             raise UsageError(
                 f"{file_id} is not what was sent: {against}", hint="a wrong id would be worse than none"
             )
-        return file
+        compared = await self._comparer.compare_one(doubt, file)
+        if compared.sameness is Sameness.OTHER:
+            raise UsageError(
+                f"{file_id} is not what was sent: its content differs",
+                hint="a wrong id would be worse than none",
+            )
+        return Adopt(file=file, by=compared.by, reason=compared.reason)
 
-    async def adopt(self, one: OpenDoubt, file: ListedFile) -> Resolved:
+    async def adopt(self, one: OpenDoubt, adopted: Adopt) -> Resolved:
         """Record a confirmed file as the entry's. Raises UsageError where another entry owns it."""
         doubt = await self._doubt(one)
-        if not await self._doubts.adopt(doubt, file, one.path, obtained=ReceiptOrigin.ADOPTED):
+        if not await self._doubts.adopt(doubt, adopted, obtained=ReceiptOrigin.ADOPTED):
             raise UsageError(
-                f"{file.file_id} is another entry's file already",
+                f"{adopted.file.file_id} is another entry's file already",
                 hint="`bulk-upload ledger show` shows whose it is",
             )
-        return _resolved(one, Adopted(file.file_id))
+        return _resolved(one, Adopted(adopted.file.file_id))
 
     async def decide(self, decision: Decision, chosen: Iterable[OpenDoubt]) -> list[Resolved]:
         """Record a person's decision about some entries in doubt."""

@@ -10,6 +10,9 @@ from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
 
 _THREADS = 4
@@ -28,11 +31,14 @@ class SentFiles:
         self._stuck_s = stuck_s
         self._reader: FileReader | None = None
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
         if self._reader is None:
             self._reader = FileReader(self._tree(), thread_count=_THREADS, stuck_s=self._stuck_s)
-        return await self._reader.sha256(path, expected=expected)
+        return await self._reader.sha256(path, expected=expected, ranges=ranges)
 
     def close(self) -> None:
         """End the threads."""

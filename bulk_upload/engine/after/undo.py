@@ -49,14 +49,18 @@ PAGE_RECEIPTS = 256
 FAILURES_IN_A_ROW_MAX = 10
 """This many deletions without an answer mean that the server is down, not that the files are special."""
 
+ADOPTED = "its ID did not come with the answer to its upload, it was adopted: --adopted deletes it"
+
 _OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
 
 
 class UndoScope(StrEnum):
-    """What to undo: every file with a receipt, or those whose receipt was superseded."""
+    """What to undo: every file with a receipt, those whose receipt was superseded, or those of entries that the
+    manifest of the last run no longer has."""
 
     ALL = "all"
     SUPERSEDED = "superseded"
+    DROPPED = "dropped"
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,14 +107,21 @@ class Undoing:
         """Start no further deletion."""
         self._stopping = True
 
-    async def total(self, scope: UndoScope) -> tuple[int, int]:
-        """Return how many files there are to delete, and how many bytes they have."""
-        return await self._ledger.run(partial(live_total, only_superseded=scope is UndoScope.SUPERSEDED))
+    async def total(self, scope: UndoScope, *, adopted: bool) -> tuple[int, int]:
+        """Return how many files with adopted receipts there are, or how many with others, and how many bytes they have."""
+        return await self._ledger.run(
+            partial(
+                live_total,
+                only_superseded=scope is UndoScope.SUPERSEDED,
+                only_dropped=scope is UndoScope.DROPPED,
+                adopted=adopted,
+            )
+        )
 
-    async def preview(self, scope: UndoScope) -> AsyncIterator[HeldReceipt]:
-        """Yield what `receipts` would delete, in its order."""
+    async def preview(self, scope: UndoScope, *, adopted: bool) -> AsyncIterator[HeldReceipt]:
+        """Yield the adopted receipts, or the others, that `receipts` would work on, in its order."""
         after_id = 0
-        while page := await self._page(scope, after_id):
+        while page := await self._page(scope, after_id, adopted=adopted):
             for one in page:
                 yield one
             after_id = page[-1].receipt_id
@@ -122,16 +133,18 @@ class Undoing:
             [partial(self._finish_copy if one.receipt_id is None else self._delete, one) for one in begun]
         )
 
-    async def receipts(self, scope: UndoScope) -> None:
+    async def receipts(self, scope: UndoScope, *, adopted: bool = False) -> None:
         """Delete the files of the job's receipts; superseded ones alone only while the newer file is there.
 
-        Raises CredentialsRefused, ServerUnusable, LedgerUnusable.
+        Files whose id did not come with the answer to their upload are kept unless `adopted` says otherwise; they are
+        the first. Raises CredentialsRefused, ServerUnusable, LedgerUnusable.
         """
         undo = self._undo_superseded if scope is UndoScope.SUPERSEDED else self._undo
-        after_id = 0
-        while not self._stopping and (page := await self._page(scope, after_id)):
-            await self._each([partial(undo, one) for one in page])
-            after_id = page[-1].receipt_id
+        for is_adopted, act in ((True, undo if adopted else self._keep_adopted), (False, undo)):
+            after_id = 0
+            while not self._stopping and (page := await self._page(scope, after_id, adopted=is_adopted)):
+                await self._each([partial(act, one) for one in page])
+                after_id = page[-1].receipt_id
 
     async def duplicates(self, copies: Iterable[SecondCopy], *, named: Collection[str] = ()) -> None:
         """Delete second copies; those that are kept are reported with the reason.
@@ -144,11 +157,16 @@ class Undoing:
         surplus = too_many([one for one in same if one.attempt_ids])
         await self._each([partial(self._undo_copy, one, named, surplus) for one in same])
 
-    async def _page(self, scope: UndoScope, after_id: int) -> list[HeldReceipt]:
+    async def _keep_adopted(self, receipt: HeldReceipt) -> None:
+        self._tell(receipt.path, receipt.file_id, Deleted.KEPT, ADOPTED)
+
+    async def _page(self, scope: UndoScope, after_id: int, *, adopted: bool) -> list[HeldReceipt]:
         step = partial(
             live_receipts,
             after_id=after_id,
             only_superseded=scope is UndoScope.SUPERSEDED,
+            only_dropped=scope is UndoScope.DROPPED,
+            adopted=adopted,
             count_max=PAGE_RECEIPTS,
         )
         return await self._ledger.run(step)

@@ -14,7 +14,7 @@ import msgspec
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.run.verify import content_difference, differences, second_copy, stranger_of
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import ServerUnusable
+from bulk_upload.errors import ServerUnusable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,8 +71,14 @@ class Verifier:
     async def verify(self, *, content: bool) -> AsyncIterator[Difference]:
         """Yield every difference: receipts in the order they were made, then files without a receipt.
 
-        With `content` each file is read back and hashed. Raises what Inquiry raises, and LedgerUnusable.
+        With `content` each file is read back and hashed. Raises what Inquiry raises, LedgerUnusable, and UsageError where
+        the server returns no content.
         """
+        if content and not self._profile.can_read_back:
+            raise UsageError(
+                f"the profile {self._profile.name} says that the server returns no content (can-read-back = false)",
+                hint="verify without --content compares names, sizes and purposes",
+            )
         if self._profile.can_list:
             await self._list_all()
         receipts = self._inventory.receipts()

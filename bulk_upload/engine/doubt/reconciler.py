@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
-from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.api.server_habits import ServerHabits
+from bulk_upload.core.clock import moment
 from bulk_upload.core.events import Reconciling
 from bulk_upload.core.run.reconcile import (
     Absent,
     Found,
     NotYet,
     Undecided,
-    is_before,
+    as_shown,
     judge,
     matches,
     suspects,
-    window_start_utc_s,
 )
+from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.listing import Listing, read_list, should_show
+from bulk_upload.engine.doubt.owners import Owners
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -40,7 +45,11 @@ if TYPE_CHECKING:
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
 
-LIST_PAGES_MAX = 1000
+LAG_S = 10.0
+"""Files that were accepted this long before absence may be believed must be in the list, too: it is waited for them
+as long as for the file in doubt."""
+
+
 _ENDED = "the run ended before the server's list could decide it"
 
 
@@ -51,13 +60,16 @@ class _Question(msgspec.Struct):
     poll_s: float
     settles_s: float
     answer: asyncio.Future[Reconciliation]
+    settle_s: float
+    ruled_out: frozenset[str] = frozenset()
     due_s: float = 0.0
 
 
 class Reconciler:
     """Resolves attempts in doubt from the server's list. It holds no slot.
 
-    `api_retry` repeats questions that get no answer, and listings that cannot be used.
+    `api_retry` repeats questions that get no answer, and listings that cannot be used. `habits` is what the run learns
+    of the server from its answers.
     """
 
     def __init__(
@@ -71,6 +83,7 @@ class Reconciler:
         drain: Drain,
         emit: Callable[[Event], None],
         waits: Waits | None = None,
+        habits: ServerHabits | None = None,
     ) -> None:
         self._files_api = files_api
         self._api_retry = api_retry
@@ -82,23 +95,50 @@ class Reconciler:
         self._questions: list[_Question] = []
         self._asked = asyncio.Event()
         self._waits = waits or Waits()
+        self.habits = habits or ServerHabits(profile.purposes)
+        self.owners = Owners(ledger=ledger, clock=clock, emit=emit, habits=self.habits)
+        self._compared: list[Doubt] = []
+        self.others: list[ListedFile] = []
+        """Files of other names in the latest list, the newest first: what else is stored at this time."""
 
-    async def resolve(self, doubt: Doubt) -> Found | Absent | Undecided:
-        """Return what the server's list says about a doubt, once it can be believed."""
+    def settles_s(self, doubt: Doubt) -> float:
+        """Return when absence may be believed, by the monotonic clock."""
+        return self._clock.monotonic() + doubt.left_s(utc_s=self._clock.utc_s(), clock_offset_s=None)
+
+    @contextmanager
+    def comparing(self, doubt: Doubt) -> Iterator[None]:
+        """Count a doubt as open while its candidates are compared: its look-alikes are not decided without it."""
+        self._compared.append(doubt)
+        try:
+            yield
+        finally:
+            self._compared.remove(doubt)
+
+    async def resolve(
+        self, doubt: Doubt, *, ruled_out: frozenset[str] = frozenset(), settles_s: float | None = None
+    ) -> Found | Absent | Undecided:
+        """Return what the server's list says about a doubt, once it can be believed.
+
+        `ruled_out` are ids of files that have other content; `settles_s` is what the method of that name returned when
+        the doubt was new.
+        """
         if not (self._profile.can_list and self._profile.keeps_names):
             return Undecided(f"a {self._profile.name} server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)
         # Several listings before absence is believed: the list may lag.
-        left_s = doubt.settles_at_utc_s - self._clock.utc_s()
-        poll_s = min(10.0, max(0.5, left_s / 4))
-        settles_s = self._clock.monotonic() + left_s
-        question = _Question(doubt, poll_s, settles_s, asyncio.get_running_loop().create_future())
+        settles_s = self.settles_s(doubt) if settles_s is None else settles_s
+        poll_s = min(10.0, max(0.5, (settles_s - self._clock.monotonic()) / 4))
+        answer: asyncio.Future[Reconciliation] = asyncio.get_running_loop().create_future()
+        settle_s = max(LAG_S, settles_s - self._clock.monotonic())
+        question = _Question(doubt, poll_s, settles_s, answer, settle_s, ruled_out)
         self._questions.append(question)
         self._asked.set()
         found = await question.answer
         if isinstance(found, Found):
-            return await self._confirmed(doubt, found)
+            return await self._confirmed(found, [found.file])
+        if isinstance(found, Undecided) and found.alike:
+            return await self._confirmed(found, found.alike)
         if isinstance(found, NotYet):
             raise AssertionError("a question is never answered with `not yet`")
         return found
@@ -128,81 +168,145 @@ class Reconciler:
         """Read the list once for all waiting entries, and answer those that it decides."""
         self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
-        listed_at_s = self._clock.monotonic()
-        listing, offset_s = await self._listing([one.doubt for one in questions])
-        suspected = {
-            one.doubt.attempt_id: suspects(one.doubt, listing, clock_offset_s=offset_s) for one in questions
+        listing = await read_list(
+            [one.doubt for one in questions],
+            files_api=self._files_api,
+            profile=self._profile,
+            clock=self._clock,
+            habits=self.habits,
+            waits=self._waits,
+        )
+        self.others = listing.others
+        await self._learn(listing)
+        self._note_time(questions, listing.began_s)
+        judged = [(one, await self._judged(one, listing)) for one in questions]
+        # Those that came meanwhile count, too.
+        open_doubts = {
+            one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
         }
-        ids = {file.file_id for files in suspected.values() for file in files}
-        claimed = await self._claimed(ids)
-        # Those that came while the list was read count, too.
-        alike = Counter(_twin_key(one.doubt) for one in self._questions)
-        for question in questions:
-            found: Reconciliation
-            if alike[_twin_key(question.doubt)] > 1:
+        alike = Counter(map(self._twin_key, open_doubts.values()))
+        for question, by_list in judged:
+            settled = listing.began_s >= question.settles_s
+            found = self._unless_anothers(question.doubt, by_list, open_doubts.values())
+            if alike[self._twin_key(question.doubt)] > 1:
                 found = Undecided("another entry with the same name, size and purpose is in doubt too")
-            else:
-                found = judge(
-                    question.doubt,
-                    suspected[question.doubt.attempt_id],
-                    claimed_ids=claimed,
-                    settled=listed_at_s >= question.settles_s,
-                    clock_offset_s=offset_s,
-                )
             if isinstance(found, NotYet):
-                settles_s = max(question.settles_s, listed_at_s + 0.05)
-                question.due_s = min(settles_s, self._clock.monotonic() + question.poll_s)
+                polled_s = self._clock.monotonic() + question.poll_s
+                question.due_s = polled_s if settled else min(question.settles_s, polled_s)
             else:
                 self._answer(question, found)
 
-    async def _claimed(self, file_ids: Collection[str]) -> set[str]:
-        if not file_ids:
-            return set()
-        wanted = sorted(file_ids)
-        return await self._ledger.run(lambda store: store.claimed(wanted))
-
-    async def _listing(self, doubts: list[Doubt]) -> tuple[list[ListedFile], float | None]:
-        """Return the listed files that could matter, from the newest back to before the oldest doubt.
-
-        Also return the clock offset that decided how far that is: the files must be judged with the same one. While it
-        is unknown the list is read to its end.
-        """
-        names = {one.sent_name for one in doubts} | {None}
-        candidates = {one.candidate_id for one in doubts}
-        kept: list[ListedFile] = []
-        seen: set[str] = set()
-        pager = Pager(pages_max=LIST_PAGES_MAX)
-        while True:
-            with self._waits.on(Wait.SERVER):
-                page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
-            fresh = [one for one in page if one.file_id not in seen]
-            seen.update(one.file_id for one in fresh)
-            kept.extend(one for one in fresh if one.filename in names or one.file_id in candidates)
-            # Computed again for each page: the first answer of a run shows how far the clocks are apart.
-            offset_s = self._files_api.clock_offset_s
-            not_before_s = window_start_utc_s(doubts, clock_offset_s=offset_s)
-            problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
-            if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
-                return kept, offset_s
-            if problem is not None:
-                raise NoAnswer(problem)
-
-    async def _confirmed(self, doubt: Doubt, found: Found) -> Found | Undecided:
-        """Look a listed file up before it is believed: lists may be stale."""
-        file_id = found.file.file_id
-        with self._drain.cut():
+    async def _judged(self, question: _Question, listing: Listing) -> Reconciliation:
+        """Judge one doubt by a listing; absence only where the list shows what it must."""
+        doubt, offset = question.doubt, listing.offsets[question.doubt.attempt_id]
+        settled = listing.began_s >= question.settles_s
+        files = list(listing.files)
+        candidate_id = doubt.candidate_id
+        if candidate_id is not None and candidate_id not in listing.ids:
+            # Lists may lag, and an id that came with the answer may be looked up at once.
             try:
-                file = await self._api_retry.answer(partial(self._look_up, file_id))
+                candidate = await self._look_up(candidate_id)
             except NoAnswer as error:
+                if not error.final:
+                    raise
                 return Undecided(str(error))
-            if file is not None and matches(doubt, file):
-                return Found(file)
-            return Undecided(f"{file_id} is in the server's list but a look-up disagrees")
+            files += [] if candidate is None else [candidate]
+            listing.claims |= await self.owners.claims([candidate_id])
+        suspected = suspects(doubt, files, clock_offset_s=offset.least_s, habits=self.habits)
+        theirs = await self.owners.theirs(doubt, suspected)
+        rivals = await self.owners.rivals(doubt, suspected)
+        disputed = await self.owners.disputed(doubt, suspected, listing.claims)
+        found = judge(
+            doubt,
+            suspected,
+            claimed_ids=listing.claims.keys() | theirs | rivals | question.ruled_out,
+            settled=settled,
+            clock_offset_s=offset.best_s,
+            disputed_ids=disputed | rivals,
+            habits=self.habits,
+        )
+        if isinstance(found, Absent):
+            return await self._unless_list_lacks(question, listing)
+        may_get_clear = doubt.began_at is not None and (
+            candidate_id is None or candidate_id in listing.claims
+        )
+        if isinstance(found, Undecided) and may_get_clear and not settled and offset.exact_s is None:
+            # What is accepted until then may show the server's time.
+            return NotYet()
+        return found
+
+    def _unless_anothers(
+        self, doubt: Doubt, found: Reconciliation, open_doubts: Iterable[Doubt]
+    ) -> Reconciliation:
+        """Leave a file in another form than was sent in doubt while another open doubt may be about it, too."""
+        files = [found.file] if isinstance(found, Found) else getattr(found, "alike", ())
+        guesses = [one for one in files if not matches(doubt, one) and one.file_id != doubt.candidate_id]
+        for one in guesses:
+            for other in open_doubts:
+                if other.attempt_id != doubt.attempt_id and self.owners.could_be(one, other):
+                    return Undecided(f"{one.file_id} may be that of another entry in doubt, too")
+        return found
+
+    async def _unless_list_lacks(self, question: _Question, listing: Listing) -> Absent | NotYet | Undecided:
+        """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
+        until it must show that one, too."""
+        lacking = self.habits.not_shown(
+            listing.ids,
+            should_show=partial(should_show, listing, files_api=self._files_api),
+            before_s=question.settles_s - LAG_S,
+        )
+        for one in lacking[-1:]:
+            if await self._look_up(one.file_id) is None:
+                continue
+            if listing.began_s < one.accepted_at_s + question.settle_s:
+                return NotYet()
+            return Undecided(
+                f"the server's list does not show {one.file_id} either, which this run uploaded: it proves nothing"
+            )
+        return Absent()
+
+    async def _learn(self, listing: Listing) -> None:
+        """Compare listed files with what this ledger has receipts for."""
+        known = {one.file_id: one for one in (*listing.files, *listing.sample) if one.has_id}
+        listing.claims = await self.owners.claims(known)
+        for file_id, claim in listing.claims.items():
+            self.habits.see_listed(
+                known[file_id], name=claim.sent_name, purpose=claim.purpose, file_bytes=claim.file_bytes
+            )
+
+    def _note_time(self, questions: list[_Question], listed_at_s: float) -> None:
+        """Shorten waits for attempts of earlier runs, once the server's time shows how long ago they were."""
+        now = moment(self._clock)
+        offset = self._files_api.clock_offset(now)
+        utc_s = now.utc_s - (now.monotonic_s - listed_at_s)
+        for one in questions:
+            if one.doubt.began_at is None and one.doubt.settle_s is not None:
+                left_s = one.doubt.left_s(utc_s=utc_s, clock_offset_s=offset.least_s)
+                one.settles_s = min(one.settles_s, listed_at_s + left_s)
+
+    async def _confirmed(self, found: Found | Undecided, files: Sequence[ListedFile]) -> Found | Undecided:
+        """Look listed files up before they are believed: lists may be stale."""
+        with self._drain.cut():
+            for one in files:
+                try:
+                    file = await self._api_retry.answer(partial(self._look_up, one.file_id))
+                except NoAnswer as error:
+                    return Undecided(str(error))
+                if file is None or not as_shown(one, file):
+                    return Undecided(f"{one.file_id} is in the server's list but a look-up disagrees")
+                if isinstance(found, Found):
+                    return replace(found, file=file)
+            return found
         return Undecided(_ENDED)
 
     async def _look_up(self, file_id: str) -> ListedFile | None:
         with self._waits.on(Wait.SERVER):
             return await self._files_api.look_up(file_id)
+
+    def _twin_key(self, doubt: Doubt) -> TwinKey:
+        """Return what distinguishes a doubt in this server's list."""
+        name = twin_form(doubt.sent_name) if self.habits.respells_names else doubt.sent_name
+        return TwinKey(name, doubt.file_bytes, doubt.purpose)
 
     def _answer(self, question: _Question, found: Reconciliation) -> None:
         self._questions.remove(question)
@@ -212,7 +316,3 @@ class Reconciler:
     def _give_up(self, reason: str) -> None:
         for question in list(self._questions):
             self._answer(question, Undecided(reason))
-
-
-def _twin_key(doubt: Doubt) -> TwinKey:
-    return TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)

@@ -6,34 +6,40 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.clock import STEP_S, moment
+from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.model import EntryState, ReceiptOrigin
-from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
+from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, withdrawn_reason
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import BY_RECONCILIATION
+from bulk_upload.engine.doubt.owners import OwnerCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.model import Fingerprint, InDoubt, ListedFile
+    from bulk_upload.core.model import Altered, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
-    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.ledger import LedgerStore, SentContent
+    from bulk_upload.engine.doubt.comparing import Comparer, Files
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.upload import RecordedAttempt
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """The file was found at the server, and the ledger has its receipt."""
+    """The file was found at the server, and the ledger has its receipt; `altered` is what the server changed."""
 
     file_id: str
+    altered: tuple[Altered, ...] = ()
 
 
 class Sendable(msgspec.Struct, frozen=True):
@@ -51,17 +57,12 @@ class StillInDoubt(msgspec.Struct, frozen=True):
 Resolution = Adopted | Sendable | StillInDoubt
 
 
-class Files(Protocol):
-    """Hashes the files of a job."""
-
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
-
-
 class Doubts:
     """Resolves doubts by the settings' policy and records what was decided, and by whom. Holds no slot.
 
     Args:
+        reconciler: searches the server's list.
+        comparer: compares what is found there with what was sent.
         files: hashes the files that a dead run had sent.
         parked: a context in which an entry waits for the server's list.
         decided_by: recorded in the ledger with each decision.
@@ -71,6 +72,7 @@ class Doubts:
         self,
         *,
         reconciler: Reconciler,
+        comparer: Comparer,
         files: Files,
         profile: Profile,
         settings: RunSettings,
@@ -81,6 +83,7 @@ class Doubts:
         decided_by: str = BY_RECONCILIATION,
     ) -> None:
         self._reconciler = reconciler
+        self._comparer = comparer
         self._files = files
         self._profile = profile
         self._settings = settings
@@ -89,10 +92,15 @@ class Doubts:
         self._clock = clock
         self._parked = parked
         self._decided_by = decided_by
+        self._owner_check = OwnerCheck(
+            owners=reconciler.owners, comparer=comparer, profile=profile, drain=drain
+        )
 
     async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
         """Resolve an attempt of this run."""
         settle_s = self._settings.settles_after_s(answered=outcome.answered)
+        now = moment(self._clock)
+        lasted_s = now.monotonic_s - attempt.began_at
         doubt = Doubt(
             entry_id=entry_id,
             attempt_id=attempt.attempt_id,
@@ -100,51 +108,123 @@ class Doubts:
             file_bytes=attempt.sent.file_bytes,
             purpose=attempt.sent.purpose,
             sent_at_utc_s=attempt.began_utc_s,
-            # Not from `ended_utc_s`: the wall clock may have been set since.
-            settles_at_utc_s=self._clock.utc_s() + settle_s,
+            # By the clock as it was at the beginning: it may have been set since.
+            settles_at_utc_s=max(now.utc_s, attempt.began_utc_s + lasted_s) + settle_s,
             candidate_id=outcome.candidate_id,
+            clock_offset_s=attempt.clock_offset_s,
+            began_at=attempt.began_at,
+            settle_s=settle_s,
+            clock_was_set=abs(now.utc_s - attempt.began_utc_s - lasted_s) > STEP_S,
         )
+        if outcome.id_kind is not None:
+            # The list has such ids, too: the answer says why it cannot decide.
+            return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.answered and not self._profile.can_list and not held:
             # The server answered that it failed, and there is no list to ask: that is believed.
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
 
-    async def resolve(self, doubt: Doubt, path: str | None = None) -> Resolution:
-        """Resolve a doubt; `path` is given for one that an earlier run left, to hash what it sent."""
+    async def resolve(self, doubt: Doubt, *, sendable: bool = True, why: str = "") -> Resolution:
+        """Resolve a doubt, of this run or of an earlier one.
+
+        What cannot be sent (not `sendable`: there is no file) is never released without proof that it left nothing.
+        `why` is said beside the reason of a doubt that stays.
+        """
         settings = self._settings
-        found: Found | Absent | Undecided
+        found: Adopt | Absent | Undecided
         if settings.in_doubt is InDoubtPolicy.HOLD:
             found = Undecided("left in doubt by --in-doubt hold")
         else:
-            with self._parked():
-                found = await self._reconciler.resolve(doubt)
-        if isinstance(found, Found):
-            if await self.adopt(doubt, found.file, path):
-                return Adopted(found.file.file_id)
-            found = Undecided(f"{found.file.file_id} was claimed by another entry")
+            with self._parked(), self._reconciler.comparing(doubt):
+                found = await self._find(doubt)
+                if isinstance(found, Adopt):
+                    altered = self._comparer.prove(doubt, found)
+                    if await self.adopt(doubt, found):
+                        return Adopted(found.file.file_id, altered)
+                    found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
             return await self.release(doubt, "not on the server: it can be sent again")
-        if settings.in_doubt is InDoubtPolicy.RESEND and not self._drain.begun:
+        if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
-        reason = found.reason
+        reason = f"{why}; {found.reason}" if why else found.reason
         await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
         return StillInDoubt(reason)
 
+    async def _find(self, doubt: Doubt) -> Adopt | Absent | Undecided:
+        """Return what the server's list and the contents of the files in it say together.
+
+        A file that has other content is not looked at again: the list is asked until another appears, or none can.
+        """
+        settles_s = self._reconciler.settles_s(doubt)
+        unclear = await self._owner_check.unclear(doubt)
+        if unclear is not None:
+            return unclear
+        sent = await self._comparer.sent(doubt)
+        alone_s = min(settles_s, self._alone_s(sent))
+        ruled_out: frozenset[str] = frozenset()
+        matched: tuple[frozenset[str], Adopt] | None = None
+        while True:
+            asked_s = self._clock.monotonic()
+            found = await self._reconciler.resolve(doubt, ruled_out=ruled_out, settles_s=settles_s)
+            candidates = _candidates(found)
+            if not candidates and not isinstance(found, Found):
+                return found
+            ids = frozenset(one.file_id for one in candidates)
+            if matched is None or matched[0] != ids:
+                compared = await self._comparer.compare(doubt, sent, candidates)
+                if isinstance(compared, RuledOut):
+                    ruled_out |= compared.file_ids
+                    continue
+                if isinstance(compared, Doubtful) and compared.lacks_own_file and asked_s < settles_s:
+                    # Other uploads of the run may have their receipts by then.
+                    await self._drain.sleep(settles_s - self._clock.monotonic() + 0.01)
+                    continue
+                if isinstance(compared, Doubtful):
+                    return Undecided(compared.reason)
+                if (unbelieved := _unbelieved(doubt, found, compared)) is not None:
+                    return unbelieved
+                matched = ids, compared
+            if asked_s >= alone_s or matched[1].file.file_id == doubt.candidate_id:
+                return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
+            # A loop whose clock has whole milliseconds may wake a little early.
+            await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
+
+    async def _alone(
+        self, doubt: Doubt, sent: SentContent, adopted: Adopt, *, rival_count: int
+    ) -> Adopt | Undecided:
+        """Return a match unless another job may have made it; `rival_count` look-alikes had other content."""
+        if adopted.file.file_id == doubt.candidate_id:
+            return adopted
+        if rival_count and adopted.by is not ComparedBy.NONE:
+            # Whoever else sends this name sends other bytes.
+            return adopted
+        alone = await self._comparer.alone(sent, adopted, self._reconciler.others)
+        return Undecided(alone.reason) if isinstance(alone, Doubtful) else alone
+
+    def _alone_s(self, sent: SentContent) -> float:
+        """Return when a match counts as the only one, by the monotonic clock."""
+        left_s = sent.ended_utc_s + ALONE_S - self._clock.utc_s()
+        return self._clock.monotonic() + min(ALONE_S, max(0.0, left_s))
+
     async def adopt(
-        self,
-        doubt: Doubt,
-        file: ListedFile,
-        path: str | None,
-        *,
-        obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
+        self, doubt: Doubt, adopted: Adopt, *, obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED
     ) -> bool:
         """Record a file of the server as the receipt; False where another entry owns it by now."""
-        sha256 = None if path is None else await self._sha256_if_unchanged(doubt, path)
+        sent = await self._comparer.sent(doubt)
+        sha256 = sent.sha256
+        if sha256 is None and self._settings.hashing:
+            sha256 = await self._sha256_if_unchanged(sent)
         now = self._clock.utc_s()
         return await self._ledger.run(
             lambda store: store.adopt(
-                doubt, file, sha256=sha256, utc_s=now, obtained=obtained, decided_by=self._decided_by
+                doubt,
+                adopted.file,
+                sha256=sha256,
+                utc_s=now,
+                obtained=obtained,
+                decided_by=self._decided_by,
+                detail=adopted.detail,
             )
         )
 
@@ -156,13 +236,32 @@ class Doubts:
         )
         return Sendable(reason)
 
-    async def _sha256_if_unchanged(self, doubt: Doubt, path: str) -> str | None:
+    async def _sha256_if_unchanged(self, sent: SentContent) -> str | None:
         """Hash a file that a dead run sent, if it is still the one that was sent."""
-        sent = await self._ledger.run(lambda store: store.attempt_fingerprint(doubt.attempt_id))
         try:
             with self._drain.cut():
-                sha256, _ = await self._files.sha256(path, expected=sent)
+                sha256, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
                 return sha256
         except SourceError:
             pass
         return None
+
+
+def _candidates(found: Found | Absent | Undecided) -> tuple[ListedFile, ...]:
+    """Return the files that may be what was sent, as far as the list says."""
+    match found:
+        case Found(file=file):
+            return (file,)
+        case Undecided(alike=alike):
+            return alike
+        case Absent():
+            return ()
+
+
+def _unbelieved(doubt: Doubt, found: Found | Absent | Undecided, adopted: Adopt) -> Undecided | None:
+    """Return why a match is not adopted in spite of what its content shows; None where it may be."""
+    if doubt.candidate_withdrawn and adopted.file.file_id == doubt.candidate_id:
+        return Undecided(withdrawn_reason(adopted.file))
+    if isinstance(found, Undecided) and found.has_vague and adopted.by is ComparedBy.NONE:
+        return Undecided(found.reason)
+    return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.model import Altered, Outcome
     from bulk_upload.core.run.fault_scope import Judgement
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.engine.limits.drain import Drain
@@ -44,6 +44,7 @@ class StopRules:
         settings: RunSettings,
         *,
         to_send_count: int,
+        address_known: bool = False,
         clock: Clock,
         drain: Drain,
         emit: Callable[[Event], None],
@@ -52,7 +53,9 @@ class StopRules:
         self._clock = clock
         self._drain = drain
         self._emit = emit
-        self._fault_scope = FaultScope(entry_count=to_send_count, key_variable=key_variable)
+        self._fault_scope = FaultScope(
+            entry_count=to_send_count, address_known=address_known, key_variable=key_variable
+        )
         self._patience = Patience(settings.patience_s)
         self._failures = FailureLimit(settings.errors_limit(to_send_count))
         self._announced_until = float("-inf")
@@ -138,6 +141,12 @@ class StopRules:
             await work
         except* LedgerUnusable as group:
             self.on_ledger_failed(innermost(group))
+
+    def on_unproven(self, altered: tuple[Altered, ...]) -> None:
+        """Record that an entry stays in doubt because its answer contradicts what was sent."""
+        stop = self._fault_scope.on_unproven(altered[0])
+        if stop is not None:
+            self._drain.begin(stop)
 
     def on_exhausted(self, outcome: Outcome) -> None:
         """Record that an entry used up its attempts with `outcome`."""

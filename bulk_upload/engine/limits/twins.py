@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from bulk_upload.core.text.name_forms import twin_form
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,11 @@ class TwinKey(NamedTuple):
     sent_name: str
     file_bytes: int
     purpose: str
+
+    @classmethod
+    def of(cls, sent_name: str, file_bytes: int, purpose: str) -> TwinKey:
+        """Return the key of an upload: names that a server may make one name of, such as `f 1` and `f_1`, are one."""
+        return cls(twin_form(sent_name), file_bytes, purpose)
 
 
 class HeldKey:

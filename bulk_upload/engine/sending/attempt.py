@@ -9,6 +9,8 @@ import anyio.lowlevel
 import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
+from bulk_upload.core.api.server_habits import OwnFile
+from bulk_upload.core.clock import Moment, moment
 from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.run.records import AttemptEnd, Intent
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.api.server_habits import ServerHabits
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Ticket
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender, UploadReport
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.clock_watch import ClockWatch
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.stop_rules import StopRules
@@ -37,12 +41,11 @@ GOES_FIRST_ATTEMPTS = 3
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that began: times are the clock's then."""
+    """A request that began, and when."""
 
     attempt_id: int
     number: int
-    began_at: float
-    began_utc_s: float
+    began: Moment
 
 
 class Attempts:
@@ -56,8 +59,10 @@ class Attempts:
         sender: Sender,
         ledger: Ledger[LedgerStore],
         stop_rules: StopRules,
+        habits: ServerHabits,
         drain: Drain,
         clock: Clock,
+        clock_watch: ClockWatch,
         emit: Callable[[Event], None],
     ) -> None:
         self._profile = profile
@@ -65,8 +70,10 @@ class Attempts:
         self._sender = sender
         self._ledger = ledger
         self._stop_rules = stop_rules
+        self._habits = habits
         self._drain = drain
         self._clock = clock
+        self._clock_watch = clock_watch
         self._emit = emit
 
     async def make(self, upload: Upload) -> Made | NotBegun:
@@ -99,14 +106,28 @@ class Attempts:
             outcome = await made.concluding
         finally:
             self._slots.recorded()
+        if isinstance(outcome, Accepted):
+            own = OwnFile(
+                file_id=outcome.file_id,
+                name=made.sent.sent_name,
+                purpose=made.sent.purpose,
+                file_bytes=made.sent.file_bytes,
+                began_utc_s=made.began_utc_s,
+                began_at=made.began_at,
+                lasted_s=made.duration_s,
+                accepted_at_s=self._clock.monotonic(),
+            )
+            self._habits.note_accepted(own, is_as_sent=not outcome.altered)
         return RecordedAttempt(
             attempt_id=made.attempt_id,
             outcome=outcome,
             sent=made.sent,
             probe=made.probe,
             duration_s=made.duration_s,
+            began_at=made.began_at,
             began_utc_s=made.began_utc_s,
             ended_utc_s=made.ended_utc_s,
+            clock_offset_s=made.clock_offset_s,
         )
 
     async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
@@ -136,13 +157,14 @@ class Attempts:
             return NotBegun(prepared)
         upload.prepared = prepared
         found = prepared.fingerprint
-        # An intent names one version of the file; without one, only the size was agreed upon with twins.
+        # An intent names one version of the file; without one, only the size was agreed upon with twins. A change time
+        # alone, as of a new hard link, does not make another one: the ledger gets that of what is sent.
         is_planned = (
             found.size == upload.fingerprint.size
             if upload.attempt_id is None
-            else found == upload.fingerprint
+            else found.same_but_ctime(upload.fingerprint)
         )
-        is_good = upload.checked in (None, found)
+        is_good = upload.checked is None or upload.checked.same_version(found)
         return prepared if is_planned and is_good else NotBegun(FileChanged(found))
 
     async def _intend(self, upload: Upload, prepared: PreparedFile) -> None:
@@ -154,6 +176,7 @@ class Attempts:
             fingerprint=prepared.fingerprint,
             at_utc_s=self._clock.utc_s(),
             sha256=prepared.sha256,
+            clock_offset_s=self._clock_watch.offset_s(),
         )
         # Shielded: an intent whose id is lost could not be withdrawn.
         with anyio.CancelScope(shield=True):
@@ -193,8 +216,7 @@ class Attempts:
         request = _Request(
             attempt_id=upload.attempt_id,
             number=prepared.number,
-            began_at=self._clock.monotonic(),
-            began_utc_s=self._clock.utc_s(),
+            began=moment(self._clock),
         )
         upload.attempt_id = upload.prepared = None
         return request
@@ -226,19 +248,22 @@ class Attempts:
 
     def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
         """Release the slot and have the ledger record the outcome."""
+        outcome = self._habits.read(report.outcome)
         # Judged before the slot is given back: after an answer that ends the run nothing more starts.
-        judgement = self._stop_rules.review(report.outcome, upload.entry_id)
-        self._slots.answered(ticket, report.outcome, report.sent.file_bytes)
-        if isinstance(report.outcome, Unavailable) and report.outcome.cut_off:
+        judgement = self._stop_rules.review(outcome, upload.entry_id)
+        self._slots.answered(ticket, outcome, report.sent.file_bytes)
+        if isinstance(outcome, Unavailable) and outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
+        offset_s = self._clock_watch.offset_s(request.began)
         over = AttemptEnd(
             attempt_id=request.attempt_id,
             entry_id=upload.entry_id,
             outcome=judgement.outcome,
             sent=report.sent,
             at_utc_s=ended_utc_s,
-            began_utc_s=request.began_utc_s,
+            began_utc_s=request.began.utc_s,
+            clock_offset_s=offset_s,
         )
         try:
             concluding = self._ledger.conclude(over, reopen=judgement.reopen)
@@ -250,8 +275,10 @@ class Attempts:
             outcome=judgement.outcome,
             sent=report.sent,
             probe=ticket.probe,
-            duration_s=self._clock.monotonic() - request.began_at,
-            began_utc_s=request.began_utc_s,
+            duration_s=self._clock.monotonic() - request.began.monotonic_s,
+            began_at=request.began.monotonic_s,
+            began_utc_s=request.began.utc_s,
             ended_utc_s=ended_utc_s,
+            clock_offset_s=offset_s,
             concluding=concluding,
         )

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from bulk_upload.core.model import Altered
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.reconcile import Doubt
+    from bulk_upload.core.run.source import SourceError
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.resolution import Doubts
     from bulk_upload.engine.limits.drain import Drain
@@ -92,7 +94,7 @@ class EntryTasks:
 
         `planned` is None when the manifest no longer has the entry. No twin may start meanwhile.
         """
-        key = TwinKey(doubt.sent_name, doubt.file_bytes, doubt.purpose)
+        key = TwinKey.of(doubt.sent_name, doubt.file_bytes, doubt.purpose)
         holds = self._twins.try_hold(key)
         await self._start(partial(self._resolve_doubt, doubt, planned, key, holds_twin_key=holds))
 
@@ -113,6 +115,7 @@ class EntryTasks:
         known = upload.planned.known if upload.planned.step is Step.COMPARE else None
         if first is None and known is not None and await self._touched.settles(upload, known):
             return
+        reason = ""
         for _ in range(1 + FILE_CHANGES_MAX):
             if first is None and not await self._gate.passes(upload):
                 return
@@ -123,11 +126,16 @@ class EntryTasks:
                 held.in_doubt = isinstance(result, EntryResult) and result.state is EntryState.IN_DOUBT
             if isinstance(result, EntryResult):
                 if isinstance(result.decision, Leave | StopRun):
-                    self._settler.settled(upload.planned, result.state, reason=upload.reason)
+                    self._settler.settled(
+                        upload.planned, result.state, reason=upload.reason, altered=upload.altered
+                    )
                 return
-            upload.fingerprint, holds_twin_key, first = result.fingerprint, False, None
-        reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
-        await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, reason)
+            was, upload.fingerprint = upload.fingerprint, result.fingerprint
+            holds_twin_key, first = False, None
+            reason = "the file keeps changing" if upload.checked else "the file keeps changing its size"
+            if was.same_but_ctime(upload.fingerprint):
+                reason = "the file's change time keeps changing; --ignore-ctime leaves it out"
+        await self._settler.fail(upload.planned, upload.entry_id, reason, upload.fingerprint)
 
     async def _hold_twins(self, upload: Upload) -> bool:
         """Wait until no twin is in flight; end the entry where none of them may be sent in this run."""
@@ -142,8 +150,14 @@ class EntryTasks:
     async def _resolve_doubt(
         self, doubt: Doubt, planned: PlannedEntry | None, key: TwinKey, *, holds_twin_key: bool
     ) -> None:
+        unreadable: SourceError | None = None
         try:
-            resolution = await self._doubts.resolve(doubt, None if planned is None else planned.entry.path)
+            if planned is not None and planned.fingerprint is None:
+                # Whatever became of the file: the attempt is looked up by what it sent.
+                planned, unreadable = await self._touched.prepared(planned)
+            resolution = await self._doubts.resolve(
+                doubt, sendable=planned is not None and unreadable is None
+            )
         except BaseException:
             # Whether the server has the file is not known: no look-alike may start.
             self._twins.bar(key)
@@ -167,17 +181,29 @@ class EntryTasks:
                 fingerprint=sent_as,
                 sha256=receipt.sha256,
             )
-        await self._plan_again(planned, known)
+        elif unreadable is not None:
+            await self._end_without_file(planned, known.entry_id, unreadable)
+            return
+        altered = resolution.altered if isinstance(resolution, Adopted) else ()
+        await self._plan_again(planned, known, altered)
 
-    async def _plan_again(self, planned: PlannedEntry, known: KnownEntry) -> None:
+    async def _end_without_file(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
+        """End an entry that left nothing at the server, and whose file cannot be read now."""
+        if error.inaccessible:
+            await self._settler.fail(planned, entry_id, error.reason, None)
+            return
+        await self._ledger.run(lambda store: store.explain(entry_id, error.reason))
+        self._settler.settled(planned, EntryState.PENDING, reason=error.reason)
+
+    async def _plan_again(
+        self, planned: PlannedEntry, known: KnownEntry, altered: tuple[Altered, ...]
+    ) -> None:
         """Continue with an entry whose doubt is resolved, by its current state in the ledger."""
         step = plan_entry(known, planned.fingerprint)
         if step.step is Step.SETTLED:
-            await self._settler.accepted(planned, known.entry_id)
+            await self._settler.accepted(planned, known.entry_id, altered=altered)
         elif planned.fingerprint is None:
-            await self._settler.settle(
-                planned, known.entry_id, EntryState.FAILED_LOCAL, "the file no longer exists"
-            )
+            raise AssertionError("what has no file is not sent")
         else:
             upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.fingerprint)
             if step.step is Step.COMPARE:

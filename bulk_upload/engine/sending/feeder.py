@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.source import SourceError
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.clock_watch import ClockWatch
     from bulk_upload.engine.conditions import Conditions
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.occupancy import Occupancy
@@ -67,6 +68,7 @@ class Feeder:
         conditions: Conditions,
         drain: Drain,
         clock: Clock,
+        clock_watch: ClockWatch,
     ) -> None:
         self._sender = sender
         self._ledger = ledger
@@ -79,6 +81,7 @@ class Feeder:
         self._conditions = conditions
         self._drain = drain
         self._clock = clock
+        self._clock_watch = clock_watch
         self._ahead: dict[int, Upload] = {}
         """Uploads that hold their twin key, and perhaps a file and an intent, and that the workers do not have yet; by
         entry."""
@@ -208,7 +211,7 @@ class Feeder:
         """Record that attempts are about to be made."""
         if not uploads or self._drain.begun:
             return
-        now = self._clock.utc_s()
+        now, offset_s = self._clock.utc_s(), self._clock_watch.offset_s()
         intents = [
             Intent(
                 entry_id=upload.entry_id,
@@ -217,6 +220,7 @@ class Feeder:
                 fingerprint=upload.fingerprint if upload.prepared is None else upload.prepared.fingerprint,
                 at_utc_s=now,
                 sha256=None if upload.prepared is None else upload.prepared.sha256,
+                clock_offset_s=offset_s,
             )
             for upload in uploads
         ]
@@ -291,7 +295,8 @@ def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
 
 def _is_planned(file: PreparedFile, upload: Upload) -> bool:
     """Whether what was read ahead is what was planned, and what was found good."""
-    return file.fingerprint.size == upload.fingerprint.size and upload.checked in (None, file.fingerprint)
+    is_good = upload.checked is None or upload.checked.same_version(file.fingerprint)
+    return is_good and file.fingerprint.size == upload.fingerprint.size
 
 
 def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.ports import Reader, Transport
@@ -117,11 +118,14 @@ class LocalSender:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
         return self._cancelled.pop(attempt_id, None)
 
-    async def sha256(self, path: str, *, expected: Fingerprint | None = None) -> tuple[str, Fingerprint]:
-        """Hash a file as it is now. Raises SourceError, also for a file that is not the `expected` version."""
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
+        that is not the `expected` version."""
         self.busy_count += 1
         try:
-            return await self._reader.sha256(path, expected=expected)
+            return await self._reader.sha256(path, expected=expected, ranges=ranges)
         finally:
             self.busy_count -= 1
 

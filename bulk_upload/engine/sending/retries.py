@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from bulk_upload.core.model import EntryState, InDoubt, NotSent, Unavailable
-from bulk_upload.core.run.records import reason_in
+from bulk_upload.core.run.records import altered_in, reason_in
 from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, TryAgain
 from bulk_upload.core.run.source import outcome_of
 from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
@@ -99,17 +99,20 @@ class Retries:
                 reason = decision.reason if isinstance(decision, Leave) else outcome.reason
                 await self._leave(upload, reason)
             return EntryResult(decision)
-        await self._settler.settle(upload.planned, upload.entry_id, EntryState.FAILED_LOCAL, outcome.reason)
+        at_fault = None if outcome.inaccessible else upload.fingerprint
+        await self._settler.fail(upload.planned, upload.entry_id, outcome.reason, at_fault)
         return EntryResult(Settle(), EntryState.FAILED_LOCAL)
 
     async def _after(self, upload: Upload, attempt: RecordedAttempt) -> EntryResult:
         """Resolve the doubt that an attempt may leave, and return what comes next."""
         outcome = attempt.outcome
         upload.reason = reason_in(outcome) or ""
+        upload.altered = altered_in(outcome)
         # An upload that probed during an outage does not pay for it.
         is_free = (
             attempt.probe
             and isinstance(outcome, Unavailable | InDoubt)
+            and not _is_success(outcome)
             and self._stop_rules.tolerates_probe(outcome)
         )
         decision = self._decide(upload, outcome, is_free=is_free)
@@ -131,9 +134,11 @@ class Retries:
         resolution = await self._doubts.resolve_attempt(attempt, upload.entry_id, outcome)
         if isinstance(resolution, StillInDoubt):
             upload.reason = resolution.reason
+            if upload.altered:
+                self._stop_rules.on_unproven(upload.altered)
             return EntryResult(Leave(reason=resolution.reason), EntryState.IN_DOUBT)
         if isinstance(resolution, Adopted):
-            await self._settler.accepted(upload.planned, upload.entry_id)
+            await self._settler.accepted(upload.planned, upload.entry_id, altered=resolution.altered)
             return EntryResult(Settle(), EntryState.ACCEPTED)
         if not outcome.answered:
             # A small body fits into the system's buffers: a server that closed on it looks like a lost answer.
@@ -181,6 +186,11 @@ class Retries:
 
 def _goes_on(result: EntryResult | FileChanged) -> bool:
     return isinstance(result, EntryResult) and isinstance(result.decision, TryAgain)
+
+
+def _is_success(outcome: Unavailable | InDoubt) -> bool:
+    """Whether the server answered that all is well: no outage, however unusable the answer is."""
+    return outcome.http_status is not None and 200 <= outcome.http_status < 300
 
 
 def _delay_s(result: EntryResult | FileChanged) -> float:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.run.plan import Step, same_content
+from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
 from bulk_upload.core.run.retry import TryAgain
+from bulk_upload.core.run.sender import PrepareRequest
 from bulk_upload.core.run.source import SourceError, outcome_of
-from bulk_upload.edge.ledger import receipt_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+from bulk_upload.edge.ledger import receipt_of, refresh
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.waits import Wait, Waits
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.retry import RetryPolicy
-    from bulk_upload.core.run.sender import Sender
+    from bulk_upload.core.run.sender import PreparedFile, Sender
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
@@ -59,34 +63,61 @@ class TouchedFiles:
         self._drain = drain
         self._clock = clock
         self._waits = waits
+        self.compared_count = 0
+        """Entries that were planned to be compared, and were, or cannot be in this run."""
 
     async def settles(self, upload: Upload, known: KnownEntry) -> bool:
         """Whether nothing is to be sent: the file has the content its receipt is for, or that cannot be found out now."""
         planned = upload.planned
+        only_ctime = known.fingerprint is not None and upload.fingerprint.same_but_ctime(known.fingerprint)
         try:
             hashed = await self._hash(planned.entry.path)
         except SourceError as error:
-            await self._unreadable(planned, known.entry_id, error)
+            self.compared_count += planned.step is Step.COMPARE
+            await self._unreadable(planned, known.entry_id, error, only_ctime=only_ctime)
             return True
         if hashed is None:
             return True
+        self.compared_count += planned.step is Step.COMPARE
         sha256, fingerprint = hashed
         upload.fingerprint = fingerprint
+        only_ctime = known.fingerprint is not None and fingerprint.same_but_ctime(known.fingerprint)
         sent_sha256 = known.sha256
         if sent_sha256 is None:
             try:
                 sent_sha256 = await self._read_back(known.entry_id)
-            except NoAnswer:
-                # Its receipt stays valid, whatever the file is by now; the next run compares again.
+            except NoAnswer as error:
+                # Its receipt stays valid, whatever the file is by now.
+                self._not_compared(planned, str(error))
                 await self._settler.accepted(planned, known.entry_id)
                 return True
-        same = same_content(sent_sha256, sha256)
+        same = same_content(sent_sha256, sha256, only_ctime=only_ctime)
         if same.step is not Step.SETTLED:
             await self.put_back(known.entry_id, same.reason)
             return False
-        await self._ledger.run(lambda store: store.refresh(known.entry_id, fingerprint, sha256=sha256))
+        if sent_sha256 is None:
+            self._settler.notice(planned, NOT_COMPARABLE)
+        same_sha256 = None if sent_sha256 is None else sha256
+        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=same_sha256))
         await self._settler.accepted(planned, known.entry_id)
         return True
+
+    async def prepared(self, planned: PlannedEntry) -> tuple[PlannedEntry, SourceError | None]:
+        """Return an entry with its file as it is now, or why that cannot be read."""
+        entry = planned.entry
+        # Opened, not read: a file of unknown size.
+        request = PrepareRequest(
+            path=entry.path, purpose=entry.purpose, planned_bytes=SMALL_FILE_BYTES_MAX + 1
+        )
+        found: PreparedFile | SourceError = SourceError(
+            "the run ended before the file was read", transient=True
+        )
+        with self._drain.cut():
+            (found,) = await self._sender.prepare([request])
+        if isinstance(found, SourceError):
+            return planned, found
+        await self._sender.drop(found.number)
+        return replace(planned, fingerprint=found.fingerprint), None
 
     async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
         """Hash a file as it is now; None when the run drains first. Raises SourceError."""
@@ -108,16 +139,24 @@ class TouchedFiles:
                     await self._drain.sleep(decision.delay_s)
         return None
 
-    async def _unreadable(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
-        """End an entry whose file cannot be compared."""
-        if not error.transient:
+    async def _unreadable(
+        self, planned: PlannedEntry, entry_id: int, error: SourceError, *, only_ctime: bool
+    ) -> None:
+        """End an entry whose file cannot be compared.
+
+        Where only the change time is another one, as after chmod, nothing else speaks against its receipt.
+        """
+        if not (error.transient or error.inaccessible or only_ctime):
             await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, error.reason)
             return
         # Pending, it would be sent without a comparison, and perhaps twice. Its receipt stays valid.
-        self._settler.notice(
-            planned, f"not compared with what was accepted: {error.reason}; the next run compares again"
-        )
+        self._not_compared(planned, error.reason)
         await self._settler.accepted(planned, entry_id)
+
+    def _not_compared(self, planned: PlannedEntry, reason: str) -> None:
+        self._settler.notice(
+            planned, f"not compared with what was accepted: {reason}; the next run compares again"
+        )
 
     async def _read_back(self, entry_id: int) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.

@@ -72,6 +72,7 @@ class FileValidator:
         workers: read and check them.
         purposes: what is known of each.
         thorough: see `Checker`.
+        ignore_ctime: see `Job.ignore_ctime`.
         on_bytes: called with how many more bytes were read, on any thread.
     """
 
@@ -82,6 +83,7 @@ class FileValidator:
         *,
         purposes: Mapping[str, Purpose] = PURPOSES,
         thorough: bool = False,
+        ignore_ctime: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         self._tree = tree
@@ -89,6 +91,7 @@ class FileValidator:
         self._purposes = purposes
         self._known = tuple(purposes.values())
         self._thorough = thorough
+        self._ignore_ctime = ignore_ctime
         self._on_bytes = on_bytes
         self._rules: dict[str, str] = {}
 
@@ -122,7 +125,12 @@ class FileValidator:
         Small ones do not wait behind large ones, and take one hop to a thread for all of them.
         """
         requests = [
-            CheckRequest(partial(self._tree.open_regular, one.path), self.task(*one), self._on_bytes)
+            CheckRequest(
+                partial(self._tree.open_regular, one.path),
+                self.task(*one),
+                self._on_bytes,
+                ignore_ctime=self._ignore_ctime,
+            )
             for one in targets
         ]
         results = await self._workers.check_all(requests, are_small=are_small)
@@ -135,16 +143,18 @@ class FileValidator:
             repeated = await self._workers.check_all([requests[one] for one in again], are_small=are_small)
             for index, result in zip(again, repeated, strict=True):
                 results[index] = result
-        return [_checked(one) for one in results]
+        return [_checked(one, ignore_ctime=self._ignore_ctime) for one in results]
 
     def _purpose(self, name: str) -> Purpose:
         return self._purposes.get(name) or unknown_to_us(name)
 
 
-def _checked(result: Looked | FileMoved | WorkerLost | OSError) -> Checked | SourceError:
+def _checked(
+    result: Looked | FileMoved | WorkerLost | OSError, *, ignore_ctime: bool
+) -> Checked | SourceError:
     match result:
         case Looked(report, status):
-            return Checked(report=report, fingerprint=fingerprint_of(status))
+            return Checked(report=report, fingerprint=fingerprint_of(status, ignore_ctime=ignore_ctime))
         case FileMoved():
             return SourceError("the file keeps changing while it is validated")
         case WorkerLost():

@@ -94,7 +94,7 @@ class Gate:
 
     def may_send(self, upload: Upload) -> bool:
         """Whether the version of the file that the upload knows needs no check any more."""
-        return self._validator is None or upload.checked == upload.fingerprint
+        return self._validator is None or upload.fingerprint.same_version(upload.checked)
 
     def checks_when_read(self, upload: Upload) -> bool:
         """Whether the check of a file's content that is made when it is read to be sent is enough."""
@@ -277,7 +277,8 @@ class Gate:
     ) -> bool:
         """Whether an entry may be sent after its file was checked; ends it otherwise."""
         if isinstance(validation, SourceError):
-            await self._settler.settle(planned, entry_id, EntryState.FAILED_LOCAL, validation.reason)
+            at_fault = None if validation.inaccessible else planned.fingerprint
+            await self._settler.fail(planned, entry_id, validation.reason, at_fault)
             return False
         admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)

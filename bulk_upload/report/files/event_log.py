@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.log_records import Level, Progress, log_record, logfmt
 from bulk_upload.core.report.log_records import level_of as _level_of
 
@@ -76,8 +77,11 @@ def progress_of(tally: Tally, snapshot: Snapshot) -> Progress:
         snapshot=snapshot,
         to_send_count=tally.to_send_count,
         to_send_bytes=tally.to_send_bytes,
-        accepted_count=tally.settled_count - tally.failed_count,
+        to_compare_count=tally.to_compare_count,
+        to_compare_bytes=tally.to_compare_bytes,
+        accepted_count=tally.count(EntryState.ACCEPTED),
         accepted_bytes=tally.accepted_bytes,
+        unchanged_count=tally.unchanged_count,
         failed_count=tally.failed_count,
         in_doubt_count=tally.in_doubt_count,
         attempt_count=tally.attempt_count,

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.report.export import ExportRow
 
-_STATUS_STYLE = {"accepted": "green", "in_doubt": "yellow", "pending": "", "superseded": "dim"}
+_STATUS_STYLE = {
+    "accepted": "green",
+    "in_doubt": "yellow",
+    "pending": "",
+    "superseded": "dim",
+    "dropped": "dim",
+}
 
 
 def mapping_table(rows: Iterable[ExportRow], limit: int, row_count: int | None = None) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
+from bulk_upload.core.events import AttemptStarted, EntrySettled, Event, ReceiptWithdrawn
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.output import open_to_append
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+READER_GONE = "the reader closed the pipe before the last result"
+
 _LINE_BYTES_MAX = 1024 * 1024
 """Longer than any row: a path has at most 4 kB, and a reason is one line of an answer."""
 
 
 class ResultStream:
-    """Writes an export row, as JSON or CSV, for each entry the run settles; a context manager that closes nothing it
-    did not open.
+    """Writes an export row, as JSON or CSV, for each entry the run settles, and another one for an entry whose receipt is
+    withdrawn; a context manager that closes nothing it did not open.
 
-    Each line is written whole and at once. A reader that exits (`| head`) silences the stream; any other
-    failure to write does too, and is kept in `failure`: the ledger has every result, so the run continues.
+    Each line is written whole and at once. A failure to write, also for a reader that exits (`| head`), silences the
+    stream and is kept in `failure`: the ledger has every result, so the run continues.
     `first_seen_utc` is not available here, only in the ledger.
 
     Args:
@@ -94,6 +96,8 @@ class ResultStream:
                 attempts = self._attempts.pop(event.path, 0)
                 if event.state.settled:
                     self.write(self._row(event, attempts))
+            case ReceiptWithdrawn():
+                self.write(self._withdrawn_row(event))
             case _:
                 pass
 
@@ -128,6 +132,16 @@ class ResultStream:
             settled_utc=receipt.settled_utc,
         )
 
+    def _withdrawn_row(self, event: ReceiptWithdrawn) -> ExportRow:
+        return ExportRow(
+            path=event.path,
+            purpose=event.purpose,
+            status=event.state,
+            bytes=event.file_bytes,
+            reason=event.reason,
+            settled_utc=self._utc_now() if event.state.settled else None,
+        )
+
     def _put(self, line: bytes) -> None:
         if self._silent:
             return
@@ -136,6 +150,7 @@ class ResultStream:
             self._stream.flush()
         except BrokenPipeError:
             self._silent = True
+            self.failure = READER_GONE
             _point_at_nothing(self._stream)
         except (OSError, ValueError) as error:
             self._fail(error)

@@ -9,27 +9,31 @@ import msgspec
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ClockStepped,
     ControlChanged,
     Draining,
     EntrySettled,
     Event,
     Noticed,
     PlanMade,
+    ReceiptWithdrawn,
 )
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import clock_step_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAILURES_TOLD_MAX = 10
-NOTICES_TOLD_MAX = 10
+FAILURES_SHOWN_MAX = 10
+NOTICES_SHOWN_MAX = 10
 PATH_COLUMNS_MIN = 20
 
 _WORD = {
     EntryState.REJECTED: "rejected",
     EntryState.FAILED_LOCAL: "failed",
     EntryState.INVALID: "invalid",
+    EntryState.WITHDRAWN: "withdrawn",
     EntryState.IN_DOUBT: "in doubt",
     EntryState.PENDING: "not finished",
 }
@@ -59,6 +63,7 @@ class EventLines:
     def __init__(self) -> None:
         self._failure_count = 0
         self._notice_count = 0
+        self._step_count = 0
         self._drain_reason: str | None = None
 
     def lines_of(self, event: Event) -> Sequence[EventLine]:
@@ -66,7 +71,7 @@ class EventLines:
         match event:
             case AttemptStarted() | AttemptEnded() | EntrySettled(state=EntryState.ACCEPTED):
                 return ()
-            case EntrySettled():
+            case EntrySettled() | ReceiptWithdrawn():
                 return self._failure(event)
             case PlanMade():
                 return _plan(event)
@@ -74,6 +79,8 @@ class EventLines:
                 return [EventLine(head="control", text=printable(f"{event.change}, by {event.by}"))]
             case Noticed():
                 return self._notice(event)
+            case ClockStepped():
+                return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
                 reason = printable(event.reason)
@@ -85,35 +92,46 @@ class EventLines:
             case _:
                 return ()
 
-    def _failure(self, event: EntrySettled) -> list[EventLine]:
+    def _failure(self, event: EntrySettled | ReceiptWithdrawn) -> list[EventLine]:
         if event.state is EntryState.PENDING and self._drain_reason is not None:
             return []  # A drain leaves thousands of entries pending; it was announced itself.
         self._failure_count += 1
-        if self._failure_count > FAILURES_TOLD_MAX + 1:
+        if self._failure_count > FAILURES_SHOWN_MAX + 1:
             return []
-        if self._failure_count > FAILURES_TOLD_MAX:
+        if self._failure_count > FAILURES_SHOWN_MAX:
             return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
         return [EventLine(head=_WORD[event.state], text=reason, path=printable(event.path))]
 
     def _notice(self, event: Noticed) -> list[EventLine]:
         self._notice_count += 1
-        if self._notice_count > NOTICES_TOLD_MAX + 1:
+        if self._notice_count > NOTICES_SHOWN_MAX + 1:
             return []
-        if self._notice_count > NOTICES_TOLD_MAX:
+        if self._notice_count > NOTICES_SHOWN_MAX:
             return [EventLine(head="more notes", text="not shown from here on")]
         path = None if event.path is None else printable(event.path)
         return [EventLine(head="note", text=printable(event.message), path=path)]
 
+    def _clock_step(self, event: ClockStepped) -> list[EventLine]:
+        self._step_count += 1
+        if self._step_count > NOTICES_SHOWN_MAX:
+            return []
+        return [EventLine(head="note", text=clock_step_words(event.step_s))]
+
 
 def _plan(event: PlanMade) -> list[EventLine]:
     parts = [f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"]
+    if event.compare_count:
+        parts.insert(0, f"{event.compare_count:,} to compare ({human_bytes(event.compare_bytes)})")
     if event.settled_count:
         parts.append(f"{event.settled_count:,} settled before")
     if event.doubt_count:
         parts.append(f"{event.doubt_count:,} in doubt, looked up first")
     if event.blocked_count:
         parts.append(f"{event.blocked_count:,} blocked")
+    if event.missing_count:
+        files = "file" if event.missing_count == 1 else "files"
+        parts.append(f"{event.missing_count:,} {files} missing or unreadable")
     plural = "entry" if event.entry_count == 1 else "entries"
     total = f"{event.entry_count:,} {plural}, {human_bytes(event.total_bytes)}"
     warnings = [EventLine(head="warning", text=printable(one)) for one in event.warnings]

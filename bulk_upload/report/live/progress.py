@@ -168,7 +168,8 @@ class Progress:
         before_count = tally.settled_before_count
         left_bytes = max(0, tally.total_bytes - before_bytes)
         # The run takes back the bytes of a failed attempt, but the display never goes backwards.
-        moved_bytes = tally.accepted_bytes + tally.failed_bytes + snapshot.partial_bytes
+        settled_bytes = tally.accepted_bytes + tally.unchanged_bytes + tally.failed_bytes
+        moved_bytes = settled_bytes + snapshot.partial_bytes
         self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
         self._sample(at)
         left_count = max(0, tally.entry_count - before_count - tally.settled_count)

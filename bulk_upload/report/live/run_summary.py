@@ -7,8 +7,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.controller import chance_words
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
+from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -37,8 +38,14 @@ _FAILED = (
     (
         EntryState.FAILED_LOCAL,
         "failed on this machine",
-        "Make sure that the files can be read and that nothing writes to them, then:",
+        "The next run looks again at missing and unreadable files. To send the others again unchanged:",
         "failed",
+    ),
+    (
+        EntryState.WITHDRAWN,
+        "withdrawn: accepted, and then not at the server",
+        "The server does not have them under the ids that it gave. To send them again:",
+        "withdrawn",
     ),
 )
 
@@ -53,6 +60,8 @@ def closing_lines(
     ledger_path: str,
     results_path: str | None,
     rerun_command: str,
+    dropped_count: int = 0,
+    uncompared_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     """Return the summary of a run.
@@ -66,10 +75,12 @@ def closing_lines(
         ledger_path: the ledger.
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
+        dropped_count: how many entries of the ledger the manifest does not have.
+        uncompared_count: how many touched files were not compared before the run ended.
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
-        _happened(tally, states, elapsed_s),
+        _happened(tally, states, elapsed_s, uncompared_count),
         _stopped(stop, states, status),
         *(
             _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
@@ -83,6 +94,9 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        altered_lines(tally),
+        _uncompared(uncompared_count, rerun_command),
+        _dropped(dropped_count, ledger_path),
         _where(ledger_path, results_path, status),
     ]
     lines: list[str] = []
@@ -91,14 +105,20 @@ def closing_lines(
     return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
 
 
-def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) -> list[str]:
+def _happened(
+    tally: Tally, states: Mapping[EntryState, int], elapsed_s: float, uncompared_count: int
+) -> list[str]:
     total = sum(states.values())
     accepted = tally.count(EntryState.ACCEPTED)
-    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted)
+    unchanged = tally.unchanged_count
+    before = max(0, states.get(EntryState.ACCEPTED, 0) - accepted - unchanged)
     if total == 0:
         return ["Nothing to do: the manifest has no entries."]
-    if before == total:
+    if before == total and not uncompared_count:
         return [f"Nothing to do: {_all(total)} accepted before."]
+    if not tally.attempt_count and not accepted and unchanged:
+        lines = [f"{unchanged:,} unchanged, nothing was sent."]
+        return [*lines, f"Accepted before: {_entries(before)}."] if before else lines
     if not tally.attempt_count and not accepted:
         return [f"Nothing was sent. {before:,} of {_entries(total)} were accepted before."]
     line = f"Accepted {accepted:,} of {_entries(total)} in {human_seconds(elapsed_s)}"
@@ -107,6 +127,8 @@ def _happened(tally: Tally, states: Mapping[EntryState, int], elapsed_s: float) 
         if elapsed_s >= _NO_RATE_UNDER_S:
             line += f", {human_bytes(tally.accepted_bytes / elapsed_s)}/s on average"
     lines = [f"{line}."]
+    if unchanged:
+        lines.append(f"Unchanged, not sent: {_entries(unchanged)}.")
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
     return [*lines, *_effort(tally), *_limited(tally)]
@@ -134,9 +156,36 @@ def _effort(tally: Tally) -> list[str]:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
         said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.compared_count:
+        files = _count(tally.compared_count, "file", "files")
+        said.append(
+            f"Compared {files} at the server by content, {human_bytes(tally.compared_bytes)} read back."
+        )
     if tally.unconfirmed_count:
         said.append(f"{_entries(tally.unconfirmed_count)} accepted without the server confirming the size.")
-    return [" ".join(said)] if said else []
+    return [*([" ".join(said)] if said else []), *_checked(tally)]
+
+
+def _checked(tally: Tally) -> list[str]:
+    """Return what the closing check did not compare; nothing where it compared all."""
+    checked = tally.checked
+    if checked is None or checked.reason is None:
+        return []
+    counts = f"{checked.checked_count:,} of {_count(checked.receipt_count, 'receipt', 'receipts')}"
+    return [f"Checked {counts} against the server's list: {printable(checked.reason)}."]
+
+
+def altered_lines(tally: Tally) -> list[str]:
+    """Return what the server stores otherwise than it was sent, whether it was believed or not."""
+    return [
+        f"{_entries(one.entry_count)}: the server has {'it' if one.entry_count == 1 else 'them'} {_ALTERED[field]}: "
+        f"{printable(one.first.stored)!r} for {printable(one.first.sent)!r}"
+        + (" and the like." if one.entry_count > 1 and field is AlteredField.NAME else ".")
+        for field, one in sorted(tally.altered.items())
+    ]
+
+
+_ALTERED = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
 
 
 def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:
@@ -178,6 +227,7 @@ _LEFT_OVER = {
     EntryState.REJECTED: "in earlier runs",
     EntryState.INVALID: "in earlier runs",
     EntryState.FAILED_LOCAL: "in earlier runs",
+    EntryState.WITHDRAWN: "in earlier runs",
 }
 
 
@@ -204,6 +254,26 @@ def _doubt_remedy(rerun_command: str, ledger_path: str) -> list[str]:
             "What the list cannot decide stays in doubt until you settle it:",
             f"bulk-upload resolve {shlex.quote(ledger_path)}",
         ),
+    ]
+
+
+def _uncompared(count: int, rerun_command: str) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{_count(count, 'touched file was', 'touched files were')} not compared with what was accepted.",
+        *_remedy("Run the same command to resume:", rerun_command),
+    ]
+
+
+def _dropped(count: int, ledger_path: str) -> list[str]:
+    if not count:
+        return []
+    ledger = printable(shlex.quote(ledger_path))
+    return [
+        f"{dropped_words(count)}. To see them, and to delete their files:",
+        _Whole(f"    bulk-upload ledger export {ledger} --all"),
+        _Whole(f"    bulk-upload undo {ledger} --only dropped"),
     ]
 
 

@@ -17,6 +17,8 @@ def verbose_line(event: Event, verbosity: int) -> str | None:
     """Return the line for an event at a verbosity of 1 or 2, None for none."""
     match event:
         case EntrySettled(state=EntryState.ACCEPTED, receipt=receipt) if receipt is not None:
+            if event.unchanged:
+                return f"unchanged: {printable(event.path)}: {receipt.file_id}, nothing was sent"
             return f"accepted: {printable(event.path)}: {receipt.file_id}, {human_bytes(event.file_bytes)}"
         case AttemptEnded(retry_in_s=wait_s) if wait_s is not None:
             why = f"{_words(event)}; retry in {human_seconds(wait_s)}"

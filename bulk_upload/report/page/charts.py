@@ -68,7 +68,7 @@ def timeline_chart(
     *,
     axis: WorkAxis,
     values: Sequence[float],
-    told: Callable[[float], str],
+    label_of: Callable[[float], str],
     limits: Sequence[int | None] = (),
     marks: Sequence[float] = (),
     run_names: Sequence[str] = (),
@@ -81,7 +81,7 @@ def timeline_chart(
         summary: the chart in a sentence, also for those who cannot see it.
         axis: the time at work.
         values: one for each bin.
-        told: formats a value.
+        label_of: formats a value.
         limits: a second, dashed line.
         marks: small bars at the bottom, proportional to the largest.
         run_names: one for each border of the axis.
@@ -102,24 +102,24 @@ def timeline_chart(
     )
     hits = "".join(
         f'<rect class="hit" x="{number * width:.3f}%" width="{width:.3f}%" y="{PLOT_TOP}" height="{PLOT_HEIGHT}">'
-        f"<title>{inert(human_seconds(number * axis.bin_s))}: {inert(told(one))}</title></rect>"
+        f"<title>{inert(human_seconds(number * axis.bin_s))}: {inert(label_of(one))}</title></rect>"
         for number, one in enumerate(values)
     )
     drawing = (
-        _grid(top, told)
+        _grid(top, label_of)
         + f'<svg x="0" y="{PLOT_TOP}" width="100%" height="{PLOT_HEIGHT}" viewBox="0 0 {bins} 100" '
         f'preserveAspectRatio="none">{"".join(lines)}</svg>'
         + marked
         + _borders(axis, run_names)
         + _time_ticks(axis)
-        + _grid_labels(top, told)
+        + _grid_labels(top, label_of)
         + hits
     )
-    return _figure(name, title, summary, drawing, _timeline_numbers(title, axis, values, told))
+    return _figure(name, title, summary, drawing, _timeline_numbers(title, axis, values, label_of))
 
 
 def histogram(
-    name: str, title: str, summary: str, *, bins: Sequence[Bin], told: Callable[[float], str], what: str
+    name: str, title: str, summary: str, *, bins: Sequence[Bin], label_of: Callable[[float], str], what: str
 ) -> str:
     """Return a figure of how many values lie in each bin."""
     top = nice_top(max((one.count for one in bins), default=0))
@@ -129,7 +129,7 @@ def histogram(
         height = PLOT_HEIGHT * one.count / top
         if one.count:
             height = max(1.5, height)
-        said = f"{told(one.low)} to {told(one.high)}: {one.count:,} {what}"
+        said = f"{label_of(one.low)} to {label_of(one.high)}: {one.count:,} {what}"
         bars.append(
             f'<rect class="bar" x="{number * width + width * 0.06:.3f}%" width="{width * 0.88:.3f}%" '
             f'y="{PLOT_TOP + PLOT_HEIGHT - height:.2f}" height="{height:.2f}" rx="1.5"/>'
@@ -138,10 +138,10 @@ def histogram(
         )
     every = max(1, math.ceil(len(bins) / 4))
     ticks = "".join(
-        _tick(number * width, told(one.low)) for number, one in enumerate(bins) if number % every == 0
+        _tick(number * width, label_of(one.low)) for number, one in enumerate(bins) if number % every == 0
     )
     drawing = _grid(top, _whole) + "".join(bars) + ticks + _grid_labels(top, _whole)
-    rows = ((inert(told(one.low)), inert(told(one.high)), f"{one.count:,}") for one in bins)
+    rows = ((inert(label_of(one.low)), inert(label_of(one.high)), f"{one.count:,}") for one in bins)
     return _figure(name, title, summary, drawing, table(title, ("#from", "#to", f"#{what}"), rows))
 
 
@@ -180,25 +180,25 @@ def _limit_path(limits: Sequence[int | None], top: float) -> str:
     return path
 
 
-def _grid(top: float, told: Callable[[float], str]) -> str:
+def _grid(top: float, label_of: Callable[[float], str]) -> str:
     return "".join(
         f'<line class="grid" x1="0" x2="100%" y1="{PLOT_TOP + PLOT_HEIGHT * (1 - part):.0f}" '
         f'y2="{PLOT_TOP + PLOT_HEIGHT * (1 - part):.0f}"/>'
-        for part in _parts(top, told)
+        for part in _parts(top, label_of)
     )
 
 
-def _grid_labels(top: float, told: Callable[[float], str]) -> str:
+def _grid_labels(top: float, label_of: Callable[[float], str]) -> str:
     return "".join(
-        f'<text class="scale" x="0" y="{PLOT_TOP + PLOT_HEIGHT * (1 - part) - 5:.0f}">{inert(told(top * part))}</text>'
-        for part in _parts(top, told)
+        f'<text class="scale" x="0" y="{PLOT_TOP + PLOT_HEIGHT * (1 - part) - 5:.0f}">{inert(label_of(top * part))}</text>'
+        for part in _parts(top, label_of)
         if part
     )
 
 
-def _parts(top: float, told: Callable[[float], str]) -> tuple[float, ...]:
+def _parts(top: float, label_of: Callable[[float], str]) -> tuple[float, ...]:
     """A scale that ends with 1 file has no mark at half."""
-    return (0.0, 1.0) if told is _whole and top < 2 else (0.0, 0.5, 1.0)
+    return (0.0, 1.0) if label_of is _whole and top < 2 else (0.0, 0.5, 1.0)
 
 
 def _borders(axis: WorkAxis, run_names: Sequence[str]) -> str:
@@ -237,12 +237,12 @@ def _tick(x: float, words: str) -> str:
 
 
 def _timeline_numbers(
-    title: str, axis: WorkAxis, values: Sequence[float], told: Callable[[float], str]
+    title: str, axis: WorkAxis, values: Sequence[float], label_of: Callable[[float], str]
 ) -> str:
     step = math.ceil(len(values) / NUMBER_ROWS_MAX)
     groups = [(number, values[number : number + step]) for number in range(0, len(values), step)]
     rows = (
-        (inert(human_seconds(number * axis.bin_s)), inert(told(sum(group) / len(group))))
+        (inert(human_seconds(number * axis.bin_s)), inert(label_of(sum(group) / len(group))))
         for number, group in groups
     )
     return table(title, ("#from, at work", "#mean"), rows)

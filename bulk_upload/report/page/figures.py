@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,10 +18,11 @@ from bulk_upload.report.page.timeline import Timeline, WorkAxis
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+    from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 
 BIN_COUNT = 160
 LIMIT_CHANGES_KEPT_MAX = 100
+CLOCK_STEPS_KEPT_MAX = 20
 LEAST_S = 0.001
 LEAST_BYTES = 1.0
 
@@ -85,6 +87,7 @@ class Figures:
         self.outcomes: Counter[str] = Counter()
         self.causes: dict[tuple[str, int | None, str], AttemptCause] = {}
         self.limit = LimitLine([None] * BIN_COUNT)
+        self.clock_steps: list[ClockStepFacts] = []
         self.attempt_count = 0
         self.retry_count = 0
 
@@ -155,14 +158,18 @@ class Figures:
 
 
 def figures_of(
-    runs: Iterable[RunFacts], attempts: Iterable[AttemptFacts], limit_changes: Iterable[LimitChange]
+    runs: Iterable[RunFacts],
+    attempts: Iterable[AttemptFacts],
+    limit_changes: Iterable[LimitChange],
+    clock_steps: Iterable[ClockStepFacts] = (),
 ) -> Figures:
-    """Return the numbers of a whole job."""
+    """Return the numbers of a whole job, with the first of the times that the clock was set."""
     figures = Figures(runs)
     for attempt in attempts:
         figures.add_attempt(attempt)
     for change in limit_changes:
         figures.add_limit(change)
+    figures.clock_steps.extend(islice(clock_steps, CLOCK_STEPS_KEPT_MAX))
     return figures
 
 

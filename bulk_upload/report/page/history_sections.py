@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.wording import clock_step_words
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.amounts import brief_seconds, byte_rate, file_rate, rounded
 from bulk_upload.report.page.charts import histogram, share_bar, timeline_chart
@@ -14,6 +15,7 @@ from bulk_upload.report.page.markup import inert, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bulk_upload.core.report.history import RunFacts
     from bulk_upload.report.page.distribution import Bin, Distribution
     from bulk_upload.report.page.figures import Figures
 
@@ -34,16 +36,16 @@ def over_time_section(figures: Figures) -> str:
         timeline_chart(
             "bytes", "Bytes accepted per second",
             f"{byte_rate(figures.accepted_bytes / axis.work_s)} on average, {byte_rate(max(bytes_s))} at best.",
-            axis=axis, values=bytes_s, told=byte_rate, run_names=names,
+            axis=axis, values=bytes_s, label_of=byte_rate, run_names=names,
         ),
         timeline_chart(
             "files", "Files accepted per second",
             f"{file_rate(figures.outcomes[ACCEPTED] / axis.work_s)} on average, {file_rate(max(files_s))} at best.",
-            axis=axis, values=files_s, told=file_rate, run_names=names,
+            axis=axis, values=files_s, label_of=file_rate, run_names=names,
         ),
         timeline_chart(
             "open", "Attempts in flight",
-            _open_words(max(open_count), limits), axis=axis, values=open_count, told=rounded, limits=limits,
+            _open_words(max(open_count), limits), axis=axis, values=open_count, label_of=rounded, limits=limits,
             marks=figures.throttled.totals(), run_names=names,
         ),
     ]  # fmt: skip
@@ -68,9 +70,9 @@ def distributions_section(figures: Figures) -> str:
         '<section><h2>Accepted uploads</h2>\n<div class="pair">'
         + histogram(
             "latency", "Time to answer", _spread_words(latency, brief_seconds), bins=_few_bins(latency),
-            told=brief_seconds, what="uploads",
+            label_of=brief_seconds, what="uploads",
         )
-        + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), told=human_bytes, what="files")
+        + histogram("sizes", "Size", _spread_words(sizes, human_bytes), bins=_few_bins(sizes), label_of=human_bytes, what="files")
         + "</div></section>\n"
     )  # fmt: skip
 
@@ -134,13 +136,19 @@ def runs_section(figures: Figures) -> str:
             f"{one.accepted_count:,}",
             inert(human_bytes(one.accepted_bytes)),
             f"{one.retry_count:,}",
+            inert(_checked(one.facts)),
             inert(_ending(one.facts.exit_status)),
         )
         for one in runs[:RUNS_SHOWN_MAX]
     )
-    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "Ended")
+    heads = ("#Run", "Started, UTC", "#Attempts", "#Accepted", "#Bytes", "#Retries", "#Checked", "Ended")
     cut = f"<p>The latest {RUNS_SHOWN_MAX:,} of {len(runs):,}.</p>\n" if len(runs) > RUNS_SHOWN_MAX else ""
-    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}</section>\n"
+    steps = "".join(
+        f"<p>Run {one.run_id:,}, {inert(_short_utc(one.at_utc))} UTC: {inert(clock_step_words(one.step_s))}. Times before and "
+        "after do not compare.</p>\n"
+        for one in figures.clock_steps
+    )
+    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}{steps}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:
@@ -152,15 +160,23 @@ def _few_bins(spread: Distribution) -> Sequence[Bin]:
     return bins
 
 
-def _spread_words(spread: Distribution, told: Callable[[float], str]) -> str:
+def _spread_words(spread: Distribution, label_of: Callable[[float], str]) -> str:
     middle, high, highest = (spread.percentile(one) for one in (50, 90, 99))
-    return f"Half within {told(middle)}, 90 % within {told(high)}, 99 % within {told(highest)}; {told(spread.largest)} at most."
+    return f"Half within {label_of(middle)}, 90 % within {label_of(high)}, 99 % within {label_of(highest)}; {label_of(spread.largest)} at most."
 
 
 def _open_words(most: float, limits: Sequence[int | None]) -> str:
     known = [one for one in limits if one is not None]
     limit = f" The in-flight limit was {min(known):,} to {max(known):,}." if known else ""
     return f"At most {rounded(most)}, averaged per bar.{limit}"
+
+
+def _checked(facts: RunFacts) -> str:
+    """Return how many receipts of a run were compared with the server's list, of how many if not of all."""
+    if facts.checked_count is None or facts.receipt_count is None:
+        return ""
+    all_of_them = facts.checked_count == facts.receipt_count
+    return f"{facts.checked_count:,}" + ("" if all_of_them else f" of {facts.receipt_count:,}")
 
 
 def _ending(exit_status: int | None) -> str:

@@ -37,6 +37,7 @@ OTHER_STATES = (
     EntryState.REJECTED,
     EntryState.FAILED_LOCAL,
     EntryState.INVALID,
+    EntryState.WITHDRAWN,
     EntryState.IN_DOUBT,
     EntryState.PENDING,
 )

@@ -22,6 +22,7 @@ _STATE_ORDER = (
     EntryState.REJECTED,
     EntryState.FAILED_LOCAL,
     EntryState.INVALID,
+    EntryState.WITHDRAWN,
     EntryState.IN_DOUBT,
     EntryState.PENDING,
 )
@@ -30,10 +31,13 @@ _STATE_WORDS = {
     EntryState.REJECTED: "rejected by the server",
     EntryState.FAILED_LOCAL: "failed on this machine",
     EntryState.INVALID: "invalid, not sent",
+    EntryState.WITHDRAWN: "withdrawn, no longer at the server",
     EntryState.IN_DOUBT: "in doubt",
     EntryState.PENDING: "pending",
 }
 _LOST_WORDS = {
+    EntryState.WITHDRAWN: "The server accepted the files of withdrawn entries, and does not have them under the ids it "
+    "gave; `bulk-upload run --retry withdrawn` sends them again.",
     EntryState.IN_DOUBT: "The server may have the files of entries in doubt; "
     "the next run looks them up in its list, and `bulk-upload resolve` settles the rest.",
     EntryState.PENDING: "The same `bulk-upload run` command continues with pending entries.",
@@ -75,7 +79,7 @@ def header(
         f"<div><dt>{name}</dt><dd>{inert(value)}{f'<small>{inert(note)}</small>' if note else ''}</dd></div>\n"
         for name, value, note in _numbers(accepted_bytes, figures)
     )
-    told = "".join(
+    rows = "".join(
         f"<dt>{inert(name)}</dt><dd>{inert(value)}</dd>" for name, value in (*facts, ("Ledger", ledger))
     )
     return (
@@ -83,7 +87,7 @@ def header(
         f"<h1>{inert(verdict(states))}</h1>\n{lead}{state_bar(ordered)}"
         f'<ul class="legend">{legend}</ul>\n<dl class="numbers">{numbers}</dl>\n'
         f"<details><summary>About this job</summary>"
-        f'<dl class="facts">{told}</dl></details>\n</header>\n'
+        f'<dl class="facts">{rows}</dl></details>\n</header>\n'
     )
 
 

@@ -125,6 +125,38 @@ def test_excluded(folder: Path) -> None:
     assert manifest_paths(result.stdout_bytes) == ["\udcff.jsonl"]
 
 
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_what_cannot_be_read_is_said_by_words_and_code(folder: Path, quiet: tuple[str, ...]) -> None:
+    """`scan && run` stops where data may be missing; the manifest is written all the same, and --quiet hides nothing."""
+    for number in range(7):
+        Path(f"data/gone-{number}\x1b.jsonl").symlink_to("nowhere")
+    ended = run_here("scan", "data", "--map", JSONL, "-o", "m.jsonl", *quiet)
+    assert ended.status == 3
+    assert len(manifest_paths(Path("m.jsonl").read_bytes())) == 3
+    lines = ended.stderr.splitlines()
+    start = lines.index("bulk-upload: not all files could be read, and the manifest may be incomplete: 7")
+    assert lines[start + 1] == r"  gone-0\x1b.jsonl cannot be read: No such file or directory"
+    assert lines[start + 6 : start + 7] == ["  and 2 more"]
+    assert lines[-1].startswith("  hint: ")
+    assert bool(quiet) == (start == 0)
+
+
+def test_what_no_pattern_takes_need_not_be_readable(folder: Path) -> None:
+    """A dangling link that would not be data is skipped and said, and the scan is complete."""
+    Path("data/x.md").symlink_to("nowhere")
+    ended = run_here("scan", "data", "--map", JSONL, "-o", "m.jsonl")
+    assert ended.status == 0
+    assert "Skipped: 1\n  x.md cannot be read" in ended.stderr
+
+
+def test_nothing_but_what_cannot_be_read(folder: Path) -> None:
+    """Where no file is left for the manifest, what could not be read is said, too."""
+    Path("data/only.txt").symlink_to("nowhere")
+    ended = run_here("scan", "data", "--map", f"*.txt={FIRST}", "--quiet")
+    assert ended.status == 2
+    assert "only.txt cannot be read" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -48,6 +48,7 @@ def test_a_finished_job(job: Path, server: str, desk: Path) -> None:
         "rejected      0",
         "failed_local  0",
         "invalid       0",
+        "withdrawn     0",
         "entries       2",
         "uploaded      50 B",
         "",
@@ -63,6 +64,7 @@ def test_a_finished_job(job: Path, server: str, desk: Path) -> None:
         (EntryState.REJECTED, "--retry rejected"),
         (EntryState.FAILED_LOCAL, "--retry failed"),
         (EntryState.INVALID, "--retry invalid"),
+        (EntryState.WITHDRAWN, "--retry withdrawn"),
     ],
 )
 def test_an_entry_in_each_state(state: EntryState, advice: str, job: Path) -> None:

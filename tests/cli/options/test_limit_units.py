@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
+from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, SIZE, START_RATE
 from bulk_upload.core.limits.caps import BYTES_PER_S_MAX, BYTES_PER_S_MIN, STARTS_PER_S_MAX, STARTS_PER_S_MIN
 from bulk_upload.core.limits.timetable import Span, Timetable, bandwidth_text, rate_text
 
@@ -129,3 +129,19 @@ def test_a_cap_that_is_told_can_be_typed(kilobytes: int) -> None:
 def test_a_rate_that_is_told_can_be_typed(rate: float) -> None:
     """Also one of less than a start a second."""
     assert START_RATE.convert(rate_text(float(rate)), None, None) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("64MiB", 64 * 2**20), ("0B", 0), ("1.5kB", 1500), (" 2GB ", 2 * 10**9), ("300KiB", 300 * 2**10)],
+)
+def test_sizes(text: str, count: int) -> None:
+    """A number with its unit, decimal or binary."""
+    assert SIZE.convert(text, None, None) == count
+
+
+@pytest.mark.parametrize("text", ["", "64", "-1B", "1MB/s", "1 MB", "64mib", "1e3B", "off"])
+def test_what_is_no_size(text: str) -> None:
+    """Refused with what to write instead."""
+    with pytest.raises(click.BadParameter, match="write 64MiB or 1GB"):
+        SIZE.convert(text, None, None)

@@ -52,12 +52,13 @@ def test_results_in_a_file_and_none(desk: Path, server: str) -> None:
 
 
 def test_a_run_survives_a_reader_that_leaves(desk: Path, server: str) -> None:
-    """`run --results - | head -1` uploads everything and ends with the verdict of the job."""
-    ended = run_shell(
-        "bulk-upload run good.jsonl --results - | head -1; exit ${PIPESTATUS[0]}", SEEKR_BASE_URL=server
-    )
-    assert ended.status == 0
-    assert len(ended.stdout.splitlines()) == 1
+    """`run --results - | head` uploads everything, says that lines are missing, and is no success to a script."""
+    # The reader is gone long before Python has started: the pipe breaks at the first byte.
+    script = "(bulk-upload run good.jsonl --results -; echo $? >code) | true"
+    ended = run_shell(script, SEEKR_BASE_URL=server)
+    assert int((desk / "code").read_text()) == ExitStatus.RESULTS_STALE
+    assert "results are missing from --results -: the reader closed the pipe" in ended.stderr
+    assert "bulk-upload ledger export" in ended.stderr
     assert "Accepted 2 of 2 entries" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -46,6 +46,30 @@ def test_good_addresses(base_url: str, endpoint: str) -> None:
     """An endpoint is scheme, host, port and path in one spelling, so that one job has one ledger."""
     assert endpoint_of(base_url) == endpoint
     assert endpoint_of(endpoint) == endpoint
+    assert endpoint_of(base_url, files_path="/v1/flow/files") == endpoint
+
+
+@pytest.mark.parametrize(
+    ("base_url", "files_path", "endpoint"),
+    [
+        ("https://flow.seekr.com/v1/flow", "/v1/flow/files", HOME),
+        ("https://flow.seekr.com/v1/flow/files", "/v1/flow/files", HOME),
+        ("https://flow.seekr.com/v1/flow/files/", "/v1/flow/files", HOME),
+        ("https://flow.seekr.com//v1/flow//", "/v1/flow/files", HOME),
+        ("https://gateway.example/flow/v1/flow", "/v1/flow/files", "https://gateway.example/flow"),
+        ("https://gateway.example/flow", "/v1/flow/files", "https://gateway.example/flow"),
+        ("https://gateway.example/my-v1/flow", "/v1/flow/files", "https://gateway.example/my-v1/flow"),
+        ("https://gateway.example/api/v2/files", "/api/v2/files", "https://gateway.example"),
+        ("https://gateway.example/api/v2", "/api/v2/files", "https://gateway.example"),
+        ("https://gateway.example/api", "/api/v2/files", "https://gateway.example/api"),
+        ("https://gateway.example/x/files", "/files", "https://gateway.example/x"),
+        ("https://gateway.example/v1", "/files", "https://gateway.example"),
+    ],
+)
+def test_a_path_of_the_api_that_was_pasted_along(base_url: str, files_path: str, endpoint: str) -> None:
+    """What is the profile's own path is taken off; what may be a gateway's stays."""
+    assert endpoint_of(base_url, files_path=files_path) == endpoint
+    assert endpoint_of(endpoint, files_path=files_path) == endpoint
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def test_what_is_not_said_is_the_careful_choice() -> None:
     """A profile that does not say so can neither list nor keep names, and sends the key as a bearer token."""
     profile = profile_of("mine", LEAST)
     assert (profile.name, profile.can_list, profile.keeps_names) == ("mine", False, False)
+    assert (profile.can_read_back, profile.content_path) == (True, "/content")
     assert (profile.auth_header, profile.auth_prefix, profile.id_field) == ("Authorization", "Bearer ", "id")
 
 
@@ -77,6 +78,16 @@ def test_what_cannot_be(key: str, value: object) -> None:
     assert caught.value.key == key
     assert str(caught.value).startswith(f"{key} must be")
     assert "4711" not in str(caught.value)
+
+
+def test_where_contents_are() -> None:
+    """A server may have them elsewhere, or nowhere."""
+    profile = profile_of("mine", {**LEAST, "content-path": "/download/raw", "can-read-back": False})
+    assert (profile.can_read_back, profile.content_path) == (False, "/download/raw")
+    for wrong in ("content", "/a b", "/content?x=1", "", 7):
+        with pytest.raises(ProfileFlaw) as caught:
+            profile_of("mine", {**LEAST, "content-path": wrong})
+        assert caught.value.key == "content-path"
 
 
 def test_unknown_and_missing_keys() -> None:

@@ -8,10 +8,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.api.responses import (
     ANSWER_BYTES_MAX,
+    MISSING_ID,
     REASON_CHARS_MAX,
+    UNUSABLE_TEXT,
     decipher,
     is_file_id,
     listed_file,
@@ -22,6 +25,7 @@ from bulk_upload.core.api.responses import (
 )
 from bulk_upload.core.model import (
     Accepted,
+    AlteredField,
     InDoubt,
     ListedFile,
     Misdirected,
@@ -42,12 +46,23 @@ def sent(*, complete: bool = True, file_bytes: int = 3) -> SentBody:
 
 
 def answered(
-    status: int, body: object = b"", headers: dict[str, str] | None = None, *, complete: bool = True
+    status: int,
+    body: object = b"",
+    headers: dict[str, str] | None = None,
+    *,
+    complete: bool = True,
+    sha256: str | None = None,
+    keeps_names: bool = True,
 ) -> Outcome:
     """Return what an answer means; a body that is not bytes is sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return decipher(
-        status=status, headers=headers or {}, body=data, sent=sent(complete=complete), now_utc_s=0.0
+        status=status,
+        headers=headers or {},
+        body=data,
+        sent=replace(sent(complete=complete), sha256=sha256),
+        now_utc_s=0.0,
+        keeps_names=keeps_names,
     )
 
 
@@ -103,13 +118,81 @@ def test_another_size_is_in_doubt(size: int) -> None:
     assert str(size) in outcome.reason
 
 
-def test_differences_are_warnings() -> None:
-    """Another name or purpose than was sent is told, in printable words, and is still a success."""
+def test_another_name_or_purpose_is_in_doubt() -> None:
+    """Another name or purpose than was sent contradicts the receipt: told in printable words, the id is a candidate."""
     outcome = answered(200, {"id": FILE_ID, "bytes": 3, "filename": "x\x1b[31m", "purpose": "pre-train"})
+    assert isinstance(outcome, InDoubt)
+    assert (outcome.candidate_id, outcome.answered) == (FILE_ID, False)
+    assert outcome.reason.isprintable()
+    assert "pre-train" in outcome.reason
+    at_its_word = outcome.at_its_word
+    assert isinstance(at_its_word, Accepted)
+    assert at_its_word.file_id == FILE_ID
+    assert [one.field for one in at_its_word.altered] == [AlteredField.NAME, AlteredField.PURPOSE]
+    assert all(one.isprintable() for one in at_its_word.warnings)
+
+
+@pytest.mark.parametrize("extra", [{"filename": "y"}, {"filename": "DATA.jsonl"}])
+def test_a_name_is_no_evidence_where_the_profile_says_so(extra: dict[str, Any]) -> None:
+    """A server that is known to change names is believed with another one, and never with another purpose or size."""
+    outcome = answered(200, {"id": FILE_ID, "bytes": 3} | extra, keeps_names=False)
     assert isinstance(outcome, Accepted)
-    assert len(outcome.warnings) == 2
-    assert all(one.isprintable() for one in outcome.warnings)
-    assert "pre-train" in outcome.warnings[1]
+    assert "the server named it" in outcome.warnings[0]
+    for wrong in ({"purpose": "pre-train"}, {"bytes": 4}):
+        doubtful = answered(200, {"id": FILE_ID, "bytes": 3} | extra | wrong, keeps_names=False)
+        assert isinstance(doubtful, InDoubt)
+        assert doubtful.candidate_id == FILE_ID
+
+
+@pytest.mark.parametrize("prefix", ["", "sha256:"])
+def test_a_reported_hash_counts(prefix: str) -> None:
+    """A hash of other bytes than were sent contradicts the receipt; one of another kind says nothing."""
+    ours, other = "a" * 64, "b" * 64
+    assert isinstance(answered(200, {"id": FILE_ID, "sha256": prefix + ours.upper()}, sha256=ours), Accepted)
+    assert isinstance(answered(200, {"id": FILE_ID, "sha256": "crc:1"}, sha256=ours), Accepted)
+    assert isinstance(answered(200, {"id": FILE_ID, "sha256": prefix + other}), Accepted)
+    outcome = answered(200, {"id": FILE_ID, "sha256": prefix + other}, sha256=ours)
+    assert isinstance(outcome, InDoubt)
+    assert outcome.candidate_id == FILE_ID
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"error": {"message": "invalid  file", "type": "invalid_request_error"}}, "invalid file"),
+        ({"detail": "no such purpose"}, "no such purpose"),
+        ({"detail": [{"loc": ["body"], "msg": "too long"}]}, "body: too long"),
+        ({"error": "bad"}, "bad"),
+        ({"id": FILE_ID, "bytes": 3, "error": {"message": "half of it"}}, "half of it"),
+    ],
+)
+def test_the_words_of_a_success_that_is_none(answer: dict[str, Any], words: str) -> None:
+    """A success that names an error is in doubt, with the server's words as for a 400; it says nothing of its ids."""
+    outcome = answered(200, answer)
+    assert isinstance(outcome, InDoubt)
+    assert words in outcome.reason
+    assert outcome.id_kind is None
+    assert outcome.candidate_id == answer.get("id")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"id": 7}, "a number"),
+        ({"id": 7.5}, "a number"),
+        ({"id": True}, "true or false"),
+        ({"id": None}, "null"),
+        ({"id": {"a": 1}}, "an object"),
+        ({"id": []}, "a list"),
+        ({"id": "a/b"}, UNUSABLE_TEXT),
+        ({"status": "ok"}, MISSING_ID),
+    ],
+)
+def test_the_kind_of_an_id_that_cannot_be_used(answer: dict[str, Any], kind: str) -> None:
+    """A success whose id cannot be used says of which kind it is."""
+    outcome = answered(200, {"filename": "data.jsonl"} | answer)
+    assert isinstance(outcome, InDoubt)
+    assert (outcome.candidate_id, outcome.id_kind) == (None, kind)
 
 
 @pytest.mark.parametrize(
@@ -319,8 +402,10 @@ def test_long_fields_are_cut() -> None:
     assert isinstance(sized, InDoubt)
     assert len(sized.reason) <= REASON_CHARS_MAX
     named = answered(200, {"id": FILE_ID, "bytes": 3, "filename": "n" * 50_000, "purpose": "\x1b" * 1_000})
-    assert isinstance(named, Accepted)
-    assert all(len(one) <= 2 * REASON_CHARS_MAX for one in named.warnings)
+    assert isinstance(named, InDoubt)
+    assert len(named.reason) <= 4 * REASON_CHARS_MAX
+    assert named.at_its_word is not None
+    assert all(len(one) <= 2 * REASON_CHARS_MAX for one in named.at_its_word.warnings)
 
 
 JSON_VALUES = st.recursive(
@@ -388,14 +473,14 @@ def test_decipher_never_raises(status: int, headers: dict[str, str], body: bytes
 
 @given(BODIES)
 def test_lists_never_raise(body: bytes) -> None:
-    """Any body is a list of files with sane ids, a single such file, or not an answer."""
-    assert all(is_file_id(one.file_id) for one in listed_files(body) or [])
+    """Any body is a list of files, each with a sane id or none, a single such file, or not an answer."""
+    assert all(is_file_id(one.file_id) for one in listed_files(body) or [] if one.has_id)
     looked_up = looked_up_file(body)
     assert looked_up is None or is_file_id(looked_up.file_id)
 
 
 def test_listed_files() -> None:
-    """A list keeps every file with a usable id, with what the server tells of it."""
+    """A list keeps every member with what the server tells of it; one without a usable id has none, and stays."""
     body = json.dumps(
         {
             "object": "list",
@@ -408,15 +493,21 @@ def test_listed_files() -> None:
                     "created_at": "2026-06-18T09:30:00Z",
                 },
                 {"id": "../x", "filename": "b"},
-                {"filename": "c"},
+                {"id": 1003, "filename": "c", "bytes": 2},
+                {"filename": "d"},
                 7,
                 None,
-                {"id": "file-2", "filename": 1, "bytes": "1", "purpose": [], "created_at": 1718700000},
+                {"id": "file-2", "filename": 1, "bytes": "1", "purpose": [], "created_at": []},
             ],
         }
     ).encode()
     assert listed_files(body) == [
         ListedFile(file_id="file-1", filename="a", bytes=1, purpose="p", created_at="2026-06-18T09:30:00Z"),
+        ListedFile(file_id="../x", has_id=False, filename="b"),
+        ListedFile(file_id="1003", has_id=False, filename="c", bytes=2),
+        ListedFile(file_id="no id", has_id=False, filename="d"),
+        ListedFile(file_id="7", has_id=False),
+        ListedFile(file_id="no id", has_id=False),
         ListedFile(file_id="file-2"),
     ]
     assert listed_files(b'{"object": "list", "data": []}') == []

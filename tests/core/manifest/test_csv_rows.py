@@ -60,16 +60,28 @@ def test_all_columns() -> None:
         ("path\n\udcff\n\u00e9\n", [(2, "\udcff"), (3, "\u00e9")]),
         ("path;purpose\na,b;\n", [(2, "a,b")]),
         ("path\ta\nx\ty\n", [(1, "unknown-column"), (2, "x")]),
-        ("path,purpose\na\nb,,\nc,\n", [(2, "cell-count"), (3, "cell-count"), (4, "c")]),
+        ("path,purpose\na\nb,,x\nc,\n", [(2, "cell-count"), (3, "cell-count"), (4, "c")]),
         ("path,purpose\n,x\n", [(2, "missing-path"), (2, "unknown-purpose")]),
         ("path\na\0b\nc\n", [(2, "nul-in-path"), (3, "c")]),
         ("path,path\na,b\n", [(1, "duplicate-column"), (2, "a")]),
         ("path,fields.a,fields.a\na,1,1\n", [(1, "duplicate-column"), (2, "a")]),
         ("path,fields.\na,1\n", [(2, "bad-field-name")]),
         ("path,fields\na,1\n", [(1, "unknown-column"), (2, "a")]),
-        ("path,\na,\n", [(1, "unknown-column"), (2, "a")]),
-        ("Path,purpose\na,\n", [(1, "unknown-column")]),
-        (" path,purpose\na,\n", [(1, "unknown-column")]),
+        ("path,\na,\n", [(2, "a")]),
+        (",path,,\n,a,,\n", [(2, "a")]),
+        ("path,\na,x\nb,\n", [(2, "unnamed-column"), (3, "b")]),
+        ("path, \u00a0\na,\u00a0\n", [(2, "a")]),
+        ("path\na,,\n", [(2, "a")]),
+        ("path\na,,x\n", [(2, "cell-count")]),
+        ("path,remote_name,purpose\na, ,\u00a0\n", [(2, "a")]),
+        ("path,purpose\n , \n\u00a0,\na,\n", [(4, "a")]),
+        ('"path",""\n"a",""\n"",""\n', [(2, "a")]),
+        ("Path,purpose\na,\n", [(2, "a")]),
+        (" path ,PURPOSE\na,\n", [(2, "a")]),
+        ("path,\ufeffpurpose\na,\n", [(2, "a")]),
+        ("path,Path\na,b\n", [(1, "duplicate-column"), (2, "a")]),
+        ('path\n="007"\n', [(2, "007")]),
+        ('path\n"=""007"""\n', [(2, '="007"')]),
         ("purpose,remote_name\na,\n", [(1, "missing-column")]),
         ('path\n"a"b\nc\n', [(2, "bad-csv"), (3, "c")]),
         ('path\n"a\nb\nc\n', [(2, "bad-csv"), (3, "b"), (4, "c")]),
@@ -84,10 +96,26 @@ def test_rows(text: str, expected: list[tuple[int | None, str]]) -> None:
 
 def test_misspelled_column_gets_a_suggestion() -> None:
     """A column that is nearly right is met with the right name, and the hint about form fields."""
-    (finding,) = read("Path\na\n")
+    (finding,) = read("Pth,purpose\na,\n")
     assert isinstance(finding, Finding)
     assert 'Did you mean "path"?' in finding.remedy
     assert "fields.<name>" in finding.remedy
+
+
+def test_columns_as_people_spell_them() -> None:
+    """Capitals, spaces and dashes in a column's name do not matter; the name of a form field is kept as it is."""
+    (entry,) = read(f"Path, Remote Name ,VECTOR-DATABASE-ID,Fields.Lang,Purpose\na,r,v,en,{P} \n")
+    assert entry == Entry(
+        path="a", purpose=P, remote_name="r", vector_database_id="v", fields=(("Lang", "en"),), line_no=2
+    )
+
+
+def test_a_cell_without_a_column_is_found_where_it_is() -> None:
+    """A cell under no name is named as spreadsheets name it, with its content."""
+    (finding,) = read("path" + "," * 27 + "\na" + "," * 27 + "kept\n")
+    assert isinstance(finding, Finding)
+    assert (finding.line_no, finding.place) == (2, "column AB")
+    assert '"kept"' in finding.found
 
 
 def test_open_quote_hides_nothing() -> None:
@@ -147,3 +175,10 @@ def test_plain_rows_read_like_quoted_ones(paths: list[str]) -> None:
     plain = "".join(f"{path}\n" for path in paths)
     quotes = "".join(f'"{path}"\n' for path in paths)
     assert read(f"path\n{plain}") == read(f"path\n{quotes}")
+
+
+def test_a_cell_of_spaces_is_no_value() -> None:
+    """Spaces between bare delimiters give an entry no name and no database; quoted ones are meant."""
+    (bare, quoted) = read('path,remote_name,vector_database_id\na, ,\u00a0\nb," ",\n')
+    assert bare == Entry(path="a", purpose=P, line_no=2)
+    assert quoted == Entry(path="b", purpose=P, remote_name=" ", line_no=3)

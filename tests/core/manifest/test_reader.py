@@ -50,6 +50,44 @@ def test_content_tells_the_format(where: str, content: bytes, mark: bytes) -> No
     assert entry.line_no == (mark + content).count(b"\n")
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("form", ["sep={}\n", "SEP={}\r\n", '"sep={}"\r\n', "\ufeffsep={}\n\n"])
+@pytest.mark.parametrize("where", ["m.csv", "m.jsonl", "<stdin>"])
+def test_a_first_line_may_declare_the_delimiter(delimiter: str, form: str, where: str) -> None:
+    """`sep=;`, as spreadsheets write it, is understood; line numbers count it."""
+    text = f"{form.format(delimiter)}path{delimiter}purpose{delimiter}\r\na{delimiter}{P}{delimiter}\r\n"
+    (entry,) = read(text.encode(), where)
+    assert entry == Entry(path="a", purpose=P, line_no=text.count("\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "words"),
+    [
+        (b"sep=|\npath|purpose\n", "bad-delimiter", '"|"'),
+        (b"sep=\npath\n", "bad-delimiter", '""'),
+        (b"sep=,\npath;purpose\n", "bad-delimiter", "Remove line 1"),
+        (b"sep=;\n", "empty-manifest", "path;purpose"),
+        (b"sep=;\na;b\n", "missing-column", "path"),
+    ],
+)
+def test_a_declared_delimiter_that_does_not_fit(content: bytes, rule: str, words: str) -> None:
+    """A delimiter that is unknown, or not the one that the header has, is said with what to do."""
+    finding = read(content, "m.csv")[-1]
+    assert isinstance(finding, Finding)
+    assert finding.rule == rule
+    assert words in finding.found + finding.remedy
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_names_the_way_out(encoding: str) -> None:
+    """A spreadsheet's "Unicode text" is recognised, with a byte order mark or without."""
+    for content in (CSV, JSONL, b"sep=;\n" + CSV):
+        finding = only_finding(content.decode().encode(encoding), "m.csv")
+        assert "UTF-16" in finding.found
+        assert "CSV UTF-8" in finding.remedy
+        assert "iconv" in finding.remedy
+
+
 @pytest.mark.parametrize("content", [JSONL * 3, CSV + CSV.splitlines(keepends=True)[1] * 2])
 def test_line_ends(content: bytes) -> None:
     """LF, CRLF, no line end at all and none after the last line give the same entries."""

@@ -5,16 +5,20 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    ContentCompared,
     Draining,
     EntrySettled,
     Event,
     Noticed,
     Paused,
     PlanMade,
+    ReceiptWithdrawn,
     Reconciling,
 )
 from bulk_upload.core.model import (
@@ -101,6 +105,21 @@ def test_settled_entries_are_counted_with_their_bytes() -> None:
     assert (tally.settled_count, tally.in_doubt_count) == (4, 1)
 
 
+def test_what_was_not_compared_is_not_done() -> None:
+    """A stop before a touched file was compared counts, although its entry is accepted."""
+    states = {EntryState.ACCEPTED: 5}
+    assert exit_status(states, None, uncompared_count=1) is ExitStatus.UNFINISHED
+    assert exit_status(states, _stop(ExitStatus.INTERRUPTED), uncompared_count=1) is ExitStatus.INTERRUPTED
+
+
+def test_what_is_unchanged_is_settled_and_neither_accepted_nor_sent() -> None:
+    """A touched file that was only compared moves the bar, and no other number."""
+    tally = _tally(_settled("a"), replace(_settled("b"), unchanged=True))
+    assert (tally.count(EntryState.ACCEPTED), tally.accepted_bytes) == (1, 10)
+    assert (tally.unchanged_count, tally.unchanged_bytes) == (1, 10)
+    assert (tally.settled_count, tally.failed_count) == (2, 0)
+
+
 def test_an_entry_is_in_doubt_from_the_lost_answer_until_it_is_settled_or_sent_again() -> None:
     """The number of doubts goes down as they are decided; that of lost answers does not."""
     tally = _tally(_started("a"), _ended("a", LOST), _started("b"), _ended("b", LOST))
@@ -134,6 +153,20 @@ def test_receipts_say_how_sure_they_are(
     )  # fmt: skip
     tally = _tally(_settled("a", receipt=receipt))
     assert (tally.reconciled_count, tally.unconfirmed_count) == counts
+
+
+def test_what_was_read_back_is_counted() -> None:
+    """Files that were compared, and all bytes that came back; one that cannot be read is not compared."""
+
+    def compared(by: ComparedBy, same: bool | None, read_bytes: int) -> ContentCompared:
+        return ContentCompared(path="a", file_id="f", same=same, by=by, read_bytes=read_bytes)
+
+    tally = _tally(
+        compared(ComparedBy.WHOLE, True, 10),
+        compared(ComparedBy.RANGES, False, 5),
+        compared(ComparedBy.NONE, None, 1),
+    )
+    assert (tally.compared_count, tally.compared_bytes) == (2, 16)
 
 
 def test_events_that_only_inform_change_no_number() -> None:
@@ -266,3 +299,20 @@ def test_a_stop_for_patience_does_not_hide_a_doubt() -> None:
     """Unfinished and in doubt at once is in doubt: someone may have to look."""
     states = {EntryState.PENDING: 3, EntryState.IN_DOUBT: 1}
     assert exit_status(states, _stop(ExitStatus.UNFINISHED)) is ExitStatus.IN_DOUBT
+
+
+@pytest.mark.parametrize("state", [EntryState.IN_DOUBT, EntryState.WITHDRAWN])
+def test_a_withdrawn_receipt_takes_its_entry_back(state: EntryState) -> None:
+    """The entry is not accepted any more, with its bytes; its cause is that of the withdrawal."""
+    event = ReceiptWithdrawn(
+        path="a", purpose="p", file_id="file-1", file_bytes=10, state=state, reason="it is another file"
+    )
+    tally = _tally(_settled("a"), _settled("b"), event)
+    assert (tally.count(EntryState.ACCEPTED), tally.count(state)) == (1, 1)
+    assert tally.accepted_bytes == 10
+    assert (tally.failed_bytes, tally.in_doubt_count) == ((0, 1) if state is EntryState.IN_DOUBT else (10, 0))
+    (cause,) = tally.causes.values()
+    assert (cause.state, cause.reason, cause.examples) == (state, "it is another file", ["a"])
+    earlier = _tally(_settled("b"), replace(event, of_this_run=False))
+    assert (earlier.count(EntryState.ACCEPTED), earlier.accepted_bytes) == (1, 10)
+    assert earlier.count(state) == 1

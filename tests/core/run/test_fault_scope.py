@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bulk_upload.core.api.responses import MISSING_ID, NUMBER_ID, UNUSABLE_TEXT
 from bulk_upload.core.model import (
     Accepted,
+    Altered,
+    AlteredField,
     EntryState,
     InDoubt,
     Misdirected,
@@ -133,6 +136,27 @@ def test_wrong_address(fault_scope: FaultScope, status: int) -> None:
         assert entry not in judgement.reopen
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_wrong_address_of_a_short_run(count: int) -> None:
+    """A run of one or two entries needs no third: the first uploads of a run show the address, not the files."""
+    scope = FaultScope(entry_count=count)
+    judgements = [scope.judge(MISSING, entry) for entry in range(count)]
+    assert [one.stop is None for one in judgements] == [True] * (count - 1) + [False]
+    last = judgements[-1]
+    assert last.stop is not None
+    assert "--base-url" in last.stop.hint
+    assert state_after(last.outcome) is EntryState.PENDING
+    assert last.reopen == tuple(range(count - 1))
+
+
+def test_404_at_an_address_that_is_known() -> None:
+    """Where an earlier run got a receipt, a 404 is the file's, unless three in a row say that the address moved."""
+    scope = FaultScope(entry_count=1, address_known=True)
+    assert scope.judge(MISSING, 1) == Judgement(MISSING)
+    assert scope.judge(MISSING, 2) == Judgement(MISSING)
+    assert scope.judge(MISSING, 3).stop is not None
+
+
 def test_404_after_a_success(trusted: FaultScope) -> None:
     """Where a file was accepted the address is right, and a 404 is the file's."""
     for entry in range(10):
@@ -203,3 +227,43 @@ def test_a_server_that_answered_is_tried_again(fault_scope: FaultScope) -> None:
     fault_scope.on_answered()
     judgement = fault_scope.judge(Unavailable(reason="not trusted", remedy="pass --ca-file"), 1)
     assert judgement == Judgement(Unavailable(reason="not trusted"))
+
+
+def without_id(kind: str) -> InDoubt:
+    """Return the outcome of a success whose id is of this kind."""
+    return InDoubt(reason="odd", answered=False, http_status=200, id_kind=kind)
+
+
+def test_an_id_that_is_a_number_ends_the_run_at_once(fault_scope: FaultScope) -> None:
+    """One answer with such an id is enough to know that nothing can be recorded; the entry is in doubt."""
+    judgement = fault_scope.judge(without_id("a number"), 1)
+    assert state_after(judgement.outcome) is EntryState.IN_DOUBT
+    assert judgement.stop is not None
+    assert judgement.stop.status is ExitStatus.UNFINISHED
+    assert "a number" in judgement.stop.reason
+
+
+def test_an_id_that_is_a_number_ends_no_run_that_accepted_files(trusted: FaultScope) -> None:
+    """One odd answer among usable ones is that entry's doubt."""
+    trusted.on_accepted()
+    assert trusted.judge(without_id(NUMBER_ID), 1).stop is None
+
+
+@pytest.mark.parametrize("kind", [MISSING_ID, UNUSABLE_TEXT, "null", "a list"])
+def test_missing_and_odd_ids_end_a_run_that_got_nowhere(kind: str, fault_scope: FaultScope) -> None:
+    """Three entries in a row without a usable id, and none with one: the profile, or the server, is another."""
+    stops = [fault_scope.judge(without_id(kind), entry).stop for entry in (1, 1, 2, 3)]
+    assert [stop is not None for stop in stops] == [False, False, False, True]
+    fault_scope.on_accepted()
+    assert fault_scope.judge(without_id(kind), 4).stop is None
+
+
+def test_changes_that_stay_unproven_end_the_run(fault_scope: FaultScope) -> None:
+    """Three entries in doubt for what the server changes, and none accepted: the rest would be, too."""
+    altered = Altered(field=AlteredField.PURPOSE, sent="fine-tune", stored="finetune")
+    stops = [fault_scope.on_unproven(altered) for _ in range(3)]
+    assert stops[:2] == [None, None]
+    assert stops[2] is not None
+    assert "finetune" in stops[2].reason
+    fault_scope.on_accepted()
+    assert fault_scope.on_unproven(altered) is None

@@ -14,8 +14,11 @@ FILE = Fingerprint(size=10, mtime_ns=1, inode=1)
 LATER = replace(FILE, mtime_ns=2)
 MOVED = replace(FILE, inode=2)
 GROWN = replace(FILE, size=11)
+DATED = replace(FILE, ctime_ns=5)
+CHANGED = replace(FILE, ctime_ns=6)
 HASH = "a" * 64
-FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID]
+JUDGED = [EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN]
+FAILED = [EntryState.REJECTED, EntryState.FAILED_LOCAL, EntryState.INVALID, EntryState.WITHDRAWN]
 
 
 def known(
@@ -46,11 +49,20 @@ def known(
         (EntryState.ACCEPTED, FILE, LATER, Step.COMPARE),
         (EntryState.ACCEPTED, FILE, MOVED, Step.COMPARE),
         (EntryState.ACCEPTED, None, FILE, Step.SEND),
+        (EntryState.ACCEPTED, DATED, DATED, Step.SETTLED),
+        (EntryState.ACCEPTED, DATED, CHANGED, Step.COMPARE),
+        (EntryState.ACCEPTED, FILE, CHANGED, Step.SETTLED),
+        (EntryState.ACCEPTED, DATED, FILE, Step.SETTLED),
         *((state, FILE, FILE, Step.BLOCKED) for state in FAILED),
-        *((state, None, FILE, Step.BLOCKED) for state in FAILED),
+        *((state, FILE, CHANGED, Step.BLOCKED) for state in FAILED),
+        *((state, DATED, CHANGED, Step.SEND) for state in FAILED),
+        *((state, None, FILE, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, None, FILE, Step.SEND),
         *((state, FILE, LATER, Step.SEND) for state in FAILED),
         *((state, FILE, GROWN, Step.SEND) for state in FAILED),
-        *((state, FILE, None, Step.MISSING) for state in FAILED),
+        *((state, FILE, None, Step.BLOCKED) for state in JUDGED),
+        (EntryState.FAILED_LOCAL, FILE, None, Step.MISSING),
+        (EntryState.FAILED_LOCAL, None, None, Step.MISSING),
     ],
 )
 def test_decision_table(
@@ -66,6 +78,7 @@ def test_touched_without_a_hash() -> None:
     """What was sent may be read back from the server; if it gives nothing back, the file is sent."""
     assert plan_entry(known(EntryState.ACCEPTED, FILE, None), LATER).step is Step.COMPARE
     assert same_content(None, HASH).step is Step.SEND
+    assert same_content(None, HASH, only_ctime=True).step is Step.SETTLED
 
 
 @pytest.mark.parametrize("state", FAILED)
@@ -76,9 +89,20 @@ def test_retry_as_asked(state: EntryState, asked: EntryState) -> None:
     assert decided.step is (Step.SEND if state is asked else Step.BLOCKED)
 
 
+@pytest.mark.parametrize("state", FAILED)
+def test_retry_of_what_is_gone(state: EntryState) -> None:
+    """What is to be tried again, and has no file, is missing: the old verdict was about another time."""
+    assert plan_entry(known(state), None, retry=frozenset({state})).step is Step.MISSING
+
+
 @pytest.mark.parametrize(
     ("state", "word"),
-    [(EntryState.REJECTED, "rejected"), (EntryState.FAILED_LOCAL, "failed"), (EntryState.INVALID, "invalid")],
+    [
+        (EntryState.REJECTED, "rejected"),
+        (EntryState.FAILED_LOCAL, "failed"),
+        (EntryState.INVALID, "invalid"),
+        (EntryState.WITHDRAWN, "withdrawn"),
+    ],
 )
 def test_blocked_says_how_to_go_on(state: EntryState, word: str) -> None:
     """A blocked entry shows its last reason and the option that tries it again."""

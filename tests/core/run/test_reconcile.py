@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.reconcile import (
     CLOCK_TOLERANCE_S,
@@ -51,15 +52,19 @@ def verdict(
     claimed: set[str] | None = None,
     listed_at_s: float = SETTLES_AT_S,
     offset_s: float | None = 0.0,
+    disputed: set[str] | None = None,
+    habits: ServerHabits | None = None,
 ) -> Reconciliation:
     """Return what a listing says about a doubt."""
-    suspected = suspects(doubt, listing, clock_offset_s=offset_s)
+    suspected = suspects(doubt, listing, clock_offset_s=offset_s, habits=habits)
     return judge(
         doubt,
         suspected,
         claimed_ids=claimed or set(),
         settled=listed_at_s >= doubt.settles_at_utc_s,
         clock_offset_s=offset_s,
+        disputed_ids=disputed or set(),
+        habits=habits,
     )
 
 
@@ -73,8 +78,8 @@ def test_exactly_one(listed_at_s: float) -> None:
     "other",
     [
         replace(OURS, file_id="file-2", filename="other.jsonl"),
-        replace(OURS, file_id="file-2", filename="DATA.jsonl"),
-        replace(OURS, file_id="file-2", filename="x/data.jsonl"),
+        replace(OURS, file_id="file-2", filename="data-2.jsonl"),
+        replace(OURS, file_id="file-2", filename="DATA.jsonl", bytes=11),
         replace(OURS, file_id="file-2", bytes=11),
         replace(OURS, file_id="file-2", bytes=0),
         replace(OURS, file_id="file-2", purpose="pre-train"),
@@ -85,6 +90,86 @@ def test_other_files_do_not_matter(other: ListedFile) -> None:
     """A file with another name, size or purpose, or made before the attempt, is not the upload."""
     assert verdict(other) == Absent()
     assert verdict(OURS, other) == Found(OURS)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        replace(OURS, filename="DATA.jsonl"),
+        replace(OURS, filename="x/data.jsonl"),
+        replace(OURS, filename="data%2Ejsonl"),
+        replace(OURS, purpose="finetune"),
+        replace(OURS, purpose="fine_tune"),
+        replace(OURS, purpose="user_data"),
+        replace(OURS, filename="Data.jsonl", purpose="finetune"),
+    ],
+)
+def test_another_form_of_a_name_or_purpose_is_never_absent(form: ListedFile) -> None:
+    """What a server may have made of our name and purpose needs its content compared; beside our file it is another."""
+    found = verdict(form)
+    assert isinstance(found, Found)
+    assert found.is_guess
+    assert found.altered
+    other = replace(form, file_id="file-2")
+    assert verdict(OURS, other) == Found(OURS)
+    several = verdict(form, other)
+    assert isinstance(several, Undecided)
+    assert several.alike == (form, other)
+    vague = verdict(form, replace(other, created_at=None))
+    assert isinstance(vague, Undecided)
+    # Equal content still decides for the one that can be compared; its time alone does not.
+    assert (vague.alike, vague.has_vague) == ((form,), True)
+    assert verdict(form, claimed={"file-ours"}) == Absent()
+    assert verdict(replace(form, created_at=utc_text(SENT_AT_S - 60))) == Absent()
+
+
+def test_a_proven_habit_is_no_guess() -> None:
+    """Once a file with the same changes was read back, the list is understood."""
+    habits = ServerHabits()
+    form = replace(OURS, filename="data_.jsonl", purpose="finetune")
+    doubt = replace(DOUBT, sent_name="data .jsonl")
+    found = verdict(form, doubt=doubt, habits=habits)
+    assert isinstance(found, Found)
+    habits.prove(found.altered)
+    again = verdict(form, doubt=doubt, habits=habits)
+    assert again == Found(form, found.altered)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(OURS, file_id="1003", has_id=False),
+        replace(OURS, file_id="a/b", has_id=False, filename=None),
+        ListedFile(file_id="7", has_id=False),
+    ],
+)
+def test_what_has_no_usable_id_is_never_absent_nor_found(odd: ListedFile) -> None:
+    """A listed file that may be ours and has no usable id leaves the doubt, whatever it calls itself, and is shown."""
+    found = verdict(odd)
+    assert isinstance(found, Undecided)
+    assert "without an id that can be used" in found.reason
+    assert isinstance(verdict(OURS, odd), Undecided)
+    assert isinstance(verdict(odd, claimed={"1003", "a/b", "7"}), Undecided)
+    named = replace(odd, filename="other.jsonl", bytes=10)
+    assert verdict(named) == Absent()
+
+
+def test_an_id_that_another_receipt_has_wrongly_is_disputed() -> None:
+    """Our file under an id that the ledger gave to an upload of something else is not absent."""
+    found = verdict(OURS, claimed={"file-ours"}, disputed={"file-ours"})
+    assert isinstance(found, Undecided)
+    assert "another entry" in found.reason
+
+
+def test_a_candidate_with_an_unlike_name_is_left_to_a_person() -> None:
+    """An id that the list shows under another name is not believed, though it came with the answer."""
+    doubt = replace(DOUBT, candidate_id="file-ours")
+    found = verdict(replace(OURS, filename="other"), doubt=doubt)
+    assert isinstance(found, Undecided)
+    assert "keeps-names" in found.reason
+    cut = verdict(replace(OURS, filename="1712-data.jsonl"), doubt=doubt)
+    assert isinstance(cut, Found)
+    assert cut.is_guess
 
 
 def test_absence_needs_the_settle_time() -> None:
@@ -169,6 +254,40 @@ def test_candidate_beside_a_match() -> None:
     doubt = replace(DOUBT, candidate_id="file-cut")
     cut = replace(OURS, file_id="file-cut", bytes=4)
     assert isinstance(verdict(OURS, cut, doubt=doubt), Undecided)
+
+
+def test_a_withdrawn_candidate_beside_a_match() -> None:
+    """The server showed that the id is another file's: the one file that matches is ours."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    assert verdict(OURS, theirs, doubt=doubt) == Found(OURS)
+    assert isinstance(verdict(OURS, replace(OURS, file_id="file-2"), theirs, doubt=doubt), Undecided)
+
+
+def test_a_withdrawn_candidate_beside_another_form_of_what_was_sent() -> None:
+    """The one file that may be ours is left for its content to decide."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    form = replace(OURS, filename="DATA.jsonl")
+    found = verdict(form, theirs, doubt=doubt)
+    assert isinstance(found, Found)
+    assert (found.file, found.is_guess) == (form, True)
+
+
+def test_a_withdrawn_candidate_alone_is_not_absence() -> None:
+    """The server may write names in its own way: while the id is there and nobody's, nothing is sent again."""
+    doubt = replace(DOUBT, candidate_id="file-theirs", candidate_withdrawn=True)
+    theirs = replace(OURS, file_id="file-theirs", filename="theirs.jsonl")
+    assert isinstance(verdict(theirs, doubt=doubt), Undecided)
+    assert verdict(theirs, doubt=doubt, claimed={"file-theirs"}) == Absent()
+
+
+def test_a_withdrawn_candidate_that_agrees_now() -> None:
+    """A server that contradicts itself decides nothing."""
+    doubt = replace(DOUBT, candidate_id="file-ours", candidate_withdrawn=True)
+    found = verdict(OURS, doubt=doubt)
+    assert isinstance(found, Undecided)
+    assert "its receipt was withdrawn" in found.reason
 
 
 def test_candidate_that_is_claimed() -> None:
@@ -283,7 +402,12 @@ def test_verdict_claims_no_more_than_the_list(
         and matches(doubt, one)
         and ((utc_seconds(one.created_at) or SENT_AT_S) >= SENT_AT_S or one.file_id == candidate_id)
     ]
-    if isinstance(found, Found):
+    if isinstance(found, Found) and found.is_guess:
+        # Not adopted before its content was compared.
+        assert agreeing == []
+        assert found.file.bytes == DOUBT.file_bytes
+        assert found.altered
+    elif isinstance(found, Found):
         assert agreeing == [found.file]
         assert utc_seconds(found.file.created_at) is not None
     if len(agreeing) > 1:
@@ -294,3 +418,27 @@ def test_verdict_claims_no_more_than_the_list(
         assert settled
     if isinstance(found, NotYet):
         assert not settled
+
+
+def test_a_time_fits_no_attempt_during_which_our_clock_was_set() -> None:
+    """Without the server's time its beginning and its end are of two clocks: nothing lies between them."""
+    was_set = replace(DOUBT, clock_was_set=True)
+    assert isinstance(verdict(OURS, doubt=was_set, offset_s=None), Undecided)
+    assert verdict(OURS, doubt=was_set, offset_s=0.0) == Found(OURS)
+
+
+@pytest.mark.parametrize("offset_s", [-3600.0, 0.0, 3600.0])
+def test_absence_settles_in_the_servers_time(offset_s: float) -> None:
+    """What our clock says between two runs counts only where the server's time shows how long ago the attempt was."""
+    old = replace(DOUBT, settle_s=30.0, clock_offset_s=offset_s)
+
+    def left_s(doubt: Doubt, after_s: float) -> float:
+        # Our clock was set back by an hour since.
+        ours_s = SETTLES_AT_S - 30 + after_s - 3600
+        return doubt.left_s(utc_s=ours_s, clock_offset_s=offset_s + 3600)
+
+    assert [left_s(old, after_s) for after_s in (0.0, 10.0, 30.0, 3000.0)] == [30.0, 20.0, 0.0, 0.0]
+    for one in (replace(old, clock_offset_s=None), replace(old, clock_was_set=True)):
+        assert left_s(one, 3000.0) == 30.0
+    assert old.left_s(utc_s=SETTLES_AT_S + 3000, clock_offset_s=None) == 30.0
+    assert replace(old, began_at=5.0).left_s(utc_s=SETTLES_AT_S + 3000, clock_offset_s=offset_s) == 30.0

@@ -103,10 +103,12 @@ def test_ids_times_and_request_ids_do_not_repeat_the_key_either() -> None:
 
 
 def test_a_list_does_not_repeat_the_key() -> None:
-    """Texts of a listed file lose a key that cannot be there by chance; a file whose id is the key is left out."""
+    """Texts of a listed file lose a key that cannot be there by chance; a file whose id is the key has none."""
     key = LONG.reveal()
     file = ListedFile(file_id="f-1", filename=f"{key}.jsonl", purpose=key, created_at=key)
     clean = ListedFile(file_id="f-1", filename="[key].jsonl", purpose="[key]", created_at="[key]")
     assert listed_without_secret(file, LONG) == clean
-    assert listed_without_secret(replace(file, file_id=key), LONG) is None
+    assert listed_without_secret(replace(file, file_id=key), LONG) == replace(
+        clean, file_id="[key]", has_id=False
+    )
     assert listed_without_secret(file, Secret("jsonl")) == file

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from bulk_upload.core.api.server_clock import MEASURED_S_MAX
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import (
+    AnsweredUpload,
     DifferenceKind,
     HeldReceipt,
     LookAlike,
     content_difference,
     differences,
     made_by_attempt,
+    offset_by_uploads,
     stranger,
 )
 from bulk_upload.core.text.timestamps import utc_text
@@ -115,8 +118,44 @@ def test_a_copy_that_no_lost_answer_explains_may_be_another_jobs() -> None:
 
 def test_a_file_older_than_the_job_is_none_of_its_business() -> None:
     """Last night's job sent files of the same names; they are not strangers of this one."""
-    assert kind_of(ALIKE, began_s=NOW_S + 60) is None
-    assert kind_of(ALIKE, began_s=NOW_S + 60, offset_s=-60) is DifferenceKind.DUPLICATE
+    sent_later = replace(ALIKE, sent_at_utc_s=NOW_S + 90, ended_at_utc_s=NOW_S + 91)
+    assert kind_of(sent_later, began_s=NOW_S + 60) is None
+    assert kind_of(sent_later, began_s=NOW_S + 60, offset_s=-60) is DifferenceKind.DUPLICATE
+    own = replace(sent_later, clock_offset_s=-60.0)
+    assert kind_of(own, began_s=NOW_S + 60) is DifferenceKind.DUPLICATE
+
+
+def test_a_file_of_a_job_whose_clock_was_set_back_since() -> None:
+    """The attempt seems to be older than its job; its file is no older than the attempt."""
+    assert kind_of(ALIKE, began_s=NOW_S + 86_400) is DifferenceKind.DUPLICATE
+
+
+def test_an_attempt_is_judged_by_the_offset_of_its_own_time() -> None:
+    """Our clock was an hour behind when it was made; today's offset says nothing of that."""
+    behind = replace(ALIKE, sent_at_utc_s=NOW_S - 3601, ended_at_utc_s=NOW_S - 3599)
+    assert not made_by_attempt(behind, clock_offset_s=0.0)
+    assert made_by_attempt(replace(behind, clock_offset_s=3600.0), clock_offset_s=0.0)
+    assert made_by_attempt(replace(behind, clock_offset_s=3600.0), clock_offset_s=None)
+
+
+def upload(at_s: float, *, lasted_s: float = 1.0, ahead_s: float = 0.0) -> AnsweredUpload:
+    """Return an upload whose file was made at its end, at a server whose clock is ahead."""
+    return AnsweredUpload(at_s, at_s + lasted_s, at_s + lasted_s + ahead_s)
+
+
+def test_uploads_show_the_offset_of_their_run() -> None:
+    """The smallest one counts; a long upload measures nothing, and can contradict."""
+    assert offset_by_uploads([]) is None
+    assert offset_by_uploads([upload(NOW_S, lasted_s=MEASURED_S_MAX + 1)]) is None
+    several = [upload(NOW_S + 100 * number, ahead_s=3600.0 - number) for number in range(3)]
+    assert offset_by_uploads(several) == 3598.0
+    assert offset_by_uploads([*several, upload(NOW_S, lasted_s=900.0, ahead_s=3900.0)]) is None
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, -20.0, 20.0, 3600.0])
+def test_uploads_before_and_after_a_step_show_nothing(step_s: float) -> None:
+    """No single offset explains both."""
+    assert offset_by_uploads([upload(NOW_S), upload(NOW_S + 100 + step_s, ahead_s=-step_s)]) is None
 
 
 def test_a_later_copy_is_a_stranger_too() -> None:
@@ -142,7 +181,8 @@ def test_without_a_creation_time_a_file_is_a_stranger_but_nobodys_work() -> None
 
 def test_while_the_offset_is_unknown_a_file_is_a_stranger_but_nobodys_work() -> None:
     """Its time proves nothing: it is reported, and not deleted for a duplicate."""
-    assert kind_of(ALIKE, began_s=NOW_S + 60, offset_s=None) is DifferenceKind.DUPLICATE
+    sent_later = replace(ALIKE, sent_at_utc_s=NOW_S + 90)
+    assert kind_of(sent_later, began_s=NOW_S + 60, offset_s=None) is DifferenceKind.DUPLICATE
     assert not made_by_attempt(ALIKE, clock_offset_s=None)
 
 

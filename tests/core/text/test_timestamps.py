@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.text.timestamps import utc_seconds, utc_text
+from bulk_upload.core.text.timestamps import time_text, utc_seconds, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +88,35 @@ def test_round_trip_and_order(one_us: int, other_us: int) -> None:
     one_s, other_s = one_us / 10**6, other_us / 10**6
     assert utc_seconds(utc_text(one_s)) == pytest.approx(one_s, abs=2e-6)
     assert (utc_text(one_s) <= utc_text(other_s)) is (one_us <= other_us)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1781775000,
+        1781775000.0,
+        "1781775000",
+        1781775000000,
+        "1781775000000",
+        1781775000000000,
+        "1781775000.000",
+    ],
+)
+def test_a_number_is_a_unix_time(value: object) -> None:
+    """Servers give seconds, milliseconds or smaller units, as a number or in quotes."""
+    assert time_text(value) == "2026-06-18T09:30:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 0, -1, 12, 20260618, 20260618093000, 10**400, -(10**400), 1e300, [], {}]
+)
+def test_a_number_that_is_no_time(value: object) -> None:
+    """A number before 2001 or after 2099 in every unit is not taken for a time."""
+    assert time_text(value) is None
+
+
+@given(st.text() | st.from_regex(r"[0-9]{1,25}(\.[0-9]{1,10})?", fullmatch=True))
+def test_other_text_stays(text: str) -> None:
+    """Text is changed only where it is a number, and then into a time that can be read."""
+    told = time_text(text)
+    assert told == text or utc_seconds(told) is not None

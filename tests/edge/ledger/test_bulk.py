@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.model import Accepted, Fingerprint, InDoubt, NotSent, Outcome, Rejected, Unavailable
 from bulk_upload.core.run.records import AttemptEnd
 from bulk_upload.edge.ledger import grouped_writes
-from tests.edge.ledger.stage import LOST, START_S, Store, accepted, attempt_over, entry, intent, stored
+from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, attempt_over, entry, intent, stored
 
 TABLES = ("entries", "attempts", "receipts", "decisions", "job")
 ENTRIES = 150
@@ -36,7 +37,10 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
 def begun(store: Store, entry_ids: Sequence[int], utc_s: float = START_S) -> list[int]:
     """Intend one attempt for each entry, each with a file of its own."""
     return store.intend(
-        [intent(one, Fingerprint(size=one, mtime_ns=one, inode=one), utc_s=utc_s) for one in entry_ids]
+        [
+            intent(one, Fingerprint(size=one, mtime_ns=one, inode=one, ctime_ns=one), utc_s=utc_s)
+            for one in entry_ids
+        ]
     )
 
 
@@ -45,7 +49,9 @@ def overs(
 ) -> list[AttemptEnd]:
     """The ends of attempts, a millisecond apart."""
     return [
-        attempt_over(attempt_id, entry_id, outcome, utc_s=START_S + 5 + index / 1000)
+        attempt_over(
+            attempt_id, entry_id, outcome, replace(PRINT, ctime_ns=index), utc_s=START_S + 5 + index / 1000
+        )
         for index, (attempt_id, entry_id, outcome) in enumerate(
             zip(attempt_ids, entry_ids, outcomes, strict=True)
         )

@@ -66,7 +66,7 @@ def test_a_deleted_file_leaves_its_entry_pending_and_its_receipt_as_history(
     old = row_of(tmp_path, "a", status="superseded")
     assert (old.file_id, old.reason) == ("file-1", "deleted from the server by undo")
     assert store.claimed(["file-1"]) == {"file-1"}
-    assert live_total(store, only_superseded=False) == (0, 0)
+    assert live_total(store, only_superseded=False, only_dropped=False, adopted=False) == (0, 0)
     assert unfinished(store) == []
     assert query(tmp_path / "a", "SELECT asked_by, outcome FROM deletions") == [("ann@desk", outcome.value)]
 
@@ -79,7 +79,7 @@ def test_a_file_that_was_kept_is_accepted_again(store: Store, tmp_path: Path) ->
     asked(store, deletion)
     ended(store, deletion, Deleted.KEPT, "HTTP 409: in use")
     assert row_of(tmp_path, "a").status == "accepted"
-    assert live_total(store, only_superseded=False) == (1, PRINT.size)
+    assert live_total(store, only_superseded=False, only_dropped=False, adopted=False) == (1, PRINT.size)
     asked(store, deletion)
     ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a", status="pending").file_id is None
@@ -100,15 +100,17 @@ def test_deleting_a_superseded_file_leaves_the_entry_alone(store: Store, tmp_pat
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("file-1"))
     store.tried(one, accepted("file-2"), NEWER, utc_s=START_S + 5)
-    (old,) = live_receipts(store, after_id=0, only_superseded=True, count_max=10)
+    (old,) = live_receipts(
+        store, after_id=0, only_superseded=True, only_dropped=False, adopted=False, count_max=10
+    )
     assert (old.file_id, old.superseded) == ("file-1", True)
     deletion = PlannedDeletion(entry_id=one, receipt_id=old.receipt_id, file_id="file-1")
     asked(store, deletion)
     assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
     ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
-    assert live_total(store, only_superseded=True) == (0, 0)
-    assert live_total(store, only_superseded=False) == (1, NEWER.size)
+    assert live_total(store, only_superseded=True, only_dropped=False, adopted=False) == (0, 0)
+    assert live_total(store, only_superseded=False, only_dropped=False, adopted=False) == (1, NEWER.size)
 
 
 @pytest.mark.parametrize("outcome", list(Deleted))

@@ -14,7 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from bulk_upload.core.model import EntryState, InDoubt, Outcome, Rejected, Unavailable
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
 from bulk_upload.edge.ledger.file import opening
 from bulk_upload.edge.ledger.file.opening import open_for_writing
@@ -386,8 +388,72 @@ async def test_relative_and_doubled_slashes_name_the_same_ledger(
         pass
 
 
+def _sent_one(path: Path) -> None:
+    with stored(path) as store:
+        (one,) = store.known(entry("a"))
+        store.tried(one, accepted("file-1"))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [accepted("file-1"), InDoubt(reason="lost", answered=False), None],
+    ids=["receipt", "doubt", "open"],
+)
+async def test_a_ledger_stays_with_an_endpoint_that_may_have_files(
+    tmp_path: Path, outcome: Outcome | None
+) -> None:
+    """A receipt, a doubt or an attempt that was left open keeps the ledger where it is."""
+    with stored(tmp_path / "a") as store:
+        (one,) = store.known(entry("a"))
+        if outcome is None:
+            store.intended(one)
+        else:
+            store.tried(one, outcome)
+    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
+        assert reader.may_have_sent()
+    other = replace(JOB, endpoint="https://b")
+    with pytest.raises(LedgerMismatch, match="https://b"):
+        open_ledger(os.fspath(tmp_path / "a"), other, version="1", moved_root=False, utc_s=START_S)
+
+
+async def test_a_ledger_that_sent_nothing_follows_a_corrected_address(tmp_path: Path) -> None:
+    """The endpoint is replaced, which is said and recorded, and what the wrong one rejected is pending again."""
+    with stored(tmp_path / "a") as store:
+        one, two = store.known(entry("a"), entry("b"))
+        store.tried(one, Rejected(http_status=404, reason="HTTP 404: Not Found"))
+        store.tried(two, Unavailable(reason="refused"))
+    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
+        assert not reader.may_have_sent()
+    other = replace(JOB, endpoint="https://b")
+    for team in ("team-2", None):
+        with pytest.raises(LedgerMismatch, match="team"):
+            open_ledger(
+                os.fspath(tmp_path / "a"),
+                replace(other, team=team),
+                version="1",
+                moved_root=False,
+                utc_s=START_S,
+            )
+    async with opened(tmp_path / "a", job=other) as ledger:
+        assert (
+            ledger.notice
+            == f"the ledger now belongs to endpoint https://b: nothing was sent to {JOB.endpoint}"
+        )
+    async with opened(tmp_path / "a", job=other) as ledger:
+        assert ledger.notice is None
+    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
+        facts = reader.job()
+        assert facts is not None
+        assert facts.endpoint == "https://b"
+        assert reader.states() == {EntryState.PENDING: 2}
+    with closing(sqlite3.connect(tmp_path / "a")) as connection:
+        ((by, decision),) = connection.execute("SELECT decided_by, decision FROM decisions")
+    assert (by, "https://b" in decision) == ("bulk-upload", True)
+
+
 async def test_a_job_is_known_by_profile_endpoint_and_team(tmp_path: Path) -> None:
     """A ledger serves one job; another one's is refused with both named, and unchanged."""
+    _sent_one(tmp_path / "a")
     async with opened(tmp_path / "a"):
         pass
     before = files(tmp_path)["a"]

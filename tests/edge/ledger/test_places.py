@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bulk_upload.core.machine.file_systems import Journal
-from bulk_upload.edge.ledger import LedgerReader, LedgerStore, open_ledger
+from bulk_upload.edge.ledger import LedgerReader, LedgerStore, open_ledger, require_ledger
 from bulk_upload.edge.ledger.file import opening
 from bulk_upload.errors import LedgerUnusable
 from tests.edge.ledger.stage import JOB, START_S, entry, exported, opened, query
@@ -51,6 +53,32 @@ async def test_a_rollback_journal_leaves_one_file(tmp_path: Path) -> None:
         assert modes == ["truncate", 2]
     assert sorted(os.listdir(tmp_path)) == ["a", "a.lock"]
     assert [row.path for row in exported(path)] == ["a"]
+
+
+@pytest.mark.usefixtures("shared")
+async def test_a_commit_that_a_kill_cut_in_two_is_rolled_back(tmp_path: Path) -> None:
+    """Its first page is on the disk and the others are not: the next run opens what was there before."""
+    path, cut = tmp_path / "a", tmp_path / "cut"
+    async with opened(path) as ledger:
+        await ledger.writer.run(register("a"))
+    before = path.read_bytes()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA cache_size = 5")
+        connection.execute("BEGIN IMMEDIATE")
+        for number in range(40):
+            connection.execute(f"CREATE TABLE more_{number} (a)")
+            connection.execute(f"INSERT INTO more_{number} VALUES (zeroblob(8000))")
+        journal = (tmp_path / "a-journal").read_bytes()
+        connection.execute("COMMIT")
+    cut.write_bytes(path.read_bytes()[:page_bytes] + before[page_bytes:])
+    (tmp_path / "cut-journal").write_bytes(journal)
+    require_ledger(str(cut), may_be_new=True)
+    async with opened(cut):
+        pass
+    assert [row.path for row in exported(cut)] == ["a"]
+    assert query(cut, "PRAGMA integrity_check") == [("ok",)]
 
 
 @pytest.mark.usefixtures("shared")

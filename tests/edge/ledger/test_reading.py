@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bulk_upload.core.model import EntryState, Fingerprint, InDoubt, NotSent, Outcome, Rejected, SourceFailed
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import JobFacts, LedgerReader
+from bulk_upload.edge.ledger import JobFacts, LedgerReader, note_clock_step
 from bulk_upload.edge.ledger.file.opening import open_for_writing
 from tests.edge.ledger.stage import (
     JOB,
@@ -202,7 +202,9 @@ def test_attempts_and_runs_are_told_as_they_were(tmp_path: Path) -> None:
         over = attempt_over(attempt_id, first, accepted("id-a"), utc_s=START_S + 9)
         store.conclude(replace(over, began_utc_s=START_S + 7))
         store.intended(second, utc_s=START_S + 8)
+        note_clock_step(store, step_s=-20.0, utc_s=START_S + 8)
     with LedgerReader(str(path)) as reader:
+        assert list(reader.clock_steps()) == [(1, utc_text(START_S + 8), -20.0)]
         began, open_one = reader.attempts()
         (run,) = reader.runs()
         assert list(reader.limit_changes()) == []

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bulk_upload.core.model import EntryState, Fingerprint, Rejected
 from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
 from bulk_upload.core.run.planned import PlannedEntry, PlanRow, StepTotal
-from bulk_upload.edge.ledger import Staging
+from bulk_upload.edge.ledger import Recalled, Staging
 from bulk_upload.edge.ledger.staging import PAGE_ENTRIES
 from bulk_upload.errors import LedgerUnusable
 from tests.edge.ledger.stage import (
@@ -176,9 +176,9 @@ def test_what_the_ledger_recorded_last_is_recalled_by_key(tmp_path: Path) -> Non
     keys = {name: entry(name).key for name in ("new", "done", "open", "unknown")}
     recalled = staging.recall(list(keys.values()))
     assert recalled == {
-        keys["new"]: (1, "pending", None, None, None),
-        keys["done"]: (2, "accepted", PRINT.size, PRINT.mtime_ns, PRINT.inode),
-        keys["open"]: (3, "in_doubt", PRINT.size, PRINT.mtime_ns, PRINT.inode),
+        keys["new"]: Recalled(1, "pending", None, None, None, None, None),
+        keys["done"]: Recalled(2, "accepted", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, "name"),
+        keys["open"]: Recalled(3, "in_doubt", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, None),
     }
     assert [name for name, key in keys.items() if key in recalled and recalled[key].is_accepted(PRINT)] == [
         "done"
@@ -228,10 +228,10 @@ async def test_a_staging_sees_what_a_run_writes(tmp_path: Path, staging: Staging
     async with opened(path) as ledger:
         staging.attach(path)
         assert all_staged(staging)[0].known is None
-        staging._rows("BEGIN")
+        staging.rows("BEGIN")
         assert staging.states() == {EntryState.PENDING: 1}
         await ledger.writer.run(lambda store: store.register([entry("a")], utc_s=START_S))
-        staging._rows("COMMIT")
+        staging.rows("COMMIT")
         assert all_staged(staging)[0].known == KnownEntry(entry_id=1, state=EntryState.PENDING)
         await ledger.writer.run(lambda store: store.settle(1, EntryState.INVALID, reason="x", utc_s=START_S))
         assert staging.states() == {EntryState.INVALID: 1}
@@ -303,7 +303,7 @@ def test_any_fingerprint_comes_back(staging: Staging, number: int) -> None:
 
 def test_no_room_for_temporary_files_is_said_so(staging: Staging) -> None:
     """A full temporary folder is named with its remedy, and is no error of SQLite's."""
-    staging._rows("PRAGMA max_page_count = 20")
+    staging.rows("PRAGMA max_page_count = 20")
     entries = (entry(f"f{number}" * 10) for number in range(10_000))
     with pytest.raises(LedgerUnusable, match="full") as caught:
         all(stage(staging, one) == {} for one in entries)

@@ -30,8 +30,11 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.records import state_after
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, remember, remembered
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, note_changes, note_states, refresh, remember, remembered
+from bulk_upload.edge.ledger.owned_ids import rival_claims
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
+from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
+from bulk_upload.edge.ledger.withdrawals import question_receipt, withdraw_receipt
 from tests.edge.ledger.stage import (
     JOB,
     LOST,
@@ -96,12 +99,14 @@ def test_register_makes_entries_pending_and_keeps_known_ones(store: Store) -> No
         "size": 100,
         "mtime_ns": PRINT.mtime_ns,
         "inode": 7,
+        "ctime_ns": None,
         "receipt_id": 1,
         "attempt_count": 1,
         "http_status": 200,
         "reason": None,
         "first_seen_utc": utc_text(START_S),
         "settled_utc": utc_text(START_S),
+        "dropped_utc": None,
     }
     assert store.row(ids[0])["key"] == one.key
     assert store.row(ids[1])["remote_name"] == b"r"
@@ -204,7 +209,7 @@ def test_an_id_that_is_taken_makes_the_attempt_doubtful(store: Store) -> None:
         outcome = store.tried(who, accepted("id-1", request_id="r"), NEWER)
         assert isinstance(outcome, InDoubt)
         assert "id-1" in outcome.reason
-        assert (outcome.candidate_id, outcome.request_id) == (None, "r")
+        assert (outcome.candidate_id, outcome.request_id) == ("id-1", "r")
         assert store.row(who)["state"] == "in_doubt"
     assert store.connection.execute("SELECT count(*) FROM receipts").fetchone() == (1,)
 
@@ -276,7 +281,7 @@ def test_settle_explain_and_refresh_change_one_thing_each(store: Store) -> None:
     )
     store.explain(one, "still gone")
     assert store.row(one) == row | {"reason": "still gone"}
-    store.refresh(one, NEWER, sha256="a" * 64)
+    refresh(store, one, NEWER, sha256="a" * 64)
     assert store.row(one) == row | {"reason": "still gone", "size": 200, "mtime_ns": 2, "inode": 8}
     store.settle(one, EntryState.PENDING, reason=None, utc_s=START_S + 4)
     assert store.row(one)["settled_utc"] is None
@@ -298,7 +303,7 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
     for step in (
         lambda: store.settle(77, EntryState.PENDING, reason=None, utc_s=START_S),
         lambda: store.explain(77, "why"),
-        lambda: store.refresh(77, PRINT, sha256="a" * 64),
+        lambda: refresh(store, 77, PRINT, sha256="a" * 64),
         lambda: store.withdraw([1], reason="late", utc_s=START_S),
         lambda: store.conclude(attempt_over(1, one, accepted("id-1"))),
         lambda: store.conclude(attempt_over(77, one, accepted("id-1"))),
@@ -388,6 +393,7 @@ def test_a_doubt_tells_what_was_sent_and_when(store: Store) -> None:
         sent_at_utc_s=START_S + 1,
         settles_at_utc_s=START_S + 1 + 2,
         candidate_id="c",
+        settle_s=2.0,
     )
     assert (second.entry_id, second.file_bytes, second.purpose) == (two, 200, "other")
     assert second.settles_at_utc_s == START_S + 2 + 30
@@ -495,8 +501,8 @@ def test_any_fingerprint_comes_back(store: Store, fingerprint: Fingerprint) -> N
     assert store.attempt_fingerprint(1) == fingerprint
     assert store.adopt(doubt(store), listed("id-1"), sha256=None, utc_s=START_S)
     assert receipt_of(store, one).file_bytes == fingerprint.size
-    store.refresh(one, PRINT, sha256="a" * 64)
-    store.refresh(one, fingerprint, sha256="a" * 64)
+    refresh(store, one, PRINT, sha256="a" * 64)
+    refresh(store, one, fingerprint, sha256="a" * 64)
 
 
 ODD_TEXTS = ["\ud800", "\udcff", "\udfff a \ud83d", "a\0b", "ü\u202e\n", "x" * 100_000, ""]
@@ -526,3 +532,57 @@ def test_bytes_of_a_path_are_the_disks(tmp_path: Path) -> None:
     with stored(tmp_path / "a") as store:
         store.known(entry("\udcff/ü"))
     assert query(tmp_path / "a", "SELECT path FROM entries") == [(b"\xff/\xc3\xbc",)]
+
+
+def test_a_receipt_that_rests_on_an_answer_can_be_questioned(store: Store) -> None:
+    """The entry is in doubt then, with the id as its candidate; what a list or a person decided stays."""
+    one, two = store.known(entry("a"), entry("b"))
+    store.tried(one, accepted("id-1"))
+    receipt = receipt_by_answer(store, file_id="id-1")
+    assert receipt is not None
+    assert question_receipt(store, receipt, reason="another has it, too", decided_by="x", utc_s=START_S)
+    assert receipt_by_answer(store, file_id="id-1") is None
+    assert store.claimed(["id-1"]) == set()
+    row = store.row(one)
+    assert (row["state"], row["receipt_id"], row["reason"]) == ("in_doubt", 1, "another has it, too")
+    (doubt,) = store.open_doubts()
+    assert (doubt.entry_id, doubt.candidate_id) == (one, "id-1")
+    ((file_id, claim),) = rival_claims(store.connection, entry_id=two, file_ids=["id-0", "id-1"])
+    assert (file_id, claim.entry_id) == ("id-1", one)
+    assert rival_claims(store.connection, entry_id=one, file_ids=["id-1"]) == []
+    assert store.adopt(doubt, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert receipt_by_answer(store, file_id="id-1") is None
+    assert store.row(one)["state"] == "accepted"
+
+
+def test_a_questioned_id_that_turns_out_to_be_anothers_is_withdrawn(store: Store) -> None:
+    """The other entry gets the receipt; the one in question stays on record, and its entry in doubt."""
+    one, two = store.known(entry("a"), entry("b"))
+    store.tried(one, accepted("id-1"))
+    store.tried(two, accepted("id-1"))
+    receipt = receipt_by_answer(store, file_id="id-1")
+    assert receipt is not None
+    assert question_receipt(store, receipt, reason="another has it, too", decided_by="x", utc_s=START_S)
+    of_one, of_two = sorted(store.open_doubts(), key=lambda doubt: doubt.entry_id)
+    assert (of_one.candidate_id, of_two.candidate_id) == ("id-1", "id-1")
+    assert store.adopt(of_two, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert (store.row(one)["state"], store.row(one)["receipt_id"]) == ("in_doubt", None)
+    (of_one,) = store.open_doubts()
+    assert of_one.candidate_withdrawn
+    rows = store.connection.execute("SELECT entry_id, withdrawn_reason FROM receipts ORDER BY receipt_id")
+    assert rows.fetchall() == [(one, "it is another entry's file"), (two, None)]
+    assert not store.adopt(of_one, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+
+
+def test_an_answer_with_a_withdrawn_id_names_no_candidate(store: Store) -> None:
+    """The id was false once: an answer that has it again proves nothing."""
+    one, two = store.known(entry("a"), entry("b"))
+    store.tried(one, accepted("id-1"))
+    receipt = receipt_by_answer(store, file_id="id-1")
+    assert receipt is not None
+    assert withdraw_receipt(
+        store, receipt, state=EntryState.IN_DOUBT, reason="false", decided_by="x", utc_s=START_S
+    )
+    outcome = store.tried(two, accepted("id-1"))
+    assert isinstance(outcome, InDoubt)
+    assert outcome.candidate_id is None

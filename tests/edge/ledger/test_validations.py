@@ -48,6 +48,11 @@ def test_a_result_holds_for_one_version_and_one_set_of_rules(store: Store) -> No
     keep_result(store, one, GOOD, utc_s=START_S)
     assert recalled(store, one) == GOOD
     assert recalled(store, one, rules="1-b") is None
+    dated, changed = replace(PRINT, ctime_ns=4), replace(PRINT, ctime_ns=5)
+    assert recalled(store, one, fingerprint=dated) == replace(GOOD, fingerprint=dated)
+    keep_result(store, one, replace(GOOD, fingerprint=dated), utc_s=START_S)
+    assert recalled(store, one) == GOOD
+    assert recalled(store, one, fingerprint=changed) is None
     for change in ({"size": 1}, {"mtime_ns": 5}, {"inode": 9}):
         assert recalled(store, one, fingerprint=replace(PRINT, **change)) is None
 

@@ -64,7 +64,11 @@ async def test_the_query_is_the_one_the_api_documents() -> None:
     server = ScriptedServer(stores(answer(200, b'{"data": [{"id": "f-1"}, {"id": "../x"}, 7]}')))
     async with server.running(), transport_to(server.url) as transport:
         page = await transport.list_page(limit=100, offset=90)
-    assert page == [ListedFile(file_id="f-1")]
+    assert page == [
+        ListedFile(file_id="f-1"),
+        ListedFile(file_id="../x", has_id=False),
+        ListedFile(file_id="7", has_id=False),
+    ]
     (request,) = server.requests
     assert (
         request.line == "GET /v1/flow/files?limit=100&offset=90&sort_by=created_at&sort_order=desc HTTP/1.1"
@@ -160,3 +164,16 @@ async def test_the_servers_clock_without_a_date(ahead_s: int) -> None:
         assert transport.clock_offset_s is None
         assert isinstance((await ship(transport)).outcome, Accepted)
         assert transport.clock_offset_s == pytest.approx(ahead_s, abs=60)
+
+
+async def test_the_list_tells_the_time_of_files_that_were_just_sent() -> None:
+    """An answer without `created_at`, at a server without `Date`: the list shows when the file was made."""
+    created_s = time.time() + 3600
+    listed = {"data": [{"id": ANSWER["id"], "created_at": int(created_s)}]}
+    plain: dict[str, object] = {name: value for name, value in ANSWER.items() if name != "created_at"}
+    server = ScriptedServer(stores(answer(200, plain)), stores(answer(200, json.dumps(listed).encode())))
+    async with server.running(), transport_to(server.url) as transport:
+        assert isinstance((await ship(transport)).outcome, Accepted)
+        assert transport.clock_offset_s is None
+        await transport.list_page(limit=1, offset=0)
+        assert transport.clock_offset_s == pytest.approx(3600, abs=60)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.model import Accepted, Fingerprint, SourceFailed
+from bulk_upload.core.model import Accepted, Fingerprint, NotSent, Outcome, SourceFailed
 from bulk_upload.core.run.source import FileStream, LoadedFile
 from bulk_upload.edge.files import FileReader, block_bytes_for
 from bulk_upload.edge.source_tree import SourceTree
@@ -130,6 +130,15 @@ async def _next_upload_is_unharmed(transport: Transport, reader: FileReader, san
     assert sandbox.unexpected == ()
 
 
+def _assert_refused(outcome: Outcome, change: str) -> None:
+    """Only the change time gives the hidden edit away, and chmod has one too: another attempt finds out."""
+    if change == "rewrite and restore the time":
+        assert isinstance(outcome, NotSent)
+        assert outcome.transient
+    else:
+        assert isinstance(outcome, SourceFailed)
+
+
 @pytest.mark.parametrize(("change", "size"), CASES)
 async def test_a_change_before_the_last_block_stores_nothing(path: Path, change: str, size: int) -> None:
     """A file that changed while it was read fails as such, the server has nothing, and the next upload is sound."""
@@ -138,7 +147,7 @@ async def test_a_change_before_the_last_block_stores_nothing(path: Path, change:
     async with Sandbox() as sandbox, transport_to(sandbox.url) as transport, reading(path.parent) as reader:
         async with await reader.open(path.name) as file:
             report = await ship(transport, Changing(file, lambda: _change(path, change), at=reads))
-        assert isinstance(report.outcome, SourceFailed)
+        _assert_refused(report.outcome, change)
         assert not report.sent.complete
         assert report.sent.sha256 is None
         assert sandbox.files == ()
@@ -152,7 +161,7 @@ async def test_a_change_at_the_first_block_of_many_stores_nothing(path: Path, ch
     async with Sandbox() as sandbox, transport_to(sandbox.url) as transport, reading(path.parent) as reader:
         async with await reader.open(path.name) as file:
             report = await ship(transport, Changing(file, lambda: _change(path, change), at=1))
-        assert isinstance(report.outcome, SourceFailed)
+        _assert_refused(report.outcome, change)
         assert sandbox.files == ()
         await _next_upload_is_unharmed(transport, reader, sandbox)
 

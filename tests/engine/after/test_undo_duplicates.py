@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger import Deleted, Inventory, PlannedDeletion
+from bulk_upload.edge.ledger import Deleted, Inventory, PlannedDeletion, note_clock_step
 from bulk_upload.edge.ledger.deletions import ask, unfinished
 from bulk_upload.engine.after.undo import Undoing, UndoScope
 from bulk_upload.engine.after.verify import Verifier
@@ -30,6 +31,7 @@ from tests.fakes.virtual_time import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from bulk_upload.core.clock import Moment
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.after.undo import Undone
@@ -40,7 +42,13 @@ SENT_SHA256 = "a" * 64
 class Server:
     """Has files of one name and size; each call takes a while of its own."""
 
-    clock_offset_s = 0.0
+    clock_offset_s: float | None = 0.0
+    ahead_s = 0.0
+    """The server's clock minus that of the ledger's runs."""
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Say that both clocks agree."""
+        return ClockOffset(best_s=0.0, least_s=0.0)
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self.files: dict[str, ListedFile] = {}
@@ -54,7 +62,7 @@ class Server:
             filename="name",
             bytes=PRINT.size,
             purpose="fine-tune",
-            created_at=utc_text(START_S + at_s),
+            created_at=utc_text(START_S + at_s + self.ahead_s),
         )
         self.sha256s[file_id] = sha256
 
@@ -122,7 +130,8 @@ class Host:
     def gets(self, file_id: str, at_s: float) -> None:
         """Send the file and get a receipt."""
         self._server.store(file_id, at_s)
-        self.store.tried(self.entry_id, accepted(file_id), utc_s=START_S + at_s)
+        created_at = self._server.files[file_id].created_at
+        self.store.tried(self.entry_id, accepted(file_id, created_at=created_at), utc_s=START_S + at_s)
 
     async def undo(self, *, named: Collection[str] = ()) -> dict[str, tuple[Deleted | None, str | None]]:
         """Do `undo --only duplicates`; return what became of each copy, and why."""
@@ -176,6 +185,37 @@ async def test_what_a_lost_answer_left_goes(host: Host, server: Server) -> None:
     host.gets("own", 100)
     assert await host.undo() == {"copy": (Deleted.DELETED, None)}
     assert set(server.files) == {"own"}
+
+
+@pytest.mark.parametrize("offset_s", [None, 0.0])
+@pytest.mark.parametrize("ahead_s", [-86_400.0, -20.0, 20.0, 3600.0])
+async def test_the_ledgers_own_files_show_the_servers_time(
+    host: Host, server: Server, ahead_s: float, offset_s: float | None
+) -> None:
+    """Whatever `Date` says today: the answered upload of the run shows when the lost one was made."""
+    server.ahead_s, server.clock_offset_s = ahead_s, offset_s
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    assert await host.undo() == {"copy": (Deleted.DELETED, None)}
+    assert set(server.files) == {"own"}
+
+
+async def test_an_adopted_file_shows_no_time(host: Host, server: Server) -> None:
+    """Only the answer to an upload proves when its file was made; without one the copy may be another job's."""
+    server.ahead_s, server.clock_offset_s = 3600.0, None
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    host.store.connection.execute("UPDATE receipts SET obtained = 'adopted'")
+    assert await host.undo() == {"copy": (Deleted.KEPT, UNEXPLAINED)}
+
+
+async def test_a_run_whose_clock_was_set_shows_no_time(host: Host, server: Server) -> None:
+    """The attempt may have been made before the step or after it."""
+    server.ahead_s, server.clock_offset_s = 3600.0, None
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    note_clock_step(host.store, step_s=-20.0, utc_s=START_S + 50)
+    assert await host.undo() == {"copy": (Deleted.KEPT, UNEXPLAINED)}
 
 
 async def test_a_copy_stays_when_the_file_of_the_receipt_is_gone(host: Host, server: Server) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
+from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.api_retry import AWAY_S, BACKOFF_S_MAX, TRIES_MAX, WAIT_S_MAX, ApiRetry
 from bulk_upload.engine.doubt.inquiry import Inquiry, RequestDenied
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
+
+if TYPE_CHECKING:
+    from bulk_upload.core.clock import Moment
 
 FILE = ListedFile(file_id="file-1")
 
@@ -20,6 +25,10 @@ class Desk:
     """A server that answers what a test says, in order."""
 
     clock_offset_s = 0.0
+
+    def clock_offset(self, then: Moment) -> ClockOffset:
+        """Say that both clocks agree."""
+        return ClockOffset(best_s=0.0, least_s=0.0)
 
     def __init__(self, clock: VirtualClock, *answers: ListedFile | NoAnswer | None) -> None:
         self._clock = clock
@@ -142,6 +151,9 @@ async def test_what_waiting_cannot_mend_is_not_asked_again() -> None:
 
     class Untrusted:
         clock_offset_s = 0.0
+
+        def clock_offset(self, then: Moment) -> ClockOffset:
+            return ClockOffset(best_s=0.0, least_s=0.0)
 
         async def look_up(self, file_id: str) -> ListedFile | None:
             nonlocal asked

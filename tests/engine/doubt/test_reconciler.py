@@ -10,23 +10,27 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.paging import STALE_PAGES_MAX
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.server_clock import DATE_ALONE_S, ClockOffset
+from bulk_upload.core.api.server_habits import OwnFile
 from bulk_upload.core.events import Event, Reconciling
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.api_retry import TRIES_MAX, ApiRetry
+from bulk_upload.engine.doubt.listing import Listing, should_show
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
 from tests.fakes.server import FakeServer, ServerSettings
 from tests.fakes.transport import FakeTransport
-from tests.fakes.virtual_time import VirtualClock, on_virtual_time
+from tests.fakes.virtual_time import EPOCH_UTC_S, VirtualClock, on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.clock import Moment
     from bulk_upload.core.model import ListedFile
     from bulk_upload.edge.transport import Transport
 
@@ -124,7 +128,12 @@ class Bench:
             purpose="fine-tune",
             sent_at_utc_s=self.clock.utc_s() - ago_s,
             settles_at_utc_s=self.clock.utc_s() + settle_s,
+            began_at=self.now - ago_s,
         )
+
+    def shows_its_clock(self) -> None:
+        """Let the run have a file whose time agrees with `Date`."""
+        self.desk.shows_its_clock()
 
     def store(self, name: str = "a.jsonl", *, count: int = 1, appears_in_s: float = 0.0) -> list[str]:
         """Put files at the server and return their ids."""
@@ -370,9 +379,63 @@ async def test_a_long_list_is_read_no_further_than_the_attempt() -> None:
     await asyncio.sleep(1000)
     bench.store("other.jsonl", count=20)
     bench.store()
+    bench.shows_its_clock()
     async with bench.serving() as reconciler:
         assert isinstance(await reconciler.resolve(bench.doubt()), Found)
     assert max(bench.desk.offsets) < 40
+
+
+@on_virtual_time
+async def test_a_date_alone_reads_two_days_back() -> None:
+    """Before a file of the run agreed with `Date`, that may be another machine's: only files days older end the reading."""
+    bench = Bench(profile=SHORT_PAGES)
+    for name, count, ago_s in (("older.jsonl", 1000, DATE_ALONE_S + 100), ("old.jsonl", 100, 1000)):
+        for _ in range(count):
+            bench.server.add_stranger(name, size=1000, purpose="fine-tune", stored_at=-ago_s)
+    bench.store()
+    async with bench.serving() as reconciler:
+        assert isinstance(await reconciler.resolve(bench.doubt()), Found)
+    assert 90 <= max(bench.desk.offsets) < 120
+
+
+@on_virtual_time
+async def test_what_else_is_stored_is_kept_whatever_its_size() -> None:
+    """Files of other names show another job at work, also those that could be ours under a name cut short."""
+    bench = Bench()
+    (other,) = bench.store("other.jsonl")
+    bench.store("a.jsonl")
+    bench.store("1712-a.jsonl")
+    async with bench.serving() as reconciler:
+        await reconciler.resolve(bench.doubt())
+    assert other in [one.file_id for one in reconciler.others]
+    assert [one.filename for one in reconciler.others] == ["1712-a.jsonl", "other.jsonl"]
+
+
+def test_a_listing_reaches_a_file_by_the_servers_time() -> None:
+    """A wall clock that was an hour ahead, and set back since, does not make an old file a new one."""
+
+    class Clocks:
+        def clock_offset(self, then: Moment) -> ClockOffset:
+            ahead_s = 3600.0 if then.monotonic_s < 50 else 0.0
+            return ClockOffset(best_s=-ahead_s, least_s=-ahead_s)
+
+    def shows(own: OwnFile, not_before_s: float | None) -> bool:
+        listing = Listing(began_s=200.0, not_before_s=not_before_s)
+        return should_show(listing, own, files_api=cast("Transport", Clocks()))
+
+    old = OwnFile(
+        file_id="file-1",
+        name="a",
+        purpose="fine-tune",
+        file_bytes=1,
+        began_utc_s=EPOCH_UTC_S + 3605.0,
+        began_at=5.0,
+        lasted_s=1.0,
+        accepted_at_s=6.0,
+    )
+    new = replace(old, began_utc_s=EPOCH_UTC_S + 150.0, began_at=150.0)
+    assert [shows(one, EPOCH_UTC_S + 100.0) for one in (old, new)] == [False, True]
+    assert [shows(one, None) for one in (old, new)] == [True, True]
 
 
 @pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0], ids=["behind", "ahead"])

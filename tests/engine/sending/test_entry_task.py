@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed, PlanMade
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
 from bulk_upload.core.run.patience import UNREADABLE_S
 from bulk_upload.core.run.retry import RetryPolicy
@@ -76,6 +76,16 @@ def test_throttling_uses_no_attempt() -> None:
     )
     assert _ended(ran) == (EntryState.ACCEPTED, None)
     assert len(_starts(ran)) == 11
+
+
+def test_a_success_without_an_id_uses_up_attempts() -> None:
+    """A server that answers every upload with a success that is an error is not taken for one that is down."""
+    world = _world(*[Fate.SUCCESS_ERROR] * 20)
+    ran = world.run()
+    state, reason = _ended(ran)
+    assert state is EntryState.PENDING
+    assert "invalid file (after 6 attempts)" in str(reason)
+    assert len(_starts(ran)) == 6
 
 
 def test_retries_wait_as_the_policy_says() -> None:
@@ -311,6 +321,15 @@ def test_a_mount_that_is_gone_for_good_ends_the_run() -> None:
     assert len(ran.scene.reader.loads) < 300 * UNREADABLE_S
 
 
+def test_a_hard_link_made_while_a_file_is_sent_is_no_change_of_it() -> None:
+    """Attributes that change between plan, intent and last block cost nothing but a look; the next run hashes nothing."""
+    world = _world(size=LARGE_BYTES)
+    ran = world.run(script=lambda scene: scene.after(0.2, lambda: world.files.link("a.jsonl")))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert len(_starts(ran)) == 1
+    assert world.run().scene.reader.opened == []
+
+
 # --- touched files
 
 
@@ -327,6 +346,7 @@ def test_a_touched_file_with_the_same_content_is_not_sent() -> None:
     first = world.ledger.current_receipts()
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [True]
     assert (_starts(ran), world.ledger.current_receipts()) == ([], first)
     assert world.run().scene.reader.opened == []
 
@@ -337,8 +357,30 @@ def test_a_touched_file_with_other_content_is_sent() -> None:
     world.files.write_size("a.jsonl", 1000)
     ran = world.run()
     assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.unchanged for one in ran.told.settled()] == [False]
     assert len(_starts(ran)) == 1
     assert len(world.ledger.receipts()) == 2
+
+
+def test_a_hard_link_alone_has_a_file_compared_once() -> None:
+    """A snapshot by hard links changes every change time: each file is hashed once, and nothing is sent."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (_starts(ran), len(world.ledger.receipts())) == ([], 1)
+    assert world.run().scene.reader.opened == []
+
+
+def test_an_edit_that_sets_the_modification_time_back_is_sent() -> None:
+    """Other bytes of equal size at an equal modification time: the change time gives them away."""
+    world = _world()
+    world.run()
+    world.files.edit("a.jsonl", b"z" * 1000)
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert (len(_starts(ran)), len(world.ledger.receipts())) == (1, 2)
 
 
 def _touched_without_a_hash() -> World:
@@ -385,11 +427,57 @@ def test_a_file_is_compared_once_the_server_answers() -> None:
     assert len(world.ledger.sha256s()) == 1
 
 
-def test_a_touched_file_that_cannot_be_read_fails() -> None:
-    """What cannot be compared is settled as failed with the reason."""
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_touched_file_that_cannot_be_read_stays_accepted(gone: bool) -> None:
+    """Its receipt is as good as before, and it is said; failed, it would be sent without a comparison later."""
     world = _touched()
+
+    def lose(event: Event) -> None:
+        if isinstance(event, PlanMade):
+            (world.files.remove if gone else world.files.deny)("a.jsonl")
+
+    ran = world.run(script=lambda scene: scene.hooks.append(lose))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    (notice,) = [one for _, one in ran.told.events if isinstance(one, Noticed)]
+    assert "the next run compares again" in notice.message
+    assert _starts(ran) == []
+
+
+def _notices(ran: Ran) -> list[str]:
+    return [one.message for _, one in ran.told.events if isinstance(one, Noticed)]
+
+
+def test_a_change_time_alone_does_not_fail_or_double_what_cannot_be_compared() -> None:
+    """Unreadable after chmod, or without any hash: all other marks speak for its receipt, and a person is told."""
+    world = _world()
+    world.run()
+    world.files.link("a.jsonl")
     world.files.deny("a.jsonl")
-    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "cannot read the file: Permission denied")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert "next run compares again" in _notices(ran)[0]
+    world.files.deny("a.jsonl", 0)
+    world.ledger.connection.execute("UPDATE receipts SET sha256 = NULL")
+    world.server.sha256_of = lambda file_id: None  # type: ignore[method-assign]
+    ran = world.run()
+    assert (_ended(ran), _starts(ran)) == ((EntryState.ACCEPTED, None), [])
+    assert "no hash to compare" in _notices(ran)[0]
+    assert world.ledger.sha256s() == {}
+    assert world.run().scene.reader.opened == []
+
+
+def test_a_run_that_ends_before_it_compared_is_not_done() -> None:
+    """Accepted as the entry is, its file may be another one by now: asked to stop, the run says that it is unfinished."""
+    world = _touched()
+    world.files.deny("a.jsonl", errno.EMFILE)
+    ran = world.run(script=lambda scene: scene.after(20, scene.drain))
+    assert ran.result is not None
+    assert (ran.result.uncompared_count, _starts(ran)) == (1, [])
+    assert ran.result.status not in (ExitStatus.DONE, ExitStatus.SOME_FAILED)
+    world.files.deny("a.jsonl", 0)
+    again = world.run()
+    assert again.result is not None
+    assert (again.result.uncompared_count, again.result.status) == (0, ExitStatus.DONE)
 
 
 def test_a_touched_file_waits_for_a_descriptor_to_be_compared() -> None:
@@ -598,11 +686,65 @@ def test_a_changed_file_is_pending_when_the_run_ends_before_it_is_sent() -> None
 
 
 def test_a_doubt_whose_file_is_gone_is_settled() -> None:
-    """An entry that left nothing at the server and has no file any more has failed."""
+    """An entry that left nothing at the server and has no file any more has failed, until the file is back."""
     world = _crashed(Fate.HANG_STORED)
     world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
     world.files.remove("a.jsonl")
-    assert _ended(world.run()) == (EntryState.FAILED_LOCAL, "the file no longer exists")
+    assert _ended(world.run()) == (
+        EntryState.FAILED_LOCAL,
+        "cannot read the file: No such file or directory",
+    )
+    world.files.write("a.jsonl", content.content)
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+
+
+def test_a_doubt_whose_file_is_gone_is_found_by_what_was_sent() -> None:
+    """The server has the file: the receipt is that of the attempt, whatever became of the file here."""
+    world = _crashed(Fate.HANG_STORED)
+    world.files.remove("a.jsonl")
+    ran = world.run()
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert [one.size for one in world.server.stored] == [1000]
+    assert _starts(world.run()) == []
+
+
+@pytest.mark.parametrize("policy", InDoubtPolicy)
+def test_a_doubt_without_a_file_is_released_by_proof_alone(policy: InDoubtPolicy) -> None:
+    """Where the list cannot decide, an entry that cannot be sent stays in doubt, also with `resend`."""
+    world = _crashed(Fate.HANG_STORED)
+    world.files.remove("a.jsonl")
+    assert _ended(world.run(RunSettings(in_doubt=policy), profile=NO_LIST))[0] is EntryState.IN_DOUBT
+    assert world.states() == {"a.jsonl": EntryState.IN_DOUBT}
+
+
+def test_a_doubt_whose_file_system_fails_stays_pending() -> None:
+    """Absence is known, the file is not: nothing is settled before its file system answers."""
+    world = _crashed(Fate.HANG_STORED)
+    world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
+    world.files.remove("a.jsonl")
+
+    def script(scene: Scene) -> None:
+        world.files.write("a.jsonl", content.content)
+        world.files.deny("a.jsonl", errno.ESTALE)
+
+    assert _ended(world.run(script=script))[0] is EntryState.PENDING
+    world.files.write("a.jsonl", content.content)
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+
+
+def test_a_doubt_whose_file_came_back_since_the_plan_is_sent() -> None:
+    """The file is looked at when its turn comes, not only when the run is planned."""
+    world = _crashed(Fate.HANG_STORED)
+    world.server.stored.clear()
+    content = world.files.find("a.jsonl")
+    assert content is not None
+    world.files.remove("a.jsonl")
+    ran = world.run(script=lambda _: world.files.write("a.jsonl", content.content))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
 
 
 def test_a_doubt_that_the_manifest_no_longer_names_is_resolved_silently() -> None:
@@ -614,8 +756,8 @@ def test_a_doubt_that_the_manifest_no_longer_names_is_resolved_silently() -> Non
     assert world.states() == {"a.jsonl": EntryState.ACCEPTED}
 
 
-def test_a_hash_does_not_hold_up_the_adoption_in_a_cancelled_run() -> None:
-    """A file found at the server is adopted without its hash when the run is told to stop meanwhile."""
+def test_a_hash_does_not_hold_up_the_end_of_a_cancelled_run() -> None:
+    """A file found at the server that could not be compared in time stays in doubt, and the next run adopts it."""
     world = _world(Fate.HANG_STORED, size=LARGE_BYTES)
     world.run(script=lambda scene: scene.hooks.append(lambda event: _die_after_start(scene, event)))
 
@@ -625,4 +767,6 @@ def test_a_hash_does_not_hold_up_the_adoption_in_a_cancelled_run() -> None:
 
     ran = world.run(script=script)
     assert ran.lasted_s < 5.5
-    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert _ended(ran) == (EntryState.IN_DOUBT, "the run ended before the server's file could be compared")
+    assert _ended(world.run()) == (EntryState.ACCEPTED, None)
+    assert len(world.server.stored) == 1

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bulk_upload.core.events import ReceiptWithdrawn
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import COLUMNS
-from bulk_upload.report.files.results_stream import ResultStream
+from bulk_upload.report.files.results_stream import READER_GONE, ResultStream
 from tests.report.scripted_run import FILE_BYTES, receipt, settled, started
 
 NOW = "2026-06-18T10:00:00.000000Z"
@@ -92,14 +95,14 @@ def test_a_stream_that_was_lent_is_not_closed() -> None:
 
 
 def test_a_reader_that_leaves_silences_the_stream() -> None:
-    """A closed pipe is no failure: the rest is not written and nothing is raised, not even by closing it."""
+    """A closed pipe ends no run: the rest is not written, nothing is raised, not even by closing it, and it is kept."""
     source, target = os.pipe()
     os.close(source)
     with os.fdopen(target, "wb") as stream:
         results = ResultStream(stream, _utc_now)
         for number in range(3):
             results.on_event(settled(str(number), receipt=receipt(str(number))))
-    assert results.failure is None
+    assert results.failure == READER_GONE
 
 
 def test_a_reader_of_stdout_that_leaves_does_not_spoil_the_exit_code() -> None:
@@ -136,3 +139,19 @@ def test_a_full_disk_is_remembered_and_does_not_end_the_run() -> None:
     results.on_event(settled("b", receipt=receipt("b")))
     assert results.failure is not None
     assert "No space left" in results.failure
+
+
+@pytest.mark.parametrize("state", [EntryState.IN_DOUBT, EntryState.WITHDRAWN])
+def test_a_withdrawn_receipt_is_a_second_line(state: EntryState) -> None:
+    """A reader that has the id of the first line learns that it does not hold."""
+    stream = io.BytesIO()
+    results = ResultStream(stream, _utc_now)
+    results.on_event(settled("a", receipt=receipt("a")))
+    results.on_event(
+        ReceiptWithdrawn(
+            path="a", purpose="fine-tune", file_id="file-1", file_bytes=7, state=state, reason="no"
+        )
+    )
+    _, last = _lines(stream.getvalue())
+    assert (last["path"], last["status"], last["file_id"], last["reason"]) == ("a", state.value, None, "no")
+    assert last["settled_utc"] == (NOW if state.settled else None)

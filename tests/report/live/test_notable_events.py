@@ -1,11 +1,24 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from bulk_upload.core.events import ControlChanged, Draining, Event, Noticed
+from bulk_upload.core.events import (
+    ClockStepped,
+    ControlChanged,
+    Draining,
+    Event,
+    Noticed,
+    ReceiptWithdrawn,
+)
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
-from bulk_upload.report.live.notable_events import FAILURES_TOLD_MAX, NOTICES_TOLD_MAX, EventLine, EventLines
+from bulk_upload.report.live.notable_events import (
+    FAILURES_SHOWN_MAX,
+    NOTICES_SHOWN_MAX,
+    EventLine,
+    EventLines,
+)
 from tests.report.scripted_run import ended, plan, settled, started
 
 
@@ -22,6 +35,14 @@ def test_the_plan_is_told_with_its_warnings() -> None:
         "plan: 1,200 entries, 1.2 GB: 998 to send (998.0 MB), 200 settled before, 2 in doubt, looked up first",
         "warning: 3 entries share a name",
     ]
+
+
+def test_what_is_only_compared_is_not_to_send() -> None:
+    """The run says what `plan` says."""
+    lines = _told(
+        EventLines(), replace(plan(3), send_count=0, send_bytes=0, compare_count=3, compare_bytes=30)
+    )
+    assert lines == ["plan: 3 entries, 3.0 MB: 3 to compare (30 B), 0 to send (0 B)"]
 
 
 def test_a_change_by_hand_is_told_with_who_made_it() -> None:
@@ -57,10 +78,21 @@ def test_each_way_to_fail_has_its_word(state: EntryState, head: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "head"), [(EntryState.WITHDRAWN, "withdrawn"), (EntryState.IN_DOUBT, "in doubt")]
+)
+def test_a_withdrawn_receipt_is_told(state: EntryState, head: str) -> None:
+    """After its entry was accepted, which makes no line."""
+    event = ReceiptWithdrawn(
+        path="a", purpose="p", file_id="file-1", file_bytes=1, state=state, reason="because"
+    )
+    assert _told(EventLines(), settled("a"), event) == [f"{head}: a: because"]
+
+
 def test_failures_are_told_up_to_a_number_and_then_announced_as_counted() -> None:
     """A thousand failures make eleven lines, the last of which says why there are no more."""
     lines = _told(EventLines(), *(settled(f"f{n}", EntryState.REJECTED, reason="no") for n in range(1000)))
-    assert len(lines) == FAILURES_TOLD_MAX + 1
+    assert len(lines) == FAILURES_SHOWN_MAX + 1
     assert lines[-1].startswith("more failures: ")
 
 
@@ -68,7 +100,7 @@ def test_notices_are_told_up_to_a_number() -> None:
     """Notices have their own bound, so that they cannot push failures aside."""
     event_lines = EventLines()
     lines = _told(event_lines, *(Noticed(message="renamed", path=f"f{n}") for n in range(1000)))
-    assert len(lines) == NOTICES_TOLD_MAX + 1
+    assert len(lines) == NOTICES_SHOWN_MAX + 1
     assert lines[0] == "note: f0: renamed"
     assert _told(event_lines, settled("a", EntryState.REJECTED)) == ["rejected: a: no reason recorded"]
 
@@ -109,3 +141,19 @@ def test_a_long_path_is_cut_at_its_head_to_leave_room_for_the_reason() -> None:
     assert line.startswith("rejected: ...")
     assert line.endswith("/end.jsonl: HTTP 400")
     assert told.fitted(1000) == str(told)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "words"),
+    [
+        (3720.0, "note: this machine's clock was set forward by, or it slept for, 1 h 02 min"),
+        (-20.0, "note: this machine's clock was set back by 20 s"),
+    ],
+)
+def test_a_clock_that_is_set_has_a_line(step_s: float, words: str) -> None:
+    """Each step has one line, also after many other notes; a clock that is set all the time has no more than ten."""
+    lines = EventLines()
+    for _ in range(NOTICES_SHOWN_MAX + 5):
+        lines.lines_of(Noticed(message="x"))
+    told = [str(line) for _ in range(50) for line in lines.lines_of(ClockStepped(step_s=step_s))]
+    assert told == [words] * NOTICES_SHOWN_MAX

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from bulk_upload.core.events import Event, RunLimited
+from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.events import ContentCompared, Event, ReceiptsChecked, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
-from bulk_upload.core.model import EntryState, ReceiptOrigin, Throttled
+from bulk_upload.core.model import Altered, AlteredField, EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
@@ -31,6 +33,7 @@ def _closing(
     elapsed_s: float = 10.0,
     ledger_path: str = "m.ledger.db",
     results_path: str | None = "m.results.csv",
+    dropped_count: int = 0,
     columns: int = COLUMNS_MAX,
 ) -> list[str]:
     return closing_lines(
@@ -42,6 +45,7 @@ def _closing(
         ledger_path=ledger_path,
         results_path=results_path,
         rerun_command=COMMAND,
+        dropped_count=dropped_count,
         columns=columns,
     )
 
@@ -95,6 +99,50 @@ def test_a_job_that_was_done_before_has_nothing_to_do() -> None:
     )
 
 
+def test_what_was_only_compared_is_not_told_as_sent() -> None:
+    """Touched files with their old content: nothing was sent, and there is no rate of it."""
+    unchanged = [replace(settled(path), unchanged=True) for path in "abc"]
+    assert (
+        _closing(_tally(plan(3), *unchanged), {EntryState.ACCEPTED: 3})[0] == "3 unchanged, nothing was sent."
+    )
+    assert _closing(_tally(plan(4), *unchanged), {EntryState.ACCEPTED: 4})[:2] == [
+        "3 unchanged, nothing was sent.",
+        "Accepted before: 1 entry.",
+    ]
+    both = _closing(_tally(plan(4), *unchanged, started("d"), settled("d")), {EntryState.ACCEPTED: 4})
+    assert both[:2] == [
+        "Accepted 1 of 4 entries in 10 s: 1.0 MB, 100.0 kB/s on average.",
+        "Unchanged, not sent: 3 entries.",
+    ]
+
+
+def test_what_was_not_compared_is_told_with_the_way_to_resume() -> None:
+    """The entry is accepted, and yet there was something to do."""
+    lines = closing_lines(
+        _tally(plan(1)), {EntryState.ACCEPTED: 1}, stop=INTERRUPT, status=ExitStatus.INTERRUPTED, elapsed_s=1.0,
+        ledger_path="m.ledger.db", results_path=None, rerun_command=COMMAND, uncompared_count=1,
+    )  # fmt: skip
+    assert lines[:7] == [
+        "Nothing was sent. 1 of 1 entry were accepted before.",
+        "",
+        "Stopped: Ctrl-C.",
+        "  nothing was lost",
+        "",
+        "1 touched file was not compared with what was accepted.",
+        "  Run the same command to resume:",
+    ]
+
+
+def test_what_the_manifest_no_longer_has_is_told() -> None:
+    """How many, and the commands that show them and delete their files."""
+    lines = _closing(_tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped_count=3)
+    assert lines[2:5] == [
+        "3 entries of the ledger are not in this manifest (dropped). To see them, and to delete their files:",
+        "    bulk-upload ledger export m.ledger.db --all",
+        "    bulk-upload undo m.ledger.db --only dropped",
+    ]
+
+
 def test_an_empty_manifest_has_nothing_to_do() -> None:
     """No entries is a fact worth a sentence."""
     assert _closing(_tally(plan(0)), {})[0] == "Nothing to do: the manifest has no entries."
@@ -128,7 +176,12 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
 
 @pytest.mark.parametrize(
     ("state", "word"),
-    [(EntryState.REJECTED, "rejected"), (EntryState.INVALID, "invalid"), (EntryState.FAILED_LOCAL, "failed")],
+    [
+        (EntryState.REJECTED, "rejected"),
+        (EntryState.INVALID, "invalid"),
+        (EntryState.FAILED_LOCAL, "failed"),
+        (EntryState.WITHDRAWN, "withdrawn"),
+    ],
 )
 def test_each_kind_of_failure_has_its_own_retry(state: EntryState, word: str) -> None:
     """The command shown tries again exactly what failed in that way, in this run or an earlier one."""
@@ -202,6 +255,13 @@ def test_effort_is_told_only_where_there_was_some() -> None:
     ]
 
 
+def test_what_was_compared_is_told() -> None:
+    """Reading back costs time and traffic: how many files, and how much."""
+    compared = ContentCompared(path="a", file_id="f", same=True, by=ComparedBy.WHOLE, read_bytes=180_000_000)
+    lines = _closing(_tally(compared, compared, settled("a")), {EntryState.ACCEPTED: 1})
+    assert "Compared 2 files at the server by content, 360.0 MB read back." in lines
+
+
 @pytest.mark.parametrize("columns", [80, 100])
 def test_sentences_fit_and_paths_and_commands_stay_whole(columns: int) -> None:
     """Only what a person may want to copy is longer than the terminal is wide."""
@@ -237,3 +297,42 @@ def test_a_run_of_no_time_has_no_rate() -> None:
     assert _closing(_tally(settled("a")), {EntryState.ACCEPTED: 1}, elapsed_s=0.0)[0] == (
         f"Accepted 1 of 1 entry in 0.0 s: {FILE_BYTES / 1e6} MB."
     )
+
+
+def test_what_the_server_changed_is_told_once() -> None:
+    """Entries that were taken for another purpose or under another name are counted in a line each, in doubt or not."""
+    purpose = Altered(field=AlteredField.PURPOSE, sent="fine-tune", stored="fine_tune")
+    names = [Altered(field=AlteredField.NAME, sent=f"f {no}", stored=f"f_{no}") for no in range(3)]
+    tally = _tally(
+        plan(3),
+        *(replace(settled(str(no)), altered=(purpose,)) for no in range(2)),
+        *(replace(settled(one.sent), altered=(one,)) for one in names),
+        replace(settled("d", EntryState.IN_DOUBT, reason="odd"), altered=(purpose,)),
+    )
+    lines = _closing(tally, {EntryState.ACCEPTED: 5, EntryState.IN_DOUBT: 1})
+    assert "3 entries: the server has them under another name: 'f_0' for 'f 0' and the like." in lines
+    assert "3 entries: the server has them for another purpose: 'fine_tune' for 'fine-tune'." in lines
+    only = _tally(plan(1), replace(settled("a"), altered=(purpose,)))
+    assert "1 entry: the server has it for another purpose: 'fine_tune' for 'fine-tune'." in _closing(
+        only, {EntryState.ACCEPTED: 1}
+    )
+
+
+def test_what_the_closing_check_did_not_cover_is_said() -> None:
+    """Where it compared all receipts, nothing is."""
+
+    def lines(checked_count: int, reason: str | None) -> list[str]:
+        checked = ReceiptsChecked(
+            receipt_count=10_000,
+            checked_count=checked_count,
+            withdrawn_count=0,
+            in_doubt_count=0,
+            request_count=9,
+            reason=reason,
+        )
+        return _closing(_tally(plan(1), settled("a"), checked), {EntryState.ACCEPTED: 1})
+
+    assert "Checked 4,200 of 10,000 receipts against the server's list: the run was stopped." in lines(
+        4200, "the run was stopped"
+    )
+    assert not [one for one in lines(10_000, None) if one.startswith("Checked")]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.report.page.figures import figures_of
 from bulk_upload.report.page.markup import embedded, inert
 from bulk_upload.report.page.page import JobHeading, causes_of, write_page
@@ -30,7 +30,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028\u20
 
 def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "", rows_max: int = 1000) -> str:
     stream = io.BytesIO()
-    runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER)]
+    runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER, 5_000, 4_200)]
     attempts = [
         AttemptFacts(1, 1, 10, AT, LATER, "accepted"),
         AttemptFacts(1, 2, 9, AT, LATER, "throttled", 429, evil),
@@ -45,7 +45,9 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
         ),
         states=states,
         accepted_bytes=10,
-        figures=figures_of(runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")]),
+        figures=figures_of(
+            runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
+        ),
         causes=causes_of(others),
         accepted=iter(accepted),
         others=iter(others),
@@ -56,6 +58,11 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
 
 def _row(path: str, status: str = "accepted", **more: Any) -> ExportRow:
     return ExportRow(path=path, purpose="fine-tune", status=status, **more)
+
+
+def test_a_run_shows_how_many_receipts_it_checked() -> None:
+    """Of how many, where it did not check all of them."""
+    assert "4,200 of 5,000" in _page([_row("a")], [])
 
 
 class _Elements(HTMLParser):
@@ -211,3 +218,9 @@ def test_text_can_be_read_on_its_ground(scheme: str) -> None:
             assert _contrast(colours[text], colours[ground]) >= 4.5, text
         for shape in ("pending", "in-doubt", "failed-2", "failed-3", "limit"):
             assert _contrast(colours[shape], colours[ground]) >= 3, shape
+
+
+def test_a_clock_that_was_set_is_said() -> None:
+    """Times in the charts before and after the step do not compare."""
+    page = _page([_row("a")], [])
+    assert "Run 1, 2026-06-18 09:30:00 UTC: this machine&#x27;s clock was set back by 20 s." in page

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import stat
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 from urllib.parse import quote
 
 from bulk_upload.core.machine.file_systems import Journal
-from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.file.location import journal_at
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
-from bulk_upload.edge.output import PRIVATE_MODE, OutputRefused, created, require_safe
+from bulk_upload.edge.ledger.file.unusable import unusable, unusable_file
+from bulk_upload.edge.output import PRIVATE_MODE, created, require_safe
 from bulk_upload.errors import LedgerNewer, LedgerUnusable
-
-if TYPE_CHECKING:
-    from bulk_upload.errors import ResourceShortage
 
 BUSY_S = 10.0
 """How long to wait for another program that locks the database, before it counts as unusable."""
@@ -28,23 +24,7 @@ BUSY_S = 10.0
 ROLLBACK_BUSY_S = 60.0
 """The same for a writer with a rollback journal, which waits for every reader."""
 
-_FILES_AT_ONCE = 6
-"""SQLite opens at most a database, its log, the log's index, a journal and two folders."""
-
-_BUGS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
-_NO_NEW_ONE = "a new ledger would not know what was uploaded"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-_PERMISSION = "this needs write permission for the ledger and its folder"
-_HINTS = {
-    "full": "free some space on the ledger's disk and run again; nothing that was recorded is lost",
-    "disk I/O error": f"check the ledger's disk, then run again; {_NO_NEW_ONE}",
-    "not a database": "this file is not a ledger; choose another with --ledger FILE",
-    "malformed": f"the file is damaged: keep it, and restore a complete copy; {_NO_NEW_ONE}",
-    "locked": "another program has the database open for writing: close it and run again",
-    "locking protocol": "locks do not work on this file system: choose another place with --ledger-dir DIR",
-    "readonly": "this needs write permission for the ledger and its folder, or a copy of all its files elsewhere",
-    "unable to open": f"{_PERMISSION}; {_NO_NEW_ONE}",
-}
 
 
 def require_ledger(path: str, *, may_be_new: bool) -> None:
@@ -82,8 +62,7 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
             )
         return
     try:
-        with closing(_connect_uri(_unchanging_uri(path))) as connection:
-            _require_ours(connection, path, may_be_new=may_be_new)
+        _require_ours(_read_header(path), path, may_be_new=may_be_new)
     except sqlite3.Error as error:
         raise unusable(path, error) from None
 
@@ -159,34 +138,8 @@ def reading_uri(path: str) -> str:
     if all(os.access(one, os.W_OK, effective_ids=True) for one in here):
         return _uri(path, "mode=rw")
     # With a rollback journal another process may write it now, and reading takes a lock but no side files.
-    return _uri(path, "mode=ro") if journal_at(path) is Journal.ROLLBACK else _unchanging_uri(path)
-
-
-def unusable(path: str, error: sqlite3.Error) -> LedgerUnusable:
-    """Return SQLite's error about a ledger as LedgerUnusable, with a remedy."""
-    words = str(error)
-    if (shortage := shortage_behind(error)) is not None:
-        return LedgerUnusable(f"cannot use the ledger {printable(path)}: {shortage}", hint=shortage.hint)
-    if isinstance(error, _BUGS):
-        hint = "this is a bug in bulk-upload: please report it; nothing that was recorded is lost"
-    else:
-        hint = next(
-            (hint for sign, hint in _HINTS.items() if sign in words), "choose another with --ledger FILE"
-        )
-    return LedgerUnusable(f"cannot use the ledger {printable(path)}: {words}", hint=hint)
-
-
-def unusable_file(path: str, error: OSError) -> LedgerUnusable:
-    """Return the system's error about the file of a ledger as LedgerUnusable, with a remedy."""
-    if isinstance(error, OutputRefused):
-        hint = "choose a folder that only you may write to with --ledger FILE"
-    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = _HINTS["full"]
-    elif error.errno == errno.EIO:
-        hint = _HINTS["disk I/O error"]
-    else:
-        hint = f"{_PERMISSION}, or another place with --ledger FILE"
-    return LedgerUnusable(f"cannot use the ledger {printable(path)}: {error.strerror}", hint=hint)
+    is_rollback = journal_at(path) is Journal.ROLLBACK or _has_journal(path)
+    return _uri(path, "mode=ro") if is_rollback else _unchanging_uri(path)
 
 
 def _without_content(path: str, what: str) -> LedgerUnusable:
@@ -197,27 +150,30 @@ def _without_content(path: str, what: str) -> LedgerUnusable:
     )
 
 
-def shortage_behind(error: sqlite3.Error) -> ResourceShortage | None:
-    """Return the shortage of descriptors that may have kept SQLite from opening a file: SQLite does not report the
-    reason."""
-    if "unable to open" not in str(error):
-        return None
-    descriptors: list[int] = []
-    try:
-        for _ in range(_FILES_AT_ONCE):
-            descriptors.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - closed if one fails
-    except OSError as short:
-        return shortage_in(short)
-    finally:
-        for one in descriptors:
-            os.close(one)
-    return None
+class _Header(NamedTuple):
+    """Numbers of a database that are on its first page (https://sqlite.org/fileformat.html, section 1.3)."""
+
+    schema_version: int
+    user_version: int
+    application_id: int
 
 
-def _require_ours(connection: sqlite3.Connection, path: str, *, may_be_new: bool) -> None:
-    application_id = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
-    if application_id == version == _pragma(connection, "schema_version") == 0:
+def _read_header(path: str) -> _Header:
+    """Read the header of a database, which stays as it is. Raises sqlite3.Error for another file."""
+    if _has_journal(path):
+        # Another process died in a commit, or is making one. SQLite would roll it back, or read what is half written.
+        page = b""
+        with suppress(OSError), open(path, "rb") as file:
+            page = file.read(100)
+        if len(page) == 100 and page.startswith(b"SQLite format 3\0"):
+            return _Header(*(int.from_bytes(page[place : place + 4], "big") for place in (40, 60, 68)))
+    with closing(_connect_uri(_unchanging_uri(path))) as connection:
+        return _Header(*(_pragma(connection, name) for name in _Header._fields))
+
+
+def _require_ours(header: _Header, path: str, *, may_be_new: bool) -> None:
+    application_id, version = header.application_id, header.user_version
+    if application_id == version == header.schema_version == 0:
         raise _without_content(path, "database")
     if application_id != APPLICATION_ID or version < 1:
         raise LedgerUnusable(
@@ -342,8 +298,16 @@ def _connect_uri(uri: str) -> sqlite3.Connection:
 
 
 def _has_log(path: str) -> bool:
+    return _has_content(os.path.realpath(path) + "-wal")
+
+
+def _has_journal(path: str) -> bool:
+    return _has_content(os.path.realpath(path) + "-journal")
+
+
+def _has_content(path: str) -> bool:
     try:
-        return os.stat(os.path.realpath(path) + "-wal").st_size > 0
+        return os.stat(path).st_size > 0
     except OSError:
         return False
 

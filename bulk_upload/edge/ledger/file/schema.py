@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 CREATE = """
 CREATE TABLE job (
@@ -157,7 +157,96 @@ ALTER TABLE attempts ADD COLUMN began_utc TEXT;
 
 _SINCE_VERSION_3 = _LIMITS + _VALIDATIONS + _BEGINNINGS
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3
+# Constraints cannot be altered: the tables are made anew (https://sqlite.org/lang_altertable.html, section 7). An id is
+# of one receipt that is believed, and of any number of withdrawn ones.
+_WITHDRAWALS = """
+CREATE TABLE entries_anew (
+    entry_id            INTEGER PRIMARY KEY,
+    key                 BLOB NOT NULL UNIQUE,
+    path                BLOB NOT NULL,
+    purpose             TEXT NOT NULL,
+    remote_name         BLOB,
+    vector_database_id  TEXT,
+    fields              TEXT NOT NULL,
+    state               TEXT NOT NULL CHECK (state IN
+        ('pending', 'in_doubt', 'accepted', 'rejected', 'failed_local', 'invalid', 'withdrawn')),
+    size                INTEGER,
+    mtime_ns            INTEGER,
+    inode               INTEGER,
+    ctime_ns            INTEGER,
+    receipt_id          INTEGER REFERENCES receipts,
+    attempt_count       INTEGER NOT NULL DEFAULT 0,
+    http_status         INTEGER,
+    reason              TEXT,
+    first_seen_utc      TEXT NOT NULL,
+    settled_utc         TEXT,
+    CHECK (state <> 'accepted' OR receipt_id IS NOT NULL),
+    CHECK ((settled_utc IS NULL) = (state IN ('pending', 'in_doubt')))
+);
+INSERT INTO entries_anew (entry_id, key, path, purpose, remote_name, vector_database_id, fields, state, size, mtime_ns,
+    inode, receipt_id, attempt_count, http_status, reason, first_seen_utc, settled_utc)
+SELECT entry_id, key, path, purpose, remote_name, vector_database_id, fields, state, size, mtime_ns,
+    inode, receipt_id, attempt_count, http_status, reason, first_seen_utc, settled_utc FROM entries;
+DROP TABLE entries;
+ALTER TABLE entries_anew RENAME TO entries;
+CREATE INDEX entries_in_doubt ON entries (entry_id) WHERE state = 'in_doubt';
+CREATE TABLE receipts_anew (
+    receipt_id        INTEGER PRIMARY KEY,
+    entry_id          INTEGER NOT NULL REFERENCES entries,
+    attempt_id        INTEGER NOT NULL REFERENCES attempts,
+    file_id           TEXT NOT NULL,
+    sent_name         TEXT NOT NULL,
+    purpose           TEXT NOT NULL,
+    bytes             INTEGER NOT NULL,
+    sha256            TEXT,
+    mtime_ns          INTEGER NOT NULL,
+    inode             INTEGER NOT NULL,
+    obtained          TEXT NOT NULL,
+    size_confirmed    INTEGER NOT NULL,
+    server_created_at TEXT,
+    settled_utc       TEXT NOT NULL,
+    superseded_utc    TEXT,
+    withdrawn_utc     TEXT,
+    withdrawn_reason  TEXT,
+    CHECK ((withdrawn_utc IS NULL) = (withdrawn_reason IS NULL))
+);
+INSERT INTO receipts_anew (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,
+    obtained, size_confirmed, server_created_at, settled_utc, superseded_utc)
+SELECT receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,
+    obtained, size_confirmed, server_created_at, settled_utc, superseded_utc FROM receipts;
+DROP TABLE receipts;
+ALTER TABLE receipts_anew RENAME TO receipts;
+CREATE UNIQUE INDEX receipts_file_ids ON receipts
+    (file_id, CASE WHEN withdrawn_utc IS NULL THEN 0 ELSE receipt_id END);
+ALTER TABLE runs ADD COLUMN receipt_count INTEGER;
+ALTER TABLE runs ADD COLUMN checked_count INTEGER;
+"""
 
-MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
+_CHANGE_TIMES = """
+ALTER TABLE attempts ADD COLUMN ctime_ns INTEGER;
+ALTER TABLE receipts ADD COLUMN ctime_ns INTEGER;
+ALTER TABLE validations ADD COLUMN ctime_ns INTEGER;
+"""
+
+_CLOCKS = """
+ALTER TABLE attempts ADD COLUMN clock_offset_s REAL;
+CREATE TABLE clock_steps (
+    step_id         INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    at_utc          TEXT NOT NULL,
+    step_s          REAL NOT NULL
+);
+"""
+
+_MANIFESTS = """
+ALTER TABLE entries ADD COLUMN dropped_utc TEXT;
+ALTER TABLE runs ADD COLUMN manifest BLOB;
+CREATE INDEX entries_dropped ON entries (entry_id) WHERE dropped_utc IS NOT NULL;
+"""
+
+_SINCE_VERSION_4 = _WITHDRAWALS + _CHANGE_TIMES + _CLOCKS + _MANIFESTS
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4
+
+MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3, 3: _SINCE_VERSION_4}
 """Script that takes a ledger from version N to N + 1, by N."""

@@ -22,7 +22,9 @@ def unless_orphaned(column: str, otherwise: str) -> str:
 
 
 STATE = unless_orphaned("state", "'in_doubt'")
-SIZE, MTIME_NS, INODE = (unless_orphaned(one, f"a.{one}") for one in ("size", "mtime_ns", "inode"))
+SIZE, MTIME_NS, INODE, CTIME_NS = (
+    unless_orphaned(one, f"a.{one}") for one in ("size", "mtime_ns", "inode", "ctime_ns")
+)
 ATTEMPT_COUNT = unless_orphaned("attempt_count", "e.attempt_count + 1")
 HTTP_STATUS, SETTLED_UTC = (unless_orphaned(one, "NULL") for one in ("http_status", "settled_utc"))
 REASON_TEXT = unless_orphaned("reason", f"'{REASON}'")

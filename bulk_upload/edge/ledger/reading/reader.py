@@ -11,9 +11,12 @@ import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
+from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
+from bulk_upload.edge.ledger.columns import to_path
+from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
-from bulk_upload.edge.ledger.file.opening import open_for_reading, unusable
+from bulk_upload.edge.ledger.file.opening import open_for_reading
+from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 
@@ -22,21 +25,27 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.run.resolve import OpenDoubt
 
+DROPPED = "dropped"
+"""The status of an accepted entry that the manifest no longer has."""
+
+_IN_MANIFEST = "e.dropped_utc IS NULL"
 _ROWS = f"""
-SELECT e.path, e.purpose, {orphans.STATE} AS now, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
+SELECT e.path, e.purpose,
+       CASE WHEN {_IN_MANIFEST} OR {orphans.STATE} <> 'accepted' THEN {orphans.STATE} ELSE '{DROPPED}' END, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
        {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}
 FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
 """
 _OTHER_RECEIPTS = f"""
-SELECT e.path, r.purpose, 'superseded', r.file_id, r.bytes, r.sha256, r.sent_name,
-       0, NULL, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
-       AND d.outcome IN ('deleted', 'gone')), e.first_seen_utc, r.settled_utc
+SELECT e.path, r.purpose, CASE WHEN r.withdrawn_utc IS NULL THEN 'superseded' ELSE 'withdrawn' END, r.file_id,
+       r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
 """
 _RUNS = """
-SELECT r.run_id, r.version, r.started_utc, r.ended_utc, r.exit_status, a.began_utc, a.over_utc
+SELECT r.run_id, r.version, r.started_utc, r.ended_utc, r.exit_status, a.began_utc, a.over_utc,
+       r.receipt_count, r.checked_count
 FROM runs r LEFT JOIN (
     SELECT run_id, min(coalesce(began_utc, intent_utc)) AS began_utc, max(coalesce(ended_utc, intent_utc)) AS over_utc
     FROM attempts GROUP BY run_id
@@ -48,6 +57,7 @@ SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, re
 FROM attempts ORDER BY attempt_id
 """
 _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
+_CLOCK_STEPS = "SELECT run_id, at_utc, step_s FROM clock_steps ORDER BY step_id"
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +107,11 @@ class LedgerReader:
             )
         return None
 
+    def may_have_sent(self) -> bool:
+        """Whether the endpoint has a file of this ledger, or may have one."""
+        ((found,),) = self._select(MAY_HAVE_SENT)
+        return bool(found)
+
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
         try:
@@ -104,32 +119,53 @@ class LedgerReader:
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
 
-    def states(self) -> dict[EntryState, int]:
-        """Return how many entries are in each state."""
-        rows = self._select(f"SELECT {orphans.STATE}, count(*) FROM entries e {self._attempts} GROUP BY 1")
+    def states(self, *, all_entries: bool = False) -> dict[EntryState, int]:
+        """Return how many entries of the manifest are in each state, or how many of all entries."""
+        rows = self._select(
+            f"SELECT {orphans.STATE}, count(*) FROM entries e {self._attempts}"
+            f" WHERE {_which(all_entries)} GROUP BY 1"
+        )
         return {EntryState(state): count for state, count in rows}
 
-    def accepted_bytes(self) -> int:
-        """Return the bytes of the files of all accepted entries."""
+    def dropped_count(self) -> int:
+        """Return how many entries the manifest of the last run does not have."""
+        ((count,),) = self._select("SELECT count(*) FROM entries WHERE dropped_utc IS NOT NULL")
+        return int(count)
+
+    def manifests(self) -> list[str]:
+        """Return the manifests of the runs, the last one first: absolute paths, `-` for a stream."""
+        rows = self._select(
+            "SELECT manifest FROM runs WHERE manifest IS NOT NULL GROUP BY manifest ORDER BY max(run_id) DESC"
+        )
+        return [to_path(row[0]) for row in rows]
+
+    def accepted_bytes(self, *, all_entries: bool = False) -> int:
+        """Return the bytes of the files of the manifest's accepted entries, or of all accepted ones."""
         ((total,),) = self._select(
             f"SELECT coalesce(sum(r.bytes), 0) FROM entries e {self._attempts}"
             f" JOIN receipts r ON r.receipt_id = e.receipt_id WHERE {orphans.STATE} = 'accepted'"
+            f" AND {_which(all_entries)}"
         )
         return int(total)
 
     def rows(
-        self, *, states: frozenset[EntryState] = frozenset(EntryState), all_receipts: bool = False
+        self,
+        *,
+        states: frozenset[EntryState] = frozenset(EntryState),
+        all_entries: bool = False,
+        all_receipts: bool = False,
     ) -> Iterator[ExportRow]:
-        """Yield one row per entry, in the order they became known.
+        """Yield one row per entry of the manifest, in the order they became known.
 
-        With `all_receipts` a row for every other receipt follows: each id the server ever returned is then
-        in exactly one row.
+        With `all_entries` there are rows of entries that the manifest no longer has, too. With `all_receipts` also, and
+        a row for every other receipt follows: each id the server ever returned is then in exactly one row.
         """
         marks = ",".join("?" * len(states))
         yield from map(
             _export_row,
             self._select(
-                f"{_ROWS.format(attempts=self._attempts)} WHERE now IN ({marks}) ORDER BY e.entry_id",
+                f"{_ROWS.format(attempts=self._attempts)} WHERE {orphans.STATE} IN ({marks})"
+                f" AND {_which(all_entries or all_receipts)} ORDER BY e.entry_id",
                 [one.value for one in states],
             ),
         )
@@ -148,6 +184,10 @@ class LedgerReader:
         """Yield every change of the in-flight limit, oldest first."""
         return map(LimitChange._make, self._select(_LIMIT_CHANGES))
 
+    def clock_steps(self) -> Iterator[ClockStepFacts]:
+        """Yield every time that the machine's clock was set during a run, oldest first."""
+        return map(ClockStepFacts._make, self._select(_CLOCK_STEPS))
+
     def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
         selected = self._read(sql, values)
         self._selected.add(selected)
@@ -158,6 +198,10 @@ class LedgerReader:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
+
+
+def _which(all_entries: bool) -> str:
+    return "TRUE" if all_entries else _IN_MANIFEST
 
 
 def _attempt_facts(row: tuple[Any, ...]) -> AttemptFacts:

@@ -11,12 +11,15 @@ from bulk_upload.core.run.verify import HeldReceipt
 if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
 
-LIVE = """NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
+LIVE = """r.withdrawn_utc IS NULL AND NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
     WHERE d.receipt_id = r.receipt_id AND d.outcome IN ('deleted', 'gone'))"""
-"""The condition that the file of a receipt `r` was not deleted; format it with the name of the ledger's schema."""
+"""The condition that a receipt `r` is believed and its file was not deleted; format it with the name of the ledger's schema."""
 
-HELD = """SELECT r.receipt_id, r.entry_id, e.path, r.file_id, r.sent_name, r.purpose, r.bytes, r.sha256,
-    r.superseded_utc IS NOT NULL FROM {ledger}.receipts r JOIN {ledger}.entries e ON e.entry_id = r.entry_id"""
+ADOPTED = f"r.obtained <> '{ReceiptOrigin.ANSWERED.value}'"
+"""The condition that the id of a receipt `r` did not come with the answer to its upload."""
+
+HELD = f"""SELECT r.receipt_id, r.entry_id, e.path, r.file_id, r.sent_name, r.purpose, r.bytes, r.sha256,
+    r.superseded_utc IS NOT NULL, {ADOPTED} FROM {{ledger}}.receipts r JOIN {{ledger}}.entries e ON e.entry_id = r.entry_id"""
 """The columns that `held_receipt` takes; format it with the name of the ledger's schema."""
 
 
@@ -42,7 +45,7 @@ def receipt_of(store: LedgerStore, entry_id: int) -> Receipt:
 
 def held_receipt(row: tuple[object, ...]) -> HeldReceipt:
     """Return the receipt in the columns of `HELD`."""
-    receipt_id, entry_id, path, file_id, sent_name, purpose, size, sha256, superseded = row
+    receipt_id, entry_id, path, file_id, sent_name, purpose, size, sha256, superseded, adopted = row
     if not (
         isinstance(receipt_id, int)
         and isinstance(entry_id, int)
@@ -60,4 +63,5 @@ def held_receipt(row: tuple[object, ...]) -> HeldReceipt:
         file_bytes=size,
         sha256=None if sha256 is None else str(sha256),
         superseded=bool(superseded),
+        adopted=bool(adopted),
     )

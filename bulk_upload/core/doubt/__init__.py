@@ -1,0 +1,1 @@
+"""Entries in doubt: what a comparison of contents says about them."""

@@ -1,0 +1,1 @@
+"""Decides about receipts once uploads are over."""

@@ -1,0 +1,185 @@
+"""Which entry owns an id of the server: by a receipt, or by one in question, whose attempt is in doubt again.
+
+Each function runs inside the caller's transaction, on the caller's thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bulk_upload.core.model import Accepted, InDoubt
+from bulk_upload.core.text.timestamps import utc_text
+from bulk_upload.edge.ledger.columns import from_text, optional_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection
+
+    from bulk_upload.core.model import Outcome
+    from bulk_upload.core.run.reconcile import Doubt
+    from bulk_upload.core.run.records import AttemptEnd
+
+_OPEN = "outcome = 'in_doubt' AND resolution IS NULL"
+_IN_QUESTION = f"EXISTS (SELECT 1 FROM attempts a WHERE a.attempt_id = r.attempt_id AND {_OPEN})"
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What the upload sent that claims an id."""
+
+    entry_id: int
+    attempt_id: int
+    sent_name: str
+    purpose: str
+    file_bytes: int
+
+
+def claims(connection: sqlite3.Connection, file_ids: Collection[str]) -> dict[str, Claim]:
+    """Return the receipts that own some ids, superseded ones too, by the id.
+
+    A withdrawn receipt owns nothing: its id is another file's. Nor does one in question, whose own attempt may get it
+    back.
+    """
+    found = {}
+    # One look-up an id: a list of all of them could be longer than a statement may be.
+    for file_id in file_ids:
+        row = connection.execute(
+            "SELECT entry_id, attempt_id, sent_name, purpose, bytes FROM receipts r WHERE file_id = ?"
+            f" AND withdrawn_utc IS NULL AND NOT {_IN_QUESTION}",
+            (file_id,),
+        ).fetchone()
+        if row is not None:
+            found[file_id] = _claim(row)
+    return found
+
+
+def rival_claims(
+    connection: sqlite3.Connection, *, entry_id: int, file_ids: Collection[str]
+) -> list[tuple[str, Claim]]:
+    """Return what other entries sent that are in doubt and got one of these ids with an answer, each with the id."""
+    return [
+        (file_id, _claim(row))
+        for file_id in file_ids
+        for row in connection.execute(
+            "SELECT entry_id, attempt_id, a.sent_name, e.purpose, a.size FROM attempts a JOIN entries e USING (entry_id)"
+            f" WHERE candidate_id = ? AND entry_id <> ? AND {_OPEN}",
+            (optional_text(file_id), entry_id),
+        )
+    ]
+
+
+def may_be_sent_by_another(
+    connection: sqlite3.Connection, *, entry_id: int, sent_name: str, file_bytes: int
+) -> bool:
+    """Whether another entry sent a file of this name and size, and got no receipt for it yet."""
+    row = connection.execute(
+        "SELECT 1 FROM attempts WHERE sent_name = ? AND size = ? AND entry_id <> ?"
+        f" AND (outcome IS NULL OR ({_OPEN})) LIMIT 1",
+        (optional_text(sent_name), file_bytes, entry_id),
+    ).fetchone()
+    return row is not None
+
+
+def unless_claimed(connection: sqlite3.Connection, over: AttemptEnd) -> Outcome:
+    """Return the outcome of an attempt, in doubt where its id is, or may be, another upload's.
+
+    The id stays as its candidate, for the receipt of the other rests on an answer, too: whose it is must be asked. Not one
+    that was withdrawn before: an answer with that id proves nothing.
+    """
+    outcome = over.outcome
+    if not isinstance(outcome, Accepted):
+        return outcome
+    file_id = outcome.file_id
+    is_named = _is_named(connection, file_id)
+    if is_named:
+        whose = "which the ledger has a receipt for already"
+    elif _answered_elsewhere(connection, file_id, over.entry_id):
+        whose = "which came with an answer to another entry, too"
+    else:
+        return outcome
+    return InDoubt(
+        reason=f"the server answered with {file_id}, {whose}",
+        answered=False,
+        http_status=outcome.http_status,
+        candidate_id=None if is_named and _is_withdrawn(connection, file_id) else file_id,
+        request_id=outcome.request_id,
+    )
+
+
+def _claim(row: tuple[int, int, str, str, int]) -> Claim:
+    entry_id, attempt_id, sent_name, purpose, size = row
+    return Claim(
+        entry_id=entry_id, attempt_id=attempt_id, sent_name=sent_name, purpose=purpose, file_bytes=size
+    )
+
+
+def _is_named(connection: sqlite3.Connection, file_id: str) -> bool:
+    """Whether any receipt names an id, also a withdrawn one."""
+    row = connection.execute("SELECT 1 FROM receipts WHERE file_id = ?", (file_id,)).fetchone()
+    return row is not None
+
+
+def _is_withdrawn(connection: sqlite3.Connection, file_id: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM receipts WHERE file_id = ? AND withdrawn_utc IS NOT NULL LIMIT 1", (file_id,)
+    ).fetchone()
+    return row is not None
+
+
+def _answered_elsewhere(connection: sqlite3.Connection, file_id: str, entry_id: int) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM attempts WHERE candidate_id = ? AND entry_id <> ? LIMIT 1", (file_id, entry_id)
+    ).fetchone()
+    return row is not None
+
+
+def settle_in_question(
+    connection: sqlite3.Connection, doubt: Doubt, *, file_id: str, utc_s: float
+) -> int | None:
+    """Return the number of the receipt that a doubt is about, now that its file is known; None where there is none.
+
+    A receipt for another file is withdrawn.
+    """
+    found = _in_question(connection, doubt)
+    if found is not None and found[1] != file_id:
+        drop_in_question(connection, doubt, reason=f"the file is {file_id}", utc_s=utc_s)
+        return None
+    return None if found is None else found[0]
+
+
+def _in_question(connection: sqlite3.Connection, doubt: Doubt) -> tuple[int, str] | None:
+    row = connection.execute(
+        "SELECT r.receipt_id, r.file_id FROM receipts r JOIN entries e USING (receipt_id)"
+        " WHERE e.entry_id = ? AND r.attempt_id = ?",
+        (doubt.entry_id, doubt.attempt_id),
+    ).fetchone()
+    return None if row is None else (int(row[0]), str(row[1]))
+
+
+def drop_in_question(connection: sqlite3.Connection, doubt: Doubt, *, reason: str, utc_s: float) -> None:
+    """Record that the receipt a doubt is about, if there is one, is false after all."""
+    found = _in_question(connection, doubt)
+    if found is not None:
+        mark_false(connection, found[0], reason=reason, utc_s=utc_s, entry_id=doubt.entry_id)
+
+
+def take_over(connection: sqlite3.Connection, doubt: Doubt, *, file_id: str, utc_s: float) -> None:
+    """Withdraw the receipt in question that another entry has for an id which turns out to be this doubt's."""
+    row = connection.execute(
+        "SELECT receipt_id, entry_id FROM receipts WHERE file_id = ? AND withdrawn_utc IS NULL AND entry_id <> ?",
+        (file_id, doubt.entry_id),
+    ).fetchone()
+    if row is not None:
+        mark_false(connection, row[0], reason="it is another entry's file", utc_s=utc_s, entry_id=row[1])
+
+
+def mark_false(
+    connection: sqlite3.Connection, receipt_id: int, *, reason: str, utc_s: float, entry_id: int
+) -> None:
+    """Record that a receipt is false; its entry then has none."""
+    connection.execute(
+        "UPDATE receipts SET withdrawn_utc = ?, withdrawn_reason = ? WHERE receipt_id = ?",
+        (utc_text(utc_s), from_text(reason), receipt_id),
+    )
+    connection.execute("UPDATE entries SET receipt_id = NULL WHERE entry_id = ?", (entry_id,))

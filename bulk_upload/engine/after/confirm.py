@@ -1,0 +1,381 @@
+"""The closing check: compares the receipts of a run with the server's list before the run ends.
+
+It costs few requests and keeps no list: pages are compared as they come, and a byte for each receipt says whether it was
+seen.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.events import Noticed, ReceiptsChecked
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.after.confirm import (
+    LOOK_UPS_MIN,
+    ListEvidence,
+    Reach,
+    Verdict,
+    is_passing,
+    requests_max,
+)
+from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, is_before
+from bulk_upload.core.run.settings import ConfirmMode
+from bulk_upload.core.text.printable import human_seconds
+from bulk_upload.edge.ledger.reading.run_receipts import receipts_by_id, receipts_of_run, run_extent
+from bulk_upload.edge.ledger.withdrawals import BY_CLOSING_CHECK, note_check
+from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.after.withdrawing import Withdrawals
+from bulk_upload.engine.waits import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.model import ListedFile
+    from bulk_upload.core.run.after.confirm import Mismatch
+    from bulk_upload.core.run.ports import FilesApi, Ledger
+    from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.core.run.verify import HeldReceipt
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.ledger.reading.run_receipts import RunExtent, RunStart
+    from bulk_upload.engine.doubt.api_retry import ApiRetry
+    from bulk_upload.engine.limits.drain import Drain
+    from bulk_upload.engine.waits import Waits
+
+T = TypeVar("T")
+
+PAGE_RECEIPTS = 512
+LIST_PAGES_MAX = 1_000_000
+WAIT_SAID_S = 2.0
+
+NOT_SHOWN = "it shows no file of this run"
+NOT_READ = "the list was read no further: the check makes 1 % of the run's requests and 10 more at most"
+
+
+class _BudgetSpent(Exception):
+    """The check has made all requests that it may."""
+
+
+class ClosingCheck:
+    """Checks the receipts of one run, once; `serve` is called when its uploads are over.
+
+    Args:
+        api_retry: repeats what gets no answer, a few times.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: RunSettings,
+        profile: Profile,
+        files_api: FilesApi,
+        api_retry: ApiRetry,
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+        waits: Waits,
+    ) -> None:
+        self._is_on = settings.confirm is ConfirmMode.LIST and profile.can_list
+        self._ledger = ledger
+        self._drain = drain
+        self._check = partial(
+            _Check,
+            settle_s=settings.settle_s,
+            profile=profile,
+            files_api=files_api,
+            api_retry=api_retry,
+            ledger=ledger,
+            drain=drain,
+            clock=clock,
+            emit=emit,
+            waits=waits,
+        )
+
+    async def serve(self, start: RunStart) -> None:
+        """Compare what was recorded since `start`, and record what is contradicted. Raises LedgerUnusable."""
+        if not self._is_on:
+            return
+        extent = await self._ledger.run(partial(run_extent, start=start))
+        if not extent.receipt_count:
+            return
+        check = self._check(start, extent)
+        with self._drain.cut():
+            await check.compare()
+        await check.finish()
+
+
+class _Check:
+    """The state of one closing check. It ends at any await when the run drains; what was found is recorded then."""
+
+    def __init__(
+        self,
+        start: RunStart,
+        extent: RunExtent,
+        *,
+        settle_s: float,
+        profile: Profile,
+        files_api: FilesApi,
+        api_retry: ApiRetry,
+        ledger: Ledger[LedgerStore],
+        drain: Drain,
+        clock: Clock,
+        emit: Callable[[Event], None],
+        waits: Waits,
+    ) -> None:
+        self._start = start
+        self._extent = extent
+        self._settles_s = clock.monotonic() + settle_s
+        self._profile = profile
+        self._files_api = files_api
+        self._api_retry = api_retry
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._emit = emit
+        self._waits = waits
+        self._requests_max = requests_max(extent.attempt_count)
+        self._request_count = 0
+        self._evidence = ListEvidence(keeps_names=profile.keeps_names)
+        self._seen = bytearray(extent.last_receipt_id - start.receipt_id + 1)
+        self._seen_count = 0
+        self._held: dict[int, tuple[HeldReceipt, tuple[Mismatch, ...]]] = {}
+        self._reaches: list[Reach] = []
+        self._is_complete = False
+        self._unanswered: list[HeldReceipt] = []
+        self._why: str | None = None
+        self._witness: HeldReceipt | None = None
+        self._answers_look_ups: bool | None = None
+        self._withdrawals = Withdrawals(
+            ledger=ledger,
+            clock=clock,
+            emit=emit,
+            decided_by=BY_CLOSING_CHECK,
+        )
+
+    @property
+    def _left_count(self) -> int:
+        return self._requests_max - self._request_count
+
+    async def compare(self) -> None:
+        """Compare all receipts that the requests allow: by the list, by look-ups, and again once it has settled."""
+        await self._list()
+        # At first half of the requests that are left: the others may be needed once the list has settled.
+        if await self._are_missing_at_most(self._left_count // 2):
+            await self._look_up_missing(is_last=False)
+        if await self._are_missing_at_most(0) and not self._passing():
+            return
+        await self._settle()
+        if not await self._are_missing_at_most(self._left_count):
+            await self._list()
+        for receipt in self._passing():
+            await self._look_up(receipt, is_last=False)
+        await self._look_up_missing(is_last=True)
+
+    async def finish(self) -> None:
+        """Record what is contradicted and what stays open, and emit the result. Raises LedgerUnusable."""
+        await self._settle_held(is_last=True)
+        for receipt in self._unanswered:
+            await self._withdrawals.as_open(receipt)
+        checked_count = min(self._seen_count, self._extent.receipt_count)
+        why = self._why or (NOT_SHOWN if self._witness is None else NOT_READ)
+        if self._drain.begun:
+            why = "the run was stopped"
+        for field in self._evidence.habits():
+            self._emit(
+                Noticed(
+                    message=f"the server's list shows {field} otherwise than they were sent, so they are no evidence"
+                )
+            )
+        is_stopped = self._drain.begun and checked_count < self._extent.receipt_count
+        step = partial(
+            note_check,
+            receipt_count=self._extent.receipt_count,
+            checked_count=None if is_stopped else checked_count,
+        )
+        await self._ledger.run(step)
+        self._emit(
+            ReceiptsChecked(
+                receipt_count=self._extent.receipt_count,
+                checked_count=checked_count,
+                withdrawn_count=self._withdrawals.counts[EntryState.WITHDRAWN],
+                in_doubt_count=self._withdrawals.counts[EntryState.IN_DOUBT],
+                request_count=self._request_count,
+                reason=None if checked_count == self._extent.receipt_count else why,
+            )
+        )
+
+    async def _list(self) -> None:
+        """Read the list, newest first, until all receipts are seen, or it is before the run, or the requests are used up."""
+        extent = self._extent
+        # Pages need not overlap: a file that slips between two of them is looked up.
+        pager = Pager(pages_max=LIST_PAGES_MAX, overlap=0)
+        before_ids: set[str] = set()
+        reach, self._why = Reach(), None
+        self._reaches.append(reach)
+        while self._seen_count < extent.receipt_count and self._left_count > LOOK_UPS_MIN:
+            turn = partial(self._files_api.list_page, limit=self._profile.list_page, offset=pager.offset)
+            try:
+                page = await self._answer(turn)
+            except (NoAnswer, _BudgetSpent) as error:
+                self._why = str(error) or None
+                break
+            shows_own = await self._compare_page(page)
+            reach.read(page)
+            ids = {one.file_id for one in page}
+            problem = pager.turn([one.file_id for one in page], fresh_count=len(ids - before_ids))
+            before_ids = ids
+            if pager.at_end or (not shows_own and self._is_before_run(page)):
+                self._is_complete = True
+                break
+            if problem is not None:
+                self._why = problem
+                break
+
+    def _is_before_run(self, page: list[ListedFile]) -> bool:
+        offset_s, began_utc_s = self._files_api.clock_offset_s, self._extent.began_utc_s
+        if offset_s is None or began_utc_s is None:
+            return False
+        return is_before(page, began_utc_s + offset_s - CLOCK_TOLERANCE_S)
+
+    async def _compare_page(self, page: list[ListedFile]) -> bool:
+        """Compare a page with the receipts of its files; return whether it has any."""
+        files = {one.file_id: one for one in page}
+        step = partial(receipts_by_id, start=self._start, file_ids=list(files))
+        receipts = await self._ledger.run(step)
+        for receipt in receipts:
+            self._compare_one(receipt, files[receipt.file_id])
+            self._witness = self._witness or receipt
+        await self._settle_held(is_last=False)
+        return bool(receipts)
+
+    def _compare_one(self, receipt: HeldReceipt, file: ListedFile) -> None:
+        mismatches = self._evidence.compare(receipt, file)
+        self._held.pop(receipt.receipt_id, None)
+        if mismatches:
+            self._held[receipt.receipt_id] = (receipt, mismatches)
+        self._mark(receipt)
+
+    def _mark(self, receipt: HeldReceipt) -> None:
+        place = receipt.receipt_id - self._start.receipt_id
+        self._seen_count += not self._seen[place]
+        self._seen[place] = 1
+
+    async def _settle_held(self, *, is_last: bool) -> None:
+        """Withdraw the held receipts that the list is known to contradict, release those that it does not."""
+        for receipt, mismatches in list(self._held.values()):
+            if is_passing(mismatches) and not is_last:
+                continue
+            verdict = self._evidence.judge(mismatches, is_last=is_last)
+            if verdict is Verdict.OPEN:
+                continue
+            del self._held[receipt.receipt_id]
+            if verdict is Verdict.CONTRADICTS:
+                await self._withdrawals.as_anothers(receipt, "; ".join(one.detail for one in mismatches))
+
+    async def _missing(self, count_max: int) -> list[HeldReceipt]:
+        """Return receipts whose files the list should show and did not, the oldest first, at most `count_max`."""
+        found: list[HeldReceipt] = []
+        if self._seen_count >= self._extent.receipt_count:
+            return found
+        offset_s = self._files_api.clock_offset_s
+        after_id = self._start.receipt_id
+        while len(found) < count_max:
+            step = partial(receipts_of_run, start=self._start, after_id=after_id, count_max=PAGE_RECEIPTS)
+            page = await self._ledger.run(step)
+            if not page:
+                break
+            after_id = page[-1][0].receipt_id
+            found += [
+                receipt
+                for receipt, sent_at_s in page
+                if receipt.receipt_id <= self._extent.last_receipt_id
+                and not self._seen[receipt.receipt_id - self._start.receipt_id]
+                and (
+                    self._is_complete
+                    or any(one.should_show(sent_at_s, clock_offset_s=offset_s) for one in self._reaches)
+                )
+            ]
+        return found[:count_max]
+
+    async def _are_missing_at_most(self, count: int) -> bool:
+        return len(await self._missing(count + 1)) <= count
+
+    def _passing(self) -> list[HeldReceipt]:
+        """Return the held receipts that are contradicted only by a size, which may have been shown too early."""
+        return [
+            receipt
+            for receipt, mismatches in self._held.values()
+            if is_passing(mismatches)
+            and self._evidence.judge(mismatches, is_last=True) is Verdict.CONTRADICTS
+        ]
+
+    async def _settle(self) -> None:
+        """Wait until the list may be believed about the last receipt."""
+        left_s = self._settles_s - self._clock.monotonic()
+        if left_s > WAIT_SAID_S:
+            self._emit(
+                Noticed(
+                    message=f"the server's list does not show all files yet: looking again in {human_seconds(left_s)}"
+                )
+            )
+        await self._drain.sleep(max(0.0, left_s))
+
+    async def _look_up_missing(self, *, is_last: bool) -> None:
+        """Look up files that the list should show, as many as may be."""
+        for receipt in await self._missing(self._left_count):
+            is_found = await self._look_up(receipt, is_last=is_last)
+            if not is_found and self._witness is None:
+                return  # Neither the list nor a look-up finds files of the run.
+
+    async def _look_up(self, receipt: HeldReceipt, *, is_last: bool) -> bool:
+        """Look up a file; return whether it was found. That it was not counts at last, and if the list shows others."""
+        is_proof = is_last and self._witness is not None
+        try:
+            file = await self._answer(partial(self._files_api.look_up, receipt.file_id))
+        except _BudgetSpent:
+            return False
+        except NoAnswer:
+            if is_proof:
+                self._leave_open(receipt)
+            return False
+        if file is not None:
+            self._compare_one(receipt, file)
+            return True
+        if is_proof and await self._finds_own_files():
+            self._mark(receipt)
+            await self._withdrawals.as_gone(receipt)
+        elif is_proof:
+            self._leave_open(receipt)
+        return False
+
+    def _leave_open(self, receipt: HeldReceipt) -> None:
+        self._unanswered.append(receipt)
+        self._mark(receipt)
+
+    async def _finds_own_files(self) -> bool:
+        """Whether a look-up finds a file of the run that the list shows: else that one is not found proves nothing."""
+        if self._answers_look_ups is None:
+            self._answers_look_ups = False
+            if self._witness is not None:
+                with suppress(NoAnswer, _BudgetSpent):
+                    look_up = partial(self._files_api.look_up, self._witness.file_id)
+                    self._answers_look_ups = await self._answer(look_up) is not None
+        return self._answers_look_ups
+
+    async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the server's answer to a call. Raises NoAnswer, _BudgetSpent."""
+
+        async def once() -> T:
+            if self._left_count <= 0:
+                raise _BudgetSpent
+            self._request_count += 1
+            with self._waits.on(Wait.SERVER):
+                return await call()
+
+        return await self._api_retry.answer(once)

@@ -1,0 +1,21 @@
+"""The closing check of a run, at a real server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e.stage import staged
+from tests.e2e.trees import plain_tree
+from tests.e2e.witness import lists_of, uploads_of
+
+
+def test_a_run_asks_once_and_one_that_sends_nothing_not_at_all(tmp_path: Path) -> None:
+    """With --confirm off no run asks for the list."""
+    with staged(tmp_path) as stage:
+        stage.use(plain_tree(tmp_path / "tree", count=12, size=100))
+        stage.run(expect=0)
+        assert len(lists_of(stage)) == 1
+        stage.run(expect=0)
+        assert len(lists_of(stage)) == 1
+        stage.run("--ledger", str(tmp_path / "other.ledger.db"), "--confirm", "off", expect=0)
+        assert (len(lists_of(stage)), len(uploads_of(stage))) == (1, 24)

@@ -1,0 +1,93 @@
+"""Commands that start in an instant: forked off a process that has imported them."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_SERVER = Path(__file__).with_name("fork_server.py")
+
+
+class _ForkServer:
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, _SERVER, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        self._answers = self._channel.makefile("rb")
+
+    def ask(self, **request: Any) -> Any:
+        """Return the answer."""
+        try:
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+            line = self._answers.readline()
+        except BaseException:
+            # A test that ran out of time: the answer would be taken for that to the next request.
+            _server.cache_clear()
+            raise
+        if not line:
+            raise AssertionError(f"the fork server has ended with {self._process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End it."""
+        self._answers.close()
+        self._channel.close()
+        self._process.wait()
+
+
+@cache
+def _server(_owner: int) -> _ForkServer:
+    server = _ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+class ForkedCommand:
+    """A `bulk-upload` of its own process that goes on, as `subprocess.Popen` would show it."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, env: Mapping[str, str], cwd: str, stdout: str, stderr: str
+    ) -> None:
+        self._server = _server(os.getpid())
+        self.returncode: int | None = None
+        self.pid: int = self._server.ask(
+            arguments=list(arguments), env=dict(env), cwd=cwd, stdout=stdout, stderr=stderr
+        )["pid"]
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it runs."""
+        return self._ended(wait=False)
+
+    def wait(self) -> int:
+        """Wait for its end and return how it ended."""
+        status = self._ended(wait=True)
+        assert status is not None
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, *, wait: bool) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._server.ask(pid=self.pid, wait=wait)["status"]
+        return self.returncode
