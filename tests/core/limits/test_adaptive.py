@@ -86,6 +86,22 @@ def test_nothing_starts_before_retry_after_has_passed() -> None:
     assert controller.next_delay(1.0 + 7.36) == 0.0
 
 
+def test_a_pacing_rate_is_no_pause() -> None:
+    """What the person sees as a pause is what the server asked for."""
+    controller = AdaptiveLimit(learned=LearnedLimits(limit=8, rate_per_s=1.0))
+    now = 0.0
+    for _ in range(20):
+        now = accept(controller, now, 1.0)
+    for ticket in [controller.on_start(now) for _ in range(12)]:
+        refuse(controller, now + 0.05, ticket)
+    now += 30.0
+    while controller.next_delay(now) == 0.0:
+        controller.on_end(now, controller.on_start(now), ACCEPTED)
+    assert controller.rate_per_s == pytest.approx(0.85, rel=0.2)
+    assert controller.next_delay(now) > 0.5
+    assert controller.pause_s(now) == 0.0
+
+
 def test_an_allowance_that_is_used_up_stops_everybody() -> None:
     """With nothing remaining the next start waits for the reset, and the reason says so."""
     controller = AdaptiveLimit()
