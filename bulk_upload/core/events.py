@@ -125,7 +125,7 @@ class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
-    """A file at the server was read back to compare it with what was sent of `path`, for an entry in doubt.
+    """A file at the server was read back to compare it with what was sent of `path`.
 
     `same` is None where the server returns no content; `by` says how it was compared, `read_bytes` what came back.
     """

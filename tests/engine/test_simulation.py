@@ -345,7 +345,7 @@ def _start_at_once(_self: Pause, _now: float, _started_count: int = 0) -> float:
         (TwinGate, "hold", _let_through, "a twin is"),
         (Pause, "wait_s", _start_at_once, "the server asked to wait"),
         (SlotPool, "recorded", lambda _: None, "no task of the run waits"),
-        (LedgerStore, "withdraw", _forget, "open_intents"),
+        (LedgerStore, "mark_not_sent", _forget, "open_intents"),
     ],
     ids=["guessing", "twins", "pauses", "slots", "intents"],
 )

@@ -62,6 +62,7 @@ class ServerHabits:
         self._ambiguous: set[str] = set()
         # Ids of listed files whose receipts say what was sent.
         self._kept_names, self._other_names = set[str](), set[str]()
+        self._unlike_candidates = set[str]()
         self._kept_sizes, self._other_sizes = set[str](), set[str]()
         self.respells_names = False
         """Whether a name was seen that differs from the one that was sent, and is like it."""
@@ -85,7 +86,7 @@ class ServerHabits:
     @property
     def alters_names(self) -> bool:
         """Whether listed names say nothing of those that were sent. A few may as well be wrong receipts."""
-        return len(self._other_names) > len(self._kept_names)
+        return len(self._other_names) + len(self._unlike_candidates) > len(self._kept_names)
 
     @property
     def alters_sizes(self) -> bool:
@@ -158,6 +159,11 @@ class ServerHabits:
             self._see_name(likeness(name, file.filename))
         if file.purpose is not None and file.purpose != purpose:
             self._seen_purposes.add((purpose, file.purpose))
+
+    def see_unlike_candidate(self, file_id: str) -> None:
+        """Learn from a file whose id came with an answer, and whose name is unlike any that this ledger sent."""
+        if len(self._unlike_candidates) < OWN_FILES_MAX:
+            self._unlike_candidates.add(file_id)
 
     def see_own(self, files: Iterable[ListedFile], *, offset_s_of: Callable[[OwnFile], float | None]) -> None:
         """Learn from a listing: what it says of files that this run had accepted, and when it says they were made.

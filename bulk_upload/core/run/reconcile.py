@@ -166,7 +166,7 @@ def judge(
         # Beside a file as it was sent, one in another form is another file.
         free = [one for one in free if not _is_other_form(doubt, one)]
     if not free:
-        disputed = [one for one in suspected if one.file_id in disputed_ids and _is_exact(doubt, one)]
+        disputed = [one for one in suspected if one.file_id in disputed_ids]
         if disputed:
             return Undecided(f"{disputed[0].file_id} matches, but came with the answer to another entry")
         return Absent() if settled else NotYet()

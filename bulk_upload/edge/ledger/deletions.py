@@ -15,7 +15,8 @@ import msgspec
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
-from bulk_upload.edge.ledger.reading.receipts import ADOPTED, HELD, LIVE, held_receipt
+from bulk_upload.edge.ledger.owned_ids import LIVE
+from bulk_upload.edge.ledger.reading.receipts import ADOPTED, HELD, held_receipt
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt

@@ -17,7 +17,8 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 from bulk_upload.edge.ledger.file.opening import open_for_reading, reading_uri
 from bulk_upload.edge.ledger.file.unusable import shortage_behind
-from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
+from bulk_upload.edge.ledger.owned_ids import LIVE
+from bulk_upload.edge.ledger.reading.receipts import HELD, held_receipt
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:

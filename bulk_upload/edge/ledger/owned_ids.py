@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd
 
+LIVE = """r.withdrawn_utc IS NULL AND NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
+    WHERE d.receipt_id = r.receipt_id AND d.outcome IN ('deleted', 'gone'))"""
+"""The condition that a receipt `r` is believed and its file was not deleted; format it with the name of the ledger's schema."""
+
 _OPEN = "outcome = 'in_doubt' AND resolution IS NULL"
-_IN_QUESTION = f"EXISTS (SELECT 1 FROM attempts a WHERE a.attempt_id = r.attempt_id AND {_OPEN})"
+
+OWNS = f"""{LIVE.format(ledger="main")} AND NOT EXISTS (SELECT 1 FROM attempts a
+    WHERE a.attempt_id = r.attempt_id AND {_OPEN})"""
+"""The condition that a receipt `r` owns its id: it was not withdrawn, its file not deleted, and it is not in question."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +45,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 def claims(connection: sqlite3.Connection, file_ids: Collection[str]) -> dict[str, Claim]:
     """Return the receipts that own some ids, superseded ones too, by the id.
 
-    A withdrawn receipt owns nothing: its id is another file's. Nor does one in question, whose own attempt may get it
-    back.
+    A withdrawn receipt owns nothing: its id is another file's. Nor does one whose file `undo` deleted: some servers give
+    such ids again. Nor does one in question, whose own attempt may get it back.
     """
     found = {}
     # One look-up an id: a list of all of them could be longer than a statement may be.
     for file_id in file_ids:
         row = connection.execute(
-            "SELECT entry_id, attempt_id, sent_name, purpose, bytes FROM receipts r WHERE file_id = ?"
-            f" AND withdrawn_utc IS NULL AND NOT {_IN_QUESTION}",
+            f"SELECT entry_id, attempt_id, sent_name, purpose, bytes FROM receipts r WHERE file_id = ? AND {OWNS}",
             (file_id,),
         ).fetchone()
         if row is not None:
@@ -76,6 +82,17 @@ def may_be_sent_by_another(
     row = connection.execute(
         "SELECT 1 FROM attempts WHERE sent_name = ? AND size = ? AND entry_id <> ?"
         f" AND (outcome IS NULL OR ({_OPEN})) LIMIT 1",
+        (optional_text(sent_name), file_bytes, entry_id),
+    ).fetchone()
+    return row is not None
+
+
+def sent_by_another(
+    connection: sqlite3.Connection, *, entry_id: int, sent_name: str, file_bytes: int
+) -> bool:
+    """Whether another entry ever sent a file of this name and size."""
+    row = connection.execute(
+        "SELECT 1 FROM attempts WHERE sent_name = ? AND size = ? AND entry_id <> ? LIMIT 1",
         (optional_text(sent_name), file_bytes, entry_id),
     ).fetchone()
     return row is not None
@@ -164,6 +181,15 @@ def drop_in_question(connection: sqlite3.Connection, doubt: Doubt, *, reason: st
         mark_false(connection, found[0], reason=reason, utc_s=utc_s, entry_id=doubt.entry_id)
 
 
+def retire_deleted(connection: sqlite3.Connection, *, file_id: str, utc_s: float) -> None:
+    """Withdraw the receipt of a file that `undo` deleted, now that the server gave its id to another one."""
+    connection.execute(
+        "UPDATE receipts AS r SET withdrawn_utc = ?, withdrawn_reason = 'the server gave the id again' WHERE file_id = ?"
+        f" AND withdrawn_utc IS NULL AND NOT ({LIVE.format(ledger='main')})",
+        (utc_text(utc_s), file_id),
+    )
+
+
 def take_over(connection: sqlite3.Connection, doubt: Doubt, *, file_id: str, utc_s: float) -> None:
     """Withdraw the receipt in question that another entry has for an id which turns out to be this doubt's."""
     row = connection.execute(
@@ -182,4 +208,6 @@ def mark_false(
         "UPDATE receipts SET withdrawn_utc = ?, withdrawn_reason = ? WHERE receipt_id = ?",
         (utc_text(utc_s), from_text(reason), receipt_id),
     )
-    connection.execute("UPDATE entries SET receipt_id = NULL WHERE entry_id = ?", (entry_id,))
+    connection.execute(
+        "UPDATE entries SET receipt_id = NULL WHERE entry_id = ? AND receipt_id = ?", (entry_id, receipt_id)
+    )

@@ -126,7 +126,7 @@ class LedgerStore:
         self._last_attempt_id += len(intents)
         return grouped_writes.intend(self.connection, intents, self.run_id, first_id)
 
-    def withdraw(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
+    def mark_not_sent(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""
         cursor = self.connection.executemany(
             "UPDATE attempts SET outcome = 'not_sent', ended_utc = ?, reason = ?"
@@ -223,6 +223,7 @@ class LedgerStore:
                 "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
                 (sha256, doubt.attempt_id),
             )
+        owned_ids.retire_deleted(self.connection, file_id=file.file_id, utc_s=utc_s)
         owned_ids.take_over(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = owned_ids.settle_in_question(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
         receipt_id = receipt_id or self._file_receipt(

@@ -158,7 +158,7 @@ class ContentReader:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._bare_session is None:
             raise NoAnswer(f"{what} was redirected to {url.host}", http_status=HTTPStatus.FOUND)
-        with naming(what), anyio.fail_after(self._quiet_s):
+        with naming(what, is_server=False), anyio.fail_after(self._quiet_s):
             response = await self._bare_session.get(url, headers=headers, allow_redirects=False)
         try:
             yield response

@@ -48,10 +48,14 @@ class NoAnswer(Exception):
 
 
 @contextmanager
-def naming(what: str) -> Iterator[None]:
-    """Turn what aiohttp raises into NoAnswer, prefixed with the query."""
+def naming(what: str, *, is_server: bool = True) -> Iterator[None]:
+    """Turn what aiohttp raises into NoAnswer, prefixed with the query.
+
+    Where another host was asked than the server (`is_server` is False), a missing connection does not say that the server
+    is away.
+    """
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        away = isinstance(error, aiohttp.ClientConnectorError)
+        away = is_server and isinstance(error, aiohttp.ClientConnectorError)
         raise NoAnswer(f"{what} failed: {words_of(error)}", away=away, remedy=remedy_of(error)) from None

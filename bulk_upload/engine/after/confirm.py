@@ -27,6 +27,7 @@ from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.ledger.reading.run_receipts import receipts_by_id, receipts_of_run, run_extent
 from bulk_upload.edge.ledger.withdrawals import BY_CLOSING_CHECK, note_check
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.after.content_sample import NOT_TOLD_APART, ContentSample
 from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.waits import Wait
 
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.doubt.content import ReadBack
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.after.confirm import Mismatch
-    from bulk_upload.core.run.ports import FilesApi, Ledger
+    from bulk_upload.core.run.ports import ContentApi, Ledger
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger import LedgerStore
@@ -73,7 +75,7 @@ class ClosingCheck:
         *,
         settings: RunSettings,
         profile: Profile,
-        files_api: FilesApi,
+        files_api: ContentApi,
         api_retry: ApiRetry,
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -107,6 +109,7 @@ class ClosingCheck:
         check = self._check(start, extent)
         with self._drain.cut():
             await check.compare()
+            await check.read_back()
         await check.finish()
 
 
@@ -120,7 +123,7 @@ class _Check:
         *,
         settle_s: float,
         profile: Profile,
-        files_api: FilesApi,
+        files_api: ContentApi,
         api_retry: ApiRetry,
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -151,11 +154,10 @@ class _Check:
         self._why: str | None = None
         self._witness: HeldReceipt | None = None
         self._answers_look_ups: bool | None = None
-        self._withdrawals = Withdrawals(
-            ledger=ledger,
-            clock=clock,
-            emit=emit,
-            decided_by=BY_CLOSING_CHECK,
+        self._withdrawals = Withdrawals(ledger=ledger, clock=clock, emit=emit, decided_by=BY_CLOSING_CHECK)
+        self._is_read_back = False
+        self._sample = ContentSample(
+            start, read=self._content, ledger=ledger, withdrawals=self._withdrawals, emit=emit
         )
 
     @property
@@ -177,13 +179,24 @@ class _Check:
             await self._look_up(receipt, is_last=False)
         await self._look_up_missing(is_last=True)
 
+    async def read_back(self) -> None:
+        """Compare the content of some files of equal size, where the list does not show whose they are."""
+        if self._witness is not None and not self._evidence.shows_names:
+            await self._sample.read(self._left_count)
+        self._is_read_back = True
+
     async def finish(self) -> None:
         """Record what is contradicted and what stays open, and emit the result. Raises LedgerUnusable."""
         await self._settle_held(is_last=True)
+        await self._sample.judge()
         for receipt in self._unanswered:
             await self._withdrawals.as_open(receipt)
-        checked_count = min(self._seen_count, self._extent.receipt_count)
+        open_count = self._sample.open_count
+        seen_count = min(self._seen_count, self._extent.receipt_count)
+        checked_count = max(0, seen_count - open_count)
         why = self._why or (NOT_SHOWN if self._witness is None else NOT_READ)
+        if open_count and seen_count == self._extent.receipt_count:
+            why = NOT_TOLD_APART
         if self._drain.begun:
             why = "the run was stopped"
         for field in self._evidence.habits():
@@ -192,7 +205,7 @@ class _Check:
                     message=f"the server's list shows {field} otherwise than they were sent, so they are no evidence"
                 )
             )
-        is_stopped = self._drain.begun and checked_count < self._extent.receipt_count
+        is_stopped = self._drain.begun and (seen_count < self._extent.receipt_count or not self._is_read_back)
         step = partial(
             note_check,
             receipt_count=self._extent.receipt_count,
@@ -246,8 +259,7 @@ class _Check:
     async def _compare_page(self, page: list[ListedFile]) -> bool:
         """Compare a page with the receipts of its files; return whether it has any."""
         files = {one.file_id: one for one in page}
-        step = partial(receipts_by_id, start=self._start, file_ids=list(files))
-        receipts = await self._ledger.run(step)
+        receipts = await self._ledger.run(partial(receipts_by_id, start=self._start, file_ids=list(files)))
         for receipt in receipts:
             self._compare_one(receipt, files[receipt.file_id])
             self._witness = self._witness or receipt
@@ -367,6 +379,12 @@ class _Check:
                     look_up = partial(self._files_api.look_up, self._witness.file_id)
                     self._answers_look_ups = await self._answer(look_up) is not None
         return self._answers_look_ups
+
+    async def _content(self, receipt: HeldReceipt) -> ReadBack | None:
+        with suppress(NoAnswer, _BudgetSpent):
+            read = partial(self._files_api.read_back, receipt.file_id, file_bytes=receipt.file_bytes)
+            return await self._answer(read)
+        return None
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return the server's answer to a call. Raises NoAnswer, _BudgetSpent."""

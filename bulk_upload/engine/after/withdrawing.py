@@ -76,6 +76,13 @@ class Withdrawals:
         """Record that the id of a receipt came with an answer to another entry, and that nothing shows whose it is."""
         await self._question(receipt, f"{receipt.file_id} came with an answer to another entry, too")
 
+    async def as_mixed_up(self, receipt: HeldReceipt) -> None:
+        """Record that the server answered with ids of other files, and that nothing shows whose the file of a receipt is."""
+        await self._question(
+            receipt,
+            f"the server answered with the ids of other files of this run, and nothing shows whose {receipt.file_id} is",
+        )
+
     async def _question(self, receipt: HeldReceipt, reason: str) -> None:
         step = partial(
             question_receipt,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.doubt.adoption import Sameness
 from bulk_upload.core.run.reconcile import Undecided, matches
 from bulk_upload.core.text.name_forms import Likeness, likeness
 from bulk_upload.edge.ledger import BY_RECONCILIATION
-from bulk_upload.edge.ledger.owned_ids import claims, may_be_sent_by_another, rival_claims
+from bulk_upload.edge.ledger.owned_ids import (
+    claims,
+    may_be_sent_by_another,
+    rival_claims,
+    sent_by_another,
+)
 from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.withdrawing import Withdrawals
@@ -68,6 +74,14 @@ class Owners:
         if held is not None:
             await self._withdrawals.as_shared(held)
 
+    async def has_new_name(self, file: ListedFile, doubt: Doubt) -> bool:
+        """Whether a file has a name unlike the one that is in doubt, and that no other upload of its size had."""
+        name, size = file.filename, file.bytes
+        if name is None or size is None or likeness(doubt.sent_name, name) is not Likeness.UNLIKE:
+            return False
+        is_sent = partial(sent_by_another, entry_id=doubt.entry_id, sent_name=name, file_bytes=size)
+        return not await self._ledger.run(lambda store: is_sent(store.connection))
+
     async def theirs(self, doubt: Doubt, suspected: Iterable[ListedFile]) -> set[str]:
         """Return the doubt's own candidate where it is what another entry sent: the server crossed two answers."""
         unlike = [
@@ -112,7 +126,7 @@ class Owners:
         disputed = set()
         for one in suspected:
             claim = claimed.get(one.file_id) if one.has_id else None
-            if claim is None or not matches(doubt, one) or _is_as_sent(one, claim):
+            if claim is None or not self._is_disputed(one, doubt, claim):
                 continue
             disputed.add(one.file_id)
             may_be_respelt = likeness(claim.sent_name, str(one.filename)) is Likeness.RESPELT
@@ -121,6 +135,12 @@ class Owners:
                 await self._withdrawals.as_anothers(held, "its list names another entry's")
                 del claimed[one.file_id]
         return disputed
+
+    def _is_disputed(self, file: ListedFile, doubt: Doubt, claim: Claim) -> bool:
+        """Whether a file is shown as what is in doubt, and not as what its receipt says."""
+        if matches(doubt, file):
+            return not _is_as_sent(file, claim)
+        return self.could_be(file, doubt) and not self.could_be(file, claim)
 
     async def _held(self, file_id: str) -> HeldReceipt | None:
         """Return the receipt of an accepted entry for an id, if it rests on an answer alone."""

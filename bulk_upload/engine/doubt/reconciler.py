@@ -178,6 +178,7 @@ class Reconciler:
         )
         self.others = listing.others
         await self._learn(listing)
+        await self._learn_names((one.doubt for one in questions), listing)
         self._note_time(questions, listing.began_s)
         judged = [(one, await self._judged(one, listing)) for one in questions]
         # Those that came meanwhile count, too.
@@ -273,6 +274,16 @@ class Reconciler:
             self.habits.see_listed(
                 known[file_id], name=claim.sent_name, purpose=claim.purpose, file_bytes=claim.file_bytes
             )
+
+    async def _learn_names(self, doubts: Iterable[Doubt], listing: Listing) -> None:
+        """Note candidates under names that no upload had: the server may give names of its own."""
+        candidates = {one.candidate_id: one for one in doubts if one.candidate_id not in listing.claims}
+        for file in listing.files:
+            doubt = candidates.get(file.file_id) if file.has_id else None
+            if doubt is None or self.habits.alters_names:
+                continue
+            if await self.owners.has_new_name(file, doubt):
+                self.habits.see_unlike_candidate(file.file_id)
 
     def _note_time(self, questions: list[_Question], listed_at_s: float) -> None:
         """Shorten waits for attempts of earlier runs, once the server's time shows how long ago they were."""

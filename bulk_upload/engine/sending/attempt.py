@@ -178,7 +178,7 @@ class Attempts:
             sha256=prepared.sha256,
             clock_offset_s=self._clock_watch.offset_s(),
         )
-        # Shielded: an intent whose id is lost could not be withdrawn.
+        # Shielded: an intent whose id is lost could not be marked as not sent.
         with anyio.CancelScope(shield=True):
             (upload.attempt_id,) = await self._ledger.run(lambda store: store.intend([intent]))
         await anyio.lowlevel.checkpoint_if_cancelled()
@@ -197,7 +197,7 @@ class Attempts:
             if attempt_id is not None:
                 now = self._clock.utc_s()
                 await self._ledger.run(
-                    lambda store: store.withdraw([attempt_id], reason="not sent", utc_s=now)
+                    lambda store: store.mark_not_sent([attempt_id], reason="not sent", utc_s=now)
                 )
 
     def _begin(self, upload: Upload) -> _Request:

@@ -224,7 +224,7 @@ class Feeder:
             )
             for upload in uploads
         ]
-        # Shielded: an intent whose id is lost could not be withdrawn.
+        # Shielded: an intent whose id is lost could not be marked as not sent.
         with anyio.CancelScope(shield=True):
             attempt_ids = await self._ledger.run(lambda store: store.intend(intents))
             for upload, attempt_id in zip(uploads, attempt_ids, strict=True):
@@ -232,11 +232,11 @@ class Feeder:
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""
-        left = [*self._ahead.values(), *self._workers.withdraw()]
+        left = [*self._ahead.values(), *self._workers.give_back()]
         self._ahead.clear()
         for upload in left:
             await self._drop(upload)
-        if await self._withdraw([upload.attempt_id for upload in left if upload.attempt_id is not None]):
+        if await self._mark_not_sent([upload.attempt_id for upload in left if upload.attempt_id is not None]):
             for upload in left:
                 self._twins.release(upload.twin_key)
         else:
@@ -244,14 +244,16 @@ class Feeder:
             for upload in left:
                 self._twins.bar(upload.twin_key)
 
-    async def _withdraw(self, attempt_ids: list[int]) -> bool:
+    async def _mark_not_sent(self, attempt_ids: list[int]) -> bool:
         """Record that attempts were not made; return whether the ledger could."""
         if not attempt_ids:
             return True
         now = self._clock.utc_s()
         # A ledger that fails now is noticed when the run ends; raising would hide a cancellation.
         with suppress(LedgerUnusable):
-            await self._ledger.run(lambda store: store.withdraw(attempt_ids, reason="not sent", utc_s=now))
+            await self._ledger.run(
+                lambda store: store.mark_not_sent(attempt_ids, reason="not sent", utc_s=now)
+            )
             return True
         return False
 

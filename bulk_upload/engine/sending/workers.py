@@ -68,7 +68,7 @@ class Workers:
         self._ready.append(upload)
         self._conditions.check()
 
-    def withdraw(self) -> list[Upload]:
+    def give_back(self) -> list[Upload]:
         """Give back what was not started."""
         left = list(self._ready)
         self._ready.clear()

@@ -64,7 +64,8 @@ def test_no_file_is_missed_while_others_come_and_go(
 def test_a_walk_ends_while_files_come_in_all_the_time(
     count: int, page_files: int, data: st.DataObject
 ) -> None:
-    """Fewer than a page goes on by: the last page is known by the file that it ends with."""
+    """Fewer than a page goes on by: the last page is known by the file that it ends with, and by full ones before it."""
+    count += page_files
     server = _List(count, page_files)
     turns_max = 40 + (count + page_files) // (page_files - PAGE_OVERLAP) * page_files
     for _ in range(turns_max):
@@ -110,3 +111,18 @@ def test_a_list_without_end_is_given_up() -> None:
     assert [pager.turn(page, fresh_count=10) for page in pages][-1] == (
         "the server's list did not end after 3 pages"
     )
+
+
+def test_a_list_that_never_filled_a_page_gives_up_where_its_growth_keeps_pace() -> None:
+    """One file, and one more with every page read: it looks like a server that ignores the offset, and is read anew."""
+    server = _List(1, 21)
+    problems = []
+    for _ in range(STALE_PAGES_MAX + 2):
+        problems.append(server.turn())
+        server.add(1)
+    assert problems[-1] == "the server's list shows the same files on every page"
+    server.pager = Pager(pages_max=10_000)
+    while not server.pager.at_end:
+        assert server.turn() is None
+        server.add(1)
+    assert server.stays <= server.seen

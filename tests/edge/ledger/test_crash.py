@@ -188,7 +188,7 @@ STORY: list[tuple[Callable[[LedgerStore], object], str, list[tuple[object, ...]]
         [("in_doubt",)],
     ),
     (
-        lambda store: store.withdraw([3], reason="drained", utc_s=START_S),
+        lambda store: store.mark_not_sent([3], reason="drained", utc_s=START_S),
         "SELECT outcome FROM attempts WHERE attempt_id = 3",
         [("not_sent",)],
     ),

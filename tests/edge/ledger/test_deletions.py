@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.model import Fingerprint, ListedFile
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.edge.ledger import Deleted, LedgerReader, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
@@ -56,8 +56,8 @@ def test_while_a_deletion_is_open_the_entry_is_in_doubt(store: Store, tmp_path: 
 def test_a_deleted_file_leaves_its_entry_pending_and_its_receipt_as_history(
     store: Store, tmp_path: Path, outcome: Deleted
 ) -> None:
-    """The next run may send it again; the id is never forgotten, and never another entry's."""
-    (one,) = store.known(entry("a"))
+    """The next run may send it again; the id is never forgotten: an answer that names it proves nothing."""
+    one, two = store.known(entry("a"), entry("b"))
     store.tried(one, accepted("file-1"))
     deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
     asked(store, deletion)
@@ -65,10 +65,30 @@ def test_a_deleted_file_leaves_its_entry_pending_and_its_receipt_as_history(
     assert "deleted from the server by undo" in str(row_of(tmp_path, "a", status="pending").reason)
     old = row_of(tmp_path, "a", status="superseded")
     assert (old.file_id, old.reason) == ("file-1", "deleted from the server by undo")
-    assert store.claimed(["file-1"]) == {"file-1"}
+    store.tried(two, accepted("file-1"))
+    assert row_of(tmp_path, "b").status == "in_doubt"
     assert live_total(store, only_superseded=False, only_dropped=False, adopted=False) == (0, 0)
     assert unfinished(store) == []
     assert query(tmp_path / "a", "SELECT asked_by, outcome FROM deletions") == [("ann@desk", outcome.value)]
+
+
+def test_an_id_that_the_server_gives_again_is_the_new_files(store: Store, tmp_path: Path) -> None:
+    """Ids may count up from the files that are left, or be hashes; the receipt of the deleted file stays as history."""
+    one, two = store.known(entry("a"), entry("b"))
+    store.tried(one, accepted("file-1"))
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    assert store.claimed(["file-1"]) == {"file-1"}
+    ended(store, deletion, Deleted.DELETED)
+    assert store.claimed(["file-1"]) == set()
+    store.tried(one, accepted("file-2"))
+    store.tried(two, accepted("file-1"))
+    (doubt,) = store.open_doubts()
+    again = ListedFile(file_id="file-1", filename="b", bytes=PRINT.size, purpose="fine-tune", created_at=None)
+    assert store.adopt(doubt, again, sha256=None, utc_s=START_S + 20)
+    assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
+    assert row_of(tmp_path, "b", status="accepted").file_id == "file-1"
+    assert store.claimed(["file-1"]) == {"file-1"}
 
 
 def test_a_file_that_was_kept_is_accepted_again(store: Store, tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open_attempts())
     @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
+    def mark_not_sent(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(self.open_attempts()))
         assert one.open_attempt is not None
-        self.store.withdraw([one.open_attempt], reason="drained", utc_s=self.now)
+        self.store.mark_not_sent([one.open_attempt], reason="drained", utc_s=self.now)
         one.open_attempt = None
 
     @precondition(lambda self: self.doubts())

@@ -79,7 +79,7 @@ def test_copies_that_no_attempt_explains(tmp_path: Path) -> None:
         # `name` is in flight for the other entry, then its answer is lost: either may have left the file.
         attempt = store.intended(two)
         assert second_copies_seen(store, files) == []
-        store.withdraw([attempt], reason="", utc_s=START_S)
+        store.mark_not_sent([attempt], reason="", utc_s=START_S)
         assert len(second_copies_seen(store, files)) == 1
         store.tried(two, LOST)
         assert second_copies_seen(store, files) == []

@@ -256,12 +256,12 @@ def test_reopening_puts_rejected_entries_back(store: Store) -> None:
     assert store.row(one)["settled_utc"] is None
 
 
-def test_withdrawn_intents_are_not_sent(store: Store) -> None:
+def test_intents_are_marked_as_not_sent(store: Store) -> None:
     """An intent that was not acted on is closed as such and costs the entry no attempt."""
     one, two = store.known(entry("a"), entry("b"))
     attempt_ids = store.intend([intent(one), intent(two)])
-    store.withdraw(attempt_ids, reason="drained", utc_s=START_S + 1)
-    store.withdraw([], reason="drained", utc_s=START_S + 1)
+    store.mark_not_sent(attempt_ids, reason="drained", utc_s=START_S + 1)
+    store.mark_not_sent([], reason="drained", utc_s=START_S + 1)
     assert (attempt(store)["outcome"], attempt(store)["reason"]) == ("not_sent", "drained")
     assert (store.row(one)["state"], store.row(one)["attempt_count"]) == ("pending", 0)
     store.begin_run(version="2", utc_s=START_S + 2)
@@ -304,7 +304,7 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
         lambda: store.settle(77, EntryState.PENDING, reason=None, utc_s=START_S),
         lambda: store.explain(77, "why"),
         lambda: refresh(store, 77, PRINT, sha256="a" * 64),
-        lambda: store.withdraw([1], reason="late", utc_s=START_S),
+        lambda: store.mark_not_sent([1], reason="late", utc_s=START_S),
         lambda: store.conclude(attempt_over(1, one, accepted("id-1"))),
         lambda: store.conclude(attempt_over(77, one, accepted("id-1"))),
         lambda: store.release(known, "again", utc_s=START_S),
@@ -320,14 +320,14 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
 
 def test_a_dead_runs_attempts_are_in_doubt(store: Store) -> None:
     """What a run left open may be at the server: the next run finds it in doubt, whatever it was before."""
-    fresh, again, withdrawn, done = store.known(entry("a"), entry("b"), entry("c"), entry("d"))
+    fresh, again, unsent, done = store.known(entry("a"), entry("b"), entry("c"), entry("d"))
     store.tried(again, accepted("id-1"))
     store.tried(done, accepted("id-2"))
     store.intended(fresh)
     store.intended(again, NEWER)
-    store.withdraw([store.intended(withdrawn)], reason="drained", utc_s=START_S)
+    store.mark_not_sent([store.intended(unsent)], reason="drained", utc_s=START_S)
     store.begin_run(version="2", utc_s=START_S + 100)
-    states = [store.row(one)["state"] for one in (fresh, again, withdrawn, done)]
+    states = [store.row(one)["state"] for one in (fresh, again, unsent, done)]
     assert states == ["in_doubt", "in_doubt", "pending", "accepted"]
     row = store.row(again)
     assert (row["attempt_count"], row["receipt_id"], row["http_status"], row["settled_utc"]) == (

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import re
+import socket
 import zlib
 from typing import TYPE_CHECKING
 
@@ -315,6 +316,18 @@ async def test_a_redirect_from_tls_to_a_plain_connection_is_refused(
             with pytest.raises(NoAnswer, match="redirected to no usable address"):
                 await transport.read_back("f-1", file_bytes=5000)
     assert storage.connections == 0
+
+
+async def test_a_storage_without_a_connection_is_not_the_server_being_away() -> None:
+    """A run waits long for a server that is away; the server has just answered, with an address that leads nowhere."""
+    with socket.socket() as dead:
+        # Bound without listening: nothing else gets the port meanwhile.
+        dead.bind(("127.0.0.1", 0))
+        target = f"http://127.0.0.1:{dead.getsockname()[1]}/f-1?X-Signature=se-cret"
+        with pytest.raises(NoAnswer, match="failed") as caught:
+            await read_back(stores(answer(302, b"", {"Location": target})))
+    assert (caught.value.away, caught.value.final) == (False, False)
+    assert "se-cret" not in str(caught.value)
 
 
 async def test_redirects_in_a_circle_end() -> None:

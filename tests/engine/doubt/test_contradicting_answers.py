@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import ContentCompared, ReceiptWithdrawn
 from bulk_upload.core.model import Altered, AlteredField, EntryState
+from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
 from bulk_upload.edge.ledger.withdrawals import withdraw_receipt
@@ -52,6 +53,23 @@ def status_of(ran: Ran) -> ExitStatus:
     """Return the verdict of a run that ended by itself."""
     assert ran.result is not None
     return ran.result.status
+
+
+def test_a_receipt_withdrawn_for_another_entry_is_no_longer_counted_as_accepted() -> None:
+    """The summary of a run and the states in its ledger agree."""
+    withdrawn_count = 0
+    for seed in range(4):
+        world = World(f"counted {seed}", faults=Faults(any_id=0.4))
+        for number in range(FILE_COUNT):
+            world.add(f"{number}.jsonl", 1000)
+        ran = world.run(RunSettings(concurrency=4))
+        tally = Tally()
+        for _, event in ran.told.events:
+            tally.add(event)
+            withdrawn_count += isinstance(event, ReceiptWithdrawn)
+        assert ran.result is not None
+        assert +Counter({state: tally.count(state) for state in EntryState}) == +Counter(ran.result.states)
+    assert withdrawn_count
 
 
 @pytest.mark.parametrize("profile", [FLOW, RENAMING], ids=["names-kept", "names-no-evidence"])

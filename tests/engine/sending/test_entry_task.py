@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_opened_fails_before_any_attempt(
 ) -> None:
     """A file that is gone when its turn comes is settled as failed; no attempt is told or left open.
 
-    The intent of a large one was recorded ahead, and is withdrawn.
+    The intent of a large one was recorded ahead, and is marked as not sent.
     """
     world = _world(size=size)
     ran = world.run(script=lambda _: world.files.remove("a.jsonl"))

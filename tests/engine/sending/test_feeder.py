@@ -96,7 +96,7 @@ def test_entries_start_in_the_order_of_the_manifest() -> None:
     assert ran.told.started() == [one.path for one in ran.scene.world.entries]
 
 
-def test_intents_made_ahead_are_withdrawn_by_a_drain() -> None:
+def test_intents_made_ahead_are_marked_as_not_sent_by_a_drain() -> None:
     """What was read ahead and never begun is recorded as not sent, and the entries stay pending."""
     world = _world(200)
     ran = world.run(RunSettings(concurrency=2), script=lambda scene: _drain_when(scene, "0002.jsonl"))

@@ -49,7 +49,7 @@ def test_uploads_go_on_while_a_slow_disk_records(size: int, concurrency: int) ->
 
 
 def test_a_large_file_that_is_not_what_was_intended_is_intended_anew() -> None:
-    """An intent made ahead for another version of the file is withdrawn; the version that is there is sent."""
+    """An intent made ahead for another version of the file is marked as not sent; the version that is there is sent."""
     world = _world(1, LARGE_BYTES)
     ran = world.run(script=lambda _: world.files.touch("000.jsonl"))
     assert ran.scene.violations == []

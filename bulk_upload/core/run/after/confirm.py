@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from bulk_upload.core.api.secret import REDACTED
+from bulk_upload.core.doubt.adoption import Sameness
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S
 from bulk_upload.core.run.verify import DifferenceKind, differences
-from bulk_upload.core.text.name_forms import same_letters
+from bulk_upload.core.text.name_forms import same_letters, twin_form
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ class Mismatch(NamedTuple):
     purpose: str
     shown: object
     detail: str
+
+
+class Sample(NamedTuple):
+    """A receipt whose file was read back; `is_anothers` says that another entry sent that content."""
+
+    receipt: HeldReceipt
+    sameness: Sameness
+    is_anothers: bool
 
 
 class _Field(msgspec.Struct):
@@ -114,11 +123,13 @@ class ListEvidence:
                 continue  # What the server shows there is not known.
             if kind in details and kind is DifferenceKind.RENAMED and same_letters(str(sent), str(shown)):
                 self._respells_names = True
+                field.agree()
                 continue
             if kind not in details:
                 field.agree()
             else:
-                field.differ(sent, shown)
+                is_name = kind is DifferenceKind.RENAMED
+                field.differ(*((twin_form(str(one)) if is_name else one) for one in (sent, shown)))
                 mismatches.append(Mismatch(kind, receipt.purpose, shown, details[kind]))
         return tuple(mismatches)
 
@@ -144,6 +155,11 @@ class ListEvidence:
             habits.append("purposes")
         return habits
 
+    @property
+    def shows_names(self) -> bool:
+        """Whether the list shows the files of the run by their names."""
+        return self._keeps_names and not self._names.is_habit
+
     def _judge(self, one: Mismatch, *, is_last: bool) -> Verdict:
         if one.kind is DifferenceKind.REPURPOSED:
             # The file may be the right one, taken for something else; that of another upload is not.
@@ -154,6 +170,15 @@ class ListEvidence:
         if not (is_last or field.is_decided):
             return Verdict.OPEN
         return Verdict.AGREES if field.is_habit else Verdict.CONTRADICTS
+
+
+def false_samples(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the receipts that contents show to be false.
+
+    A content that no other entry sent says something only if the server returned another file as it was sent.
+    """
+    is_faithful = any(one.sameness is Sameness.SAME for one in samples)
+    return [one for one in samples if one.sameness is Sameness.OTHER and (one.is_anothers or is_faithful)]
 
 
 def requests_max(attempt_count: int) -> int:

@@ -11,10 +11,6 @@ from bulk_upload.core.run.verify import HeldReceipt
 if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
 
-LIVE = """r.withdrawn_utc IS NULL AND NOT EXISTS (SELECT 1 FROM {ledger}.deletions d
-    WHERE d.receipt_id = r.receipt_id AND d.outcome IN ('deleted', 'gone'))"""
-"""The condition that a receipt `r` is believed and its file was not deleted; format it with the name of the ledger's schema."""
-
 ADOPTED = f"r.obtained <> '{ReceiptOrigin.ANSWERED.value}'"
 """The condition that the id of a receipt `r` did not come with the answer to its upload."""
 

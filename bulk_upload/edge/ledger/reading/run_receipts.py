@@ -8,7 +8,8 @@ import msgspec
 
 from bulk_upload.core.model import ReceiptOrigin
 from bulk_upload.core.text.timestamps import utc_seconds
-from bulk_upload.edge.ledger.reading.receipts import HELD, LIVE, held_receipt
+from bulk_upload.edge.ledger.owned_ids import LIVE
+from bulk_upload.edge.ledger.reading.receipts import HELD, held_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ import msgspec
 from bulk_upload.core.text.name_forms import stored_forms, twin_form
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger.columns import to_fingerprint, to_path
-from bulk_upload.edge.ledger.reading.receipts import LIVE
+from bulk_upload.edge.ledger.owned_ids import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,63 @@
+"""The closing check where the server's list shows no names, and sizes are equal."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.events import ContentCompared
+from bulk_upload.engine.after.content_sample import FILE_BYTES_MAX, NOT_TOLD_APART
+from bulk_upload.exit_status import ExitStatus
+from tests.engine.after.test_confirm import checked, copies, status, withdrawn, world_of, wrong_receipts
+from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.world import World
+
+NO_NAMES = replace(FLOW, keeps_names=False)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_contents_show_crossed_answers(share: float) -> None:
+    """A content that is another upload's makes its receipt false, and those that were not read back doubtful."""
+    world = world_of(40)
+    world.server.faults = Faults(crossed_id=share)
+    ran = world.run(profile=NO_NAMES)
+    assert (wrong_receipts(world), copies(world)) == ([], [])
+    assert status(ran) is ExitStatus.IN_DOUBT
+    assert checked(ran).request_count <= 10
+    assert checked(ran).in_doubt_count == len(withdrawn(ran)) > 20
+    again = world.run(profile=NO_NAMES)
+    assert again.told.started() == []
+    assert (wrong_receipts(world), copies(world)) == ([], [])
+
+
+@pytest.mark.parametrize("returns_content", [True, False])
+def test_what_nothing_tells_apart_is_said(returns_content: bool) -> None:
+    """A sample that agrees leaves the others accepted, and the result says how many were compared by their size alone."""
+    world = world_of(40, server=ServerSettings(returns_content=returns_content))
+    ran = world.run(profile=NO_NAMES)
+    assert (withdrawn(ran), status(ran)) == ({}, ExitStatus.DONE)
+    said = checked(ran)
+    assert (said.checked_count, said.reason) == (9 if returns_content else 0, NOT_TOLD_APART)
+    assert said.request_count == (10 if returns_content else 2)
+
+
+@pytest.mark.parametrize("how", ["other sizes", "large", "names"])
+def test_whose_content_is_not_read(how: str) -> None:
+    """A file of another size than all others, a large one, and one that is shown with its name."""
+    world = World()
+    for number in range(4):
+        size = FILE_BYTES_MAX + 1 if how == "large" else 500 + (number if how == "other sizes" else 0)
+        world.add(f"{number}.jsonl", size)
+    profile = FLOW if how == "names" else NO_NAMES
+    ran = world.run(profile=profile)
+    assert not any(isinstance(one, ContentCompared) for _, one in ran.told.events)
+    assert checked(ran).checked_count == (4 if how in ("other sizes", "names") else 0)
+
+
+def test_a_server_that_changes_contents_proves_nothing_with_them() -> None:
+    """No content is as it was sent, nor as another file's: that is how the server returns them."""
+    world = world_of(8)
+    world.server.content_of = lambda _: b"x" * 1000
+    ran = world.run(profile=NO_NAMES)
+    assert (withdrawn(ran), status(ran)) == ({}, ExitStatus.DONE)
