@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from bulk_upload.core.limits.breaker import Breaker
+from bulk_upload.core.limits.adaptive.breaker import Breaker
+from bulk_upload.core.limits.adaptive.chance import Chance, Shown
+from bulk_upload.core.limits.adaptive.ramp import Ramp
+from bulk_upload.core.limits.adaptive.runs import Finding, Runs
+from bulk_upload.core.limits.adaptive.slots import Slots
+from bulk_upload.core.limits.adaptive.verdict import Verdict
 from bulk_upload.core.limits.pause import Pause
-from bulk_upload.core.limits.slots import Slots
 
 if TYPE_CHECKING:
-    from bulk_upload.core.limits.goodput import Epoch
+    from bulk_upload.core.limits.adaptive.goodput import Epoch
+    from bulk_upload.core.limits.adaptive.limit import LoadedTicket
     from bulk_upload.core.model import RateLimitInfo
 
 
@@ -29,20 +34,102 @@ class WithoutGoodput(AdaptiveLimit):
         self._slots = _CredulousSlots()
 
 
-class WithoutRate(AdaptiveLimit):
-    """Every refusal speaks of slots."""
+class WithoutAlarm(AdaptiveLimit):
+    """Every refusal is more than chance."""
 
-    def _speaks_of_slots(self, level: int, *, paced: bool) -> bool:
+    def _alarms(self, now: float, ticket: LoadedTicket, *, regular: bool = False) -> bool:
+        super()._alarms(now, ticket, regular=regular)
         return True
 
-    def _limit_rate(self, now: float, accepted_per_s: float, *, climb_s: float | None = None) -> None:
+
+class _NeverShown(Chance):
+    """Never established."""
+
+    def find(self) -> Shown | None:
+        return None
+
+
+class WithoutRefutation(AdaptiveLimit):
+    """A verdict is never taken back: whether slowing down helps is not looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chance = _NeverShown()
+
+
+class _NoRuns(Runs):
+    """Finds nothing."""
+
+    def on_refused(self, number: int, started_at: float, level: int) -> Finding:
+        return Finding.NOTHING
+
+
+class WithoutRuns(AdaptiveLimit):
+    """What started between two waits that the server named is not compared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs = _NoRuns()
+
+
+class _OnlySlots(Verdict):
+    """Never suspects the rate."""
+
+    def concerns_slots(
+        self, now: float, level: int, *, paced: bool, ceiling: int | None, latency_s: float
+    ) -> bool:
+        return True
+
+
+class WithoutRate(AdaptiveLimit):
+    """Every verdict concerns the slots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verdict = _OnlySlots()
+
+
+class _Trusting(Verdict):
+    """Slots are not contradicted by what was accepted above them, or refused below."""
+
+    def on_level(self, level: int) -> None:
         pass
+
+    def concerns_slots(
+        self, now: float, level: int, *, paced: bool, ceiling: int | None, latency_s: float
+    ) -> bool:
+        return super().concerns_slots(now, level, paced=paced, ceiling=None, latency_s=latency_s)
+
+
+class WithoutContradiction(AdaptiveLimit):
+    """The rate is suspected where it held the start back, or alone in flight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verdict = _Trusting()
+
+
+class _NoRamp(Ramp):
+    """All slots open at once."""
+
+    def wait_s(self, now: float) -> float:
+        return 0.0
+
+
+class WithoutRamp(AdaptiveLimit):
+    """New slots are filled at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ramp = _NoRamp()
 
 
 class _NoBreaker(Breaker):
     """Never opens."""
 
-    def on_bad(self, now: float, number: int, started_at: float, *, older_moves: bool) -> bool:
+    def on_bad(
+        self, now: float, number: int, started_at: float, *, started_count: int, older_moves: bool
+    ) -> bool:
         return False
 
 
@@ -67,33 +154,28 @@ class _NoPause(Pause):
 class WithoutPause(AdaptiveLimit):
     """Each refused file waits by itself, nobody else does; RateLimit headers are not read."""
 
-    waits_apart = True
-
     def __init__(self) -> None:
         super().__init__()
         self._pause = _NoPause()
 
 
 class WithoutBreath(AdaptiveLimit):
-    """No short pause after a burst of refusals."""
+    """No short pause after an alarm."""
 
     def _breathe(self, now: float) -> None:
         pass
 
 
-class WithoutEvidence(AdaptiveLimit):
-    """What held the start back is guilty, whatever earlier refusals say."""
-
-    def _speaks_of_slots(self, level: int, *, paced: bool) -> bool:
-        return not paced and (level > 1 or self._accepted.total == 0)
-
-
 ABLATIONS = {
-    "slots' goodput test": WithoutGoodput,
+    "alarm": WithoutAlarm,
+    "refutation": WithoutRefutation,
+    "runs between waits": WithoutRuns,
+    "ramp": WithoutRamp,
+    "contradiction of slots": WithoutContradiction,
     "rate": WithoutRate,
-    "pause for all": WithoutPause,
+    "slots' goodput test": WithoutGoodput,
     "breaker": WithoutBreaker,
-    "pause after a burst": WithoutBreath,
-    "evidence": WithoutEvidence,
+    "pause for all": WithoutPause,
+    "pause after an alarm": WithoutBreath,
 }
 """By the name of what is missing."""

@@ -60,6 +60,11 @@ class Peer:
         return None
 
     @property
+    def chance_share(self) -> float | None:
+        """Nothing is known of chance."""
+        return None
+
+    @property
     def learned(self) -> LearnedLimits | None:
         """Nothing is learned."""
         return None

@@ -8,10 +8,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from simulation.ablation import ABLATIONS
+from simulation.families import FAMILIES
 from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_shared, score
 from simulation.policies import Aimd, Gradient, Peer
-from simulation.scenarios import EXTRA, SCENARIOS, SHARED, random_scenario
+from simulation.scenarios import BURSTS, CHANCE, EXTRA, SCENARIOS, SHARED, random_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,10 @@ SEEDS = (0, 1, 2)
 RANDOM_NUMBERS = range(100, 130)
 """Those from 0 to 29 were looked at while the controller was made."""
 
+FAMILY_NUMBERS = range(1000, 1012)
+"""The draws of the tables: none of them was looked at while the controller was made."""
+
+ABLATION_NUMBERS = range(1000, 1006)
 MUTE = ("c6", "c7")
 POLICIES: dict[str, Callable[[], Controller]] = {
     "fixed-16": lambda: Peer(16),
@@ -89,6 +93,36 @@ def random_scenarios() -> list[Scenario]:
     return [random_scenario(number) for number in RANDOM_NUMBERS]
 
 
+def family_scenarios(family: str, numbers: Iterable[int] = FAMILY_NUMBERS) -> list[Scenario]:
+    """Return draws of a family."""
+    return [FAMILIES[family](number) for number in numbers]
+
+
+def family_rows(
+    name: str, make: Callable[[], Controller], numbers: Iterable[int] = FAMILY_NUMBERS
+) -> Iterable[str]:
+    """Return a line: what a policy comes to in each family."""
+    numbers = list(numbers)
+    cells = []
+    for family in FAMILIES:
+        totals = measure(make, family_scenarios(family, numbers), (0,))
+        goodput, refused = totals.mean()
+        cells.append(f"{goodput:.2f} ({totals.worst()[0]:.2f}) {100 * refused:.1f} %")
+    yield f"| {name} | {' | '.join(cells)} |"
+
+
+def family_head(first: str = "policy") -> str:
+    """Return the head of the families' table."""
+    return f"| {first} | {' | '.join(FAMILIES)} |\n|---|{'---|' * len(FAMILIES)}"
+
+
+def family_table() -> Iterable[str]:
+    """Return the families' table, line by line."""
+    yield family_head()
+    for name, make in POLICIES.items():
+        yield from family_rows(name, make)
+
+
 def scenario_rows(totals: Totals, scenarios: Iterable[Scenario]) -> Iterable[str]:
     """Return a line for each scenario: the worst seed."""
     for scenario in scenarios:
@@ -111,10 +145,11 @@ def shared_rows(make: Callable[[], Controller], name: str) -> Iterable[str]:
 def remember() -> int:
     """Search what the oracle would do in every scenario, and write it down; return how many there are."""
     found = {}
-    for scenario in [*SCENARIOS, *EXTRA]:
+    for scenario in [*SCENARIOS, *EXTRA, *CHANCE, *BURSTS]:
         for seed in SEEDS:
             found[key_of(scenario, seed)] = best(scenario, seed)
-    for scenario in random_scenarios():
+    drawn = [one for family in FAMILIES for one in family_scenarios(family)]
+    for scenario in [*random_scenarios(), *drawn]:
         found[key_of(scenario, 0)] = best(scenario, 0)
     with open(REMEMBERED, "w", encoding="utf-8") as file:
         json.dump(found, file, indent=0)
@@ -136,23 +171,14 @@ def tables() -> Iterable[str]:
     yield "| | server | oracle (seed 0) | goodput, worst seed | refused | wasted | 90 % reached |"
     yield "|---|---|---|---|---|---|---|"
     yield from scenario_rows(totals, SCENARIOS)
-    yield from scenario_rows(measure(AdaptiveLimit, EXTRA), EXTRA)
+    further = [*EXTRA, *CHANCE, *BURSTS]
+    yield from scenario_rows(measure(AdaptiveLimit, further), further)
     yield f"\n{len(RANDOM_NUMBERS)} random scenarios:\n"
     yield HEAD
     for name, make in POLICIES.items():
         yield measure(make, random_scenarios(), (0,)).row(name)
+    yield f"\n{len(FAMILY_NUMBERS)} draws of each family, mean (worst) and refused:\n"
+    yield from family_table()
     yield "\n| two clients | sharing | Jain, mean | worst of 5 seeds |\n|---|---|---|---|"
     for name in ("AIMD", "**adaptive**"):
         yield from shared_rows(POLICIES[name], name)
-    yield "\nWithout one part:\n"
-    yield HEAD.replace("policy", "without")
-    for name, make in ABLATIONS.items():
-        less = measure(make, SCENARIOS)
-        yield less.row(name)
-        drops = sorted(
-            (min(less.scores[one.name, seed].goodput for seed in SEEDS)
-             - min(totals.scores[one.name, seed].goodput for seed in SEEDS), one.name)
-            for one in SCENARIOS
-        )  # fmt: skip
-        worse = ", ".join(f"{where} {drop:+.2f}" for drop, where in drops[:4] if drop < -0.02)
-        yield f"| | {worse or 'nothing gets worse'} | | | | | | |"

@@ -16,7 +16,7 @@ SIGMA = 1.5
 class Scenario:
     """Files against a server. `floor`, `refused_max` and `waste_max` are what every seed must keep.
 
-    docs/explanation/concurrency.md says which of them are less than what was aimed at.
+    `SHORT_OF` in floors.py says which of them are not kept yet.
     """
 
     name: str
@@ -96,7 +96,7 @@ SCENARIOS: tuple[Scenario, ...] = (
          refused_max=0.25, waste_max=0.27),
     _one("d1", "32 workers, then a queue", ServerSpec(workers=32), 10000, 30 * KB, 0.95, refused_max=0,
          waste_max=0),
-    _one("d2", "collapses beyond 48", ServerSpec(workers=32, collapse_at=48), 8000, 30 * KB, 0.92,
+    _one("d2", "collapses beyond 48", ServerSpec(workers=32, collapse_at=48), 8000, 30 * KB, 0.91,
          refused_max=0, waste_max=0),
     _one("e1", "link falls to a third for 60 s", ServerSpec(link_moves=((30.0, 125e6 / 3), (90.0, 125e6))),
          5000, MB, 0.93, refused_max=0, waste_max=0),
@@ -132,6 +132,38 @@ EXTRA: tuple[Scenario, ...] = (
     _one("i3", "12 at once, 50 ms", ServerSpec(cap=12), 2000, 20 * KB, 0.9, refused_max=0.03),
 )  # fmt: skip
 """What the sandbox is asked for over real sockets, simulated."""
+
+
+CHANCE: tuple[Scenario, ...] = (
+    _one("j1", "1 % 429, small files", ServerSpec(workers=64, chance=0.01), 12000, 30 * KB, 0.7, refused_max=0.02),
+    _one("j2", "3 % 429, small files", ServerSpec(workers=64, chance=0.03), 12000, 30 * KB, 0.7, refused_max=0.045),
+    _one("j3", "8 % 503, mixed", ServerSpec(link_bytes_s=60e6, chance=0.08, chance_status=503), 2500, MB, 0.7,
+         refused_max=0.11),
+    _one("j4", "1 % 429, Retry-After 1, mixed",
+         ServerSpec(link_bytes_s=60e6, chance=0.01, chance_retry_after_s=1.0), 2500, MB, 0.8, refused_max=0.02),
+    _one("j5", "3 % resets", ServerSpec(workers=64, chance=0.03, chance_status=0), 12000, 30 * KB, 0.88,
+         refused_max=0.045),
+    _one("j6", "1 % 429, 24 at once", ServerSpec(latency_s=0.25, cap=24, chance=0.01), 6000, 100 * KB, 0.72,
+         refused_max=0.03),
+    _one("j7", "1 % 429, 40 starts/s", ServerSpec(rate_per_s=40.0, burst=40, chance=0.01), 5000, 60 * KB, 0.88,
+         refused_max=0.04),
+)  # fmt: skip
+"""Refusals that do not depend on the load, alone and with a true limit."""
+
+BURSTS: tuple[Scenario, ...] = (
+    _one("k1", "37/s, burst 3, 1.1 s", ServerSpec(rate_per_s=37.0, burst=3, latency_s=1.1), 4400, 30 * KB, 0.9,
+         refused_max=0.04),
+    _one("k2", "75/s, burst 4, 1 s", ServerSpec(rate_per_s=75.0, burst=4, latency_s=1.0), 6000, 30 * KB, 0.8,
+         refused_max=0.015),
+    _one("k3", "10/s, burst 2, 0.5 s", ServerSpec(rate_per_s=10.0, burst=2, latency_s=0.5), 1200, 30 * KB, 0.62,
+         refused_max=0.035),
+    _one("k4", "40/s, burst 5, 0.4 s, refused ones charged",
+         ServerSpec(rate_per_s=40.0, burst=5, latency_s=0.4, charged=True), 4800, 30 * KB, 0.7, refused_max=0.14),
+    _one("k5", "3/s, burst 1, 1.3 s, refused after the body",
+         ServerSpec(rate_per_s=3.0, burst=1, latency_s=1.3, late=True), 400, 200 * KB, 0.95, refused_max=0.06,
+         waste_max=0.07),
+)  # fmt: skip
+"""Quotas whose bucket holds less than what starts within a latency."""
 
 
 def random_scenario(number: int) -> Scenario:

@@ -22,6 +22,8 @@ class ServerSpec:
         retry_after_s: named in refusals; 0 means: exactly when the next one is allowed.
         workers: more requests than these queue; each takes `work_s`, longer beyond `collapse_at` at once.
         outage: from and to; then connections are refused, or with `outage_late` bodies taken and answered 503.
+        chance: the share of requests refused at random, whatever the load; `chance_status` is the answer, 0 a reset;
+            `chance_retry_after_s` is named in it, and with `chance_late` it comes after the body.
     """
 
     link_bytes_s: float = 125e6
@@ -43,6 +45,10 @@ class ServerSpec:
     collapse_at: int | None = None
     outage: tuple[float, float] | None = None
     outage_late: bool = False
+    chance: float = 0.0
+    chance_status: int = 429
+    chance_retry_after_s: float | None = None
+    chance_late: bool = False
 
 
 class Server:

@@ -22,7 +22,15 @@ TICK_S = 0.25
 SAMPLE_S = 0.5
 LASTS_S_MAX = 3600.0
 PATIENT_ATTEMPTS = 3
+THROTTLED_S = 0.5
+"""As `RetryPolicy.throttled_s`; a constant, so that an earlier revision of the package can be simulated, too."""
+
 POLICY = RetryPolicy(attempts_max=10**6)
+
+
+def throttled_s(retry_after_s: float | None, jitter: float) -> float:
+    """Return what the product's policy makes a throttled file wait by itself."""
+    return retry_after_s or THROTTLED_S * jitter
 
 
 class File:
@@ -39,7 +47,7 @@ class File:
 class Upload:
     """One attempt, from its start to its answer."""
 
-    __slots__ = ("client", "cut_bytes", "file", "latency_s", "status", "ticket")
+    __slots__ = ("by_chance", "client", "cut_bytes", "file", "late", "latency_s", "status", "ticket")
 
     def __init__(self, client: Client, file: File, ticket: Ticket, latency_s: float) -> None:
         self.client = client
@@ -47,6 +55,8 @@ class Upload:
         self.ticket = ticket
         self.latency_s = latency_s
         self.status = 200
+        self.by_chance = False
+        self.late = False
         self.cut_bytes = 0.0
 
 
@@ -198,10 +208,13 @@ class Client:
         world, now = self.world, self.world.now
         server, file = world.server, upload.file
         down = upload.status == 503 and server.spec.outage_late
-        if server.spec.late or down:
+        if upload.late:
             self.take_back(file.size)
         self.tally.refused += 1
-        wait_s = None if down else server.wait_s(now)
+        if upload.by_chance:
+            wait_s = server.spec.chance_retry_after_s
+        else:
+            wait_s = None if down else server.wait_s(now)
         refused = Signal(
             kind=SignalKind.OVER_QUOTA if upload.status == 429 else SignalKind.BUSY,
             retry_after_s=wait_s,
@@ -214,7 +227,7 @@ class Client:
         elif upload.status == 503 and wait_s is None:
             self.retry(file, self.backoff_s(file))
         else:
-            self.put_back(file)
+            self.retry(file, throttled_s(wait_s, self.rng.random()))
 
     def put_back(self, file: File) -> None:
         """Let a file go first again, unless it was turned away often: then others are tried before it."""
@@ -299,10 +312,16 @@ class World:
         server, spec, now = self.server, self.server.spec, self.now
         if server.down(now):
             upload.status = 503 if spec.outage_late else 0
+            upload.late = spec.outage_late
+        elif spec.chance and upload.client.rng.random() < spec.chance:
+            upload.status = spec.chance_status
+            upload.by_chance = True
+            upload.late = spec.chance_late
+            upload.cut_bytes = float(upload.file.size) if spec.chance_late else 0.0
         elif not server.admit(now):
             upload.status = spec.status
-        late = spec.outage_late if server.down(now) else spec.late
-        if upload.status != 200 and not late:
+            upload.late = spec.late
+        if upload.status != 200 and not upload.late:
             self.at(now + upload.latency_s / 4, upload.client.answered, upload)
             return
         if upload.status == 200:
@@ -349,7 +368,8 @@ class World:
         for sent, _, upload in self._bodies:
             upload.client.advance(-1)
             upload.cut_bytes = upload.file.size - max(0.0, sent - self.drained)
-            self.server.inside -= 1
+            if upload.status == 200:
+                self.server.inside -= 1
             upload.status = 0
             self.at(self.now, upload.client.answered, upload)
         self._bodies.clear()

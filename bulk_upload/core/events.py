@@ -108,9 +108,14 @@ class ControlChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunLimited(msgspec.Struct, frozen=True, kw_only=True):
-    """What held the run back, in seconds each; emitted once, at its end."""
+    """What held the run back, in seconds each; emitted once, at its end.
+
+    `chance_share` is the share of requests that the server refused whatever our load, None where no such share was
+    found.
+    """
 
     held_s: Mapping[Bottleneck, float]
+    chance_share: float | None = None
 
 
 class Reconciling(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ from bulk_upload import (
     log_record,
     upload,
 )
-from bulk_upload.core.limits.slots import FIRST
+from bulk_upload.core.limits.adaptive.slots import FIRST
 from bulk_upload.core.run.plan import Step
 from bulk_upload.edge.ledger import Staging
 from bulk_upload.engine.after.undo import Undone

@@ -102,6 +102,11 @@ class CappedController:
         return self._controller.learned or self._learned
 
     @property
+    def chance_share(self) -> float | None:
+        """The share of requests that the server refuses whatever our load; None while none is known to."""
+        return self._controller.chance_share
+
+    @property
     def bytes_per_s(self) -> float | None:
         """The bandwidth cap that holds now."""
         return None if self._bytes is None else self._bytes.rate

@@ -37,6 +37,11 @@ class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float | None = None
 
 
+def chance_words(share: float) -> str:
+    """Return what a person is told of refusals that do not depend on the load."""
+    return f"{100 * share:.2g} % of requests refused whatever our rate; not slowing down for them"
+
+
 class Controller(Protocol):
     """Decides when the next upload may start. Every ticket ends in exactly one `on_end`."""
 
@@ -51,6 +56,10 @@ class Controller(Protocol):
     @property
     def learned(self) -> LearnedLimits | None:
         """The last values that were good, for the next run to begin with; None where nothing was learned."""
+
+    @property
+    def chance_share(self) -> float | None:
+        """The share of requests that the server refuses whatever our load; None while none is known to."""
 
     def next_delay(self, now: float) -> float:
         """Return 0 when an upload may start now, else the seconds after which to ask again: always finite.
@@ -109,6 +118,11 @@ class FixedLimit:
 
     @property
     def learned(self) -> LearnedLimits | None:
+        """None: it learns nothing."""
+        return None
+
+    @property
+    def chance_share(self) -> float | None:
         """None: it learns nothing."""
         return None
 

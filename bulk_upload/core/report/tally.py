@@ -62,8 +62,9 @@ class Tally(msgspec.Struct):
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
-    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` says what held the
-    run back, and `checked` how many receipts the closing check compared, both known once the run is over. Numbers
+    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` and
+    `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    once the run is over. Numbers
     may be read from another thread while events are added.
     """
 
@@ -93,6 +94,7 @@ class Tally(msgspec.Struct):
     open_doubts: set[str] = msgspec.field(default_factory=set)
     causes: dict[tuple[EntryState, str], Cause] = msgspec.field(default_factory=dict)
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
+    chance_share: float | None = None
     checked: ReceiptsChecked | None = None
 
     def add(self, event: Event) -> None:
@@ -115,6 +117,7 @@ class Tally(msgspec.Struct):
                 self.checked = event
             case RunLimited():
                 self.held_s = event.held_s
+                self.chance_share = event.chance_share
             case PlanMade():
                 self.entry_count = event.entry_count
                 self.total_bytes = event.total_bytes

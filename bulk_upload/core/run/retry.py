@@ -7,6 +7,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.limits.pause import WAIT_S_MAX
 from bulk_upload.core.model import (
     Accepted,
     InDoubt,
@@ -85,6 +86,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     backoff_s_max: float = 30.0
     slow_s: tuple[float, float] = (5.0, 15.0)
     local_limit_s: float = 1.0
+    throttled_s: float = 0.5
 
     def decide(
         self,
@@ -109,9 +111,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return Settle()
             case Refused() | Misdirected() | Unavailable(remedy=str()):
                 return StopRun()
-            case Throttled():
-                # The pause that all uploads share does the waiting; the entry adds nothing of its own.
-                return TryAgain(delay_s=0.0, uses_attempt=False)
+            case Throttled(retry_after_s=retry_after_s):
+                return TryAgain(delay_s=self._throttled_s(retry_after_s, jitter), uses_attempt=False)
             case InDoubt():
                 return Reconcile()
             case NotSent():
@@ -126,6 +127,16 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                     reason, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter
                 )
         assert_never(outcome)
+
+    def _throttled_s(self, retry_after_s: float | None, jitter: float) -> float:
+        """Return how long a throttled entry waits by itself, whether or not all others wait with it.
+
+        A wait that the server named binds the request that got it. Without one, a short wait keeps an entry that is
+        always refused from being sent in a loop.
+        """
+        if not retry_after_s:
+            return self.throttled_s * jitter
+        return min(WAIT_S_MAX, retry_after_s)
 
     def _not_sent(self, outcome: NotSent, *, attempts_used: int, jitter: float) -> TryAgain | Leave:
         """Return what happens after an attempt that ended for a reason of this machine.

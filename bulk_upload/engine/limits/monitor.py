@@ -84,7 +84,8 @@ class LimitWatch:
         """Report what held the run back; it is over."""
         if self._account is not None:
             self._account.note(self._clock.monotonic(), self.bottleneck)
-            self._emit(RunLimited(held_s=self._account.held_s))
+            share = self._capped.chance_share
+            self._emit(RunLimited(held_s=self._account.held_s, chance_share=share))
 
     def _note_hold(self, now: float) -> None:
         slots, capped = self._slots, self._capped

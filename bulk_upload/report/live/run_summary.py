@@ -6,6 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.core.text.wording import dropped_words
@@ -149,7 +150,10 @@ def _limited(tally: Tally) -> list[str]:
         for bottleneck, seconds in held
         if seconds >= HELD_S_MIN
     ]
-    return [f"What limited the run: {', '.join(said)}."] if said else []
+    lines = [f"What limited the run: {', '.join(said)}."] if said else []
+    if tally.chance_share is not None:
+        lines.append(f"{chance_words(tally.chance_share)}.")
+    return lines
 
 
 def _effort(tally: Tally) -> list[str]:

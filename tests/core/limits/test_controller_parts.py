@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.limits.breaker import Breaker
-from bulk_upload.core.limits.goodput import Epoch, Meter, UploadCost
+from bulk_upload.core.limits.adaptive.breaker import Breaker
+from bulk_upload.core.limits.adaptive.goodput import Epoch, Meter, UploadCost
+from bulk_upload.core.limits.adaptive.rate import BETA, CLIMB_S_FIRST, HUNTED, Pacing, Passage, Rate
+from bulk_upload.core.limits.adaptive.slots import KEEP, YIELD, Slots
+from bulk_upload.core.limits.adaptive.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
 from bulk_upload.core.limits.pause import Pause
-from bulk_upload.core.limits.rate import BETA, CLIMB_S_FIRST, Rate
-from bulk_upload.core.limits.slots import KEEP, YIELD, Slots
-from bulk_upload.core.limits.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
 from bulk_upload.core.model import RateLimitInfo
 
 
@@ -28,6 +28,13 @@ def pace(rate: Rate, now: float, seconds: float) -> tuple[float, int]:
     return now, count
 
 
+def paced(per_s: float) -> Rate:
+    """Return a rate that was just met."""
+    rate = Rate()
+    rate.refused(0.0, Passage(per_s=per_s, recent_per_s=per_s, share=0.5))
+    return rate
+
+
 def test_a_rate_is_off_at_first() -> None:
     """Nothing is paced before a refusal showed a quota."""
     rate = Rate()
@@ -38,8 +45,7 @@ def test_a_rate_is_off_at_first() -> None:
 
 def test_a_rate_climbs_back_while_it_binds() -> None:
     """It starts at 85 % of what was accepted, is back there after one climb, 15 % above after two."""
-    rate = Rate()
-    rate.limit_to(0.0, 40.0)
+    rate = paced(40.0)
     assert rate.per_s == pytest.approx(BETA * 40)
     now, _ = pace(rate, 0.0, CLIMB_S_FIRST)
     assert rate.per_s == pytest.approx(40, rel=0.02)
@@ -49,8 +55,7 @@ def test_a_rate_climbs_back_while_it_binds() -> None:
 
 def test_an_unused_rate_stands_still() -> None:
     """Time in which nothing was paced proves nothing about the quota."""
-    rate = Rate()
-    rate.limit_to(0.0, 40.0)
+    rate = paced(40.0)
     for second in range(1, 1000):
         assert rate.wait_s(second) == 0.0
         rate.take(second)
@@ -59,8 +64,7 @@ def test_an_unused_rate_stands_still() -> None:
 
 def test_a_very_low_rate_recovers() -> None:
     """Even a rate of one start in fifty seconds climbs back within some minutes: nothing stalls."""
-    rate = Rate()
-    rate.limit_to(0.0, 0.02)
+    rate = paced(0.02)
     _, count = pace(rate, 0.0, 600.0)
     assert count > 20
 
@@ -68,15 +72,57 @@ def test_a_very_low_rate_recovers() -> None:
 @given(st.floats(0, 1e6), st.lists(st.floats(0, 1e4), max_size=30))
 def test_a_rate_never_waits_for_ever(accepted: float, steps: list[float]) -> None:
     """Whatever was measured, the next start is at most about a minute away, and is allowed then."""
-    rate = Rate()
-    now = 0.0
-    rate.limit_to(now, accepted)
+    rate, now = paced(accepted), 0.0
     for step_s in steps:
         now += step_s
         wait_s = rate.wait_s(now)
         assert 0.0 <= wait_s <= 125.0
         now += wait_s
         rate.take(now)
+
+
+def test_a_bound_from_below_is_hunted() -> None:
+    """Where nearly all was accepted the rate is unknown: it doubles every two seconds until something is refused."""
+    rate = Rate()
+    rate.refused(0.0, Passage(per_s=40.0, recent_per_s=50.0, share=0.98))
+    assert (rate.pacing, rate.per_s) == (Pacing.HUNTING, 40.0)
+    now, _ = pace(rate, 0.0, 2.0)
+    assert rate.per_s == pytest.approx(80.0, rel=0.05)
+    before = rate.per_s or 0.0
+    rate.refused(now, Passage(per_s=45.0, recent_per_s=45.0, share=0.99))
+    assert rate.good is None
+    assert rate.known == pytest.approx(HUNTED * before)
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1), st.floats(0, 20)), max_size=30))
+def test_a_verdict_takes_no_more_than_was_refused(verdicts: list[tuple[float, float, float]]) -> None:
+    """What our own pacing limited never lowers the rate by more than the share refused, and at most to a half."""
+    rate, now = paced(40.0), 0.0
+    for per_s, share, seconds in verdicts:
+        now, _ = pace(rate, now, seconds)
+        known = rate.known
+        rate.refused(now, Passage(per_s=per_s, recent_per_s=per_s, share=share))
+        assert rate.known >= min(0.97, max(0.5, share)) * known - 1e-9 or rate.known >= share * known - 1e-9
+
+
+def test_a_rate_that_was_no_cause_is_known_at_once_when_it_is() -> None:
+    """Lifted, nothing is paced; refused again, it is the known rate, not one to search for."""
+    rate = paced(40.0)
+    rate.lift()
+    assert rate.per_s is None
+    rate.refused(1.0, Passage(per_s=5.0, recent_per_s=5.0, share=0.95))
+    assert (rate.pacing, rate.known) == (Pacing.KNOWN, 40.0)
+
+
+def test_only_a_rate_that_was_met_twice_is_remembered() -> None:
+    """The first finding may be trouble; one that is passed without a refusal is none."""
+    rate = paced(40.0)
+    assert rate.good is None
+    now, _ = pace(rate, 0.0, 3.0)
+    rate.refused(now, Passage(per_s=39.0, recent_per_s=39.0, share=0.97))
+    assert rate.good == pytest.approx(39.0, rel=0.1)
+    pace(rate, now, 60.0)
+    assert rate.good is None
 
 
 def test_remaining_is_counted_down_by_newer_starts() -> None:
@@ -113,7 +159,7 @@ def test_no_pause_is_shortened(holds: list[tuple[float, float, float]]) -> None:
 
 def trip(breaker: Breaker, now: float, number: int, *, older_moves: bool = False) -> bool:
     """Let a request start and fail a moment later."""
-    return breaker.on_bad(now + 0.1, number, now, older_moves=older_moves)
+    return breaker.on_bad(now + 0.1, number, now, started_count=number, older_moves=older_moves)
 
 
 def test_three_bad_round_trips_open() -> None:
@@ -126,7 +172,9 @@ def test_three_bad_round_trips_open() -> None:
 def test_one_burst_does_not_open() -> None:
     """Fifty refusals of requests that were in flight together are one bad round trip."""
     breaker = Breaker()
-    assert not any(breaker.on_bad(1.0 + n / 1000, n, 0.5, older_moves=False) for n in range(50))
+    assert not any(
+        breaker.on_bad(1.0 + n / 1000, n, 0.5, started_count=50, older_moves=False) for n in range(50)
+    )
     assert breaker.bad_count == 1
 
 
@@ -137,12 +185,19 @@ def test_an_older_upload_that_moves_keeps_it_closed() -> None:
     assert trip(breaker, 20.0, 20)
 
 
+def test_unanswered_starts_keep_it_closed() -> None:
+    """Refusals come back sooner than acceptances: three among forty starts that are not answered yet mean little."""
+    breaker = Breaker()
+    bad = [breaker.on_bad(n + 0.1, n, float(n), started_count=40, older_moves=False) for n in range(10)]
+    assert not any(bad)
+
+
 def test_successes_between_keep_it_closed() -> None:
     """Only round trips in a row count."""
     breaker = Breaker()
     for number in range(0, 20, 2):
         assert not trip(breaker, float(number), number)
-        breaker.on_success(number + 1.5, number + 1, number + 1.0)
+        breaker.on_success(number + 1.5, number + 1)
 
 
 def test_one_probe_at_a_time() -> None:
@@ -157,11 +212,11 @@ def test_one_probe_at_a_time() -> None:
     breaker.on_cancel(10)
     assert breaker.wait_s(3.3) == 0.0
     assert breaker.on_start(12)
-    assert breaker.on_success(3.4, 2, 1.0) is None
-    breaker.on_bad(3.5, 12, 3.3, older_moves=False)
+    assert breaker.on_success(3.4, 2) is None
+    breaker.on_bad(3.5, 12, 3.3, started_count=12, older_moves=False)
     assert breaker.wait_s(3.5) == pytest.approx(1.0)
     assert breaker.on_start(13)
-    assert breaker.on_success(5.0, 13, 4.5) is not None
+    assert breaker.on_success(5.0, 13) is not None
     assert not breaker.open
 
 
@@ -172,7 +227,7 @@ def test_the_gap_grows_with_the_outage(age_s: float, gap_s: float) -> None:
     for number in range(3):
         trip(breaker, number, number)
     breaker.on_start(10)
-    breaker.on_bad(0.1 + age_s, 10, 3.3, older_moves=False)
+    breaker.on_bad(0.1 + age_s, 10, 3.3, started_count=10, older_moves=False)
     assert breaker.wait_s(0.1 + age_s) == pytest.approx(gap_s, rel=0.2)
 
 
@@ -299,7 +354,9 @@ def test_every_trial_ends_in_holding_and_begins_from_there() -> None:
 CALLS = st.one_of(
     st.tuples(st.just("judge"), st.floats(0.5, 1.5), st.integers(0, 40)),
     st.tuples(
-        st.sampled_from(["refused", "refused too", "back", "acquit"]), st.just(1.0), st.integers(1, 300)
+        st.sampled_from(["refused", "refused too", "back", "acquit", "free", "retest"]),
+        st.just(1.0),
+        st.integers(1, 300),
     ),
 )
 
@@ -322,6 +379,10 @@ def test_no_event_comes_that_the_table_lacks(
             slots.on_refused_too(number)
         elif what == "back":
             slots.come_back(number)
+        elif what == "free":
+            slots.free()
+        elif what == "retest":
+            slots.retest(now)
         else:
             slots.acquit()
         assert 1 <= slots.limit <= limit_max

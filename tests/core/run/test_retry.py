@@ -118,13 +118,12 @@ def test_attempts_used_up() -> None:
     )
 
 
-@pytest.mark.parametrize("wait_s", [None, 0.0, 7.0])
-def test_throttling_uses_no_attempt(wait_s: float | None) -> None:
-    """A throttled entry goes again at once and for ever: the gate that all share does the waiting."""
+@pytest.mark.parametrize(("wait_s", "delay_s"), [(None, 0.25), (0.0, 0.25), (7.0, 7.0), (1e12, 86_400.0)])
+def test_throttling_uses_no_attempt(wait_s: float | None, delay_s: float) -> None:
+    """A throttled entry goes again for ever, and keeps the wait that it was told whether or not the others wait."""
     outcome = Throttled(http_status=429, retry_after_s=wait_s)
-    assert decide(outcome, attempts_used=10**6, budget_empty=True) == TryAgain(
-        delay_s=0.0, uses_attempt=False
-    )
+    decision = decide(outcome, attempts_used=10**6, budget_empty=True, jitter=0.5)
+    assert decision == TryAgain(delay_s=delay_s, uses_attempt=False)
 
 
 @pytest.mark.parametrize(("jitter", "delay_s"), [(0.0, 0.5), (0.5, 1.0), (0.999, 1.499)])

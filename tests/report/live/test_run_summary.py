@@ -79,6 +79,14 @@ def test_what_limited_the_run_is_told() -> None:
     )
 
 
+def test_refusals_by_chance_are_told() -> None:
+    """A share that is refused whatever the load is named, and that it slowed nothing down."""
+    tally = _tally(plan(1), started("a"), settled("a"), RunLimited(held_s={}, chance_share=0.0112))
+    assert _closing(tally, {EntryState.ACCEPTED: 1})[1] == (
+        "1.1 % of requests refused whatever our rate; not slowing down for them."
+    )
+
+
 def test_a_job_that_was_done_before_has_nothing_to_do() -> None:
     """The same command after full success says so."""
     lines = _closing(_tally(plan(2, settled_count=2)), {EntryState.ACCEPTED: 2}, results_path=None)

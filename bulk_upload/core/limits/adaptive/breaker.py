@@ -24,6 +24,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._bad_count = 0
+        self._bad_answers = 0
+        self._first_bad = 0
         self._bad_since = float("inf")
         self._bad_at = float("-inf")
         self._opened_at: float | None = None
@@ -60,10 +62,14 @@ class Breaker:
         self._probe = number
         return True
 
-    def on_bad(self, now: float, number: int, started_at: float, *, older_moves: bool) -> bool:
+    def on_bad(
+        self, now: float, number: int, started_at: float, *, started_count: int, older_moves: bool
+    ) -> bool:
         """Record a refusal or a failure and return whether the breaker just opened.
 
-        `older_moves` says that an upload from before the failures still makes progress: the server is up.
+        It stays closed while most of the `started_count - number` that started since are unanswered: refusals come back
+        sooner than acceptances. `older_moves` says that an upload from before the failures still makes progress: the
+        server is up.
         """
         if self._opened_at is not None:
             if number == self._probe:
@@ -73,26 +79,30 @@ class Breaker:
         if started_at > self._bad_at or self._bad_count == 0:
             if self._bad_count == 0:
                 self._bad_since = now
+                self._first_bad = number
+                self._bad_answers = 0
             self._bad_count += 1
             self._bad_at = now
-        if self._bad_count < TRIP or older_moves:
+        self._bad_answers += 1
+        unanswered = started_count - self._first_bad + 1 - self._bad_answers
+        if self._bad_count < TRIP or older_moves or unanswered > self._bad_answers:
             return False
         self._opened_at = self._bad_since
         self._probe_at = now + self._gap_s(now)
         return True
 
-    def on_success(self, now: float, number: int, started_at: float) -> float | None:
+    def on_success(self, now: float, number: int) -> float | None:
         """Record a success and return when the outage began if this ended it, else None.
 
-        Uploads that started before the failures prove nothing shortly after them; while open only the probe counts.
+        Uploads that started before the first that failed prove nothing shortly after; while open only the probe counts.
         """
         if self._opened_at is not None:
             if number != self._probe:
                 return None
-        elif started_at < self._bad_since and now - self._bad_at < FRESH_S:
+        elif number < self._first_bad and now - self._bad_at < FRESH_S:
             return None
         opened_at, self._opened_at, self._probe = self._opened_at, None, None
-        self._bad_count = 0
+        self._bad_count = self._first_bad = 0
         self._bad_since = float("inf")
         return opened_at
 

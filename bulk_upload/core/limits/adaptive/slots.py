@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.limits.goodput import geometric_mean
-from bulk_upload.core.limits.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
+from bulk_upload.core.limits.adaptive.goodput import geometric_mean
+from bulk_upload.core.limits.adaptive.trials import INTERRUPTIONS, TRANSITIONS, Trial, TrialEvent
 
 if TYPE_CHECKING:
-    from bulk_upload.core.limits.goodput import Epoch, UploadCost
+    from bulk_upload.core.limits.adaptive.goodput import Epoch, UploadCost
 
 FIRST = 8
 
@@ -40,7 +40,7 @@ YIELD = 0.9
 # trials fail.
 UP_WAIT_S = (4.0, 20.0)
 DOWN_WAIT_S = (15.0, 120.0)
-CEILING_WAIT_S = (4.0, 20.0)
+CEILING_WAIT_S = (1.0, 20.0)
 
 # A ceiling is tested once this many uploads were accepted below it.
 CEILING_UPLOADS = 20
@@ -65,6 +65,7 @@ class Slots:
         self._trial = Trial.GROW
         self._failed_once = False
         self.ceiling: int | None = None
+        self.tests_met = 0
         self._too_many: int | None = None
         self._before: int | None = None
         self._floor = 1.0
@@ -120,8 +121,10 @@ class Slots:
         ceiling = max(1, level - 1)
         if self.ceiling is not None and ceiling >= self.ceiling:
             self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * 2)
+            self.tests_met += 1
         else:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
+            self.tests_met = 0
         self.ceiling = min(self._max, ceiling)
         # A ceiling found by a test is certain; one found by a burst may have another cause.
         cost = RETRY_AFTER_COST if self._trial is Trial.CEILING else RETRY_AFTER_COST_UNSURE
@@ -134,6 +137,14 @@ class Slots:
             self._before = self.limit
         self._interrupt(TrialEvent.REFUSED)
         return self._shrink_to(min(round(YIELD * self.limit), ceiling), f"refused beyond {ceiling}")
+
+    def on_costly(self, level: int) -> str | None:
+        """Record a single refusal at the ceiling that makes every upload wait: one less is cheaper than another."""
+        if self.ceiling is None or level < self.ceiling or self._trial is Trial.CEILING:
+            return None
+        self.ceiling = max(1, self.ceiling - 1)
+        self._target = min(self._target, self.ceiling)
+        return self._shrink_to(self.ceiling, f"refused at {level} in flight")
 
     def on_refused_too(self, in_flight: int) -> str | None:
         """Record that one more of the same burst was refused: those still in flight are the accepted ones."""
@@ -159,12 +170,24 @@ class Slots:
         self._interrupt(TrialEvent.ACQUITTED)
         return self._move(before, "the slots were not the cause")
 
+    def free(self) -> None:
+        """Record that no limit refuses: what was known of ceilings is forgotten, and slots double again."""
+        self.ceiling = self._too_many = self._before = None
+        self._interrupt(TrialEvent.FREED)
+
+    def retest(self, now: float) -> None:
+        """Record that the last refusals said nothing about the ceiling: it is tested next, and slots double again."""
+        self._ceiling_at = now
+        self._uploads = CEILING_UPLOADS
+        self._growth = GROWTH_FIRST
+
     def _enter(self, event: TrialEvent) -> None:
         self._trial = TRANSITIONS[self._trial][event]
 
     def _interrupt(self, event: TrialEvent) -> None:
         self._trial = INTERRUPTIONS[event]
-        self._growth = GROWTH_FIRST if event is TrialEvent.OUTAGE_OVER else GROWTH_LATER
+        fresh = event is TrialEvent.OUTAGE_OVER or event is TrialEvent.FREED
+        self._growth = GROWTH_FIRST if fresh else GROWTH_LATER
         self._base = None
 
     def _rest(self, now: float, event: TrialEvent) -> None:

@@ -54,6 +54,9 @@ class TrialEvent(Enum):
     ACQUITTED = auto()
     """A refusal was not about the slots after all."""
 
+    FREED = auto()
+    """Refusals do not depend on the load."""
+
 
 # The next state by trial and event. An event that is not listed cannot occur.
 TRANSITIONS: dict[Trial, dict[TrialEvent, Trial]] = {
@@ -82,4 +85,5 @@ INTERRUPTIONS: dict[TrialEvent, Trial] = {
     TrialEvent.REFUSED: Trial.RETURN,
     TrialEvent.OUTAGE_OVER: Trial.GROW,
     TrialEvent.ACQUITTED: Trial.HOLD,
+    TrialEvent.FREED: Trial.GROW,
 }

@@ -35,9 +35,11 @@ class UploadCost:
     def __init__(self) -> None:
         self._w = self._wx = self._wxx = self._wy = self._wxy = 0.0
         self.seconds = 0.0
+        self._fitted: tuple[float, float] | None = None
 
     def add(self, file_bytes: int, seconds: float) -> None:
         """Learn from one accepted upload."""
+        self._fitted = None
         seconds = max(1e-3, seconds)
         x = file_bytes / 1e6
         # Relative: an error of 10 % counts the same for a small file and for a large one.
@@ -50,6 +52,11 @@ class UploadCost:
         self.seconds += (seconds - self.seconds) * (0.05 if self.seconds else 1.0)
 
     @property
+    def known(self) -> bool:
+        """Whether anything was accepted."""
+        return self._w > 0
+
+    @property
     def fixed_s(self) -> float:
         """Seconds an empty upload takes: about a round trip."""
         return self._fit()[0]
@@ -60,6 +67,11 @@ class UploadCost:
         return fixed_s * epoch.uploads_per_s + megabyte_s * epoch.bytes_per_s / 1e6
 
     def _fit(self) -> tuple[float, float]:
+        if self._fitted is None:
+            self._fitted = self._refit()
+        return self._fitted
+
+    def _refit(self) -> tuple[float, float]:
         if not self._w:
             return 1.0, 0.0
         spread = self._w * self._wxx - self._wx * self._wx
