@@ -152,7 +152,8 @@ NO_EXAMPLE = {
 def parses(words: list[str]) -> bool:
     """Whether a line is taken by the parser of the command it names; nothing runs."""
     command: click.Command = bulk_upload
-    context = click.Context(bulk_upload, info_name="bulk-upload")
+    # With the group's own settings: click keeps the first help option that it makes of a command.
+    context = click.Context(bulk_upload, info_name="bulk-upload", **bulk_upload.context_settings)
     while isinstance(command, click.Group):
         if command.name == "resolve" and len(words) > 1:
             del words[0]
