@@ -20,7 +20,7 @@ from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import RunSettings
-from bulk_upload.core.run.verify import DifferenceKind
+from bulk_upload.core.run.verify import DifferenceKind, Standing
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import BulkUploadError
@@ -28,7 +28,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bulk_upload.core.run.verify import Difference
     from bulk_upload.engine.after.verify import Verified
@@ -38,8 +38,15 @@ _MAY_BE_ANOTHER_JOBS = (
     "duplicate: {count:,} may belong to another job that sent the same files, no lost answer explains them; `undo` keeps "
     "these unless their IDs are given"
 )
+_MISSING = {
+    Standing.CURRENT: "missing: {count:,} that someone deleted; the ledger still says accepted, until `verify LEDGER "
+    "--withdraw`",
+    Standing.DROPPED: "missing: {count:,} of entries that the manifest no longer has; the ledger still says accepted, until "
+    "`verify LEDGER --withdraw`",
+    Standing.SUPERSEDED: "missing: {count:,} of older versions of files that were uploaded again: nothing is left to do",
+    Standing.OPEN: "missing: {count:,} of entries that are not accepted now: `bulk-upload status LEDGER` says what to do",
+}
 _REMEDIES = {
-    DifferenceKind.MISSING: "missing: someone deleted these; the ledger still says accepted, until `verify LEDGER --withdraw`",
     DifferenceKind.DUPLICATE: "duplicate: `bulk-upload undo LEDGER --only duplicates` deletes what lost answers left, if "
     "the content is the same",
     DifferenceKind.ORPHAN: "orphan: `bulk-upload resolve LEDGER` can adopt one for an entry in doubt",
@@ -76,47 +83,73 @@ def verify(
       bulk-upload verify manifest.ledger.db --withdraw
     """
     job = job_ledger_of(ledger, options)
-    missing_ids: list[str] | None = [] if withdraw else None
-    verified = partial(_verify, job, ledger, missing_ids, content=content, as_json=as_json, quiet=quiet)
+    missing: list[Difference] | None = [] if withdraw else None
+    verified = partial(_verify, job, ledger, missing, content=content, as_json=as_json, quiet=quiet)
     status, others_found = anyio.run(verified)
-    if missing_ids:
-        _withdraw(job, missing_ids, others_found=others_found, yes=yes)
+    if missing:
+        _withdraw(job, missing, others_found=others_found, yes=yes)
     return status
 
 
-def _withdraw(job: JobLedger, missing_ids: list[str], *, others_found: bool, yes: bool) -> None:
+def _withdraw(job: JobLedger, missing: list[Difference], *, others_found: bool, yes: bool) -> None:
     """Withdraw the receipts of missing files, unless the server shows no file of this job at all."""
     if not others_found:
         tell("Nothing was withdrawn: the server has no file of this job, so it may be another server.")
         tell("  hint: `bulk-upload undo LEDGER` makes entries pending whose files are gone")
         return
-    require_yes(
-        f"Withdraw {len(missing_ids):,} {'receipt' if len(missing_ids) == 1 else 'receipts'}?", yes=yes
-    )
+    chosen = [one for one in missing if one.standing is not None and one.standing.withdrawable]
+    dropped_ids = [one.file_id for one in chosen if one.standing is Standing.DROPPED]
+    current_ids = [one.file_id for one in chosen if one.standing is Standing.CURRENT]
+    if chosen:
+        require_yes(f"Withdraw {len(chosen):,} {'receipt' if len(chosen) == 1 else 'receipts'}?", yes=yes)
 
-    async def withdraw() -> int:
+    async def withdraw() -> tuple[int, int]:
+        settle_s = RunSettings().settle_s
         async with job.withdrawing(decided_by=person()) as withdrawals:
-            return await withdrawals.all_gone(missing_ids, settle_s=RunSettings().settle_s)
+            return (
+                await withdrawals.all_gone(current_ids, settle_s=settle_s),
+                await withdrawals.all_gone(dropped_ids, settle_s=settle_s),
+            )
 
-    count = anyio.run(withdraw)
-    tell(f"Withdrawn: {count:,}. `bulk-upload run --retry withdrawn` sends these files again.")
-    if count < len(missing_ids):
-        tell(f"Kept: {len(missing_ids) - count:,} of older versions, or too new to count as gone.")
+    current_count, dropped_count = anyio.run(withdraw) if chosen else (0, 0)
+    for line in _withdrawn(current_count, dropped_count, missing_count=len(missing)):
+        tell(line)
+
+
+def _withdrawn(current_count: int, dropped_count: int, *, missing_count: int) -> list[str]:
+    lines = []
+    count = current_count + dropped_count
+    if dropped_count:
+        lines.append(
+            f"Withdrawn: {dropped_count:,} of entries that the manifest no longer has; no run sends these."
+        )
+    if current_count:
+        again = "`bulk-upload run --retry withdrawn` sends these files again."
+        lines.append(f"Withdrawn: {current_count:,}. {again}")
+    elif not dropped_count:
+        lines.append("Withdrawn: 0.")
+    if count < missing_count:
+        lines.append(
+            f"Kept: {missing_count - count:,} of older versions, of entries that are not accepted now, or too new to count "
+            "as gone."
+        )
+    return lines
 
 
 async def _verify(
     job: JobLedger,
     ledger: str,
-    missing_ids: list[str] | None,
+    missing: list[Difference] | None,
     *,
     content: bool,
     as_json: bool,
     quiet: bool,
 ) -> tuple[ExitStatus, bool]:
-    """Return the verdict, and whether the server has any file of a receipt; add the ids of the others to a list."""
+    """Return the verdict, and whether the server has any file of a receipt; add the others to a list."""
     if not quiet:
         tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
+    standings: Counter[Standing | None] = Counter()
     unexplained_count = 0
     accepted = cache(partial(_accepted_in, ledger))
     async with job.verifying() as verifier:
@@ -128,12 +161,16 @@ async def _verify(
             async for difference in verifier.verify(content=content):
                 counts[difference.kind] += 1
                 unexplained_count += not difference.of_this_job
-                if missing_ids is not None and difference.kind is DifferenceKind.MISSING:
-                    missing_ids.append(difference.file_id)
+                if difference.kind is DifferenceKind.MISSING:
+                    standings[difference.standing] += 1
+                    if missing is not None:
+                        missing.append(difference)
                 put(_line(difference, as_json=as_json))
     if counts or not quiet:
         doubt_count = _in_doubt_in(ledger)
-        for line in _summary(verifier.verified, counts, unexplained_count, doubt_count, content=content):
+        for line in _summary(
+            verifier.verified, counts, unexplained_count, doubt_count, standings, content=content
+        ):
             tell(line)
     others_found = verifier.verified.receipt_count > counts[DifferenceKind.MISSING]
     return (ExitStatus.DIFFERENCES if counts else ExitStatus.DONE), others_found
@@ -185,6 +222,7 @@ def _summary(
     counts: Counter[DifferenceKind],
     unexplained_count: int,
     doubt_count: int,
+    standings: Mapping[Standing | None, int],
     *,
     content: bool,
 ) -> list[str]:
@@ -212,6 +250,9 @@ def _summary(
         "Differences: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in DifferenceKind if counts[kind])
     )
     remedied = counts - Counter({DifferenceKind.DUPLICATE: unexplained_count})
+    lines += [
+        f"  {words.format(count=standings[one])}" for one, words in _MISSING.items() if standings.get(one)
+    ]
     lines += [f"  {words}" for kind, words in _REMEDIES.items() if remedied[kind]]
     if unexplained_count:
         lines.append(f"  {_MAY_BE_ANOTHER_JOBS.format(count=unexplained_count)}")

@@ -136,7 +136,11 @@ def made_nearby(file: ListedFile, match: ListedFile, *, attempt_s: float) -> boo
 
 
 def decide(
-    compared: Sequence[Compared], *, candidate_id: str | None, is_faithful: bool | None
+    compared: Sequence[Compared],
+    *,
+    candidate_id: str | None,
+    is_faithful: bool | None,
+    candidate_is_older: bool = False,
 ) -> Adopt | RuledOut | Doubtful:
     """Return what the contents of all candidates say together.
 
@@ -145,6 +149,7 @@ def decide(
         candidate_id: the id that came with the attempt's own answer.
         is_faithful: whether the server returned one of our own files as it was sent. Only then is another content
             evidence; where it is False, contents are no evidence at all. None where that is not known.
+        candidate_is_older: whether an earlier version of the entry has a receipt for that id, which explains another content.
     """
     if is_faithful is False and not any(one.sameness is Sameness.SAME for one in compared):
         compared = [unfaithful(one) for one in compared]
@@ -153,7 +158,8 @@ def decide(
         return Doubtful(f"{unknown[0].file.file_id} matches, but {unknown[0].reason}")
     possible = [one for one in compared if one.sameness is not Sameness.OTHER]
     others = [one for one in compared if one.sameness is Sameness.OTHER]
-    if candidate_id in {one.file.file_id for one in others}:
+    is_found = candidate_is_older and any(one.sameness is Sameness.SAME for one in compared)
+    if candidate_id in {one.file.file_id for one in others} and not is_found:
         return Doubtful(f"{candidate_id} came with the answer, but its content is not what was sent")
     if is_faithful is None and needs_own_file(compared):
         return Doubtful(

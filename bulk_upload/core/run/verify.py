@@ -44,10 +44,26 @@ class DifferenceKind(StrEnum):
     ORPHAN = "orphan"
 
 
+class Standing(StrEnum):
+    """What a receipt is to its entry: `current`, also of one that the manifest no longer has (`dropped`), of an older
+    version (`superseded`), or `open`, where the entry is no longer accepted."""
+
+    CURRENT = "current"
+    DROPPED = "dropped"
+    SUPERSEDED = "superseded"
+    OPEN = "open"
+
+    @property
+    def withdrawable(self) -> bool:
+        """Whether the receipt is withdrawn where the server does not have its file."""
+        return self in (Standing.CURRENT, Standing.DROPPED)
+
+
 class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """A receipt from the ledger, of a file that no `undo` has deleted.
 
     `adopted` says that its id did not come with the answer to the upload: it was found in a list, or named by a person.
+    `standing` is what it is to its entry.
     """
 
     receipt_id: int
@@ -60,6 +76,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
     superseded: bool
     adopted: bool = False
+    standing: Standing = Standing.CURRENT
 
 
 class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +128,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as the ledger says. `path` is the entry's, of a stranger that of its look-alike.
 
     `of_this_job` is False for a duplicate that no lost answer of this job explains: it may belong to another job.
+    `standing` is that of the receipt, None of a stranger.
     """
 
     kind: DifferenceKind
@@ -118,6 +136,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     file_id: str
     detail: str
     of_this_job: bool = True
+    standing: Standing | None = None
 
 
 def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Difference]:
@@ -127,7 +146,13 @@ def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Differen
     """
 
     def difference(kind: DifferenceKind, detail: str) -> Difference:
-        return Difference(kind=kind, path=receipt.path, file_id=receipt.file_id, detail=detail)
+        return Difference(
+            kind=kind,
+            path=receipt.path,
+            file_id=receipt.file_id,
+            detail=detail,
+            standing=receipt.standing,
+        )
 
     if found is None:
         return [difference(DifferenceKind.MISSING, "the server no longer has it")]

@@ -50,8 +50,7 @@ class Withdrawals:
 
     async def as_gone(self, receipt: HeldReceipt) -> None:
         """Record that the server surely does not have the file of a receipt."""
-        reason = f"the server answered with {receipt.file_id}, and no longer has it"
-        await self._withdraw(receipt, EntryState.WITHDRAWN, reason)
+        await self._withdraw(receipt, EntryState.WITHDRAWN, f"the server no longer has {receipt.file_id}")
 
     async def all_gone(self, file_ids: Iterable[str], *, settle_s: float) -> int:
         """Withdraw the receipts of files that were just looked up and not found; return how many.

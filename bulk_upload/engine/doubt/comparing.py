@@ -104,16 +104,26 @@ class Comparer:
         return await self._ledger.run(partial(sent_content, attempt_id=doubt.attempt_id))
 
     async def compare(
-        self, doubt: Doubt, sent: SentContent, candidates: Sequence[ListedFile]
+        self,
+        doubt: Doubt,
+        sent: SentContent,
+        candidates: Sequence[ListedFile],
+        *,
+        candidate_is_older: bool = False,
     ) -> Adopt | RuledOut | Doubtful:
-        """Return what the contents of all candidates say."""
+        """Return what the contents of all candidates say; `decide` explains `candidate_is_older`."""
         if len(candidates) > CANDIDATES_MAX:
             return Doubtful(f"{len(candidates)} files on the server match, too many to compare")
         with self._drain.cut():
             async with self._turns:
                 compared = [await self._compared(doubt, sent, one) for one in candidates]
                 is_faithful = await self._faithful() if needs_own_file(compared) else None
-                return decide(compared, candidate_id=doubt.candidate_id, is_faithful=is_faithful)
+                return decide(
+                    compared,
+                    candidate_id=doubt.candidate_id,
+                    is_faithful=is_faithful,
+                    candidate_is_older=candidate_is_older,
+                )
         return Doubtful(ENDED)
 
     async def compare_one(self, doubt: Doubt, file: ListedFile) -> Compared:

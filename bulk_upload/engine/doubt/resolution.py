@@ -182,7 +182,8 @@ class Doubts:
                 return found
             ids = frozenset(one.file_id for one in candidates)
             if matched is None or matched[0] != ids:
-                compared = await self._comparer.compare(doubt, sent, candidates)
+                own = await self._reconciler.owners.own(doubt)
+                compared = await self._comparer.compare(doubt, sent, candidates, candidate_is_older=bool(own))
                 if isinstance(compared, RuledOut):
                     ruled_out |= compared.file_ids
                     continue
@@ -192,7 +193,7 @@ class Doubts:
                     continue
                 if isinstance(compared, Doubtful):
                     return Undecided(compared.reason)
-                is_own = compared.file.file_id in await self._reconciler.owners.own(doubt)
+                is_own = compared.file.file_id in own
                 if (unbelieved := _unbelieved(doubt, found, compared, is_own=is_own)) is not None:
                     return unbelieved
                 matched = ids, compared

@@ -39,7 +39,7 @@ _LOST_WORDS = {
     EntryState.WITHDRAWN: "The server accepted the files of withdrawn entries, and does not have them under the ids it "
     "gave; `bulk-upload run --retry withdrawn` sends them again.",
     EntryState.IN_DOUBT: "The server may have the files of entries in doubt; "
-    "the next run looks them up in its list, and `bulk-upload resolve` settles the rest.",
+    "the next run looks them up in its list, if that can show them, and `bulk-upload resolve` settles the rest.",
     EntryState.PENDING: "The same `bulk-upload run` command continues with pending entries.",
 }
 _COLUMNS = {"accepted": "path purpose size id when", "others": "path state size tries why"}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import Accepted, EntryState, Fingerprint, InDoubt, ListedFile, ReceiptOrigin
-from bulk_upload.core.run.verify import HeldReceipt
+from bulk_upload.core.run.verify import HeldReceipt, Standing
 from bulk_upload.edge.ledger.deletions import current_receipt, live_receipts
+from bulk_upload.edge.ledger.manifest_marks import mark_dropped
 from bulk_upload.edge.ledger.withdrawals import question_receipt, withdraw_receipt
 from tests.edge.ledger.stage import START_S, Store, accepted, entry, exported, query, stored
 
@@ -93,6 +94,26 @@ def test_a_receipt_of_a_file_that_is_gone_settles_its_entry(store: Store, tmp_pa
     assert store.open_doubts() == []
     rows = exported(tmp_path / "a", all_receipts=True)
     assert [(row.status, row.file_id) for row in rows] == [("withdrawn", None), ("withdrawn", "file-a")]
+
+
+def test_a_receipt_tells_what_it_is_to_its_entry(store: Store) -> None:
+    """Only those that stand for an accepted entry are withdrawn; no run sends what the manifest no longer has."""
+    current, dropped, superseded, questioned = store.known(entry("a"), entry("b"), entry("c"), entry("d"))
+    for one in (current, dropped, superseded, questioned):
+        store.tried(one, accepted(f"file-{one}"))
+    store.tried(superseded, accepted("file-new"), NEWER)
+    mark_dropped(store, [dropped, superseded, questioned], utc_s=START_S + 3)
+    assert question(store, held(store, questioned))
+    receipts = live_receipts(
+        store, after_id=0, only_superseded=False, only_dropped=False, adopted=False, count_max=9
+    )
+    assert [(one.file_id, one.standing) for one in receipts] == [
+        (f"file-{current}", Standing.CURRENT),
+        (f"file-{dropped}", Standing.DROPPED),
+        (f"file-{superseded}", Standing.SUPERSEDED),
+        (f"file-{questioned}", Standing.OPEN),
+        ("file-new", Standing.DROPPED),
+    ]
 
 
 def test_only_the_receipt_of_an_accepted_entry_is_withdrawn(store: Store) -> None:

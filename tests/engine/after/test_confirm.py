@@ -13,7 +13,7 @@ from bulk_upload.core.events import EntrySettled, Noticed, ReceiptsChecked, Rece
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import ConfirmMode, RunSettings
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.server import Fate, Faults, ServerSettings
 from tests.fakes.world import World
 
 if TYPE_CHECKING:
@@ -181,6 +181,22 @@ def test_a_file_that_is_gone_is_withdrawn_after_the_settle_time() -> None:
     assert again.told.started() == ["00007.jsonl"]
     assert status(again) is ExitStatus.DONE
     assert (wrong_receipts(world), copies(world)) == ([], [])
+
+
+def test_an_adopted_file_that_is_gone_is_withdrawn_with_that_reason() -> None:
+    """Its id came with no answer, so the reason names none."""
+    world = world_of(5)
+    world.server.script("00002.jsonl", Fate.LOSE_STORED)
+
+    def lose(event: Event) -> None:
+        if isinstance(event, EntrySettled) and event.path == "00002.jsonl":
+            world.server.stored = [one for one in world.server.stored if one.filename != "00002.jsonl"]
+
+    ran = world.run(script=lambda scene: scene.hooks.append(lose))
+    assert withdrawn(ran) == {"00002.jsonl": EntryState.WITHDRAWN}
+    receipts = "SELECT obtained, file_id, withdrawn_reason FROM receipts WHERE withdrawn_utc IS NOT NULL"
+    ((obtained, file_id, reason),) = world.ledger.connection.execute(receipts)
+    assert (obtained, reason) == ("reconciled", f"the server no longer has {file_id}")
 
 
 def test_what_no_look_up_answers_is_in_doubt_until_it_is_found() -> None:

@@ -15,7 +15,8 @@ from tests.fakes.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.fakes.world import Ran
+    from tests.fakes.server import Request
+    from tests.fakes.world import Ran, Scene
 
 PATH = "f1.jsonl"
 ROWS = {"A": b"a" * 1000, "B": b"b" * 1000, "C": b"c" * 1200}
@@ -79,3 +80,25 @@ def test_an_id_that_is_given_again_for_a_file_that_was_not_replaced_is_in_doubt(
     world.server.content_of = lambda _: ROWS["A"]
     assert changing("AB", world)[1] == (ExitStatus.IN_DOUBT, 1)
     assert ending(world.run()) == (ExitStatus.IN_DOUBT, 0)
+
+
+def test_an_answer_with_the_id_of_the_earlier_version_does_not_hide_the_file() -> None:
+    """The file is in the list under an id of its own, with the content that was sent."""
+    world = World()
+    assert changing("A", world) == [(ExitStatus.DONE, 2)]
+    (older,) = (one.file_id for one in world.server.stored if one.filename == PATH)
+    world.files.write(PATH, ROWS["B"])
+
+    def answers_with_older(_: Scene) -> None:
+        begin = world.server.begin
+
+        def begun(sent_name: str) -> Request:
+            request = begin(sent_name)
+            request.answers_with = older
+            return request
+
+        world.server.begin = begun  # type: ignore[method-assign]
+
+    assert ending(world.run(script=answers_with_older)) == (ExitStatus.DONE, 1)
+    assert world.ledger.current_receipts()[PATH] == world.server.stored[-1].file_id != older
+    assert world.ledger.complaints() == []

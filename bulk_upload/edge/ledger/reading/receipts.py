@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.model import Receipt, ReceiptOrigin
-from bulk_upload.core.run.verify import HeldReceipt
+from bulk_upload.core.model import EntryState, Receipt, ReceiptOrigin
+from bulk_upload.core.run.verify import HeldReceipt, Standing
 
 if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 ADOPTED = f"r.obtained <> '{ReceiptOrigin.ANSWERED.value}'"
 """The condition that the id of a receipt `r` did not come with the answer to its upload."""
 
+_STANDING = f"""CASE WHEN r.superseded_utc IS NOT NULL THEN '{Standing.SUPERSEDED}'
+    WHEN e.state <> '{EntryState.ACCEPTED}' OR e.receipt_id IS NOT r.receipt_id THEN '{Standing.OPEN}'
+    WHEN e.dropped_utc IS NOT NULL THEN '{Standing.DROPPED}' ELSE '{Standing.CURRENT}' END"""
+
 HELD = f"""SELECT r.receipt_id, r.entry_id, e.path, r.file_id, r.sent_name, r.purpose, r.bytes, r.sha256,
-    r.superseded_utc IS NOT NULL, {ADOPTED} FROM {{ledger}}.receipts r JOIN {{ledger}}.entries e ON e.entry_id = r.entry_id"""
+    r.superseded_utc IS NOT NULL, {ADOPTED}, {_STANDING} FROM {{ledger}}.receipts r JOIN {{ledger}}.entries e ON e.entry_id = r.entry_id"""
 """The columns that `held_receipt` takes; format it with the name of the ledger's schema."""
 
 
@@ -41,7 +45,7 @@ def receipt_of(store: LedgerStore, entry_id: int) -> Receipt:
 
 def held_receipt(row: tuple[object, ...]) -> HeldReceipt:
     """Return the receipt in the columns of `HELD`."""
-    receipt_id, entry_id, path, file_id, sent_name, purpose, size, sha256, superseded, adopted = row
+    receipt_id, entry_id, path, file_id, sent_name, purpose, size, sha256, superseded, adopted, standing = row
     if not (
         isinstance(receipt_id, int)
         and isinstance(entry_id, int)
@@ -60,4 +64,5 @@ def held_receipt(row: tuple[object, ...]) -> HeldReceipt:
         sha256=None if sha256 is None else str(sha256),
         superseded=bool(superseded),
         adopted=bool(adopted),
+        standing=Standing(str(standing)),
     )
