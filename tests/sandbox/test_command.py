@@ -73,7 +73,9 @@ async def test_the_journal_outlives_a_kill(tmp_path: Path) -> None:
 def test_a_taken_port_raises_a_usage_error() -> None:
     """A port in use is the project's usage error, for the command line to print without a traceback."""
     with sandbox_in_thread() as other:
-        result = CliRunner().invoke(sandbox, ["--port", other.url.rpartition(":")[2]])
+        result = CliRunner().invoke(
+            sandbox, ["--port", other.url.rpartition(":")[2]], help_option_names=["-h", "--help"]
+        )
     assert isinstance(result.exception, UsageError)
     assert "in use" in str(result.exception)
 
@@ -83,14 +85,14 @@ def test_a_taken_port_raises_a_usage_error() -> None:
 )
 def test_wrong_options_raise_usage_errors(arguments: tuple[str, ...]) -> None:
     """Options that mean nothing are refused before anything is served."""
-    result = CliRunner().invoke(sandbox, arguments)
+    result = CliRunner().invoke(sandbox, arguments, help_option_names=["-h", "--help"])
     assert isinstance(result.exception, UsageError)
     assert result.exception.hint
 
 
 def test_every_setting_has_its_option() -> None:
     """The help names each option once, with the faults' text form."""
-    text = CliRunner().invoke(sandbox, ["--help"]).output
+    text = CliRunner().invoke(sandbox, ["--help"], help_option_names=["-h", "--help"]).output
     for option in (
         "--port",
         "--dir",

@@ -46,6 +46,10 @@ def test_the_example_mixture_parses() -> None:
 
 def test_the_options_are_documented() -> None:
     """The page names every option of the command, its default port and its play key, and no other option."""
-    told = set(re.findall(r"--[a-z-]+", CliRunner().invoke(sandbox, ["--help"]).output)) - {"--help"}
+    told = set(
+        re.findall(
+            r"--[a-z-]+", CliRunner().invoke(sandbox, ["--help"], help_option_names=["-h", "--help"]).output
+        )
+    ) - {"--help"}
     assert set(re.findall(r"`(--[a-z-]+)", TEXT.partition("## Faults")[0])) == told
     assert f"127.0.0.1:{DEFAULT_PORT} SEEKR_API_KEY={PLAY_KEY}" in TEXT
