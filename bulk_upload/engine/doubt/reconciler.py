@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -193,14 +192,18 @@ class Reconciler:
         open_doubts = {
             one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
         }
-        alike = Counter(map(self._twin_key, open_doubts.values()))
+        twins: dict[TwinKey, list[int]] = {}
+        for one in open_doubts.values():
+            twins.setdefault(self._twin_key(one), []).append(one.attempt_id)
+        differ = {
+            key: await self.owners.sent_other_contents(ids) for key, ids in twins.items() if len(ids) > 1
+        }
         contested: list[tuple[_Question, list[_Rival]]] = []
         for question, by_list in judged:
             rivals = self._rivals(question.doubt, by_list, open_doubts.values())
-            if alike[self._twin_key(question.doubt)] > 1:
-                self._answer(
-                    question, Undecided("another entry with the same name, size and purpose is in doubt too")
-                )
+            key = self._twin_key(question.doubt)
+            if key in differ:
+                self._answer_or_wait(question, _unless_twins(by_list, differ=differ[key]), listing)
             elif rivals:
                 contested.append((question, rivals))
             else:
@@ -359,3 +362,15 @@ class Reconciler:
     def _give_up(self, reason: str) -> None:
         for question in list(self._questions):
             self._answer(question, Undecided(reason))
+
+
+def _unless_twins(found: Reconciliation, *, differ: bool) -> Reconciliation:
+    """Leave in doubt which of several entries a file is of that all may have sent, unless their contents `differ`: then an
+    equal content decides."""
+    reason = "another entry with the same name, size and purpose is in doubt too"
+    if not differ:
+        return Undecided(reason)
+    if isinstance(found, Found | Undecided):
+        files = (found.file,) if isinstance(found, Found) else found.alike
+        return Undecided(reason, alike=files, has_vague=True)
+    return found
