@@ -13,6 +13,7 @@ from bulk_upload.edge.ledger.file.location import require_folder
 from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name
 from bulk_upload.edge.ledger.file.unusable import unusable
+from bulk_upload.edge.ledger.recovery.places import place_of
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -52,7 +53,7 @@ def open_ledger(
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")
             notice = claim(connection, job, moved_root=moved_root, utc_s=utc_s)
-            store.begin_run(version=version, utc_s=utc_s)
+            store.begin_run(version=version, utc_s=utc_s, place=place_of(path))
             connection.execute("COMMIT")
             return Ledger(path, LedgerWriter(store, path, on_end=lock.release), notice)
         except BaseException:

@@ -1,4 +1,4 @@
-"""`bulk-upload ledger show` and `ledger export`: the mapping from path to file id."""
+"""`bulk-upload ledger`: show and export, the mapping from path to file id."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.commands.ledgers.rebuild import rebuild
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.private import private_option
@@ -35,7 +36,10 @@ _ALL_HELP = "Include entries that the manifest of the last run no longer has."
 
 @click.group("ledger", cls=SuggestingGroup)
 def ledger() -> None:
-    """Show or export the contents of a ledger."""
+    """Show or export the contents of a ledger, or rebuild a lost one."""
+
+
+ledger.add_command(rebuild)
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
