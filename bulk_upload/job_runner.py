@@ -174,6 +174,7 @@ class JobRunner:
                             profile=self._connection.profile,
                             entries=entries,
                             ledger=ledger.writer,
+                            runs=ledger.earlier,
                             clock=self._clock,
                             emit=emit,
                         )

@@ -15,7 +15,6 @@ from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.reconcile import is_before
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.recovery.places import earlier_runs
 from bulk_upload.edge.ledger.recovery.server_list import Seen, add_listed, seen
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.recovery.contents import Contents
@@ -54,7 +53,8 @@ class FirstLook:
         files: the local files.
         profile: says whether the list can show them.
         entries: of the plan.
-        ledger: says what is known of earlier runs.
+        ledger: gets the end of a run that is stopped.
+        runs: what the ledger knows of earlier runs.
         clock: dates the end of a run that is stopped.
         emit: takes what a person should know.
     """
@@ -67,6 +67,7 @@ class FirstLook:
         profile: Profile,
         entries: StagedEntries,
         ledger: Ledger[LedgerStore],
+        runs: EarlierRuns,
         clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
@@ -75,6 +76,7 @@ class FirstLook:
         self._profile = profile
         self._entries = entries
         self._ledger = ledger
+        self._runs = runs
         self._clock = clock
         self._emit = emit
 
@@ -86,7 +88,7 @@ class FirstLook:
         send_count = plan.total(Step.SEND).entry_count
         if not send_count:
             return
-        runs = await self._ledger.run(lambda store: earlier_runs(store.connection, store.run_id))
+        runs = self._runs
         could_look = self._profile.list_decides and await self._read(runs)
         if not could_look:
             if runs.moved:

@@ -158,6 +158,7 @@ class Lost:
                 profile=self.profile,
                 entries=entries,
                 ledger=ledger.writer,
+                runs=ledger.earlier,
                 clock=SystemClock(),
                 emit=self._hear,
             )
