@@ -71,7 +71,7 @@ def verify(
 ) -> int:
     """Compare every receipt of LEDGER with the server; changes nothing at the server.
 
-    Files that the server no longer has are recorded, for `run --retry missing`.
+    Files that the server no longer has are recorded, for `run --retry missing`. LEDGER may also be its manifest or folder.
 
     Each difference is a line on standard output: a file that is missing, renamed, resized, has another purpose or
     (--content) other content; and files on the server that match this job but have no receipt: duplicates and

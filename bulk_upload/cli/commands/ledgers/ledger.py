@@ -63,7 +63,7 @@ ledger.add_command(rebuild)
 def show(ledger_path: str, *, limit: int, states: tuple[str, ...], all_entries: bool) -> None:
     """Show path, purpose, status, file id and size of every entry of the manifest as a table.
 
-    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
+    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them. LEDGER may also be its manifest or folder.
 
     \b
     Examples:
@@ -159,6 +159,8 @@ def export(
     ledger_path: str, *, row_format: str, output: str, all_entries: bool, all_receipts: bool, private: bool
 ) -> None:
     """Export one row per entry of the manifest, including failed entries and those in doubt.
+
+    LEDGER may also be its manifest or folder.
 
     \b
     Examples:
