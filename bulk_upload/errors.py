@@ -72,6 +72,10 @@ class LedgerMismatch(LedgerUnusable):
     """The ledger belongs to another job: other endpoint, team, profile or root."""
 
 
+class LedgerOutdated(LedgerUnusable):
+    """Another copy of the ledger went on, or something else sent its files: the server has what it would send."""
+
+
 class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 

@@ -36,7 +36,10 @@ class ExitStatus(IntEnum):
         "every entry is accepted, but a results file is stale or incomplete; `ledger export` writes it again",
     )
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
-    LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
+    LEDGER_UNUSABLE = (
+        11,
+        "the ledger is locked, another job's, newer, not writable, its disk is full, or a copy of it went on elsewhere",
+    )
     CREDENTIALS_REFUSED = 12, "the server refused the API key"
     INTERRUPTED = 130, "stopped by SIGINT; run again to resume"
     TERMINATED = 143, "stopped by SIGTERM or SIGHUP; run again to resume"

@@ -118,6 +118,7 @@ class JobPlanner:
             profile=self._connection.profile,
             retry=self.settings_for(job).retry,
             retry_renamed=self._settings.retry_renamed,
+            retry_missing=self._settings.retry_missing,
             ignore_ctime=job.ignore_ctime,
             strict_paths=job.strict_paths,
             on_progress=on_progress,

@@ -26,6 +26,7 @@ from bulk_upload.engine.assembly import assemble
 from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
+from bulk_upload.engine.recovery.first_look import FirstLook
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.job_run import JobRun, Result
@@ -165,28 +166,40 @@ class JobRunner:
             workers = Workers(max(1, usable_processors() // 2))
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
-                run = assemble(
-                    settings=self._planner.settings_for(job),
-                    profile=self._connection.profile,
-                    clock=self._clock,
-                    reader=reader,
-                    transport=transport,
-                    files_api=transport,
-                    ledger=ledger.writer,
-                    entries=entries,
-                    plan=plan,
-                    emit=emit,
-                    learned=await ledger.writer.run(remembered),
-                    address_known=await ledger.writer.run(has_receipts),
-                    validator=FileValidator(
-                        preparation.tree,
-                        workers,
-                        purposes=self._purposes,
-                        ignore_ctime=job.ignore_ctime,
-                    ),
-                )
-                started(run)
                 try:
+                    if self._settings.looks_first:
+                        look = FirstLook(
+                            files_api=transport,
+                            files=reader,
+                            profile=self._connection.profile,
+                            entries=entries,
+                            ledger=ledger.writer,
+                            runs=ledger.earlier,
+                            clock=self._clock,
+                            emit=emit,
+                        )
+                        await look.look(plan)
+                    run = assemble(
+                        settings=self._planner.settings_for(job),
+                        profile=self._connection.profile,
+                        clock=self._clock,
+                        reader=reader,
+                        transport=transport,
+                        files_api=transport,
+                        ledger=ledger.writer,
+                        entries=entries,
+                        plan=plan,
+                        emit=emit,
+                        learned=await ledger.writer.run(remembered),
+                        address_known=await ledger.writer.run(has_receipts),
+                        validator=FileValidator(
+                            preparation.tree,
+                            workers,
+                            purposes=self._purposes,
+                            ignore_ctime=job.ignore_ctime,
+                        ),
+                    )
+                    started(run)
                     dropped_count = await record_manifest(
                         ledger.writer,
                         entries,

@@ -13,11 +13,13 @@ from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import (
+    MISSING_WORD,
     RENAMED_WORD,
     UNCHANGED,
     PlannedStep,
     Step,
     plan_entry,
+    sent_again_as_missing,
     under_asked_name,
 )
 from bulk_upload.core.run.planned import PlanRow, StepTotal
@@ -109,6 +111,32 @@ class _Renamed:
         return (warning,)
 
 
+class _Gone:
+    """Counts accepted entries whose files `verify` found gone from the server."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warning about them, none where there are none."""
+        if not self.count:
+            return ()
+        files = "file is" if self.count == 1 else "files are"
+        words = f"{self.count:,} accepted {files} missing from the server, as `verify` found"
+        return (f"{words}: `--retry {MISSING_WORD}` sends them again",)
+
+
+class _Noted(msgspec.Struct, kw_only=True):
+    """What a person should know of accepted entries."""
+
+    renamed: _Renamed = msgspec.field(default_factory=_Renamed)
+    gone: _Gone = msgspec.field(default_factory=_Gone)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings about them."""
+        return (*self.renamed.warnings(), *self.gone.warnings())
+
+
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -159,6 +187,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     retry: frozenset[EntryState]
     retry_renamed: bool = False
+    retry_missing: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
     on_progress: Callable[[int], None] | None = None
@@ -171,11 +200,11 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         """
         complaints, missing = _Complaints(), _Complaints()
         reasons = _Reasons()
-        renamed = _Renamed()
+        noted = _Noted()
         oversized_count = 0
         entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints, missing, renamed)
+            planned = self._stage(entries, complaints, missing, noted)
             usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
             oversized_count += self._oversized_count(planned)
@@ -190,7 +219,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
             dropped_count=dropped_count(self.staging),
-            warnings=(*self._warnings(oversized_count), *renamed.warnings()),
+            warnings=(*self._warnings(oversized_count), *noted.warnings()),
             reasons=reasons.counts,
         )
 
@@ -212,14 +241,14 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entries: list[Entry],
         complaints: _Complaints,
         missing: _Complaints,
-        renamed: _Renamed,
+        noted: _Noted,
     ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
         unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), unusable, renamed)
+            self._decide(entry, key, recalled.get(key), unusable, noted)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
@@ -238,7 +267,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         key: bytes,
         recalled: Recalled | None,
         unusable: list[tuple[Entry, PathComplaint]],
-        renamed: _Renamed,
+        noted: _Noted,
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
@@ -253,7 +282,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
                 else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
             )
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
-            decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
+            decided = self._under_asked_name(entry, recalled.sent_name, decided, noted.renamed)
+        if recalled is not None and recalled.is_missing and recalled.state == EntryState.ACCEPTED:
+            decided = self._missing_at_server(fingerprint, decided, noted.gone)
         if decided.step is Step.MISSING and complaint is not None:
             unusable.append((entry, complaint))
             step = Step.UNREACHABLE if complaint.transient else Step.MISSING
@@ -272,6 +303,14 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if not self.retry_renamed:
             renamed.add(entry.path, sent_name=sent_as, asked_name=asked_name)
         return step
+
+    def _missing_at_server(
+        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: _Gone
+    ) -> PlannedStep:
+        if self.retry_missing:
+            return sent_again_as_missing(fingerprint, decided)
+        gone.count += decided.step is not Step.SEND
+        return decided
 
     def _fingerprint(self, status: os.stat_result) -> Fingerprint:
         return fingerprint_of(status, ignore_ctime=self.ignore_ctime)

@@ -148,8 +148,17 @@ LEDGER_MISTAKES = {
     "verify of a manifest that was run": Mistake(
         ("verify", "good.jsonl"),
         LEDGER,
-        ("is not a ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
+        ("good@127.0.0.1-8099.ledger.db is an empty file, not a ledger",),
         files={"good@127.0.0.1-8099.ledger.db": ""},
+    ),
+    "verify of a manifest with two ledgers": Mistake(
+        ("verify", "good.jsonl"),
+        USAGE,
+        ("has 2 ledgers: good.ledger.db, good@127.0.0.1-8099.ledger.db", "give one of them"),
+        files={"good@127.0.0.1-8099.ledger.db": "", "good.ledger.db": ""},
+    ),
+    "status of a folder without a ledger": Mistake(
+        ("status", "data"), LEDGER, ("no ledger for the folder data", "give a ledger")
     ),
     "export into a missing folder": Mistake(
         ("ledger", "export", "empty.db", "-o", "nope/x.csv"), USAGE, ("nope/x.csv", "No such file", "-o")

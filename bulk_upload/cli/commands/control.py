@@ -69,6 +69,7 @@ def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **op
 
     Without options the state of the run is shown. Uploads in flight continue during a pause. A change applies at
     once, and the ledger records it with who made it. The exit code is 7 if no run is active.
+    LEDGER may also be its manifest or folder.
 
     \b
     Examples:

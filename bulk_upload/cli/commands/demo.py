@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from bulk_upload.cli.commands.ledger import show_mapping
+from bulk_upload.cli.commands.ledgers.ledger import show_mapping
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
 from bulk_upload.core.api.connection import Connection

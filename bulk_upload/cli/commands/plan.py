@@ -11,7 +11,14 @@ import click
 
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
+from bulk_upload.cli.options.job import (
+    JOB_CONTEXT,
+    job_of,
+    job_options,
+    retries_missing,
+    retries_renamed,
+    retry_of,
+)
 from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
@@ -67,6 +74,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
         settings=RunSettings(
             retry=retry_of(options["retry"]),
             retry_renamed=retries_renamed(options["retry"]),
+            retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
         ),
         purposes=schemas_of(options["schema"]),

@@ -64,7 +64,7 @@ def resolve(ctx: click.Context, ledger: str) -> int:
 
     The server may have these files: they were sent, and no credible answer came back. Without a command they are
     listed, and the exit code is 4 if there are any. Each command asks for confirmation (unless --yes), and records
-    in the ledger who decided what.
+    in the ledger who decided what. LEDGER may also be its manifest or folder.
 
     \b
     Examples:

@@ -15,6 +15,7 @@ from bulk_upload.cli.options.job import (
     JOB_CONTEXT,
     job_of,
     job_options,
+    retries_missing,
     retries_renamed,
     retry_of,
     shown_command,
@@ -64,6 +65,11 @@ _VARIABLES = [
 @click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
 @click.argument("manifest", shell_complete=file_names)
 @job_options
+@click.option(
+    "--send-again",
+    is_flag=True,
+    help="Send files that a lost or copied ledger seems to have sent; do not look for them in the server's list first.",
+)
 @click.option(
     "--concurrency",
     type=CONCURRENCY,
@@ -236,6 +242,8 @@ def run(manifest: str, **options: Any) -> int:
         compare_max_bytes=options["compare_max"],
         retry=retry_of(options["retry"]),
         retry_renamed=retries_renamed(options["retry"]),
+        retry_missing=retries_missing(options["retry"]),
+        looks_first=not options["send_again"],
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
         confirm=ConfirmMode(options["confirm"]),

@@ -47,7 +47,7 @@ _ADVICE = {
 def status(ledger: str) -> None:
     """Show the state of the job of LEDGER; works during a run, too.
 
-    The exit code is 0 whatever the state of the job.
+    LEDGER may also be its manifest or folder. The exit code is 0 whatever the state of the job.
 
     \b
     Examples:

@@ -82,7 +82,7 @@ def undo(
 
     Each file is looked up before it is deleted, and kept if it is not what was sent. Each deletion is recorded
     before its request and when it is done: after an interruption, run the same command again to continue. Entries
-    whose file was deleted become pending; the next run would upload them again.
+    whose file was deleted become pending; the next run would upload them again. LEDGER may also be its manifest or folder.
 
     \b
     Examples:

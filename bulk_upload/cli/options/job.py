@@ -17,7 +17,7 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_proxy, without_logins
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.job import Job
-from bulk_upload.core.run.plan import RENAMED_WORD, RETRY_WORDS
+from bulk_upload.core.run.plan import MISSING_WORD, RENAMED_WORD, RETRY_WORDS
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
@@ -66,7 +66,7 @@ _ENDPOINT_OPTIONS = (
         help="Keep the ledger in DIR, such as on a local disk.",
     ),
 )
-_OPTIONS = (
+_MANIFEST_OPTIONS = (
     *_ENDPOINT_OPTIONS,
     click.option(
         "--root",
@@ -98,12 +98,15 @@ _OPTIONS = (
         help="Name on the server for entries without remote_name, from {name}, {stem}, {ext}, {folder}, {hash8}, "
         "such as '{folder}-{name}'.",
     ),
+)
+_OPTIONS = (
+    *_MANIFEST_OPTIONS,
     click.option(
         "--retry",
         metavar="WHAT",
         default="",
         help="Retry settled entries: any of rejected,failed,invalid,withdrawn; renamed: accepted ones that the manifest "
-        "asks for under another name.",
+        "asks for under another name; missing: accepted ones whose files `verify` found gone.",
     ),
 )
 
@@ -123,6 +126,11 @@ _VALIDATION = (
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
     return _with((*_OPTIONS, *_VALIDATION), server_options(command))
+
+
+def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those that say what a manifest means and which server and ledger its job has."""
+    return _with((*_MANIFEST_OPTIONS, schema_option), server_options(command))
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,23 +165,30 @@ _RETRY_WORDS = {
     # Spelled as in `status` and in exports.
     "failed_local": EntryState.FAILED_LOCAL,
 }
+_ACCEPTED_WORDS = frozenset({RENAMED_WORD, MISSING_WORD})
+"""Words for entries that are accepted, and so have no state of their own."""
 
 
 def retry_of(text: str) -> frozenset[EntryState]:
     """Return the settled states in a `--retry` value. Raises UsageError for an unknown word."""
     words = _retry_words(text)
     for word in words:
-        if word not in _RETRY_WORDS and word != RENAMED_WORD:
+        if word not in _RETRY_WORDS and word not in _ACCEPTED_WORDS:
             raise UsageError(
                 f"unknown value for --retry: {printable(word)!r}",
-                hint=f"use any of rejected,failed,invalid,withdrawn,{RENAMED_WORD}",
+                hint=f"use any of rejected,failed,invalid,withdrawn,{RENAMED_WORD},{MISSING_WORD}",
             )
-    return frozenset(_RETRY_WORDS[word] for word in words if word != RENAMED_WORD)
+    return frozenset(_RETRY_WORDS[word] for word in words if word not in _ACCEPTED_WORDS)
 
 
 def retries_renamed(text: str) -> bool:
     """Whether a `--retry` value names the accepted entries that the manifest asks for under another name."""
     return RENAMED_WORD in _retry_words(text)
+
+
+def retries_missing(text: str) -> bool:
+    """Whether a `--retry` value names the accepted entries whose files `verify` found gone."""
+    return MISSING_WORD in _retry_words(text)
 
 
 def _retry_words(text: str) -> list[str]:

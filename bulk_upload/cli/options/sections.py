@@ -36,6 +36,7 @@ JOB_SECTIONS = {
         "validate",
         "schema",
         "retry",
+        "send_again",
         "force",
         "ignore_ctime",
         "moved_root",

@@ -12,7 +12,7 @@ from bulk_upload.core.api.endpoint import ledger_stem
 if TYPE_CHECKING:
     from bulk_upload.core.api.connection import Connection
 
-_FOLDER_HASH_BYTES = 4
+FOLDER_HASH_BYTES = 4
 """Manifests of one name in different folders share a `--ledger-dir`; they are few enough for 32 bits."""
 
 
@@ -72,7 +72,7 @@ def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str)
     if job.ledger_dir is None:
         return f"{home}/{stem}.ledger.db"
     # As `os.fsencode` does: bytes that are not UTF-8 are surrogate escapes.
-    digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=_FOLDER_HASH_BYTES)
+    digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=FOLDER_HASH_BYTES)
     between = "" if job.ledger_dir.endswith("/") or not job.ledger_dir else "/"
     return f"{job.ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
 

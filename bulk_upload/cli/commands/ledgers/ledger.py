@@ -1,4 +1,4 @@
-"""`bulk-upload ledger show` and `ledger export`: the mapping from path to file id."""
+"""`bulk-upload ledger`: show and export, the mapping from path to file id."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.commands.ledgers.rebuild import rebuild
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.private import private_option
@@ -35,7 +36,10 @@ _ALL_HELP = "Include entries that the manifest of the last run no longer has."
 
 @click.group("ledger", cls=SuggestingGroup)
 def ledger() -> None:
-    """Show or export the contents of a ledger."""
+    """Show or export the contents of a ledger, or rebuild a lost one."""
+
+
+ledger.add_command(rebuild)
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
@@ -59,7 +63,7 @@ def ledger() -> None:
 def show(ledger_path: str, *, limit: int, states: tuple[str, ...], all_entries: bool) -> None:
     """Show path, purpose, status, file id and size of every entry of the manifest as a table.
 
-    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
+    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them. LEDGER may also be its manifest or folder.
 
     \b
     Examples:
@@ -155,6 +159,8 @@ def export(
     ledger_path: str, *, row_format: str, output: str, all_entries: bool, all_receipts: bool, private: bool
 ) -> None:
     """Export one row per entry of the manifest, including failed entries and those in doubt.
+
+    LEDGER may also be its manifest or folder.
 
     \b
     Examples:
