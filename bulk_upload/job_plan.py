@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.purposes import PURPOSES, known_purposes
-from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.purposes import PURPOSES, known_purposes, unknown_to_us
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
 from bulk_upload.edge.source_tree import SourceTree
@@ -120,8 +120,14 @@ class JobPlanner:
             retry_renamed=self._settings.retry_renamed,
             ignore_ctime=job.ignore_ctime,
             strict_paths=job.strict_paths,
+            rules_version=self._rules_version,
             on_progress=on_progress,
         )
+
+    def _rules_version(self, purpose: str) -> str | None:
+        if self._settings.validate is ValidateMode.OFF:
+            return None
+        return self._settings.rules.version_of(self._purposes.get(purpose) or unknown_to_us(purpose))
 
     def settings_for(self, job: Job) -> RunSettings:
         """Return the settings for a run of a job."""

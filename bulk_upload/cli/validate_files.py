@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.validation.rules import RuleChoice
     from bulk_upload.edge.validation import Quarantined
 
 
@@ -50,6 +51,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     force: bool
     profile: Profile
     purposes: Mapping[str, Purpose]
+    choice: RuleChoice
     thorough: bool
     quarantine: str | None
     private: bool
@@ -181,6 +183,7 @@ class _Command:
             source.tree,
             workers,
             purposes=request.purposes,
+            choice=request.choice,
             thorough=request.thorough,
             on_bytes=self._on_bytes,
         )

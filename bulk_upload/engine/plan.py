@@ -149,7 +149,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
     `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
-    invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
+    invalid; otherwise only more than half of them do. `rules_version` returns the version of the rules that a purpose's files
+    are validated by, None where they are not. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
 
@@ -161,6 +162,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     retry_renamed: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
+    rules_version: Callable[[str], str | None] = lambda _: None
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
@@ -250,7 +252,12 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = (
                 UNCHANGED
                 if fingerprint is not None and recalled.is_accepted(fingerprint)
-                else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
+                else plan_entry(
+                    self.staging.known(key),
+                    fingerprint,
+                    retry=self.retry,
+                    other_rules=self._has_other_rules(recalled, entry.purpose),
+                )
             )
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
             decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
@@ -261,6 +268,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = PlannedStep(step=step, reason=printable(complaint.found))
         is_new = _has_new_change_time(recalled, fingerprint, decided)
         return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
+
+    def _has_other_rules(self, recalled: Recalled, purpose: str) -> bool:
+        """Whether an invalid entry was found invalid by other rules than those that apply now."""
+        if recalled.state != EntryState.INVALID:
+            return False
+        now, then = self.rules_version(purpose), self.staging.rules_of_result(recalled.entry_id)
+        return None not in (now, then) and now != then
 
     def _under_asked_name(
         self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed

@@ -92,3 +92,25 @@ def test_large_files_are_looked_into_by_other_processes(job: Path, server: str) 
     ended = run_process("run", "m.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
     assert ended.status == 3
     assert "data/bad.jsonl: line 5,002, $.text" in ended.stderr
+
+
+def test_an_ignored_rule_keeps_no_file_back(job: Path, server: str) -> None:
+    """What it found invalid is validated again without it, unasked; other rules still apply; plan says the same."""
+    (job.parent / "data/good.jsonl").write_text('{"text": 5}\n')
+    assert run_job(server)[::2] == (3, {"bad.jsonl": "invalid", "good.jsonl": "invalid"})
+    planned = run_here(
+        "plan", "m.jsonl", "--ledger", "l.db", "--ignore", "missing-key", SEEKR_BASE_URL=server
+    )
+    assert b"2 x was invalid by other rules" in planned.stdout
+    options = ("--ignore", "missing-key")
+    assert run_job(server, *options)[::2] == (3, {"bad.jsonl": "accepted", "good.jsonl": "invalid"})
+    assert run_job(server, *options)[::2] == (3, {"bad.jsonl": "accepted", "good.jsonl": "invalid"})
+
+
+@pytest.mark.parametrize("value", ['"missing-key"', '["missing-key"]', '["last-role, missing-key"]'])
+def test_the_settings_file_may_ignore_rules(job: Path, server: str, value: str) -> None:
+    """One rule or several, as a text or a list."""
+    (job.parent / "bulk-upload.toml").write_text(f"[defaults]\nignore = {value}\n")
+    assert run_job(server)[::2] == (0, {"bad.jsonl": "accepted", "good.jsonl": "accepted"})
+    shown = run_here("config", "show").stdout.decode()
+    assert "missing-key" in next(line for line in shown.splitlines() if line.startswith("ignore "))

@@ -13,7 +13,7 @@ from bulk_upload.core.validation.first_lines import suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
 from bulk_upload.core.validation.report import Findings
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.json_text import Parsed
     from bulk_upload.core.validation.line_splitter import Run
     from bulk_upload.core.validation.report import FileReport
+    from bulk_upload.core.validation.rules import RuleChoice
 
 LINES_COMPARED_MAX = 1_000_000
 """Lines beyond this many are not compared with others: about 100 MB of memory hold this many hashes."""
@@ -37,6 +38,7 @@ class Checker:
         where: the file's name in findings.
         thorough: look for keys that come twice in an object, which takes about eight times as long.
         known: the purposes that a file may look like.
+        choice: the rules that apply.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Checker:
         where: str,
         thorough: bool = False,
         known: Iterable[Purpose] = tuple(PURPOSES.values()),
+        choice: RuleChoice = ALL_RULES,
     ) -> None:
         self._where = where
         self._line_bytes_max = purpose.schema.line_bytes_max
@@ -53,7 +56,7 @@ class Checker:
         self._purpose_name = purpose.name
         self._judge = LineJudge(purpose, known=known, thorough=thorough)
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
-        self._findings = Findings()
+        self._findings = Findings(choice)
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0

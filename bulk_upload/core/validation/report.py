@@ -8,7 +8,14 @@ from collections.abc import Mapping  # noqa: TC003 - reports travel between proc
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
-from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
+from bulk_upload.core.validation.rules import (
+    ALL_RULES,
+    KEPT_PER_RULE_MAX,
+    RULES,
+    Complaint,
+    RuleChoice,
+    finding_of,
+)
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +71,8 @@ def unreadable(path: str, reason: str) -> FileReport:
 class Findings:
     """Collects findings of one file: keeps the first of each rule, counts all."""
 
-    def __init__(self) -> None:
+    def __init__(self, choice: RuleChoice = ALL_RULES) -> None:
+        self._ignored = choice.ignored
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
 
@@ -75,7 +83,12 @@ class Findings:
     def add(
         self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
     ) -> None:
-        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte."""
+        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte.
+
+        That of an ignored rule is dropped.
+        """
+        if complaint.rule in self._ignored:
+            return
         if self.keeps(complaint.rule):
             self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
         self.counts[complaint.rule] += 1

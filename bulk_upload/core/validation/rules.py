@@ -5,11 +5,15 @@ docs/how-to/validation.md lists them for people; a test compares the two.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
+from bulk_upload.core.purposes import rules_of
+
+if TYPE_CHECKING:
+    from bulk_upload.core.purposes import Purpose
 
 KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
@@ -109,6 +113,23 @@ RULES: dict[str, Rule] = {
     "empty-document": Rule(_W, "a document is empty", "Fill it, or remove it from the manifest"),
     "document-mismatch": Rule(_W, "a document's content does not match its name", "Open it to see what it is; export it again"),
 }  # fmt: skip
+
+
+class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rules apply. `ignored` are not: nothing is found by them, and no file is invalid because of them."""
+
+    ignored: frozenset[str] = frozenset()
+
+    def version_of(self, purpose: Purpose, *, thorough: bool = False) -> str:
+        """Return an identifier of the rules for a purpose: results under equal rules remain valid."""
+        without = f"-without-{','.join(sorted(self.ignored))}" if self.ignored else ""
+        return f"{rules_of(purpose)}{'-thorough' if thorough else ''}{without}"
+
+
+ALL_RULES = RuleChoice()
+
+NEVER_IGNORED = frozenset({"unreadable"})
+"""Without its content no file can be sent."""
 
 
 WHOLE_FILE = frozenset(

@@ -169,3 +169,16 @@ def test_the_page_lists_every_rule_and_every_key() -> None:
         assert f"| `{rule}` | {one.severity.value} | {one.meaning} |" in page
     for key, meaning in JSON_KEYS.items():
         assert f"| `{key}` | {meaning} |" in page
+
+
+def test_ignored_rules_find_nothing(desk: Path) -> None:
+    """Neither in the lines nor in the totals, nor in the sorting of a quarantine."""
+    (desk / "chat.jsonl").write_text(GOOD % 1 + BAD + "{]\n")
+    ended = run_here(
+        "validate", "chat.jsonl", "--purpose", "fine-tune", "--ignore", "wrong-role", "--ignore",
+        "blank-line,empty-content", "--quarantine", "mended",
+    )  # fmt: skip
+    assert ended.status == 10
+    assert "wrong-role" not in ended.text
+    assert "3 lines, 175 B: 1 error, 0 warnings" in ended.stderr
+    assert (desk / "mended/chat.jsonl").read_text() == GOOD % 1 + BAD
