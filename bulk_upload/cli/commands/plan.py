@@ -121,6 +121,7 @@ class _Listed:
 
 
 def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+    yield from (f"warning: {printable(mixup)}" for mixup in made.mixups)
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)

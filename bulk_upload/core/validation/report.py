@@ -48,6 +48,10 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
         kept = Counter(one.rule for one in self.findings)
         return {rule: count - kept[rule] for rule, count in self.counts.items() if count > kept[rule]}
 
+    def first_lines(self) -> dict[str, int]:
+        """Return the line of the first finding of each rule that is about lines."""
+        return {one.rule: one.line_no for one in reversed(self.findings) if one.line_no is not None}
+
     def reason(self, severity: Severity) -> str | None:
         """Return what is wrong with the file in one line: the first finding of a severity and how many there are."""
         first = next((one for one in self.findings if one.severity is severity), None)

@@ -65,6 +65,10 @@ RULES: dict[str, Rule] = {
         _W, "lines end with CR LF, as on Windows", "If a reader objects: sed -i 's/\\r$//' FILE", once=True
     ),
     "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True),
+    "purpose-mismatch": Rule(
+        _E, "the file is plainly of another purpose than its entry says", "Set that purpose, or name the file that was meant",
+        once=True,
+    ),
     "wrong-purpose": Rule(_W, "the lines look like those of another purpose", "Check the purpose", once=True),
     "unusual-suffix": Rule(_W, "the file name is unusual for the purpose", "Check the purpose and the name", once=True),
     "unknown-schema": Rule(
@@ -133,7 +137,16 @@ NEVER_IGNORED = frozenset({"unreadable"})
 
 
 WHOLE_FILE = frozenset(
-    {"unreadable", "empty-file", "compressed", "not-json-lines", "utf-16", "pretty-printed", "json-array"}
+    {
+        "unreadable",
+        "empty-file",
+        "compressed",
+        "not-json-lines",
+        "utf-16",
+        "pretty-printed",
+        "json-array",
+        "purpose-mismatch",
+    }
 )
 """Rules that leave no line to check: no repaired copy can be made of such a file."""
 

@@ -14,6 +14,7 @@ from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.validation.parquet import TAIL_BYTES, ends_complaint, footer_complaints
 from bulk_upload.core.validation.report import FileReport, Findings
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
@@ -140,7 +141,11 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
             raise
         words = str(error).strip().splitlines() or [type(error).__name__]
         return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
-    return footer_complaints(columns, row_count, task.purpose.schema)
+    return footer_complaints(columns, row_count, task.purpose, _known_unless_ignored(task))
+
+
+def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
+    return () if PURPOSE_MISMATCH in task.choice.ignored else task.known
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
