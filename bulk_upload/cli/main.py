@@ -179,7 +179,7 @@ def show_error(error: BulkUploadError) -> ExitStatus:
         from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
         # The last line is the number of findings, which the message below contains too.
-        for line in findings_lines(error.findings, error.finding_count)[:-1]:
+        for line in findings_lines(error.findings, error.finding_count, error.counts)[:-1]:
             tell(line)
     hint = _DATA_HINT if _is_training_data(error) else error.hint
     tell(f"bulk-upload: {printable(str(error))}")

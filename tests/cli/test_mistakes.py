@@ -113,6 +113,10 @@ WORD_MISTAKES = {
     "an option before its command": Mistake(
         ("--quiet", "run", "good.jsonl"), USAGE, ("--quiet", "`bulk-upload run MANIFEST --quiet")
     ),
+    "a rule that is not one": run(
+        "--ignore", "last-rule", says=("'last-rule' is not a rule", "last-role", "docs/how-to/validation.md")
+    ),
+    "a rule that cannot be ignored": run("--ignore", "unreadable", says=("unreadable cannot be ignored",)),
     "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
     "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
 }

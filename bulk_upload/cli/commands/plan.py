@@ -19,7 +19,7 @@ from bulk_upload.cli.options.job import (
     retries_renamed,
     retry_of,
 )
-from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.status_line import command_progress_shown
@@ -76,6 +76,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
             retry_renamed=retries_renamed(options["retry"]),
             retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
+            rules=rules_chosen(options["ignore"]),
         ),
         purposes=schemas_of(options["schema"]),
     )
@@ -128,6 +129,7 @@ class _Listed:
 
 
 def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+    yield from (f"warning: {printable(mixup)}" for mixup in made.mixups)
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)

@@ -35,6 +35,7 @@ JOB_SECTIONS = {
         "name_template",
         "validate",
         "schema",
+        "ignore",
         "retry",
         "send_again",
         "force",
