@@ -19,7 +19,6 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
@@ -28,7 +27,7 @@ from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.recovery.first_look import FirstLook
 from bulk_upload.engine.validation.file_validator import FileValidator
-from bulk_upload.job_plan import JobPlanner
+from bulk_upload.job_plan import JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -42,8 +41,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
+    from bulk_upload.job_plan import Manifest
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
@@ -91,17 +92,22 @@ class JobRunner:
         for one in list(self._runs):
             await one.aclose()
 
-    def run(self, job: Job | str | os.PathLike[str]) -> JobRun:
-        """Return a run of a job, or of a manifest with defaults.
+    def run(self, job: Job | str | os.PathLike[str], *, listing: FolderListing | None = None) -> JobRun:
+        """Return a run of a job, or of a manifest with defaults. `listing` has the entries of a folder's job.
 
         `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
         recorded; the iteration ends with the run, and `result` is set then.
         """
         if not isinstance(job, Job):
             job = Job(manifest=os.fspath(job))
-        run = JobRun(partial(self._execute, job), self._on_event)
+        run = JobRun(partial(self._execute, job, listing), self._on_event)
         self._runs.add(run)
         return run
+
+    @property
+    def planner(self) -> JobPlanner:
+        """Plans jobs of this server, and lists folders."""
+        return self._planner
 
     def ledger_path(self, job: Job) -> str:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
@@ -111,30 +117,39 @@ class JobRunner:
         self,
         job: Job,
         *,
+        listing: FolderListing | None = None,
         on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `listing` has the entries of a folder's job; `on_entry` is called with every entry with its step and the reason for it, in manifest order;
         `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
-        return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
+        return self._planner.plan(job, listing=listing, on_entry=on_entry, on_progress=on_progress)
 
     async def _execute(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        job: Job,
+        listing: FolderListing | None,
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         with naming_shortage():
-            return await self._run_job(job, emit, started)
+            return await self._run_job(job, listing, emit, started)
 
     async def _run_job(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        job: Job,
+        listing: FolderListing | None,
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
         ledger_path = self.ledger_path(job)
-        manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
+        manifest = await loop.run_in_executor(pool, opened_manifest, job, listing)
         ledger = None
         staging = None
         planning: Future[Plan] | None = None
@@ -142,7 +157,7 @@ class JobRunner:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
             progress = PlanProgress(emit)
-            preparation = self._planner.preparation(job, manifest, staging, progress.put)
+            preparation = self._planner.preparation(job, manifest, staging, progress.put, listing=listing)
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
@@ -205,6 +220,7 @@ class JobRunner:
                         ledger.writer,
                         entries,
                         manifest=manifest.path,
+                        is_partial=preparation.is_partial,
                         utc_s=self._clock.utc_s(),
                     )
                     async with listening(
@@ -254,7 +270,7 @@ class JobRunner:
 
 
 def _close_plan(
-    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: ManifestFile
+    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: Manifest
 ) -> None:
     """Close what a plan was made of and with, after the thread that makes it is done with them.
 

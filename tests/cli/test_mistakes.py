@@ -118,7 +118,7 @@ WORD_MISTAKES = {
     ),
     "a rule that cannot be ignored": run("--ignore", "unreadable", says=("unreadable cannot be ignored",)),
     "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
-    "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
+    "a scan of nothing": Mistake(("scan",), USAGE, ("'DIR'", "`bulk-upload scan --help`")),
 }
 
 ADDRESS_MISTAKES = {

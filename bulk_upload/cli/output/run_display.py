@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.events import PlanMade, Snapshot
+from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.text.printable import printable
 from bulk_upload.report.live.plain_lines import LineProgress
 from bulk_upload.report.live.verbose import verbose_line
@@ -114,16 +114,18 @@ class Live:
 
 
 class Heading:
-    """Names the server, and the file that settings came from, before the plan is shown."""
+    """Names the server, and the file that settings came from, before the plan and all that is noticed."""
 
     def __init__(self, connection: Connection, settings_from: str | None) -> None:
         self._connection = connection
         self._settings_from = settings_from
+        self._is_printed = False
 
     def print_before(self, event: Event, say: Callable[[str], None]) -> None:
-        """Print the heading if `event` is the plan."""
-        if not isinstance(event, PlanMade):
+        """Print the heading, once, if `event` is the plan or a notice."""
+        if self._is_printed or not isinstance(event, PlanMade | Noticed):
             return
+        self._is_printed = True
         if self._settings_from is not None:
             say(printable(f"settings: {self._settings_from}"))
         team = "" if self._connection.team is None else f", team {self._connection.team}"

@@ -20,8 +20,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to upload, and the path of its ledger.
 
     Args:
-        manifest: path of a JSONL or CSV manifest, `-` for standard input.
-        ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        manifest: path of a JSONL or CSV manifest, `-` for standard input; or of a folder whose files are listed.
+        ledger: path of the ledger; by default beside the manifest or folder, named after it and the endpoint.
         ledger_dir: folder of the ledger in place of the manifest's; `ledger` takes precedence.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
@@ -66,15 +66,42 @@ def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str)
     if job.ledger is not None:
         return job.ledger
     home, _, name = manifest.rpartition("/")
-    stem = ledger_stem(
-        _without_suffix(name), endpoint=connection.endpoint, home_endpoint=connection.profile.base_url
-    )
+    stem = _stem(_without_suffix(name), connection)
     if job.ledger_dir is None:
         return f"{home}/{stem}.ledger.db"
+    return _in_ledger_dir(job.ledger_dir, stem, folder)
+
+
+def folder_ledger_paths(job: Job, connection: Connection, *, root: str) -> tuple[str, ...]:
+    """Return where the ledger of a folder may be, the best place first: beside it, then in it; or as set in `job`.
+
+    Beside it, because a folder of data may be replaced as a whole, and its ledger must survive that. The root of the file
+    system has no place beside it.
+
+    Args:
+        job: the job.
+        connection: the server that it is for.
+        root: the absolute path of the folder, without symbolic links.
+    """
+    if job.ledger is not None:
+        return (job.ledger,)
+    home, _, name = root.rstrip("/").rpartition("/")
+    stem = _stem(name or "root", connection)
+    if job.ledger_dir is not None:
+        return (_in_ledger_dir(job.ledger_dir, stem, home or "/"),)
+    inside = f"{root.rstrip('/')}/{stem}.ledger.db"
+    return (f"{home}/{stem}.ledger.db", inside) if name else (inside,)
+
+
+def _stem(name: str, connection: Connection) -> str:
+    return ledger_stem(name, endpoint=connection.endpoint, home_endpoint=connection.profile.base_url)
+
+
+def _in_ledger_dir(ledger_dir: str, stem: str, folder: str) -> str:
     # As `os.fsencode` does: bytes that are not UTF-8 are surrogate escapes.
     digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=FOLDER_HASH_BYTES)
-    between = "" if job.ledger_dir.endswith("/") or not job.ledger_dir else "/"
-    return f"{job.ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
+    between = "" if ledger_dir.endswith("/") or not ledger_dir else "/"
+    return f"{ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
 
 
 def _without_suffix(name: str) -> str:
