@@ -13,7 +13,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.purposes import PURPOSES, known_purposes
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
-from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
+from bulk_upload.edge.manifest_file import ledger_path_of, manifest_of
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.engine.plan import Preparation
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.edge.manifest_file import ManifestFile
     from bulk_upload.engine.plan import Plan
 
 
@@ -66,7 +67,7 @@ class JobPlanner:
         """
         ledger_path = self.ledger_path(job)
         known = os.path.exists(ledger_path)
-        with ManifestFile(job.manifest) as manifest:
+        with manifest_of(job) as manifest:
             staging = Staging(None)
             try:
                 preparation = self.preparation(job, manifest, staging, on_progress)

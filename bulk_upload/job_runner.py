@@ -19,7 +19,7 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.manifest_file import ManifestFile
+from bulk_upload.edge.manifest_file import manifest_of
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.edge.manifest_file import ManifestFile
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
 
@@ -82,6 +84,7 @@ class JobRunner:
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
+        self._given_up: WeakSet[Future[Plan]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,17 +93,27 @@ class JobRunner:
         for one in list(self._runs):
             await one.aclose()
 
-    def run(self, job: Job | str | os.PathLike[str]) -> JobRun:
+    def run(self, job: Job | AnyPath) -> JobRun:
         """Return a run of a job, or of a manifest with defaults.
 
-        `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
-        recorded; the iteration ends with the run, and `result` is set then.
+        `await` it for the Result, or iterate it (`async for entry in …`) to have each entry as it is settled;
+        the iteration ends with the run, and `result` is set then.
         """
-        if not isinstance(job, Job):
-            job = Job(manifest=os.fspath(job))
+        job = job if isinstance(job, Job) else Job(job)
+        return self._run_of(lambda: job)
+
+    def _run_of(self, job: Callable[[], Job]) -> JobRun:
+        """Return a run of a job that is known once the run begins; `job` may block."""
         run = JobRun(partial(self._execute, job), self._on_event)
         self._runs.add(run)
         return run
+
+    async def settled(self, timeout_s: float) -> None:
+        """Wait until the plans that cancelled runs gave up are over, at most so long: a pipe may never answer."""
+        loop = asyncio.get_running_loop()
+        given_up = [asyncio.wrap_future(one, loop=loop) for one in self._given_up if not one.done()]
+        if given_up:
+            await asyncio.wait(given_up, timeout=timeout_s)
 
     def ledger_path(self, job: Job) -> str:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
@@ -122,18 +135,26 @@ class JobRunner:
         return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
 
     async def _execute(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self, job: Callable[[], Job], emit: Callable[[Event], None], started: Callable[[Run], None]
     ) -> Result:
         with naming_shortage():
-            return await self._run_job(job, emit, started)
+            pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(pool, job)
+                return await self._run_job(found, pool, emit, started)
+            finally:
+                pool.shutdown(wait=False)
 
     async def _run_job(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        job: Job,
+        pool: ThreadPoolExecutor,
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         loop = asyncio.get_running_loop()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
         ledger_path = self.ledger_path(job)
-        manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
+        manifest = await loop.run_in_executor(pool, manifest_of, job)
         ledger = None
         staging = None
         planning: Future[Plan] | None = None
@@ -217,6 +238,8 @@ class JobRunner:
                 if ledger is not None:
                     await ledger.close()
             finally:
+                if planning is not None:
+                    self._given_up.add(planning)
                 _close_plan(pool, planning, staging, manifest)
 
     def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
@@ -255,4 +278,3 @@ def _close_plan(
             close()
         else:
             pool.submit(close)
-    pool.shutdown(wait=False)

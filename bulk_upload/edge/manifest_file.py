@@ -6,14 +6,15 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
 import sys
 import tempfile
+from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
 from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
@@ -61,16 +62,21 @@ class ManifestFile:
         ManifestInvalid: it is empty.
     """
 
-    def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, name: str, *, stdin: IO[bytes] | None = None, entries: Iterable[Entry] | None = None
+    ) -> None:
         """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
         A stream is first copied to its end into an unnamed temporary file. `stdin` replaces the standard input
-        of the process.
+        of the process. `entries` are written to such a file, and nothing is opened; `name` is for findings alone.
         """
         name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
         try:
-            self._file, self.is_stream = _rereadable(name, stdin)
+            if entries is None:
+                self._file, self.is_stream = _rereadable(name, stdin)
+            else:
+                self._file, self.is_stream = _written(map(jsonl_line, entries)), True
         except OSError as error:
             raise _unreadable(self.name, error) from error
         except ValueError as error:
@@ -167,12 +173,21 @@ def ledger_path_of(job: Job, connection: Connection) -> str:
     Raises UsageError for a manifest read from a stream: it has no folder to keep a ledger in.
     """
     name = job.manifest
+    if job.ledger is None and not name:
+        raise UsageError(
+            "entries that no manifest names have no place for their ledger", hint="pass ledger=FILE"
+        )
     if job.ledger is None and comes_by_stream(name):
         where = "on standard input" if is_standard_input(name) else f"from {printable(name)}, a stream,"
         raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
     manifest = os.path.abspath(name)
     folder = os.path.realpath(os.path.dirname(manifest))
     return ledger_path(job, connection, manifest=manifest, folder=folder)
+
+
+def manifest_of(job: Job) -> ManifestFile:
+    """Return the open manifest of a job. Raises UsageError, ManifestInvalid."""
+    return ManifestFile("entries" if job.entries is not None else job.manifest, entries=job.entries)
 
 
 def names_files(name: str) -> bool:
@@ -212,9 +227,13 @@ def _opened(name: str) -> IO[bytes]:
 
 
 def _spooled(source: IO[bytes]) -> IO[bytes]:
+    return _written(iter(partial(source.read, _COPY_BYTES), b""))
+
+
+def _written(pieces: Iterable[bytes]) -> IO[bytes]:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (the ManifestFile closes it)
     try:
-        shutil.copyfileobj(source, copy, _COPY_BYTES)
+        copy.writelines(pieces)
         copy.flush()
     except BaseException:
         copy.close()
