@@ -51,6 +51,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     what returns rows reads them there, and raises LedgerUnusable where it cannot.
     `dropped_count` entries of the ledger are not in the manifest: of earlier versions of it, or of others.
     `uncompared_count` touched files were not compared with their receipts before the run ended.
+    `left_out` says, in words, which files of a folder are missing for want of a purpose, or could not be read: then the job
+    is not `ok`.
     """
 
     status: ExitStatus
@@ -59,6 +61,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str
     dropped_count: int = 0
     uncompared_count: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -139,6 +142,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             return f"{text}: {self.stop.reason}"
         left = self.failures or self.in_doubt or self.pending
         reasons = [f"{printable(row.path)}: {printable(row.reason or row.status)}" for row in left]
+        reasons += [printable(one) for one in self.left_out]
         shown = "; ".join(reasons[:_REASONS_SHOWN_MAX])
         more = (
             f"; and {len(reasons) - _REASONS_SHOWN_MAX:,} more" if len(reasons) > _REASONS_SHOWN_MAX else ""
@@ -147,7 +151,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _INCOMPLETE: dict[ExitStatus, tuple[type[JobIncomplete], str]] = {
-    ExitStatus.SOME_FAILED: (EntriesFailed, "fix what `result.failures` names, and upload again"),
+    ExitStatus.SOME_FAILED: (
+        EntriesFailed,
+        "fix what `result.failures` and `result.left_out` name, and upload again",
+    ),
     ExitStatus.IN_DOUBT: (
         EntriesInDoubt,
         "upload again to look them up, or settle them with `bulk-upload resolve`",

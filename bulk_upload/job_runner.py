@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
@@ -19,7 +20,6 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.manifest_file import manifest_of
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
@@ -27,7 +27,7 @@ from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.validation.file_validator import FileValidator
-from bulk_upload.job_plan import JobPlanner
+from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
-    from bulk_upload.edge.manifest_file import ManifestFile
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
+    from bulk_upload.job_plan import Manifest
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
@@ -84,7 +85,7 @@ class JobRunner:
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
-        self._given_up: WeakSet[Future[Plan]] = WeakSet()
+        self._given_up: WeakSet[Future[Any]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,27 +94,37 @@ class JobRunner:
         for one in list(self._runs):
             await one.aclose()
 
-    def run(self, job: Job | AnyPath) -> JobRun:
-        """Return a run of a job, or of a manifest with defaults.
+    def run(self, job: Job | AnyPath, *, listing: FolderListing | None = None) -> JobRun:
+        """Return a run of a job, or of a manifest with defaults. `listing` has the entries of a folder's job.
 
         `await` it for the Result, or iterate it (`async for entry in …`) to have each entry as it is settled;
         the iteration ends with the run, and `result` is set then.
         """
-        job = job if isinstance(job, Job) else Job(job)
-        return self._run_of(lambda: job)
+        known = JobInput(job=job if isinstance(job, Job) else Job(job), listing=listing)
+        return self._run_of(lambda _: known)
 
-    def _run_of(self, job: Callable[[], Job]) -> JobRun:
-        """Return a run of a job that is known once the run begins; `job` may block."""
-        run = JobRun(partial(self._execute, job), self._on_event)
+    def _run_of(self, source: Callable[[Callable[[int], None]], JobInput]) -> JobRun:
+        """Return a run of a job that is known once the run begins.
+
+        `source` may block; it calls its argument with how many files it has found, which raises when the run is given up.
+        """
+        run = JobRun(partial(self._execute, source), self._on_event)
         self._runs.add(run)
         return run
 
     async def settled(self, timeout_s: float) -> None:
         """Wait until the plans that cancelled runs gave up are over, at most so long: a pipe may never answer."""
-        loop = asyncio.get_running_loop()
-        given_up = [asyncio.wrap_future(one, loop=loop) for one in self._given_up if not one.done()]
+        given_up = [asyncio.wrap_future(one) for one in self._given_up if not one.done()]
         if given_up:
-            await asyncio.wait(given_up, timeout=timeout_s)
+            over, _ = await asyncio.wait(given_up, timeout=timeout_s)
+            for one in over:
+                # Nobody else asks why it failed.
+                one.exception()
+
+    @property
+    def planner(self) -> JobPlanner:
+        """Plans jobs of this server, and lists folders."""
+        return self._planner
 
     def ledger_path(self, job: Job) -> str:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
@@ -123,38 +134,66 @@ class JobRunner:
         self,
         job: Job,
         *,
+        listing: FolderListing | None = None,
         on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `listing` has the entries of a folder's job; `on_entry` is called with every entry with its step and the reason for it, in manifest order;
         `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
-        return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
+        return self._planner.plan(job, listing=listing, on_entry=on_entry, on_progress=on_progress)
 
     async def _execute(
-        self, job: Callable[[], Job], emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        source: Callable[[Callable[[int], None]], JobInput],
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         with naming_shortage():
             pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
             try:
-                found = await asyncio.get_running_loop().run_in_executor(pool, job)
-                return await self._run_job(found, pool, emit, started)
+                given = await self._input(source, pool)
+                for words in given.left_out:
+                    emit(Noticed(message=words))
+                try:
+                    return await self._run_job(given, pool, emit, started)
+                finally:
+                    given.close()
             finally:
                 pool.shutdown(wait=False)
 
+    async def _input(
+        self, source: Callable[[Callable[[int], None]], JobInput], pool: ThreadPoolExecutor
+    ) -> JobInput:
+        left = Flag()
+
+        def on_count(_: int) -> None:
+            if left.is_set():
+                raise CancelledError
+
+        found = pool.submit(source, on_count)
+        try:
+            return await asyncio.wrap_future(found)
+        except asyncio.CancelledError:
+            left.set()
+            self._given_up.add(found)
+            found.add_done_callback(_close_unwanted)
+            raise
+
     async def _run_job(
         self,
-        job: Job,
+        given: JobInput,
         pool: ThreadPoolExecutor,
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
     ) -> Result:
         loop = asyncio.get_running_loop()
+        job, listing = given.job, given.listing
         ledger_path = self.ledger_path(job)
-        manifest = await loop.run_in_executor(pool, manifest_of, job)
+        manifest = await loop.run_in_executor(pool, opened_manifest, job, listing)
         ledger = None
         staging = None
         planning: Future[Plan] | None = None
@@ -162,7 +201,7 @@ class JobRunner:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
             progress = PlanProgress(emit)
-            preparation = self._planner.preparation(job, manifest, staging, progress.put)
+            preparation = self._planner.preparation(job, manifest, staging, progress.put, listing=listing)
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
@@ -212,6 +251,7 @@ class JobRunner:
                         ledger.writer,
                         entries,
                         manifest=manifest.path,
+                        is_partial=preparation.is_partial,
                         utc_s=self._clock.utc_s(),
                     )
                     async with listening(
@@ -226,12 +266,13 @@ class JobRunner:
                     reader.close()
                     entries.close()
             return Result(
-                status=result.status,
+                status=given.status_after(result.status),
                 states=result.states,
                 stop=result.stop,
                 ledger=ledger_path,
                 dropped_count=dropped_count,
                 uncompared_count=result.uncompared_count,
+                left_out=given.left_out,
             )
         finally:
             try:
@@ -263,7 +304,7 @@ class JobRunner:
 
 
 def _close_plan(
-    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: ManifestFile
+    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: Manifest
 ) -> None:
     """Close what a plan was made of and with, after the thread that makes it is done with them.
 
@@ -278,3 +319,9 @@ def _close_plan(
             close()
         else:
             pool.submit(close)
+
+
+def _close_unwanted(found: Future[JobInput]) -> None:
+    """Close what was found for a run that was given up meanwhile."""
+    if not found.cancelled() and found.exception() is None:
+        found.result().close()

@@ -148,7 +148,8 @@ def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> Manifes
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
+    `ignore_ctime` is the job's. `is_listing` says that the manifest was made of a folder, so that its lines mean nothing to
+    anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
     invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
@@ -161,6 +162,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     retry_renamed: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
+    is_listing: bool = False
+    is_partial: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
@@ -189,7 +192,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return Plan(
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
-            dropped_count=dropped_count(self.staging),
+            dropped_count=0 if self.is_partial else dropped_count(self.staging),
             warnings=(*self._warnings(oversized_count), *renamed.warnings()),
             reasons=reasons.counts,
         )
@@ -225,12 +228,17 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         earlier_lines = self.staging.add(planned)
         for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(self._finding(entry, complaint))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
                     complaints.add(self._duplicate(entry, earlier_lines[entry.line_no]))
         return planned
+
+    def _finding(self, entry: Entry, complaint: PathComplaint) -> Finding:
+        if self.is_listing:
+            return complaint.finding(where=printable(entry.path))
+        return complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path")
 
     def _decide(
         self,

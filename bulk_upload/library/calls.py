@@ -12,8 +12,8 @@ from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.library.displays import display_for, showing
-from bulk_upload.library.jobs import JOB_NAMES, JobOptions, job_of
-from bulk_upload.library.uploader import Uploader, UploaderOptions, both
+from bulk_upload.library.jobs import JOB_NAMES, JobOptions, source_of
+from bulk_upload.library.uploader import Uploader, UploaderOptions, both, planned_by
 from bulk_upload.library.waiting import BackgroundRun
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ class UploadOptions(UploaderOptions, JobOptions, total=False):
 
 
 def upload(what: What, *, progress: bool = False, **options: Unpack[UploadOptions]) -> Result:
-    """Upload a manifest, a file or entries, and return the Result when every entry has been dealt with.
+    """Upload a folder, a manifest, a file or entries, and return the Result when every entry has been dealt with.
 
     A failed entry is a row of the result, not an exception: `upload(…).raise_for_status()` raises. The run has a
     thread and an event loop of its own, so this works anywhere, also inside a running loop, which it blocks.
     An interrupt ends the run as Ctrl-C ends the command, and is raised when nothing of it goes on.
 
     Args:
-        what: the path of a manifest, or of one file with `purpose`; entries; or a `Job`.
+        what: the path of a folder, of a manifest, or of one file with `purpose`; entries; or a `Job`.
         progress: show progress: a live display in a terminal, a bar in a notebook, nothing elsewhere.
         **options: fields of `Job` (`purpose`, `ledger`, `root`, …), arguments of `Uploader` (`api_key`, `base_url`, …),
             and fields of `RunSettings` (`concurrency`, `rate_per_s`, …). Without `api_key` the environment is read, as
@@ -100,7 +100,7 @@ def plan(
         files_path=profile.files_path,
     )
     planner = JobPlanner(Connection(endpoint=endpoint, profile=profile, team=team), purposes=purposes)
-    return planner.plan(job_of(what, options)(), on_entry=on_entry)
+    return planned_by(planner, source_of(what, options), on_entry=on_entry)
 
 
 def _uploader(options: UploaderOptions, on_event: Callable[[Event], None]) -> Uploader:

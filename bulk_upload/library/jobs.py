@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
 from bulk_upload.core.model import Entry
 from bulk_upload.core.run.job import AnyPath, Job
 from bulk_upload.core.text.wording import did_you_mean, quoted
+from bulk_upload.edge.folder import is_folder
 from bulk_upload.edge.manifest_file import comes_by_stream, names_files
 from bulk_upload.errors import ManifestInvalid, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from bulk_upload.job_plan import JobInput, JobPlanner
+from bulk_upload.library.folders import FOLDER_NAMES, FolderOptions, folder_input
 
 AnyEntry = Entry | AnyPath | Mapping[str, object]
 """One file to upload: an `Entry`, a path, or a mapping with the fields of a manifest's line."""
 
 What = Job | AnyPath | Iterable[AnyEntry]
-"""What to upload: a manifest or one data file by its path, entries, or a `Job`."""
+"""What to upload: a folder, a manifest or one data file by its path, entries, or a `Job`."""
+
+Source = Callable[[JobPlanner, Callable[[int], None]], JobInput]
 
 
-class JobOptions(TypedDict, total=False):
-    """The fields of `Job` by keyword, but for its manifest and entries."""
+class JobOptions(FolderOptions, total=False):
+    """The fields of `Job` by keyword, but for its manifest and entries, and what chooses the files of a folder."""
 
     ledger: AnyPath | None
     ledger_dir: AnyPath | None
@@ -45,10 +48,10 @@ JOB_NAMES = frozenset(JobOptions.__annotations__)
 _FIELDS = tuple(name for name in Entry.__struct_fields__ if name != "line_no")
 
 
-def job_of(what: What, options: JobOptions) -> Callable[[], Job]:
+def source_of(what: What, options: JobOptions) -> Source:
     """Return a function that returns the job. It may block: the first lines of a file say what it is.
 
-    A file whose first lines name files is a manifest, as is whatever is read from a stream; any other file is data,
+    A folder is searched. A file whose first lines name files is a manifest, as is whatever is read from a stream; any other file is data,
     uploaded by itself, with its ledger beside it. Entries are taken in at once.
 
     Raises UsageError, also later.
@@ -56,10 +59,12 @@ def job_of(what: What, options: JobOptions) -> Callable[[], Job]:
     if isinstance(what, Job):
         if options:
             raise UsageError(f"{next(iter(options))} is given beside a Job", hint="pass it to the Job")
-        return lambda: what
+        return lambda _planner, _on_count: JobInput(job=what)
     if isinstance(what, str) or hasattr(what, "__fspath__"):
         path = os.fspath(what)  # type: ignore[arg-type]
-        return lambda: _job_of_path(path, options)
+        return partial(_input_of_path, path, options)
+    if unfit := FOLDER_NAMES & options.keys():
+        raise _not_a_folder(unfit)
     if isinstance(what, (bytes, Mapping)) or not isinstance(what, Iterable):
         raise UsageError(
             f"what to upload is of the type {type(what).__name__}",
@@ -69,10 +74,25 @@ def job_of(what: What, options: JobOptions) -> Callable[[], Job]:
     if not entries:
         raise UsageError("there are no entries to upload", hint="name at least one file")
     job = _job_of_entries(entries, options)
-    return lambda: job
+    return lambda _planner, _on_count: JobInput(job=job)
 
 
-def _job_of_path(path: str, options: JobOptions) -> Job:
+def _input_of_path(
+    path: str, options: JobOptions, planner: JobPlanner, on_count: Callable[[int], None]
+) -> JobInput:
+    if is_folder(path):
+        of_job: Any = {name: value for name, value in options.items() if name not in FOLDER_NAMES}
+        return folder_input(Job(path, **of_job), options, planner, on_count)
+    if unfit := FOLDER_NAMES & options.keys():
+        raise _not_a_folder(unfit)
+    return JobInput(job=_job_of_path(path, options))
+
+
+def _not_a_folder(names: Iterable[str]) -> UsageError:
+    return UsageError(f"{min(names)} chooses files of a folder", hint="leave it out, or name a folder")
+
+
+def _job_of_path(path: str, options: Any) -> Job:  # noqa: ANN401 - a folder's options are not among them
     if comes_by_stream(path) or _is_manifest(path):
         return Job(path, **options)
     folder, name = os.path.split(os.path.abspath(path))
@@ -95,7 +115,7 @@ def _is_manifest(path: str) -> bool:
         return True
 
 
-def _job_of_entries(entries: tuple[Entry, ...], options: JobOptions) -> Job:
+def _job_of_entries(entries: tuple[Entry, ...], options: Any) -> Job:  # noqa: ANN401 - as above
     job = Job(entries=entries, **options)
     absolute_count = sum(one.path.startswith("/") for one in entries)
     if job.root is not None or not absolute_count:

@@ -14,6 +14,7 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.log_records import Failed, RunEnded
+from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
@@ -23,7 +24,7 @@ from bulk_upload.library.environment import (
     usable_proxy,
     variable,
 )
-from bulk_upload.library.jobs import job_of
+from bulk_upload.library.jobs import source_of
 from bulk_upload.library.logs import log
 from bulk_upload.library.settings import SettingOptions, settings_with
 
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
+    from bulk_upload.job_plan import JobInput, JobPlanner
     from bulk_upload.job_run import JobRun, Result
-    from bulk_upload.library.jobs import JobOptions, What
+    from bulk_upload.library.jobs import JobOptions, Source, What
 
 
 class Uploader(JobRunner):
@@ -129,18 +131,25 @@ class Uploader(JobRunner):
             given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
         return cls(**given)
 
-    def run(self, what: What, **options: Unpack[JobOptions]) -> JobRun:
-        """Return a run of a manifest, a data file, entries or a `Job`; keyword arguments are the fields of `Job`.
+    def run(
+        self, what: What, *, listing: FolderListing | None = None, **options: Unpack[JobOptions]
+    ) -> JobRun:
+        """Return a run of a folder, a manifest, a data file, entries or a `Job`; see `upload`.
+
+        `listing` has the entries of a folder's `Job`, where the program has listed the folder itself.
 
         `await` it for the Result, or iterate it (`async for entry in …`) to have each entry as it is settled;
         the iteration ends with the run, and `result` is set then. Raises UsageError, also when awaited.
         """
-        return self._run_of(job_of(what, options))
+        if listing is not None and isinstance(what, Job):
+            return super().run(what, listing=listing)
+        return self._run_of(partial(source_of(what, options), self.planner))
 
     def plan(
         self,
         what: What,
         *,
+        listing: FolderListing | None = None,
         on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
         **options: Unpack[JobOptions],
@@ -150,14 +159,20 @@ class Uploader(JobRunner):
         `on_entry` is called with every entry with its step and the reason for it, in order; `on_progress` is called
         periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable, UsageError.
         """
-        return super().plan(job_of(what, options)(), on_entry=on_entry, on_progress=on_progress)
+        if listing is not None and isinstance(what, Job):
+            return super().plan(what, listing=listing, on_entry=on_entry, on_progress=on_progress)
+        source = source_of(what, options)
+        return planned_by(self.planner, source, on_entry=on_entry, on_progress=on_progress)
 
     async def _execute(
-        self, job: Callable[[], Job], emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        source: Callable[[Callable[[int], None]], JobInput],
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         began_s = self._clock.monotonic()
         try:
-            result = await super()._execute(job, emit, started)
+            result = await super()._execute(source, emit, started)
         except BulkUploadError as error:
             self._log(Failed(message=str(error), hint=error.hint, exit_code=int(error.exit_status)))
             raise
@@ -205,6 +220,21 @@ def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be
         return redaction.learn(key) if isinstance(key, str) else key
 
     return read
+
+
+def planned_by(
+    planner: JobPlanner,
+    source: Source,
+    *,
+    on_entry: Callable[[PlannedEntry], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Plan:
+    """Return the plan of what a source finds. Blocks."""
+    given = source(planner, lambda _: None)
+    try:
+        return planner.plan(given.job, listing=given.listing, on_entry=on_entry, on_progress=on_progress)
+    finally:
+        given.close()
 
 
 def both(first: Callable[[Event], None], second: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -114,7 +114,7 @@ WORD_MISTAKES = {
         ("--quiet", "run", "good.jsonl"), USAGE, ("--quiet", "`bulk-upload run MANIFEST --quiet")
     ),
     "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
-    "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
+    "a scan of nothing": Mistake(("scan",), USAGE, ("'DIR'", "`bulk-upload scan --help`")),
 }
 
 ADDRESS_MISTAKES = {

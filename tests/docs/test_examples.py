@@ -80,6 +80,13 @@ def test_one_file(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert {one.file_id for one in sandbox.files} == {line.split()[1] for line in first.splitlines()}
 
 
+def test_folder(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of a known kind are uploaded; another one is named."""
+    Path("data/notes.txt").write_text("")
+    assert len(run("folder.py")["result"].accepted) == COUNT
+    assert capsys.readouterr().out.startswith("left out 1 file without a purpose (notes.txt)")
+
+
 def test_notebook(sandbox: Sandbox) -> None:
     """All cells together are a program as well."""
     result = run("notebook.py")["result"]

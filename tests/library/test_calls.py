@@ -138,10 +138,10 @@ def test_a_data_file_without_a_purpose_is_no_manifest(tmp_path: Path) -> None:
 
 
 def test_a_job_is_a_manifest_or_entries() -> None:
-    """A Job without either cannot be made; the manifest may be given by position."""
+    """A Job without either cannot be uploaded; the manifest may be given by position."""
     assert Job("m.jsonl") == Job(manifest="m.jsonl")
     with pytest.raises(UsageError, match="neither"):
-        Job()
+        upload(Job(), api_key="key")
     with pytest.raises(UsageError, match="must be a path"):
         Job(b"m.jsonl")  # type: ignore[arg-type]
 
@@ -389,3 +389,51 @@ def test_what_is_raised_has_one_base() -> None:
     for kind in (EntriesFailed, EntriesInDoubt, RunUnfinished):
         assert issubclass(kind, JobIncomplete)
         assert issubclass(kind, BulkUploadError)
+
+
+def test_a_folder_is_uploaded_with_what_its_files_are_for(
+    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
+) -> None:
+    """Files get the purpose that alone takes them; keywords choose files and purposes; a plan says the same."""
+    text_files(tmp_path / "data" / "corpus", 2)
+    (tmp_path / "data" / "notes.md").write_text("# Notes\n")
+    folder = tmp_path / "data"
+    mapping = {"*.md": "alignment"}
+    planned = plan(folder, mapping=mapping, base_url=sandbox.url)
+    assert planned.total(Step.SEND).entry_count == 3
+    result = upload(folder, mapping=mapping, **server).raise_for_status()
+    assert {one.path: one.purpose for one in result.accepted} == {
+        "corpus/file-0.jsonl": "pre-train",
+        "corpus/file-1.jsonl": "pre-train",
+        "notes.md": "alignment",
+    }
+    assert_at_rest(result.ledger)
+    some = upload(folder, purpose="pre-train", include=["file-0.*"], ledger=tmp_path / "x.db", **server)
+    assert [one.path for one in some.accepted] == ["corpus/file-0.jsonl"]
+
+
+def test_what_a_folder_leaves_out_is_not_mute(
+    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
+) -> None:
+    """A file whose purpose cannot be told is missing: the result says so, and raises."""
+    text_files(tmp_path / "data", 1)
+    (tmp_path / "data" / "notes.md").write_text("# Notes\n")
+    result = upload(tmp_path / "data", **server)
+    assert len(sandbox.files) == 1
+    assert (result.ok, result.failures) == (False, [])
+    with pytest.raises(
+        EntriesFailed, match=r"1 of 1 entries accepted: left out 1 file without a purpose \(notes.md\)"
+    ):
+        result.raise_for_status()
+    assert upload(tmp_path / "data", exclude=["*.md"], **server).ok
+
+
+def test_a_folder_of_nothing_is_a_usage_error(tmp_path: Path, server: dict[str, Any]) -> None:
+    """It is not taken for a job that is done."""
+    with pytest.raises(UsageError, match="no file to upload"):
+        upload(tmp_path, **server)
+    text_files(tmp_path, 1)
+    with pytest.raises(UsageError, match="a list of patterns"):
+        upload(tmp_path, include="*.jsonl", **server)
+    with pytest.raises(UsageError, match="chooses files of a folder"):
+        upload(tmp_path / "file-0.jsonl", purpose="pre-train", include=["*"], **server)

@@ -24,12 +24,12 @@ LINES_MAX = 400
 MODULES_MAX = 16
 """Modules a folder may have, `__init__` aside; `cli/commands` has one for each command."""
 
-# Standard modules that neither read a clock, draw a random number nor touch the world.
+# Modules that neither read a clock, draw a random number nor touch the world.
 PURE_MODULES = frozenset(
     {
         "__future__", "base64", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "errno", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
-        "msgspec", "msgspec.structs", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
+        "msgspec", "msgspec.structs", "operator", "pathspec", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
@@ -112,6 +112,7 @@ CORE_FLOORS = (
     frozenset({"events"}),
     frozenset({"run"}),
     frozenset({"report"}),
+    frozenset({"folder"}),
 )
 """The rooms of the core, lowest floor first. A module imports from its own room and from lower floors only."""
 
@@ -223,7 +224,7 @@ def test_every_room_of_the_core_has_its_floor() -> None:
 
 
 def test_rooms_of_the_core_import_downward() -> None:
-    """text, model → purposes, finding → api, machine, manifest, validation → limits → events → run → report."""
+    """text, model → purposes, finding → api, machine, manifest, validation → limits → events → run → report → folder."""
     wrong = []
     for path in CORE_FILES:
         for one in imports_of(path):

@@ -40,13 +40,13 @@ class _Input(msgspec.Struct, frozen=True):
 class Job(_Input, frozen=True, kw_only=True):
     """What to upload, and the path of its ledger.
 
-    Every path may be a text or a `pathlib.Path`; it is kept as a text. Raises UsageError without manifest and entries.
+    Every path may be a text or a `pathlib.Path`; it is kept as a text. Raises UsageError for what is no path.
 
     Args:
-        manifest: path of a JSONL or CSV manifest, `-` for standard input. With `entries` it is not read, and only names
-            the ledger.
+        manifest: path of a JSONL or CSV manifest, `-` for standard input; or of a folder whose files are listed. With
+            `entries` it is not read, and only names the ledger.
         entries: what to upload, in place of a manifest. Relative paths start from the current folder, or from `root`.
-        ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        ledger: path of the ledger; by default beside the manifest or folder, named after it and the endpoint.
         ledger_dir: folder of the ledger in place of the manifest's; `ledger` takes precedence.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
@@ -102,13 +102,7 @@ class Job(_Input, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 force_setattr(self, name, _path_text(name, value))
-        if self.entries is None:
-            if not self.manifest:
-                raise UsageError(
-                    "a job has neither a manifest nor entries",
-                    hint="pass the path of a manifest, or entries=[…]",
-                )
-        else:
+        if self.entries is not None:
             force_setattr(self, "entries", tuple(self.entries))
 
 
@@ -136,15 +130,42 @@ def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str)
     if job.ledger is not None:
         return job.ledger
     home, _, name = manifest.rpartition("/")
-    stem = ledger_stem(
-        _without_suffix(name), endpoint=connection.endpoint, home_endpoint=connection.profile.base_url
-    )
+    stem = _stem(_without_suffix(name), connection)
     if job.ledger_dir is None:
         return f"{home}/{stem}.ledger.db"
+    return _in_ledger_dir(job.ledger_dir, stem, folder)
+
+
+def folder_ledger_paths(job: Job, connection: Connection, *, root: str) -> tuple[str, ...]:
+    """Return where the ledger of a folder may be, the best place first: beside it, then in it; or as set in `job`.
+
+    Beside it, because a folder of data may be replaced as a whole, and its ledger must survive that. The root of the file
+    system has no place beside it.
+
+    Args:
+        job: the job.
+        connection: the server that it is for.
+        root: the absolute path of the folder, without symbolic links.
+    """
+    if job.ledger is not None:
+        return (job.ledger,)
+    home, _, name = root.rstrip("/").rpartition("/")
+    stem = _stem(name or "root", connection)
+    if job.ledger_dir is not None:
+        return (_in_ledger_dir(job.ledger_dir, stem, home or "/"),)
+    inside = f"{root.rstrip('/')}/{stem}.ledger.db"
+    return (f"{home}/{stem}.ledger.db", inside) if name else (inside,)
+
+
+def _stem(name: str, connection: Connection) -> str:
+    return ledger_stem(name, endpoint=connection.endpoint, home_endpoint=connection.profile.base_url)
+
+
+def _in_ledger_dir(ledger_dir: str, stem: str, folder: str) -> str:
     # As `os.fsencode` does: bytes that are not UTF-8 are surrogate escapes.
     digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=_FOLDER_HASH_BYTES)
-    between = "" if job.ledger_dir.endswith("/") or not job.ledger_dir else "/"
-    return f"{job.ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
+    between = "" if ledger_dir.endswith("/") or not ledger_dir else "/"
+    return f"{ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
 
 
 def _without_suffix(name: str) -> str:

@@ -121,19 +121,31 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
     if complaint is not None:
         return [complaint]
     try:
-        from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+        footer = _footer(descriptor)
     except ImportError:
         return [Complaint("parquet-unread", "only the magic bytes were checked: pyarrow is not installed")]
-    try:
-        with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
-            columns = [str(name) for name in opened.schema_arrow.names]
-            row_count = int(opened.metadata.num_rows)
     except Exception as error:
         if isinstance(error, OSError) and is_transient(error):
             raise
         words = str(error).strip().splitlines() or [type(error).__name__]
         return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
-    return footer_complaints(columns, row_count, task.purpose.schema)
+    return footer_complaints(*footer, task.purpose.schema)
+
+
+def parquet_columns(descriptor: int) -> tuple[str, ...] | None:
+    """Return the columns of an open Parquet file; None where they cannot be read, also for want of pyarrow."""
+    try:
+        return _footer(descriptor)[0]
+    except Exception:  # noqa: BLE001 - pyarrow raises errors of its own for each kind of damage
+        return None
+
+
+def _footer(descriptor: int) -> tuple[tuple[str, ...], int]:
+    """Return the columns and the number of rows by a Parquet file's footer."""
+    from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+
+    with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
+        return tuple(str(name) for name in opened.schema_arrow.names), int(opened.metadata.num_rows)
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
