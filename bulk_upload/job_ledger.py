@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class JobLedger:
 
     def __init__(
         self,
-        path: str,
+        path: str | os.PathLike[str],
         *,
         api_key: str | Callable[[], str],
         allow_plain_http: bool = False,
@@ -71,6 +72,7 @@ class JobLedger:
         clock: Clock | None = None,
         profiles: Mapping[str, Profile] = PROFILES,
     ) -> None:
+        path = os.fspath(path)
         self._path = path
         self._clock = clock or SystemClock()
         self.facts = facts_of(path)

@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.folder.selection import Selection
@@ -26,6 +27,7 @@ from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
 from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +56,31 @@ class Manifest(Protocol):
 
 def opened_manifest(job: Job, listing: FolderListing | None = None) -> Manifest:
     """Open the manifest of a job: the file that it names, or the list of its folder. Raises as `ManifestFile` does."""
-    return ManifestFile(job.manifest) if listing is None else listing.opened()
+    if listing is not None:
+        return listing.opened()
+    return ManifestFile("entries" if job.entries is not None else job.manifest, entries=job.entries)
+
+
+class JobInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, with the entries of its folder if it is one.
+
+    `left_out` names, in words, files of the folder that nobody decided to leave out. `closes` says that the listing is
+    closed with the run.
+    """
+
+    job: Job
+    listing: FolderListing | None = None
+    left_out: tuple[str, ...] = ()
+    closes: bool = False
+
+    def status_after(self, status: ExitStatus) -> ExitStatus:
+        """Return the verdict of a run: what was left out is missing, as if it had failed."""
+        return ExitStatus.SOME_FAILED if status is ExitStatus.DONE and self.left_out else status
+
+    def close(self) -> None:
+        """Close the listing, if that is not its maker's to do."""
+        if self.closes and self.listing is not None:
+            self.listing.close()
 
 
 class JobPlanner:

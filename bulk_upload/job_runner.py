@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
@@ -27,7 +28,7 @@ from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.recovery.first_look import FirstLook
 from bulk_upload.engine.validation.file_validator import FileValidator
-from bulk_upload.job_plan import JobPlanner, opened_manifest
+from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.engine.folder.listing import FolderListing
@@ -84,6 +86,7 @@ class JobRunner:
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
+        self._given_up: WeakSet[Future[Any]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,17 +95,32 @@ class JobRunner:
         for one in list(self._runs):
             await one.aclose()
 
-    def run(self, job: Job | str | os.PathLike[str], *, listing: FolderListing | None = None) -> JobRun:
+    def run(self, job: Job | AnyPath, *, listing: FolderListing | None = None) -> JobRun:
         """Return a run of a job, or of a manifest with defaults. `listing` has the entries of a folder's job.
 
-        `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
-        recorded; the iteration ends with the run, and `result` is set then.
+        `await` it for the Result, or iterate it (`async for entry in …`) to have each entry as it is settled;
+        the iteration ends with the run, and `result` is set then.
         """
-        if not isinstance(job, Job):
-            job = Job(manifest=os.fspath(job))
-        run = JobRun(partial(self._execute, job, listing), self._on_event)
+        known = JobInput(job=job if isinstance(job, Job) else Job(job), listing=listing)
+        return self._run_of(lambda _: known)
+
+    def _run_of(self, source: Callable[[Callable[[int], None]], JobInput]) -> JobRun:
+        """Return a run of a job that is known once the run begins.
+
+        `source` may block; it calls its argument with how many files it has found, which raises when the run is given up.
+        """
+        run = JobRun(partial(self._execute, source), self._on_event)
         self._runs.add(run)
         return run
+
+    async def settled(self, timeout_s: float) -> None:
+        """Wait until the plans that cancelled runs gave up are over, at most so long: a pipe may never answer."""
+        given_up = [asyncio.wrap_future(one) for one in self._given_up if not one.done()]
+        if given_up:
+            over, _ = await asyncio.wait(given_up, timeout=timeout_s)
+            for one in over:
+                # Nobody else asks why it failed.
+                one.exception()
 
     @property
     def planner(self) -> JobPlanner:
@@ -131,23 +149,50 @@ class JobRunner:
 
     async def _execute(
         self,
-        job: Job,
-        listing: FolderListing | None,
+        source: Callable[[Callable[[int], None]], JobInput],
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
     ) -> Result:
         with naming_shortage():
-            return await self._run_job(job, listing, emit, started)
+            pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+            try:
+                given = await self._input(source, pool)
+                for words in given.left_out:
+                    emit(Noticed(message=words))
+                try:
+                    return await self._run_job(given, pool, emit, started)
+                finally:
+                    given.close()
+            finally:
+                pool.shutdown(wait=False)
+
+    async def _input(
+        self, source: Callable[[Callable[[int], None]], JobInput], pool: ThreadPoolExecutor
+    ) -> JobInput:
+        left = Flag()
+
+        def on_count(_: int) -> None:
+            if left.is_set():
+                raise CancelledError
+
+        found = pool.submit(source, on_count)
+        try:
+            return await asyncio.wrap_future(found)
+        except asyncio.CancelledError:
+            left.set()
+            self._given_up.add(found)
+            found.add_done_callback(_close_unwanted)
+            raise
 
     async def _run_job(
         self,
-        job: Job,
-        listing: FolderListing | None,
+        given: JobInput,
+        pool: ThreadPoolExecutor,
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
     ) -> Result:
         loop = asyncio.get_running_loop()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+        job, listing = given.job, given.listing
         ledger_path = self.ledger_path(job)
         manifest = await loop.run_in_executor(pool, opened_manifest, job, listing)
         ledger = None
@@ -183,17 +228,7 @@ class JobRunner:
             async with transport.running():
                 try:
                     if self._settings.looks_first:
-                        look = FirstLook(
-                            files_api=transport,
-                            files=reader,
-                            profile=self._connection.profile,
-                            entries=entries,
-                            ledger=ledger.writer,
-                            runs=ledger.earlier,
-                            clock=self._clock,
-                            emit=emit,
-                        )
-                        await look.look(plan)
+                        await self._first_look(transport, reader, entries, ledger, emit).look(plan)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
@@ -235,19 +270,41 @@ class JobRunner:
                     reader.close()
                     entries.close()
             return Result(
-                status=result.status,
+                status=given.status_after(result.status),
                 states=result.states,
                 stop=result.stop,
                 ledger=ledger_path,
                 dropped_count=dropped_count,
                 uncompared_count=result.uncompared_count,
+                left_out=given.left_out,
             )
         finally:
             try:
                 if ledger is not None:
                     await ledger.close()
             finally:
+                if planning is not None:
+                    self._given_up.add(planning)
                 _close_plan(pool, planning, staging, manifest)
+
+    def _first_look(
+        self,
+        transport: Transport,
+        reader: FileReader,
+        entries: StagedEntries,
+        ledger: Ledger,
+        emit: Callable[[Event], None],
+    ) -> FirstLook:
+        return FirstLook(
+            files_api=transport,
+            files=reader,
+            profile=self._connection.profile,
+            entries=entries,
+            ledger=ledger.writer,
+            runs=ledger.earlier,
+            clock=self._clock,
+            emit=emit,
+        )
 
     def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
         return open_ledger(
@@ -285,4 +342,9 @@ def _close_plan(
             close()
         else:
             pool.submit(close)
-    pool.shutdown(wait=False)
+
+
+def _close_unwanted(found: Future[JobInput]) -> None:
+    """Close what was found for a run that was given up meanwhile."""
+    if not found.cancelled() and found.exception() is None:
+        found.result().close()

@@ -6,14 +6,15 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
 import sys
 import tempfile
+from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
 from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
@@ -61,16 +62,21 @@ class ManifestFile:
         ManifestInvalid: it is empty.
     """
 
-    def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, name: str, *, stdin: IO[bytes] | None = None, entries: Iterable[Entry] | None = None
+    ) -> None:
         """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
         A stream is first copied to its end into an unnamed temporary file. `stdin` replaces the standard input
-        of the process.
+        of the process. `entries` are written to such a file, and nothing is opened; `name` is for findings alone.
         """
         name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
         try:
-            self._file, self.is_stream = _rereadable(name, stdin)
+            if entries is None:
+                self._file, self.is_stream = _rereadable(name, stdin)
+            else:
+                self._file, self.is_stream = _written(map(jsonl_line, entries)), True
         except OSError as error:
             raise _unreadable(self.name, error) from error
         except ValueError as error:
@@ -172,6 +178,12 @@ def ledger_path_of(job: Job, connection: Connection) -> str:
     Raises UsageError for a manifest read from a stream: it has no folder to keep a ledger in.
     """
     name = job.manifest
+    if not name and job.entries is None:
+        raise UsageError(
+            "a job has neither a manifest nor entries", hint="pass the path of a manifest, or entries=[…]"
+        )
+    if job.ledger is None and not name:
+        raise UsageError("entries have no place for their ledger by themselves", hint="pass ledger=FILE")
     if job.ledger is None and _is_folder(name):
         return folder_ledger_path(job, connection)
     if job.ledger is None and comes_by_stream(name):
@@ -252,9 +264,13 @@ def _opened(name: str) -> IO[bytes]:
 
 
 def _spooled(source: IO[bytes]) -> IO[bytes]:
+    return _written(iter(partial(source.read, _COPY_BYTES), b""))
+
+
+def _written(pieces: Iterable[bytes]) -> IO[bytes]:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (the ManifestFile closes it)
     try:
-        shutil.copyfileobj(source, copy, _COPY_BYTES)
+        copy.writelines(pieces)
         copy.flush()
     except BaseException:
         copy.close()

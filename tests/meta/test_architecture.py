@@ -64,13 +64,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_plan": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_runner": COMMON | {"core", EVERY_EDGE, "engine", "job_plan", "job_run"},
-    "uploader": COMMON | {"core", "job_run", "job_runner"},
+    "library": COMMON | {"core", EVERY_EDGE, "engine", "report", "job_plan", "job_run", "job_runner"},
     "job_ledger": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_rebuild": COMMON | {"core", EVERY_EDGE, "engine", "job_plan"},
     "cli": COMMON
     | {"core", EVERY_EDGE, "engine", "report", "sandbox"}
-    | {"job_plan", "job_run", "job_runner", "job_ledger", "job_rebuild", "uploader", ""},
-    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "uploader"},
+    | {"job_plan", "job_run", "job_runner", "job_ledger", "job_rebuild", "library", ""},
+    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "library"},
     "__main__": frozenset({"cli"}),
 }
 """What each unit may import besides itself. `edge` stands for any one edge, `edge.output` for that one; the empty name
@@ -265,7 +265,7 @@ def test_every_unit_has_its_row() -> None:
 
 
 def test_dependencies_point_one_way() -> None:
-    """cli → report, uploader → engine → edge → core → errors, and never back."""
+    """cli → library → report, engine → edge → core → errors, and never back."""
     wrong = []
     for path in module_files():
         for one in imports_of(path):
@@ -349,8 +349,11 @@ def test_tasks_are_started_from_tasks() -> None:
     assert found == set(TASKS_STARTED_ELSEWHERE)
 
 
-PASSES_THE_ENVIRONMENT_ON = "bulk_upload.edge.validation.surroundings"
-"""Reads nothing for us: it keeps back from a process of ours what that process has no use for, such as keys."""
+MAY_READ_THE_ENVIRONMENT = {
+    "bulk_upload.edge.validation.surroundings": "keeps back from a process of ours what it has no use for, such as keys",
+    "bulk_upload.library.environment": "`Uploader.from_env` is a request to read it",
+}
+"""Modules that may, and why."""
 
 
 def test_the_library_does_not_read_the_environment() -> None:
@@ -358,7 +361,7 @@ def test_the_library_does_not_read_the_environment() -> None:
     names = {"environ", "environb", "getenv", "getenvb", "expanduser", "expandvars"}
     wrong = []
     for path in LIBRARY_FILES:
-        if name_of(path) == PASSES_THE_ENVIRONMENT_ON:
+        if name_of(path) in MAY_READ_THE_ENVIRONMENT:
             continue
         for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and node.attr in names:
@@ -366,6 +369,20 @@ def test_the_library_does_not_read_the_environment() -> None:
             elif isinstance(node, ast.ImportFrom) and names & {alias.name for alias in node.names}:
                 wrong.append(f"{name_of(path)}:{node.lineno} imports from {node.module}")
     assert wrong == []
+
+
+def test_the_environment_is_read_on_request_alone() -> None:
+    """In the library nobody but `from_env` asks for what the environment says."""
+    readers = {"key_of_environment", "proxy_of_environment", "variable"}
+    asking = {
+        f"{name_of(path)}.{function.name}"
+        for path in LIBRARY_FILES
+        for function in nodes_of(path)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in readers
+    }
+    assert asking == {"bulk_upload.library.uploader.from_env"}
 
 
 def _undocumented(

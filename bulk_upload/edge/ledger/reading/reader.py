@@ -72,13 +72,14 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerReader:
-    """A read-only snapshot of one ledger.
+    """A read-only snapshot of one ledger: a context manager, and an iterable of its rows.
 
     A run may write meanwhile and is not blocked. What a dead run left open is in doubt, as the next run will
     record it. Raises LedgerUnusable when there is no ledger, or when it cannot be read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = os.fspath(path)
         self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
         self._selected: WeakSet[Generator[tuple[Any, ...]]] = WeakSet()
@@ -93,6 +94,9 @@ class LedgerReader:
         for one in list(self._selected):
             one.close()
         self._connection.close()
+
+    def __iter__(self) -> Iterator[ExportRow]:
+        return self.rows()
 
     def job(self) -> JobFacts | None:
         """Return the facts of the job, None for a ledger no run has claimed yet."""
