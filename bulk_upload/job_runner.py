@@ -205,15 +205,13 @@ class JobRunner:
             preparation = self._planner.preparation(job, manifest, staging, progress.put, listing=listing)
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
-                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
-                if ledger.notice is not None:
-                    emit(Noticed(message=ledger.notice))
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root, emit)
                 staging.attach(ledger_path)
             async with progress.emitted():
                 planning = pool.submit(preparation.plan, manifest.lines())
                 plan = await asyncio.wrap_future(planning)
             if ledger is None:
-                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root, emit)
                 staging.attach(ledger_path)
             reader = FileReader(
                 preparation.tree,
@@ -306,8 +304,8 @@ class JobRunner:
             emit=emit,
         )
 
-    def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
-        return open_ledger(
+    def _open_ledger(self, path: str, job: Job, root: str, emit: Callable[[Event], None]) -> Ledger:
+        ledger = open_ledger(
             path,
             self._planner.identity(root),
             version=__version__,
@@ -315,6 +313,9 @@ class JobRunner:
             utc_s=self._clock.utc_s(),
             private=job.private,
         )
+        if ledger.notice is not None:
+            emit(Noticed(message=ledger.notice))
+        return ledger
 
     def _transport_settings(self) -> TransportSettings:
         return TransportSettings(
