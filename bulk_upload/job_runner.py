@@ -176,9 +176,8 @@ class JobRunner:
                             ledger=ledger.writer,
                             runs=ledger.earlier,
                             clock=self._clock,
-                            emit=emit,
                         )
-                        await look.look(plan)
+                        plan = await look.look(plan)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
