@@ -226,7 +226,7 @@ class JobRunner:
             async with transport.running():
                 try:
                     if self._settings.looks_first:
-                        await self._first_look(transport, reader, entries, ledger, emit).look(plan)
+                        plan = await self._first_look(transport, reader, entries, ledger).look(plan)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
@@ -291,7 +291,6 @@ class JobRunner:
         reader: FileReader,
         entries: StagedEntries,
         ledger: Ledger,
-        emit: Callable[[Event], None],
     ) -> FirstLook:
         return FirstLook(
             files_api=transport,
@@ -301,7 +300,6 @@ class JobRunner:
             ledger=ledger.writer,
             runs=ledger.earlier,
             clock=self._clock,
-            emit=emit,
         )
 
     def _open_ledger(self, path: str, job: Job, root: str, emit: Callable[[Event], None]) -> Ledger:

@@ -66,10 +66,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "job_runner": COMMON | {"core", EVERY_EDGE, "engine", "job_plan", "job_run"},
     "library": COMMON | {"core", EVERY_EDGE, "engine", "report", "job_plan", "job_run", "job_runner"},
     "job_ledger": COMMON | {"core", EVERY_EDGE, "engine"},
+    "job_files": COMMON | {"core", EVERY_EDGE, "engine", "job_ledger"},
     "job_rebuild": COMMON | {"core", EVERY_EDGE, "engine", "job_plan"},
     "cli": COMMON
     | {"core", EVERY_EDGE, "engine", "report", "sandbox"}
-    | {"job_plan", "job_run", "job_runner", "job_ledger", "job_rebuild", "library", ""},
+    | {"job_plan", "job_run", "job_runner", "job_ledger", "job_files", "job_rebuild", "library", ""},
     "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "library"},
     "__main__": frozenset({"cli"}),
 }

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
 
-_ENDPOINT_OPTIONS = (
+_DESTINATION_OPTIONS = (
     click.option(
         "--base-url",
         cls=ProfileVariableOption,
@@ -59,6 +59,9 @@ _ENDPOINT_OPTIONS = (
         show_default=True,
         help="API profile; bulk-upload.toml can define others.",
     ),
+)
+_ENDPOINT_OPTIONS = (
+    *_DESTINATION_OPTIONS,
     click.option(
         "--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest or folder)."
     ),
@@ -140,6 +143,11 @@ def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add those that say what a manifest means and which server and ledger its job has."""
     return _with((*_MANIFEST_OPTIONS, schema_option), server_options(command))
+
+
+def destination_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say which server, and how it is reached."""
+    return _with(_DESTINATION_OPTIONS, server_options(command))
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:

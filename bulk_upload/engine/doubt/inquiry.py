@@ -29,7 +29,12 @@ class Server(FilesApi, Protocol):
 
 
 class ContentServer(ContentApi, Server, Protocol):
-    """A Server that also returns contents in ranges."""
+    """A Server that also returns contents, also in ranges."""
+
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length."""
 
 
 class RequestDenied(ServerUnusable):
@@ -88,7 +93,7 @@ class Inquiry:
 
 
 class ContentInquiry(Inquiry):
-    """An Inquiry that also compares contents in ranges."""
+    """An Inquiry that also compares contents, and fetches them."""
 
     def __init__(self, server: ContentServer, api_retry: ApiRetry) -> None:
         super().__init__(server, api_retry)
@@ -101,3 +106,28 @@ class ContentInquiry(Inquiry):
         return await self._ask(
             partial(self._contents.read_back, file_id, file_bytes=file_bytes, ranges=ranges)
         )
+
+    async def download(
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        restart: Callable[[], object] | None,
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length.
+
+        `restart` takes back what was written, and the request is made again after a failure; None where that is impossible.
+        """
+
+        async def once() -> ReadBack:
+            if restart is not None:
+                restart()
+            return await self._contents.download(file_id, write, file_bytes=file_bytes)
+
+        if restart is not None:
+            return await self._ask(once)
+        try:
+            return await once()
+        except NoAnswer as error:
+            raise self._translated(error) from None

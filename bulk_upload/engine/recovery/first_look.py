@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from msgspec.structs import replace
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
-from bulk_upload.core.events import Noticed
 from bulk_upload.core.run.after.elsewhere import Advice, Sighting, advice_for, made_since
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.reconcile import is_before
@@ -21,11 +21,8 @@ from bulk_upload.engine.recovery.contents import Contents
 from bulk_upload.errors import LedgerOutdated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.events import Event
     from bulk_upload.core.run.ports import ContentApi, Ledger
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.edge.ledger.recovery.places import EarlierRuns
@@ -56,7 +53,6 @@ class FirstLook:
         ledger: gets the end of a run that is stopped.
         runs: what the ledger knows of earlier runs.
         clock: dates the end of a run that is stopped.
-        emit: takes what a person should know.
     """
 
     def __init__(
@@ -69,7 +65,6 @@ class FirstLook:
         ledger: Ledger[LedgerStore],
         runs: EarlierRuns,
         clock: Clock,
-        emit: Callable[[Event], None],
     ) -> None:
         self._files_api = files_api
         self._contents = Contents(files=files, server=files_api, compare_max_bytes=COMPARE_MAX_BYTES)
@@ -78,22 +73,19 @@ class FirstLook:
         self._ledger = ledger
         self._runs = runs
         self._clock = clock
-        self._emit = emit
 
-    async def look(self, plan: Plan) -> None:
-        """Say, or refuse to go on, where the server has what a plan would send.
+    async def look(self, plan: Plan) -> Plan:
+        """Return the plan, with a warning where the server has what it would send, or refuse to go on.
 
         Raises LedgerOutdated, and LedgerUnusable where the ledger fails.
         """
         send_count = plan.total(Step.SEND).entry_count
         if not send_count:
-            return
+            return plan
         runs = self._runs
         could_look = self._profile.list_decides and await self._read(runs)
         if not could_look:
-            if runs.moved:
-                self._say(_moved_words(runs))
-            return
+            return _warned(plan, _moved_words(runs)) if runs.moved else plan
         found = await self._entries.call(
             partial(seen, count_max=COMPARED_MAX, file_bytes_max=COMPARED_BYTES_MAX)
         )
@@ -109,9 +101,10 @@ class FirstLook:
             case Advice.STOP:
                 await self._stop(sighting, runs)
             case Advice.SAY:
-                self._say(_words(sighting, runs))
+                plan = _warned(plan, _words(sighting, runs))
             case Advice.SEND:
                 pass
+        return plan
 
     async def _read(self, runs: EarlierRuns) -> bool:
         """Add the part of the list that matters; return whether it could be read and judged."""
@@ -164,8 +157,9 @@ class FirstLook:
         await self._ledger.run(lambda store: store.end_run(exit_status=error.exit_status, utc_s=now))
         raise error
 
-    def _say(self, words: str) -> None:
-        self._emit(Noticed(message=words))
+
+def _warned(plan: Plan, words: str) -> Plan:
+    return replace(plan, warnings=(*plan.warnings, words))
 
 
 def _words(sighting: Sighting, runs: EarlierRuns) -> str:

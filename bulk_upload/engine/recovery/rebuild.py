@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.core.run.ports import Ledger
-    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.ledger import LedgerStore, Staging
     from bulk_upload.engine.doubt.inquiry import Inquiry
     from bulk_upload.engine.planned_entries import StagedEntries
     from bulk_upload.engine.recovery.contents import Contents
@@ -64,6 +64,14 @@ class Rebuilt(msgspec.Struct, kw_only=True):
 
 
 UNDECIDED_KEPT_MAX = 20
+
+
+class _Prospect(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry and the listed files that could be its; `named` says that name, size and purpose decide."""
+
+    planned: PlannedEntry
+    could_be: list[ListedFile]
+    named: bool
 
 
 class Rebuilder:
@@ -110,9 +118,10 @@ class Rebuilder:
         """
         await self._list_all()
         async for page in self._entries.pages((Step.SEND,)):
+            prospects = await self._entries.call(partial(self._prospects, page))
             async with plain_task_group() as tasks:
-                for planned in page:
-                    tasks.start_soon(self._look_for, planned)
+                for one in prospects:
+                    tasks.start_soon(self._look_for, one)
         return self.rebuilt
 
     async def _list_all(self) -> None:
@@ -125,43 +134,48 @@ class Rebuilder:
             if problem is not None:
                 raise ServerUnusable(problem, hint="without the whole list it is unknown what the server has")
 
-    async def _look_for(self, planned: PlannedEntry) -> None:
+    def _prospects(self, page: list[PlannedEntry], staging: Staging) -> list[_Prospect]:
+        """Return what could be the files of a page of entries; blocks."""
+        named = self._profile.keeps_names and (self._trust_names or not self._profile.can_read_back)
+        return [
+            _Prospect(
+                planned=one,
+                could_be=self._could_be(staging, one),
+                named=named and twin_count(staging, one) == 1,
+            )
+            for one in page
+        ]
+
+    def _could_be(self, staging: Staging, planned: PlannedEntry) -> list[ListedFile]:
+        return candidates(staging, planned, by_name=self._profile.keeps_names, count_max=CANDIDATES_MAX + 1)
+
+    async def _look_for(self, one: _Prospect) -> None:
         try:
-            await self._find(planned)
+            await self._find(one)
         except SourceError as error:
-            self._leave(planned, error.reason)
+            self._leave(one.planned, error.reason)
         self.rebuilt.entry_count += 1
 
-    async def _find(self, planned: PlannedEntry) -> None:
-        while True:
-            could_be = await self._entries.call(
-                partial(
-                    candidates,
-                    planned=planned,
-                    by_name=self._profile.keeps_names,
-                    count_max=CANDIDATES_MAX + 1,
-                )
-            )
-            if not could_be:
-                self.rebuilt.absent_count += 1
-                return
-            match = await self._match(planned, could_be)
+    async def _find(self, one: _Prospect) -> None:
+        planned, could_be = one.planned, one.could_be
+        while could_be:
+            match = await self._match(one, could_be)
             if match.file is None:
                 self._not_found(planned, match, could_be)
                 return
-            # Another entry with the same content may have got it meanwhile: then the next one.
             if await self._record(planned, match.file, match):
                 self.rebuilt.found_count += 1
                 return
+            # Another entry with the same content got it meanwhile.
+            could_be = await self._entries.call(partial(self._could_be, planned=planned))
+        self.rebuilt.absent_count += 1
 
-    async def _match(self, planned: PlannedEntry, could_be: list[ListedFile]) -> ContentMatch:
+    async def _match(self, one: _Prospect, could_be: list[ListedFile]) -> ContentMatch:
         """Return which file is the entry's, by its content unless the names are trusted or all there is."""
-        named = self._trust_names or not self._profile.can_read_back
-        if named and self._profile.keeps_names:
-            is_only = await self._entries.call(partial(twin_count, planned=planned)) == 1
-            if is_only:
-                detail = TRUSTED if self._trust_names else NOT_RETURNED
-                return ContentMatch(file=could_be[0], detail=detail)
+        planned = one.planned
+        if one.named:
+            detail = TRUSTED if self._trust_names else NOT_RETURNED
+            return ContentMatch(file=could_be[0], detail=detail)
         if not self._profile.can_read_back:
             return ContentMatch(unreadable="several entries have its name, size and purpose")
         async with self._limiter:

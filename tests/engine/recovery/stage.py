@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
 from bulk_upload.core.clock import Moment
 from bulk_upload.core.doubt.content import ByteRange, ReadBack
-from bulk_upload.core.events import Event, Noticed
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import Step
@@ -86,6 +85,12 @@ class Desk:
         """Nobody asks for whole contents here."""
         raise AssertionError(file_id)
 
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Nobody fetches anything here."""
+        raise AssertionError(file_id)
+
     async def read_back(
         self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
     ) -> ReadBack:
@@ -110,7 +115,6 @@ class Lost:
         self.desk = Desk()
         self.profile = profile
         self.ledger = folder / "manifest.ledger.db"
-        self.said: list[str] = []
         self.planner = JobPlanner(Connection(endpoint="https://api.example", profile=profile, team=None))
 
     def write(self, files: dict[str, bytes]) -> None:
@@ -150,7 +154,6 @@ class Lost:
 
     async def look(self, *, at_utc_s: float, passes: bool = True) -> list[str]:
         """Look as a run does that begins at a time; return what it says. `passes` marks it as a run that went on."""
-        self.said.clear()
         async with self._opened(at_utc_s=at_utc_s) as (plan, entries, reader, ledger):
             look = FirstLook(
                 files_api=self.desk,
@@ -160,16 +163,11 @@ class Lost:
                 ledger=ledger.writer,
                 runs=ledger.earlier,
                 clock=SystemClock(),
-                emit=self._hear,
             )
-            await look.look(plan)
+            warnings = (await look.look(plan)).warnings
             if passes:
                 await record_manifest(ledger.writer, entries, manifest="/m.jsonl", utc_s=at_utc_s)
-        return list(self.said)
-
-    def _hear(self, event: Event) -> None:
-        assert isinstance(event, Noticed)
-        self.said.append(event.message)
+        return list(warnings)
 
     @asynccontextmanager
     async def _opened(

@@ -116,6 +116,14 @@ class LedgerReader:
         ((found,),) = self._select(MAY_HAVE_SENT)
         return bool(found)
 
+    def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash that the receipt of a file has, None where no receipt that is believed has one."""
+        rows = self._select(
+            "SELECT max(sha256) FROM receipts WHERE file_id = ? AND withdrawn_utc IS NULL", (file_id,)
+        )
+        ((sha256,),) = rows
+        return None if sha256 is None else str(sha256)
+
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
         try:
