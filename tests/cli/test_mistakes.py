@@ -192,7 +192,6 @@ OTHER_TOOLS = {
     for option, says in {
         "--resume": "run the same command again",
         "--continue": "run the same command again",
-        "--json": "--results -",
         "--output": "--results FILE",
         "--overwrite": "--retry",
         "--retries": "--max-attempts",
@@ -245,6 +244,10 @@ PLACE_MISTAKES = {
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),
     "dry run of a validation": Mistake(
         ("validate", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")
+    ),
+    "results twice": run("--json", "--results", "r.jsonl", says=("--json is --results -", "give one of them")),
+    "manifest and summary on stdout": Mistake(
+        ("scan", "data", "--map", "*=pre-train", "--json"), USAGE, ("--json", "-o FILE")
     ),
     "two ledgers": Mistake(("status", "a.db", "b.db"), USAGE, ("`bulk-upload status` takes",)),
     "no ledger": Mistake(("verify",), USAGE, ("LEDGER", "bulk-upload verify --help")),

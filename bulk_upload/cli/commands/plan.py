@@ -15,9 +15,11 @@ from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retrie
 from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.report.json_shapes import PlannedReason, PlannedTotal, PlanSummary
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
@@ -51,7 +53,8 @@ _LINES_PER_WRITE = 1000
     is_flag=True,
     help="Print a JSON line per entry; the summary then goes to stderr.",
 )
-def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
+@json_option("the summary as one JSON object; with --list, only the line per entry")
+def plan(manifest: str, *, list_entries: bool, as_json: bool, **options: Any) -> None:
     """Show what `run` would do with MANIFEST, and why. Changes nothing and needs no API key.
 
     \b
@@ -78,11 +81,37 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
     with command_progress_shown(read.progress):
         made = planner.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
     listed.flush()
-    for line in _lines(made, planner.ledger_path(job), ValidateMode(options["validate"])):
+    ledger_path = planner.ledger_path(job)
+    if as_json and not list_entries:
+        put_json(_summary(made, ledger_path))
+        return
+    for line in _lines(made, ledger_path, ValidateMode(options["validate"])):
         if list_entries:
             tell(line)
         else:
             put(f"{line}\n")
+
+
+def _summary(made: Plan, ledger_path: str) -> PlanSummary:
+    totals = {step: made.total(step) for step in Step}
+    return PlanSummary(
+        entry_count=made.entry_count,
+        file_bytes=made.file_bytes,
+        steps={
+            step: PlannedTotal(entry_count=one.entry_count, file_bytes=one.file_bytes)
+            for step, one in totals.items()
+        },
+        reasons=tuple(
+            PlannedReason(step=step, reason=reason, entry_count=count)
+            for (step, reason), count in made.reasons.most_common()
+        ),
+        twin_count=made.twin_count,
+        dropped_count=made.dropped_count,
+        mixups=made.mixups,
+        warnings=made.warnings,
+        ledger=ledger_path,
+        ledger_exists=os.path.exists(ledger_path),
+    )
 
 
 class _Read:

@@ -14,12 +14,14 @@ import msgspec
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.schema import ignore_option, rules_chosen
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.manifest.globs import Glob, PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format
+from bulk_upload.core.report.json_shapes import ScanSummary
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
 from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
@@ -64,6 +66,7 @@ _EXAMPLES_MAX = 5
     help="Write the manifest to FILE (default: stdout).",
 )
 @ignore_option
+@json_option("what was found as one JSON object; needs -o FILE")
 @private_option
 @click.option(
     "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
@@ -75,6 +78,7 @@ def scan(
     output: str,
     ignore: tuple[tuple[str, ...], ...],
     *,
+    as_json: bool,
     private: bool,
     quiet: bool,
 ) -> int:
@@ -98,6 +102,11 @@ def scan(
     purposes = PurposeMap.parse(mappings)
     exclude = [Glob(pattern) for pattern in exclusions]
     to_stdout = output == STANDARD_OUTPUT
+    if to_stdout and as_json:
+        raise UsageError(
+            "with --json the manifest cannot go to standard output, too",
+            hint="write the manifest, which is JSON Lines, to a file with -o FILE",
+        )
     sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
     checks_purposes = PURPOSE_MISMATCH not in rules_chosen(ignore).ignored
     tally = _Tally(first_files=FirstFiles() if checks_purposes else None)
@@ -112,7 +121,9 @@ def scan(
         else:
             write_manifest(output, lines, private=private)
     tally.show_mixed_up()
-    if not quiet:
+    if as_json:
+        put_json(tally.summary(output))
+    elif not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
@@ -184,6 +195,20 @@ class _Tally(msgspec.Struct):
     def is_mixed_up(self) -> bool:
         """Whether files are plainly of another purpose than their pattern gives them."""
         return self.first_files is not None and any(self.first_files.mixed_up())
+
+    def summary(self, manifest: str) -> ScanSummary:
+        """Return the numbers for programs."""
+        mixups = () if self.first_files is None else tuple(map(str, self.first_files.mixed_up()))
+        return ScanSummary(
+            entry_count=self.chosen_count,
+            file_bytes=self.chosen_bytes,
+            purposes=dict(sorted(self.chosen.items())),
+            unmatched_count=self.unmatched_count,
+            skipped_count=self.skipped_count,
+            unreadable_count=self.unreadable_count,
+            mixups=mixups,
+            manifest=manifest,
+        )
 
     def show_mixed_up(self) -> None:
         """Print how many files of each purpose are of another, before anything else."""
