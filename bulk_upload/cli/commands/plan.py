@@ -26,9 +26,11 @@ from bulk_upload.cli.options.job import (
 from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.report.json_shapes import PlannedReason, PlannedTotal, PlanSummary
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
@@ -67,7 +69,8 @@ _LINES_PER_WRITE = 1000
     is_flag=True,
     help="Print a JSON line per entry; the summary then goes to stderr.",
 )
-def plan(manifest: tuple[str, ...], *, list_entries: bool, **options: Any) -> int:
+@json_option("the summary as one JSON object; with --list, only the line per entry")
+def plan(manifest: tuple[str, ...], *, list_entries: bool, as_json: bool, **options: Any) -> int:
     """Show what `run` would do with MANIFEST, or with files and folders, and why. Changes nothing and needs no API key.
 
     The exit code is 3 if the purpose of a file cannot be told, or a folder cannot be read.
@@ -79,10 +82,12 @@ def plan(manifest: tuple[str, ...], *, list_entries: bool, **options: Any) -> in
       bulk-upload plan --job nightly
       bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
     """
-    return plan_and_show(manifest, options, list_entries=list_entries)
+    return plan_and_show(manifest, options, list_entries=list_entries, as_json=as_json)
 
 
-def plan_and_show(paths: tuple[str, ...], options: dict[str, Any], *, list_entries: bool = False) -> int:
+def plan_and_show(
+    paths: tuple[str, ...], options: dict[str, Any], *, list_entries: bool = False, as_json: bool = False
+) -> int:
     """Print the plan of a manifest, or of files and folders, and return the exit code."""
     profile = profile_named(options["profile"])
     # Network settings are not needed: a plan sends nothing.
@@ -99,9 +104,9 @@ def plan_and_show(paths: tuple[str, ...], options: dict[str, Any], *, list_entri
         purposes=schemas_of(options["schema"]),
     )
     request = folder_request_of(paths, options)
-    say = tell if list_entries else _put_line
+    say = tell if list_entries or as_json else _put_line
     if request is None:
-        _show(planner, job_of(paths[0], options), options, say, list_entries=list_entries)
+        _show(planner, job_of(paths[0], options), options, say, list_entries=list_entries, as_json=as_json)
         return ExitStatus.DONE
     folder = planner.folder_job(job_of(paths[0], options), request)
     with listed_with_progress(planner, folder, quiet=False) as listing:
@@ -111,7 +116,7 @@ def plan_and_show(paths: tuple[str, ...], options: dict[str, Any], *, list_entri
             tell(line)
         if not listing.entry_count:
             return nothing_to_do(listing, request)
-        _show(planner, folder.job, options, say, listing=listing, list_entries=list_entries)
+        _show(planner, folder.job, options, say, listing=listing, list_entries=list_entries, as_json=as_json)
         tell_left_out(listing)
         return ExitStatus.SOME_FAILED if is_short(listing) else ExitStatus.DONE
 
@@ -124,6 +129,7 @@ def _show(
     *,
     listing: FolderListing | None = None,
     list_entries: bool,
+    as_json: bool,
 ) -> None:
     listed = _Listed()
     read = _Read()
@@ -135,12 +141,38 @@ def _show(
             on_progress=read.on_progress,
         )
     listed.flush()
-    for line in plan_lines(made, planner.ledger_path(job), ValidateMode(options["validate"])):
+    ledger_path = planner.ledger_path(job)
+    if as_json and not list_entries:
+        put_json(_summary(made, ledger_path))
+        return
+    for line in plan_lines(made, ledger_path, ValidateMode(options["validate"])):
         say(line)
 
 
 def _put_line(line: str) -> None:
     put(f"{line}\n")
+
+
+def _summary(made: Plan, ledger_path: str) -> PlanSummary:
+    totals = {step: made.total(step) for step in Step}
+    return PlanSummary(
+        entry_count=made.entry_count,
+        file_bytes=made.file_bytes,
+        steps={
+            step: PlannedTotal(entry_count=one.entry_count, file_bytes=one.file_bytes)
+            for step, one in totals.items()
+        },
+        reasons=tuple(
+            PlannedReason(step=step, reason=reason, entry_count=count)
+            for (step, reason), count in made.reasons.most_common()
+        ),
+        twin_count=made.twin_count,
+        dropped_count=made.dropped_count,
+        mixups=made.mixups,
+        warnings=made.warnings,
+        ledger=ledger_path,
+        ledger_exists=os.path.exists(ledger_path),
+    )
 
 
 class _Read:

@@ -17,10 +17,12 @@ from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.options.units import DURATION, WORD
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import ContentCompared, Reconciling
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.json_shapes import InDoubtEntry, ResolvedEntry
 from bulk_upload.core.run.resolve import Decision
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.ledger import LedgerReader
@@ -48,6 +50,7 @@ _COMPARE_MAX = click.option(
     show_default=True,
     help="Compare files up to this size whole, larger ones by ranges of this size in all.",
 )
+_AS_JSON = "bulk_upload.resolve.json"
 _WAYS_OUT = """
 To settle them:
   bulk-upload resolve LEDGER reconcile          search the server's list
@@ -57,10 +60,22 @@ To settle them:
 """
 
 
-@click.group("resolve", cls=SuggestingGroup, invoke_without_command=True)
+class _Resolve(SuggestingGroup):
+    """The group whose `--json` may stand anywhere, as it may with other commands."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the option before the ledger and the command."""
+        options = args[: args.index("--")] if "--" in args else args
+        if "--json" in options:
+            args = ["--json", *(one for one in options if one != "--json"), *args[len(options) :]]
+        return super().parse_args(ctx, args)
+
+
+@click.group("resolve", cls=_Resolve, invoke_without_command=True)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@json_option("a JSON object per entry in doubt, or per entry that a command settles")
 @click.pass_context
-def resolve(ctx: click.Context, ledger: str) -> int:
+def resolve(ctx: click.Context, ledger: str, *, as_json: bool) -> int:
     """Show the entries of LEDGER that are in doubt, and settle them.
 
     The server may have these files: they were sent, and no credible answer came back. Without a command they are
@@ -75,12 +90,16 @@ def resolve(ctx: click.Context, ledger: str) -> int:
       bulk-upload resolve manifest.ledger.db resend a.jsonl
     """
     ctx.obj = ledger
+    ctx.meta[_AS_JSON] = as_json
     if ctx.invoked_subcommand is not None:
         return ExitStatus.DONE
     with LedgerReader(ledger) as reader:
         doubts = reader.doubts()
     for one in doubts:
-        put("".join(f"{line}\n" for line in _doubt_lines(one)))
+        if as_json:
+            put_json(_in_doubt(one))
+        else:
+            put("".join(f"{line}\n" for line in _doubt_lines(one)))
     tell(f"{_entries(len(doubts))} in doubt.{_WAYS_OUT if doubts else ''}".rstrip())
     return ExitStatus.IN_DOUBT if doubts else ExitStatus.DONE
 
@@ -304,7 +323,11 @@ async def _verdict(resolving: Resolving) -> int:
 
 
 def _show(resolved: Sequence[Resolved]) -> None:
+    as_json = click.get_current_context().meta.get(_AS_JSON)
     for one in resolved:
+        if as_json:
+            put_json(ResolvedEntry(path=one.path, state=one.state, words=one.words))
+            continue
         put(f"{one.state:<8}  {printable(one.path)}  {printable(one.words)}\n")
     if any(one.state is EntryState.PENDING for one in resolved):
         tell("The next `bulk-upload run` of the job sends what is pending.")
@@ -320,6 +343,18 @@ def _tell_event(event: Event) -> None:
             verdict = "has the content of" if event.same else "has other content than"
             how = f"compared {_HOW[event.by]}, {human_bytes(event.read_bytes)} read back"
             tell(f"{event.file_id} {verdict} {printable(event.path)} ({how})")
+
+
+def _in_doubt(one: OpenDoubt) -> InDoubtEntry:
+    return InDoubtEntry(
+        path=one.path,
+        purpose=one.purpose,
+        sent_name=one.sent_name,
+        file_bytes=one.file_bytes,
+        sent_utc=one.sent_utc,
+        reason=one.reason,
+        candidate_id=one.candidate_id,
+    )
 
 
 def _doubt_lines(one: OpenDoubt) -> list[str]:

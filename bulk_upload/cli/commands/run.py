@@ -34,12 +34,15 @@ from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
+from bulk_upload.cli.output.streams import STANDARD_OUTPUT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
+from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 
 
@@ -175,6 +178,7 @@ _VARIABLES = [
     help="Also write a line per entry as it is settled, to FILE or standard output (-): JSON, or CSV if "
     "FILE ends in .csv; none: write no results file at all.",
 )
+@json_option("a JSON object per entry as it is settled (--results -)")
 @click.option(
     "--hash",
     "hash_",
@@ -240,6 +244,10 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
+    if options["as_json"]:
+        if options["results"] is not None:
+            raise UsageError("--json is --results -, and --results is given, too", hint="give one of them")
+        options["results"] = STANDARD_OUTPUT
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],

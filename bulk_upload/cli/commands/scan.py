@@ -17,6 +17,7 @@ from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.schema import ignore_option, rules_chosen
 from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.folder.left_out import UndecidedFiles
@@ -26,6 +27,7 @@ from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
+from bulk_upload.core.report.json_shapes import ScanSummary
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
@@ -63,6 +65,7 @@ _EXAMPLES_MAX = 5
     help="Write the manifest to FILE (default: stdout).",
 )
 @ignore_option
+@json_option("what was found as one JSON object; needs -o FILE")
 @private_option
 @click.option(
     "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
@@ -77,6 +80,7 @@ def scan(
     newer_than: int | None,
     output: str,
     ignore: tuple[tuple[str, ...], ...],
+    as_json: bool,
     private: bool,
     quiet: bool,
 ) -> int:
@@ -105,6 +109,11 @@ def scan(
     if purpose is not None and purpose not in PURPOSES:
         raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose))
     to_stdout = output == STANDARD_OUTPUT
+    if to_stdout and as_json:
+        raise UsageError(
+            "with --json the manifest cannot go to standard output, too",
+            hint="write the manifest, which is JSON Lines, to a file with -o FILE",
+        )
     scanned = FolderScan(
         place=_place(folder),
         selection=Selection(include, exclude, newer_than_ns=newer_than),
@@ -126,7 +135,9 @@ def scan(
         else:
             write_manifest(output, lines, private=private)
     tally.show_mixed_up()
-    if not quiet:
+    if as_json:
+        put_json(tally.summary(output))
+    elif not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
@@ -213,6 +224,21 @@ class _Tally(msgspec.Struct):
     def is_mixed_up(self) -> bool:
         """Whether files are plainly of another purpose than their pattern gives them."""
         return self.first_files is not None and any(self.first_files.mixed_up())
+
+    def summary(self, manifest: str) -> ScanSummary:
+        """Return the numbers for programs."""
+        mixups = () if self.first_files is None else tuple(map(str, self.first_files.mixed_up()))
+        return ScanSummary(
+            entry_count=self.chosen_count,
+            file_bytes=self.chosen_bytes,
+            purposes=dict(sorted(self.chosen.items())),
+            unmatched_count=self.unmatched_count,
+            undecided_count=self.undecided.count,
+            skipped_count=self.skipped_count,
+            unreadable_count=self.unreadable_count,
+            mixups=mixups,
+            manifest=manifest,
+        )
 
     def show_mixed_up(self) -> None:
         """Print how many files of each purpose are of another, before anything else."""

@@ -16,6 +16,7 @@ from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.model import EntryState
@@ -63,7 +64,7 @@ _REMEDIES = {
     "Asks first.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON Lines.")
+@json_option("a JSON object per difference")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @server_options
 def verify(

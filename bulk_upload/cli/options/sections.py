@@ -57,6 +57,7 @@ JOB_SECTIONS = {
         "ledger_dir",
         "hash_",
         "results",
+        "as_json",
         "metrics_file",
         "private",
         "no_progress",
@@ -67,6 +68,10 @@ JOB_SECTIONS = {
     ),
 }
 """Options of `run`, and of `plan` as far as it has them."""
+
+
+_NEVER_IN_FILE = frozenset({"as_json"})
+"""What a program asks for in one call would change what all others print."""
 
 
 class ServerCommand(click.Command):
@@ -88,7 +93,7 @@ class ServerCommand(click.Command):
 
     def settings(self) -> Settings:
         """Return the options that the file may set, by their names in it."""
-        names = {name for group in self.sections.values() for name in group}
+        names = {name for group in self.sections.values() for name in group} - _NEVER_IN_FILE
         return {
             file_key(param): param
             for param in self.params
