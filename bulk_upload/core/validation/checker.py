@@ -245,7 +245,9 @@ class Checker:
         self, complaints: Iterable[Complaint], lines: Sequence[bytes], index: int, first_no: int
     ) -> None:
         for complaint in complaints:
-            wanted = complaint.byte_in_line is not None and self._findings.keeps(complaint.rule)
+            if self._findings.counts_only(complaint.rule):
+                continue
+            wanted = complaint.byte_in_line is not None
             self._add(complaint, first_no + index, self._start_of(lines, index) if wanted else 0)
 
     def _add(self, complaint: Complaint, line_no: int | None, line_start: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bulk_upload.core.text.json_fault import fault_of
@@ -10,12 +11,13 @@ from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _BLANK = " \t\r\n"
 _WHOLE_DIGITS_MAX = 18
 _SEEN_CHARACTERS = 24
 _VALUES_WALKED_MAX = 1_000_000
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Parsed(NamedTuple):
@@ -154,6 +156,8 @@ def _trailing(text: str, rest: int) -> Complaint:
 
 def _lone_surrogate(text: str) -> Complaint | None:
     """Find an escaped lone surrogate: readers of a line may keep it, turn it into `?`, or fail."""
+    if _SURROGATE.search(text) is None:
+        return None
     position = 0
     while (position := text.find("\\", position)) >= 0:
         if text[position + 1 : position + 2] != "u":
@@ -185,18 +189,26 @@ def _escaped(text: str, position: int) -> int:
         return -1
 
 
-def _walk(value: object) -> Iterator[tuple[str, Any]]:
-    """Return every value with its JSON path. Not by recursion: a value may be nested deeply."""
-    waiting: list[tuple[str, Any]] = [("$", value)]
+def _walk(value: object) -> Iterator[tuple[str, dict[str, Any] | list[Any]]]:
+    """Return every object and array with its JSON path. Not by recursion: a value may be nested deeply."""
+    waiting: list[tuple[str, dict[str, Any] | list[Any]]] = []
+    if isinstance(value, dict | list):
+        waiting.append(("$", value))
     walked_count = 0
     while waiting and walked_count < _VALUES_WALKED_MAX:
-        walked_count += 1
         path, one = waiting.pop()
+        walked_count += 1 + len(one)
         yield path, one
-        if isinstance(one, dict):
-            waiting += [(f"{path}{step(key)}", inner) for key, inner in reversed(one.items())]
-        elif isinstance(one, list):
-            waiting += [(f"{path}[{index}]", one[index]) for index in range(len(one) - 1, -1, -1)]
+        inner = [(key, child) for key, child in _members(one) if isinstance(child, dict | list)]
+        waiting += [(f"{path}{_step(key)}", child) for key, child in reversed(inner)]
+
+
+def _members(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _step(key: str | int) -> str:
+    return f"[{key}]" if isinstance(key, int) else step(key)
 
 
 def step(key: str) -> str:
@@ -206,10 +218,13 @@ def step(key: str) -> str:
 
 def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
     found = [
-        Complaint("not-a-number", f"{one.name} is not JSON", path)
+        Complaint("not-a-number", f"{child.name} is not JSON", f"{path}{_step(key)}")
         for path, one in _walk(value)
-        if isinstance(one, Constant)
+        for key, child in _members(one)
+        if isinstance(child, Constant)
     ]
+    if isinstance(value, Constant):
+        found = [Complaint("not-a-number", f"{value.name} is not JSON", "$")]
     # A repeated key can hide one.
     return found or [Complaint("not-a-number", f"{constants[0].name} is not JSON")]
 
