@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bulk_upload.core.finding import Finding
 
@@ -40,7 +40,8 @@ class UsageError(BulkUploadError):
 class ManifestInvalid(BulkUploadError):
     """The manifest, or a file it names, is not usable: fix the lines that `findings` names.
 
-    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`.
+    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`, and `counts` the
+    same by rule.
     """
 
     exit_status = ExitStatus.INVALID_INPUT
@@ -51,10 +52,12 @@ class ManifestInvalid(BulkUploadError):
         *,
         findings: Sequence[Finding] = (),
         finding_count: int = 0,
+        counts: Mapping[str, int] | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.findings = tuple(findings)
+        self.counts = {} if counts is None else dict(counts)
         self.finding_count = max(finding_count, len(self.findings))
 
 

@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.purposes import PURPOSES, known_purposes
-from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.purposes import PURPOSES, known_purposes, unknown_to_us
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.engine.plan import Preparation
+from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,8 +122,22 @@ class JobPlanner:
             retry_renamed=self._settings.retry_renamed,
             ignore_ctime=job.ignore_ctime,
             strict_paths=job.strict_paths,
+            purpose_check=self._purpose_check(job, tree, rules.where),
+            rules_version=self._rules_version,
             on_progress=on_progress,
         )
+
+    def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
+        if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:
+            return None
+        return PurposeCheck(
+            tree, purposes=self._purposes, where=where, sends_invalid=self.settings_for(job).sends_invalid
+        )
+
+    def _rules_version(self, purpose: str) -> str | None:
+        if self._settings.validate is ValidateMode.OFF:
+            return None
+        return self._settings.rules.version_of(self._purposes.get(purpose) or unknown_to_us(purpose))
 
     def settings_for(self, job: Job) -> RunSettings:
         """Return the settings for a run of a job."""

@@ -182,6 +182,7 @@ class JobRunner:
                         preparation.tree,
                         workers,
                         purposes=self._purposes,
+                        choice=self._settings.rules,
                         ignore_ctime=job.ignore_ctime,
                     ),
                 )

@@ -8,11 +8,13 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
+from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import SuggestingGroup
@@ -21,6 +23,9 @@ from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "bulk_upload.cli.commands.demo:demo",
@@ -65,7 +70,6 @@ READER_LEFT = 128 + signal.SIGPIPE
 """The exit code when the reader of standard output is gone (`| head`), as a shell shows it for any tool."""
 
 _DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
-_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
 
 
 class _Commands(SuggestingGroup):
@@ -151,7 +155,7 @@ def status_of(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _show_misuse(error)
     except BulkUploadError as error:
-        return _show_bug() if error.exit_status is ExitStatus.UNEXPECTED else show_error(error)
+        return _show_bug() if error.exit_status is ExitStatus.UNEXPECTED else show_error(error, arguments)
     except KeyboardInterrupt:
         tell("\nStopped.")
         return ExitStatus.INTERRUPTED
@@ -171,17 +175,17 @@ def _require_current_folder() -> None:
         raise UsageError("the current folder no longer exists", hint="cd to a folder that exists") from None
 
 
-def show_error(error: BulkUploadError) -> ExitStatus:
-    """Print an error and its remedy; return its exit code."""
+def show_error(error: BulkUploadError, arguments: Sequence[str] = ()) -> ExitStatus:
+    """Print an error and its remedy; return its exit code. `arguments` are those of the command line."""
     if failed(error):
         return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
         # The last line is the number of findings, which the message below contains too.
-        for line in findings_lines(error.findings, error.finding_count)[:-1]:
+        for line in findings_lines(error.findings, error.finding_count, error.counts)[:-1]:
             tell(line)
-    hint = _DATA_HINT if _is_training_data(error) else error.hint
+    hint = _DATA_HINT if _is_training_data(error) else address_hint(arguments, str(error)) or error.hint
     tell(f"bulk-upload: {printable(str(error))}")
     if hint:
         tell(f"  hint: {printable(hint)}")
@@ -202,26 +206,9 @@ def _is_training_data(error: BulkUploadError) -> bool:
 
 def _show_misuse(error: click.ClickException) -> int:
     """Print a complaint about the command line in the same form as every other error."""
-    # click sets choices one below the other.
-    words = " ".join(line.strip() for line in error.format_message().splitlines())
-    tell(f"bulk-upload: {printable(words)}")
-    tell(f"  hint: {_misuse_hint(error)}")
+    tell(f"bulk-upload: {printable(misuse_message(error))}")
+    tell(f"  hint: {misuse_hint(error)}")
     return error.exit_code
-
-
-def _misuse_hint(error: click.ClickException) -> str:
-    if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
-        from bulk_upload.core.api.profile import FLOW  # noqa: PLC0415 - `--help` must not wait for msgspec
-
-        return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
-        return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"
-    if isinstance(error, click.MissingParameter) and context is not None:
-        return f"`{context.command_path} --help` shows examples"
-    command = "bulk-upload" if context is None else context.command_path
-    what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"
-    return f"`{command} --help` lists the {what}"
 
 
 def _show_bug() -> ExitStatus:

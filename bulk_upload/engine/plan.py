@@ -29,13 +29,15 @@ from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Entry, Fingerprint
+    from bulk_upload.core.validation.mixup.first_files import MixedUp
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
+    from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
 FINDINGS_KEPT_MAX = 1000
 """Findings beyond this many are counted, not kept: a manifest with a million bad lines must not fill memory."""
@@ -48,11 +50,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
 
     `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
+    `mixups` says which purposes have files of another one among the first that will be sent.
     """
 
     totals: dict[Step, StepTotal]
     twin_count: int
     dropped_count: int = 0
+    mixups: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
@@ -77,10 +81,12 @@ class _Complaints:
     def __init__(self) -> None:
         self.kept: list[Finding] = []
         self.count = 0
+        self.by_rule: Counter[str] = Counter()
 
     def add(self, finding: Finding) -> None:
         """Keep or count one finding."""
         self.count += 1
+        self.by_rule[finding.rule] += 1
         if len(self.kept) < FINDINGS_KEPT_MAX:
             self.kept.append(finding)
 
@@ -129,7 +135,26 @@ def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
         f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
         findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
         finding_count=count,
+        counts=complaints.by_rule + missing.by_rule,
         hint="fix the lines listed above and run the same command again",
+    )
+
+
+def _mixed_up(stops: Sequence[MixedUp]) -> ManifestInvalid:
+    """Return the error for a manifest whose purposes are mixed up."""
+    findings = [finding for one in stops for finding in one.findings]
+    shares = "; ".join(
+        f"{len(one.findings):,} of the first {one.file_count:,} {one.purpose} files are of another purpose"
+        if one.file_count > 1
+        else f"the first {one.purpose} file is of another purpose"
+        for one in stops
+    )
+    return ManifestInvalid(
+        f"{shares}; nothing was sent",
+        findings=findings,
+        finding_count=len(findings),
+        hint="correct the purposes in the manifest (those of --map or --purpose), or judge each file by its entry all the "
+        "same: --ignore purpose-mismatch",
     )
 
 
@@ -140,6 +165,7 @@ def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> Manifes
         f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
         findings=missing.kept,
         finding_count=missing.count,
+        counts=missing.by_rule,
         hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
         f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
     )
@@ -149,7 +175,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
     `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
-    invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
+    invalid; otherwise only more than half of them do. `rules_version` returns the version of the rules that a purpose's files
+    are validated by, None where they are not, and `purpose_check` judges the purpose of the first files. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
 
@@ -161,13 +188,16 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     retry_renamed: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
+    purpose_check: PurposeCheck | None = None
+    rules_version: Callable[[str], str | None] = lambda _: None
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
-        the files they name. It is raised for any finding about a line, and for those about files as `strict_paths` says.
+        the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
+        where over half of a purpose's first files are of another purpose.
         """
         complaints, missing = _Complaints(), _Complaints()
         reasons = _Reasons()
@@ -178,6 +208,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             planned = self._stage(entries, complaints, missing, renamed)
             usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
+            if self.purpose_check is not None:
+                self.purpose_check.look(planned)
             oversized_count += self._oversized_count(planned)
             entry_count += len(entries)
             if self.on_progress is not None:
@@ -186,7 +218,10 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             raise _invalid(complaints, missing)
         if missing.count > usable_count:
             raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
+        if self.purpose_check is not None and (stops := self.purpose_check.stops()):
+            raise _mixed_up(stops)
         return Plan(
+            mixups=() if self.purpose_check is None else tuple(map(str, self.purpose_check.mixed_up())),
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
             dropped_count=dropped_count(self.staging),
@@ -250,7 +285,12 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = (
                 UNCHANGED
                 if fingerprint is not None and recalled.is_accepted(fingerprint)
-                else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
+                else plan_entry(
+                    self.staging.known(key),
+                    fingerprint,
+                    retry=self.retry,
+                    other_rules=self._has_other_rules(recalled, entry.purpose),
+                )
             )
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
             decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
@@ -261,6 +301,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = PlannedStep(step=step, reason=printable(complaint.found))
         is_new = _has_new_change_time(recalled, fingerprint, decided)
         return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
+
+    def _has_other_rules(self, recalled: Recalled, purpose: str) -> bool:
+        """Whether an invalid entry was found invalid by other rules than those that apply now."""
+        if recalled.state != EntryState.INVALID:
+            return False
+        now, then = self.rules_version(purpose), self.staging.rules_of_result(recalled.entry_id)
+        return None not in (now, then) and now != then
 
     def _under_asked_name(
         self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed

@@ -140,11 +140,20 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
     """Return a value as text, without secrets."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = ",".join(_words(value))
     if name == "api_key_command":
         program, _, arguments = text.strip().partition(" ")
         return f"{program} ..." if arguments else program
     return shown_proxy(text) if name == "proxy" else without_logins(text)
+
+
+def _words(value: Any) -> Iterator[str]:  # noqa: ANN401
+    """Yield the texts of a value; that of a repeatable option has several."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _words(one)
+    else:
+        yield str(value)
 
 
 def _key(params: Mapping[str, Any]) -> Setting:

@@ -12,7 +12,7 @@ import click
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
-from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.status_line import command_progress_shown
@@ -68,6 +68,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
             retry=retry_of(options["retry"]),
             retry_renamed=retries_renamed(options["retry"]),
             validate=ValidateMode(options["validate"]),
+            rules=rules_chosen(options["ignore"]),
         ),
         purposes=schemas_of(options["schema"]),
     )
@@ -120,6 +121,7 @@ class _Listed:
 
 
 def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+    yield from (f"warning: {printable(mixup)}" for mixup in made.mixups)
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)

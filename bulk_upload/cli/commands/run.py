@@ -28,7 +28,7 @@ from bulk_upload.cli.options.limit_units import (
     START_RATE,
 )
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
@@ -238,6 +238,7 @@ def run(manifest: str, **options: Any) -> int:
         retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
+        rules=rules_chosen(options["ignore"]),
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])

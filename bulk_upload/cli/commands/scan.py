@@ -13,13 +13,18 @@ import msgspec
 
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.schema import ignore_option, rules_chosen
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.manifest.globs import Glob, PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.purposes import PURPOSES, Format
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.validation.mixup.first_files import FirstFiles
+from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.edge.beginnings import beginning_of
 from bulk_upload.edge.manifest_file import write_manifest
 from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
 from bulk_upload.errors import UsageError
@@ -58,6 +63,7 @@ _EXAMPLES_MAX = 5
     shell_complete=file_names,
     help="Write the manifest to FILE (default: stdout).",
 )
+@ignore_option
 @private_option
 @click.option(
     "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
@@ -67,6 +73,7 @@ def scan(
     mappings: tuple[str, ...],
     exclusions: tuple[str, ...],
     output: str,
+    ignore: tuple[tuple[str, ...], ...],
     *,
     private: bool,
     quiet: bool,
@@ -79,7 +86,9 @@ def scan(
       --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
 
     Hidden files, ledgers and results are ignored. The output ends with the command that uploads the files.
-    The exit code is 3 if a folder or file could not be read: the manifest is written, but may be incomplete.
+    The exit code is 3 if a folder or file could not be read: the manifest is written, but may be incomplete. It is 3,
+    too, if files are plainly of another purpose than their pattern gives them, judged by the first lines of the first 100
+    files of each purpose; --ignore purpose-mismatch leaves that out.
 
     \b
     Examples:
@@ -90,7 +99,8 @@ def scan(
     exclude = [Glob(pattern) for pattern in exclusions]
     to_stdout = output == STANDARD_OUTPUT
     sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
-    tally = _Tally()
+    checks_purposes = PURPOSE_MISMATCH not in rules_chosen(ignore).ignored
+    tally = _Tally(first_files=FirstFiles() if checks_purposes else None)
     lines = tally.manifest_lines(sightings, folder)
     # A manifest printed to the terminal already shows the progress.
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
@@ -101,13 +111,14 @@ def scan(
             stdout.flush()
         else:
             write_manifest(output, lines, private=private)
+    tally.show_mixed_up()
     if not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
     # The last word, also where nothing else is said: `scan && run` must not go on with a part of the files.
     tally.show_unreadable()
-    return ExitStatus.SOME_FAILED if tally.unreadable_count else ExitStatus.DONE
+    return ExitStatus.SOME_FAILED if tally.unreadable_count or tally.is_mixed_up else ExitStatus.DONE
 
 
 class _Tally(msgspec.Struct):
@@ -122,6 +133,7 @@ class _Tally(msgspec.Struct):
     skipped_examples: list[str] = msgspec.field(default_factory=list)
     unreadable_count: int = 0
     unreadable_examples: list[str] = msgspec.field(default_factory=list)
+    first_files: FirstFiles | None = None
 
     def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
         """Yield the line of every chosen file and count all others.
@@ -137,6 +149,8 @@ class _Tally(msgspec.Struct):
                 if not sighting.is_readable:
                     # It stays in the manifest, and `run` says the same as long as it is so.
                     self._count_unreadable(sighting.path, "may not be read")
+                else:
+                    self._judge_purpose(sighting, folder)
                 yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
             else:
                 self._count_other(sighting)
@@ -147,6 +161,35 @@ class _Tally(msgspec.Struct):
                 f"no file in {printable(folder)} matches a --map pattern",
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
+
+    def _judge_purpose(self, file: Chosen, folder: str) -> None:
+        """Judge the purpose of a file, if it is among the first of its purpose."""
+        purpose = PURPOSES[file.purpose]
+        is_judged = self.first_files is not None and self.first_files.wants(file.purpose)
+        if not is_judged or purpose.format_of(file.path) is not Format.JSON_LINES:
+            return
+        full = os.path.join(folder, file.path)
+        beginning = beginning_of(lambda: os.open(full, os.O_RDONLY | os.O_NONBLOCK), BEGINNING_BYTES)
+        if beginning is not None and self.first_files is not None:
+            complaint = mismatch_of_beginning(
+                beginning.content,
+                is_whole=beginning.is_whole,
+                path=file.path,
+                declared=purpose,
+                known=PURPOSES.values(),
+            )
+            self.first_files.add(file.purpose, file.path, complaint, where=file.path)
+
+    @property
+    def is_mixed_up(self) -> bool:
+        """Whether files are plainly of another purpose than their pattern gives them."""
+        return self.first_files is not None and any(self.first_files.mixed_up())
+
+    def show_mixed_up(self) -> None:
+        """Print how many files of each purpose are of another, before anything else."""
+        for one in () if self.first_files is None else self.first_files.mixed_up():
+            tell(f"bulk-upload: {printable(str(one))}")
+            tell("  hint: correct --map and scan again; --ignore purpose-mismatch if each purpose is meant")
 
     def progress(self) -> CommandProgress:
         """Return the progress."""

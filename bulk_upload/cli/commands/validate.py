@@ -8,7 +8,7 @@ import anyio
 import click
 
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import schema_option, schemas_of
+from bulk_upload.cli.options.schema import ignore_option, rules_chosen, schema_option, schemas_of
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.validate_files import ValidateRequest, validate_and_report
 from bulk_upload.core.api.profile import PROFILES
@@ -39,6 +39,7 @@ from bulk_upload.core.api.profile import PROFILES
     help="API profile.",
 )
 @schema_option
+@ignore_option
 @click.option(
     "--thorough",
     is_flag=True,
@@ -88,6 +89,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         force=options["force"],
         profile=PROFILES[options["profile"]],
         purposes=schemas_of(options["schema"]),
+        choice=rules_chosen(options["ignore"]),
         thorough=options["thorough"],
         quarantine=options["quarantine"],
         private=options["private"],

@@ -10,7 +10,7 @@ import click
 
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import schema_option
+from bulk_upload.cli.options.schema import ignore_option, schema_option
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
@@ -117,6 +117,7 @@ _VALIDATION = (
         help="Validate files before upload: ahead of the uploads, each just before its own, or not at all.",
     ),
     schema_option,
+    ignore_option,
 )
 
 

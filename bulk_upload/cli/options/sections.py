@@ -35,6 +35,7 @@ JOB_SECTIONS = {
         "name_template",
         "validate",
         "schema",
+        "ignore",
         "retry",
         "force",
         "ignore_ctime",

@@ -11,6 +11,7 @@ from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
     ContentCompared,
+    DataFindings,
     EntrySettled,
     Event,
     PlanMade,
@@ -19,6 +20,7 @@ from bulk_upload.core.events import (
     RunLimited,
 )
 from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
@@ -62,8 +64,8 @@ class Tally(msgspec.Struct):
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
-    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` and
-    `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    holds the paths whose answer was lost and that are neither settled nor sent again yet. `findings` are those of
+    validation. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
     once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -96,6 +98,7 @@ class Tally(msgspec.Struct):
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
     chance_share: float | None = None
     checked: ReceiptsChecked | None = None
+    findings: FindingsByRule = msgspec.field(default_factory=FindingsByRule)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -115,6 +118,13 @@ class Tally(msgspec.Struct):
                 self._add_withdrawn(event)
             case ReceiptsChecked():
                 self.checked = event
+            case DataFindings():
+                self.findings.add(
+                    event.path,
+                    line_count=event.line_count,
+                    counts=event.counts,
+                    first_lines=event.first_lines,
+                )
             case RunLimited():
                 self.held_s = event.held_s
                 self.chance_share = event.chance_share

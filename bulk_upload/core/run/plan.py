@@ -70,7 +70,11 @@ _JUDGED = (EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN)
 
 
 def plan_entry(
-    known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
+    known: KnownEntry | None,
+    fingerprint: Fingerprint | None,
+    *,
+    retry: frozenset[EntryState] = frozenset(),
+    other_rules: bool = False,
 ) -> PlannedStep:
     """Return what a run does with one entry.
 
@@ -78,6 +82,7 @@ def plan_entry(
         known: the ledger's view, None for an entry it has never seen.
         fingerprint: the file's fingerprint now, None when it cannot be used.
         retry: settled states that the person asked to try again.
+        other_rules: an invalid entry was found invalid by other rules than those that apply now.
     """
     if known is not None and known.state is EntryState.IN_DOUBT:
         return PlannedStep(step=Step.RECONCILE, reason=known.reason or "the server may have it")
@@ -89,6 +94,8 @@ def plan_entry(
         return PlannedStep(step=Step.SEND, reason="new")
     if known.state is EntryState.PENDING:
         return PlannedStep(step=Step.SEND, reason=known.reason or "not sent yet")
+    if known.state is EntryState.INVALID and other_rules and known.state not in retry:
+        return PlannedStep(step=Step.SEND, reason="was invalid by other rules")
     return _failed(known, fingerprint, retry)
 
 

@@ -12,6 +12,7 @@ from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
 
 
 class InDoubtPolicy(StrEnum):
@@ -65,6 +66,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
+        rules: the rules of validation that apply.
         sends_invalid: send files with errors all the same.
         confirm: whether the receipts of the run are compared with the server's list at its end.
     """
@@ -87,6 +89,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     hashing: bool = True
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
+    rules: RuleChoice = ALL_RULES
     sends_invalid: bool = False
     confirm: ConfirmMode = ConfirmMode.LIST
 

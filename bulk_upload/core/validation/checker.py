@@ -12,8 +12,9 @@ from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
+from bulk_upload.core.validation.mixup.sample import RULE, PurposeSample
 from bulk_upload.core.validation.report import Findings
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.json_text import Parsed
     from bulk_upload.core.validation.line_splitter import Run
     from bulk_upload.core.validation.report import FileReport
+    from bulk_upload.core.validation.rules import RuleChoice
 
 LINES_COMPARED_MAX = 1_000_000
 """Lines beyond this many are not compared with others: about 100 MB of memory hold this many hashes."""
@@ -37,6 +39,7 @@ class Checker:
         where: the file's name in findings.
         thorough: look for keys that come twice in an object, which takes about eight times as long.
         known: the purposes that a file may look like.
+        choice: the rules that apply.
     """
 
     def __init__(
@@ -46,14 +49,18 @@ class Checker:
         where: str,
         thorough: bool = False,
         known: Iterable[Purpose] = tuple(PURPOSES.values()),
+        choice: RuleChoice = ALL_RULES,
     ) -> None:
+        known = tuple(known)
         self._where = where
         self._line_bytes_max = purpose.schema.line_bytes_max
         self._has_schema = bool(purpose.schema.fields)
+        self._sample = None if RULE in choice.ignored else PurposeSample(purpose, known)
+        self._awaiting: list[tuple[Complaint, int | None, int]] | None = None
         self._purpose_name = purpose.name
         self._judge = LineJudge(purpose, known=known, thorough=thorough)
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
-        self._findings = Findings()
+        self._findings = Findings(choice)
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -90,6 +97,8 @@ class Checker:
             self._take_run(run)
         if self._held is not None:
             self._released(holds=self._held[0].holds_alone)
+        self._opening = False
+        self._end_sample()
         if self._is_empty and not self._is_other:
             found = "the file has no lines" if self._byte_count else "the file is empty"
             self._add(Complaint("empty-file", found), None)
@@ -165,6 +174,8 @@ class Checker:
                 found = sorted([*found, *repeated], key=lambda one: one[0])
         for index, complaints in found:
             self._add_all(complaints, lines, index, first_no)
+        if not self._opening:
+            self._end_sample()
 
     def _open(self, lines: Sequence[bytes], first_no: int) -> int:
         """Check the first lines of the file; return how many were checked."""
@@ -175,26 +186,52 @@ class Checker:
                 self._add_all(self._judge.examine(line), lines, index, first_no)
                 continue
             self._is_empty = False
-            if self._held is None and self._judge.passes_alone(line):
+            if self._held is None and self._awaiting is None and self._judge.passes_alone(line):
                 # Nearly all files begin like this: no finding about this line, nor about the file.
                 self._opening = False
                 return index + 1
             parsed = self._judge.parse(line)
             if self._held is not None:
-                self._opening = False
                 if self._released(holds=not self._judge.is_example(parsed)):
+                    self._opening = False
                     return index
-            else:
+            elif self._awaiting is None:
                 suspected = suspicion(line, parsed)
                 if suspected is not None:
                     self._held = (suspected, parsed, first_no + index, self._start_of(lines, index))
                     if suspected.is_sure:
                         self._released(holds=True)
                     continue
-                self._opening = False
+            self._opening = self._goes_on_sampling(parsed)
             complaints = [*self._judge.weigh(parsed), *self._judge.likeness(parsed)]
             self._add_all(complaints, lines, index, first_no)
         return len(lines)
+
+    def _goes_on_sampling(self, parsed: Parsed) -> bool:
+        """Count a line for the file's purpose, and return whether the next one is wanted, too.
+
+        What is found meanwhile waits: if the file is of another purpose, the rules of this one say nothing about it.
+        """
+        if self._sample is None:
+            return False
+        self._sample.add(parsed.value if parsed.is_json else None)
+        if self._awaiting is None and (not self._sample.is_over or self._sample.mismatch() is not None):
+            self._awaiting = []
+        return not self._sample.is_over
+
+    def _end_sample(self) -> None:
+        """Report that the file is of another purpose, or what was found in its first lines."""
+        awaiting, self._awaiting = self._awaiting, None
+        mismatch = None if self._sample is None else self._sample.mismatch()
+        self._sample = None
+        if awaiting is None:
+            return
+        if mismatch is not None:
+            self._is_other = True
+            self._add(mismatch, None)
+            return
+        for complaint, line_no, line_start in sorted(awaiting, key=lambda one: one[1] or 0):
+            self._add(complaint, line_no, line_start)
 
     def _released(self, *, holds: bool) -> bool:
         """Report the deferred finding about the first line: that the file is of another type, or that the line is bad.
@@ -210,6 +247,8 @@ class Checker:
             return True
         for complaint in self._judge.weigh(parsed):
             self._add(complaint, line_no, line_start)
+        if self._sample is not None:
+            self._sample.add(None)
         return False
 
     def _repeated(self, lines: Sequence[bytes], first_no: int) -> list[tuple[int, list[Complaint]]]:
@@ -251,4 +290,7 @@ class Checker:
             self._add(complaint, first_no + index, self._start_of(lines, index) if wanted else 0)
 
     def _add(self, complaint: Complaint, line_no: int | None, line_start: int = 0) -> None:
+        if self._awaiting is not None:
+            self._awaiting.append((complaint, line_no, line_start))
+            return
         self._findings.add(complaint, where=self._where, line_no=line_no, line_start=line_start)

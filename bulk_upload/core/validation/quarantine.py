@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.validation.line_checker import LineJudge
-from bulk_upload.core.validation.rules import Complaint, finding_of, is_error
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of, is_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.line_splitter import HugeLine
+    from bulk_upload.core.validation.rules import RuleChoice
 
 
 class Sorted(NamedTuple):
@@ -27,8 +28,11 @@ class Sorted(NamedTuple):
 class LineSorter:
     """Sorts the lines of one file into good and bad ones. Blank lines are neither, and only counted."""
 
-    def __init__(self, purpose: Purpose, *, where: str, known: Iterable[Purpose]) -> None:
+    def __init__(
+        self, purpose: Purpose, *, where: str, known: Iterable[Purpose], choice: RuleChoice = ALL_RULES
+    ) -> None:
         self._where = where
+        self._ignored = choice.ignored
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
         self.line_count = 0
@@ -42,7 +46,7 @@ class LineSorter:
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)
-            elif errors := [one for one in complaints if is_error(one)]:
+            elif errors := [one for one in complaints if is_error(one) and one.rule not in self._ignored]:
                 line_no = self.line_count + index + 1
                 bad.append((line_no, lines[index], list(self._findings(errors, line_no))))
                 out.add(index)

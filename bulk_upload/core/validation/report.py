@@ -8,7 +8,14 @@ from collections.abc import Mapping  # noqa: TC003 - reports travel between proc
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
-from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
+from bulk_upload.core.validation.rules import (
+    ALL_RULES,
+    KEPT_PER_RULE_MAX,
+    RULES,
+    Complaint,
+    RuleChoice,
+    finding_of,
+)
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +48,10 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
         kept = Counter(one.rule for one in self.findings)
         return {rule: count - kept[rule] for rule, count in self.counts.items() if count > kept[rule]}
 
+    def first_lines(self) -> dict[str, int]:
+        """Return the line of the first finding of each rule that is about lines."""
+        return {one.rule: one.line_no for one in reversed(self.findings) if one.line_no is not None}
+
     def reason(self, severity: Severity) -> str | None:
         """Return what is wrong with the file in one line: the first finding of a severity and how many there are."""
         first = next((one for one in self.findings if one.severity is severity), None)
@@ -64,7 +75,8 @@ def unreadable(path: str, reason: str) -> FileReport:
 class Findings:
     """Collects findings of one file: keeps the first of each rule, counts all."""
 
-    def __init__(self) -> None:
+    def __init__(self, choice: RuleChoice = ALL_RULES) -> None:
+        self._ignored = choice.ignored
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
         self._full: set[str] = set()
@@ -83,7 +95,12 @@ class Findings:
     def add(
         self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
     ) -> None:
-        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte."""
+        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte.
+
+        That of an ignored rule is dropped.
+        """
+        if complaint.rule in self._ignored:
+            return
         if self.keeps(complaint.rule):
             self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
         self.counts[complaint.rule] += 1

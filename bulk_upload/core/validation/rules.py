@@ -5,11 +5,15 @@ docs/how-to/validation.md lists them for people; a test compares the two.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
+from bulk_upload.core.purposes import rules_of
+
+if TYPE_CHECKING:
+    from bulk_upload.core.purposes import Purpose
 
 KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
@@ -61,6 +65,10 @@ RULES: dict[str, Rule] = {
         _W, "lines end with CR LF, as on Windows", "If a reader objects: sed -i 's/\\r$//' FILE", once=True
     ),
     "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True),
+    "purpose-mismatch": Rule(
+        _E, "the file is plainly of another purpose than its entry says", "Set that purpose, or name the file that was meant",
+        once=True,
+    ),
     "wrong-purpose": Rule(_W, "the lines look like those of another purpose", "Check the purpose", once=True),
     "unusual-suffix": Rule(_W, "the file name is unusual for the purpose", "Check the purpose and the name", once=True),
     "unknown-schema": Rule(
@@ -140,8 +148,34 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
+class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rules apply. `ignored` are not: nothing is found by them, and no file is invalid because of them."""
+
+    ignored: frozenset[str] = frozenset()
+
+    def version_of(self, purpose: Purpose, *, thorough: bool = False) -> str:
+        """Return an identifier of the rules for a purpose: results under equal rules remain valid."""
+        without = f"-without-{','.join(sorted(self.ignored))}" if self.ignored else ""
+        return f"{rules_of(purpose)}{'-thorough' if thorough else ''}{without}"
+
+
+ALL_RULES = RuleChoice()
+
+NEVER_IGNORED = frozenset({"unreadable"})
+"""Without its content no file can be sent."""
+
+
 WHOLE_FILE = frozenset(
-    {"unreadable", "empty-file", "compressed", "not-json-lines", "utf-16", "pretty-printed", "json-array"}
+    {
+        "unreadable",
+        "empty-file",
+        "compressed",
+        "not-json-lines",
+        "utf-16",
+        "pretty-printed",
+        "json-array",
+        "purpose-mismatch",
+    }
 )
 """Rules that leave no line to check: no repaired copy can be made of such a file."""
 

@@ -177,6 +177,11 @@ class Staging:
         rows = self.rows(f"{self._known} WHERE e.key = ?", (key,))
         return _known_entry(rows[0]) if rows else None
 
+    def rules_of_result(self, entry_id: int) -> str | None:
+        """Return by which rules an entry's file was last validated, None where the ledger has no result."""
+        rows = self.rows("SELECT rules FROM ledger.validations WHERE entry_id = ?", (entry_id,))
+        return str(rows[0][0]) if rows else None
+
     def add(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         """Add entries in one transaction; return, for each line that repeats an earlier entry, that entry's line."""
         rows: list[tuple[object, ...]] = []

@@ -14,9 +14,10 @@ from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.validation.parquet import TAIL_BYTES, ends_complaint, footer_complaints
 from bulk_upload.core.validation.report import FileReport, Findings
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,14 @@ READ_BYTES = PIECE_BYTES
 class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
-    `known` are the purposes whose lines a file may look like.
+    `known` are the purposes whose lines a file may look like, `choice` the rules that apply.
     """
 
     path: str
     purpose: Purpose
     known: tuple[Purpose, ...]
     thorough: bool = False
+    choice: RuleChoice = ALL_RULES
 
 
 def check_file(
@@ -60,7 +62,7 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
-        checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+        checker = _checker(task)
         checker.feed(content)
         checker.finish()
         return _merged(findings, checker.report())
@@ -71,7 +73,7 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
 
 
 def _about_the_name(task: CheckTask) -> Findings:
-    findings = Findings()
+    findings = Findings(task.choice)
     if not task.purpose.expects(task.path) and task.purpose.schema.fields:
         suffix = suffix_of(task.path) or "no suffix"
         usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
@@ -80,8 +82,14 @@ def _about_the_name(task: CheckTask) -> Findings:
     return findings
 
 
+def _checker(task: CheckTask) -> Checker:
+    return Checker(
+        task.purpose, where=task.path, thorough=task.thorough, known=task.known, choice=task.choice
+    )
+
+
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
-    checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+    checker = _checker(task)
     status = os.fstat(descriptor)
     # Reading must end even if the file is written to all the time.
     left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
@@ -133,7 +141,11 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
             raise
         words = str(error).strip().splitlines() or [type(error).__name__]
         return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
-    return footer_complaints(columns, row_count, task.purpose.schema)
+    return footer_complaints(columns, row_count, task.purpose, _known_unless_ignored(task))
+
+
+def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
+    return () if PURPOSE_MISMATCH in task.choice.ignored else task.known
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:

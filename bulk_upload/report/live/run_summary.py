@@ -6,10 +6,12 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.finding import Severity
 from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.core.text.wording import dropped_words
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def closing_lines(
         columns: where sentences are wrapped; paths and commands are not wrapped.
     """
     blocks = [
+        _mixed_up(tally),
         _happened(tally, states, elapsed_s, uncompared_count),
         _stopped(stop, states, status),
         *(
@@ -102,6 +105,7 @@ def closing_lines(
             "not finished",
             _remedy("Run the same command to resume:", rerun_command),
         ),
+        _warnings(tally),
         altered_lines(tally),
         _uncompared(uncompared_count, rerun_command),
         _dropped(dropped_count, ledger_path),
@@ -111,6 +115,27 @@ def closing_lines(
     for block in filter(None, blocks):
         lines += ["", *block] if lines else block
     return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
+
+
+def _mixed_up(tally: Tally) -> list[str]:
+    """Return, before all else, how many files were of another purpose than their entries say."""
+    totals = tally.findings.get(PURPOSE_MISMATCH)
+    if totals is None:
+        return []
+    files = _count(totals.file_count, "file is", "files are")
+    return [
+        f"{files} of another purpose than the manifest says ({PURPOSE_MISMATCH}), first {printable(totals.first_path)}."
+    ]
+
+
+def _warnings(tally: Tally) -> list[str]:
+    """Return the warnings about data, by rule."""
+    totals = tally.findings.totals(Severity.WARNING)
+    if not totals:
+        return []
+    count = sum(one.finding_count for one in totals)
+    lines = [f"{_count(count, 'warning', 'warnings')} about the data:"]
+    return [*lines, *(f"  {one}" for one in totals)]
 
 
 def _happened(

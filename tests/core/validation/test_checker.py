@@ -18,7 +18,8 @@ from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader
 from bulk_upload.core.validation.file_types import HEAD_BYTES
 from bulk_upload.core.validation.line_checker import LineJudge
-from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES
+from bulk_upload.core.validation.mixup.sample import mismatch_of_beginning
+from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, RuleChoice
 from tests.core.data_samples import (
     ALIGNMENT,
     ASSISTANT,
@@ -317,7 +318,7 @@ def test_messages_in_the_words_of_sharegpt() -> None:
 
 
 def test_another_purpose_is_named() -> None:
-    """Lines that another purpose describes better are said to look like it, right or wrong as they are."""
+    """A file whose lines another purpose describes better is of that purpose, right or wrong as they are: nothing else is said."""
     for declared, data, likely in (
         (CHAT, good(PREFERENCE, 3), PREFERENCE),
         (CHAT, good(REINFORCEMENT, 3), REINFORCEMENT),
@@ -326,11 +327,62 @@ def test_another_purpose_is_named() -> None:
         (PRETRAIN, good(CHAT, 3), CHAT),
     ):
         report = check(declared, data)
-        (one,) = (one for one in report.findings if one.rule == "wrong-purpose")
-        assert f"this looks like {likely.name} data" in one.found
-        assert likely.name in one.remedy
-        assert one.severity is Severity.WARNING
+        (one,) = report.findings
+        assert one.rule == "purpose-mismatch"
+        assert f"this is {likely.name} data: all of the first 3 lines have" in one.found
+        assert f"Set the purpose {likely.name}" in one.remedy
+        assert report.counts == {"purpose-mismatch": 1}
     assert found(ALIGNMENT, good(CHAT, 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("pre_train_count", "chat_count", "is_mismatch"),
+    [(11, 9, True), (10, 10, False), (20, 500, True), (1, 0, True)],
+)
+def test_over_half_of_the_first_lines_decide(
+    pre_train_count: int, chat_count: int, is_mismatch: bool
+) -> None:
+    """Of a file that is half and half each line is judged, and the lines of another purpose are named."""
+    data = good(PRETRAIN, pre_train_count) + good(CHAT, chat_count)
+    report = check(CHAT, data)
+    if is_mismatch:
+        assert report.counts == {"purpose-mismatch": 1}
+    else:
+        assert report.counts == {"missing-key": pre_train_count, "wrong-purpose": pre_train_count}
+    beginning = mismatch_of_beginning(
+        data, is_whole=True, path="a.jsonl", declared=CHAT, known=PURPOSES.values()
+    )
+    assert (beginning is not None) is is_mismatch
+
+
+def test_a_line_with_what_only_its_purpose_needs_is_no_mismatch() -> None:
+    """A pair of answers without the rejected one is a bad line, not a conversation to learn from."""
+    data = b"".join(
+        json.dumps(
+            {key: value for key, value in sample(PREFERENCE, number).items() if key != "rejected"}
+        ).encode()
+        + b"\n"
+        for number in range(3)
+    )
+    assert check(PREFERENCE, data).counts["missing-key"] == 3
+
+
+def test_a_file_that_begins_as_declared_is_no_mismatch() -> None:
+    """Its other lines are judged one by one."""
+    assert check(CHAT, good(CHAT, 1) + good(PRETRAIN, 5)).counts["missing-key"] == 5
+
+
+def test_without_the_rule_each_line_is_judged() -> None:
+    """Ignoring a mismatch makes no line right."""
+    choice = RuleChoice(ignored=frozenset({"purpose-mismatch"}))
+    for data, counts in (
+        (good(PREFERENCE, 3), {"wrong-purpose": 1, "last-role": 3}),
+        (good(PRETRAIN, 3), {"missing-key": 3, "wrong-purpose": 3}),
+    ):
+        checker = Checker(CHAT, where="a", choice=choice)
+        checker.feed(data)
+        checker.finish()
+        assert checker.report().counts == counts
 
 
 def test_findings_are_bounded_and_the_rest_is_counted() -> None:
