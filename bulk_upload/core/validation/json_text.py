@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bulk_upload.core.text.json_fault import fault_of
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.opening.invisible import is_invisible
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
@@ -114,23 +115,8 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
     position, wrong = fault_of(error)
     # Two complaints of the json module point at where a string or an array began.
     cut_off = position >= len(text) or error.msg.startswith("Unterminated string")
+    found, remedy = _words(text, error, position, wrong, cut_off=cut_off)
     column = position + 1
-    remedy = None
-    if cut_off:
-        found = "the line ends in the middle of a value"
-        remedy = "The line may have been cut off, or one object spans several lines: write it on one line"
-    elif text[position] == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
-        found = "strings are in single quotes, as Python prints them"
-        remedy = "Write lines with json.dumps, not with print or str"
-    elif text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
-        found = "None, True or False, as Python prints them"
-        remedy = "Write lines with json.dumps: JSON has null, true and false"
-    elif ord(text[position]) < ord(" "):
-        found = f"a raw control character (0x{ord(text[position]):02x}) in a string"
-        remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
-    else:
-        shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
-        found = f"not JSON at {quoted(shown)} ({wrong})"
     complaint = Complaint(
         "bad-json",
         found,
@@ -140,6 +126,34 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
         byte_in_line=len(text[:position].encode("utf-8")),
     )
     return Parsed([complaint], cut_off=cut_off)
+
+
+def _words(
+    text: str, error: json.JSONDecodeError, position: int, wrong: str, *, cut_off: bool
+) -> tuple[str, str | None]:
+    """Return what is wrong with a text that is not JSON, and what to do about it if that is special."""
+    if error.msg.startswith("Unterminated string"):
+        found = "the line ends within a string: it was cut off, or a line break in the string is raw"
+        return found, "Write line breaks in strings as \\n, and each object on one line; json.dumps does both"
+    if cut_off:
+        remedy = "The line may have been cut off, or one object spans several lines: write it on one line"
+        return "the line ends in the middle of a value", remedy
+    character = text[position]
+    if character == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
+        remedy = "Write lines with json.dumps, not with print or str"
+        return "strings are in single quotes, as Python prints them", remedy
+    if text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
+        remedy = "Write lines with json.dumps: JSON has null, true and false"
+        return "None, True or False, as Python prints them", remedy
+    if is_invisible(character):
+        return f"an invisible character, U+{ord(character):04X}", "Remove it; editors show it as a code"
+    if character == "\0":
+        return "a zero byte, which no text has", "Remove it; writers that crash leave zero bytes behind"
+    if ord(character) < ord(" "):
+        remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
+        return f"a raw control character (0x{ord(character):02x}) in a string", remedy
+    shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
+    return f"not JSON at {quoted(shown)} ({wrong})", None
 
 
 def _trailing(text: str, rest: int) -> Complaint:

@@ -51,6 +51,12 @@ RULES: dict[str, Rule] = {
         "Convert it: one JSON object on each line", once=True,
     ),
     "utf-16": Rule(_E, "the text is UTF-16 or UTF-32", "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT", once=True),
+    "zero-filled": Rule(
+        _E, "the file holds zero bytes only: it was never written, or lost in a crash", "Write or fetch it again", once=True
+    ),
+    "zero-filled-tail": Rule(
+        _E, "the file ends with zero bytes: it was not written whole", "Write or fetch it again", once=True
+    ),
     "pretty-printed": Rule(
         _E, "one JSON value spans many lines", "Write one object on each line: jq -c . IN > OUT", once=True
     ),
@@ -169,6 +175,7 @@ WHOLE_FILE = frozenset(
     {
         "unreadable",
         "empty-file",
+        "zero-filled",
         "compressed",
         "not-json-lines",
         "utf-16",

@@ -376,7 +376,7 @@ def test_without_the_rule_each_line_is_judged() -> None:
     """Ignoring a mismatch makes no line right."""
     choice = RuleChoice(ignored=frozenset({"purpose-mismatch"}))
     for data, counts in (
-        (good(PREFERENCE, 3), {"wrong-purpose": 1, "last-role": 3}),
+        (good(PREFERENCE, 3), {"wrong-purpose": 1, "no-assistant": 3}),
         (good(PRETRAIN, 3), {"missing-key": 3, "wrong-purpose": 3}),
     ):
         checker = Checker(CHAT, where="a", choice=choice)
