@@ -121,6 +121,7 @@ PAIR = (
     ' "rejected": [{"role": "assistant", "content": "c"}]}\n'
 )
 CHAT = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+ASKED_ON = CHAT.replace("}]", '}, {"role": "user", "content": "c"}, {"role": "user", "content": "d"}]')
 HEADED = "of another purpose than the manifest says (purpose-mismatch), first data/p0.jsonl."
 
 
@@ -166,6 +167,10 @@ def test_most_files_of_another_purpose_stop_the_run(desk: Path, command: str) ->
 def test_ignoring_the_rule_sends_files_of_another_purpose(desk: Path, server: str) -> None:
     """Those that have all that their purpose needs; what was found is counted as a warning."""
     mix(desk, pairs=3, chats=2)
+    for number in range(3):
+        (desk / f"data/p{number}.jsonl").write_text(
+            PAIR.replace('"a"}]', '"a"}, {"role": "assistant", "content": "d"}]')
+        )
     status, told, states = run_job(server, "--ignore", "purpose-mismatch")
     assert (status, set(states.values())) == (0, {"accepted"})
     assert "  wrong-purpose in 3 files, first data/p0.jsonl:1" in told
@@ -175,7 +180,7 @@ def test_the_summary_counts_warnings_by_rule(desk: Path, server: str) -> None:
     """Each rule once, with its lines and files, the first of which was shown during the run."""
     for name in ("p0", "p1"):
         mix(desk, pairs=0, chats=2)
-        (desk / f"data/{name}.jsonl").write_text(CHAT + CHAT.replace("assistant", "user"))
+        (desk / f"data/{name}.jsonl").write_text(CHAT + ASKED_ON)
     with (desk / "m.jsonl").open("a") as file:
         file.writelines(f'{{"path": "data/{name}.jsonl", "purpose": "fine-tune"}}\n' for name in ("p0", "p1"))
     status, told, _ = run_job(server)

@@ -56,8 +56,6 @@ def not_json_lines(head: bytes) -> Complaint | None:
         return _other_format(head)
     if head.startswith(_WIDE_MARKS) or _looks_wide(head):
         return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
-    if b"\0" in head:
-        return Complaint("not-json-lines", "the file is binary data, not JSON Lines")
     return None
 
 
@@ -124,4 +122,4 @@ def _what(head: bytes) -> str:
 def _looks_wide(head: bytes) -> bool:
     """Whether every other byte of the beginning is zero, as in UTF-16 of plain English."""
     sample = head[:64]
-    return len(sample) >= 8 and (not any(sample[1::2]) or not any(sample[::2]))
+    return len(sample) >= 8 and any(sample) and (not any(sample[1::2]) or not any(sample[::2]))

@@ -1,10 +1,11 @@
-"""The first two lines of a file show whether it is JSON Lines, and mostly also what else it is."""
+"""The first line of a file shows whether it may be JSON Lines, and mostly also what else it may be."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.opening.invisible import without_invisible
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
@@ -25,9 +26,15 @@ class Suspicion(NamedTuple):
     holds_alone: bool
 
 
+BINARY = Suspicion(
+    Complaint("not-json-lines", "the file is binary data, not JSON Lines"), is_sure=False, holds_alone=True
+)
+"""A first line that is no JSON, in a file with zero bytes near its start."""
+
+
 def suspicion(line: bytes, parsed: Parsed) -> Suspicion | None:
     """Return what the first line that is not blank says about the file; None when it may be JSON Lines."""
-    text = line.strip()
+    text = without_invisible(line.strip())
     if parsed.is_json:
         if isinstance(parsed.value, list) and all(isinstance(one, dict) for one in parsed.value):
             return Suspicion(_array(), is_sure=True, holds_alone=True)

@@ -79,6 +79,14 @@ class Findings:
         self._ignored = choice.ignored
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
+        self._full: set[str] = set()
+
+    def counts_only(self, rule: str) -> bool:
+        """Count a finding of a rule of which enough were kept; otherwise return False."""
+        if rule not in self._full:
+            return False
+        self.counts[rule] += 1
+        return True
 
     def keeps(self, rule: str) -> bool:
         """Whether another finding of a rule would be kept."""
@@ -96,6 +104,8 @@ class Findings:
         if self.keeps(complaint.rule):
             self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
         self.counts[complaint.rule] += 1
+        if not self.keeps(complaint.rule):
+            self._full.add(complaint.rule)
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return the report."""

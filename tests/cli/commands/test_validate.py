@@ -82,8 +82,11 @@ def test_what_is_only_counted_is_a_line_of_its_own(desk: Path) -> None:
 
 def test_a_mixup_comes_first_and_rules_are_grouped(desk: Path) -> None:
     """Whatever was found before: the file of another purpose, errors, warnings; each rule once, over all files."""
-    (desk / "a.jsonl").write_text((GOOD % 1).replace("assistant", "user") * 2 + "{]\n" + GOOD % 2)
-    (desk / "b.jsonl").write_text((GOOD % 1).replace("assistant", "user"))
+    asked_on = (GOOD % 1).replace(
+        "}]", '}, {"role": "user", "content": "c"}, {"role": "user", "content": "d"}]'
+    )
+    (desk / "a.jsonl").write_text(asked_on * 2 + "{]\n" + GOOD % 2)
+    (desk / "b.jsonl").write_text(asked_on)
     (desk / "z.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
     ended = run_here("validate", "a.jsonl", "b.jsonl", "z.jsonl", "--purpose", "fine-tune")
     heads = [line for line in ended.stdout.decode().splitlines() if not line.startswith(" ")]
