@@ -20,7 +20,7 @@ from bulk_upload.core.validation.file_types import (
 from bulk_upload.core.validation.first_lines import suspicion
 from bulk_upload.core.validation.foreign import foreign_schema
 from bulk_upload.core.validation.json_text import parse_line
-from bulk_upload.core.validation.line_schema import schema_complaints
+from bulk_upload.core.validation.line_schema import LineRules
 from bulk_upload.core.validation.rules import RULES
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _by_lines(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Lik
         found[names[0]] = None
         wrong = [
             one
-            for one in schema_complaints(value, described[names[0]].schema)
+            for one in LineRules(described[names[0]].schema).complaints(value)
             if RULES[one.rule].severity is Severity.ERROR
         ]
         errors += [wrong[0].found] if wrong else []
