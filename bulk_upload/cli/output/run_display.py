@@ -40,6 +40,12 @@ class Display(Protocol):
     def say(self, line: str) -> None:
         """Print a line, at any time."""
 
+    def suspend(self) -> None:
+        """Leave the terminal to the shell: the process is about to be stopped."""
+
+    def resume(self) -> None:
+        """Take the terminal again: the process continues."""
+
     def restore(self) -> None:
         """Restore the terminal, from a process that is about to exit at once."""
 
@@ -56,6 +62,12 @@ class Silent:
     def say(self, line: str) -> None:
         """Print a line."""
         tell(line)
+
+    def suspend(self) -> None:
+        """Do nothing: nothing is drawn."""
+
+    def resume(self) -> None:
+        """Do nothing: nothing is drawn."""
 
     def restore(self) -> None:
         """Do nothing: the terminal was not changed."""
@@ -87,7 +99,9 @@ class Live:
 
         from bulk_upload.report.live.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
 
-        self._console = Console(stderr=True)
+        # An exported COLUMNS does not follow the terminal's size, as the drawing must.
+        environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self._console = Console(stderr=True, _environ=environ)
         self._text = Text
         self._show_cursor = SHOW_CURSOR
         self._heading = heading
@@ -107,6 +121,14 @@ class Live:
     def say(self, line: str) -> None:
         """Print a line above the drawing, through its console: otherwise the drawing would overwrite it."""
         self._console.print(self._text(line))
+
+    def suspend(self) -> None:
+        """Remove the drawing and show the cursor."""
+        self._live.suspend()
+
+    def resume(self) -> None:
+        """Draw again, below what the shell wrote."""
+        self._live.resume()
 
     def restore(self) -> None:
         """Show the cursor."""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import Event, Paused, Reconciling
 from bulk_upload.core.text.printable import printable
+from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.report.live.notable_events import EventLines
-from bulk_upload.report.live.progress import Progress, whole_seconds
+from bulk_upload.report.live.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
