@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
+    from rich.console import Console
+
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.events import Event
     from bulk_upload.job_run import JobRun
@@ -94,14 +96,11 @@ class Live:
     """Draws on a terminal, and redraws as the run progresses."""
 
     def __init__(self, run: JobRun, heading: Heading, closing: ExitStack) -> None:
-        from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
         from rich.text import Text  # noqa: PLC0415
 
         from bulk_upload.report.live.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
 
-        # An exported COLUMNS does not follow the terminal's size, as the drawing must.
-        environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        self._console = Console(stderr=True, _environ=environ)
+        self._console = terminal_console()
         self._text = Text
         self._show_cursor = SHOW_CURSOR
         self._heading = heading
@@ -133,6 +132,15 @@ class Live:
     def restore(self) -> None:
         """Show the cursor."""
         write_now(self._show_cursor)
+
+
+def terminal_console() -> Console:
+    """Return a console on stderr that always has the size of the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
+
+    # An exported COLUMNS does not follow the terminal's size, as the drawing must.
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return Console(stderr=True, _environ=environ)
 
 
 class Heading:

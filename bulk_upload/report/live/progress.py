@@ -199,6 +199,17 @@ class Progress:
             case _:
                 pass
 
+    def take(self, tally: Tally, *, running_s: float, draining: bool) -> None:
+        """Replace the numbers by those of a run in another process, whose plan was made `running_s` seconds ago."""
+        self.tally = tally
+        if self._planned_at is None:
+            self._began_at = self._planned_at = self._now() - running_s
+            self._pause_reason = "the server's pause"
+            # What was sent before is not sent in this moment.
+            self._wire_rate = SmoothedRate(RATE_FADE_S)
+        if draining and not self._draining:
+            self.on_event(Draining(reason=""))
+
     def read(self) -> Reading:
         """Return the state of the run."""
         at = self._now()

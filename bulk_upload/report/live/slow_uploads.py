@@ -88,6 +88,15 @@ class Uploads:
             case _:
                 pass
 
+    def take(self, running: Iterable[tuple[str, int, float]]) -> None:
+        """Replace the uploads by those of a run in another process: path, bytes and seconds of each, oldest first."""
+        at = self._now()
+        before = self._under_way
+        self._under_way = {
+            path: before.get(path) or _Upload(at - since_s, file_bytes)
+            for path, file_bytes, since_s in running
+        }
+
     def longest(self, count: int) -> Sequence[UploadReading]:
         """Return at most `count` uploads, oldest first."""
         at = self._now()

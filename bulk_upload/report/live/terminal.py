@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from bulk_upload.core.events import BodyNow, Event, Snapshot
+    from bulk_upload.core.report.tally import Tally
     from bulk_upload.report.live.notable_events import EventLine
 
 REFRESHES_PER_S = 4.0
@@ -97,6 +98,14 @@ class LiveProgress:
         self._uploads.on_event(event)
         if told := self._event_lines.lines_of(event):
             self._told.extend(told)
+
+    def take(
+        self, tally: Tally, running: Iterable[tuple[str, int, float]], *, running_s: float, draining: bool
+    ) -> None:
+        """Show a run in another process: its numbers, and path, bytes and seconds of each upload, oldest first."""
+        self.check()
+        self._progress.take(tally, running_s=running_s, draining=draining)
+        self._uploads.take(running)
 
     def check(self) -> None:
         """Raise the error that stopped the display's thread."""
