@@ -25,17 +25,18 @@ from bulk_upload.cli.output.run_display import (
 )
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
-from bulk_upload.cli.output.streams import tell, told_columns
+from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.manifest_file import ledger_path_of
-from bulk_upload.edge.signals import staged_signals, status_after
+from bulk_upload.edge.signals import staged_signals, status_after, stoppable
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
+from bulk_upload.report.live.notable_events import BY_SIGNAL
 from bulk_upload.report.live.run_summary import altered_lines, closing_lines
 
 if TYPE_CHECKING:
@@ -126,7 +127,10 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
-            with staged_signals(_stages(run, display), leave=partial(_leave, display)):
+            with (
+                stoppable(display.suspend, display.resume),
+                staged_signals(_stages(run, display), leave=partial(_leave, display)),
+            ):
                 ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics
@@ -229,13 +233,13 @@ def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], N
             run.fail(error)
 
     def drain(number: signal.Signals) -> None:
-        run.drain(status=status_after(number), reason=f"received {number.name}")
+        run.drain(status=status_after(number), reason=f"{BY_SIGNAL}{number.name}")
         say(
             f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
         )
 
     def cancel(number: signal.Signals) -> None:
-        run.cancel(status=status_after(number), reason=f"received {number.name}")
+        run.cancel(status=status_after(number), reason=f"{BY_SIGNAL}{number.name}")
         say(f"{number.name}: cancelling uploads in flight and recording them")
 
     return drain, cancel
@@ -277,8 +281,9 @@ def _say_goodbye(
         uncompared_count=result.uncompared_count,
         list_decides=request.connection.profile.list_decides,
         columns=told_columns(),
+        rows=told_rows(),
     )
-    for line in lines:
+    for line in styled(lines):
         tell(line)
 
 

@@ -24,7 +24,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.progress import whole_seconds
+from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:

@@ -52,6 +52,10 @@ FROM runs r LEFT JOIN (
 ) a ON a.run_id = r.run_id
 ORDER BY r.run_id
 """
+_LAST_RUN = """
+SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt_count, checked_count
+FROM runs ORDER BY run_id DESC LIMIT 1
+"""
 _ATTEMPTS = """
 SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
 FROM attempts ORDER BY attempt_id
@@ -187,6 +191,12 @@ class LedgerReader:
     def runs(self) -> Iterator[RunFacts]:
         """Yield every run, oldest first."""
         return map(RunFacts._make, self._select(_RUNS))
+
+    def last_run(self) -> RunFacts | None:
+        """Return the run that began last, without the times of its attempts; None before the first."""
+        for row in self._select(_LAST_RUN):
+            return RunFacts(*row)
+        return None
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Yield every attempt, in the order of their intents."""
