@@ -25,6 +25,7 @@ from bulk_upload.cli.output.run_display import (
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
 from bulk_upload.cli.output.streams import tell, told_columns
+from bulk_upload.core.events import PlanMade
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
@@ -179,9 +180,17 @@ def _add_display(
     heading = Heading(request.connection, request.settings_from)
     display = display_of(run, heading, closing, live=request.live, silent=silent)
     listeners.append(display.on_event)
+    if request.log.quiet and not request.log.replaces_words:
+        listeners.append(_warn_of_seen)
     if not silent and request.log.verbosity and request.log.file is None:
         listeners.append(printing_verbosely(display, request.log.verbosity))
     return display
+
+
+def _warn_of_seen(event: Event) -> None:
+    """Say also to a person who wants silence that files are about to be sent that the server seems to have."""
+    if isinstance(event, PlanMade) and event.seen_count:
+        tell(f"bulk-upload: warning: {printable(event.warnings[-1])}")
 
 
 def _call_all(listeners: list[Callable[[Event], None]], event: Event) -> None:

@@ -308,5 +308,6 @@ def _plan_made(plan: Plan) -> PlanMade:
         doubt_count=plan.total(Step.RECONCILE).entry_count,
         blocked_count=plan.total(Step.BLOCKED).entry_count,
         missing_count=sum(plan.total(step).entry_count for step in WITHOUT_FILE),
+        seen_count=plan.seen_count,
         warnings=plan.warnings,
     )
