@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
+from bulk_upload.cli.output.quiet_warnings import warn_of_seen
 from bulk_upload.cli.output.run_display import (
     Display,
     Heading,
@@ -25,7 +26,6 @@ from bulk_upload.cli.output.run_display import (
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
 from bulk_upload.cli.output.streams import tell, told_columns
-from bulk_upload.core.events import PlanMade
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
@@ -181,16 +181,10 @@ def _add_display(
     display = display_of(run, heading, closing, live=request.live, silent=silent)
     listeners.append(display.on_event)
     if request.log.quiet and not request.log.replaces_words:
-        listeners.append(_warn_of_seen)
+        listeners.append(warn_of_seen)
     if not silent and request.log.verbosity and request.log.file is None:
         listeners.append(printing_verbosely(display, request.log.verbosity))
     return display
-
-
-def _warn_of_seen(event: Event) -> None:
-    """Say also to a person who wants silence that files are about to be sent that the server seems to have."""
-    if isinstance(event, PlanMade) and event.seen_count:
-        tell(f"bulk-upload: warning: {printable(event.warnings[-1])}")
 
 
 def _call_all(listeners: list[Callable[[Event], None]], event: Event) -> None:

@@ -47,16 +47,17 @@ _REASONS_KEPT_MAX = 1000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
+    """What a run will do; `seen_count` of the entries to send seem to be at the server, as the last of the `warnings` says.
+
+    `twin_count` entries share sent name, size and purpose and so go one at a time.
 
     `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
-    `seen_count` of those to send seem to be at the server, sent by something else; the last of the `warnings` says so.
     """
 
     totals: dict[Step, StepTotal]
+    seen_count: int = 0
     twin_count: int
     dropped_count: int = 0
-    seen_count: int = 0
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
