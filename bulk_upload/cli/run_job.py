@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from bulk_upload.cli.folder.listed import is_short, tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
+from bulk_upload.cli.output.quiet_warnings import warn_of_seen
 from bulk_upload.cli.output.run_display import (
     Display,
     Heading,
@@ -192,6 +193,8 @@ def _add_display(
     heading = Heading(request.connection, request.settings_from)
     display = display_of(run, heading, closing, live=request.live, silent=silent)
     listeners.append(display.on_event)
+    if request.log.quiet and not request.log.replaces_words:
+        listeners.append(warn_of_seen)
     if not silent and request.log.verbosity and request.log.file is None:
         listeners.append(printing_verbosely(display, request.log.verbosity))
     return display

@@ -118,10 +118,13 @@ def test_a_narrow_encoding(desk: Path) -> None:
     assert "übung.jsonl" in shown.stdout.decode("cp437")
 
 
-def test_quiet(desk: Path, server: str) -> None:
+def test_quiet(desk: Path, fresh_server: str) -> None:
     """`--quiet` prints nothing when all goes well, and all that matters when not."""
-    ended = run_here("run", "good.jsonl", "--quiet", SEEKR_BASE_URL=server)
+    ended = run_here("run", "good.jsonl", "--quiet", SEEKR_BASE_URL=fresh_server)
     assert (ended.status, ended.text) == (0, "")
+    ended = run_here("run", "good.jsonl", "--quiet", "--ledger", "lost.db", SEEKR_BASE_URL=fresh_server)
+    assert ended.status == 0
+    assert ended.text.startswith("bulk-upload: warning: this ledger is new, but the server has files")
     ended = run_here("run", "good.jsonl", "--quiet", "--max-attempts", "1")
     assert ended.status == ExitStatus.UNFINISHED
     assert "2 entries not finished" in ended.stderr
