@@ -96,7 +96,7 @@ class JobPlanner:
     ) -> Preparation:
         """Return a planner that reads a job's open manifest into `staging`."""
         tree = SourceTree(
-            job.root if job.root is not None else manifest.base_folder,
+            manifest.root(job.root),
             follow_symlinks=job.follow_symlinks,
             allow_outside=job.allow_outside,
         )

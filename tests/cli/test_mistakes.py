@@ -253,6 +253,11 @@ PLACE_MISTAKES = {
     "no ledger": Mistake(("verify",), USAGE, ("LEDGER", "bulk-upload verify --help")),
     "no folder": Mistake(("scan", "--map", "*=pre-train"), USAGE, ("DIR", "bulk-upload scan --help")),
     "nothing to validate": Mistake(("validate",), USAGE, ("MANIFEST", "bulk-upload validate --help")),
+    "header that is wrong": manifest(
+        '{"bulk_upload_manifest": 1, "roots": "x"}\n' + ENTRY, "m.jsonl:1: the header is wrong", "roots", "bulk-upload scan"
+    ),
+    "header of another version": manifest('{"bulk_upload_manifest": 9}\n' + ENTRY, "version 9 is not known"),
+    "header only": manifest('{"bulk_upload_manifest": 1}\n', "has a header only", '{"path"'),
     "most files are missing": manifest(
         "".join(f"{ENTRY.replace('a.jsonl', name)}\n" for name in ("a.jsonl", "y.jsonl", "z.jsonl")),
         "2 of 3 files are missing or unreadable; nothing was sent", "the disk is mounted", "--root",

@@ -18,6 +18,7 @@ from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.cli.streamed_job import with_header
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.report.json_shapes import PlannedReason, PlannedTotal, PlanSummary
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
@@ -64,9 +65,10 @@ def plan(manifest: str, *, list_entries: bool, as_json: bool, **options: Any) ->
       bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
     """
     profile = profile_named(options["profile"])
+    # Network settings are not needed: a plan sends nothing.
+    connection = Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"])
     planner = JobPlanner(
-        # Network settings are not needed: a plan sends nothing.
-        Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
+        connection,
         settings=RunSettings(
             retry=retry_of(options["retry"]),
             retry_renamed=retries_renamed(options["retry"]),
@@ -75,7 +77,7 @@ def plan(manifest: str, *, list_entries: bool, as_json: bool, **options: Any) ->
         ),
         purposes=schemas_of(options["schema"]),
     )
-    job = job_of(manifest, options)
+    job = with_header(job_of(manifest, options), connection)
     listed = _Listed()
     read = _Read()
     with command_progress_shown(read.progress):

@@ -214,6 +214,7 @@ def run(manifest: str, **options: Any) -> int:
     import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
+    from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
     if options["as_json"]:
@@ -250,10 +251,12 @@ def run(manifest: str, **options: Any) -> int:
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
+    connection = connection_of(options, profile)
+    api_key = log.redaction.learning(api_key_of(options, profile))
     request = RunRequest(
-        job=replace(job_of(manifest, options), private=options["private"]),
-        api_key=log.redaction.learning(api_key_of(options, profile)),
-        connection=connection_of(options, profile),
+        job=with_header(replace(job_of(manifest, options), private=options["private"]), connection),
+        api_key=api_key,
+        connection=connection,
         settings=settings,
         purposes=schemas_of(options["schema"]),
         results=options["results"],

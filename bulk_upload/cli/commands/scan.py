@@ -18,6 +18,7 @@ from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.manifest.globs import Glob, PurposeMap
+from bulk_upload.core.manifest.header import header_line
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _EXAMPLES_MAX = 5
+_LEDGER_NAME = "manifest.ledger.db"
+"""As of a manifest that is written to the folder under the name that the documentation uses."""
 
 
 @click.command("scan")
@@ -94,8 +97,11 @@ def scan(
     too, if files are plainly of another purpose than their pattern gives them, judged by the first lines of the first 100
     files of each purpose; --ignore purpose-mismatch leaves that out.
 
+    On standard output the manifest has a header that names DIR and a ledger in it, for `run -`.
+
     \b
     Examples:
+      bulk-upload scan data --map '*.jsonl=fine-tune' | bulk-upload run -
       bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
       bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
@@ -115,7 +121,8 @@ def scan(
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
             stdout = sys.stdout.buffer
-            for line in lines:
+            # Not before the first file was chosen: without any nothing is written.
+            for line in _after_header(lines, folder):
                 stdout.write(line)
             stdout.flush()
         else:
@@ -266,6 +273,15 @@ class _Tally(msgspec.Struct):
             self.unmatched_count += 1
             if self.unmatched_count <= _EXAMPLES_MAX:
                 self.unmatched_examples.append(path)
+
+
+def _after_header(lines: Iterable[bytes], folder: str) -> Iterator[bytes]:
+    """Yield the lines of a manifest that is not written to a file after a header, so that `run -` needs no option."""
+    root = os.path.realpath(folder)
+    for index, line in enumerate(lines):
+        if not index:
+            yield header_line(root=root, ledger=os.path.join(root, _LEDGER_NAME))
+        yield line
 
 
 def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
