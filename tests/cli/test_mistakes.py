@@ -387,6 +387,15 @@ def test_a_wrong_key_ends_the_run(desk: Path, server: str) -> None:
     assert wrong not in ended.text
 
 
+def test_a_base_path_that_the_server_does_not_have(desk: Path, server: str) -> None:
+    """Where every upload gets 404, the address is named as the suspect, and every entry stays pending."""
+    ended = run_here("run", "good.jsonl", "--base-url", f"{server}/api/beta")
+    assert ended.status == ExitStatus.UNFINISHED
+    assert "the server answers HTTP 404: Not Found to every upload" in ended.stderr
+    assert "check --base-url: it is the address without the path" in ended.stderr
+    assert "2 entries not finished" in ended.stderr
+
+
 def test_an_unreachable_server_ends_the_run_soon(desk: Path) -> None:
     """Nobody waits long for a server that is not there; the run ends as unfinished and names the address."""
     with socket.socket() as taken:
