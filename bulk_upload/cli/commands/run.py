@@ -242,6 +242,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
+    from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
     if options["as_json"]:
@@ -280,11 +281,13 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
+    connection = connection_of(options, profile)
+    api_key = log.redaction.learning(api_key_of(options, profile))
     request = RunRequest(
-        job=replace(job_of(manifest[0], options), private=options["private"]),
+        job=with_header(replace(job_of(manifest[0], options), private=options["private"]), connection),
         named=manifest[0],
-        api_key=log.redaction.learning(api_key_of(options, profile)),
-        connection=connection_of(options, profile),
+        api_key=api_key,
+        connection=connection,
         settings=settings,
         purposes=schemas_of(options["schema"]),
         results=options["results"],

@@ -24,6 +24,7 @@ from bulk_upload.core.folder.left_out import UndecidedFiles
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import Chosen, GivenPurposes, Own, Skipped, Undecided
 from bulk_upload.core.manifest.globs import PurposeMap
+from bulk_upload.core.manifest.header import header_line
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.folder.sightings import Sighting
 
 _EXAMPLES_MAX = 5
+_LEDGER_NAME = "manifest.ledger.db"
+"""As of a manifest that is written to the folder under the name that the documentation uses."""
 
 
 @click.command("scan")
@@ -100,9 +103,12 @@ def scan(
     another purpose than they are given, judged by the first lines of the first 100 files of each purpose; --ignore
     purpose-mismatch leaves that out.
 
+    On standard output the manifest has a header that names DIR and a ledger in it, for `run -`.
+
     \b
     Examples:
       bulk-upload scan data -o data/manifest.jsonl
+      bulk-upload scan data --map '*.jsonl=fine-tune' | bulk-upload run -
       bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
       bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
@@ -129,7 +135,8 @@ def scan(
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
             stdout = sys.stdout.buffer
-            for line in lines:
+            # Not before the first file was chosen: without any nothing is written.
+            for line in _after_header(lines, folder):
                 stdout.write(line)
             stdout.flush()
         else:
@@ -311,6 +318,15 @@ class _Tally(msgspec.Struct):
                 self.own_count += 1
             case _:
                 pass
+
+
+def _after_header(lines: Iterable[bytes], folder: str) -> Iterator[bytes]:
+    """Yield the lines of a manifest that is not written to a file after a header, so that `run -` needs no option."""
+    root = os.path.realpath(folder)
+    for index, line in enumerate(lines):
+        if not index:
+            yield header_line(root=root, ledger=os.path.join(root, _LEDGER_NAME))
+        yield line
 
 
 def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:

@@ -117,9 +117,13 @@ class OpenListing:
     """A list of a folder's files that is read like a manifest: see `edge.manifest_file.ManifestFile`."""
 
     def __init__(self, root: str, descriptor: int, purposes: dict[int, str]) -> None:
-        self.name = self.path = self.base_folder = root
+        self.name = self.path = self._root = root
         self._descriptor = descriptor
         self._purposes = purposes
+
+    def root(self, given: str | None) -> str:
+        """Return where paths start: the folder that was given, else the one that was listed."""
+        return self._root if given is None else given
 
     def lines(self) -> Iterator[bytes]:
         """Yield a line of JSON for each file that has a purpose."""
