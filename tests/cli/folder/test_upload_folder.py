@@ -275,6 +275,7 @@ def test_at_a_terminal_the_plan_is_confirmed(folder: Path, server: str) -> None:
     status, shown = at_terminal(["./datasets"], answers, server=server)
     assert status == ExitStatus.UNFINISHED
     assert 'Did you mean "alignment"?' in shown
+    assert "To be asked nothing next time, add: --map '*.md=alignment'\n" in shown
     assert shown.index("3 to send") < shown.index("Upload 3 files (") < shown.index("Nothing was sent.")
     assert not list(folder.parent.glob("*.ledger.db"))
     status, shown = at_terminal(["./datasets"], [(purpose, "\n"), ("[y/N]: ", "y\n")], server=server)
