@@ -29,6 +29,7 @@ def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup]) -> I
     if len(groups) > _GROUPS_SHOWN:
         rest = sum(one.count for one in groups[_GROUPS_SHOWN:])
         yield f"  and {rest:,} more, for {len(groups) - _GROUPS_SHOWN:,} other reasons"
+    yield "  hint: --purpose PURPOSE gives one to every file that no --map pattern matches"
 
 
 def group_words(group: UndecidedGroup) -> str:

@@ -60,9 +60,10 @@ def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command
         "chat.jsonl": "fine-tune accepted",
         "corpus/sea.jsonl": "pre-train accepted",
     }
-    assert ended.stderr.splitlines()[-2:] == [
+    assert ended.stderr.splitlines()[-3:] == [
         "  README.md: text, which may be a document or anything else",
         "    add --map '*.md=alignment', or --exclude '*.md'",
+        "  hint: --purpose PURPOSE gives one to every file that no --map pattern matches",
     ]
 
 
