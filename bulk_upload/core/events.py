@@ -218,6 +218,7 @@ Event = (
     | ClockStepped
     | Noticed
 )
+"""What a run tells its listeners: any of the events."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
