@@ -22,7 +22,7 @@ class ExitStatus(IntEnum):
     USAGE = 2, "the command line or the configuration is wrong"
     SOME_FAILED = (
         3,
-        "finished; some entries were rejected, invalid, failed or withdrawn, or some files could not be read: fix that first",
+        "finished; some entries were rejected, invalid, failed or withdrawn, or files could not be read or have no purpose: fix that first",
     )
     IN_DOUBT = 4, "some entries are in doubt: the server may have them"
     UNFINISHED = (

@@ -21,6 +21,7 @@ from bulk_upload.edge.folder import place_of
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
 from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.engine.folder.known_jobs import place_in_job
 from bulk_upload.engine.folder.listing import FolderListing
 from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.plan import Preparation
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.edge.folder import FolderPlace
     from bulk_upload.engine.plan import Plan
 
 
@@ -81,6 +83,14 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
             self.listing.close()
 
 
+class FolderJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The job of a folder, or of files beneath one: where these lie, and which of them are wanted."""
+
+    job: Job
+    place: FolderPlace
+    request: FolderRequest
+
+
 class JobPlanner:
     """Plans jobs for one server.
 
@@ -105,31 +115,33 @@ class JobPlanner:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
         return ledger_path_of(job, self._connection)
 
-    def folder_job(self, job: Job, request: FolderRequest) -> Job:
-        """Return the job of a folder, or of files beneath one: its manifest is the folder. Raises UsageError."""
+    def folder_job(self, job: Job, request: FolderRequest) -> FolderJob:
+        """Return the job of a folder, or of files beneath one. Its manifest is the folder.
+
+        A folder beneath one that was uploaded as a whole is a part of that job. Raises UsageError, LedgerUnusable.
+        """
         if job.root is not None:
             raise UsageError(
                 "a folder is the root of its files: --root is for manifests", hint="leave --root out"
             )
-        return replace(job, manifest=place_of(request.paths).root)
+        place = place_in_job(place_of(request.paths), job, self._connection)
+        return FolderJob(job=replace(job, manifest=place.root), place=place, request=request)
 
     def listing(
         self,
-        job: Job,
-        request: FolderRequest,
+        folder: FolderJob,
         *,
         output: str | None = None,
         on_count: Callable[[int], None] | None = None,
     ) -> FolderListing:
         """Return the files of a folder, and what each is for; touches nothing, sends nothing. Blocks.
 
-        A file has the purpose that `request` gives it; else the one under which the ledger has it; else the only one that
+        The job is planned and run with this listing. A file has the purpose that the request gives it; else the one under which the ledger has it; else the only one that
         takes such a file, by its first lines. The others are left undecided: `FolderListing.decide`. Files that
         bulk-upload itself wrote are not listed.
 
         Args:
-            job: of `folder_job`, to be planned or run with this listing.
-            request: which files, and the purposes that are given.
+            folder: of `folder_job`.
             output: a file to leave out.
             on_count: called with the number of files that were found so far.
 
@@ -137,6 +149,7 @@ class JobPlanner:
             UsageError: there is no such file or folder, a pattern or a purpose cannot be used, or the ledger has no place.
             LedgerUnusable: the ledger cannot be read.
         """
+        job, request = folder.job, folder.request
         known = known_purposes(self._connection.profile.purposes, self._purposes)
         if request.purpose is not None and request.purpose not in known and not job.force:
             raise UsageError(unknown_purpose(request.purpose), hint=purpose_remedy(request.purpose, known))
@@ -146,7 +159,7 @@ class JobPlanner:
                 opened.enter_context(RecordedPurposes(ledger_path)) if os.path.exists(ledger_path) else None
             )
             scan = FolderScan(
-                place=place_of(request.paths),
+                place=folder.place,
                 selection=Selection(request.include, request.exclude, newer_than_ns=request.newer_than_ns),
                 given=GivenPurposes(
                     mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
@@ -154,6 +167,7 @@ class JobPlanner:
                 ),
                 candidates=tuple(one for one in self._purposes.values() if one.name in known),
                 recall=(lambda _: {}) if ledger is None else ledger.recall,
+                follow_symlinks=request.follow_symlinks or job.follow_symlinks,
                 output=output,
             )
             return FolderListing(scan, on_count=on_count)

@@ -15,7 +15,7 @@ from click.shell_completion import shell_complete
 from bulk_upload import __version__
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
-from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
 from bulk_upload.cli.output.streams import failed, send_lines_to, tell
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
@@ -47,7 +47,7 @@ _SUMMARIES = {
     "scan": "Write a manifest for the files in a folder.",
     "validate": "Check training data line by line; sends nothing.",
     "plan": "Show what `run` would do, and why; changes nothing.",
-    "run": "Upload a manifest; run again to resume.",
+    "run": "Upload a folder or a manifest; run again to resume.",
     "control": "Change a run in progress: limits, pause, resume.",
     "status": "Show the state of a job.",
     "ledger": "Show or export the mapping from path to file id.",
@@ -68,8 +68,37 @@ _DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
 _KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
 
 
+_WITHOUT_COMMAND = "run"
+_OWN_OPTIONS = ("-h", "--help", "--version")
+
+
 class _Commands(SuggestingGroup):
-    """Sub-commands that are imported when they are run."""
+    """Sub-commands that are imported when they are run; paths without a command are uploaded."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Accept the options of an upload before its paths, too."""
+        if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS:
+            from bulk_upload.cli.folder.words import names_paths_only  # noqa: PLC0415 - only where needed
+
+            if names_paths_only(args, COMMANDS):
+                args = self._without_command(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with; `run` where they begin with a path. Raises UsageError."""
+        if args[0] not in COMMANDS:
+            from bulk_upload.cli.folder.words import is_path  # noqa: PLC0415 - only where needed
+
+            if is_path(args[0], COMMANDS, MEANT):
+                args = self._without_command(ctx, args)
+        return super().resolve_command(ctx, args)
+
+    @staticmethod
+    def _without_command(ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WITHOUT_COMMAND] = True
+        return [_WITHOUT_COMMAND, *args]
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -106,8 +135,12 @@ def bulk_upload() -> None:
       bulk-upload demo
 
     \b
-    With your own files:
-      bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl
+    With your own files (short for bulk-upload run FOLDER; shows a plan and asks):
+      bulk-upload ./FOLDER
+
+    \b
+    Step by step, with a manifest that you can edit:
+      bulk-upload scan FOLDER -o FOLDER/manifest.jsonl
       bulk-upload plan FOLDER/manifest.jsonl
       bulk-upload run FOLDER/manifest.jsonl
     """

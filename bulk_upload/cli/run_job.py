@@ -12,6 +12,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.cli.folder.listed import is_short, tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
 from bulk_upload.cli.output.run_display import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.report.log_records import Record
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.report.files.results_stream import ResultStream
 
@@ -57,11 +59,14 @@ HANGS_S = 30.0
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line requests.
 
-    `command` is what a person types to run the same job again; `listeners` are called with every event after the
+    `command` is what a person types to run the same job again, and `named` how the manifest or folder is called in it;
+    `listing` has the entries of a folder's job; `listeners` are called with every event after the
     display; `settings_from` names the file that settings came from; `log` has the options of the log.
     """
 
     job: Job
+    named: str | None = None
+    listing: FolderListing | None = None
     connection: Connection
     api_key: str | Callable[[], str]
     settings: RunSettings
@@ -117,7 +122,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             on_event=partial(_call_all, listeners),
         ) as runner:
             # It starts when it is awaited; until then listeners may be added.
-            run = runner.run(request.job)
+            run = runner.run(request.job, listing=request.listing)
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
@@ -126,6 +131,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics
                 )
+    if request.listing is not None and is_short(request.listing) and result.status is ExitStatus.DONE:
+        result = replace(result, status=ExitStatus.SOME_FAILED)
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
         # Later steps that use the result files must not mistake them for those of this run.
@@ -141,6 +148,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     elif not request.log.replaces_words:
         for line in altered_lines(tally):
             tell(f"bulk-upload: {line}")
+    if request.listing is not None:
+        tell_left_out(request.listing)
     return int(result.status)
 
 
@@ -259,8 +268,10 @@ def _say_goodbye(
         stop=result.stop,
         status=result.status,
         elapsed_s=elapsed_s,
-        ledger_path=_as_typed(result.ledger, request.job.manifest),
-        results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
+        ledger_path=_as_typed(result.ledger, request.named or request.job.manifest),
+        results_path=None
+        if results_path is None
+        else _as_typed(results_path, request.named or request.job.manifest),
         rerun_command=request.command,
         dropped_count=result.dropped_count,
         uncompared_count=result.uncompared_count,

@@ -52,7 +52,7 @@ def folder_input(
         newer_than_ns=None if newer_than is None else round(newer_than.timestamp() * 1e6) * _NS_PER_US,
     )
     folder = planner.folder_job(job, request)
-    listing = planner.listing(folder, request, on_count=on_count)
+    listing = planner.listing(folder, on_count=on_count)
     try:
         left_out = tuple(_left_out(listing))
         if not listing.entry_count:
@@ -63,7 +63,7 @@ def folder_input(
     except BaseException:
         listing.close()
         raise
-    return JobInput(job=folder, listing=listing, left_out=left_out, closes=True)
+    return JobInput(job=folder.job, listing=listing, left_out=left_out, closes=True)
 
 
 def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:

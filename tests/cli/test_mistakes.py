@@ -83,7 +83,7 @@ MANIFEST_MISTAKES = {
     "manifest is missing": Mistake(
         ("run", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file", "bulk-upload scan")
     ),
-    "manifest is a folder": Mistake(("run", "data"), USAGE, ('"data"', "it is a folder", "bulk-upload scan")),
+    "folder that is missing": Mistake(("./nope",), USAGE, ('"./nope"', "No such file", "current folder")),
     "plan of a missing manifest": Mistake(("plan", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file")),
 }
 

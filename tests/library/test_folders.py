@@ -60,7 +60,7 @@ def listed(
 ) -> FolderListing:
     planner = JobPlanner(connection)
     request = FolderRequest(paths=tuple(map(str, paths)), **options)
-    return planner.listing(planner.folder_job(job or Job(manifest=""), request), request)
+    return planner.listing(planner.folder_job(job or Job(manifest=""), request))
 
 
 def purposes(listing: FolderListing) -> dict[str, str]:
@@ -80,9 +80,9 @@ async def run(sandbox: Sandbox, *paths: Path, job: Job | None = None, **options:
     """Run the folder's job to its end; nobody decides about undecided files."""
     request = FolderRequest(paths=tuple(map(str, paths)), **options)
     async with Uploader(api_key="key", base_url=sandbox.url, settings=QUICK) as up:
-        job = up.planner.folder_job(job or Job(manifest=""), request)
-        with up.planner.listing(job, request) as listing:
-            return await up.run(job, listing=listing)
+        folder = up.planner.folder_job(job or Job(manifest=""), request)
+        with up.planner.listing(folder) as listing:
+            return await up.run(folder.job, listing=listing)
 
 
 def sent_count(sandbox: Sandbox) -> int:
@@ -156,7 +156,7 @@ def test_the_ledger_is_beside_the_folder(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(folder / "corpus")
     planner = JobPlanner(AWAY)
     for name in (str(folder), "..", "../../link", "../../link/corpus/.."):
-        job = planner.folder_job(Job(manifest=""), FolderRequest(paths=(name,)))
+        job = planner.folder_job(Job(manifest=""), FolderRequest(paths=(name,))).job
         assert planner.ledger_path(job) == os.path.realpath(folder.parent / "data.v1.ledger.db")
 
 
@@ -167,7 +167,7 @@ def test_the_ledger_is_in_the_folder_where_none_can_be_beside_it(
     closed = {str(folder.parent)}
     monkeypatch.setattr(os, "access", lambda path, *_, **__: str(path) not in closed)
     planner = JobPlanner(AWAY)
-    job = planner.folder_job(Job(manifest=""), FolderRequest(paths=(str(folder),)))
+    job = planner.folder_job(Job(manifest=""), FolderRequest(paths=(str(folder),))).job
     inside, beside = folder / "data.v1.ledger.db", folder.parent / "data.v1.ledger.db"
     assert planner.ledger_path(job) == str(inside)
     inside.touch()
@@ -231,6 +231,30 @@ async def test_a_part_of_a_folder_drops_nothing(folder: Path, sandbox: Sandbox) 
         assert result.dropped_count == 0
         assert len(states(result)) == 5
     assert sent_count(sandbox) == 5
+
+
+async def test_a_part_of_an_uploaded_folder_belongs_to_its_job(folder: Path, sandbox: Sandbox) -> None:
+    """A folder in one that was uploaded, and a new file in it, go on with that ledger: nothing is sent twice."""
+    whole = await run(sandbox, folder)
+    write(folder / "corpus/new.jsonl", lines(EXAMPLES["pre-train"]))
+    for paths in ((folder / "corpus",), (folder / "corpus/sea.jsonl", folder / "corpus/new.jsonl")):
+        result = await run(sandbox, *paths)
+        assert result.ledger == whole.ledger
+        assert result.dropped_count == 0
+        assert sent_count(sandbox) == 5
+    assert not (folder / "corpus.ledger.db").exists()
+
+
+async def test_what_a_folder_above_does_not_have_is_a_job_of_its_own(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """The ledger of a folder above counts only where it has files of this one: a home folder is not one job."""
+    write(tmp_path / "home/a.jsonl", lines(CHAT))
+    write(tmp_path / "home/project/b.jsonl", lines(CHAT))
+    first = await run(sandbox, tmp_path / "home/a.jsonl")
+    second = await run(sandbox, tmp_path / "home/project")
+    assert first.ledger != second.ledger
+    assert set(states(second)) == {"b.jsonl"}
 
 
 async def test_an_unreadable_folder_drops_nothing(

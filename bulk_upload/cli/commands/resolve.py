@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.resolve import Resolving
 
 _YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be decided; record nothing.")
 _PURPOSE = click.option(
     "--purpose", type=WORD, metavar="P", help="Purpose of the entry, if several have this path."
 )
@@ -95,12 +96,25 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     help="How long after its upload a file must be missing from the server's list to count as absent.",
 )
 @_COMPARE_MAX
+@_DRY_RUN
 @_YES
 @server_options
 @click.pass_obj
-def reconcile(ledger: str, /, *, settle: float, compare_max: int, yes: bool, **options: Any) -> int:
+def reconcile(
+    ledger: str, /, *, settle: float, compare_max: int, dry_run: bool, yes: bool, **options: Any
+) -> int:
     """Search the server's list for every entry in doubt, as `run` does, without sending anything."""
-    return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, compare_max, yes)
+    if dry_run:
+        return _preview(ledger, "look up")
+    return anyio.run(
+        partial(
+            _reconcile,
+            job_ledger_of(ledger, options),
+            settle_s=settle,
+            compare_max_bytes=compare_max,
+            yes=yes,
+        )
+    )
 
 
 @resolve.command("adopt", cls=ServerCommand, short_help="Record the server's file ID as PATH's receipt.")
@@ -108,6 +122,7 @@ def reconcile(ledger: str, /, *, settle: float, compare_max: int, yes: bool, **o
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
 @_COMPARE_MAX
+@_DRY_RUN
 @_YES
 @server_options
 @click.pass_obj
@@ -119,6 +134,7 @@ def adopt(
     *,
     purpose: str | None,
     compare_max: int,
+    dry_run: bool,
     yes: bool,
     **options: Any,
 ) -> int:
@@ -129,7 +145,16 @@ def adopt(
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(
-        partial(_adopt, job, path, file_id, purpose=purpose, compare_max_bytes=compare_max, yes=yes)
+        partial(
+            _adopt,
+            job,
+            path,
+            file_id,
+            purpose=purpose,
+            compare_max_bytes=compare_max,
+            dry_run=dry_run,
+            yes=yes,
+        )
     )
 
 
@@ -137,11 +162,22 @@ def _deciding(decision: Decision, words: str) -> click.Command:
     @click.argument("paths", metavar="[PATH]...", nargs=-1)
     @click.option("--all", "every", is_flag=True, help="All entries in doubt.")
     @_PURPOSE
+    @_DRY_RUN
     @_YES
     @click.pass_obj
-    def command(ledger: str, paths: tuple[str, ...], *, every: bool, purpose: str | None, yes: bool) -> int:
+    def command(
+        ledger: str,
+        paths: tuple[str, ...],
+        *,
+        every: bool,
+        purpose: str | None,
+        dry_run: bool,
+        yes: bool,
+    ) -> int:
         if bool(paths) == every:
             raise UsageError(f"{decision} needs at least one PATH, or --all", hint="not both")
+        if dry_run:
+            return _preview(ledger, _VERBS[decision], paths=paths, purpose=purpose)
         # Nothing is requested or sent: no key is needed.
         job = JobLedger(
             ledger,
@@ -168,7 +204,21 @@ resolve.add_command(
 )
 
 
-async def _reconcile(job: JobLedger, settle_s: float, compare_max_bytes: int, yes: bool) -> int:
+_VERBS = {Decision.RESEND: "send again", Decision.ABANDON: "give up"}
+
+
+def _preview(ledger: str, verb: str, *, paths: tuple[str, ...] = (), purpose: str | None = None) -> int:
+    """Print which entries a command would settle, and settle none."""
+    with LedgerReader(ledger) as reader:
+        doubts = reader.doubts()
+    chosen = _chosen(doubts, paths, purpose) if paths else doubts
+    for one in chosen:
+        put(f"{printable(one.path)}  {printable(one.purpose)}\n")
+    tell(f"Would {verb} {_entries(len(chosen))}.")
+    return ExitStatus.DONE
+
+
+async def _reconcile(job: JobLedger, *, settle_s: float, compare_max_bytes: int, yes: bool) -> int:
     async with job.resolving(
         decided_by=person(), settle_s=settle_s, compare_max_bytes=compare_max_bytes, on_event=_tell_event
     ) as resolving:
@@ -181,7 +231,14 @@ async def _reconcile(job: JobLedger, settle_s: float, compare_max_bytes: int, ye
 
 
 async def _adopt(
-    job: JobLedger, path: str, file_id: str, *, purpose: str | None, compare_max_bytes: int, yes: bool
+    job: JobLedger,
+    path: str,
+    file_id: str,
+    *,
+    purpose: str | None,
+    compare_max_bytes: int,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
     async with job.resolving(decided_by=person(), compare_max_bytes=compare_max_bytes) as resolving:
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
@@ -191,6 +248,9 @@ async def _adopt(
         purpose_shown = "" if file.purpose in (None, one.purpose) else f", for {printable(file.purpose)}"
         what = f"{file_id} ({printable(file.filename or 'no name')}{purpose_shown}{made})"
         tell(f"{file_id}: {printable(adopted.detail)}")
+        if dry_run:
+            tell(f"Would adopt {what} for {printable(one.path)}, sent {one.sent_utc}.")
+            return ExitStatus.DONE
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
         _show([await resolving.adopt(one, adopted)])
         return await _verdict(resolving)

@@ -69,6 +69,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
+        if option.multiple and not isinstance(value, list):
+            return [as_typed(value)]
         return self._beneath(value) if names_file(option) else as_typed(value)
 
     def _beneath(self, value: Any) -> Any:  # noqa: ANN401
@@ -87,8 +89,9 @@ def as_typed(value: Any) -> Any:  # noqa: ANN401
 
 
 def names_file(option: click.Option) -> bool:
-    """Whether the value of an option is a file or a folder, as its metavar shows."""
-    return not {"FILE", "DIR"}.isdisjoint((option.metavar or "").split("|"))
+    """Whether the value of an option is a file or a folder, as its metavar shows; what may be a time is none."""
+    words = frozenset((option.metavar or "").split("|"))
+    return not words.isdisjoint(("FILE", "DIR")) and "TIME" not in words
 
 
 def remember(ctx: click.Context, configuration: Configuration) -> None:

@@ -180,7 +180,8 @@ class _Reading:
                 "remove it from the address; for a proxy, set the whole address in the variable HTTPS_PROXY",
             )
         try:
-            option.type_cast_value(click.Context(click.Command("run")), as_typed(value))
+            typed = as_typed(atoms if option.multiple else value)
+            option.type_cast_value(click.Context(click.Command("run")), typed)
         except click.BadParameter as error:
             raise self._wrong(
                 keys, f"{keys[-1]}: {error.message}", "`bulk-upload run --help` explains it"

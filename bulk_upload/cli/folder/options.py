@@ -58,6 +58,14 @@ class TimeOrFile(click.ParamType[int]):
         return file_names(ctx, param, incomplete)
 
 
+class Paths(click.Argument):
+    """A manifest, or files and folders: from the command line, or one from bulk-upload.toml."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401
+        """Return the paths; that of a job in the file is a single text."""
+        return super().type_cast_value(ctx, (value,) if isinstance(value, str) else value)
+
+
 MAP = click.option(
     "--map",
     "mappings",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.schema import schema_option
@@ -58,7 +59,9 @@ _ENDPOINT_OPTIONS = (
         show_default=True,
         help="API profile; bulk-upload.toml can define others.",
     ),
-    click.option("--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest)."),
+    click.option(
+        "--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest or folder)."
+    ),
     click.option(
         "--ledger-dir",
         type=WORD,
@@ -74,7 +77,12 @@ _OPTIONS = (
         metavar="DIR",
         help="Base folder of relative paths (default: the manifest's folder).",
     ),
-    click.option("--purpose", type=WORD, metavar="P", help="Default purpose, for entries without one."),
+    click.option(
+        "--purpose",
+        type=WORD,
+        metavar="P",
+        help="Purpose of entries that name none, and of files of a folder that no --map pattern matches.",
+    ),
     click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
     click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
     click.option(
@@ -122,7 +130,7 @@ _VALIDATION = (
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    return _with((*_OPTIONS, *_VALIDATION), server_options(command))
+    return _with((*_OPTIONS, MAP, selection_options, *_VALIDATION), server_options(command))
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:

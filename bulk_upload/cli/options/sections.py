@@ -28,6 +28,10 @@ SERVER_SECTIONS = {
 JOB_SECTIONS = {
     "Input": (
         "purpose",
+        "mappings",
+        "include",
+        "exclude",
+        "newer_than",
         "root",
         "follow_symlinks",
         "allow_outside",
@@ -40,6 +44,7 @@ JOB_SECTIONS = {
         "ignore_ctime",
         "moved_root",
     ),
+    "Confirmation": ("dry_run", "yes"),
     "Destination": ("base_url", "profile", "team"),
     **SERVER_SECTIONS,
     "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
@@ -157,7 +162,7 @@ class JobCommand(ServerCommand):
         job = self._early(ctx, given, self._job)
         if job is None:
             return super()._defaults(ctx, given, configuration)
-        if isinstance(given.get("manifest"), str):
+        if _is_given(given.get("manifest")):
             raise UsageError(
                 f"both MANIFEST and --job {printable(job)} are given",
                 hint="give one of them; a job has its manifest in the file",
@@ -170,6 +175,11 @@ class JobCommand(ServerCommand):
                 hint=f"{did_you_mean(job, known)}Known jobs: {', '.join(known) or 'none'}",
             )
         return configuration.defaults_of(self.settings(), job)
+
+
+def _is_given(value: object) -> bool:
+    """Whether an argument was typed; click has a value of its own for one that was not."""
+    return isinstance(value, str) or (isinstance(value, tuple | list) and any(map(_is_given, value)))
 
 
 def file_key(option: click.Option) -> str:

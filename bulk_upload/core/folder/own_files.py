@@ -21,6 +21,8 @@ LEDGER_ID = b"bulk"
 """What a ledger's header has as the application id, at this offset (sqlite.org/fileformat.html, section 1.3.17)."""
 _ID_AT = 68
 
+A_LEDGER, OF_A_LEDGER = "a ledger", "of a ledger"
+
 COMPANIONS = ("-wal", "-shm", "-journal", ".lock")
 """What stands behind a ledger's name in the names of the files that belong to it."""
 
@@ -57,7 +59,10 @@ def names_files(lines: Sequence[bytes], *, name: str) -> bool:
 
 def kind_of_own_by_name(path: str) -> str | None:
     """Return what a file is whose name is that of a ledger, or of a file that SQLite or a run makes beside one."""
-    return "a ledger" if _LEDGER_NAME.fullmatch(path.rpartition("/")[2]) else None
+    found = _LEDGER_NAME.fullmatch(path.rpartition("/")[2])
+    if found is None:
+        return None
+    return OF_A_LEDGER if found[1] else A_LEDGER
 
 
 def kind_of_own(path: str, head: bytes, *, columns: Sequence[str] | None = None) -> str | None:
@@ -69,7 +74,7 @@ def kind_of_own(path: str, head: bytes, *, columns: Sequence[str] | None = None)
         columns: those of a Parquet file.
     """
     if is_ledger(head):
-        return "a ledger"
+        return A_LEDGER
     if head.startswith(_RESULTS_HEAD) or (columns is not None and tuple(columns[: len(COLUMNS)]) == COLUMNS):
         return "results"
     if head.startswith(_METRICS_HEAD):

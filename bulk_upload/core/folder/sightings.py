@@ -17,6 +17,7 @@ class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
         include: patterns of files to take, as in a `.gitignore` file; all where there are none.
         exclude: patterns of files and folders to leave out.
         newer_than_ns: take only files that were modified after this Unix time.
+        follow_symlinks: links to files may lead out of the folder.
     """
 
     paths: tuple[str, ...]
@@ -25,6 +26,7 @@ class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     newer_than_ns: int | None = None
+    follow_symlinks: bool = False
 
 
 class GivenPurposes(msgspec.Struct, frozen=True, kw_only=True):

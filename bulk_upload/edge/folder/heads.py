@@ -7,7 +7,13 @@ import stat
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.folder.likeness import FileHead
-from bulk_upload.core.folder.own_files import COMPANIONS, LINEAGE_SUFFIX, QUARANTINED, is_ledger
+from bulk_upload.core.folder.own_files import (
+    COMPANIONS,
+    LINEAGE_SUFFIX,
+    OF_A_LEDGER,
+    QUARANTINED,
+    is_ledger,
+)
 from bulk_upload.core.purposes import LINE_BYTES_MAX
 from bulk_upload.core.validation.file_types import PARQUET_MAGIC
 
@@ -50,7 +56,7 @@ def own_by_neighbours(path: str) -> str | None:
     """Return what a file of ours is by the file that it belongs to: of a ledger, or of a quarantine."""
     for suffix in COMPANIONS:
         if path.endswith(suffix) and _begins_like_a_ledger(path.removesuffix(suffix)):
-            return "of a ledger"
+            return OF_A_LEDGER
     for suffix in QUARANTINED:
         if path.endswith(suffix) and os.path.isfile(path.removesuffix(suffix) + LINEAGE_SUFFIX):
             return "of a quarantine"

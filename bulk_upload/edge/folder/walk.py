@@ -37,13 +37,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def walk(
-    place: FolderPlace, selection: Selection, *, output: str | None = None
+    place: FolderPlace,
+    selection: Selection,
+    *,
+    output: str | None = None,
+    follow_symlinks: bool = False,
 ) -> Iterator[Found | Skipped | PassedOver]:
     """Yield the files of a folder and of the folders in it, sorted by the bytes of their paths.
 
     Hidden files and folders, and what is not selected, are passed over; such a folder is not entered. `output` is left out
     without a word. What `place` names is never passed over for being hidden. Symbolic links to folders are not entered
-    either, and links to files count only if these lie in the folder.
+    either, and links to files count only if these lie in the folder, unless `follow_symlinks`.
 
     Raises:
         UsageError: the folder cannot be read.
@@ -74,7 +78,7 @@ def walk(
         elif not (selection.enters(path) if is_folder else selection.takes(path)):
             yield PassedOver(path=path, is_unwanted=True)
         elif not is_folder:
-            yield _sighting(root, path, selection)
+            yield _sighting(root, path, selection, may_leave=follow_symlinks)
         else:
             try:
                 waiting.append(_sorted_paths(root, path))
@@ -101,7 +105,7 @@ def _marked(root: str, path: str) -> str:
     return f"{path}/" if os.path.isdir(os.path.join(root, path)) else path
 
 
-def _sighting(root: str, path: str, selection: Selection) -> Found | Skipped | PassedOver:
+def _sighting(root: str, path: str, selection: Selection, *, may_leave: bool) -> Found | Skipped | PassedOver:
     full = os.path.join(root, path)
     try:
         status = os.lstat(full)
@@ -110,7 +114,7 @@ def _sighting(root: str, path: str, selection: Selection) -> Found | Skipped | P
             status = os.stat(full)
     except OSError as error:
         return Skipped(path=path, reason=f"cannot be read: {error.strerror}", may_be_data=True)
-    reason = _unusable(root, full, status, is_link=is_link)
+    reason = _unusable(root, full, status, is_link=is_link, may_leave=may_leave)
     if reason is not None:
         return Skipped(path=path, reason=reason)
     if not selection.is_new(status.st_mtime_ns):
@@ -119,12 +123,12 @@ def _sighting(root: str, path: str, selection: Selection) -> Found | Skipped | P
     return Found(path=path, file_bytes=status.st_size, is_readable=is_readable)
 
 
-def _unusable(root: str, full: str, status: os.stat_result, *, is_link: bool) -> str | None:
+def _unusable(root: str, full: str, status: os.stat_result, *, is_link: bool, may_leave: bool) -> str | None:
     """Return why something is skipped, None for a file that can be uploaded from here."""
     if is_link and stat.S_ISDIR(status.st_mode):
         return "is a symbolic link to a folder"
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
-    if is_link and not is_beneath(os.path.realpath(full), root):
+    if is_link and not may_leave and not is_beneath(os.path.realpath(full), root):
         return "is a symbolic link that leads outside the folder"
     return None

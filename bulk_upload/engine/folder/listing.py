@@ -75,6 +75,21 @@ class FolderListing:
         decided = sum(one.count for one in self.tally.undecided.groups if one.number in self._purposes)
         return self.tally.chosen_count + decided
 
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Return the number of files and bytes of each purpose."""
+        counts, sizes = self.tally.chosen.copy(), self.tally.chosen_bytes.copy()
+        for group in self.tally.undecided.groups:
+            purpose = self._purposes.get(group.number)
+            if purpose is not None:
+                counts[purpose] += group.count
+                sizes[purpose] += group.file_bytes
+        return {purpose: (count, sizes[purpose]) for purpose, count in counts.items()}
+
+    @property
+    def left_out(self) -> list[int]:
+        """The numbers of the groups without a purpose, whoever decided that."""
+        return [one.number for one in self.tally.undecided.groups if one.number not in self._purposes]
+
     @property
     def open_groups(self) -> list[int]:
         """The numbers of the groups that nobody decided about: their files are left out for want of a purpose."""

@@ -42,6 +42,7 @@ class FolderScan(msgspec.Struct, frozen=True, kw_only=True):
         candidates: the purposes that a file may turn out to be for.
         recall: returns what the ledger has of files, by path, among the purposes asked for.
         looks: whether a file without a given purpose is looked into; otherwise it is left undecided.
+        follow_symlinks: links to files may lead out of the folder.
         output: a file to leave out: what the scan is written to.
     """
 
@@ -51,12 +52,13 @@ class FolderScan(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Purpose, ...]
     recall: Recall = lambda _: {}
     looks: bool = True
+    follow_symlinks: bool = False
     output: str | None = None
 
     def sightings(self) -> Iterator[Sighting]:
         """Yield what is in the folder, in the order of the paths' bytes. Raises UsageError, LedgerUnusable."""
         batch: list[Found | Skipped | PassedOver] = []
-        for one in walk(self.place, self.selection, output=self.output):
+        for one in walk(self.place, self.selection, output=self.output, follow_symlinks=self.follow_symlinks):
             batch.append(one)
             if len(batch) == BATCH_FILES:
                 yield from self._decided(batch)

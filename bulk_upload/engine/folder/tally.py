@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.folder.left_out import UndecidedFiles
+from bulk_upload.core.folder.own_files import A_LEDGER
 from bulk_upload.core.folder.sightings import Chosen, Own, PassedOver, Skipped, Undecided
 
 if TYPE_CHECKING:
     from bulk_upload.core.folder.sightings import Sighting
 
 EXAMPLES_MAX = 5
+LEDGERS_KEPT_MAX = 20
 
 
 class Examples(msgspec.Struct):
@@ -37,6 +39,7 @@ class ScanTally:
         self.chosen_bytes: Counter[str] = Counter()
         self.undecided = UndecidedFiles()
         self.own = Examples()
+        self.ledgers: list[str] = []
         self.skipped = Examples()
         self.unreadable = Examples()
         self.hidden = Examples()
@@ -62,6 +65,8 @@ class ScanTally:
                 return self.undecided.add(one)
             case Own():
                 self.own.add(one.path, one.kind)
+                if one.kind == A_LEDGER and len(self.ledgers) < LEDGERS_KEPT_MAX:
+                    self.ledgers.append(one.path)
             case Skipped() if one.may_be_data:
                 self.is_incomplete = True
                 self.unreadable.add(one.path, one.reason)

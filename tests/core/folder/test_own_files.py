@@ -64,10 +64,10 @@ def test_parquet_by_columns() -> None:
     assert kind_of_own("a.parquet", b"PAR1\0", columns=("messages",)) is None
 
 
-def test_by_place_of_honour() -> None:
+def test_by_name() -> None:
     """Names that a run makes beside a folder are ours even if the content is gone; others are not."""
     names = ["a.ledger.db", "x/a@h-1.ledger.db-wal", "a.ledger.db.lock", "a.ledger.db.v3.backup"]
-    assert [kind_of_own_by_name(name) for name in names] == ["a ledger"] * 4
+    assert [kind_of_own_by_name(name) for name in names] == ["a ledger", *["of a ledger"] * 3]
     assert kind_of_own_by_name("ledger.db") is None
     assert kind_of_own_by_name("a.ledger.db.jsonl") is None
     assert kind_of_own("x/bulk-upload.toml", b"[defaults]\n") == "settings"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.folder.sightings import Recorded
 from bulk_upload.core.model import Entry, EntryState
+from bulk_upload.edge.ledger.columns import from_path
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import open_for_reading
 from bulk_upload.edge.ledger.file.unusable import unusable
@@ -49,6 +50,19 @@ class RecordedPurposes:
                 is_there = receipt_id is not None or state == EntryState.IN_DOUBT
                 found.setdefault(path, []).append(Recorded(purpose=purpose, may_be_there=is_there))
         return found
+
+    def has_beneath(self, folder: str) -> bool:
+        """Whether the ledger has entries whose files are in a folder, which is relative to the root."""
+        start = from_path(f"{folder}/")
+        try:
+            ((found,),) = self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM entries WHERE path >= ? AND path < ?)",
+                # "0" follows "/".
+                (start, start[:-1] + b"0"),
+            )
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+        return bool(found)
 
     def _rows(self, keys: list[bytes]) -> list[tuple[bytes, str, int | None]]:
         try:
