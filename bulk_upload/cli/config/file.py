@@ -69,9 +69,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
-        if option.multiple and not isinstance(value, list):
-            return [as_typed(value)]
-        return self._beneath(value) if names_file(option) else as_typed(value)
+        return self._beneath(value) if names_file(option) else typed_for(option, value)
 
     def _beneath(self, value: Any) -> Any:  # noqa: ANN401
         """Return a path resolved from the folder of the file: cron runs in any folder."""
@@ -86,6 +84,12 @@ def as_typed(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [as_typed(one) for one in value]
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def typed_for(option: click.Option, value: Any) -> Any:  # noqa: ANN401
+    """Return a value of the file as the command line would give it: one value of a repeatable option needs no list."""
+    typed = as_typed(value)
+    return [typed] if option.multiple and not isinstance(typed, list) else typed
 
 
 def names_file(option: click.Option) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from bulk_upload.cli.config.file import FILE_NAME, Configuration, as_typed
+from bulk_upload.cli.config.file import FILE_NAME, Configuration, typed_for
 from bulk_upload.core.api.profile import FLOW, PROFILES, Profile, variable_flaw
 from bulk_upload.core.api.profile_table import ProfileFlaw, profile_of
 from bulk_upload.core.api.redaction import SECRET_CHARS_MIN
@@ -180,8 +180,7 @@ class _Reading:
                 "remove it from the address; for a proxy, set the whole address in the variable HTTPS_PROXY",
             )
         try:
-            typed = as_typed(atoms if option.multiple else value)
-            option.type_cast_value(click.Context(click.Command("run")), typed)
+            option.type_cast_value(click.Context(click.Command("run")), typed_for(option, value))
         except click.BadParameter as error:
             raise self._wrong(
                 keys, f"{keys[-1]}: {error.message}", "`bulk-upload run --help` explains it"

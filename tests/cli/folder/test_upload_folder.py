@@ -60,9 +60,10 @@ def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command
         "chat.jsonl": "fine-tune accepted",
         "corpus/sea.jsonl": "pre-train accepted",
     }
-    assert ended.stderr.splitlines()[-2:] == [
+    assert ended.stderr.splitlines()[-3:] == [
         "  README.md: text, which may be a document or anything else",
         "    add --map '*.md=alignment', or --exclude '*.md'",
+        "  hint: --purpose PURPOSE gives one to every file that no --map pattern matches",
     ]
 
 
@@ -275,6 +276,7 @@ def test_at_a_terminal_the_plan_is_confirmed(folder: Path, server: str) -> None:
     status, shown = at_terminal(["./datasets"], answers, server=server)
     assert status == ExitStatus.UNFINISHED
     assert 'Did you mean "alignment"?' in shown
+    assert "To be asked nothing next time, add: --map '*.md=alignment'\n" in shown
     assert shown.index("3 to send") < shown.index("Upload 3 files (") < shown.index("Nothing was sent.")
     assert not list(folder.parent.glob("*.ledger.db"))
     status, shown = at_terminal(["./datasets"], [(purpose, "\n"), ("[y/N]: ", "y\n")], server=server)
