@@ -235,6 +235,7 @@ Event = (
     | DataFindings
     | Noticed
 )
+"""What a run tells its listeners: any of the events."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
