@@ -51,6 +51,8 @@ JOB_SECTIONS = {
         "hash_",
         "results",
         "metrics_file",
+        "notify",
+        "bell",
         "private",
         "no_progress",
         "quiet",
