@@ -35,6 +35,7 @@ from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.json_output import json_option
+from bulk_upload.cli.output.notify import target_of
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT
 from bulk_upload.core.api.profile import FLOW
@@ -193,6 +194,13 @@ _VARIABLES = [
     metavar="FILE",
     help="Write metrics for Prometheus (textfile collector) to FILE, every 30 s and at the end.",
 )
+@click.option(
+    "--notify",
+    type=WORD,
+    metavar="CMD|URL",
+    help="At the end, run CMD with a JSON object on its standard input, or POST it to URL.",
+)
+@click.option("--bell", is_flag=True, help="Ring the terminal's bell at the end.")
 @private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
@@ -294,6 +302,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         metrics=options["metrics_file"],
         live=not options["no_progress"],
         log=log,
+        notify=target_of(options["notify"]),
+        bell=options["bell"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
     )
