@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bulk_upload.core.limits.pause import Pause
-from bulk_upload.core.limits.signal import SignalKind
-
 if TYPE_CHECKING:
     from bulk_upload.core.limits.signal import Signal
 
@@ -93,75 +90,3 @@ class Controller(Protocol):
 
     def explain(self) -> str:
         """Return the current limit and the reason of its last change, as text."""
-
-
-class FixedLimit:
-    """A controller that keeps the limit it was given and obeys the server's pauses."""
-
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError("limit must be at least 1")
-        self._limit = limit
-        self._pause = Pause()
-        self._in_flight = 0
-        self._started_count = 0
-
-    @property
-    def limit(self) -> int:
-        """The number this controller was made with."""
-        return self._limit
-
-    @property
-    def rate_per_s(self) -> float | None:
-        """None: it paces nothing."""
-        return None
-
-    @property
-    def learned(self) -> LearnedLimits | None:
-        """None: it learns nothing."""
-        return None
-
-    @property
-    def chance_share(self) -> float | None:
-        """None: it learns nothing."""
-        return None
-
-    def next_delay(self, now: float) -> float:
-        """Return how long the server's pause still lasts."""
-        return self._pause.wait_s(now)
-
-    def pause_s(self, now: float) -> float:
-        """Return how long the server's pause still lasts."""
-        return self._pause.wait_s(now)
-
-    def on_start(self, now: float) -> Ticket:
-        """Take a slot."""
-        self._in_flight += 1
-        self._started_count += 1
-        return Ticket(self._started_count, now, self._in_flight)
-
-    def on_bytes(self, now: float, count: int) -> None:
-        """Bytes do not move a fixed limit."""
-
-    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Release the slot. A refusal pauses every start, except a 503 that names no wait."""
-        self._in_flight -= 1
-        if signal.kind is SignalKind.ACCEPTED:
-            self._pause.on_success()
-        elif signal.kind is SignalKind.OVER_QUOTA or signal.retry_after_s is not None:
-            self._pause.on_refusal(
-                now,
-                started_at=ticket.started_at,
-                retry_after_s=signal.retry_after_s,
-                jitter=signal.jitter,
-            )
-
-    def on_held(self, now: float) -> None:
-        """A fixed limit measures nothing."""
-
-    def tick(self, now: float) -> None:
-        """Time does not move a fixed limit."""
-
-    def explain(self) -> str:
-        """Return the limit and that it was set by hand."""
-        return f"{self._limit} in flight, as set"
