@@ -6,6 +6,7 @@ random number, so that a simulator can drive it. Times are monotonic seconds.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -36,7 +37,17 @@ class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 def chance_words(share: float) -> str:
     """Return what a person is told of refusals that do not depend on the load."""
-    return f"{100 * share:.2g} % of requests refused whatever our rate; not slowing down for them"
+    return f"{100 * share:.2g}{_CHANCE}"
+
+
+def chance_words_in(reason: str) -> str | None:
+    """Return these words where a recorded reason has them."""
+    found = _CHANCE_WORDS.search(reason)
+    return None if found is None else found[0]
+
+
+_CHANCE = " % of requests refused whatever our rate; not slowing down for them"
+_CHANCE_WORDS = re.compile(rf"[0-9.e+-]+{re.escape(_CHANCE)}")
 
 
 class Controller(Protocol):
