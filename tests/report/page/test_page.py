@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding, warnings_by_rule
 from bulk_upload.core.report.export import ExportRow
@@ -33,7 +34,14 @@ LATER = "2026-06-18T09:30:02.000000Z"
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028\u202e\x1b[2J\udcff'\"&"
 
 
-def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "", rows_max: int = 1000) -> str:
+def _page(
+    accepted: list[ExportRow],
+    others: list[ExportRow],
+    *,
+    evil: str = "",
+    rows_max: int = 1000,
+    reason: str = "growing",
+) -> str:
     stream = io.BytesIO()
     runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER, 5_000, 4_200)]
     attempts = [
@@ -51,7 +59,7 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
         states=states,
         accepted_bytes=10,
         figures=figures_of(
-            runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
+            runs, attempts, [LimitChange(1, AT, 8, f"{reason}{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
         ),
         causes=causes_of(others),
         accepted=iter(accepted),
@@ -143,6 +151,13 @@ def test_the_labels_of_a_scale_are_beside_the_plot() -> None:
     assert " apples</text>" not in plot
     assert "run 2" in plot
     assert "run 3" not in plot
+
+
+def test_refusals_by_chance_are_named() -> None:
+    """The last word of a run on refusals that do not depend on its load is on the page, and one taken back is not."""
+    said = f"8 in flight: growing; {chance_words(0.011)}"
+    assert f"Run 1: {chance_words(0.011)}." in _page([_row("a")], [], reason=said)
+    assert "whatever our rate" not in _page([_row("a")], [])
 
 
 class _Elements(HTMLParser):
