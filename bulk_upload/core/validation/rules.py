@@ -142,14 +142,15 @@ RULES: dict[str, Rule] = {
     "bad-parquet": Rule(_E, "the file is not a complete Parquet file", "Write it again, and make sure that it was copied completely"),
     "parquet-columns": Rule(_W, "columns that the purpose needs are not there", "Check the columns and the purpose"),
     "parquet-unread": Rule(
-        _N, "only the magic bytes of the Parquet file were checked", "pip install 'bulk-upload[parquet]' reads the footer"
+        _N, "only the magic bytes of the Parquet file were checked", "pip install 'bulk-upload[parquet]' has footer and rows checked"
     ),
     "bad-torch": Rule(_E, "the file is not what torch.save writes", "Save it again with torch.save"),
     "torch-unread": Rule(
-        _N, "a PyTorch file was recognised by its container and not loaded: loading one can run code",
+        _N, "a PyTorch file was recognised by its directory and not loaded: loading one can run code",
         "Nothing to do; check its content where you trust it",
     ),
     "empty-document": Rule(_W, "a document is empty", "Fill it, or remove it from the manifest"),
+    "cut-document": Rule(_W, "a document lacks its end", "Export or fetch it again"),
     "document-mismatch": Rule(_W, "a document's content does not match its name", "Open it to see what it is; export it again"),
 }  # fmt: skip
 

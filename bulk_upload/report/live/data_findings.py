@@ -23,7 +23,7 @@ EXAMPLES_MAX = 10
 
 JSON_KEYS = {
     "file": "the file, or the manifest",
-    "line": "the line, counted from 1; null if the finding is about the whole file",
+    "line": "the line, or the row of a Parquet file, counted from 1; null if the finding is about the whole file",
     "column": "the character of the line, counted from 1, or null",
     "path": "where in the line: a JSON path (`$.messages[2].role`) or a column, or null",
     "byte_offset": "the byte of the file, counted from 0, or null",
