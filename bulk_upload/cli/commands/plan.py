@@ -68,7 +68,7 @@ def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
             retry=retry_of(options["retry"]),
             retry_renamed=retries_renamed(options["retry"]),
             validate=ValidateMode(options["validate"]),
-            rules=rules_chosen(options["ignore"]),
+            rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         ),
         purposes=schemas_of(options["schema"]),
     )

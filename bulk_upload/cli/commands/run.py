@@ -238,7 +238,7 @@ def run(manifest: str, **options: Any) -> int:
         retry_renamed=retries_renamed(options["retry"]),
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
-        rules=rules_chosen(options["ignore"]),
+        rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])

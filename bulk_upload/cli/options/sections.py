@@ -36,6 +36,8 @@ JOB_SECTIONS = {
         "validate",
         "schema",
         "ignore",
+        "error",
+        "strict",
         "retry",
         "force",
         "ignore_ctime",

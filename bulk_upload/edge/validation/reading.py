@@ -180,6 +180,7 @@ def _merged(first: Findings, then: FileReport) -> FileReport:
     return FileReport(
         findings=(*first.kept, *then.findings),
         counts={**first.counts, **then.counts},
+        severities={**first.report(line_count=0, byte_count=0).severities, **then.severities},
         line_count=then.line_count,
         byte_count=then.byte_count,
     )
