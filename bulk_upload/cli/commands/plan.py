@@ -100,7 +100,7 @@ def plan_and_show(
             retry_renamed=retries_renamed(options["retry"]),
             retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
-            rules=rules_chosen(options["ignore"]),
+            rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         ),
         purposes=schemas_of(options["schema"]),
     )

@@ -285,7 +285,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         looks_first=not options["send_again"],
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
-        rules=rules_chosen(options["ignore"]),
+        rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])

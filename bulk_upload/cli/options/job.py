@@ -11,7 +11,7 @@ import click
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import ignore_option, schema_option
+from bulk_upload.cli.options.schema import error_option, ignore_option, schema_option, strict_option
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
@@ -132,6 +132,8 @@ _VALIDATION = (
     ),
     schema_option,
     ignore_option,
+    error_option,
+    strict_option,
 )
 
 

@@ -40,6 +40,8 @@ JOB_SECTIONS = {
         "validate",
         "schema",
         "ignore",
+        "error",
+        "strict",
         "retry",
         "send_again",
         "force",
