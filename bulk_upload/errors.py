@@ -72,6 +72,10 @@ class LedgerMismatch(LedgerUnusable):
     """The ledger belongs to another job: other endpoint, team, profile or root."""
 
 
+class LedgerOlder(LedgerUnusable):
+    """The ledger was written by an older version of bulk-upload: a run of its job brings it up to date."""
+
+
 class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 

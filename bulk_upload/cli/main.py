@@ -8,13 +8,12 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
-from bulk_upload.cli.options.completion import COMPLETE_VARIABLE, file_names
+from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
 from bulk_upload.cli.output.streams import failed, send_lines_to, tell
@@ -22,9 +21,6 @@ from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "demo": "bulk_upload.cli.commands.demo:demo",
@@ -79,6 +75,8 @@ _OWN_OPTIONS = ("-h", "--help", "--version")
 class _Commands(SuggestingGroup):
     """Sub-commands that are imported when they are run; paths without a command are uploaded."""
 
+    takes_paths = True
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Accept the options of an upload before its paths, too."""
         if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS:
@@ -98,11 +96,6 @@ class _Commands(SuggestingGroup):
             if is_path(args[0], COMMANDS, MEANT):
                 args = self._without_command(ctx, args)
         return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer commands, and the files that may be uploaded where no command begins so."""
-        found = super().shell_complete(ctx, incomplete)
-        return found or file_names(ctx, click.Argument(["path"]), incomplete)
 
     @staticmethod
     def _without_command(ctx: click.Context, args: list[str]) -> list[str]:

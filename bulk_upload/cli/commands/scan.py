@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -128,8 +129,9 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
+        reason = os.strerror(errno.ENOTDIR if os.path.lexists(folder) else errno.ENOENT)
         raise UsageError(
-            f"cannot scan {quoted(folder)}: it is not a folder", hint="Name a folder that this user may read"
+            f"cannot scan {quoted(folder)}: {reason}", hint="Name a folder that this user may read"
         )
     return FolderPlace(root=os.path.realpath(folder))
 
@@ -171,8 +173,9 @@ class _Tally(msgspec.Struct):
             self.show()
             self.show_unreadable()
             self.show_undecided()
+            lacks = "matches a --map pattern" if self.unmatched_count else "has a purpose"
             raise UsageError(
-                f"no file in {printable(folder)} has a purpose",
+                f"no file in {printable(folder)} {lacks}",
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
 
