@@ -75,6 +75,10 @@ class LedgerMismatch(LedgerUnusable):
     """The ledger belongs to another job: other endpoint, team, profile or root."""
 
 
+class LedgerOutdated(LedgerUnusable):
+    """Another copy of the ledger went on, or something else sent its files: the server has what it would send."""
+
+
 class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 
@@ -105,6 +109,46 @@ class ServerUnusable(BulkUploadError):
     """The server cannot be reached, or its answers cannot be used: run the same command again later."""
 
     exit_status = ExitStatus.UNFINISHED
+
+
+class JobIncomplete(BulkUploadError):
+    """A run ended, and not every entry of its job is accepted: raised by `Result.raise_for_status` alone.
+
+    `status` is the verdict of the run, `states` counts the entries by the value of their state, `ledger` is the path of
+    the ledger, which has the reason of each.
+    """
+
+    exit_status = ExitStatus.UNFINISHED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: ExitStatus,
+        states: Mapping[str, int],
+        ledger: str,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.states = dict(states)
+        self.ledger = ledger
+
+
+class EntriesFailed(JobIncomplete):
+    """Some entries were rejected, invalid, failed here or withdrawn: fix them, another run alone does not help."""
+
+    exit_status = ExitStatus.SOME_FAILED
+
+
+class EntriesInDoubt(JobIncomplete):
+    """The server may have some entries: run again later to look them up, or resolve them by hand."""
+
+    exit_status = ExitStatus.IN_DOUBT
+
+
+class RunUnfinished(JobIncomplete):
+    """Entries are left that another run would send: run again later."""
 
 
 class ResourceShortage(BulkUploadError):

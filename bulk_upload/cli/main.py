@@ -17,7 +17,7 @@ from bulk_upload import __version__
 from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
-from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
 from bulk_upload.cli.output.streams import failed, send_lines_to, tell
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
@@ -34,8 +34,10 @@ COMMANDS = {
     "plan": "bulk_upload.cli.commands.plan:plan",
     "run": "bulk_upload.cli.commands.run:run",
     "control": "bulk_upload.cli.commands.control:control",
+    "watch": "bulk_upload.cli.commands.live.watch:watch",
     "status": "bulk_upload.cli.commands.status:status",
-    "ledger": "bulk_upload.cli.commands.ledger:ledger",
+    "ledger": "bulk_upload.cli.commands.ledgers.ledger:ledger",
+    "files": "bulk_upload.cli.commands.ledgers.files:files",
     "report": "bulk_upload.cli.commands.report:report",
     "resolve": "bulk_upload.cli.commands.resolve:resolve",
     "verify": "bulk_upload.cli.commands.verify:verify",
@@ -52,10 +54,12 @@ _SUMMARIES = {
     "scan": "Write a manifest for the files in a folder.",
     "validate": "Check training data line by line; sends nothing.",
     "plan": "Show what `run` would do, and why; changes nothing.",
-    "run": "Upload a manifest; run again to resume.",
+    "run": "Upload a folder or a manifest; run again to resume.",
     "control": "Change a run in progress: limits, pause, resume.",
+    "watch": "Show a run in progress, or how the last one ended.",
     "status": "Show the state of a job.",
-    "ledger": "Show or export the mapping from path to file id.",
+    "ledger": "Show, export or rebuild the mapping from path to file id.",
+    "files": "List, fetch or delete files on the server.",
     "report": "Write an HTML report about a ledger.",
     "resolve": "Settle entries in doubt: reconcile, adopt, resend, abandon.",
     "verify": "Compare every receipt with the server.",
@@ -72,8 +76,37 @@ READER_LEFT = 128 + signal.SIGPIPE
 _DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
 
 
+_WITHOUT_COMMAND = "run"
+_OWN_OPTIONS = ("-h", "--help", "--version")
+
+
 class _Commands(SuggestingGroup):
-    """Sub-commands that are imported when they are run."""
+    """Sub-commands that are imported when they are run; paths without a command are uploaded."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Accept the options of an upload before its paths, too."""
+        if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS:
+            from bulk_upload.cli.folder.words import names_paths_only  # noqa: PLC0415 - only where needed
+
+            if names_paths_only(args, COMMANDS):
+                args = self._without_command(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with; `run` where they begin with a path. Raises UsageError."""
+        if args[0] not in COMMANDS:
+            from bulk_upload.cli.folder.words import is_path  # noqa: PLC0415 - only where needed
+
+            if is_path(args[0], COMMANDS, MEANT):
+                args = self._without_command(ctx, args)
+        return super().resolve_command(ctx, args)
+
+    @staticmethod
+    def _without_command(ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WITHOUT_COMMAND] = True
+        return [_WITHOUT_COMMAND, *args]
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -110,8 +143,12 @@ def bulk_upload() -> None:
       bulk-upload demo
 
     \b
-    With your own files:
-      bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl
+    With your own files (short for bulk-upload run FOLDER; shows a plan and asks):
+      bulk-upload ./FOLDER
+
+    \b
+    Step by step, with a manifest that you can edit:
+      bulk-upload scan FOLDER -o FOLDER/manifest.jsonl
       bulk-upload plan FOLDER/manifest.jsonl
       bulk-upload run FOLDER/manifest.jsonl
     """

@@ -20,7 +20,6 @@ _OF_OTHER_TOOLS = {
     "--include": f"the manifest says which files are sent, and --map of `scan` chooses them: {_SCAN}",
     "--exclude": "`bulk-upload scan FOLDER --exclude PATTERN` leaves files out of the manifest",
     "--recursive": f"subfolders are always read: {_SCAN}",
-    "--json": "`--results -` prints a JSON line per entry on standard output, `--log-format json` logs events",
     "--output": "`--results FILE` says where the results go",
     "--resume": _AGAIN,
     "--continue": _AGAIN,

@@ -77,6 +77,16 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     altered: tuple[Altered, ...] = ()
     unchanged: bool = False
 
+    @property
+    def file_id(self) -> str | None:
+        """The id that the server gave the file, None where it is not accepted."""
+        return None if self.receipt is None else self.receipt.file_id
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of what was sent, None where it is not accepted or not known."""
+        return None if self.receipt is None else self.receipt.sha256
+
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
     """No upload of the run starts for `pause_s` seconds, because the server asked for it."""

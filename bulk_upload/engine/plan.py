@@ -8,39 +8,38 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, mostly_missing
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import (
+    MISSING_WORD,
     RENAMED_WORD,
     UNCHANGED,
     PlannedStep,
     Step,
     plan_entry,
+    sent_again_as_missing,
     under_asked_name,
 )
 from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.mixup.first_files import mixed_up_error
 from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.edge.ledger import dropped_count
-from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Entry, Fingerprint
-    from bulk_upload.core.validation.mixup.first_files import MixedUp
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
     from bulk_upload.engine.validation.purpose_check import PurposeCheck
-
-FINDINGS_KEPT_MAX = 1000
-"""Findings beyond this many are counted, not kept: a manifest with a million bad lines must not fill memory."""
 
 _ENTRIES_PER_GROUP = 512
 _REASONS_KEPT_MAX = 1000
@@ -75,22 +74,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.file_bytes for one in self.totals.values())
 
 
-class _Complaints:
-    """Keeps the first findings and counts the rest."""
-
-    def __init__(self) -> None:
-        self.kept: list[Finding] = []
-        self.count = 0
-        self.by_rule: Counter[str] = Counter()
-
-    def add(self, finding: Finding) -> None:
-        """Keep or count one finding."""
-        self.count += 1
-        self.by_rule[finding.rule] += 1
-        if len(self.kept) < FINDINGS_KEPT_MAX:
-            self.kept.append(finding)
-
-
 class _Renamed:
     """Counts accepted entries that the manifest asks for under another name, and keeps the first one's names."""
 
@@ -115,6 +98,32 @@ class _Renamed:
         return (warning,)
 
 
+class _Gone:
+    """Counts accepted entries whose files `verify` found gone from the server."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warning about them, none where there are none."""
+        if not self.count:
+            return ()
+        files = "file is" if self.count == 1 else "files are"
+        words = f"{self.count:,} accepted {files} missing from the server, as `verify` found"
+        return (f"{words}: `--retry {MISSING_WORD}` sends them again",)
+
+
+class _Noted(msgspec.Struct, kw_only=True):
+    """What a person should know of accepted entries."""
+
+    renamed: _Renamed = msgspec.field(default_factory=_Renamed)
+    gone: _Gone = msgspec.field(default_factory=_Gone)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings about them."""
+        return (*self.renamed.warnings(), *self.gone.warnings())
+
+
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -129,54 +138,14 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
-def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
-    count = complaints.count + missing.count
-    return ManifestInvalid(
-        f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
-        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
-        finding_count=count,
-        counts=complaints.by_rule + missing.by_rule,
-        hint="fix the lines listed above and run the same command again",
-    )
-
-
-def _mixed_up(stops: Sequence[MixedUp]) -> ManifestInvalid:
-    """Return the error for a manifest whose purposes are mixed up."""
-    findings = [finding for one in stops for finding in one.findings]
-    shares = "; ".join(
-        f"{len(one.findings):,} of the first {one.file_count:,} {one.purpose} files are of another purpose"
-        if one.file_count > 1
-        else f"the first {one.purpose} file is of another purpose"
-        for one in stops
-    )
-    return ManifestInvalid(
-        f"{shares}; nothing was sent",
-        findings=findings,
-        finding_count=len(findings),
-        hint="correct the purposes in the manifest (those of --map or --purpose), or judge each file by its entry all the "
-        "same: --ignore purpose-mismatch",
-    )
-
-
-def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> ManifestInvalid:
-    """Return the error for a disk or mount that is not there, or a root that is not the one that was meant."""
-    files = "file is" if file_count == 1 else "files are"
-    return ManifestInvalid(
-        f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
-        findings=missing.kept,
-        finding_count=missing.count,
-        counts=missing.by_rule,
-        hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
-        f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
-    )
-
-
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
-    invalid; otherwise only more than half of them do. `rules_version` returns the version of the rules that a purpose's files
-    are validated by, None where they are not, and `purpose_check` judges the purpose of the first files. `on_progress` is called, now and then and on the thread that
+    `ignore_ctime` is the job's. `is_listing` says that the manifest was made of a folder, so that its lines mean nothing
+    to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
+    unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
+    the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
+    the purpose of the first files. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
 
@@ -186,10 +155,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     retry: frozenset[EntryState]
     retry_renamed: bool = False
+    retry_missing: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
     purpose_check: PurposeCheck | None = None
     rules_version: Callable[[str], str | None] = lambda _: None
+    is_listing: bool = False
+    is_partial: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
@@ -199,13 +171,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
         where over half of a purpose's first files are of another purpose.
         """
-        complaints, missing = _Complaints(), _Complaints()
+        complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
-        renamed = _Renamed()
+        noted = _Noted()
         oversized_count = 0
         entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints, missing, renamed)
+            planned = self._stage(entries, complaints, missing, noted)
             usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
             if self.purpose_check is not None:
@@ -215,21 +187,21 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             if self.on_progress is not None:
                 self.on_progress(entry_count)
         if complaints.count or (self.strict_paths and missing.count):
-            raise _invalid(complaints, missing)
+            raise manifest_invalid(complaints, missing)
         if missing.count > usable_count:
-            raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
+            raise mostly_missing(missing, missing.count + usable_count, self.tree.root)
         if self.purpose_check is not None and (stops := self.purpose_check.stops()):
-            raise _mixed_up(stops)
+            raise mixed_up_error(stops)
         return Plan(
             mixups=() if self.purpose_check is None else tuple(map(str, self.purpose_check.mixed_up())),
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
-            dropped_count=dropped_count(self.staging),
-            warnings=(*self._warnings(oversized_count), *renamed.warnings()),
+            dropped_count=0 if self.is_partial else dropped_count(self.staging),
+            warnings=(*self._warnings(oversized_count), *noted.warnings()),
             reasons=reasons.counts,
         )
 
-    def _groups(self, lines: Iterable[bytes], complaints: _Complaints) -> Iterator[list[Entry]]:
+    def _groups(self, lines: Iterable[bytes], complaints: Complaints) -> Iterator[list[Entry]]:
         group: list[Entry] = []
         for one in read_manifest(lines, self.rules):
             if isinstance(one, Finding):
@@ -245,27 +217,32 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     def _stage(
         self,
         entries: list[Entry],
-        complaints: _Complaints,
-        missing: _Complaints,
-        renamed: _Renamed,
+        complaints: Complaints,
+        missing: Complaints,
+        noted: _Noted,
     ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
         unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), unusable, renamed)
+            self._decide(entry, key, recalled.get(key), unusable, noted)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
         for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(self._finding(entry, complaint))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
                     complaints.add(self._duplicate(entry, earlier_lines[entry.line_no]))
         return planned
+
+    def _finding(self, entry: Entry, complaint: PathComplaint) -> Finding:
+        if self.is_listing:
+            return complaint.finding(where=printable(entry.path))
+        return complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path")
 
     def _decide(
         self,
@@ -273,7 +250,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         key: bytes,
         recalled: Recalled | None,
         unusable: list[tuple[Entry, PathComplaint]],
-        renamed: _Renamed,
+        noted: _Noted,
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
@@ -293,7 +270,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
                 )
             )
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
-            decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
+            decided = self._under_asked_name(entry, recalled.sent_name, decided, noted.renamed)
+        if recalled is not None and recalled.is_missing and recalled.state == EntryState.ACCEPTED:
+            decided = self._missing_at_server(fingerprint, decided, noted.gone)
         if decided.step is Step.MISSING and complaint is not None:
             unusable.append((entry, complaint))
             step = Step.UNREACHABLE if complaint.transient else Step.MISSING
@@ -319,6 +298,14 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if not self.retry_renamed:
             renamed.add(entry.path, sent_name=sent_as, asked_name=asked_name)
         return step
+
+    def _missing_at_server(
+        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: _Gone
+    ) -> PlannedStep:
+        if self.retry_missing:
+            return sent_again_as_missing(fingerprint, decided)
+        gone.count += decided.step is not Step.SEND
+        return decided
 
     def _fingerprint(self, status: os.stat_result) -> Fingerprint:
         return fingerprint_of(status, ignore_ctime=self.ignore_ctime)

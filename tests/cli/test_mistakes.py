@@ -83,7 +83,7 @@ MANIFEST_MISTAKES = {
     "manifest is missing": Mistake(
         ("run", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file", "bulk-upload scan")
     ),
-    "manifest is a folder": Mistake(("run", "data"), USAGE, ('"data"', "it is a folder", "bulk-upload scan")),
+    "folder that is missing": Mistake(("./nope",), USAGE, ('"./nope"', "No such file", "current folder")),
     "plan of a missing manifest": Mistake(("plan", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file")),
 }
 
@@ -118,7 +118,7 @@ WORD_MISTAKES = {
     ),
     "a rule that cannot be ignored": run("--ignore", "unreadable", says=("unreadable cannot be ignored",)),
     "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
-    "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
+    "a scan of nothing": Mistake(("scan",), USAGE, ("'DIR'", "`bulk-upload scan --help`")),
 }
 
 ADDRESS_MISTAKES = {
@@ -152,8 +152,17 @@ LEDGER_MISTAKES = {
     "verify of a manifest that was run": Mistake(
         ("verify", "good.jsonl"),
         LEDGER,
-        ("is not a ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
+        ("good@127.0.0.1-8099.ledger.db is an empty file, not a ledger",),
         files={"good@127.0.0.1-8099.ledger.db": ""},
+    ),
+    "verify of a manifest with two ledgers": Mistake(
+        ("verify", "good.jsonl"),
+        USAGE,
+        ("has 2 ledgers: good.ledger.db, good@127.0.0.1-8099.ledger.db", "give one of them"),
+        files={"good@127.0.0.1-8099.ledger.db": "", "good.ledger.db": ""},
+    ),
+    "status of a folder without a ledger": Mistake(
+        ("status", "data"), LEDGER, ("no ledger for the folder data", "give a ledger")
     ),
     "export into a missing folder": Mistake(
         ("ledger", "export", "empty.db", "-o", "nope/x.csv"), USAGE, ("nope/x.csv", "No such file", "-o")
@@ -192,7 +201,6 @@ OTHER_TOOLS = {
     for option, says in {
         "--resume": "run the same command again",
         "--continue": "run the same command again",
-        "--json": "--results -",
         "--output": "--results FILE",
         "--overwrite": "--retry",
         "--retries": "--max-attempts",
@@ -245,6 +253,10 @@ PLACE_MISTAKES = {
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),
     "dry run of a validation": Mistake(
         ("validate", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")
+    ),
+    "results twice": run("--json", "--results", "r.jsonl", says=("--json is --results -", "give one of them")),
+    "manifest and summary on stdout": Mistake(
+        ("scan", "data", "--map", "*=pre-train", "--json"), USAGE, ("--json", "-o FILE")
     ),
     "two ledgers": Mistake(("status", "a.db", "b.db"), USAGE, ("`bulk-upload status` takes",)),
     "no ledger": Mistake(("verify",), USAGE, ("LEDGER", "bulk-upload verify --help")),

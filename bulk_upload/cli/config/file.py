@@ -93,8 +93,9 @@ def typed_for(option: click.Option, value: Any) -> Any:  # noqa: ANN401
 
 
 def names_file(option: click.Option) -> bool:
-    """Whether the value of an option is a file or a folder, as its metavar shows."""
-    return not {"FILE", "DIR"}.isdisjoint((option.metavar or "").split("|"))
+    """Whether the value of an option is a file or a folder, as its metavar shows; what may be a time is none."""
+    words = frozenset((option.metavar or "").split("|"))
+    return not words.isdisjoint(("FILE", "DIR")) and "TIME" not in words
 
 
 def remember(ctx: click.Context, configuration: Configuration) -> None:

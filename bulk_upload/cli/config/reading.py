@@ -57,6 +57,19 @@ def names_in(table: str) -> list[str]:
     return list(found) if isinstance(found, dict) else []
 
 
+def values_of(key: str) -> list[str]:
+    """Return the texts that the defaults and jobs of the current folder's file have for a key, without validating them.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    if not os.path.exists(FILE_NAME):
+        return []
+    tables = _parsed(FILE_NAME, _read(FILE_NAME, trusted=False))
+    jobs = tables.get("jobs")
+    found = [tables.get("defaults"), *(jobs.values() if isinstance(jobs, dict) else ())]
+    return [one[key] for one in found if isinstance(one, dict) and isinstance(one.get(key), str)]
+
+
 def _parsed(path: str, text: str) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - most runs have no file
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 EXAMPLES_MAX = 3
 
-_FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
+FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
+"""The states of entries that a person must look at: another run alone does not help."""
 
 
 class Cause(msgspec.Struct):
@@ -147,7 +148,7 @@ class Tally(msgspec.Struct):
     @property
     def failed_count(self) -> int:
         """Entries this run settled as anything but accepted."""
-        return sum(self.count(state) for state in _FAILED_STATES)
+        return sum(self.count(state) for state in FAILED_STATES)
 
     @property
     def settled_count(self) -> int:
@@ -226,7 +227,7 @@ def exit_status(
     """
     pending = states.get(EntryState.PENDING, 0)
     in_doubt = states.get(EntryState.IN_DOUBT, 0)
-    failed = sum(states.get(state, 0) for state in _FAILED_STATES)
+    failed = sum(states.get(state, 0) for state in FAILED_STATES)
     applying = set()
     if stop is not None and (
         pending or in_doubt or uncompared_count or stop.status is ExitStatus.LEDGER_UNUSABLE

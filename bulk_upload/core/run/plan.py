@@ -65,6 +65,8 @@ RETRY_WORDS = {
 RENAMED_WORD = "renamed"
 """The `--retry` name of accepted entries that the manifest asks for under another name."""
 
+MISSING_WORD = "missing"
+"""The `--retry` name of accepted entries whose files `verify` found gone from the server."""
 
 _JUDGED = (EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN)
 
@@ -144,6 +146,13 @@ def under_asked_name(
     if resend:
         return PlannedStep(step=Step.SEND, reason="accepted under another name, sent again as requested")
     return decided
+
+
+def sent_again_as_missing(fingerprint: Fingerprint | None, decided: PlannedStep) -> PlannedStep:
+    """Return the step of an accepted entry whose file the server no longer has, where a person wants it sent again."""
+    if fingerprint is None or decided.step not in (Step.SETTLED, Step.COMPARE):
+        return decided
+    return PlannedStep(step=Step.SEND, reason="the server no longer has it, sent again as requested")
 
 
 NOT_COMPARABLE = "accepted; only its change time is another one, and there is no hash to compare"

@@ -71,6 +71,11 @@ def _other_format(head: bytes) -> Complaint | None:
     return None
 
 
+def is_marked_document(suffix: str) -> bool:
+    """Whether documents with this suffix have a type that shows in their first bytes."""
+    return suffix in _DOCUMENT_MAGIC
+
+
 def document_complaint(path: str, head: bytes) -> Complaint | None:
     """Return a complaint about a document whose first bytes are not those of its suffix."""
     suffix = suffix_of(path)

@@ -2,6 +2,7 @@
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.edge.validation.workers import (
     CheckRequest,
     FileMoved,
@@ -23,5 +24,6 @@ __all__ = [
     "Workers",
     "check_content",
     "check_file",
+    "parquet_columns",
     "usable_processors",
 ]

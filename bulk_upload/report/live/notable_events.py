@@ -24,6 +24,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import clock_step_words
+from bulk_upload.report.live.marks import STATE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +33,8 @@ FAILURES_SHOWN_MAX = 10
 NOTICES_SHOWN_MAX = 10
 PATH_COLUMNS_MIN = 20
 
-_WORD = {
-    EntryState.REJECTED: "rejected",
-    EntryState.FAILED_LOCAL: "failed",
-    EntryState.INVALID: "invalid",
-    EntryState.WITHDRAWN: "withdrawn",
-    EntryState.IN_DOUBT: "in doubt",
-    EntryState.PENDING: "not finished",
-}
+BY_SIGNAL = "received "
+"""How the reason of a drain by a signal begins: what a signal does is said where it is received."""
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +84,8 @@ class EventLines:
                 return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
+                if event.reason.startswith(BY_SIGNAL):
+                    return ()
                 reason = printable(event.reason)
                 return [
                     EventLine(
@@ -107,7 +104,7 @@ class EventLines:
         if self._failure_count > FAILURES_SHOWN_MAX:
             return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
-        return [EventLine(head=_WORD[event.state], text=reason, path=printable(event.path))]
+        return [EventLine(head=STATE_WORDS[event.state], text=reason, path=printable(event.path))]
 
     def _data_findings(self, event: DataFindings) -> list[EventLine]:
         """Return a line for each warning of a rule that no file before had; the summary counts all of them."""

@@ -9,9 +9,10 @@ import msgspec
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.sample import RULE
+from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bulk_upload.core.validation.rules import Complaint
 
@@ -72,3 +73,21 @@ class FirstFiles:
         """Yield the purposes with files of another one."""
         for purpose, findings in self._findings.items():
             yield MixedUp(purpose=purpose, file_count=self._counts[purpose], findings=tuple(findings))
+
+
+def mixed_up_error(stops: Sequence[MixedUp]) -> ManifestInvalid:
+    """Return the error for a manifest whose purposes are mixed up."""
+    findings = [finding for one in stops for finding in one.findings]
+    shares = "; ".join(
+        f"{len(one.findings):,} of the first {one.file_count:,} {one.purpose} files are of another purpose"
+        if one.file_count > 1
+        else f"the first {one.purpose} file is of another purpose"
+        for one in stops
+    )
+    return ManifestInvalid(
+        f"{shares}; nothing was sent",
+        findings=findings,
+        finding_count=len(findings),
+        hint="correct the purposes in the manifest (those of --map or --purpose), or judge each file by its entry all the "
+        "same: --ignore purpose-mismatch",
+    )
