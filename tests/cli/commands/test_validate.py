@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -134,6 +135,16 @@ def test_a_missing_data_file_is_a_finding(desk: Path) -> None:
     assert ended.status == 10
     assert b'there is no file "none.jsonl"' in ended.stdout
     assert ended.stderr.startswith("1 file, 1 line, ")
+
+
+def test_a_named_pipe_is_refused_at_once(desk: Path) -> None:
+    """As one file or among others, whether anybody writes to it or not: to open it would wait for a writer."""
+    os.mkfifo(desk / "pipe")
+    for files in (["pipe"], ["data/a.jsonl", "pipe"], ["pipe", "data/a.jsonl"]):
+        ended = run_here("validate", *files, "--purpose", "pre-train")
+        assert ended.status == 10
+        assert b"named pipe" in ended.stdout
+        assert b"not-a-file" in ended.stdout
 
 
 def test_a_schema_of_ones_own(desk: Path) -> None:
