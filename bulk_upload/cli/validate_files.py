@@ -23,7 +23,7 @@ from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
+from bulk_upload.edge.validation import FileIsPacked, Quarantine, QuarantineFailed, Workers, usable_processors
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
@@ -272,6 +272,9 @@ class _Command:
             return
         try:
             made = await anyio.to_thread.run_sync(self._copy, quarantine, entry)
+        except FileIsPacked:
+            tell(f"quarantine: {path}: the file is compressed; unpack it first")
+            return
         except (QuarantineFailed, OSError) as error:
             raise UsageError(
                 f"cannot quarantine the bad lines of {path}: {error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -145,6 +146,17 @@ def test_a_named_pipe_is_refused_at_once(desk: Path) -> None:
         assert ended.status == 10
         assert b"named pipe" in ended.stdout
         assert b"not-a-file" in ended.stdout
+
+
+def test_bad_lines_in_a_compressed_file(desk: Path) -> None:
+    """They are found where compression is let pass, and cannot be set apart."""
+    (desk / "chat.jsonl.gz").write_bytes(gzip.compress((GOOD % 1 + BAD).encode()))
+    given = ("validate", "chat.jsonl.gz", "--purpose", "fine-tune", "--quarantine", "q")
+    ended = run_here(*given, "--ignore", "compressed")
+    assert (ended.status, b"chat.jsonl.gz:2 [$.messages[1].role]" in ended.stdout) == (10, True)
+    assert "chat.jsonl.gz: the file is compressed; unpack it first" in ended.stderr
+    assert not (desk / "q").exists()
+    assert b"compressed in 1 file" in run_here(*given).stdout
 
 
 def test_a_schema_of_ones_own(desk: Path) -> None:
