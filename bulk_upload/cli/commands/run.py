@@ -32,7 +32,6 @@ from bulk_upload.cli.options.schema import schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
-from bulk_upload.cli.output.notify import target_of
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
@@ -184,6 +183,14 @@ _VARIABLES = [
     help="At the end, run CMD with a JSON object on its standard input, or POST it to URL.",
 )
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at the end.")
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value="127.0.0.1:0",
+    metavar="[ADDRESS]",
+    help="Serve a live page while the run goes on, at PORT or HOST:PORT (default: any free port of 127.0.0.1).",
+)
+@click.option("--control", is_flag=True, help="Let the page of --serve pause, resume and limit the run.")
 @private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
@@ -217,6 +224,8 @@ def run(manifest: str, **options: Any) -> int:
     """
     import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
+    from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
+    from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
@@ -261,6 +270,8 @@ def run(manifest: str, **options: Any) -> int:
         log=log,
         notify=target_of(options["notify"]),
         bell=options["bell"],
+        serve=None if options["serve"] is None else address_of(options["serve"]),
+        page_controls=options["control"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
     )
