@@ -61,6 +61,8 @@ JOB_SECTIONS = {
         "results",
         "as_json",
         "metrics_file",
+        "notify",
+        "bell",
         "private",
         "no_progress",
         "quiet",
