@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
+    from bulk_upload.core.validation.rules import RuleChoice
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
@@ -79,6 +80,7 @@ _HOMES = (
     "bulk_upload.core.run.job",
     "bulk_upload.core.run.retry",
     "bulk_upload.core.run.settings",
+    "bulk_upload.core.validation.rules",
     "bulk_upload.core.limits.timetable",
     "bulk_upload.core.report.export",
     "bulk_upload.core.report.log_records",
@@ -138,6 +140,7 @@ __all__ = [
     "ResourceShortage",
     "Result",
     "RetryPolicy",
+    "RuleChoice",
     "RunLimited",
     "RunSettings",
     "RunUnfinished",

@@ -13,6 +13,7 @@ from bulk_upload.core.report.tally import FAILED_STATES
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.core.validation.rules import RuleChoice
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +47,12 @@ class SettingOptions(TypedDict, total=False):
     compare_max_bytes: int
     retry: Iterable[EntryState | str]
     retry_renamed: bool
+    retry_missing: bool
+    looks_first: bool
     hashing: bool
     parked_max: int
     validate: ValidateMode | str
+    rules: RuleChoice
     sends_invalid: bool
     confirm: ConfirmMode | str
 
@@ -177,9 +181,12 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "compare_max_bytes": _count_or_none_at_all,
     "retry": _states,
     "retry_renamed": _flag,
+    "retry_missing": _flag,
+    "looks_first": _flag,
     "hashing": _flag,
     "parked_max": _count,
     "validate": _word_of(ValidateMode),
+    "rules": _instance_of(RuleChoice, "a RuleChoice"),
     "sends_invalid": _flag,
     "confirm": _word_of(ConfirmMode),
 }

@@ -147,6 +147,33 @@ class UndoneFile(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str | None, _meaning("why it was kept, or null")]
 
 
+class ServerFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the server's list; what the server does not say is null."""
+
+    file_id: Annotated[str | None, _FILE_ID]
+    filename: Annotated[str | None, _meaning("its name")]
+    bytes: Annotated[int | None, _meaning("its size")]
+    purpose: Annotated[str | None, _meaning("its purpose")]
+    created_at: Annotated[str | None, _meaning("when it was made, as the server says it")]
+
+
+class FetchedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was fetched."""
+
+    file_id: Annotated[str, _FILE_ID]
+    path: Annotated[str, _meaning("where it was written")]
+    bytes: Annotated[int, _meaning("how much was written")]
+    sha256: Annotated[str, _meaning("the hash of what was written")]
+
+
+class RemovedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file that was to be deleted."""
+
+    file_id: Annotated[str, _FILE_ID]
+    outcome: Annotated[str | None, _meaning("how it ended, null without an answer")]
+    reason: Annotated[str | None, _meaning("why it was kept, or null")]
+
+
 class DoctorCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was checked."""
 
@@ -174,11 +201,14 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "resolve reconcile|adopt|resend|abandon": ResolvedEntry,
     "verify": ReceiptDifference,
     "undo": UndoneFile,
+    "files ls": ServerFile,
+    "files get": FetchedFile,
+    "files rm": RemovedFile,
     "doctor": DoctorCheck,
     "config show": SettingValue,
 }
 """The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
 the status of docs/how-to/control.md."""
 
-SINGLE = frozenset({"scan", "plan", "status"})
+SINGLE = frozenset({"scan", "plan", "status", "files get"})
 """Commands that print one object; the others print one on each line."""

@@ -94,7 +94,9 @@ def test_a_command_that_ended_before_its_run_is_told_too(desk: Path, server: str
 )
 def test_a_message_that_does_not_arrive_is_a_warning(desk: Path, server: str, target: str, why: str) -> None:
     """The run's exit code is what it was."""
-    ended = run_here("run", "good.jsonl", "--notify", target, "--quiet", SEEKR_BASE_URL=server)
+    ended = run_here(
+        "run", "good.jsonl", "--notify", target, "--quiet", "--send-again", SEEKR_BASE_URL=server
+    )
     assert ended.status == 0
     assert ended.text == f"bulk-upload: --notify did not reach {why}\n"
 
@@ -114,7 +116,13 @@ def test_a_command_that_does_not_end_is_ended(
     """It is killed with its children after its time."""
     monkeypatch.setattr(notification, "COMMAND_S_MAX", 0.2)
     ended = run_here(
-        "run", "good.jsonl", "--notify", "sh -c 'sleep 600; true'", "--quiet", SEEKR_BASE_URL=server
+        "run",
+        "good.jsonl",
+        "--notify",
+        "sh -c 'sleep 600; true'",
+        "--quiet",
+        "--send-again",
+        SEEKR_BASE_URL=server,
     )
     assert ended.status == 0
     assert ended.text == "bulk-upload: --notify did not reach sh: it did not end within 0.2 s\n"
