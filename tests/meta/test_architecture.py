@@ -107,8 +107,9 @@ CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
 CORE_FLOORS = (
     frozenset({"text", "model", "clock"}),
     frozenset({"purposes", "finding"}),
+    frozenset({"shapes"}),
     frozenset({"api", "doubt", "machine", "manifest", "validation"}),
-    frozenset({"limits"}),
+    frozenset({"convert", "limits"}),
     frozenset({"events"}),
     frozenset({"run"}),
     frozenset({"report"}),
@@ -223,7 +224,7 @@ def test_every_room_of_the_core_has_its_floor() -> None:
 
 
 def test_rooms_of_the_core_import_downward() -> None:
-    """text, model → purposes, finding → api, machine, manifest, validation → limits → events → run → report."""
+    """text, model → purposes, finding → shapes → api, machine, manifest, validation → convert, limits → events → run → report."""
     wrong = []
     for path in CORE_FILES:
         for one in imports_of(path):
@@ -241,8 +242,11 @@ def test_folders_are_small() -> None:
         folder: sum(path.name != "__init__.py" for path in folder.glob("*.py"))
         for folder in {path.parent for path in module_files()}
     }
-    commands = counts.pop(PACKAGE / "cli" / "commands")
-    assert commands == len(COMMANDS)
+    commands = PACKAGE / "cli" / "commands"
+    assert sum(count for folder, count in counts.items() if commands in (folder, *folder.parents)) == len(
+        COMMANDS
+    )
+    del counts[commands]
     assert {str(folder): count for folder, count in counts.items() if count > MODULES_MAX} == {}
 
 

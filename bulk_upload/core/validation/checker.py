@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.validation.conversion.line_faults import fault_of_huge_line
+from bulk_upload.core.validation.conversion.separators import SeparatorSearch
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.first_lines import Suspicion
     from bulk_upload.core.validation.json_text import Parsed
     from bulk_upload.core.validation.line_splitter import Run
@@ -37,6 +40,7 @@ class Checker:
         where: the file's name in findings.
         thorough: look for keys that come twice in an object, which takes about eight times as long.
         known: the purposes that a file may look like.
+        command: converts the file; remedies name it.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Checker:
         where: str,
         thorough: bool = False,
         known: Iterable[Purpose] = tuple(PURPOSES.values()),
+        command: ConvertCommand | None = None,
     ) -> None:
         self._where = where
         self._line_bytes_max = purpose.schema.line_bytes_max
@@ -53,7 +58,9 @@ class Checker:
         self._purpose_name = purpose.name
         self._judge = LineJudge(purpose, known=known, thorough=thorough)
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
-        self._findings = Findings()
+        self._findings = Findings(command=command)
+        self._schema = purpose.schema
+        self._separators = SeparatorSearch()
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -95,6 +102,8 @@ class Checker:
             self._add(Complaint("empty-file", found), None)
         if self._crlf_line_no is not None:
             self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
+        if self._separators.line_no is not None and not self._is_other:
+            self._add(Complaint("line-separator", self._separators.found), self._separators.line_no)
         if self._line_count > LINES_COMPARED_MAX and not self._is_other:
             found = f"only the first {LINES_COMPARED_MAX:,} of {self._line_count:,} lines were compared with each other"
             self._add(Complaint("duplicates-unchecked", found), None)
@@ -128,6 +137,7 @@ class Checker:
     def _take(self, piece: bytes) -> None:
         if not piece:
             return
+        self._separators.look(piece)
         # One byte is found ten times as fast as two; and it shows whether lines need a closer check.
         may_be_crlf = b"\r" in piece or self._held_back_cr
         self._held_back_cr = piece.endswith(b"\r")
@@ -185,7 +195,7 @@ class Checker:
                 if self._released(holds=not self._judge.is_example(parsed)):
                     return index
             else:
-                suspected = suspicion(line, parsed)
+                suspected = suspicion(line, parsed, name=self._where, schema=self._schema)
                 if suspected is not None:
                     self._held = (suspected, parsed, first_no + index, self._start_of(lines, index))
                     if suspected.is_sure:
@@ -228,11 +238,16 @@ class Checker:
     def _huge(self, line: HugeLine) -> None:
         self._line_count += 1
         self._is_empty = False
+        fault = None
         if not self._is_other:
+            fault = fault_of_huge_line(line.head) if self._opening else None
             self._opening = False
             if self._held is not None:
                 self._released(holds=True)
-        if not self._is_other:
+        if fault is not None and not self._is_other:
+            self._is_other = fault.rule == "json-array"
+            self._add(fault, self._line_count)
+        elif not self._is_other:
             limit = human_bytes(self._line_bytes_max)
             found = f"the line has {human_bytes(line.length)}, the limit is {limit}; it was not checked"
             self._add(Complaint("huge-line", found), self._line_count)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bulk_upload.core.validation.conversion.line_faults import with_fault_named
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of, role_of
-from bulk_upload.core.validation.foreign import foreign_schema, other_purpose
+from bulk_upload.core.validation.foreign import foreign_schema, foreign_value, other_purpose
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import schema_complaints
 from bulk_upload.core.validation.rules import Complaint, is_error
@@ -83,13 +84,15 @@ class LineJudge:
 
     def parse(self, line: bytes) -> Parsed:
         """Parse a line."""
-        return parse_line(line, find_repeated_keys=self._thorough)
+        return with_fault_named(parse_line(line, find_repeated_keys=self._thorough), line)
 
     def weigh(self, parsed: Parsed) -> list[Complaint]:
         """Return what is wrong with a parsed line."""
         if not parsed.is_json:
             return parsed.complaints
         if not isinstance(parsed.value, dict):
+            if (foreign := foreign_value(parsed.value, self._schema)) is not None:
+                return [*parsed.complaints, foreign]
             what = "an array" if isinstance(parsed.value, list) else "a single value"
             return [*parsed.complaints, Complaint("not-an-object", f"the line is {what}, not an object")]
         return [*parsed.complaints, *self._schema_complaints(parsed.value)]

@@ -6,8 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
+from bulk_upload.core.shapes.command import PLAIN
+from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, quoted
-from bulk_upload.core.validation.foreign import ROLE_WORDS
 from bulk_upload.core.validation.json_text import Constant, step
 from bulk_upload.core.validation.rules import Complaint
 
@@ -117,15 +118,18 @@ def _message(message: object, schema: Schema, path: str) -> Iterator[Complaint]:
 def _missing_in_message(name: str, sharegpt: str, message: Mapping[str, Any], path: str) -> Complaint:
     if sharegpt in message:
         found = f'there is no "{name}", but "{sharegpt}", as in ShareGPT'
-        return Complaint("missing-key", found, f"{path}.{name}", f'Rename "{sharegpt}" to "{name}"')
+        remedy = f'Rename "{sharegpt}" to "{name}"'
+        return Complaint("missing-key", found, f"{path}.{name}", remedy, convert=PLAIN)
     return _missing(name, tuple(message), f"{path}.{name}")
 
 
 def _wrong_role(role: str, roles: tuple[str, ...], path: str) -> Complaint:
     known = ", ".join(roles)
-    meant = ROLE_WORDS.get(role.strip().lower())
-    hint = f'Write "{meant}" for it' if meant in roles else f"{did_you_mean(role, roles)}Known roles: {known}"
-    return Complaint("wrong-role", f"the role {quoted(role)} is not one of {known}", path, hint)
+    meant = meant_role(role, roles)
+    found = f"the role {quoted(role)} is not one of {known}"
+    if meant is not None:
+        return Complaint("wrong-role", found, path, f'Write "{meant}" for it', convert=PLAIN)
+    return Complaint("wrong-role", found, path, f"{did_you_mean(role, roles)}Known roles: {known}")
 
 
 def _content(content: object, schema: Schema, path: str) -> Iterator[Complaint]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
+
+if TYPE_CHECKING:
+    from bulk_upload.core.shapes.command import ConvertCommand
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +66,13 @@ def unreadable(path: str, reason: str) -> FileReport:
 
 
 class Findings:
-    """Collects findings of one file: keeps the first of each rule, counts all."""
+    """Collects findings of one file: keeps the first of each rule, counts all.
 
-    def __init__(self) -> None:
+    `command` converts the file: remedies name it.
+    """
+
+    def __init__(self, *, command: ConvertCommand | None = None) -> None:
+        self._command = command
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
 
@@ -77,7 +85,11 @@ class Findings:
     ) -> None:
         """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte."""
         if self.keeps(complaint.rule):
-            self.kept.append(finding_of(complaint, where=where, line_no=line_no, line_start=line_start))
+            self.kept.append(
+                finding_of(
+                    complaint, where=where, line_no=line_no, line_start=line_start, command=self._command
+                )
+            )
         self.counts[complaint.rule] += 1
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:

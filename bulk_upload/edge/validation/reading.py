@@ -11,6 +11,7 @@ import msgspec
 
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
+from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - tasks travel between processes
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
@@ -28,13 +29,14 @@ READ_BYTES = PIECE_BYTES
 class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
-    `known` are the purposes whose lines a file may look like.
+    `known` are the purposes whose lines a file may look like; `command` converts the file.
     """
 
     path: str
     purpose: Purpose
     known: tuple[Purpose, ...]
     thorough: bool = False
+    command: ConvertCommand | None = None
 
 
 def check_file(
@@ -60,7 +62,9 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
-        checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+        checker = Checker(
+            task.purpose, where=task.path, thorough=task.thorough, known=task.known, command=task.command
+        )
         checker.feed(content)
         checker.finish()
         return _merged(findings, checker.report())
@@ -81,7 +85,9 @@ def _about_the_name(task: CheckTask) -> Findings:
 
 
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
-    checker = Checker(task.purpose, where=task.path, thorough=task.thorough, known=task.known)
+    checker = Checker(
+        task.purpose, where=task.path, thorough=task.thorough, known=task.known, command=task.command
+    )
     status = os.fstat(descriptor)
     # Reading must end even if the file is written to all the time.
     left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize

@@ -88,6 +88,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         force=options["force"],
         profile=PROFILES[options["profile"]],
         purposes=schemas_of(options["schema"]),
+        schema_file=options["schema"],
         thorough=options["thorough"],
         quarantine=options["quarantine"],
         private=options["private"],
