@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, is_text, on_one_line, record_of
+from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line, record_of
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
@@ -147,12 +147,13 @@ class Converter:
         return text + b"\n"
 
     def _lines(self, text: bytes) -> list[Json]:
-        if is_text(text) or not is_object(text):
-            return self._mended(text) or [self._line(text)]
+        mended = None if is_object(text) else self._mended(text)
+        if mended is not None:
+            return mended
         try:
             return [self._line(text)]
         except NOT_JSON:
-            mended = self._mended(text)
+            mended = self._mended(text) if is_object(text) else None
             if mended is None:
                 raise _Refused(self._error(text) or "it is not JSON") from None
             return mended
