@@ -163,7 +163,7 @@ PURPOSES = {
     )
 }
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raised whenever a rule of validation changes what it finds: results of other rules are not used again."""
 
 

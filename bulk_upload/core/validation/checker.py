@@ -100,7 +100,8 @@ class Checker:
         if self._is_empty and not self._is_other:
             found = "the file has no lines" if self._byte_count else "the file is empty"
             self._add(Complaint("empty-file", found), None)
-        if self._crlf_line_no is not None:
+        # Bytes of what is no text prove nothing about its line ends.
+        if self._crlf_line_no is not None and not self._is_other:
             self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
         if self._separators.line_no is not None and not self._is_other:
             self._add(Complaint("line-separator", self._separators.found), self._separators.line_no)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.line_splitter import HugeLine
 
 
@@ -27,7 +28,15 @@ class Sorted(NamedTuple):
 class LineSorter:
     """Sorts the lines of one file into good and bad ones. Blank lines are neither, and only counted."""
 
-    def __init__(self, purpose: Purpose, *, where: str, known: Iterable[Purpose]) -> None:
+    def __init__(
+        self,
+        purpose: Purpose,
+        *,
+        where: str,
+        known: Iterable[Purpose],
+        command: ConvertCommand | None = None,
+    ) -> None:
+        self._command = command
         self._where = where
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
@@ -56,7 +65,9 @@ class LineSorter:
         return self.line_count, list(self._findings([Complaint("huge-line", found)], self.line_count))
 
     def _findings(self, complaints: Iterable[Complaint], line_no: int) -> Iterator[Finding]:
-        return (finding_of(one, where=self._where, line_no=line_no) for one in complaints)
+        return (
+            finding_of(one, where=self._where, line_no=line_no, command=self._command) for one in complaints
+        )
 
 
 def findings_line(line_no: int, bad_line_no: int | None, findings: Iterable[Finding]) -> bytes:
