@@ -1,10 +1,10 @@
 """Async bulk uploader for AI training data, with concurrency control and a ledger that never lies.
 
-    async with Uploader(api_key=key) as up:
-        async for receipt in up.run("manifest.jsonl"):
-            print(receipt.path, receipt.file_id)
+    result = upload("manifest.jsonl", api_key=key, progress=True)
+    for row in result.failures:
+        print(row.path, row.status, row.reason)
 
-`upload("manifest.jsonl", api_key=key)` is the same in one synchronous call.
+`upload_async` is the same for a running event loop. `Uploader` runs several jobs, and gives each entry as it is settled.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ClockStepped,
         ContentCompared,
         ControlChanged,
+        DataFindings,
         Draining,
         EntrySettled,
         Event,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
         Snapshot,
     )
     from bulk_upload.core.limits.timetable import Span, Timetable
-    from bulk_upload.core.model import EntryState, Outcome, Receipt
+    from bulk_upload.core.model import Entry, EntryState, Outcome, Receipt
+    from bulk_upload.core.report.export import ExportRow
     from bulk_upload.core.report.log_records import log_record
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.retry import RetryPolicy
@@ -46,19 +48,27 @@ if TYPE_CHECKING:
     from bulk_upload.errors import (
         BulkUploadError,
         CredentialsRefused,
+        EntriesFailed,
+        EntriesInDoubt,
+        JobIncomplete,
         LedgerLocked,
         LedgerMismatch,
         LedgerNewer,
+        LedgerOutdated,
         LedgerUnusable,
         ManifestInvalid,
         NoRunAtWork,
+        ResourceShortage,
+        RunUnfinished,
         ServerUnusable,
         UsageError,
     )
     from bulk_upload.exit_status import ExitStatus
     from bulk_upload.job_ledger import JobLedger
     from bulk_upload.job_run import JobRun, Result
-    from bulk_upload.uploader import Uploader, upload
+    from bulk_upload.library.calls import plan, upload, upload_async
+    from bulk_upload.library.ledgers import read_ledger
+    from bulk_upload.library.uploader import Uploader
 
 # Imported when first used: `bulk-upload --help` must not wait for an HTTP library. Light ones first.
 _HOMES = (
@@ -71,13 +81,16 @@ _HOMES = (
     "bulk_upload.core.run.retry",
     "bulk_upload.core.run.settings",
     "bulk_upload.core.limits.timetable",
+    "bulk_upload.core.report.export",
     "bulk_upload.core.report.log_records",
     "bulk_upload.edge.convert",
     "bulk_upload.edge.ledger",
     "bulk_upload.engine.after.undo",
     "bulk_upload.job_run",
     "bulk_upload.job_ledger",
-    "bulk_upload.uploader",
+    "bulk_upload.library.ledgers",
+    "bulk_upload.library.uploader",
+    "bulk_upload.library.calls",
 )
 
 __all__ = [
@@ -91,18 +104,25 @@ __all__ = [
     "ControlChanged",
     "Conversion",
     "CredentialsRefused",
+    "DataFindings",
     "Draining",
+    "EntriesFailed",
+    "EntriesInDoubt",
+    "Entry",
     "EntrySettled",
     "EntryState",
     "Event",
     "ExitStatus",
+    "ExportRow",
     "InDoubtPolicy",
     "Job",
+    "JobIncomplete",
     "JobLedger",
     "JobRun",
     "LedgerLocked",
     "LedgerMismatch",
     "LedgerNewer",
+    "LedgerOutdated",
     "LedgerReader",
     "LedgerUnusable",
     "LimitChanged",
@@ -118,10 +138,12 @@ __all__ = [
     "ReceiptWithdrawn",
     "ReceiptsChecked",
     "Reconciling",
+    "ResourceShortage",
     "Result",
     "RetryPolicy",
     "RunLimited",
     "RunSettings",
+    "RunUnfinished",
     "ServerUnusable",
     "Snapshot",
     "Span",
@@ -133,17 +155,35 @@ __all__ = [
     "__version__",
     "convert",
     "log_record",
+    "plan",
+    "read_ledger",
     "upload",
+    "upload_async",
 ]
 
 
+_DEPRECATED: dict[str, tuple[str, str]] = {}
+"""Names that are going to be removed: the name to use instead, and the first version without the old one."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _DEPRECATED:
+        return _instead_of(name)
     if name in __all__:
         for home in _HOMES:
             module = import_module(home)
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _instead_of(name: str) -> object:
+    import warnings  # noqa: PLC0415 - nearly never needed
+
+    instead, removed_in = _DEPRECATED[name]
+    message = f"bulk_upload.{name} will be removed in version {removed_in}: use {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return __getattr__(instead)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bulk_upload.core.finding import Finding
 
@@ -40,7 +40,8 @@ class UsageError(BulkUploadError):
 class ManifestInvalid(BulkUploadError):
     """The manifest, or a file it names, is not usable: fix the lines that `findings` names.
 
-    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`.
+    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`, and `counts` the
+    same by rule.
     """
 
     exit_status = ExitStatus.INVALID_INPUT
@@ -51,10 +52,12 @@ class ManifestInvalid(BulkUploadError):
         *,
         findings: Sequence[Finding] = (),
         finding_count: int = 0,
+        counts: Mapping[str, int] | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.findings = tuple(findings)
+        self.counts = {} if counts is None else dict(counts)
         self.finding_count = max(finding_count, len(self.findings))
 
 
@@ -70,6 +73,10 @@ class LedgerLocked(LedgerUnusable):
 
 class LedgerMismatch(LedgerUnusable):
     """The ledger belongs to another job: other endpoint, team, profile or root."""
+
+
+class LedgerOutdated(LedgerUnusable):
+    """Another copy of the ledger went on, or something else sent its files: the server has what it would send."""
 
 
 class LedgerNewer(LedgerUnusable):
@@ -102,6 +109,46 @@ class ServerUnusable(BulkUploadError):
     """The server cannot be reached, or its answers cannot be used: run the same command again later."""
 
     exit_status = ExitStatus.UNFINISHED
+
+
+class JobIncomplete(BulkUploadError):
+    """A run ended, and not every entry of its job is accepted: raised by `Result.raise_for_status` alone.
+
+    `status` is the verdict of the run, `states` counts the entries by the value of their state, `ledger` is the path of
+    the ledger, which has the reason of each.
+    """
+
+    exit_status = ExitStatus.UNFINISHED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: ExitStatus,
+        states: Mapping[str, int],
+        ledger: str,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.states = dict(states)
+        self.ledger = ledger
+
+
+class EntriesFailed(JobIncomplete):
+    """Some entries were rejected, invalid, failed here or withdrawn: fix them, another run alone does not help."""
+
+    exit_status = ExitStatus.SOME_FAILED
+
+
+class EntriesInDoubt(JobIncomplete):
+    """The server may have some entries: run again later to look them up, or resolve them by hand."""
+
+    exit_status = ExitStatus.IN_DOUBT
+
+
+class RunUnfinished(JobIncomplete):
+    """Entries are left that another run would send: run again later."""
 
 
 class ResourceShortage(BulkUploadError):

@@ -22,7 +22,7 @@ class ExitStatus(IntEnum):
     USAGE = 2, "the command line or the configuration is wrong"
     SOME_FAILED = (
         3,
-        "finished; some entries were rejected, invalid, failed or withdrawn, or some files could not be read: fix that first",
+        "finished; some entries were rejected, invalid, failed or withdrawn, or files could not be read or have no purpose: fix that first",
     )
     IN_DOUBT = 4, "some entries are in doubt: the server may have them"
     UNFINISHED = (
@@ -36,7 +36,10 @@ class ExitStatus(IntEnum):
         "every entry is accepted, but a results file is stale or incomplete; `ledger export` writes it again",
     )
     INVALID_INPUT = 10, "the manifest or its data is invalid; nothing was sent"
-    LEDGER_UNUSABLE = 11, "the ledger is locked, another job's, newer, not writable, or its disk is full"
+    LEDGER_UNUSABLE = (
+        11,
+        "the ledger is locked, another job's, newer, not writable, its disk is full, or a copy of it went on elsewhere",
+    )
     CREDENTIALS_REFUSED = 12, "the server refused the API key"
     INTERRUPTED = 130, "stopped by SIGINT; run again to resume"
     TERMINATED = 143, "stopped by SIGTERM or SIGHUP; run again to resume"

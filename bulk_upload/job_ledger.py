@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
+from bulk_upload.edge.ledger.recovery.missing import record_missing
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.after.resolve import Resolving
 from bulk_upload.engine.after.sent_files import SentFiles
@@ -32,7 +34,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bulk_upload.core.api.network import Network
     from bulk_upload.core.api.profile import Profile
@@ -61,7 +63,7 @@ class JobLedger:
 
     def __init__(
         self,
-        path: str,
+        path: str | os.PathLike[str],
         *,
         api_key: str | Callable[[], str],
         allow_plain_http: bool = False,
@@ -70,6 +72,7 @@ class JobLedger:
         clock: Clock | None = None,
         profiles: Mapping[str, Profile] = PROFILES,
     ) -> None:
+        path = os.fspath(path)
         self._path = path
         self._clock = clock or SystemClock()
         self.facts = facts_of(path)
@@ -191,6 +194,14 @@ class JobLedger:
         """Lock the ledger and yield an object that withdraws receipts. `decided_by` is recorded in the ledger."""
         async with self._locked() as ledger:
             yield Withdrawals(ledger=ledger.writer, clock=self._clock, emit=on_event, decided_by=decided_by)
+
+    def note_missing(self, file_ids: Sequence[str], *, settle_s: float) -> int:
+        """Record that the server no longer has the files of these receipts, and has those of all others; blocks.
+
+        Return how many are recorded. Receipts younger than `settle_s` are left out: a file may be shown late. Raises
+        LedgerLocked while a run is active, and LedgerUnusable.
+        """
+        return record_missing(self._path, file_ids, utc_s=self._clock.utc_s(), settle_s=settle_s)
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[Ledger]:

@@ -3,28 +3,94 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.folder.selection import Selection
+from bulk_upload.core.folder.sightings import GivenPurposes
+from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.purposes import PURPOSES, known_purposes
-from bulk_upload.core.run.settings import RunSettings
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
+from bulk_upload.core.purposes import PURPOSES, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.edge.folder import place_of
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
 from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.engine.folder.known_jobs import place_in_job
+from bulk_upload.engine.folder.listing import FolderListing
+from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.plan import Preparation
+from bulk_upload.engine.validation.purpose_check import PurposeCheck
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.folder.sightings import FolderRequest
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.edge.folder import FolderPlace
     from bulk_upload.engine.plan import Plan
+
+
+class Manifest(Protocol):
+    """What entries are read from: a manifest file, or the list of a folder's files."""
+
+    name: str
+    path: str
+    base_folder: str
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines from the first one on."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def opened_manifest(job: Job, listing: FolderListing | None = None) -> Manifest:
+    """Open the manifest of a job: the file that it names, or the list of its folder. Raises as `ManifestFile` does."""
+    if listing is not None:
+        return listing.opened()
+    return ManifestFile("entries" if job.entries is not None else job.manifest, entries=job.entries)
+
+
+class JobInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, with the entries of its folder if it is one.
+
+    `left_out` names, in words, files of the folder that nobody decided to leave out. `closes` says that the listing is
+    closed with the run.
+    """
+
+    job: Job
+    listing: FolderListing | None = None
+    left_out: tuple[str, ...] = ()
+    closes: bool = False
+
+    def status_after(self, status: ExitStatus) -> ExitStatus:
+        """Return the verdict of a run: what was left out is missing, as if it had failed."""
+        return ExitStatus.SOME_FAILED if status is ExitStatus.DONE and self.left_out else status
+
+    def close(self) -> None:
+        """Close the listing, if that is not its maker's to do."""
+        if self.closes and self.listing is not None:
+            self.listing.close()
+
+
+class FolderJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The job of a folder, or of files beneath one: where these lie, and which of them are wanted."""
+
+    job: Job
+    place: FolderPlace
+    request: FolderRequest
 
 
 class JobPlanner:
@@ -51,25 +117,83 @@ class JobPlanner:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
         return ledger_path_of(job, self._connection)
 
+    def folder_job(self, job: Job, request: FolderRequest) -> FolderJob:
+        """Return the job of a folder, or of files beneath one. Its manifest is the folder.
+
+        A folder beneath one that was uploaded as a whole is a part of that job. Raises UsageError, LedgerUnusable.
+        """
+        if job.root is not None:
+            raise UsageError(
+                "a folder is the root of its files: --root is for manifests", hint="leave --root out"
+            )
+        place = place_in_job(place_of(request.paths), job, self._connection)
+        return FolderJob(job=replace(job, manifest=place.root), place=place, request=request)
+
+    def listing(
+        self,
+        folder: FolderJob,
+        *,
+        output: str | None = None,
+        on_count: Callable[[int], None] | None = None,
+    ) -> FolderListing:
+        """Return the files of a folder, and what each is for; touches nothing, sends nothing. Blocks.
+
+        The job is planned and run with this listing. A file has the purpose that the request gives it; else the one under which the ledger has it; else the only one that
+        takes such a file, by its first lines. The others are left undecided: `FolderListing.decide`. Files that
+        bulk-upload itself wrote are not listed.
+
+        Args:
+            folder: of `folder_job`.
+            output: a file to leave out.
+            on_count: called with the number of files that were found so far.
+
+        Raises:
+            UsageError: there is no such file or folder, a pattern or a purpose cannot be used, or the ledger has no place.
+            LedgerUnusable: the ledger cannot be read.
+        """
+        job, request = folder.job, folder.request
+        known = known_purposes(self._connection.profile.purposes, self._purposes)
+        if request.purpose is not None and request.purpose not in known and not job.force:
+            raise UsageError(unknown_purpose(request.purpose), hint=purpose_remedy(request.purpose, known))
+        with ExitStack() as opened:
+            ledger_path = self.ledger_path(job)
+            ledger = (
+                opened.enter_context(RecordedPurposes(ledger_path)) if os.path.exists(ledger_path) else None
+            )
+            scan = FolderScan(
+                place=folder.place,
+                selection=Selection(request.include, request.exclude, newer_than_ns=request.newer_than_ns),
+                given=GivenPurposes(
+                    mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
+                    rest=request.purpose,
+                ),
+                candidates=tuple(one for one in self._purposes.values() if one.name in known),
+                recall=(lambda _: {}) if ledger is None else ledger.recall,
+                follow_symlinks=request.follow_symlinks or job.follow_symlinks,
+                output=output,
+            )
+            return FolderListing(scan, on_count=on_count)
+
     def plan(
         self,
         job: Job,
         *,
+        listing: FolderListing | None = None,
         on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `listing` has the entries of a folder's job; `on_entry` is called with every entry with its step and the reason for it, in manifest order;
         `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
         ledger_path = self.ledger_path(job)
         known = os.path.exists(ledger_path)
-        with ManifestFile(job.manifest) as manifest:
+        with closing(opened_manifest(job, listing)) as manifest:
             staging = Staging(None)
             try:
-                preparation = self.preparation(job, manifest, staging, on_progress)
+                preparation = self.preparation(job, manifest, staging, on_progress, listing=listing)
                 if known:
                     if self._follows(ledger_path, job, preparation.tree.root):
                         # As a run would: what another address rejected says nothing about this one.
@@ -88,9 +212,11 @@ class JobPlanner:
     def preparation(
         self,
         job: Job,
-        manifest: ManifestFile,
+        manifest: Manifest,
         staging: Staging,
         on_progress: Callable[[int], None] | None,
+        *,
+        listing: FolderListing | None = None,
     ) -> Preparation:
         """Return a planner that reads a job's open manifest into `staging`."""
         tree = SourceTree(
@@ -105,7 +231,7 @@ class JobPlanner:
             # What lies outside is then refused by the tree, one entry at a time.
             allow_outside=job.allow_outside or not job.strict_paths,
             strict_paths=job.strict_paths,
-            default_purpose=job.purpose,
+            default_purpose=job.purpose if listing is None else None,
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
             file_field=self._connection.profile.file_field,
@@ -118,10 +244,27 @@ class JobPlanner:
             profile=self._connection.profile,
             retry=self.settings_for(job).retry,
             retry_renamed=self._settings.retry_renamed,
+            retry_missing=self._settings.retry_missing,
             ignore_ctime=job.ignore_ctime,
             strict_paths=job.strict_paths,
+            purpose_check=self._purpose_check(job, tree, rules.where),
+            rules_version=self._rules_version,
+            is_listing=listing is not None,
+            is_partial=listing is not None and listing.is_partial,
             on_progress=on_progress,
         )
+
+    def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
+        if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:
+            return None
+        return PurposeCheck(
+            tree, purposes=self._purposes, where=where, sends_invalid=self.settings_for(job).sends_invalid
+        )
+
+    def _rules_version(self, purpose: str) -> str | None:
+        if self._settings.validate is ValidateMode.OFF:
+            return None
+        return self._settings.rules.version_of(self._purposes.get(purpose) or unknown_to_us(purpose))
 
     def settings_for(self, job: Job) -> RunSettings:
         """Return the settings for a run of a job."""

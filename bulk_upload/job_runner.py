@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
@@ -19,15 +20,15 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.assembly import assemble
 from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
+from bulk_upload.engine.recovery.first_look import FirstLook
 from bulk_upload.engine.validation.file_validator import FileValidator
-from bulk_upload.job_plan import JobPlanner
+from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.run import Run
+    from bulk_upload.job_plan import Manifest
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
@@ -82,6 +86,7 @@ class JobRunner:
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
+        self._given_up: WeakSet[Future[Any]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,17 +95,37 @@ class JobRunner:
         for one in list(self._runs):
             await one.aclose()
 
-    def run(self, job: Job | str | os.PathLike[str]) -> JobRun:
-        """Return a run of a job, or of a manifest with defaults.
+    def run(self, job: Job | AnyPath, *, listing: FolderListing | None = None) -> JobRun:
+        """Return a run of a job, or of a manifest with defaults. `listing` has the entries of a folder's job.
 
-        `await` it for the Result, or iterate it (`async for receipt in …`) to have each receipt as it is
-        recorded; the iteration ends with the run, and `result` is set then.
+        `await` it for the Result, or iterate it (`async for entry in …`) to have each entry as it is settled;
+        the iteration ends with the run, and `result` is set then.
         """
-        if not isinstance(job, Job):
-            job = Job(manifest=os.fspath(job))
-        run = JobRun(partial(self._execute, job), self._on_event)
+        known = JobInput(job=job if isinstance(job, Job) else Job(job), listing=listing)
+        return self._run_of(lambda _: known)
+
+    def _run_of(self, source: Callable[[Callable[[int], None]], JobInput]) -> JobRun:
+        """Return a run of a job that is known once the run begins.
+
+        `source` may block; it calls its argument with how many files it has found, which raises when the run is given up.
+        """
+        run = JobRun(partial(self._execute, source), self._on_event)
         self._runs.add(run)
         return run
+
+    async def settled(self, timeout_s: float) -> None:
+        """Wait until the plans that cancelled runs gave up are over, at most so long: a pipe may never answer."""
+        given_up = [asyncio.wrap_future(one) for one in self._given_up if not one.done()]
+        if given_up:
+            over, _ = await asyncio.wait(given_up, timeout=timeout_s)
+            for one in over:
+                # Nobody else asks why it failed.
+                one.exception()
+
+    @property
+    def planner(self) -> JobPlanner:
+        """Plans jobs of this server, and lists folders."""
+        return self._planner
 
     def ledger_path(self, job: Job) -> str:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
@@ -110,30 +135,66 @@ class JobRunner:
         self,
         job: Job,
         *,
+        listing: FolderListing | None = None,
         on_entry: Callable[[PlannedEntry], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Plan:
         """Return what a run of a job would do now; touches nothing, sends nothing. Blocks.
 
-        `on_entry` is called with every entry with its step and the reason for it, in manifest order;
+        `listing` has the entries of a folder's job; `on_entry` is called with every entry with its step and the reason for it, in manifest order;
         `on_progress` is called periodically with how many entries were read. Raises ManifestInvalid, LedgerUnusable,
         UsageError.
         """
-        return self._planner.plan(job, on_entry=on_entry, on_progress=on_progress)
+        return self._planner.plan(job, listing=listing, on_entry=on_entry, on_progress=on_progress)
 
     async def _execute(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        source: Callable[[Callable[[int], None]], JobInput],
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         with naming_shortage():
-            return await self._run_job(job, emit, started)
+            pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+            try:
+                given = await self._input(source, pool)
+                for words in given.left_out:
+                    emit(Noticed(message=words))
+                try:
+                    return await self._run_job(given, pool, emit, started)
+                finally:
+                    given.close()
+            finally:
+                pool.shutdown(wait=False)
+
+    async def _input(
+        self, source: Callable[[Callable[[int], None]], JobInput], pool: ThreadPoolExecutor
+    ) -> JobInput:
+        left = Flag()
+
+        def on_count(_: int) -> None:
+            if left.is_set():
+                raise CancelledError
+
+        found = pool.submit(source, on_count)
+        try:
+            return await asyncio.wrap_future(found)
+        except asyncio.CancelledError:
+            left.set()
+            self._given_up.add(found)
+            found.add_done_callback(_close_unwanted)
+            raise
 
     async def _run_job(
-        self, job: Job, emit: Callable[[Event], None], started: Callable[[Run], None]
+        self,
+        given: JobInput,
+        pool: ThreadPoolExecutor,
+        emit: Callable[[Event], None],
+        started: Callable[[Run], None],
     ) -> Result:
         loop = asyncio.get_running_loop()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
+        job, listing = given.job, given.listing
         ledger_path = self.ledger_path(job)
-        manifest = await loop.run_in_executor(pool, ManifestFile, job.manifest)
+        manifest = await loop.run_in_executor(pool, opened_manifest, job, listing)
         ledger = None
         staging = None
         planning: Future[Plan] | None = None
@@ -141,18 +202,16 @@ class JobRunner:
             existed = await loop.run_in_executor(pool, os.path.exists, ledger_path)
             staging = Staging(None)
             progress = PlanProgress(emit)
-            preparation = self._planner.preparation(job, manifest, staging, progress.put)
+            preparation = self._planner.preparation(job, manifest, staging, progress.put, listing=listing)
             if existed:
                 # Locked before planning: what the plan is based on must still be true when it is executed.
-                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
-                if ledger.notice is not None:
-                    emit(Noticed(message=ledger.notice))
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root, emit)
                 staging.attach(ledger_path)
             async with progress.emitted():
                 planning = pool.submit(preparation.plan, manifest.lines())
                 plan = await asyncio.wrap_future(planning)
             if ledger is None:
-                ledger = self._open_ledger(ledger_path, job, preparation.tree.root)
+                ledger = self._open_ledger(ledger_path, job, preparation.tree.root, emit)
                 staging.attach(ledger_path)
             reader = FileReader(
                 preparation.tree,
@@ -165,32 +224,36 @@ class JobRunner:
             workers = Workers(max(1, usable_processors() // 2))
             transport = Transport(self._transport_settings(), self._clock)
             async with transport.running():
-                run = assemble(
-                    settings=self._planner.settings_for(job),
-                    profile=self._connection.profile,
-                    clock=self._clock,
-                    reader=reader,
-                    transport=transport,
-                    files_api=transport,
-                    ledger=ledger.writer,
-                    entries=entries,
-                    plan=plan,
-                    emit=emit,
-                    learned=await ledger.writer.run(remembered),
-                    address_known=await ledger.writer.run(has_receipts),
-                    validator=FileValidator(
-                        preparation.tree,
-                        workers,
-                        purposes=self._purposes,
-                        ignore_ctime=job.ignore_ctime,
-                    ),
-                )
-                started(run)
                 try:
+                    if self._settings.looks_first:
+                        plan = await self._first_look(transport, reader, entries, ledger).look(plan)
+                    run = assemble(
+                        settings=self._planner.settings_for(job),
+                        profile=self._connection.profile,
+                        clock=self._clock,
+                        reader=reader,
+                        transport=transport,
+                        files_api=transport,
+                        ledger=ledger.writer,
+                        entries=entries,
+                        plan=plan,
+                        emit=emit,
+                        learned=await ledger.writer.run(remembered),
+                        address_known=await ledger.writer.run(has_receipts),
+                        validator=FileValidator(
+                            preparation.tree,
+                            workers,
+                            purposes=self._purposes,
+                            choice=self._settings.rules,
+                            ignore_ctime=job.ignore_ctime,
+                        ),
+                    )
+                    started(run)
                     dropped_count = await record_manifest(
                         ledger.writer,
                         entries,
                         manifest=manifest.path,
+                        is_partial=preparation.is_partial,
                         utc_s=self._clock.utc_s(),
                     )
                     async with listening(
@@ -205,22 +268,42 @@ class JobRunner:
                     reader.close()
                     entries.close()
             return Result(
-                status=result.status,
+                status=given.status_after(result.status),
                 states=result.states,
                 stop=result.stop,
                 ledger=ledger_path,
                 dropped_count=dropped_count,
                 uncompared_count=result.uncompared_count,
+                left_out=given.left_out,
             )
         finally:
             try:
                 if ledger is not None:
                     await ledger.close()
             finally:
+                if planning is not None:
+                    self._given_up.add(planning)
                 _close_plan(pool, planning, staging, manifest)
 
-    def _open_ledger(self, path: str, job: Job, root: str) -> Ledger:
-        return open_ledger(
+    def _first_look(
+        self,
+        transport: Transport,
+        reader: FileReader,
+        entries: StagedEntries,
+        ledger: Ledger,
+    ) -> FirstLook:
+        return FirstLook(
+            files_api=transport,
+            files=reader,
+            profile=self._connection.profile,
+            entries=entries,
+            ledger=ledger.writer,
+            runs=ledger.earlier,
+            clock=self._clock,
+        )
+
+    def _open_ledger(self, path: str, job: Job, root: str, emit: Callable[[Event], None]) -> Ledger:
+        ledger = open_ledger(
             path,
             self._planner.identity(root),
             version=__version__,
@@ -228,6 +311,9 @@ class JobRunner:
             utc_s=self._clock.utc_s(),
             private=job.private,
         )
+        if ledger.notice is not None:
+            emit(Noticed(message=ledger.notice))
+        return ledger
 
     def _transport_settings(self) -> TransportSettings:
         return TransportSettings(
@@ -240,7 +326,7 @@ class JobRunner:
 
 
 def _close_plan(
-    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: ManifestFile
+    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: Manifest
 ) -> None:
     """Close what a plan was made of and with, after the thread that makes it is done with them.
 
@@ -255,4 +341,9 @@ def _close_plan(
             close()
         else:
             pool.submit(close)
-    pool.shutdown(wait=False)
+
+
+def _close_unwanted(found: Future[JobInput]) -> None:
+    """Close what was found for a run that was given up meanwhile."""
+    if not found.cancelled() and found.exception() is None:
+        found.result().close()

@@ -8,19 +8,24 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
+from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
-from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
 from bulk_upload.cli.output.streams import failed, send_lines_to, tell
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "bulk_upload.cli.commands.demo:demo",
@@ -30,8 +35,10 @@ COMMANDS = {
     "plan": "bulk_upload.cli.commands.plan:plan",
     "run": "bulk_upload.cli.commands.run:run",
     "control": "bulk_upload.cli.commands.control:control",
+    "watch": "bulk_upload.cli.commands.live.watch:watch",
     "status": "bulk_upload.cli.commands.status:status",
-    "ledger": "bulk_upload.cli.commands.ledger:ledger",
+    "ledger": "bulk_upload.cli.commands.ledgers.ledger:ledger",
+    "files": "bulk_upload.cli.commands.ledgers.files:files",
     "report": "bulk_upload.cli.commands.report:report",
     "resolve": "bulk_upload.cli.commands.resolve:resolve",
     "verify": "bulk_upload.cli.commands.verify:verify",
@@ -49,10 +56,12 @@ _SUMMARIES = {
     "validate": "Check training data line by line; sends nothing.",
     "convert": "Write training data in the shape that a purpose wants.",
     "plan": "Show what `run` would do, and why; changes nothing.",
-    "run": "Upload a manifest; run again to resume.",
+    "run": "Upload a folder or a manifest; run again to resume.",
     "control": "Change a run in progress: limits, pause, resume.",
+    "watch": "Show a run in progress, or how the last one ended.",
     "status": "Show the state of a job.",
-    "ledger": "Show or export the mapping from path to file id.",
+    "ledger": "Show, export or rebuild the mapping from path to file id.",
+    "files": "List, fetch or delete files on the server.",
     "report": "Write an HTML report about a ledger.",
     "resolve": "Settle entries in doubt: reconcile, adopt, resend, abandon.",
     "verify": "Compare every receipt with the server.",
@@ -67,11 +76,39 @@ READER_LEFT = 128 + signal.SIGPIPE
 """The exit code when the reader of standard output is gone (`| head`), as a shell shows it for any tool."""
 
 _DATA_FIELDS = frozenset({"messages", "text", "chosen", "rejected", "prompt"})
-_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password")
+
+
+_WITHOUT_COMMAND = "run"
+_OWN_OPTIONS = ("-h", "--help", "--version")
 
 
 class _Commands(SuggestingGroup):
-    """Sub-commands that are imported when they are run."""
+    """Sub-commands that are imported when they are run; paths without a command are uploaded."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Accept the options of an upload before its paths, too."""
+        if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS:
+            from bulk_upload.cli.folder.words import names_paths_only  # noqa: PLC0415 - only where needed
+
+            if names_paths_only(args, COMMANDS):
+                args = self._without_command(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with; `run` where they begin with a path. Raises UsageError."""
+        if args[0] not in COMMANDS:
+            from bulk_upload.cli.folder.words import is_path  # noqa: PLC0415 - only where needed
+
+            if is_path(args[0], COMMANDS, MEANT):
+                args = self._without_command(ctx, args)
+        return super().resolve_command(ctx, args)
+
+    @staticmethod
+    def _without_command(ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WITHOUT_COMMAND] = True
+        return [_WITHOUT_COMMAND, *args]
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -108,8 +145,12 @@ def bulk_upload() -> None:
       bulk-upload demo
 
     \b
-    With your own files:
-      bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl
+    With your own files (short for bulk-upload run FOLDER; shows a plan and asks):
+      bulk-upload ./FOLDER
+
+    \b
+    Step by step, with a manifest that you can edit:
+      bulk-upload scan FOLDER -o FOLDER/manifest.jsonl
       bulk-upload plan FOLDER/manifest.jsonl
       bulk-upload run FOLDER/manifest.jsonl
     """
@@ -153,7 +194,7 @@ def status_of(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _show_misuse(error)
     except BulkUploadError as error:
-        return _show_bug() if error.exit_status is ExitStatus.UNEXPECTED else show_error(error)
+        return _show_bug() if error.exit_status is ExitStatus.UNEXPECTED else show_error(error, arguments)
     except KeyboardInterrupt:
         tell("\nStopped.")
         return ExitStatus.INTERRUPTED
@@ -173,17 +214,17 @@ def _require_current_folder() -> None:
         raise UsageError("the current folder no longer exists", hint="cd to a folder that exists") from None
 
 
-def show_error(error: BulkUploadError) -> ExitStatus:
-    """Print an error and its remedy; return its exit code."""
+def show_error(error: BulkUploadError, arguments: Sequence[str] = ()) -> ExitStatus:
+    """Print an error and its remedy; return its exit code. `arguments` are those of the command line."""
     if failed(error):
         return error.exit_status
     if isinstance(error, ManifestInvalid) and error.findings:
         from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
         # The last line is the number of findings, which the message below contains too.
-        for line in findings_lines(error.findings, error.finding_count)[:-1]:
+        for line in findings_lines(error.findings, error.finding_count, error.counts)[:-1]:
             tell(line)
-    hint = _DATA_HINT if _is_training_data(error) else error.hint
+    hint = _DATA_HINT if _is_training_data(error) else address_hint(arguments, str(error)) or error.hint
     tell(f"bulk-upload: {printable(str(error))}")
     if hint:
         tell(f"  hint: {printable(hint)}")
@@ -204,26 +245,9 @@ def _is_training_data(error: BulkUploadError) -> bool:
 
 def _show_misuse(error: click.ClickException) -> int:
     """Print a complaint about the command line in the same form as every other error."""
-    # click sets choices one below the other.
-    words = " ".join(line.strip() for line in error.format_message().splitlines())
-    tell(f"bulk-upload: {printable(words)}")
-    tell(f"  hint: {_misuse_hint(error)}")
+    tell(f"bulk-upload: {printable(misuse_message(error))}")
+    tell(f"  hint: {misuse_hint(error)}")
     return error.exit_code
-
-
-def _misuse_hint(error: click.ClickException) -> str:
-    if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
-        from bulk_upload.core.api.profile import FLOW  # noqa: PLC0415 - `--help` must not wait for msgspec
-
-        return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if isinstance(error, click.NoSuchOption) and context is not None and context.command is bulk_upload:
-        return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"
-    if isinstance(error, click.MissingParameter) and context is not None:
-        return f"`{context.command_path} --help` shows examples"
-    command = "bulk-upload" if context is None else context.command_path
-    what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"
-    return f"`{command} --help` lists the {what}"
 
 
 def _show_bug() -> ExitStatus:

@@ -12,6 +12,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.cli.folder.listed import is_short, tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
 from bulk_upload.cli.output.run_display import (
@@ -24,17 +25,18 @@ from bulk_upload.cli.output.run_display import (
 )
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
-from bulk_upload.cli.output.streams import tell, told_columns
+from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.manifest_file import ledger_path_of
-from bulk_upload.edge.signals import staged_signals, status_after
+from bulk_upload.edge.signals import staged_signals, status_after, stoppable
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
+from bulk_upload.report.live.notable_events import BY_SIGNAL
 from bulk_upload.report.live.run_summary import altered_lines, closing_lines
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.report.log_records import Record
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.report.files.results_stream import ResultStream
 
@@ -57,11 +60,14 @@ HANGS_S = 30.0
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line requests.
 
-    `command` is what a person types to run the same job again; `listeners` are called with every event after the
+    `command` is what a person types to run the same job again, and `named` how the manifest or folder is called in it;
+    `listing` has the entries of a folder's job; `listeners` are called with every event after the
     display; `settings_from` names the file that settings came from; `log` has the options of the log.
     """
 
     job: Job
+    named: str | None = None
+    listing: FolderListing | None = None
     connection: Connection
     api_key: str | Callable[[], str]
     settings: RunSettings
@@ -117,15 +123,20 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             on_event=partial(_call_all, listeners),
         ) as runner:
             # It starts when it is awaited; until then listeners may be added.
-            run = runner.run(request.job)
+            run = runner.run(request.job, listing=request.listing)
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
-            with staged_signals(_stages(run, display), leave=partial(_leave, display)):
+            with (
+                stoppable(display.suspend, display.resume),
+                staged_signals(_stages(run, display), leave=partial(_leave, display)),
+            ):
                 ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics
                 )
+    if request.listing is not None and is_short(request.listing) and result.status is ExitStatus.DONE:
+        result = replace(result, status=ExitStatus.SOME_FAILED)
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
         # Later steps that use the result files must not mistake them for those of this run.
@@ -141,6 +152,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     elif not request.log.replaces_words:
         for line in altered_lines(tally):
             tell(f"bulk-upload: {line}")
+    if request.listing is not None:
+        tell_left_out(request.listing)
     return int(result.status)
 
 
@@ -220,13 +233,13 @@ def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], N
             run.fail(error)
 
     def drain(number: signal.Signals) -> None:
-        run.drain(status=status_after(number), reason=f"received {number.name}")
+        run.drain(status=status_after(number), reason=f"{BY_SIGNAL}{number.name}")
         say(
             f"{number.name}: finishing uploads in flight; a second signal cancels them, a third exits at once"
         )
 
     def cancel(number: signal.Signals) -> None:
-        run.cancel(status=status_after(number), reason=f"received {number.name}")
+        run.cancel(status=status_after(number), reason=f"{BY_SIGNAL}{number.name}")
         say(f"{number.name}: cancelling uploads in flight and recording them")
 
     return drain, cancel
@@ -259,15 +272,18 @@ def _say_goodbye(
         stop=result.stop,
         status=result.status,
         elapsed_s=elapsed_s,
-        ledger_path=_as_typed(result.ledger, request.job.manifest),
-        results_path=None if results_path is None else _as_typed(results_path, request.job.manifest),
+        ledger_path=_as_typed(result.ledger, request.named or request.job.manifest),
+        results_path=None
+        if results_path is None
+        else _as_typed(results_path, request.named or request.job.manifest),
         rerun_command=request.command,
         dropped_count=result.dropped_count,
         uncompared_count=result.uncompared_count,
         list_decides=request.connection.profile.list_decides,
         columns=told_columns(),
+        rows=told_rows(),
     )
-    for line in lines:
+    for line in styled(lines):
         tell(line)
 
 

@@ -29,7 +29,7 @@ from bulk_upload.engine.validation.inspection import Inspected, Inspection
 from bulk_upload.errors import ManifestInvalid, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
-from bulk_upload.report.live.data_findings import Totals, json_line, json_lines, people_lines
+from bulk_upload.report.live.data_findings import GroupedFindings, Totals, json_line, json_lines
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.validation.rules import RuleChoice
     from bulk_upload.edge.validation import Quarantined
 
 
@@ -52,6 +53,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     purposes: Mapping[str, Purpose]
     schema_file: str | None
+    choice: RuleChoice
     thorough: bool
     quarantine: str | None
     private: bool
@@ -102,6 +104,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
                 await inspection.look(command.entries(), command.tell)
             except BaseExceptionGroup as group:
                 raise innermost(group) from None
+        command.show()
     if not request.quiet:
         tell(str(command.totals))
     if request.purpose is None and command.totals.error_count and not command.totals.file_count:
@@ -165,7 +168,7 @@ def _are_data_files(request: ValidateRequest) -> bool:
 
 
 class _Command:
-    """One run of the command: prints findings as they come, and counts."""
+    """One run of the command: counts findings, and prints them as they come, or by rule at the end."""
 
     def __init__(self, request: ValidateRequest, source: _Source, workers: Workers) -> None:
         self._request = request
@@ -178,11 +181,13 @@ class _Command:
             if request.quarantine is None
             else Quarantine(request.quarantine, version=__version__, private=request.private)
         )
+        self._grouped = GroupedFindings()
         self.totals = Totals()
         self.validator = FileValidator(
             source.tree,
             workers,
             purposes=request.purposes,
+            choice=request.choice,
             thorough=request.thorough,
             on_bytes=self._on_bytes,
             command_for=self._command_for,
@@ -207,16 +212,21 @@ class _Command:
             yield item
 
     async def tell(self, inspected: Inspected) -> None:
-        """Print the findings of one file, and quarantine its bad lines if requested."""
+        """Take the findings of one file, and quarantine its bad lines if requested."""
         entry, report = inspected
         self.totals.add(report)
         self._done_count += 1
-        lines = json_lines if self._request.as_json else people_lines
-        text = "".join(f"{line}\n" for line in lines(entry.path, entry.purpose, report))
-        if text:
-            put(text)
+        if not self._request.as_json:
+            self._grouped.add(entry.path, report)
+        elif report.counts:
+            put("".join(f"{line}\n" for line in json_lines(entry.path, entry.purpose, report)))
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
+
+    def show(self) -> None:
+        """Print the findings by rule, where they were not printed as they came."""
+        for line in self._grouped.lines():
+            put(f"{line}\n")
 
     def progress(self) -> CommandProgress:
         """Return the progress; called on another thread, and only once it takes long."""
@@ -246,7 +256,10 @@ class _Command:
 
     def _complain(self, finding: Finding) -> None:
         self.totals.error_count += 1
-        put(f"{json_line(finding) if self._request.as_json else finding}\n")
+        if self._request.as_json:
+            put(f"{json_line(finding)}\n")
+        else:
+            self._grouped.add_one(finding)
 
     async def _set_apart(self, quarantine: Quarantine, inspected: Inspected) -> None:
         entry, report = inspected

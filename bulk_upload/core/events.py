@@ -24,7 +24,7 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
 
     `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. `compare_count` entries are
     touched: they are hashed, and sent only if their content is not what was accepted. Of `missing_count` entries the file
-    is missing or unreadable.
+    is missing or unreadable. `mixups` says which purposes have files of another one among the first that will be sent.
     """
 
     entry_count: int
@@ -38,6 +38,7 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     compare_count: int = 0
     compare_bytes: int = 0
     missing_count: int = 0
+    mixups: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -75,6 +76,16 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt | None = None
     altered: tuple[Altered, ...] = ()
     unchanged: bool = False
+
+    @property
+    def file_id(self) -> str | None:
+        """The id that the server gave the file, None where it is not accepted."""
+        return None if self.receipt is None else self.receipt.file_id
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of what was sent, None where it is not accepted or not known."""
+        return None if self.receipt is None else self.receipt.sha256
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +194,19 @@ class ClockStepped(msgspec.Struct, frozen=True, kw_only=True):
     step_s: float
 
 
+class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """Validation found something in a file of `line_count` lines, 0 where it has none; by rule, also what keeps no file back.
+
+    `counts` has the number of findings by rule, `first_lines` the line of the first one, where a rule is about lines.
+    """
+
+    path: str
+    purpose: str
+    line_count: int
+    counts: Mapping[str, int]
+    first_lines: Mapping[str, int]
+
+
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):
     """Something a person should know that does not change the run."""
 
@@ -206,6 +230,7 @@ Event = (
     | ReceiptsChecked
     | Draining
     | ClockStepped
+    | DataFindings
     | Noticed
 )
 

@@ -238,11 +238,15 @@ Outcome = (
 
 
 class ReceiptOrigin(StrEnum):
-    """How the file id of a receipt was obtained: by the upload's answer, from the server's list, from a person."""
+    """How the file id of a receipt was obtained: by the upload's answer, from the server's list, from a person.
+
+    `found` is from the list as well, of a file that this ledger does not know to have sent: it was rebuilt.
+    """
 
     ANSWERED = "answered"
     RECONCILED = "reconciled"
     ADOPTED = "adopted"
+    FOUND = "found"
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a line.
 
     `ends_with` is the role of the last message, where the field is `messages` and it matters; `is_answer` says that
-    the messages may begin with that role too, because they continue where another field ends.
+    the field answers another one, so that its messages may begin with that role too.
     """
 
     name: str
@@ -67,11 +67,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         content_parts: `content` may also be a list of parts, `[{"type": "text", "text": "..."}]`. The reference shows
             strings only, so a list counts as a mistake unless the user says that the server accepts it.
+        tool_calls: `content` may be null or absent in a message that has `tool_calls`.
     """
 
     fields: tuple[Field, ...]
     roles: tuple[str, ...] = ROLES
     content_parts: bool = False
+    tool_calls: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
     required_names: tuple[str, ...] = ()
     """The names that every line must have: computed once, since each file uses those of every purpose."""
@@ -143,7 +145,7 @@ PURPOSES = {
             schema=Schema(
                 fields=(
                     Field(name="messages", kind=Kind.MESSAGES),
-                    Field(name="reference_answer", kind=Kind.STRING),
+                    Field(name="reference_answer", kind=Kind.STRING, is_answer=True),
                 )
             ),
         ),

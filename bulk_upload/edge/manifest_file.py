@@ -6,19 +6,20 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
 import sys
 import tempfile
+from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
 from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.run.job import ledger_path
+from bulk_upload.core.run.job import folder_ledger_paths, ledger_path
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.output import descriptor_of, is_stream, replaced
@@ -61,16 +62,21 @@ class ManifestFile:
         ManifestInvalid: it is empty.
     """
 
-    def __init__(self, name: str, *, stdin: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, name: str, *, stdin: IO[bytes] | None = None, entries: Iterable[Entry] | None = None
+    ) -> None:
         """Open a file, or standard input where `name` is `-` or an alias of it, such as `/dev/stdin`.
 
         A stream is first copied to its end into an unnamed temporary file. `stdin` replaces the standard input
-        of the process.
+        of the process. `entries` are written to such a file, and nothing is opened; `name` is for findings alone.
         """
         name = STANDARD_INPUT if is_standard_input(name) else name
         self.name = "<stdin>" if name == STANDARD_INPUT else name
         try:
-            self._file, self.is_stream = _rereadable(name, stdin)
+            if entries is None:
+                self._file, self.is_stream = _rereadable(name, stdin)
+            else:
+                self._file, self.is_stream = _written(map(jsonl_line, entries)), True
         except OSError as error:
             raise _unreadable(self.name, error) from error
         except ValueError as error:
@@ -92,11 +98,7 @@ class ManifestFile:
         Raises:
             OSError: the disk failed.
         """
-        with io.BufferedReader(_FromStart(self._file.fileno()), _COPY_BYTES) as reader:
-            while line := reader.readline(LINE_BYTES_MAX + 1):
-                yield line
-                if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
-                    _skip_line(reader)
+        return lines_from_start(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; this deletes a temporary copy."""
@@ -109,6 +111,15 @@ class ManifestFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def lines_from_start(descriptor: int) -> Iterator[bytes]:
+    """Yield the lines of an open file, as `ManifestFile.lines` does; several may read it at the same time."""
+    with io.BufferedReader(_FromStart(descriptor), _COPY_BYTES) as reader:
+        while line := reader.readline(LINE_BYTES_MAX + 1):
+            yield line
+            if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
+                _skip_line(reader)
 
 
 class _FromStart(io.RawIOBase):
@@ -162,17 +173,58 @@ def comes_by_stream(name: str) -> bool:
 
 
 def ledger_path_of(job: Job, connection: Connection) -> str:
-    """Return the path of a job's ledger.
+    """Return the path of a job's ledger. The job's manifest may be a folder: see `folder_ledger_path`.
 
     Raises UsageError for a manifest read from a stream: it has no folder to keep a ledger in.
     """
     name = job.manifest
+    if not name and job.entries is None:
+        raise UsageError(
+            "a job has neither a manifest nor entries", hint="pass the path of a manifest, or entries=[…]"
+        )
+    if job.ledger is None and not name:
+        raise UsageError("entries have no place for their ledger by themselves", hint="pass ledger=FILE")
+    if job.ledger is None and _is_folder(name):
+        return folder_ledger_path(job, connection)
     if job.ledger is None and comes_by_stream(name):
         where = "on standard input" if is_standard_input(name) else f"from {printable(name)}, a stream,"
         raise UsageError(f"a manifest {where} has no place for its ledger", hint="pass --ledger FILE")
     manifest = os.path.abspath(name)
     folder = os.path.realpath(os.path.dirname(manifest))
     return ledger_path(job, connection, manifest=manifest, folder=folder)
+
+
+def folder_ledger_path(job: Job, connection: Connection) -> str:
+    """Return the path of the ledger of a job whose manifest is a folder: beside the folder, named after it.
+
+    Where no file can be made beside the folder, it is in it; a ledger that is already in one of the two places stays.
+    Every spelling of the folder, and every link to it, gives the same path.
+
+    Raises:
+        UsageError: the ledger can be in neither place, or there is one in each.
+    """
+    root = os.path.realpath(job.manifest)
+    places = folder_ledger_paths(job, connection, root=root)
+    found = [one for one in places if os.path.lexists(one)]
+    if len(found) > 1:
+        raise UsageError(
+            f"{quoted(root)} has two ledgers: {' and '.join(map(quoted, found))}",
+            hint="name the one that counts with --ledger FILE, and remove the other",
+        )
+    made = found or [one for one in places if os.access(os.path.dirname(one) or ".", os.W_OK | os.X_OK)]
+    if not made and job.ledger_dir is None:
+        raise UsageError(
+            f"no ledger can be made beside {quoted(root)} or in it: this user may not write there",
+            hint="choose another place with --ledger-dir DIR or --ledger FILE",
+        )
+    return (made or places)[0]
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return os.path.isdir(name)
+    except ValueError:
+        return False
 
 
 def names_files(name: str) -> bool:
@@ -212,9 +264,13 @@ def _opened(name: str) -> IO[bytes]:
 
 
 def _spooled(source: IO[bytes]) -> IO[bytes]:
+    return _written(iter(partial(source.read, _COPY_BYTES), b""))
+
+
+def _written(pieces: Iterable[bytes]) -> IO[bytes]:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (the ManifestFile closes it)
     try:
-        shutil.copyfileobj(source, copy, _COPY_BYTES)
+        copy.writelines(pieces)
         copy.flush()
     except BaseException:
         copy.close()

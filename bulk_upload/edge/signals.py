@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP in stages, the last of which needs neither the event loop nor the main thread."""
+"""SIGINT, SIGTERM and SIGHUP in stages, the last of which needs neither the event loop nor the main thread; Ctrl-Z."""
 
 from __future__ import annotations
 
@@ -52,6 +52,43 @@ def staged_signals(
             undo.callback(signal.signal, one, signal.signal(one, _on_signal))
             # Restart what the signal interrupts in C code, as asyncio's own handlers do.
             signal.siginterrupt(one, False)
+        yield
+
+
+@contextmanager
+def stoppable(suspend: Callable[[], None], resume: Callable[[], None]) -> Iterator[None]:
+    """Call `suspend` before Ctrl-Z (SIGTSTP) stops the process, and `resume` when it continues, however it was stopped.
+
+    Both are called in the main thread, between any two of its instructions. A SIGTSTP that is ignored at the beginning
+    stays ignored. The handlers are restored at the end.
+    """
+
+    is_away = False
+
+    def on_stop(number: int, _frame: object) -> None:
+        nonlocal is_away
+        is_away = True
+        suspend()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        # Here once it continues, or at once where nobody could make it continue (an orphaned process group).
+        signal.signal(number, on_stop)
+        if is_away:
+            on_continue()
+
+    def on_continue(*_: object) -> None:
+        nonlocal is_away
+        is_away = False
+        resume()
+
+    with ExitStack() as undo:
+        if _may_be_taken(signal.SIGTSTP) and _may_be_taken(signal.SIGCONT):
+            for number, handler in (
+                (signal.SIGTSTP, on_stop),
+                (signal.SIGCONT, on_continue),
+            ):
+                undo.callback(signal.signal, number, signal.signal(number, handler))
+                signal.siginterrupt(number, False)
         yield
 
 

@@ -24,6 +24,7 @@ from bulk_upload.engine.limits.occupancy import Occupancy
 from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.limits.stop_rules import StopRules
 from bulk_upload.engine.limits.twins import TwinGate
+from bulk_upload.engine.limits.watched import WatchedRun
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.sending.attempt import Attempts
 from bulk_upload.engine.sending.entry_task import EntryTasks
@@ -84,6 +85,8 @@ def assemble(
         address_known: whether the ledger has a receipt from this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
     """
+    watched = WatchedRun(clock)
+    emit = watched.listening(emit)
     errors, conditions, waits = CallbackErrors(), Conditions(), Waits()
     drain = Drain(emit)
     drain.closes(conditions.check)
@@ -305,6 +308,7 @@ def assemble(
             clock=clock,
             emit=emit,
         ),
+        watched=watched,
         closing_check=closing_check,
         watchdog=watchdog,
         upkeep=upkeep,

@@ -8,24 +8,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, mostly_missing
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import (
+    MISSING_WORD,
     RENAMED_WORD,
     UNCHANGED,
     PlannedStep,
     Step,
     plan_entry,
+    sent_again_as_missing,
     under_asked_name,
 )
 from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.mixup.first_files import mixed_up_error
 from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.edge.ledger import dropped_count
-from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
     import os
@@ -36,9 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.source_tree import SourceTree
-
-FINDINGS_KEPT_MAX = 1000
-"""Findings beyond this many are counted, not kept: a manifest with a million bad lines must not fill memory."""
+    from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
 _ENTRIES_PER_GROUP = 512
 _REASONS_KEPT_MAX = 1000
@@ -48,11 +49,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
 
     `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
+    `mixups` says which purposes have files of another one among the first that will be sent.
     """
 
     totals: dict[Step, StepTotal]
     twin_count: int
     dropped_count: int = 0
+    mixups: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
 
@@ -69,20 +72,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def file_bytes(self) -> int:
         """The bytes of all files of the manifest that are there."""
         return sum(one.file_bytes for one in self.totals.values())
-
-
-class _Complaints:
-    """Keeps the first findings and counts the rest."""
-
-    def __init__(self) -> None:
-        self.kept: list[Finding] = []
-        self.count = 0
-
-    def add(self, finding: Finding) -> None:
-        """Keep or count one finding."""
-        self.count += 1
-        if len(self.kept) < FINDINGS_KEPT_MAX:
-            self.kept.append(finding)
 
 
 class _Renamed:
@@ -109,6 +98,32 @@ class _Renamed:
         return (warning,)
 
 
+class _Gone:
+    """Counts accepted entries whose files `verify` found gone from the server."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warning about them, none where there are none."""
+        if not self.count:
+            return ()
+        files = "file is" if self.count == 1 else "files are"
+        words = f"{self.count:,} accepted {files} missing from the server, as `verify` found"
+        return (f"{words}: `--retry {MISSING_WORD}` sends them again",)
+
+
+class _Noted(msgspec.Struct, kw_only=True):
+    """What a person should know of accepted entries."""
+
+    renamed: _Renamed = msgspec.field(default_factory=_Renamed)
+    gone: _Gone = msgspec.field(default_factory=_Gone)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings about them."""
+        return (*self.renamed.warnings(), *self.gone.warnings())
+
+
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -123,33 +138,14 @@ class _Reasons:
             self.counts[step, reason if is_kept else "other reasons"] += count
 
 
-def _invalid(complaints: _Complaints, missing: _Complaints) -> ManifestInvalid:
-    count = complaints.count + missing.count
-    return ManifestInvalid(
-        f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
-        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
-        finding_count=count,
-        hint="fix the lines listed above and run the same command again",
-    )
-
-
-def _mostly_missing(missing: _Complaints, file_count: int, root: str) -> ManifestInvalid:
-    """Return the error for a disk or mount that is not there, or a root that is not the one that was meant."""
-    files = "file is" if file_count == 1 else "files are"
-    return ManifestInvalid(
-        f"{missing.count:,} of {file_count:,} {files} missing or unreadable; nothing was sent",
-        findings=missing.kept,
-        finding_count=missing.count,
-        hint="fix the lines listed above, or check that the disk is mounted and that paths start from "
-        f"{quoted(root)} (--root); up to half of the files may be missing, and the others are sent",
-    )
-
-
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made from: the manifest's rules, its files, its ledger, what is to be tried again.
 
-    `ignore_ctime` is the job's. With `strict_paths` any file that is missing, unreadable or refused makes the manifest
-    invalid; otherwise only more than half of them do. `on_progress` is called, now and then and on the thread that
+    `ignore_ctime` is the job's. `is_listing` says that the manifest was made of a folder, so that its lines mean nothing
+    to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
+    unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
+    the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
+    the purpose of the first files. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
 
@@ -159,42 +155,53 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     retry: frozenset[EntryState]
     retry_renamed: bool = False
+    retry_missing: bool = False
     ignore_ctime: bool = False
     strict_paths: bool = False
+    purpose_check: PurposeCheck | None = None
+    rules_version: Callable[[str], str | None] = lambda _: None
+    is_listing: bool = False
+    is_partial: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
-        the files they name. It is raised for any finding about a line, and for those about files as `strict_paths` says.
+        the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
+        where over half of a purpose's first files are of another purpose.
         """
-        complaints, missing = _Complaints(), _Complaints()
+        complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
-        renamed = _Renamed()
+        noted = _Noted()
         oversized_count = 0
         entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
-            planned = self._stage(entries, complaints, missing, renamed)
+            planned = self._stage(entries, complaints, missing, noted)
             usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
+            if self.purpose_check is not None:
+                self.purpose_check.look(planned)
             oversized_count += self._oversized_count(planned)
             entry_count += len(entries)
             if self.on_progress is not None:
                 self.on_progress(entry_count)
         if complaints.count or (self.strict_paths and missing.count):
-            raise _invalid(complaints, missing)
+            raise manifest_invalid(complaints, missing)
         if missing.count > usable_count:
-            raise _mostly_missing(missing, missing.count + usable_count, self.tree.root)
+            raise mostly_missing(missing, missing.count + usable_count, self.tree.root)
+        if self.purpose_check is not None and (stops := self.purpose_check.stops()):
+            raise mixed_up_error(stops)
         return Plan(
+            mixups=() if self.purpose_check is None else tuple(map(str, self.purpose_check.mixed_up())),
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
-            dropped_count=dropped_count(self.staging),
-            warnings=(*self._warnings(oversized_count), *renamed.warnings()),
+            dropped_count=0 if self.is_partial else dropped_count(self.staging),
+            warnings=(*self._warnings(oversized_count), *noted.warnings()),
             reasons=reasons.counts,
         )
 
-    def _groups(self, lines: Iterable[bytes], complaints: _Complaints) -> Iterator[list[Entry]]:
+    def _groups(self, lines: Iterable[bytes], complaints: Complaints) -> Iterator[list[Entry]]:
         group: list[Entry] = []
         for one in read_manifest(lines, self.rules):
             if isinstance(one, Finding):
@@ -210,27 +217,32 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     def _stage(
         self,
         entries: list[Entry],
-        complaints: _Complaints,
-        missing: _Complaints,
-        renamed: _Renamed,
+        complaints: Complaints,
+        missing: Complaints,
+        noted: _Noted,
     ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
         recalled = self.staging.recall(keys)
         unusable: list[tuple[Entry, PathComplaint]] = []
         planned = [
-            self._decide(entry, key, recalled.get(key), unusable, renamed)
+            self._decide(entry, key, recalled.get(key), unusable, noted)
             for entry, key in zip(entries, keys, strict=True)
         ]
         earlier_lines = self.staging.add(planned)
         for entry, complaint in unusable:
             if entry.line_no not in earlier_lines:
-                missing.add(complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path"))
+                missing.add(self._finding(entry, complaint))
         if earlier_lines:
             for entry in entries:
                 if entry.line_no in earlier_lines:
                     complaints.add(self._duplicate(entry, earlier_lines[entry.line_no]))
         return planned
+
+    def _finding(self, entry: Entry, complaint: PathComplaint) -> Finding:
+        if self.is_listing:
+            return complaint.finding(where=printable(entry.path))
+        return complaint.finding(where=self.rules.where, line_no=entry.line_no, place="path")
 
     def _decide(
         self,
@@ -238,7 +250,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         key: bytes,
         recalled: Recalled | None,
         unusable: list[tuple[Entry, PathComplaint]],
-        renamed: _Renamed,
+        noted: _Noted,
     ) -> PlanRow:
         inspected = self.tree.inspect(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
@@ -250,10 +262,17 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = (
                 UNCHANGED
                 if fingerprint is not None and recalled.is_accepted(fingerprint)
-                else plan_entry(self.staging.known(key), fingerprint, retry=self.retry)
+                else plan_entry(
+                    self.staging.known(key),
+                    fingerprint,
+                    retry=self.retry,
+                    other_rules=self._has_other_rules(recalled, entry.purpose),
+                )
             )
         if recalled is not None and recalled.sent_name is not None and recalled.state == EntryState.ACCEPTED:
-            decided = self._under_asked_name(entry, recalled.sent_name, decided, renamed)
+            decided = self._under_asked_name(entry, recalled.sent_name, decided, noted.renamed)
+        if recalled is not None and recalled.is_missing and recalled.state == EntryState.ACCEPTED:
+            decided = self._missing_at_server(fingerprint, decided, noted.gone)
         if decided.step is Step.MISSING and complaint is not None:
             unusable.append((entry, complaint))
             step = Step.UNREACHABLE if complaint.transient else Step.MISSING
@@ -261,6 +280,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             decided = PlannedStep(step=step, reason=printable(complaint.found))
         is_new = _has_new_change_time(recalled, fingerprint, decided)
         return PlanRow(entry, key, fingerprint, decided, entry_id, is_new)
+
+    def _has_other_rules(self, recalled: Recalled, purpose: str) -> bool:
+        """Whether an invalid entry was found invalid by other rules than those that apply now."""
+        if recalled.state != EntryState.INVALID:
+            return False
+        now, then = self.rules_version(purpose), self.staging.rules_of_result(recalled.entry_id)
+        return None not in (now, then) and now != then
 
     def _under_asked_name(
         self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed
@@ -272,6 +298,14 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if not self.retry_renamed:
             renamed.add(entry.path, sent_name=sent_as, asked_name=asked_name)
         return step
+
+    def _missing_at_server(
+        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: _Gone
+    ) -> PlannedStep:
+        if self.retry_missing:
+            return sent_again_as_missing(fingerprint, decided)
+        gone.count += decided.step is not Step.SEND
+        return decided
 
     def _fingerprint(self, status: os.stat_result) -> Fingerprint:
         return fingerprint_of(status, ignore_ctime=self.ignore_ctime)

@@ -62,6 +62,10 @@ class StagedEntries:
         while (one := await self._on_thread(lambda: next(found, None))) is not None:
             yield one
 
+    async def call(self, act: Callable[[Staging], T]) -> T:
+        """Return what `act` makes of the staging."""
+        return await self._on_thread(lambda: act(self._staging))
+
     def close(self) -> None:
         """End the thread."""
         self._pool.shutdown(wait=True)

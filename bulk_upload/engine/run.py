@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.occupancy import Occupancy
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.stop_rules import StopRules
+    from bulk_upload.engine.limits.watched import WatchedRun
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
     from bulk_upload.engine.sending.entry_task import EntryTasks
@@ -95,6 +96,7 @@ class Run:
         upkeep: Upkeep,
         stop_rules: StopRules,
         control: RunControl,
+        watched: WatchedRun,
         closing_check: ClosingCheck,
         watchdog: Watchdog,
         errors: CallbackErrors,
@@ -119,6 +121,7 @@ class Run:
         self._upkeep = upkeep
         self._stop_rules = stop_rules
         self._control = control
+        self._watched = watched
         self._closing_check = closing_check
         self._watchdog = watchdog
         self._errors = errors
@@ -159,7 +162,14 @@ class Run:
     async def control(self, request: ControlRequest, by: str) -> ControlAnswer:
         """Change the run's limits, or only return its state. `by` is the person who asks, for the ledger."""
         try:
-            return await self._control.answer(request, by)
+            answer = await self._control.answer(request, by)
+            if request.uploads is msgspec.UNSET:
+                return answer
+            return msgspec.structs.replace(
+                answer,
+                numbers=self._watched.numbers(self.snapshot()),
+                uploads=tuple(self._watched.uploads(self.bodies(), request.uploads)),
+            )
         except Exception as error:
             self._errors.take(error)
             raise
@@ -308,5 +318,6 @@ def _plan_made(plan: Plan) -> PlanMade:
         doubt_count=plan.total(Step.RECONCILE).entry_count,
         blocked_count=plan.total(Step.BLOCKED).entry_count,
         missing_count=sum(plan.total(step).entry_count for step in WITHOUT_FILE),
+        mixups=plan.mixups,
         warnings=plan.warnings,
     )

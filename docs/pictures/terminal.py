@@ -13,6 +13,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import struct
 import subprocess
@@ -174,14 +175,13 @@ def _row(screen: Screen, row: int) -> Iterator[str]:
                 f'<rect x="{left + begin * CHAR_W:.1f}" y="{top + LINE_H / 2 - 1.5:g}" '
                 f'width="{(end - begin) * CHAR_W:.1f}" height="3" rx="1.5" fill="{fill}"/>'
             )
-        elif text.strip():
-            words = text.rstrip()
-            left += (len(words) - len(words.lstrip())) * CHAR_W
-            words = words.lstrip()
+            continue
+        # Not every program that shows an SVG keeps a row of spaces.
+        for words in re.finditer(r"\S+(?: \S+)*", text):
             weight = ' font-weight="bold"' if bold else ""
             yield (
-                f'<text x="{left:.1f}" y="{top + LINE_H - 5}" textLength="{len(words) * CHAR_W:.1f}" '
-                f'fill="{fill}"{weight}>{escape(words)}</text>'
+                f'<text x="{left + words.start() * CHAR_W:.1f}" y="{top + LINE_H - 5}" '
+                f'textLength="{len(words[0]) * CHAR_W:.1f}" fill="{fill}"{weight}>{escape(words[0])}</text>'
             )
 
 

@@ -83,7 +83,7 @@ MANIFEST_MISTAKES = {
     "manifest is missing": Mistake(
         ("run", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file", "bulk-upload scan")
     ),
-    "manifest is a folder": Mistake(("run", "data"), USAGE, ('"data"', "it is a folder", "bulk-upload scan")),
+    "folder that is missing": Mistake(("./nope",), USAGE, ('"./nope"', "No such file", "current folder")),
     "plan of a missing manifest": Mistake(("plan", "nope.jsonl"), USAGE, ('"nope.jsonl"', "No such file")),
 }
 
@@ -113,8 +113,12 @@ WORD_MISTAKES = {
     "an option before its command": Mistake(
         ("--quiet", "run", "good.jsonl"), USAGE, ("--quiet", "`bulk-upload run MANIFEST --quiet")
     ),
+    "a rule that is not one": run(
+        "--ignore", "last-rule", says=("'last-rule' is not a rule", "last-role", "docs/how-to/validation.md")
+    ),
+    "a rule that cannot be ignored": run("--ignore", "unreadable", says=("unreadable cannot be ignored",)),
     "no shell to complete for": Mistake(("completion",), USAGE, ("Choose from: bash, zsh, fish", "examples")),
-    "a scan that maps nothing": Mistake(("scan", "data"), USAGE, ("'--map'", "`bulk-upload scan --help`")),
+    "a scan of nothing": Mistake(("scan",), USAGE, ("'DIR'", "`bulk-upload scan --help`")),
 }
 
 ADDRESS_MISTAKES = {
@@ -148,8 +152,17 @@ LEDGER_MISTAKES = {
     "verify of a manifest that was run": Mistake(
         ("verify", "good.jsonl"),
         LEDGER,
-        ("is not a ledger", "its ledger is good@127.0.0.1-8099.ledger.db"),
+        ("good@127.0.0.1-8099.ledger.db is an empty file, not a ledger",),
         files={"good@127.0.0.1-8099.ledger.db": ""},
+    ),
+    "verify of a manifest with two ledgers": Mistake(
+        ("verify", "good.jsonl"),
+        USAGE,
+        ("has 2 ledgers: good.ledger.db, good@127.0.0.1-8099.ledger.db", "give one of them"),
+        files={"good@127.0.0.1-8099.ledger.db": "", "good.ledger.db": ""},
+    ),
+    "status of a folder without a ledger": Mistake(
+        ("status", "data"), LEDGER, ("no ledger for the folder data", "give a ledger")
     ),
     "export into a missing folder": Mistake(
         ("ledger", "export", "empty.db", "-o", "nope/x.csv"), USAGE, ("nope/x.csv", "No such file", "-o")
@@ -183,9 +196,121 @@ OPTION_MISTAKES = {
     "unknown format": Mistake(("ledger", "export", "x", "--format", "xls"), USAGE, ("'xls'", "csv", "jsonl")),
 }
 
+OTHER_TOOLS = {
+    option: run(option, says=(f"No such option '{option}'.", says))
+    for option, says in {
+        "--resume": "run the same command again",
+        "--continue": "run the same command again",
+        "--output": "--results FILE",
+        "--overwrite": "--retry",
+        "--retries": "--max-attempts",
+        "--max-retries": "--max-attempts",
+        "--limit-rate": "--bandwidth 10MB/s",
+        "--bwlimit": "--bandwidth 10MB/s",
+        "--timeout": "--stall 60s",
+        "--url": "--base-url URL",
+        "--endpoint": "--base-url URL",
+        "--debug": "-vv",
+        "--no-validate": "--validate off",
+        "--skip-validation": "--ignore RULE",
+        "--type": "--purpose P",
+        "--workers": "--concurrency N",
+        "--threads": "--concurrency N",
+        "--parallel": "--concurrency N",
+        "-j": "--concurrency N",
+        "--recursive": "subfolders are always read",
+    }.items()
+}
+
+PLACE_MISTAKES = {
+    "training data with a purpose": Mistake(
+        ("run", "chat.jsonl", "--purpose", "fine-tune"), INVALID, ("looks like training data", "bulk-upload scan"),
+        files={"chat.jsonl": '{"messages": [{"role": "user", "content": "a"}]}\n' * 30},
+    ),
+    "training data to plan": Mistake(
+        ("plan", "data/a.jsonl"), INVALID, ("looks like training data", "bulk-upload scan")
+    ),
+    "training data for a ledger": Mistake(("status", "data/a.jsonl"), LEDGER, ("data/a.jsonl", "not a ledger")),
+    "training data to verify": Mistake(("verify", "data/a.jsonl"), LEDGER, ("data/a.jsonl", "not a ledger")),
+    "several manifests, as from *.jsonl": run(
+        "data/a.jsonl", "data/b.jsonl", says=("takes one manifest", "bulk-upload scan FOLDER")
+    ),
+    "address for a manifest": Mistake(
+        ("run", "https://flow.example/v1"), USAGE, ('"https://flow.example/v1"', "--base-url URL")
+    ),
+    "address to validate": Mistake(("validate", "https://flow.example/a"), USAGE, ("path on this machine",)),
+    "address for a ledger": Mistake(
+        ("ledger", "show", "https://flow.example"), LEDGER, ("https://flow.example", "--base-url URL")
+    ),
+    "address of a bucket": Mistake(("plan", "s3://bucket/m.jsonl"), USAGE, ("s3://bucket", "download")),
+    "address to scan": Mistake(
+        ("scan", "https://flow.example", "--map", "*=pre-train"), USAGE, ("path on this machine",)
+    ),
+    "file to scan": Mistake(
+        ("scan", "good.jsonl", "--map", "*=pre-train"), USAGE, ('"good.jsonl"', "Not a directory")
+    ),
+    "ledger for a manifest": Mistake(("run", "other.db"), INVALID, ("other.db", "SQLite", "JSON Lines or CSV", "bulk-upload status LEDGER")),
+    "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),
+    "dry run of a validation": Mistake(
+        ("validate", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")
+    ),
+    "results twice": run("--json", "--results", "r.jsonl", says=("--json is --results -", "give one of them")),
+    "manifest and summary on stdout": Mistake(
+        ("scan", "data", "--map", "*=pre-train", "--json"), USAGE, ("--json", "-o FILE")
+    ),
+    "two ledgers": Mistake(("status", "a.db", "b.db"), USAGE, ("`bulk-upload status` takes",)),
+    "no ledger": Mistake(("verify",), USAGE, ("LEDGER", "bulk-upload verify --help")),
+    "no folder": Mistake(("scan", "--map", "*=pre-train"), USAGE, ("DIR", "bulk-upload scan --help")),
+    "nothing to validate": Mistake(("validate",), USAGE, ("MANIFEST", "bulk-upload validate --help")),
+    "most files are missing": manifest(
+        "".join(f"{ENTRY.replace('a.jsonl', name)}\n" for name in ("a.jsonl", "y.jsonl", "z.jsonl")),
+        "2 of 3 files are missing or unreadable; nothing was sent", "the disk is mounted", "--root",
+    ),
+    "a missing file among others, strictly": Mistake(
+        ("run", "m.jsonl", "--strict-paths"), INVALID, ("m.jsonl:3 [path]", "has 1 problem; nothing was sent"),
+        files={
+            "m.jsonl": "".join(f"{ENTRY.replace('a.jsonl', name)}\n" for name in ("a.jsonl", "b.jsonl", "z.jsonl"))
+        },
+    ),
+    "purposes mixed up": manifest(
+        ENTRY.replace("pre-train", "fine-tune"),
+        "this is pre-train data", "the first fine-tune file is of another purpose", "--ignore purpose-mismatch",
+    ),
+    "map without a purpose": Mistake(("scan", "data", "--map", "*.jsonl"), USAGE, ("*.jsonl", "PATTERN=PURPOSE")),
+    "map to an unknown purpose": Mistake(
+        ("scan", "data", "--map", "*.jsonl=finetune"), USAGE, ('"finetune"', 'Did you mean "fine-tune"?')
+    ),
+    "map that matches nothing": Mistake(("scan", "data", "--map", "*.txt=alignment"), USAGE, ("matches a --map", "Quote")),
+}  # fmt: skip
+
+UNIT_MISTAKES = {
+    "size without a unit": run("--compare-max", "10", says=("'10' has no unit", "64MiB or 1GB")),
+    "size in words": run("--compare-max", "much", says=("--compare-max", "'much'", "64MiB or 1GB")),
+    "bandwidth without a unit": run("--bandwidth", "10", says=("'10' has no unit", "10MB/s")),
+    "bandwidth without a time": run("--bandwidth", "10MB", says=("'10MB' has no unit of time", "10MB/s")),
+    "bandwidth in bits": run("--bandwidth", "20Mbit/s", says=("looks like bits", "2.5MB/s")),
+    "rate without a time": run("--rate", "5", says=("'5' has no unit of time", "5/s, 20/min")),
+    "least rate without a time": run("--min-rate", "10kB", says=("'10kB' has no unit of time", "10kB/s")),
+    "rate of zero": run("--rate", "0/s", says=("--rate", "`control --pause`")),
+    "duration in weeks": run("--patience", "1week", says=("--patience", "'1week'", "30s, 15m or 2h")),
+    "attempts of zero": run("--max-attempts", "0", says=("--max-attempts", "1<=x<=1000")),
+    "unknown validation": run("--validate", "yes", says=("--validate", "'yes'", "ahead", "off")),
+    "unknown check": run("--confirm", "no", says=("--confirm", "'no'", "list", "off")),
+    "unknown hash": run("--hash", "md5", says=("--hash", "'md5'", "sha256")),
+    "unknown profile": run("--profile", "openai", says=("there is no profile", "'openai'", "flow")),
+    "no such job": run("--job", "nightly", says=("both MANIFEST and --job",)),
+    "no settings file": run("--config", "nope.toml", says=("nope.toml", "No such file", "--config")),
+}
+
 MISTAKES = (
     MANIFEST_MISTAKES | WORD_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
-)
+    | OTHER_TOOLS | PLACE_MISTAKES | UNIT_MISTAKES
+)  # fmt: skip
+
+
+def test_the_table_has_what_people_get_wrong() -> None:
+    """A hundred and more wrong inputs, each with its message and its exit code."""
+    assert len(MISTAKES) >= 100
 
 
 @pytest.fixture

@@ -92,3 +92,114 @@ def test_large_files_are_looked_into_by_other_processes(job: Path, server: str) 
     ended = run_process("run", "m.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
     assert ended.status == 3
     assert "data/bad.jsonl: line 5,002, $.text" in ended.stderr
+
+
+def test_an_ignored_rule_keeps_no_file_back(job: Path, server: str) -> None:
+    """What it found invalid is validated again without it, unasked; other rules still apply; plan says the same."""
+    (job.parent / "data/good.jsonl").write_text('{"text": 5}\n')
+    assert run_job(server)[::2] == (3, {"bad.jsonl": "invalid", "good.jsonl": "invalid"})
+    planned = run_here(
+        "plan", "m.jsonl", "--ledger", "l.db", "--ignore", "missing-key", SEEKR_BASE_URL=server
+    )
+    assert b"2 x was invalid by other rules" in planned.stdout
+    options = ("--ignore", "missing-key")
+    assert run_job(server, *options)[::2] == (3, {"bad.jsonl": "accepted", "good.jsonl": "invalid"})
+    assert run_job(server, *options)[::2] == (3, {"bad.jsonl": "accepted", "good.jsonl": "invalid"})
+
+
+@pytest.mark.parametrize("value", ['"missing-key"', '["missing-key"]', '["last-role, missing-key"]'])
+def test_the_settings_file_may_ignore_rules(job: Path, server: str, value: str) -> None:
+    """One rule or several, as a text or a list."""
+    (job.parent / "bulk-upload.toml").write_text(f"[defaults]\nignore = {value}\n")
+    assert run_job(server)[::2] == (0, {"bad.jsonl": "accepted", "good.jsonl": "accepted"})
+    shown = run_here("config", "show").stdout.decode()
+    assert "missing-key" in next(line for line in shown.splitlines() if line.startswith("ignore "))
+
+
+PAIR = (
+    '{"messages": [{"role": "user", "content": "a"}], "chosen": [{"role": "assistant", "content": "b"}],'
+    ' "rejected": [{"role": "assistant", "content": "c"}]}\n'
+)
+CHAT = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+ASKED_ON = CHAT.replace("}]", '}, {"role": "user", "content": "c"}, {"role": "user", "content": "d"}]')
+HEADED = "of another purpose than the manifest says (purpose-mismatch), first data/p0.jsonl."
+
+
+def mix(desk: Path, *, pairs: int, chats: int) -> None:
+    """Lay out a manifest of fine-tune files, so many of which are preference data."""
+    names = [f"p{number}" for number in range(pairs)] + [f"q{number}" for number in range(chats)]
+    for name in names:
+        (desk / f"data/{name}.jsonl").write_text(PAIR if name.startswith("p") else CHAT)
+    (desk / "m.jsonl").write_text(
+        "".join(f'{{"path": "data/{name}.jsonl", "purpose": "fine-tune"}}\n' for name in names)
+    )
+
+
+def test_some_files_of_another_purpose_are_invalid(desk: Path, server: str) -> None:
+    """They are not sent, the others are; before the run and after it this is the first thing said."""
+    mix(desk, pairs=2, chats=2)
+    planned = run_here("plan", "m.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
+    head = 'warning: 2 of the first 4 fine-tune files are of another purpose (purpose-mismatch), first "data/p0.jsonl"'
+    assert (planned.status, planned.stdout.decode().startswith(head)) == (0, True)
+    status, told, states = run_job(server)
+    assert (status, states) == (
+        3, {"p0.jsonl": "invalid", "p1.jsonl": "invalid", "q0.jsonl": "accepted", "q1.jsonl": "accepted"}
+    )  # fmt: skip
+    lines = told.splitlines()
+    assert next(line for line in lines if line.startswith(("warning:", "plan:"))).startswith(head)
+    summary = lines.index(f"2 files are {HEADED}")
+    assert lines[summary + 2].startswith("Accepted 2 of 4 entries")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_most_files_of_another_purpose_stop_the_run(desk: Path, command: str) -> None:
+    """Before the first byte; the message names purpose, number and files, and what passes it."""
+    mix(desk, pairs=3, chats=2)
+    ended = run_here(command, "m.jsonl", "--ledger", "l.db")
+    assert ended.status == 10
+    assert ended.stderr.startswith("purpose-mismatch on 3 lines, first in m.jsonl:1\n")
+    assert "3 of the first 5 fine-tune files are of another purpose; nothing was sent" in ended.stderr
+    assert "--ignore purpose-mismatch" in ended.stderr
+    assert run_here("plan", "m.jsonl", "--force").status == 0
+    assert run_here("plan", "m.jsonl", "--validate", "off").status == 0
+
+
+def test_ignoring_the_rule_sends_files_of_another_purpose(desk: Path, server: str) -> None:
+    """Those that have all that their purpose needs; what was found is counted as a warning."""
+    mix(desk, pairs=3, chats=2)
+    for number in range(3):
+        (desk / f"data/p{number}.jsonl").write_text(
+            PAIR.replace('"a"}]', '"a"}, {"role": "assistant", "content": "d"}]')
+        )
+    status, told, states = run_job(server, "--ignore", "purpose-mismatch")
+    assert (status, set(states.values())) == (0, {"accepted"})
+    assert "  wrong-purpose in 3 files, first data/p0.jsonl:1" in told
+
+
+def test_the_summary_counts_warnings_by_rule(desk: Path, server: str) -> None:
+    """Each rule once, with its lines and files, the first of which was shown during the run."""
+    for name in ("p0", "p1"):
+        mix(desk, pairs=0, chats=2)
+        (desk / f"data/{name}.jsonl").write_text(CHAT + ASKED_ON)
+    with (desk / "m.jsonl").open("a") as file:
+        file.writelines(f'{{"path": "data/{name}.jsonl", "purpose": "fine-tune"}}\n' for name in ("p0", "p1"))
+    status, told, _ = run_job(server)
+    assert status == 0
+    assert told.count("warning: last-role on 1 of 2 lines in 1 file, first in data/p0.jsonl:2") == 1
+    assert "4 warnings about the data:\n" in told
+    assert "  last-role on 2 of 4 lines in 2 files, first in data/p0.jsonl:2\n" in told
+
+
+def test_scan_says_a_mixup_first(desk: Path) -> None:
+    """The manifest is written; `scan && run` does not go on with it."""
+    mix(desk, pairs=1, chats=2)
+    ended = run_here(
+        "scan", "data", "--map", "q*.jsonl=fine-tune", "--map", "*.jsonl=pre-train", "-o", "s.jsonl"
+    )
+    assert ended.status == 3
+    assert ended.stderr.startswith(
+        'bulk-upload: 1 of the first 3 pre-train files is of another purpose (purpose-mismatch), first "p0.jsonl"'
+    )
+    assert (desk / "s.jsonl").exists()
+    options = ("--map", "*.jsonl=pre-train", "--ignore", "purpose-mismatch", "-o", "s.jsonl")
+    assert run_here("scan", "data", *options).status == 0

@@ -21,7 +21,7 @@ def value_of(field: Field) -> Any:
     """Return a value that a field may well have."""
     if field.kind is Kind.MESSAGES:
         if field.is_answer:
-            return [ASSISTANT]
+            return [{**ASSISTANT, "content": f"The {field.name} answer."}]
         return [SYSTEM, USER, ASSISTANT] if field.ends_with else [SYSTEM, USER]
     return {
         Kind.STRING: "some text",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bulk_upload
+from tests.docs import public_names
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(
@@ -28,3 +29,11 @@ def test_examples_import_public_names_only(page: Path) -> None:
                 assert node.module in ("bulk_upload", "bulk_upload.sandbox"), ast.unparse(node)
                 if node.module == "bulk_upload":
                     assert {alias.name for alias in node.names} <= set(bulk_upload.__all__)
+
+
+def test_public_names_are_written_down() -> None:
+    """The page of names is what the package exports; `python tests/docs/public_names.py` writes it."""
+    assert public_names.PAGE.read_text("utf-8") == public_names.page()
+    for name in set(bulk_upload.__all__) - {"__version__"}:
+        assert f"| `{name}` |" in public_names.page()
+        assert public_names.said_of(name)

@@ -4,10 +4,11 @@ import inspect
 import re
 from pathlib import Path
 
+from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.report.live import slow_uploads
+from bulk_upload.report.live.frame import MESSAGE_ROWS_SHARE
 from bulk_upload.report.live.notable_events import FAILURES_SHOWN_MAX
 from bulk_upload.report.live.plain_lines import PAUSE_S_TOLD_MIN
-from bulk_upload.report.live.terminal import ROWS_PER_UPLOAD, UPLOADS_MAX
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "reference" / "progress.md").read_text("utf-8").split())
 
@@ -23,12 +24,10 @@ def test_the_page_says_what_an_upload_can_be_doing() -> None:
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
-    """When uploads are shown and how many, which pauses and failures are told."""
+    """When uploads are shown and where, which pauses and failures are told."""
     numbers = {2: "two", 3: "three", 5: "five", 6: "six", 10: "ten"}
-    assert (
-        f"after {numbers[int(slow_uploads.SHOWN_AFTER_S)]} seconds: {numbers[24 // ROWS_PER_UPLOAD]} of them"
-        in PAGE
-    )
-    assert f"up to {numbers[UPLOADS_MAX]}" in PAGE
+    assert f"after {numbers[int(slow_uploads.SHOWN_AFTER_S)]} seconds" in PAGE
+    assert {4: "a quarter"}[MESSAGE_ROWS_SHARE] in PAGE
+    assert f"at most {COLUMNS_MAX} columns" in PAGE
     assert f"more than {numbers[int(PAUSE_S_TOLD_MIN)]} seconds" in PAGE
     assert f"the first {numbers[FAILURES_SHOWN_MAX]} in full" in PAGE

@@ -193,10 +193,14 @@ def test_first_hour(tmp_path: Path) -> None:
             said.append((block.script, stage.said))
         assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "sea.jsonl"]
     _, scanned = next(one for one in said if " scan " in one[0])
-    assert "Entries: 3 (fine-tune 2, pre-train 1)\nNext: " in scanned
-    assert "may be incomplete: 1\n  corpus/away.jsonl cannot be read" in scanned
     (page,) = [block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " scan " in block.code]
     assert page.endswith(scanned), "the page shows what scan says"
+    looked = [words for script, words in said if "--dry-run" in script]
+    assert "fine-tune  2 files" in looked[0]
+    assert "pre-train  1 file" in looked[0]
+    assert "corpus/away.jsonl cannot be read" in looked[0]
+    assert "--map '*.md=alignment', or --exclude '*.md'" in looked[0]
+    assert 'Did you mean "pre-train"?' in looked[2]
     _, validated = next(one for one in said if " validate " in one[0])
     (page,) = [
         block.code for block in blocks_of(DOCS / "tutorials/first-hour.md") if " validate " in block.code
@@ -204,15 +208,14 @@ def test_first_hour(tmp_path: Path) -> None:
     assert sorted(page.splitlines()[1:]) == sorted(validated.splitlines()), (
         "the page shows what validate says"
     )
-    runs = [words for script, words in said if "run manifest.jsonl" in script]
+    runs = [words for script, words in said if script.splitlines()[-1].startswith("bulk-upload ./tides")]
+    runs = [words for words in runs if "Ledger: tides" in words]
     assert "1 entry invalid, not sent:\n  1 x line 2, $.messages[1].role" in runs[0]
     assert "Accepted 2 of 3 entries" in runs[0]
     assert "Accepted 1 of 3 entries" in runs[1]
     assert "1 entry accepted through the server's list" in runs[1]
     assert "Nothing to do: all 3 entries were accepted before." in runs[2]
-    _, planned = next(one for one in said if "pre-trian" in one[0])
-    assert 'Did you mean "pre-train"?' in planned
-    (ledger,) = (folder / "tides").glob("*.ledger.db")
+    (ledger,) = folder.glob("tides*.ledger.db")
     with LedgerReader(str(ledger)) as reader:
         rows = list(reader.rows(all_receipts=True))
     assert sorted(row.status for row in rows) == ["accepted", "accepted", "accepted", "superseded"]

@@ -77,6 +77,22 @@ def test_what_is_in_doubt_is_shown(tmp_path: Path) -> None:
         assert stage.ledger.read_bytes() == before
 
 
+def test_a_dry_run_settles_nothing(tmp_path: Path) -> None:
+    """Each way out can be tried: the entries are named, the look-up is made, and nothing is recorded."""
+    with doubtful(tmp_path) as stage:
+        for command, verb in (("reconcile", "look up"), ("resend", "send again"), ("abandon", "give up")):
+            chosen = () if command == "reconcile" else ("--all",)
+            shown = resolved(stage, command, *chosen, "--dry-run", expect=0)
+            assert f"Would {verb} 2 entries." in shown.stderr
+            assert shown.stdout.split()[::2] == ["tree/a.txt", "tree/b.txt"]
+        shown = resolved(stage, "abandon", "tree/b.txt", "--dry-run", expect=0)
+        assert shown.stdout.split()[0] == "tree/b.txt"
+        shown = resolved(stage, "adopt", "tree/a.txt", id_of(stage, "a.txt"), "--dry-run", expect=0)
+        assert "Would adopt" in shown.stderr
+        assert decisions(stage) == []
+        assert states_in(row_by_path(stage)) == {"in_doubt": 2}
+
+
 def test_reconciling_by_hand_adopts_and_releases(tmp_path: Path) -> None:
     """What the list has is adopted, what it has not may be sent again; nothing is sent meanwhile."""
     with doubtful(tmp_path, "drop-stored,500") as stage:

@@ -120,3 +120,47 @@ def test_a_missing_file_is_withdrawn_and_sent_again_when_asked_for(tmp_path: Pat
         for one in ids_at(stage.url):
             call(stage.url, "DELETE", f"/{one}")
         assert "Nothing was withdrawn" in withdraw()
+
+
+def test_missing_files_are_sent_again_when_asked_for(tmp_path: Path) -> None:
+    """`verify` records them, a run says so and leaves them, `--retry missing` sends them; nothing else is sent."""
+    with staged(tmp_path, keep=True) as stage:
+        ids = settled_job(stage, tmp_path)
+        for one in ids[:2]:
+            assert call(stage.url, "DELETE", f"/{one}")[0] == 200
+        first, second = sorted(row_by_path(stage))[:2]
+        said = stage.call("verify", str(stage.ledger)).stderr
+        assert "Recorded" not in said
+        with closing(sqlite3.connect(stage.ledger)) as ledger, ledger:
+            ledger.execute("UPDATE receipts SET settled_utc = '2026-01-01T00:00:00.000000Z'")
+        said = stage.call("verify", str(stage.ledger)).stderr
+        assert "Recorded: 2 missing." in said
+        assert "2 accepted files are missing from the server" in stage.run(expect=0).stderr
+        assert len(uploads_of(stage)) == COUNT
+        stage.run("--retry", "missing", expect=0)
+        assert len(uploads_of(stage)) == COUNT + 2
+        rows = row_by_path(stage)
+        assert {rows[first].file_id, rows[second].file_id} <= set(ids_at(stage.url))
+        assert not {rows[first].file_id, rows[second].file_id} & set(ids)
+        stage.run("--retry", "missing", expect=0)
+        assert len(uploads_of(stage)) == COUNT + 2
+
+
+def test_a_file_that_is_there_again_is_no_longer_missing(tmp_path: Path) -> None:
+    """What one `verify` recorded the next one takes back; a server without any file of the job proves nothing."""
+    with staged(tmp_path, keep=True) as stage:
+        settled_job(stage, tmp_path)
+        with closing(sqlite3.connect(stage.ledger)) as ledger, ledger:
+            ledger.execute("UPDATE receipts SET settled_utc = '2026-01-01T00:00:00.000000Z'")
+            ledger.execute(
+                "UPDATE receipts SET missing_utc = '2026-01-01T00:00:00.000000Z' WHERE receipt_id = 1"
+            )
+        assert verified(stage, expect=0) == []
+        assert "missing" not in stage.run("--retry", "missing", expect=0).stderr
+        assert len(uploads_of(stage)) == COUNT
+        for one in ids_at(stage.url):
+            call(stage.url, "DELETE", f"/{one}")
+        said = stage.call("verify", str(stage.ledger)).stderr
+        assert "Recorded" not in said
+        stage.run("--retry", "missing", expect=0)
+        assert len(uploads_of(stage)) == COUNT

@@ -20,7 +20,7 @@ LEFT = 42
 
 HEAD = """
 import asyncio, os, signal, sys, time
-from bulk_upload.edge.signals import staged_signals
+from bulk_upload.edge.signals import staged_signals, stoppable
 
 def say(word):
     os.write(1, (word + "\\n").encode())
@@ -48,6 +48,12 @@ async def main():
         while True:
             # A signal ends a write that wrote a part.
             os.write(full, bytes(4096))
+"""
+STOPPING = """
+async def main():
+    with stoppable(lambda: say("away"), lambda: say("back")), staged_signals(STAGES, leave=leave):
+        say("ready")
+        await asyncio.sleep(600)
 """
 RUN = "asyncio.run(main())\n"
 
@@ -98,6 +104,35 @@ def test_the_last_stage_needs_no_main_thread() -> None:
             # Of several signals of one kind at once the kernel keeps a single one.
             process.send_signal(number)
         assert process.wait(LIMIT_S) == LEFT
+
+
+@pytest.mark.parametrize("run", [RUN, "import uvloop\nuvloop.run(main())\n"])
+def test_ctrl_z_leaves_the_terminal_before_the_process_is_stopped(run: str) -> None:
+    """It is told again, however often it is stopped, and also where it was stopped by SIGSTOP; other signals go on."""
+    if "uvloop" in run and importlib.util.find_spec("uvloop") is None:
+        pytest.skip("uvloop is not installed")
+    with running(STOPPING + run) as process:
+        for _ in range(2):
+            process.send_signal(signal.SIGTSTP)
+            expect(process, "away")
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            process.send_signal(signal.SIGCONT)
+            expect(process, "back")
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        process.send_signal(signal.SIGCONT)
+        expect(process, "back")
+        process.send_signal(signal.SIGINT)
+        expect(process, "first SIGINT")
+
+
+def test_ctrl_z_that_is_ignored_stays_ignored() -> None:
+    """Where no shell could continue it, a process is not stopped."""
+    with running(STOPPING + RUN, ignored=(signal.SIGTSTP,)) as process:
+        process.send_signal(signal.SIGTSTP)
+        process.send_signal(signal.SIGINT)
+        expect(process, "first SIGINT")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")

@@ -282,5 +282,5 @@ async def _await(run: JobRun) -> Result:
     return await run
 
 
-async def _read(run: JobRun) -> list[Receipt]:
-    return [receipt async for receipt in run]
+async def _read(run: JobRun) -> list[EntrySettled]:
+    return [entry async for entry in run]

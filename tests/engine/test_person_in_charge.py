@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.events import AttemptStarted, ControlChanged, LimitChanged, RunLimited
+from bulk_upload.core.events import AttemptStarted, BodyNow, ControlChanged, LimitChanged, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits
 from bulk_upload.core.limits.timetable import Span, Timetable
-from bulk_upload.core.run.control import ControlAnswer, ControlRequest
+from bulk_upload.core.run.control import (
+    MESSAGE_BYTES_MAX,
+    ControlAnswer,
+    ControlRequest,
+    decode_answer,
+    encode,
+)
 from bulk_upload.core.run.settings import ConfirmMode, RunSettings
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.engine.limits.watched import WatchedRun
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.server import Faults, ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
@@ -256,3 +264,40 @@ def test_what_the_controller_learned_is_kept_for_the_next_run() -> None:
     world.run(RunSettings(), controller=Learning(8))
     rows = world.ledger.connection.execute("SELECT endpoint, in_flight_limit, starts_per_s FROM warm_starts")
     assert rows.fetchall() == [(world.ledger.job.endpoint, 21, 4.5)]
+
+
+def test_who_watches_gets_the_numbers_of_the_run() -> None:
+    """Entries, bytes, and the longest-running requests in flight, as many as asked for; nothing of it is recorded."""
+    world = world_of(40, LARGE_BYTES)
+    person = Person(
+        (4.0, ControlRequest(uploads=2)), (4.1, ControlRequest(uploads=0)), (4.2, ControlRequest())
+    )
+    ran = world.run(RunSettings(concurrency=4, bandwidth=Timetable.always(LARGE_BYTES)), script=person)
+    assert_whole(world, ran)
+    two, none, plain = person.answers
+    assert plain.numbers is None
+    assert none.numbers is not None
+    assert none.uploads == plain.uploads == ()
+    assert two.numbers is not None
+    assert (two.numbers.entry_count, two.numbers.total_bytes) == (40, 40 * LARGE_BYTES)
+    assert 3.0 < two.numbers.running_s < 5.0
+    assert sum(two.numbers.ended.values()) * LARGE_BYTES == two.numbers.accepted_bytes
+    assert two.numbers.partial_bytes <= two.numbers.wire_bytes
+    assert len(two.uploads) == 2
+    assert two.uploads[0].since_s >= two.uploads[1].since_s
+    assert not [one for _, one in ran.told.events if isinstance(one, ControlChanged)]
+
+
+def test_an_answer_with_long_paths_stays_short() -> None:
+    """It is read in one piece of bounded length: uploads that do not fit are left out, and no path breaks the line."""
+    watched = WatchedRun(SystemClock())
+    bodies = [
+        BodyNow(path=f"{number}\udcff\n{'long' * 200}", body_bytes=1, left_bytes=0, waiting=False)
+        for number in range(100)
+    ]
+    uploads = tuple(watched.uploads(bodies, 100))
+    line = encode(ControlAnswer(uploads=uploads))
+    assert 0 < len(uploads) < 100
+    assert len(line) <= MESSAGE_BYTES_MAX - 4096
+    assert line.count(b"\n") == 1
+    assert decode_answer(line).uploads == uploads

@@ -247,6 +247,23 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(bulk_upload)
 
 
+def test_a_deprecated_name_works_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning names what to use instead, and points at the caller."""
+    monkeypatch.setitem(bulk_upload._DEPRECATED, "send", ("upload", "0.3"))
+    with pytest.warns(DeprecationWarning, match=r"bulk_upload.send .* version 0.3: use upload") as caught:
+        assert bulk_upload.send is upload
+    assert caught[0].filename == __file__
+
+
+def test_deprecated_names_are_removed_in_time() -> None:
+    """Each leads to a public name, is none itself, and is gone in the version that it names."""
+    major, minor, _ = bulk_upload.__version__.split(".", 2)
+    for name, (instead, removed_in) in bulk_upload._DEPRECATED.items():
+        assert instead in bulk_upload.__all__
+        assert name not in bulk_upload.__all__
+        assert tuple(map(int, removed_in.split("."))) > (int(major), int(minor))
+
+
 def test_every_event_can_be_imported() -> None:
     """A listener tells events apart by their classes."""
     assert {one.__name__ for one in get_args(bulk_upload.Event)} <= set(bulk_upload.__all__)

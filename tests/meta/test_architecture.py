@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import bulk_upload
-from bulk_upload.cli.main import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bulk_upload"
 LINES_MAX = 400
 MODULES_MAX = 16
-"""Modules a folder may have, `__init__` aside; `cli/commands` has one for each command."""
+"""Modules a folder may have, `__init__` aside."""
 
-# Standard modules that neither read a clock, draw a random number nor touch the world.
+# Modules that neither read a clock, draw a random number nor touch the world.
 PURE_MODULES = frozenset(
     {
         "__future__", "base64", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "errno", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
-        "msgspec", "msgspec.structs", "operator", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
+        "msgspec", "msgspec.structs", "operator", "pathspec", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
@@ -65,12 +64,14 @@ ALLOWED: dict[str, frozenset[str]] = {
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_plan": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_runner": COMMON | {"core", EVERY_EDGE, "engine", "job_plan", "job_run"},
-    "uploader": COMMON | {"core", "job_run", "job_runner"},
+    "library": COMMON | {"core", EVERY_EDGE, "engine", "report", "job_plan", "job_run", "job_runner"},
     "job_ledger": COMMON | {"core", EVERY_EDGE, "engine"},
+    "job_files": COMMON | {"core", EVERY_EDGE, "engine", "job_ledger"},
+    "job_rebuild": COMMON | {"core", EVERY_EDGE, "engine", "job_plan"},
     "cli": COMMON
     | {"core", EVERY_EDGE, "engine", "report", "sandbox"}
-    | {"job_plan", "job_run", "job_runner", "job_ledger", "uploader", ""},
-    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "uploader"},
+    | {"job_plan", "job_run", "job_runner", "job_ledger", "job_files", "job_rebuild", "library", ""},
+    "": COMMON | {"core", EVERY_EDGE, "engine", "job_run", "job_ledger", "library"},
     "__main__": frozenset({"cli"}),
 }
 """What each unit may import besides itself. `edge` stands for any one edge, `edge.output` for that one; the empty name
@@ -113,6 +114,7 @@ CORE_FLOORS = (
     frozenset({"events"}),
     frozenset({"run"}),
     frozenset({"report"}),
+    frozenset({"folder"}),
 )
 """The rooms of the core, lowest floor first. A module imports from its own room and from lower floors only."""
 
@@ -224,7 +226,7 @@ def test_every_room_of_the_core_has_its_floor() -> None:
 
 
 def test_rooms_of_the_core_import_downward() -> None:
-    """text, model → purposes, finding → shapes → api, machine, manifest, validation → convert, limits → events → run → report."""
+    """text, model → purposes, finding → shapes → api, machine, manifest, validation → convert, limits → events → run → report → folder."""
     wrong = []
     for path in CORE_FILES:
         for one in imports_of(path):
@@ -237,16 +239,11 @@ def test_rooms_of_the_core_import_downward() -> None:
 
 
 def test_folders_are_small() -> None:
-    """A folder of modules is read at a glance; only the commands are as many as there are."""
+    """A folder of modules is read at a glance."""
     counts = {
         folder: sum(path.name != "__init__.py" for path in folder.glob("*.py"))
         for folder in {path.parent for path in module_files()}
     }
-    commands = PACKAGE / "cli" / "commands"
-    assert sum(count for folder, count in counts.items() if commands in (folder, *folder.parents)) == len(
-        COMMANDS
-    )
-    del counts[commands]
     assert {str(folder): count for folder, count in counts.items() if count > MODULES_MAX} == {}
 
 
@@ -270,7 +267,7 @@ def test_every_unit_has_its_row() -> None:
 
 
 def test_dependencies_point_one_way() -> None:
-    """cli → report, uploader → engine → edge → core → errors, and never back."""
+    """cli → library → report, engine → edge → core → errors, and never back."""
     wrong = []
     for path in module_files():
         for one in imports_of(path):
@@ -354,8 +351,11 @@ def test_tasks_are_started_from_tasks() -> None:
     assert found == set(TASKS_STARTED_ELSEWHERE)
 
 
-PASSES_THE_ENVIRONMENT_ON = "bulk_upload.edge.validation.surroundings"
-"""Reads nothing for us: it keeps back from a process of ours what that process has no use for, such as keys."""
+MAY_READ_THE_ENVIRONMENT = {
+    "bulk_upload.edge.validation.surroundings": "keeps back from a process of ours what it has no use for, such as keys",
+    "bulk_upload.library.environment": "`Uploader.from_env` is a request to read it",
+}
+"""Modules that may, and why."""
 
 
 def test_the_library_does_not_read_the_environment() -> None:
@@ -363,7 +363,7 @@ def test_the_library_does_not_read_the_environment() -> None:
     names = {"environ", "environb", "getenv", "getenvb", "expanduser", "expandvars"}
     wrong = []
     for path in LIBRARY_FILES:
-        if name_of(path) == PASSES_THE_ENVIRONMENT_ON:
+        if name_of(path) in MAY_READ_THE_ENVIRONMENT:
             continue
         for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and node.attr in names:
@@ -371,6 +371,20 @@ def test_the_library_does_not_read_the_environment() -> None:
             elif isinstance(node, ast.ImportFrom) and names & {alias.name for alias in node.names}:
                 wrong.append(f"{name_of(path)}:{node.lineno} imports from {node.module}")
     assert wrong == []
+
+
+def test_the_environment_is_read_on_request_alone() -> None:
+    """In the library nobody but `from_env` asks for what the environment says."""
+    readers = {"key_of_environment", "proxy_of_environment", "variable"}
+    asking = {
+        f"{name_of(path)}.{function.name}"
+        for path in LIBRARY_FILES
+        for function in nodes_of(path)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in readers
+    }
+    assert asking == {"bulk_upload.library.uploader.from_env"}
 
 
 def _undocumented(

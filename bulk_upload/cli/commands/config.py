@@ -18,6 +18,7 @@ from bulk_upload.cli.options.api_key import key_source_of
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.sections import ServerCommand, file_key
 from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_proxy, without_logins
@@ -51,7 +52,7 @@ def config() -> None:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.option("--all", "every", is_flag=True, help="Also show settings without a value.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per setting.")
+@json_option("a JSON object per setting")
 @click.argument("words", metavar="[COMMAND [OPTION]...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def show(ctx: click.Context, words: tuple[str, ...], *, every: bool, as_json: bool) -> None:
@@ -140,11 +141,20 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
     """Return a value as text, without secrets."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = ",".join(_words(value))
     if name == "api_key_command":
         program, _, arguments = text.strip().partition(" ")
         return f"{program} ..." if arguments else program
     return shown_proxy(text) if name == "proxy" else without_logins(text)
+
+
+def _words(value: Any) -> Iterator[str]:  # noqa: ANN401
+    """Yield the texts of a value; that of a repeatable option has several."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _words(one)
+    else:
+        yield str(value)
 
 
 def _key(params: Mapping[str, Any]) -> Setting:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY, CONCURRENCY_CAP, START_RATE
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.timetable import bandwidth_text, rate_text
@@ -63,12 +64,16 @@ _CHANGES = ("concurrency", "concurrency_max", "starts_per_s", "bandwidth", "paus
     show_default=True,
     help="json: one object with the full status.",
 )
+@json_option("one JSON object with the full status (--format json)")
 @click.pass_context
-def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **options: Any) -> None:
+def control(
+    ctx: click.Context, /, ledger: str, *, status: bool, form: str, as_json: bool, **options: Any
+) -> None:
     """Change the limits of the run in progress on LEDGER, pause or resume it, or show its state.
 
     Without options the state of the run is shown. Uploads in flight continue during a pause. A change applies at
     once, and the ledger records it with who made it. The exit code is 7 if no run is active.
+    LEDGER may also be its manifest or folder.
 
     \b
     Examples:
@@ -84,7 +89,7 @@ def control(ctx: click.Context, /, ledger: str, *, status: bool, form: str, **op
     }
     require_ledger(ledger, may_be_new=False)
     answer = _ask(ledger, _request(given))
-    if form == "json":
+    if as_json or form == "json":
         put(msgspec.json.format(msgspec.json.encode(_data(answer)), indent=2).decode() + "\n")
         return
     for line in answer.changes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from bulk_upload.cli.commands.ledger import show_mapping
+from bulk_upload.cli.commands.ledgers.ledger import show_mapping
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
 from bulk_upload.core.api.connection import Connection
@@ -24,7 +24,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.progress import whole_seconds
+from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 
 if TYPE_CHECKING:

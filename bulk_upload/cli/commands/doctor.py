@@ -24,6 +24,7 @@ from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, endpoint_options
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of, endpoint_in
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import is_loopback
@@ -61,7 +62,8 @@ _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="json: one JSON object per check.",
 )  # fmt: skip
-def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
+@json_option("a JSON object per check (--format json)")
+def doctor(manifest: str | None, *, form: str, as_json: bool, **options: Any) -> int:
     """Check what a run needs: key, server, certificates, proxy, clock, disk; uploads nothing.
 
     Requests one entry of the server's list. Checks the folder of MANIFEST's ledger, or the current folder. The exit
@@ -72,13 +74,13 @@ def doctor(manifest: str | None, *, form: str, **options: Any) -> int:
     Examples:
       bulk-upload doctor
       bulk-upload doctor --job nightly
-      bulk-upload doctor --base-url http://127.0.0.1:8099 --format json
+      bulk-upload doctor --base-url http://127.0.0.1:8099 --json
     """
     redaction = Redaction()
     checks = []
     for one in _checks(manifest, options, redaction):
         checks.append(one)
-        put(_line(one, redaction, as_json=form == "json"))
+        put(_line(one, redaction, as_json=as_json or form == "json"))
     return doctor_checks.exit_status_of(checks)
 
 

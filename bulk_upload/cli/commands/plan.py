@@ -10,25 +10,41 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.listed import is_short, listed_with_progress, nothing_to_do, tell_left_out
+from bulk_upload.cli.folder.options import Paths
+from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
+from bulk_upload.cli.folder.target import folder_request_of
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, job_options, retries_renamed, retry_of
-from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.job import (
+    JOB_CONTEXT,
+    job_of,
+    job_options,
+    retries_missing,
+    retries_renamed,
+    retry_of,
+)
+from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import endpoint_in
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.report.json_shapes import PlannedReason, PlannedTotal, PlanSummary
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import dropped_words
+from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
 
 _TITLES = {
@@ -43,7 +59,9 @@ _LINES_PER_WRITE = 1000
 
 
 @click.command("plan", cls=JobCommand, context_settings=JOB_CONTEXT)
-@click.argument("manifest", shell_complete=file_names)
+@click.argument(
+    "manifest", cls=Paths, nargs=-1, required=True, metavar="MANIFEST|PATH...", shell_complete=file_names
+)
 @job_options
 @click.option(
     "--list",
@@ -51,37 +69,110 @@ _LINES_PER_WRITE = 1000
     is_flag=True,
     help="Print a JSON line per entry; the summary then goes to stderr.",
 )
-def plan(manifest: str, *, list_entries: bool, **options: Any) -> None:
-    """Show what `run` would do with MANIFEST, and why. Changes nothing and needs no API key.
+@json_option("the summary as one JSON object; with --list, only the line per entry")
+def plan(manifest: tuple[str, ...], *, list_entries: bool, as_json: bool, **options: Any) -> int:
+    """Show what `run` would do with MANIFEST, or with files and folders, and why. Changes nothing and needs no API key.
+
+    The exit code is 3 if the purpose of a file cannot be told, or a folder cannot be read.
 
     \b
     Examples:
       bulk-upload plan manifest.jsonl
+      bulk-upload plan ./datasets
       bulk-upload plan --job nightly
       bulk-upload plan manifest.jsonl --list | jq -r 'select(.step == "send") | .path'
     """
+    return plan_and_show(manifest, options, list_entries=list_entries, as_json=as_json)
+
+
+def plan_and_show(
+    paths: tuple[str, ...], options: dict[str, Any], *, list_entries: bool = False, as_json: bool = False
+) -> int:
+    """Print the plan of a manifest, or of files and folders, and return the exit code."""
     profile = profile_named(options["profile"])
+    # Network settings are not needed: a plan sends nothing.
+    connection = Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"])
     planner = JobPlanner(
-        # Network settings are not needed: a plan sends nothing.
-        Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"]),
+        connection,
         settings=RunSettings(
             retry=retry_of(options["retry"]),
             retry_renamed=retries_renamed(options["retry"]),
+            retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
+            rules=rules_chosen(options["ignore"]),
         ),
         purposes=schemas_of(options["schema"]),
     )
-    job = job_of(manifest, options)
+    request = folder_request_of(paths, options)
+    say = tell if list_entries or as_json else _put_line
+    if request is None:
+        _show(planner, job_of(paths[0], options), options, say, list_entries=list_entries, as_json=as_json)
+        return ExitStatus.DONE
+    folder = planner.folder_job(job_of(paths[0], options), request)
+    with listed_with_progress(planner, folder, quiet=False) as listing:
+        for line in folder_lines(listing, paths):
+            say(line)
+        for line in other_job_lines(listing, connection, ledger=planner.ledger_path(folder.job)):
+            tell(line)
+        if not listing.entry_count:
+            return nothing_to_do(listing, request)
+        _show(planner, folder.job, options, say, listing=listing, list_entries=list_entries, as_json=as_json)
+        tell_left_out(listing)
+        return ExitStatus.SOME_FAILED if is_short(listing) else ExitStatus.DONE
+
+
+def _show(
+    planner: JobPlanner,
+    job: Job,
+    options: dict[str, Any],
+    say: Callable[[str], None],
+    *,
+    listing: FolderListing | None = None,
+    list_entries: bool,
+    as_json: bool,
+) -> None:
     listed = _Listed()
     read = _Read()
     with command_progress_shown(read.progress):
-        made = planner.plan(job, on_entry=listed.add if list_entries else None, on_progress=read.on_progress)
+        made = planner.plan(
+            job,
+            listing=listing,
+            on_entry=listed.add if list_entries else None,
+            on_progress=read.on_progress,
+        )
     listed.flush()
-    for line in _lines(made, planner.ledger_path(job), ValidateMode(options["validate"])):
-        if list_entries:
-            tell(line)
-        else:
-            put(f"{line}\n")
+    ledger_path = planner.ledger_path(job)
+    if as_json and not list_entries:
+        put_json(_summary(made, ledger_path))
+        return
+    for line in plan_lines(made, ledger_path, ValidateMode(options["validate"])):
+        say(line)
+
+
+def _put_line(line: str) -> None:
+    put(f"{line}\n")
+
+
+def _summary(made: Plan, ledger_path: str) -> PlanSummary:
+    totals = {step: made.total(step) for step in Step}
+    return PlanSummary(
+        entry_count=made.entry_count,
+        file_bytes=made.file_bytes,
+        steps={
+            step: PlannedTotal(entry_count=one.entry_count, file_bytes=one.file_bytes)
+            for step, one in totals.items()
+        },
+        reasons=tuple(
+            PlannedReason(step=step, reason=reason, entry_count=count)
+            for (step, reason), count in made.reasons.most_common()
+        ),
+        twin_count=made.twin_count,
+        dropped_count=made.dropped_count,
+        mixups=made.mixups,
+        warnings=made.warnings,
+        ledger=ledger_path,
+        ledger_exists=os.path.exists(ledger_path),
+    )
 
 
 class _Read:
@@ -119,7 +210,9 @@ class _Listed:
             self._lines.clear()
 
 
-def _lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+def plan_lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+    """Yield what a run would do, and why."""
+    yield from (f"warning: {printable(mixup)}" for mixup in made.mixups)
     yield _total(made)
     for step, title in _TITLES.items():
         total = made.total(step)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def report(ledger_path: str, *, output: str | None, rows_max: int, private: bool) -> None:
     """Write an HTML report about LEDGER: the state of the job, its history, and every receipt, searchable.
 
-    The report is one file that loads nothing from the network. You can write it during a run, too.
+    The report is one file that loads nothing from the network. You can write it during a run, too. LEDGER may also be its manifest or folder.
 
     \b
       bulk-upload report datasets/manifest.ledger.db -o report.html

@@ -17,10 +17,12 @@ from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.options.units import DURATION, WORD
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import ContentCompared, Reconciling
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.json_shapes import InDoubtEntry, ResolvedEntry
 from bulk_upload.core.run.resolve import Decision
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.ledger import LedgerReader
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.resolve import Resolving
 
 _YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be decided; record nothing.")
 _PURPOSE = click.option(
     "--purpose", type=WORD, metavar="P", help="Purpose of the entry, if several have this path."
 )
@@ -47,6 +50,7 @@ _COMPARE_MAX = click.option(
     show_default=True,
     help="Compare files up to this size whole, larger ones by ranges of this size in all.",
 )
+_AS_JSON = "bulk_upload.resolve.json"
 _WAYS_OUT = """
 To settle them:
   bulk-upload resolve LEDGER reconcile          search the server's list
@@ -56,15 +60,27 @@ To settle them:
 """
 
 
-@click.group("resolve", cls=SuggestingGroup, invoke_without_command=True)
+class _Resolve(SuggestingGroup):
+    """The group whose `--json` may stand anywhere, as it may with other commands."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the option before the ledger and the command."""
+        options = args[: args.index("--")] if "--" in args else args
+        if "--json" in options:
+            args = ["--json", *(one for one in options if one != "--json"), *args[len(options) :]]
+        return super().parse_args(ctx, args)
+
+
+@click.group("resolve", cls=_Resolve, invoke_without_command=True)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
+@json_option("a JSON object per entry in doubt, or per entry that a command settles")
 @click.pass_context
-def resolve(ctx: click.Context, ledger: str) -> int:
+def resolve(ctx: click.Context, ledger: str, *, as_json: bool) -> int:
     """Show the entries of LEDGER that are in doubt, and settle them.
 
     The server may have these files: they were sent, and no credible answer came back. Without a command they are
     listed, and the exit code is 4 if there are any. Each command asks for confirmation (unless --yes), and records
-    in the ledger who decided what.
+    in the ledger who decided what. LEDGER may also be its manifest or folder.
 
     \b
     Examples:
@@ -74,12 +90,16 @@ def resolve(ctx: click.Context, ledger: str) -> int:
       bulk-upload resolve manifest.ledger.db resend a.jsonl
     """
     ctx.obj = ledger
+    ctx.meta[_AS_JSON] = as_json
     if ctx.invoked_subcommand is not None:
         return ExitStatus.DONE
     with LedgerReader(ledger) as reader:
         doubts = reader.doubts()
     for one in doubts:
-        put("".join(f"{line}\n" for line in _doubt_lines(one)))
+        if as_json:
+            put_json(_in_doubt(one))
+        else:
+            put("".join(f"{line}\n" for line in _doubt_lines(one)))
     tell(f"{_entries(len(doubts))} in doubt.{_WAYS_OUT if doubts else ''}".rstrip())
     return ExitStatus.IN_DOUBT if doubts else ExitStatus.DONE
 
@@ -95,12 +115,25 @@ def resolve(ctx: click.Context, ledger: str) -> int:
     help="How long after its upload a file must be missing from the server's list to count as absent.",
 )
 @_COMPARE_MAX
+@_DRY_RUN
 @_YES
 @server_options
 @click.pass_obj
-def reconcile(ledger: str, /, *, settle: float, compare_max: int, yes: bool, **options: Any) -> int:
+def reconcile(
+    ledger: str, /, *, settle: float, compare_max: int, dry_run: bool, yes: bool, **options: Any
+) -> int:
     """Search the server's list for every entry in doubt, as `run` does, without sending anything."""
-    return anyio.run(_reconcile, job_ledger_of(ledger, options), settle, compare_max, yes)
+    if dry_run:
+        return _preview(ledger, "look up")
+    return anyio.run(
+        partial(
+            _reconcile,
+            job_ledger_of(ledger, options),
+            settle_s=settle,
+            compare_max_bytes=compare_max,
+            yes=yes,
+        )
+    )
 
 
 @resolve.command("adopt", cls=ServerCommand, short_help="Record the server's file ID as PATH's receipt.")
@@ -108,6 +141,7 @@ def reconcile(ledger: str, /, *, settle: float, compare_max: int, yes: bool, **o
 @click.argument("file_id", metavar="ID")
 @_PURPOSE
 @_COMPARE_MAX
+@_DRY_RUN
 @_YES
 @server_options
 @click.pass_obj
@@ -119,6 +153,7 @@ def adopt(
     *,
     purpose: str | None,
     compare_max: int,
+    dry_run: bool,
     yes: bool,
     **options: Any,
 ) -> int:
@@ -129,7 +164,16 @@ def adopt(
     """
     job = job_ledger_of(ledger, options)
     return anyio.run(
-        partial(_adopt, job, path, file_id, purpose=purpose, compare_max_bytes=compare_max, yes=yes)
+        partial(
+            _adopt,
+            job,
+            path,
+            file_id,
+            purpose=purpose,
+            compare_max_bytes=compare_max,
+            dry_run=dry_run,
+            yes=yes,
+        )
     )
 
 
@@ -137,11 +181,22 @@ def _deciding(decision: Decision, words: str) -> click.Command:
     @click.argument("paths", metavar="[PATH]...", nargs=-1)
     @click.option("--all", "every", is_flag=True, help="All entries in doubt.")
     @_PURPOSE
+    @_DRY_RUN
     @_YES
     @click.pass_obj
-    def command(ledger: str, paths: tuple[str, ...], *, every: bool, purpose: str | None, yes: bool) -> int:
+    def command(
+        ledger: str,
+        paths: tuple[str, ...],
+        *,
+        every: bool,
+        purpose: str | None,
+        dry_run: bool,
+        yes: bool,
+    ) -> int:
         if bool(paths) == every:
             raise UsageError(f"{decision} needs at least one PATH, or --all", hint="not both")
+        if dry_run:
+            return _preview(ledger, _VERBS[decision], paths=paths, purpose=purpose)
         # Nothing is requested or sent: no key is needed.
         job = JobLedger(
             ledger,
@@ -168,7 +223,21 @@ resolve.add_command(
 )
 
 
-async def _reconcile(job: JobLedger, settle_s: float, compare_max_bytes: int, yes: bool) -> int:
+_VERBS = {Decision.RESEND: "send again", Decision.ABANDON: "give up"}
+
+
+def _preview(ledger: str, verb: str, *, paths: tuple[str, ...] = (), purpose: str | None = None) -> int:
+    """Print which entries a command would settle, and settle none."""
+    with LedgerReader(ledger) as reader:
+        doubts = reader.doubts()
+    chosen = _chosen(doubts, paths, purpose) if paths else doubts
+    for one in chosen:
+        put(f"{printable(one.path)}  {printable(one.purpose)}\n")
+    tell(f"Would {verb} {_entries(len(chosen))}.")
+    return ExitStatus.DONE
+
+
+async def _reconcile(job: JobLedger, *, settle_s: float, compare_max_bytes: int, yes: bool) -> int:
     async with job.resolving(
         decided_by=person(), settle_s=settle_s, compare_max_bytes=compare_max_bytes, on_event=_tell_event
     ) as resolving:
@@ -181,7 +250,14 @@ async def _reconcile(job: JobLedger, settle_s: float, compare_max_bytes: int, ye
 
 
 async def _adopt(
-    job: JobLedger, path: str, file_id: str, *, purpose: str | None, compare_max_bytes: int, yes: bool
+    job: JobLedger,
+    path: str,
+    file_id: str,
+    *,
+    purpose: str | None,
+    compare_max_bytes: int,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
     async with job.resolving(decided_by=person(), compare_max_bytes=compare_max_bytes) as resolving:
         (one,) = _chosen(await resolving.open_doubts(), (path,), purpose)
@@ -191,6 +267,9 @@ async def _adopt(
         purpose_shown = "" if file.purpose in (None, one.purpose) else f", for {printable(file.purpose)}"
         what = f"{file_id} ({printable(file.filename or 'no name')}{purpose_shown}{made})"
         tell(f"{file_id}: {printable(adopted.detail)}")
+        if dry_run:
+            tell(f"Would adopt {what} for {printable(one.path)}, sent {one.sent_utc}.")
+            return ExitStatus.DONE
         require_yes(f"Adopt {what} for {printable(one.path)}, sent {one.sent_utc}?", yes=yes)
         _show([await resolving.adopt(one, adopted)])
         return await _verdict(resolving)
@@ -244,7 +323,11 @@ async def _verdict(resolving: Resolving) -> int:
 
 
 def _show(resolved: Sequence[Resolved]) -> None:
+    as_json = click.get_current_context().meta.get(_AS_JSON)
     for one in resolved:
+        if as_json:
+            put_json(ResolvedEntry(path=one.path, state=one.state, words=one.words))
+            continue
         put(f"{one.state:<8}  {printable(one.path)}  {printable(one.words)}\n")
     if any(one.state is EntryState.PENDING for one in resolved):
         tell("The next `bulk-upload run` of the job sends what is pending.")
@@ -260,6 +343,18 @@ def _tell_event(event: Event) -> None:
             verdict = "has the content of" if event.same else "has other content than"
             how = f"compared {_HOW[event.by]}, {human_bytes(event.read_bytes)} read back"
             tell(f"{event.file_id} {verdict} {printable(event.path)} ({how})")
+
+
+def _in_doubt(one: OpenDoubt) -> InDoubtEntry:
+    return InDoubtEntry(
+        path=one.path,
+        purpose=one.purpose,
+        sent_name=one.sent_name,
+        file_bytes=one.file_bytes,
+        sent_utc=one.sent_utc,
+        reason=one.reason,
+        candidate_id=one.candidate_id,
+    )
 
 
 def _doubt_lines(one: OpenDoubt) -> list[str]:

@@ -9,12 +9,14 @@ import click
 from msgspec.structs import replace
 
 from bulk_upload.cli.config.file import current_configuration, profile_named
+from bulk_upload.cli.folder.options import Paths
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import (
     JOB_CONTEXT,
     job_of,
     job_options,
+    retries_missing,
     retries_renamed,
     retry_of,
     shown_command,
@@ -28,16 +30,19 @@ from bulk_upload.cli.options.limit_units import (
     START_RATE,
 )
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import schemas_of
+from bulk_upload.cli.options.schema import rules_chosen, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
+from bulk_upload.cli.output.streams import STANDARD_OUTPUT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
 from bulk_upload.edge.descriptors import raise_descriptor_limit
+from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 
 
@@ -62,8 +67,19 @@ _VARIABLES = [
 
 
 @click.command("run", cls=_Run, context_settings=JOB_CONTEXT)
-@click.argument("manifest", shell_complete=file_names)
+@click.argument(
+    "manifest", cls=Paths, nargs=-1, required=True, metavar="MANIFEST|PATH...", shell_complete=file_names
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be uploaded, as `plan` does; send nothing.")
+@click.option(
+    "-y", "--yes", is_flag=True, help="Ask nothing about a folder: upload the files whose purpose is known."
+)
 @job_options
+@click.option(
+    "--send-again",
+    is_flag=True,
+    help="Send files that a lost or copied ledger seems to have sent; do not look for them in the server's list first.",
+)
 @click.option(
     "--concurrency",
     type=CONCURRENCY,
@@ -162,6 +178,7 @@ _VARIABLES = [
     help="Also write a line per entry as it is settled, to FILE or standard output (-): JSON, or CSV if "
     "FILE ends in .csv; none: write no results file at all.",
 )
+@json_option("a JSON object per entry as it is settled (--results -)")
 @click.option(
     "--hash",
     "hash_",
@@ -193,25 +210,44 @@ _VARIABLES = [
     help="json: write events as JSON Lines, to stderr instead of text or to --log-file.",
 )
 @click.option("--log-file", type=WORD, metavar=f"FILE|{BESIDE}", help=LOG_FILE_HELP)
-def run(manifest: str, **options: Any) -> int:
-    """Upload every entry of MANIFEST (JSONL or CSV; - is standard input).
+def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) -> int:
+    """Upload every entry of MANIFEST (JSONL or CSV; - is standard input), or files and folders (PATH...).
 
-    Run the same command again to resume: a file with a receipt is never sent twice. The mapping from path to file
-    id is written to <manifest stem>.results.csv beside the ledger.
+    A manifest says what each file is for, and nothing is asked. Of a folder, each file has the purpose that --map or
+    --purpose gives it, or the one that alone takes such a file, by its first lines. On a terminal the plan is shown
+    and confirmed, and you are asked about files whose purpose cannot be told; without a terminal, or with -y, these
+    are left out and named (exit code 3). `bulk-upload ./datasets` is short for `bulk-upload run ./datasets`.
+
+    Run the same command again to resume: a file with a receipt is never sent twice, new and changed files are taken
+    up. The mapping from path to file id is written to <manifest stem>.results.csv beside the ledger, which lies
+    beside the manifest or folder.
 
     \b
     Examples:
+      bulk-upload run ./datasets
+      bulk-upload run ./datasets --map 'corpus/**=pre-train' --exclude '*.md' -y
+      bulk-upload run a.jsonl b.jsonl --purpose fine-tune
       bulk-upload run manifest.jsonl
       bulk-upload run manifest.jsonl --deadline 6h --quiet
       bulk-upload run manifest.jsonl --retry rejected,failed
       bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
       bulk-upload run --job nightly --log-format json --log-file beside
     """
+    if dry_run:
+        from bulk_upload.cli.commands.plan import plan_and_show  # noqa: PLC0415 - help must not wait for SQLite
+
+        return plan_and_show(manifest, options)
     import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
+    from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
+    from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
+    if options["as_json"]:
+        if options["results"] is not None:
+            raise UsageError("--json is --results -, and --results is given, too", hint="give one of them")
+        options["results"] = STANDARD_OUTPUT
     log = LogRequest(
         form=options["log_format"],
         file=options["log_file"],
@@ -236,13 +272,17 @@ def run(manifest: str, **options: Any) -> int:
         compare_max_bytes=options["compare_max"],
         retry=retry_of(options["retry"]),
         retry_renamed=retries_renamed(options["retry"]),
+        retry_missing=retries_missing(options["retry"]),
+        looks_first=not options["send_again"],
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
+        rules=rules_chosen(options["ignore"]),
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
     request = RunRequest(
-        job=replace(job_of(manifest, options), private=options["private"]),
+        job=replace(job_of(manifest[0], options), private=options["private"]),
+        named=manifest[0],
         api_key=log.redaction.learning(api_key_of(options, profile)),
         connection=connection_of(options, profile),
         settings=settings,
@@ -256,4 +296,7 @@ def run(manifest: str, **options: Any) -> int:
     )
     raise_descriptor_limit()
     share_one_arena()
-    return anyio.run(run_and_report, request)
+    wanted = folder_request_of(manifest, options)
+    if wanted is None:
+        return anyio.run(run_and_report, request)
+    return upload_folder(request, wanted, yes=yes)

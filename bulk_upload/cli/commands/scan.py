@@ -11,17 +11,32 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from bulk_upload.cli.folder.left_out import left_out_lines
+from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.schema import ignore_option, rules_chosen
+from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
-from bulk_upload.core.manifest.globs import Glob, PurposeMap
+from bulk_upload.core.folder.left_out import UndecidedFiles
+from bulk_upload.core.folder.selection import Selection
+from bulk_upload.core.folder.sightings import Chosen, GivenPurposes, Own, Skipped, Undecided
+from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
+from bulk_upload.core.report.json_shapes import ScanSummary
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.mixup.first_files import FirstFiles
+from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.edge.beginnings import beginning_of
+from bulk_upload.edge.folder import FolderPlace, is_folder
 from bulk_upload.edge.manifest_file import write_manifest
-from bulk_upload.edge.scan import Chosen, Sighting, Skipped, walk
+from bulk_upload.engine.folder.scan import NO_PATTERN, FolderScan
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
@@ -29,27 +44,18 @@ from bulk_upload.report.live.command_progress import CommandProgress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bulk_upload.core.folder.sightings import Sighting
+
 _EXAMPLES_MAX = 5
 
 
 @click.command("scan")
 @click.argument("folder", metavar="DIR", shell_complete=file_names)
+@MAP
 @click.option(
-    "--map",
-    "mappings",
-    metavar="PATTERN=PURPOSE",
-    multiple=True,
-    required=True,
-    help="Set the purpose of matching files; repeatable, the first match applies. "
-    f"Purposes: {', '.join(PURPOSES)}.",
+    "--purpose", type=WORD, metavar="P", help="Set the purpose of all files that no --map pattern matches."
 )
-@click.option(
-    "--exclude",
-    "exclusions",
-    metavar="PATTERN",
-    multiple=True,
-    help="Ignore matching files and folders; repeatable.",
-)
+@selection_options
 @click.option(
     "-o",
     "--output",
@@ -58,40 +64,67 @@ _EXAMPLES_MAX = 5
     shell_complete=file_names,
     help="Write the manifest to FILE (default: stdout).",
 )
+@ignore_option
+@json_option("what was found as one JSON object; needs -o FILE")
 @private_option
 @click.option(
     "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
 )
 def scan(
     folder: str,
-    mappings: tuple[str, ...],
-    exclusions: tuple[str, ...],
-    output: str,
     *,
+    mappings: tuple[str, ...],
+    purpose: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    newer_than: int | None,
+    output: str,
+    ignore: tuple[tuple[str, ...], ...],
+    as_json: bool,
     private: bool,
     quiet: bool,
 ) -> int:
     """Write a manifest for the files in DIR and its subfolders.
 
+    Without --map and --purpose each file is looked into: a file gets the purpose that alone takes such a file, by its
+    first lines. With --map, files that no pattern matches are left out.
+
     \b
-    A pattern without "/" matches the base name in any folder, one with "/" the path within DIR:
+    A --map pattern without "/" matches the base name in any folder, one with "/" the path within DIR:
       --map '*.jsonl=PURPOSE'      every .jsonl file
       --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
 
-    Hidden files, ledgers and results are ignored. The output ends with the command that uploads the files.
-    The exit code is 3 if a folder or file could not be read: the manifest is written, but may be incomplete.
+    Hidden files and what bulk-upload itself wrote (ledgers, results, manifests, logs) are ignored. The output ends with
+    the command that uploads the files. The exit code is 3 if a folder or file could not be read, or if the purpose of
+    a file could not be told: the manifest is written, but may be incomplete. It is 3, too, if files are plainly of
+    another purpose than they are given, judged by the first lines of the first 100 files of each purpose; --ignore
+    purpose-mismatch leaves that out.
 
     \b
     Examples:
+      bulk-upload scan data -o data/manifest.jsonl
       bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
       bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
-    purposes = PurposeMap.parse(mappings)
-    exclude = [Glob(pattern) for pattern in exclusions]
+    if purpose is not None and purpose not in PURPOSES:
+        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose))
     to_stdout = output == STANDARD_OUTPUT
-    sightings = walk(folder, purposes, exclude=exclude, output=None if to_stdout else output)
-    tally = _Tally()
-    lines = tally.manifest_lines(sightings, folder)
+    if to_stdout and as_json:
+        raise UsageError(
+            "with --json the manifest cannot go to standard output, too",
+            hint="write the manifest, which is JSON Lines, to a file with -o FILE",
+        )
+    scanned = FolderScan(
+        place=_place(folder),
+        selection=Selection(include, exclude, newer_than_ns=newer_than),
+        given=GivenPurposes(mapping=PurposeMap.parse(mappings), rest=purpose),
+        candidates=tuple(PURPOSES.values()),
+        looks=not mappings and purpose is None,
+        output=None if to_stdout else output,
+    )
+    checks_purposes = PURPOSE_MISMATCH not in rules_chosen(ignore).ignored
+    tally = _Tally(first_files=FirstFiles() if checks_purposes else None)
+    lines = tally.manifest_lines(scanned.sightings(), folder)
     # A manifest printed to the terminal already shows the progress.
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
@@ -101,13 +134,27 @@ def scan(
             stdout.flush()
         else:
             write_manifest(output, lines, private=private)
-    if not quiet:
+    tally.show_mixed_up()
+    if as_json:
+        put_json(tally.summary(output))
+    elif not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
     # The last word, also where nothing else is said: `scan && run` must not go on with a part of the files.
     tally.show_unreadable()
-    return ExitStatus.SOME_FAILED if tally.unreadable_count else ExitStatus.DONE
+    tally.show_undecided()
+    is_incomplete = tally.unreadable_count or tally.undecided.count
+    return ExitStatus.SOME_FAILED if is_incomplete or tally.is_mixed_up else ExitStatus.DONE
+
+
+def _place(folder: str) -> FolderPlace:
+    """Return the folder to scan. Raises UsageError."""
+    if not is_folder(folder):
+        raise UsageError(
+            f"cannot scan {quoted(folder)}: it is not a folder", hint="Name a folder that this user may read"
+        )
+    return FolderPlace(root=os.path.realpath(folder))
 
 
 class _Tally(msgspec.Struct):
@@ -122,6 +169,9 @@ class _Tally(msgspec.Struct):
     skipped_examples: list[str] = msgspec.field(default_factory=list)
     unreadable_count: int = 0
     unreadable_examples: list[str] = msgspec.field(default_factory=list)
+    first_files: FirstFiles | None = None
+    own_count: int = 0
+    undecided: UndecidedFiles = msgspec.field(default_factory=UndecidedFiles)
 
     def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
         """Yield the line of every chosen file and count all others.
@@ -134,24 +184,73 @@ class _Tally(msgspec.Struct):
                 self.chosen[sighting.purpose] += 1
                 self.chosen_count += 1
                 self.chosen_bytes += sighting.file_bytes
+                self.undecided.note_decided(sighting.path)
                 if not sighting.is_readable:
                     # It stays in the manifest, and `run` says the same as long as it is so.
                     self._count_unreadable(sighting.path, "may not be read")
+                else:
+                    self._judge_purpose(sighting, folder)
                 yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
             else:
                 self._count_other(sighting)
         if not self.chosen:
             self.show()
             self.show_unreadable()
+            self.show_undecided()
             raise UsageError(
-                f"no file in {printable(folder)} matches a --map pattern",
+                f"no file in {printable(folder)} has a purpose",
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
+
+    def _judge_purpose(self, file: Chosen, folder: str) -> None:
+        """Judge the purpose of a file, if it is among the first of its purpose."""
+        purpose = PURPOSES[file.purpose]
+        is_judged = self.first_files is not None and self.first_files.wants(file.purpose)
+        if not is_judged or purpose.format_of(file.path) is not Format.JSON_LINES:
+            return
+        full = os.path.join(folder, file.path)
+        beginning = beginning_of(lambda: os.open(full, os.O_RDONLY | os.O_NONBLOCK), BEGINNING_BYTES)
+        if beginning is not None and self.first_files is not None:
+            complaint = mismatch_of_beginning(
+                beginning.content,
+                is_whole=beginning.is_whole,
+                path=file.path,
+                declared=purpose,
+                known=PURPOSES.values(),
+            )
+            self.first_files.add(file.purpose, file.path, complaint, where=file.path)
+
+    @property
+    def is_mixed_up(self) -> bool:
+        """Whether files are plainly of another purpose than their pattern gives them."""
+        return self.first_files is not None and any(self.first_files.mixed_up())
+
+    def summary(self, manifest: str) -> ScanSummary:
+        """Return the numbers for programs."""
+        mixups = () if self.first_files is None else tuple(map(str, self.first_files.mixed_up()))
+        return ScanSummary(
+            entry_count=self.chosen_count,
+            file_bytes=self.chosen_bytes,
+            purposes=dict(sorted(self.chosen.items())),
+            unmatched_count=self.unmatched_count,
+            undecided_count=self.undecided.count,
+            skipped_count=self.skipped_count,
+            unreadable_count=self.unreadable_count,
+            mixups=mixups,
+            manifest=manifest,
+        )
+
+    def show_mixed_up(self) -> None:
+        """Print how many files of each purpose are of another, before anything else."""
+        for one in () if self.first_files is None else self.first_files.mixed_up():
+            tell(f"bulk-upload: {printable(str(one))}")
+            tell("  hint: correct --map and scan again; --ignore purpose-mismatch if each purpose is meant")
 
     def progress(self) -> CommandProgress:
         """Return the progress."""
         others = (
             (self.unmatched_count, "matched by no pattern"),
+            (self.undecided.count, "without a purpose"),
             (self.skipped_count, "skipped"),
             (self.unreadable_count, "unreadable"),
         )
@@ -169,6 +268,13 @@ class _Tally(msgspec.Struct):
         tell(f"Entries: {self.chosen_count:,}{f' ({counts})' if counts else ''}")
         _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
         _show_others("Skipped", self.skipped_count, self.skipped_examples)
+        if self.own_count:
+            tell(f"Of bulk-upload itself, not data: {self.own_count:,}")
+
+    def show_undecided(self) -> None:
+        """Print the files whose purpose cannot be told, and the options that settle it."""
+        for line in left_out_lines(self.undecided, self.undecided.groups):
+            tell(line)
 
     def show_unreadable(self) -> None:
         """Print what could not be read, if anything: data may be missing from the manifest."""
@@ -188,16 +294,23 @@ class _Tally(msgspec.Struct):
 
     def _count_other(self, sighting: Sighting) -> None:
         path = printable(sighting.path)
-        if isinstance(sighting, Skipped) and sighting.may_be_data:
-            self._count_unreadable(sighting.path, sighting.reason)
-        elif isinstance(sighting, Skipped):
-            self.skipped_count += 1
-            if self.skipped_count <= _EXAMPLES_MAX:
-                self.skipped_examples.append(f"{path} {sighting.reason}")
-        else:
-            self.unmatched_count += 1
-            if self.unmatched_count <= _EXAMPLES_MAX:
-                self.unmatched_examples.append(path)
+        match sighting:
+            case Skipped() if sighting.may_be_data:
+                self._count_unreadable(sighting.path, sighting.reason)
+            case Skipped():
+                self.skipped_count += 1
+                if self.skipped_count <= _EXAMPLES_MAX:
+                    self.skipped_examples.append(f"{path} {sighting.reason}")
+            case Undecided() if sighting.reason == NO_PATTERN:
+                self.unmatched_count += 1
+                if self.unmatched_count <= _EXAMPLES_MAX:
+                    self.unmatched_examples.append(path)
+            case Undecided():
+                self.undecided.add(sighting)
+            case Own():
+                self.own_count += 1
+            case _:
+                pass
 
 
 def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:

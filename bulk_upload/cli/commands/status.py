@@ -10,8 +10,10 @@ import click
 
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger_name import LEDGER
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.json_shapes import JobStatus
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger import LedgerReader
@@ -44,18 +46,37 @@ _ADVICE = {
 
 @click.command("status")
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
-def status(ledger: str) -> None:
+@json_option("one JSON object")
+def status(ledger: str, *, as_json: bool) -> None:
     """Show the state of the job of LEDGER; works during a run, too.
 
-    The exit code is 0 whatever the state of the job.
+    LEDGER may also be its manifest or folder. The exit code is 0 whatever the state of the job.
 
     \b
     Examples:
       bulk-upload status manifest.ledger.db
     """
     with LedgerReader(ledger) as reader:
+        if as_json:
+            put_json(_status(reader))
+            return
         for line in _lines(reader):
             put(f"{line}\n")
+
+
+def _status(reader: LedgerReader) -> JobStatus:
+    job, states = reader.job(), reader.states()
+    return JobStatus(
+        profile=None if job is None else job.profile,
+        endpoint=None if job is None else job.endpoint,
+        team=None if job is None else job.team,
+        root=None if job is None else job.root,
+        last_active_utc=None if job is None else job.last_alive_utc,
+        states={state: states.get(state, 0) for state in _ORDER},
+        entry_count=sum(states.values()),
+        accepted_bytes=reader.accepted_bytes(),
+        dropped_count=reader.dropped_count(),
+    )
 
 
 def _lines(reader: LedgerReader) -> Iterator[str]:

@@ -17,7 +17,9 @@ from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.report.json_shapes import UndoneFile
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import Deleted, LedgerReader
@@ -66,6 +68,7 @@ _DUPLICATES = "duplicates"
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option("a JSON object per file")
 @server_options
 def undo(
     ledger: str,
@@ -76,13 +79,14 @@ def undo(
     adopted: bool,
     dry_run: bool,
     yes: bool,
+    as_json: bool,
     **options: Any,
 ) -> int:
     """Delete the files of LEDGER's job from the server, and nothing else; asks first.
 
     Each file is looked up before it is deleted, and kept if it is not what was sent. Each deletion is recorded
     before its request and when it is done: after an interruption, run the same command again to continue. Entries
-    whose file was deleted become pending; the next run would upload them again.
+    whose file was deleted become pending; the next run would upload them again. LEDGER may also be its manifest or folder.
 
     \b
     Examples:
@@ -102,20 +106,24 @@ def undo(
         raise UsageError("second copies have no receipt that could be adopted", hint="leave --adopted out")
     job = job_ledger_of(ledger, options)
     named = frozenset(file_ids)
+    told = _Told(as_json=as_json)
     if only == _DUPLICATES:
-        return anyio.run(partial(_undo_duplicates, job, ledger, named=named, dry_run=dry_run, yes=yes))
+        return anyio.run(
+            partial(_undo_duplicates, job, ledger, told=told, named=named, dry_run=dry_run, yes=yes)
+        )
     scope = UndoScope(only or UndoScope.ALL)
-    return anyio.run(partial(_undo, job, ledger, scope=scope, adopted=adopted, dry_run=dry_run, yes=yes))
+    return anyio.run(
+        partial(_undo, job, ledger, told=told, scope=scope, adopted=adopted, dry_run=dry_run, yes=yes)
+    )
 
 
 async def _undo(
-    job: JobLedger, ledger: str, *, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, told: _Told, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
     if scope is UndoScope.SUPERSEDED:
         _point_at_dropped(ledger)
-    told = _Told()
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
         count, size = await undoing.total(scope, adopted=False)
         adopted_count, adopted_size = await undoing.total(scope, adopted=True)
@@ -125,7 +133,7 @@ async def _undo(
         if dry_run:
             for is_adopted in (True, False)[0 if adopted else 1 :]:
                 async for one in undoing.preview(scope, adopted=is_adopted):
-                    put(f"{one.file_id}  {printable(one.path)}\n")
+                    told.preview(one.file_id, one.path)
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
             if kept_count:
                 tell(f"Would keep {_files(kept_count)} whose ID was adopted; --adopted deletes them, too.")
@@ -159,11 +167,10 @@ async def _list_adopted(undoing: Undoing, scope: UndoScope, count: int) -> None:
 
 
 async def _undo_duplicates(
-    job: JobLedger, ledger: str, *, named: frozenset[str], dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, told: _Told, named: frozenset[str], dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
-    told = _Told()
     copies = await _duplicates(job, named)
     # The others are kept whatever the answer is, so the question does not count them.
     eligible = [one for one in copies if one.attempt_ids or named]
@@ -171,7 +178,7 @@ async def _undo_duplicates(
     async with job.undoing(asked_by=person(), on_undone=told.tell) as undoing:
         if dry_run:
             for copy in eligible:
-                put(f"{copy.file.file_id}  {printable(copy.path)}\n")
+                told.preview(copy.file.file_id, copy.path)
             tell(f"Would delete {_files(count)}, {human_bytes(size)}.")
             if len(copies) > len(eligible):
                 kept = _files(len(copies) - len(eligible))
@@ -251,12 +258,26 @@ async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]
 class _Told:
     """Prints the result for each file, and a summary at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
         self._counts: Counter[Deleted | None] = Counter()
+
+    def preview(self, file_id: str, path: str) -> None:
+        """Print a file that would be deleted."""
+        if self._as_json:
+            put_json(UndoneFile(file_id=file_id, path=path, outcome="would-delete", reason=None))
+        else:
+            put(f"{file_id}  {printable(path)}\n")
 
     def tell(self, one: Undone) -> None:
         """Print one file's result: deletions are data, the others are for people."""
         self._counts[one.outcome] += 1
+        if self._as_json:
+            outcome = str(one.outcome or "unknown")
+            put_json(
+                UndoneFile(file_id=one.file_id, path=one.path, outcome=outcome, reason=one.reason or None)
+            )
+            return
         line = f"{one.outcome or 'unknown':<8}  {one.file_id}  {printable(one.path)}"
         put(f"{line}\n" if not one.reason else f"{line}  {printable(one.reason)}\n")
 

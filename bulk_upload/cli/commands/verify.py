@@ -16,6 +16,7 @@ from bulk_upload.cli.options.ledger import job_ledger_of, person, require_yes
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.server import server_options
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.model import EntryState
@@ -23,7 +24,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.run.verify import DifferenceKind, Standing
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
-from bulk_upload.errors import BulkUploadError
+from bulk_upload.errors import BulkUploadError, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
 
@@ -40,7 +41,7 @@ _MAY_BE_ANOTHER_JOBS = (
 )
 _MISSING = {
     Standing.CURRENT: "missing: {count:,} that someone deleted; the ledger still says accepted, until `verify LEDGER "
-    "--withdraw`",
+    "--withdraw` or `run --retry missing`",
     Standing.DROPPED: "missing: {count:,} of entries that the manifest no longer has; the ledger still says accepted, until "
     "`verify LEDGER --withdraw`",
     Standing.SUPERSEDED: "missing: {count:,} of older versions of files that were uploaded again: nothing is left to do",
@@ -63,13 +64,15 @@ _REMEDIES = {
     "Asks first.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--json", "as_json", is_flag=True, help="Print differences as JSON Lines.")
+@json_option("a JSON object per difference")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
 @server_options
 def verify(
     ledger: str, *, content: bool, withdraw: bool, yes: bool, as_json: bool, quiet: bool, **options: Any
 ) -> int:
-    """Compare every receipt of LEDGER with the server; changes nothing without --withdraw.
+    """Compare every receipt of LEDGER with the server; changes nothing at the server.
+
+    Files that the server no longer has are recorded, for `run --retry missing`. LEDGER may also be its manifest or folder.
 
     Each difference is a line on standard output: a file that is missing, renamed, resized, has another purpose or
     (--content) other content; and files on the server that match this job but have no receipt: duplicates and
@@ -83,12 +86,26 @@ def verify(
       bulk-upload verify manifest.ledger.db --withdraw
     """
     job = job_ledger_of(ledger, options)
-    missing: list[Difference] | None = [] if withdraw else None
+    missing: list[Difference] = []
     verified = partial(_verify, job, ledger, missing, content=content, as_json=as_json, quiet=quiet)
     status, others_found = anyio.run(verified)
-    if missing:
+    if others_found:
+        _note_missing(job, missing, quiet=quiet)
+    if missing and withdraw:
         _withdraw(job, missing, others_found=others_found, yes=yes)
     return status
+
+
+def _note_missing(job: JobLedger, missing: list[Difference], *, quiet: bool) -> None:
+    """Record which files are missing; a ledger that cannot be written to keeps nobody from verifying it."""
+    chosen = [one.file_id for one in missing if one.standing is Standing.CURRENT]
+    try:
+        count = job.note_missing(chosen, settle_s=RunSettings().settle_s)
+    except LedgerUnusable as error:
+        tell(f"Not recorded for `run --retry missing`: {error}")
+        return
+    if count and not quiet:
+        tell(f"Recorded: {count:,} missing. `bulk-upload run --retry missing` sends these files again.")
 
 
 def _withdraw(job: JobLedger, missing: list[Difference], *, others_found: bool, yes: bool) -> None:
@@ -139,13 +156,13 @@ def _withdrawn(current_count: int, dropped_count: int, *, missing_count: int) ->
 async def _verify(
     job: JobLedger,
     ledger: str,
-    missing: list[Difference] | None,
+    missing: list[Difference],
     *,
     content: bool,
     as_json: bool,
     quiet: bool,
 ) -> tuple[ExitStatus, bool]:
-    """Return the verdict, and whether the server has any file of a receipt; add the others to a list."""
+    """Return the verdict, and whether the server has any file of a receipt; add those that it lacks to a list."""
     if not quiet:
         tell(f"server: {printable(job.facts.endpoint)}")
     counts: Counter[DifferenceKind] = Counter()
@@ -163,8 +180,7 @@ async def _verify(
                 unexplained_count += not difference.of_this_job
                 if difference.kind is DifferenceKind.MISSING:
                     standings[difference.standing] += 1
-                    if missing is not None:
-                        missing.append(difference)
+                    missing.append(difference)
                 put(_line(difference, as_json=as_json))
     if counts or not quiet:
         doubt_count = _in_doubt_in(ledger)

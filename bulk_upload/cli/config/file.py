@@ -69,7 +69,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
-        return self._beneath(value) if names_file(option) else as_typed(value)
+        return self._beneath(value) if names_file(option) else typed_for(option, value)
 
     def _beneath(self, value: Any) -> Any:  # noqa: ANN401
         """Return a path resolved from the folder of the file: cron runs in any folder."""
@@ -86,9 +86,16 @@ def as_typed(value: Any) -> Any:  # noqa: ANN401
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def typed_for(option: click.Option, value: Any) -> Any:  # noqa: ANN401
+    """Return a value of the file as the command line would give it: one value of a repeatable option needs no list."""
+    typed = as_typed(value)
+    return [typed] if option.multiple and not isinstance(typed, list) else typed
+
+
 def names_file(option: click.Option) -> bool:
-    """Whether the value of an option is a file or a folder, as its metavar shows."""
-    return not {"FILE", "DIR"}.isdisjoint((option.metavar or "").split("|"))
+    """Whether the value of an option is a file or a folder, as its metavar shows; what may be a time is none."""
+    words = frozenset((option.metavar or "").split("|"))
+    return not words.isdisjoint(("FILE", "DIR")) and "TIME" not in words
 
 
 def remember(ctx: click.Context, configuration: Configuration) -> None:

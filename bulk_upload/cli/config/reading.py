@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from bulk_upload.cli.config.file import FILE_NAME, Configuration, as_typed
+from bulk_upload.cli.config.file import FILE_NAME, Configuration, typed_for
 from bulk_upload.core.api.profile import FLOW, PROFILES, Profile, variable_flaw
 from bulk_upload.core.api.profile_table import ProfileFlaw, profile_of
 from bulk_upload.core.api.redaction import SECRET_CHARS_MIN
@@ -55,6 +55,19 @@ def names_in(table: str) -> list[str]:
         return []
     found = _parsed(FILE_NAME, _read(FILE_NAME, trusted=False)).get(table)
     return list(found) if isinstance(found, dict) else []
+
+
+def values_of(key: str) -> list[str]:
+    """Return the texts that the defaults and jobs of the current folder's file have for a key, without validating them.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    if not os.path.exists(FILE_NAME):
+        return []
+    tables = _parsed(FILE_NAME, _read(FILE_NAME, trusted=False))
+    jobs = tables.get("jobs")
+    found = [tables.get("defaults"), *(jobs.values() if isinstance(jobs, dict) else ())]
+    return [one[key] for one in found if isinstance(one, dict) and isinstance(one.get(key), str)]
 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
@@ -180,7 +193,7 @@ class _Reading:
                 "remove it from the address; for a proxy, set the whole address in the variable HTTPS_PROXY",
             )
         try:
-            option.type_cast_value(click.Context(click.Command("run")), as_typed(value))
+            option.type_cast_value(click.Context(click.Command("run")), typed_for(option, value))
         except click.BadParameter as error:
             raise self._wrong(
                 keys, f"{keys[-1]}: {error.message}", "`bulk-upload run --help` explains it"

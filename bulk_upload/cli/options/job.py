@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import schema_option
+from bulk_upload.cli.options.schema import ignore_option, schema_option
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_proxy, without_logins
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.job import Job
-from bulk_upload.core.run.plan import RENAMED_WORD, RETRY_WORDS
+from bulk_upload.core.run.plan import MISSING_WORD, RENAMED_WORD, RETRY_WORDS
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
 
-_ENDPOINT_OPTIONS = (
+_DESTINATION_OPTIONS = (
     click.option(
         "--base-url",
         cls=ProfileVariableOption,
@@ -58,7 +59,12 @@ _ENDPOINT_OPTIONS = (
         show_default=True,
         help="API profile; bulk-upload.toml can define others.",
     ),
-    click.option("--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest)."),
+)
+_ENDPOINT_OPTIONS = (
+    *_DESTINATION_OPTIONS,
+    click.option(
+        "--ledger", type=WORD, metavar="FILE", help="Ledger file (default: beside the manifest or folder)."
+    ),
     click.option(
         "--ledger-dir",
         type=WORD,
@@ -66,7 +72,7 @@ _ENDPOINT_OPTIONS = (
         help="Keep the ledger in DIR, such as on a local disk.",
     ),
 )
-_OPTIONS = (
+_MANIFEST_OPTIONS = (
     *_ENDPOINT_OPTIONS,
     click.option(
         "--root",
@@ -74,7 +80,12 @@ _OPTIONS = (
         metavar="DIR",
         help="Base folder of relative paths (default: the manifest's folder).",
     ),
-    click.option("--purpose", type=WORD, metavar="P", help="Default purpose, for entries without one."),
+    click.option(
+        "--purpose",
+        type=WORD,
+        metavar="P",
+        help="Purpose of entries that name none, and of files of a folder that no --map pattern matches.",
+    ),
     click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
     click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
     click.option(
@@ -98,12 +109,15 @@ _OPTIONS = (
         help="Name on the server for entries without remote_name, from {name}, {stem}, {ext}, {folder}, {hash8}, "
         "such as '{folder}-{name}'.",
     ),
+)
+_OPTIONS = (
+    *_MANIFEST_OPTIONS,
     click.option(
         "--retry",
         metavar="WHAT",
         default="",
         help="Retry settled entries: any of rejected,failed,invalid,withdrawn; renamed: accepted ones that the manifest "
-        "asks for under another name.",
+        "asks for under another name; missing: accepted ones whose files `verify` found gone.",
     ),
 )
 
@@ -117,12 +131,23 @@ _VALIDATION = (
         help="Validate files before upload: ahead of the uploads, each just before its own, or not at all.",
     ),
     schema_option,
+    ignore_option,
 )
 
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    return _with((*_OPTIONS, *_VALIDATION), server_options(command))
+    return _with((*_OPTIONS, MAP, selection_options, *_VALIDATION), server_options(command))
+
+
+def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those that say what a manifest means and which server and ledger its job has."""
+    return _with((*_MANIFEST_OPTIONS, schema_option), server_options(command))
+
+
+def destination_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say which server, and how it is reached."""
+    return _with(_DESTINATION_OPTIONS, server_options(command))
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,23 +182,30 @@ _RETRY_WORDS = {
     # Spelled as in `status` and in exports.
     "failed_local": EntryState.FAILED_LOCAL,
 }
+_ACCEPTED_WORDS = frozenset({RENAMED_WORD, MISSING_WORD})
+"""Words for entries that are accepted, and so have no state of their own."""
 
 
 def retry_of(text: str) -> frozenset[EntryState]:
     """Return the settled states in a `--retry` value. Raises UsageError for an unknown word."""
     words = _retry_words(text)
     for word in words:
-        if word not in _RETRY_WORDS and word != RENAMED_WORD:
+        if word not in _RETRY_WORDS and word not in _ACCEPTED_WORDS:
             raise UsageError(
                 f"unknown value for --retry: {printable(word)!r}",
-                hint=f"use any of rejected,failed,invalid,withdrawn,{RENAMED_WORD}",
+                hint=f"use any of rejected,failed,invalid,withdrawn,{RENAMED_WORD},{MISSING_WORD}",
             )
-    return frozenset(_RETRY_WORDS[word] for word in words if word != RENAMED_WORD)
+    return frozenset(_RETRY_WORDS[word] for word in words if word not in _ACCEPTED_WORDS)
 
 
 def retries_renamed(text: str) -> bool:
     """Whether a `--retry` value names the accepted entries that the manifest asks for under another name."""
     return RENAMED_WORD in _retry_words(text)
+
+
+def retries_missing(text: str) -> bool:
+    """Whether a `--retry` value names the accepted entries whose files `verify` found gone."""
+    return MISSING_WORD in _retry_words(text)
 
 
 def _retry_words(text: str) -> list[str]:

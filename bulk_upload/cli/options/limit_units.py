@@ -21,10 +21,10 @@ OFF = "off"
 
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _RATE = re.compile(r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)/(?P<unit>s|min|h)", re.ASCII)
-_BANDWIDTH = re.compile(
-    r"(?P<value>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>B|[kK]B|MB|GB|KiB|MiB|GiB)/s", re.ASCII
-)
-_SIZE = re.compile(r"(?P<value>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>B|[kK]B|MB|GB|KiB|MiB|GiB)", re.ASCII)
+_AMOUNT = r"(?P<value>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>B|[kK]B?|[MGT]B?|[KMGT]iB?)"
+_BANDWIDTH = re.compile(rf"{_AMOUNT}/s", re.ASCII)
+_SIZE = re.compile(_AMOUNT, re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 _BITS = re.compile(r"[0-9.]+ ?([kKmMgG]?(bit|bps)|[kKMG]?b)(/s)?", re.ASCII)
 _SPAN = re.compile(r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9]),(?P<cap>\S+)", re.ASCII)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -34,9 +34,11 @@ _BYTES = {
     "KB": 10**3,
     "MB": 10**6,
     "GB": 10**9,
+    "TB": 10**12,
     "KiB": 2**10,
     "MiB": 2**20,
     "GiB": 2**30,
+    "TiB": 2**40,
 }
 
 
@@ -85,6 +87,8 @@ class StartRate(click.ParamType[float | None]):
             return None
         part = _RATE.fullmatch(text)
         if part is None:
+            if _NUMBER.fullmatch(text):
+                self.fail(f"{value!r} has no unit of time; write 5/s, 20/min or off", param, ctx)
             self.fail(f"{value!r} is not a rate; write 5/s, 20/min or off", param, ctx)
         rate = float(part["value"]) / _SECONDS[part["unit"]]
         if not rate:
@@ -132,12 +136,12 @@ class LeastRate(click.ParamType[float]):
             return 0.0
         part = _BANDWIDTH.fullmatch(text)
         if part is None:
-            self.fail(f"{value!r} is not a speed; write 10kB/s or off", param, ctx)
+            self.fail(_unit_lacks(text) or f"{value!r} is not a speed; write 10kB/s or off", param, ctx)
         return _bytes_per_s(part)
 
 
 class Size(click.ParamType[int]):
-    """`64MiB`, `1GB`, `0B`: a number of bytes."""
+    """`64MiB`, `10M` or `10MB`, `1GB`, `0B`: a number of bytes."""
 
     name = "SIZE"
 
@@ -145,11 +149,22 @@ class Size(click.ParamType[int]):
         """Return bytes."""
         part = _SIZE.fullmatch(str(value).strip())
         if part is None:
+            if _NUMBER.fullmatch(str(value).strip()):
+                self.fail(f"{value!r} has no unit, such as B, kB or MB; write 64MiB or 1GB", param, ctx)
             self.fail(f"{value!r} is not a size; write 64MiB or 1GB", param, ctx)
         return int(_bytes_per_s(part))
 
 
 _NOT_A_BANDWIDTH = "{!r} is not a bandwidth; write 50MB/s, off, or a timetable: '08:00,2MB/s 19:00,off'"
+
+
+def _unit_lacks(text: str) -> str | None:
+    """Return which unit a speed lacks, None where it is wrong in another way."""
+    if _NUMBER.fullmatch(text):
+        return f"{text!r} has no unit; write {text}MB/s, {text}kB/s or {text}B/s"
+    if _SIZE.fullmatch(text):
+        return f"{text!r} has no unit of time; write {text}/s"
+    return None
 
 
 def _timetable(words: list[str]) -> Timetable:
@@ -176,7 +191,7 @@ def _cap(text: str) -> float | None:
     if part is None:
         if _BITS.fullmatch(text):
             raise ValueError(f"{text!r} looks like bits; write bytes, such as 2.5MB/s for 20 Mbit/s")
-        raise ValueError(_NOT_A_BANDWIDTH.format(text))
+        raise ValueError(_unit_lacks(text) or _NOT_A_BANDWIDTH.format(text))
     # Exact: a printed cap is the same cap when it is typed again.
     cap = _bytes_per_s(part)
     if not cap:
@@ -191,7 +206,7 @@ def _cap(text: str) -> float | None:
 def _bytes_per_s(part: re.Match[str]) -> float:
     from fractions import Fraction  # noqa: PLC0415 - most runs name no bandwidth
 
-    return float(Fraction(part["value"]) * _BYTES[part["unit"]])
+    return float(Fraction(part["value"]) * _BYTES[f"{part['unit'].removesuffix('B')}B"])
 
 
 CONCURRENCY = InFlight("auto")

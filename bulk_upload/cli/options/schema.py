@@ -1,7 +1,8 @@
-"""`--schema FILE`: purposes described by the user."""
+"""How files are validated: `--schema FILE`, purposes described by the user, and `--ignore RULE`."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -9,14 +10,56 @@ import click
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.core.validation.rules import NEVER_IGNORED, RULES, RuleChoice
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bulk_upload.core.purposes import Purpose
 
 _FILE_BYTES_MAX = 1024 * 1024
+
+
+class _Rules(click.ParamType[tuple[str, ...]]):
+    """Names of rules of validation, with commas between them."""
+
+    name = "rules"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names. Fails for one that is no rule."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(one.strip() for one in str(value).split(",") if one.strip())
+        for name in names:
+            if name in NEVER_IGNORED:
+                self.fail(f"{name} cannot be ignored: what cannot be read cannot be sent", param, ctx)
+            if name not in RULES:
+                near = did_you_mean(name, tuple(RULES))
+                self.fail(
+                    f"{printable(name)!r} is not a rule. {near}docs/how-to/validation.md lists them",
+                    param,
+                    ctx,
+                )
+        return names
+
+
+ignore_option = click.option(
+    "--ignore",
+    type=_Rules(),
+    metavar="RULE",
+    multiple=True,
+    help="Do not apply a rule of validation, such as last-role; repeatable (docs/how-to/validation.md lists them).",
+)
+
+
+def rules_chosen(ignored: Iterable[tuple[str, ...]]) -> RuleChoice:
+    """Return the rules that apply, by the values of `--ignore`."""
+    return RuleChoice(ignored=frozenset(chain.from_iterable(ignored)))
+
 
 schema_option = click.option(
     "--schema",

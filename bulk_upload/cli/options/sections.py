@@ -28,6 +28,10 @@ SERVER_SECTIONS = {
 JOB_SECTIONS = {
     "Input": (
         "purpose",
+        "mappings",
+        "include",
+        "exclude",
+        "newer_than",
         "root",
         "follow_symlinks",
         "allow_outside",
@@ -35,11 +39,14 @@ JOB_SECTIONS = {
         "name_template",
         "validate",
         "schema",
+        "ignore",
         "retry",
+        "send_again",
         "force",
         "ignore_ctime",
         "moved_root",
     ),
+    "Confirmation": ("dry_run", "yes"),
     "Destination": ("base_url", "profile", "team"),
     **SERVER_SECTIONS,
     "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
@@ -50,6 +57,7 @@ JOB_SECTIONS = {
         "ledger_dir",
         "hash_",
         "results",
+        "as_json",
         "metrics_file",
         "private",
         "no_progress",
@@ -60,6 +68,10 @@ JOB_SECTIONS = {
     ),
 }
 """Options of `run`, and of `plan` as far as it has them."""
+
+
+_NEVER_IN_FILE = frozenset({"as_json"})
+"""What a program asks for in one call would change what all others print."""
 
 
 class ServerCommand(click.Command):
@@ -81,7 +93,7 @@ class ServerCommand(click.Command):
 
     def settings(self) -> Settings:
         """Return the options that the file may set, by their names in it."""
-        names = {name for group in self.sections.values() for name in group}
+        names = {name for group in self.sections.values() for name in group} - _NEVER_IN_FILE
         return {
             file_key(param): param
             for param in self.params
@@ -157,7 +169,7 @@ class JobCommand(ServerCommand):
         job = self._early(ctx, given, self._job)
         if job is None:
             return super()._defaults(ctx, given, configuration)
-        if isinstance(given.get("manifest"), str):
+        if _is_given(given.get("manifest")):
             raise UsageError(
                 f"both MANIFEST and --job {printable(job)} are given",
                 hint="give one of them; a job has its manifest in the file",
@@ -170,6 +182,11 @@ class JobCommand(ServerCommand):
                 hint=f"{did_you_mean(job, known)}Known jobs: {', '.join(known) or 'none'}",
             )
         return configuration.defaults_of(self.settings(), job)
+
+
+def _is_given(value: object) -> bool:
+    """Whether an argument was typed; click has a value of its own for one that was not."""
+    return isinstance(value, str) or (isinstance(value, tuple | list) and any(map(_is_given, value)))
 
 
 def file_key(option: click.Option) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from bulk_upload.cli.options.key_command import COMMAND_S_MAX
 from bulk_upload.cli.options.units import POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.api.endpoint import endpoint_of, is_loopback
+from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import Network
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,39 +107,17 @@ def connection_of(options: dict[str, Any], profile: Profile) -> Connection:
 
 def network_of(options: dict[str, Any], endpoint: str) -> Network:
     """Return the network settings for an endpoint, from options and environment. Raises UsageError."""
+    # Help must not wait for an HTTP client.
+    from bulk_upload.library.environment import proxy_of_environment, usable_proxy  # noqa: PLC0415
+
     if options["insecure"]:
         tell(
             "WARNING: --insecure: the server's certificate is not verified; others may read the key and the files"
         )
     return Network(
-        proxy=_usable_proxy(options["proxy"] or _proxy_of_environment(endpoint)),
+        proxy=usable_proxy(options["proxy"] or proxy_of_environment(endpoint)),
         ca_file=options["ca_file"],
         client_cert=options["client_cert"],
         client_key=options["client_key"],
         insecure=options["insecure"],
     )
-
-
-def _proxy_of_environment(endpoint: str) -> str | None:
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - help must not wait for an HTTP client
-
-    parts = urlsplit(endpoint)
-    # A proxy variable meant for remote servers must not affect a rehearsal on this machine.
-    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
-        return None
-    return getproxies().get(parts.scheme)
-
-
-def _usable_proxy(proxy: str | None) -> str | None:
-    if proxy is None:
-        return None
-    # `proxy:3128` is the form in curl and many variables.
-    url = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError("the proxy address is invalid", hint="write http://HOST:PORT")
-    return url

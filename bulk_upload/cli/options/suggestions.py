@@ -7,7 +7,10 @@ import click
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 
-_MEANT = {
+WITHOUT_COMMAND = "bulk_upload.without_command"
+"""Set in a context's `meta` where paths were given and no command."""
+
+MEANT = {
     "upload": "run",
     "send": "run",
     "start": "run",
@@ -38,7 +41,7 @@ class SuggestingGroup(click.Group):
         word = args[0]
         if word in names or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        meant = _MEANT.get(word, "")
+        meant = MEANT.get(word, "")
         group, _, member = meant.rpartition(" ")
         if group in names or member in names:
             suggestion = f'. Did you mean "{meant if group in names else member}"?'

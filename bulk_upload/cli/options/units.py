@@ -12,7 +12,10 @@ from bulk_upload.cli.options.completion import file_names
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_PART = re.compile(r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|m|h|d)", re.ASCII)
+_PART = re.compile(
+    r"(?P<value>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)",
+    re.ASCII,
+)
 _WHOLE = re.compile(rf"(?:{_PART.pattern.replace('?P<value>', '?:').replace('?P<unit>', '?:')})+", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -38,7 +41,7 @@ class Word(click.ParamType[str]):
 
 
 class Duration(click.ParamType[float]):
-    """`30s`, `15m`, `2h`, `1h30m`, `1.5d`; a bare number is seconds.
+    """`30s`, `15m` or `15min`, `2h`, `1h30m`, `1.5d`; a bare number is seconds.
 
     Args:
         positive: whether zero is refused.
@@ -89,7 +92,11 @@ def _seconds(text: str) -> float | None:
         return float(text)
     if not _WHOLE.fullmatch(text):
         return None
-    return sum(float(part["value"]) * _SECONDS[part["unit"]] for part in _PART.finditer(text))
+    return sum(float(part["value"]) * _SECONDS[_letter(part["unit"])] for part in _PART.finditer(text))
+
+
+def _letter(unit: str) -> str:
+    return unit if unit == "ms" else unit[0]
 
 
 WORD = Word()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.events import PlanMade, Snapshot
+from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.text.printable import printable
 from bulk_upload.report.live.plain_lines import LineProgress
 from bulk_upload.report.live.verbose import verbose_line
@@ -18,6 +18,8 @@ from bulk_upload.report.live.verbose import verbose_line
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
+
+    from rich.console import Console
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.events import Event
@@ -40,6 +42,12 @@ class Display(Protocol):
     def say(self, line: str) -> None:
         """Print a line, at any time."""
 
+    def suspend(self) -> None:
+        """Leave the terminal to the shell: the process is about to be stopped."""
+
+    def resume(self) -> None:
+        """Take the terminal again: the process continues."""
+
     def restore(self) -> None:
         """Restore the terminal, from a process that is about to exit at once."""
 
@@ -56,6 +64,12 @@ class Silent:
     def say(self, line: str) -> None:
         """Print a line."""
         tell(line)
+
+    def suspend(self) -> None:
+        """Do nothing: nothing is drawn."""
+
+    def resume(self) -> None:
+        """Do nothing: nothing is drawn."""
 
     def restore(self) -> None:
         """Do nothing: the terminal was not changed."""
@@ -82,12 +96,11 @@ class Live:
     """Draws on a terminal, and redraws as the run progresses."""
 
     def __init__(self, run: JobRun, heading: Heading, closing: ExitStack) -> None:
-        from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
         from rich.text import Text  # noqa: PLC0415
 
         from bulk_upload.report.live.terminal import SHOW_CURSOR, LiveProgress  # noqa: PLC0415
 
-        self._console = Console(stderr=True)
+        self._console = terminal_console()
         self._text = Text
         self._show_cursor = SHOW_CURSOR
         self._heading = heading
@@ -108,22 +121,41 @@ class Live:
         """Print a line above the drawing, through its console: otherwise the drawing would overwrite it."""
         self._console.print(self._text(line))
 
+    def suspend(self) -> None:
+        """Remove the drawing and show the cursor."""
+        self._live.suspend()
+
+    def resume(self) -> None:
+        """Draw again, below what the shell wrote."""
+        self._live.resume()
+
     def restore(self) -> None:
         """Show the cursor."""
         write_now(self._show_cursor)
 
 
+def terminal_console() -> Console:
+    """Return a console on stderr that always has the size of the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - costs start-up time where there is no terminal
+
+    # An exported COLUMNS does not follow the terminal's size, as the drawing must.
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return Console(stderr=True, _environ=environ)
+
+
 class Heading:
-    """Names the server, and the file that settings came from, before the plan is shown."""
+    """Names the server, and the file that settings came from, before the plan and all that is noticed."""
 
     def __init__(self, connection: Connection, settings_from: str | None) -> None:
         self._connection = connection
         self._settings_from = settings_from
+        self._is_printed = False
 
     def print_before(self, event: Event, say: Callable[[str], None]) -> None:
-        """Print the heading if `event` is the plan."""
-        if not isinstance(event, PlanMade):
+        """Print the heading, once, if `event` is the plan or a notice."""
+        if self._is_printed or not isinstance(event, PlanMade | Noticed):
             return
+        self._is_printed = True
         if self._settings_from is not None:
             say(printable(f"settings: {self._settings_from}"))
         team = "" if self._connection.team is None else f", team {self._connection.team}"

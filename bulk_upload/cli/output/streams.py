@@ -14,7 +14,7 @@ from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from bulk_upload.errors import BulkUploadError
@@ -114,3 +114,33 @@ def told_columns() -> int:
     except (OSError, ValueError):
         return COLUMNS_MAX
     return max(COLUMNS_MIN, min(columns, COLUMNS_MAX))
+
+
+def told_rows() -> int | None:
+    """Return how many rows a summary on stderr may take, with the prompt below it; None where it is no terminal."""
+    try:
+        return max(1, os.get_terminal_size(sys.stderr.fileno()).lines - 1)
+    except (OSError, ValueError):
+        return None
+
+
+def styled(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines as they are, or, on a terminal, with the marks and colours that it can show."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield from lines
+        return
+    from rich.color import ColorSystem  # noqa: PLC0415 - costs start-up time where there is no terminal
+    from rich.style import Style  # noqa: PLC0415
+
+    from bulk_upload.report.live.marks import has_unicode  # noqa: PLC0415
+    from bulk_upload.report.live.verdict import SummaryLine  # noqa: PLC0415
+
+    unicode = has_unicode(sys.stderr.encoding)
+    colours = None if os.environ.get("NO_COLOR") else ColorSystem.EIGHT_BIT
+    for line in lines:
+        if not isinstance(line, SummaryLine):
+            yield line
+            continue
+        mark = line.mark if unicode else line.ascii_mark
+        text = f"{mark} {line}" if mark else str(line)
+        yield Style.parse(line.style).render(text, color_system=colours) if line.style and colours else text

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PAUSED_ASK_AGAIN_S = 60.0
 """A person's pause has no known end; resuming wakes all waiting tasks."""
 
+PAUSED_BY_HAND = "paused by hand"
+"""The reason of the limit during a person's pause."""
+
 PIECE_BYTES_MIN = 4096
 _PIECES_PER_S = 20
 _BURST_S = 0.1
@@ -224,7 +227,7 @@ class CappedController:
     def explain(self) -> str:
         """Return the current limit and why, with the caps in force."""
         if self._caps.paused:
-            return "paused by hand"
+            return PAUSED_BY_HAND
         words = [self._controller.explain()]
         if self._controller.limit > self._caps.in_flight_max:
             words.append(f"at most {self._caps.in_flight_max} in flight")

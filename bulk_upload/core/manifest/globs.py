@@ -75,26 +75,32 @@ class PurposeMap:
     choices: tuple[tuple[Glob, str], ...]
 
     @classmethod
-    def parse(cls, mappings: Sequence[str]) -> PurposeMap:
+    def parse(
+        cls,
+        mappings: Sequence[str],
+        *,
+        known: tuple[str, ...] = tuple(PURPOSES),
+        allow_unknown: bool = False,
+    ) -> PurposeMap:
         """Return the map that `PATTERN=PURPOSE` texts describe.
 
         Raises:
-            UsageError: a text has no `=` or an empty pattern, or its purpose is not known.
+            UsageError: a text has no `=` or an empty pattern, or its purpose is not one of `known`.
         """
-        return cls(choices=tuple(_choice(mapping) for mapping in mappings))
+        return cls(choices=tuple(_choice(mapping, () if allow_unknown else known) for mapping in mappings))
 
     def purpose_of(self, path: str) -> str | None:
         """Return the purpose of a file, None where no pattern matches."""
         return next((purpose for glob, purpose in self.choices if glob.matches(path)), None)
 
 
-def _choice(mapping: str) -> tuple[Glob, str]:
+def _choice(mapping: str, known: tuple[str, ...]) -> tuple[Glob, str]:
     pattern, equals, purpose = mapping.rpartition("=")
-    if not equals:
-        hint = f"Write PATTERN=PURPOSE. Known purposes: {', '.join(PURPOSES)}"
+    if not equals or not purpose:
+        hint = f"Write PATTERN=PURPOSE. Known purposes: {', '.join(known or PURPOSES)}"
         raise UsageError(f"{quoted(mapping)} maps nothing to a purpose", hint=hint)
-    if purpose not in PURPOSES:
-        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose))
+    if known and purpose not in known:
+        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
     return Glob(pattern), purpose
 
 

@@ -24,6 +24,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 
 _UTF16 = "UTF-16 text"
 _UTF16_REMEDY = 'Save it as "CSV UTF-8" in the spreadsheet, or as UTF-8 in the editor'
+_SQLITE_MAGIC = b"SQLite format 3"
 _FOREIGN_CONTENT = {
     b"\xff\xfe": _UTF16,
     b"\xfe\xff": _UTF16,
@@ -31,6 +32,7 @@ _FOREIGN_CONTENT = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"PAR1": "a parquet file",
+    _SQLITE_MAGIC: "an SQLite database, such as a ledger",
 }
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _CSV_SUFFIXES = (".csv", ".tsv")
@@ -117,6 +119,8 @@ def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
         content = _UTF16 if _is_utf16(line) else "binary, or text in another encoding"
     if content is not None:
         remedy = _UTF16_REMEDY if content == _UTF16 else "Save it as plain UTF-8 text, JSON Lines or CSV"
+        if line.startswith(_SQLITE_MAGIC):
+            remedy = "Name the manifest, JSON Lines or CSV; `bulk-upload status LEDGER` shows a ledger"
         return rules.finding("not-text", None, found=f"the manifest is {content}", remedy=remedy)
     text = line.removeprefix(_UTF8_MARK).strip()
     if b"\r" in text:

@@ -192,7 +192,8 @@ _BARE = re.compile(r"[A-Za-z0-9_./:@%+-]+", re.ASCII)
 
 def _pairs(prefix: str, values: Mapping[str, Any], encode: Callable[[object], str]) -> list[str]:
     pairs: list[str] = []
-    for name, value in values.items():
+    for key, value in values.items():
+        name = key if _BARE.fullmatch(key) else encode(key)
         if isinstance(value, dict):
             pairs += _pairs(f"{prefix}{name}.", value, encode)
         elif isinstance(value, str) and _BARE.fullmatch(value):

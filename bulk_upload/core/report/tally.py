@@ -11,6 +11,7 @@ from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
     ContentCompared,
+    DataFindings,
     EntrySettled,
     Event,
     PlanMade,
@@ -19,6 +20,7 @@ from bulk_upload.core.events import (
     RunLimited,
 )
 from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 EXAMPLES_MAX = 3
 
-_FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
+FAILED_STATES = tuple(one for one in EntryState if one.settled and one is not EntryState.ACCEPTED)
+"""The states of entries that a person must look at: another run alone does not help."""
 
 
 class Cause(msgspec.Struct):
@@ -62,8 +65,8 @@ class Tally(msgspec.Struct):
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
-    holds the paths whose answer was lost and that are neither settled nor sent again yet. `held_s` and
-    `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    holds the paths whose answer was lost and that are neither settled nor sent again yet. `findings` are those of
+    validation. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
     once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -96,6 +99,7 @@ class Tally(msgspec.Struct):
     held_s: Mapping[Bottleneck, float] = msgspec.field(default_factory=dict)
     chance_share: float | None = None
     checked: ReceiptsChecked | None = None
+    findings: FindingsByRule = msgspec.field(default_factory=FindingsByRule)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -115,6 +119,13 @@ class Tally(msgspec.Struct):
                 self._add_withdrawn(event)
             case ReceiptsChecked():
                 self.checked = event
+            case DataFindings():
+                self.findings.add(
+                    event.path,
+                    line_count=event.line_count,
+                    counts=event.counts,
+                    first_lines=event.first_lines,
+                )
             case RunLimited():
                 self.held_s = event.held_s
                 self.chance_share = event.chance_share
@@ -137,7 +148,7 @@ class Tally(msgspec.Struct):
     @property
     def failed_count(self) -> int:
         """Entries this run settled as anything but accepted."""
-        return sum(self.count(state) for state in _FAILED_STATES)
+        return sum(self.count(state) for state in FAILED_STATES)
 
     @property
     def settled_count(self) -> int:
@@ -216,7 +227,7 @@ def exit_status(
     """
     pending = states.get(EntryState.PENDING, 0)
     in_doubt = states.get(EntryState.IN_DOUBT, 0)
-    failed = sum(states.get(state, 0) for state in _FAILED_STATES)
+    failed = sum(states.get(state, 0) for state in FAILED_STATES)
     applying = set()
     if stop is not None and (
         pending or in_doubt or uncompared_count or stop.status is ExitStatus.LEDGER_UNUSABLE

@@ -27,6 +27,7 @@ MESSAGE_BYTES_MAX = 16 * 1024
 Count = Annotated[int, Meta(ge=1, le=CONCURRENCY_MAX)]
 Rate = Annotated[float, Meta(ge=STARTS_PER_S_MIN, le=STARTS_PER_S_MAX)]
 Bandwidth = Annotated[float, Meta(ge=BYTES_PER_S_MIN, le=BYTES_PER_S_MAX)]
+Uploads = Annotated[int, Meta(ge=0, le=256)]
 Minute = Annotated[int, Meta(ge=0, lt=MINUTES_A_DAY)]
 Spans = Annotated[tuple[tuple[Minute, Bandwidth | None], ...], Meta(min_length=1, max_length=SPANS_MAX)]
 
@@ -35,6 +36,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The requested changes: unset fields stay unchanged, and None removes a limit.
 
     Without any field it requests the state of the run. `bandwidth` is minutes of the day with the cap from then on.
+    `uploads` asks for the numbers of the run too, and for so many of its requests in flight.
     """
 
     concurrency: Count | UnsetType | None = UNSET
@@ -42,6 +44,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     starts_per_s: Rate | UnsetType | None = UNSET
     bandwidth: Spans | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
+    uploads: Uploads | UnsetType = UNSET
 
 
 class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +77,57 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool
 
 
+class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has done so far, for those who watch it from another process.
+
+    `ended` counts entries by the name of their state; the other fields are those of the run's tally and snapshot.
+    `running_s` is the time since the plan was made.
+    """
+
+    running_s: float
+    entry_count: int
+    total_bytes: int
+    settled_before_count: int
+    settled_before_bytes: int
+    ended: dict[str, int]
+    accepted_bytes: int
+    failed_bytes: int
+    unchanged_count: int
+    unchanged_bytes: int
+    retry_count: int
+    lost_count: int
+    wire_bytes: int
+    partial_bytes: int
+    validating_count: int
+    validated_count: int
+    validated_bytes: int
+
+
+class UploadNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request in flight; the path is printable. `since_s` is the time since its entry's first attempt."""
+
+    path: str
+    since_s: float
+    body_bytes: int
+    left_bytes: int
+    waiting: bool
+    reading: bool
+    held: bool
+
+
 class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a request: `changes` in words, or an `error` with the exit code that goes with it."""
+    """The result of a request: `changes` in words, or an `error` with the exit code that goes with it.
+
+    `numbers` and `uploads` are there if the request asked for uploads and the plan is made.
+    """
 
     status: ControlStatus | None = None
     changes: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
     exit_code: int = 0
+    numbers: RunNumbers | None = None
+    uploads: tuple[UploadNow, ...] = ()
 
 
 def decode_request(line: bytes) -> ControlRequest:

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from msgspec.structs import force_setattr
 
+# ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
 from bulk_upload.core.api.endpoint import ledger_stem
+from bulk_upload.core.model import Entry
+from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bulk_upload.core.api.connection import Connection
 
-_FOLDER_HASH_BYTES = 4
+FOLDER_HASH_BYTES = 4
 """Manifests of one name in different folders share a `--ledger-dir`; they are few enough for 32 bits."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class PathObject(Protocol):
+    """What `os.PathLike` is for texts: a `pathlib.Path`, for one."""
+
+    def __fspath__(self) -> str:
+        """Return the path as a text."""
+
+
+AnyPath = str | PathObject
+"""A path as a text, or an object that stands for one."""
+
+
+class _Input(msgspec.Struct, frozen=True):
+    manifest: str = ""
+
+
+class Job(_Input, frozen=True, kw_only=True):
     """What to upload, and the path of its ledger.
 
+    Every path may be a text or a `pathlib.Path`; it is kept as a text. Raises UsageError for what is no path.
+
     Args:
-        manifest: path of a JSONL or CSV manifest, `-` for standard input.
-        ledger: path of the ledger; by default beside the manifest, named after it and the endpoint.
+        manifest: path of a JSONL or CSV manifest, `-` for standard input; or of a folder whose files are listed. With
+            `entries` it is not read, and only names the ledger.
+        entries: what to upload, in place of a manifest. Relative paths start from the current folder, or from `root`.
+        ledger: path of the ledger; by default beside the manifest or folder, named after it and the endpoint.
         ledger_dir: folder of the ledger in place of the manifest's; `ledger` takes precedence.
         root: folder that relative paths start from; by default the manifest's folder.
         purpose: for entries that name none.
@@ -37,7 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
-    manifest: str
+    entries: tuple[Entry, ...] | None = None
     ledger: str | None = None
     ledger_dir: str | None = None
     root: str | None = None
@@ -50,6 +75,45 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     name_template: str | None = None
     strict_paths: bool = False
     private: bool = False
+
+    if TYPE_CHECKING:
+        # What is given may be more than what is kept.
+        def __init__(
+            self,
+            manifest: AnyPath = "",
+            *,
+            entries: Iterable[Entry] | None = None,
+            ledger: AnyPath | None = None,
+            ledger_dir: AnyPath | None = None,
+            root: AnyPath | None = None,
+            purpose: str | None = None,
+            follow_symlinks: bool = False,
+            allow_outside: bool = False,
+            force: bool = False,
+            ignore_ctime: bool = False,
+            moved_root: bool = False,
+            name_template: str | None = None,
+            strict_paths: bool = False,
+            private: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name in ("manifest", "ledger", "ledger_dir", "root"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                force_setattr(self, name, _path_text(name, value))
+        if self.entries is not None:
+            force_setattr(self, "entries", tuple(self.entries))
+
+
+def _path_text(name: str, value: object) -> str:
+    text = value.__fspath__() if hasattr(value, "__fspath__") else value
+    if not isinstance(text, str):
+        raise UsageError(
+            f"{name} is of the type {type(value).__name__}, and must be a path",
+            hint="pass a str or a pathlib.Path; os.fsdecode makes a str of bytes",
+        )
+    return text
 
 
 def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str) -> str:
@@ -66,15 +130,42 @@ def ledger_path(job: Job, connection: Connection, *, manifest: str, folder: str)
     if job.ledger is not None:
         return job.ledger
     home, _, name = manifest.rpartition("/")
-    stem = ledger_stem(
-        _without_suffix(name), endpoint=connection.endpoint, home_endpoint=connection.profile.base_url
-    )
+    stem = _stem(_without_suffix(name), connection)
     if job.ledger_dir is None:
         return f"{home}/{stem}.ledger.db"
+    return _in_ledger_dir(job.ledger_dir, stem, folder)
+
+
+def folder_ledger_paths(job: Job, connection: Connection, *, root: str) -> tuple[str, ...]:
+    """Return where the ledger of a folder may be, the best place first: beside it, then in it; or as set in `job`.
+
+    Beside it, because a folder of data may be replaced as a whole, and its ledger must survive that. The root of the file
+    system has no place beside it.
+
+    Args:
+        job: the job.
+        connection: the server that it is for.
+        root: the absolute path of the folder, without symbolic links.
+    """
+    if job.ledger is not None:
+        return (job.ledger,)
+    home, _, name = root.rstrip("/").rpartition("/")
+    stem = _stem(name or "root", connection)
+    if job.ledger_dir is not None:
+        return (_in_ledger_dir(job.ledger_dir, stem, home or "/"),)
+    inside = f"{root.rstrip('/')}/{stem}.ledger.db"
+    return (f"{home}/{stem}.ledger.db", inside) if name else (inside,)
+
+
+def _stem(name: str, connection: Connection) -> str:
+    return ledger_stem(name, endpoint=connection.endpoint, home_endpoint=connection.profile.base_url)
+
+
+def _in_ledger_dir(ledger_dir: str, stem: str, folder: str) -> str:
     # As `os.fsencode` does: bytes that are not UTF-8 are surrogate escapes.
-    digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=_FOLDER_HASH_BYTES)
-    between = "" if job.ledger_dir.endswith("/") or not job.ledger_dir else "/"
-    return f"{job.ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
+    digest = hashlib.blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=FOLDER_HASH_BYTES)
+    between = "" if ledger_dir.endswith("/") or not ledger_dir else "/"
+    return f"{ledger_dir}{between}{stem}-{digest.hexdigest()}.ledger.db"
 
 
 def _without_suffix(name: str) -> str:

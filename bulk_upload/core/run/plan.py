@@ -65,12 +65,18 @@ RETRY_WORDS = {
 RENAMED_WORD = "renamed"
 """The `--retry` name of accepted entries that the manifest asks for under another name."""
 
+MISSING_WORD = "missing"
+"""The `--retry` name of accepted entries whose files `verify` found gone from the server."""
 
 _JUDGED = (EntryState.REJECTED, EntryState.INVALID, EntryState.WITHDRAWN)
 
 
 def plan_entry(
-    known: KnownEntry | None, fingerprint: Fingerprint | None, *, retry: frozenset[EntryState] = frozenset()
+    known: KnownEntry | None,
+    fingerprint: Fingerprint | None,
+    *,
+    retry: frozenset[EntryState] = frozenset(),
+    other_rules: bool = False,
 ) -> PlannedStep:
     """Return what a run does with one entry.
 
@@ -78,6 +84,7 @@ def plan_entry(
         known: the ledger's view, None for an entry it has never seen.
         fingerprint: the file's fingerprint now, None when it cannot be used.
         retry: settled states that the person asked to try again.
+        other_rules: an invalid entry was found invalid by other rules than those that apply now.
     """
     if known is not None and known.state is EntryState.IN_DOUBT:
         return PlannedStep(step=Step.RECONCILE, reason=known.reason or "the server may have it")
@@ -89,6 +96,8 @@ def plan_entry(
         return PlannedStep(step=Step.SEND, reason="new")
     if known.state is EntryState.PENDING:
         return PlannedStep(step=Step.SEND, reason=known.reason or "not sent yet")
+    if known.state is EntryState.INVALID and other_rules and known.state not in retry:
+        return PlannedStep(step=Step.SEND, reason="was invalid by other rules")
     return _failed(known, fingerprint, retry)
 
 
@@ -137,6 +146,13 @@ def under_asked_name(
     if resend:
         return PlannedStep(step=Step.SEND, reason="accepted under another name, sent again as requested")
     return decided
+
+
+def sent_again_as_missing(fingerprint: Fingerprint | None, decided: PlannedStep) -> PlannedStep:
+    """Return the step of an accepted entry whose file the server no longer has, where a person wants it sent again."""
+    if fingerprint is None or decided.step not in (Step.SETTLED, Step.COMPARE):
+        return decided
+    return PlannedStep(step=Step.SEND, reason="the server no longer has it, sent again as requested")
 
 
 NOT_COMPARABLE = "accepted; only its change time is another one, and there is no hash to compare"

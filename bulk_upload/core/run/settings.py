@@ -12,6 +12,7 @@ from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
 
 
 class InDoubtPolicy(StrEnum):
@@ -62,9 +63,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             of as many bytes in all.
         retry: settled states to try again.
         retry_renamed: send accepted entries again that the manifest asks for under another name.
+        retry_missing: send accepted entries again whose files `verify` found gone from the server.
+        looks_first: look in the server's list, before the first upload, for files that a lost or copied ledger sent.
         hashing: whether receipts carry the sha256 of what was sent.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
+        rules: the rules of validation that apply.
         sends_invalid: send files with errors all the same.
         confirm: whether the receipts of the run are compared with the server's list at its end.
     """
@@ -84,9 +88,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     compare_max_bytes: int = COMPARE_MAX_BYTES
     retry: frozenset[EntryState] = frozenset()
     retry_renamed: bool = False
+    retry_missing: bool = False
+    looks_first: bool = True
     hashing: bool = True
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
+    rules: RuleChoice = ALL_RULES
     sends_invalid: bool = False
     confirm: ConfirmMode = ConfirmMode.LIST
 

@@ -28,7 +28,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 def admission_of(result: ValidationResult, *, sends_invalid: bool) -> Admission:
     """Return whether a file may be sent. `sends_invalid`: the person wants invalid files sent all the same."""
     if result.is_valid:
-        return Admission(may_send=True, notice=result.warning)
+        return Admission(may_send=True)
     if sends_invalid:
         return Admission(may_send=True, notice=f"invalid, but sent as requested: {result.reason}")
     return Admission(may_send=False)

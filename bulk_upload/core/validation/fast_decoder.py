@@ -1,11 +1,12 @@
 """The fast path for good lines: msgspec's typed decoding, built for one schema.
 
-It passes a line only if the exact path (`line_schema`) would find nothing wrong with it; other lines take the exact
-path. A test compares the two.
+It judges a line only as the exact path (`line_schema`) would; lines that it cannot judge take the exact path. A test
+compares the two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,17 +14,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from bulk_upload.core.purposes import Kind
-from bulk_upload.core.validation.line_schema import order_complaints
+from bulk_upload.core.validation.examples.answers import (
+    ASSISTANT,
+    PROMPT_ROLES,
+    answer_fields,
+    question_field,
+)
+from bulk_upload.core.validation.line_schema import MESSAGE_KEYS, order_complaints, system_keys
+from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bulk_upload.core.purposes import Field, Schema
 
 NOT_PASSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for a line that it does not pass."""
 
 Roles = tuple[str, ...]
+Verdict = tuple[Complaint, ...] | None
+"""What is unusual about an order of roles, None where only the exact path can say it."""
+
+_role_of: Callable[[Any], str] = attrgetter("role")
 
 _SHAPES_REMEMBERED_MAX = 4096
 _LONG_SHAPE = 64
@@ -38,41 +48,94 @@ _TYPES: dict[Kind, Any] = {
     Kind.OBJECT: dict[str, Any],
     Kind.ANY: Any,
 }
-_PARTS = Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
 
 
-class Turns:
-    """Whether the roles of one field come in a usual order. Orders that were judged before are cached."""
-
-    def __init__(self, field: Field, attribute: str) -> None:
-        self.messages_of: Callable[[Any], Any] = attrgetter(attribute)
-        self._field = field
-        self.usual: set[Roles] = set()
-
-    def are_usual(self, roles: Roles) -> bool:
-        """Return whether there is no finding about roles that are not yet among the usual ones."""
-        if order_complaints(roles, self._field):
-            return False
-        if len(roles) <= _LONG_SHAPE and len(self.usual) < _SHAPES_REMEMBERED_MAX:
-            self.usual.add(roles)
-        return True
+RowJudge = Callable[[Any], list[Complaint] | None]
+"""Returns what is wrong with a decoded line, None where only the exact path can say it."""
 
 
 class LineReader:
-    """Decoders for one schema.
+    """Decoders for one schema, and what judges the lines that they pass.
 
-    `strict` passes lines with no other keys than the schema's, each of them checked. `lenient` passes any other key,
-    but does not check whether its value is UTF-8.
+    `strict` passes lines with no other keys than the schema's, each of them checked. `lenient` passes any other key
+    that no rule is about, but does not check whether its value is UTF-8.
     """
 
     def __init__(self, schema: Schema) -> None:
         self.strict = _decoder(schema, strict=True)
         self.lenient = _decoder(schema, strict=False)
-        self.turns = [
-            Turns(field, _attribute(place))
-            for place, field in enumerate(schema.fields)
-            if field.kind is Kind.MESSAGES
-        ]
+        self.judge = _row_judge(schema)
+
+
+def _row_judge(schema: Schema) -> RowJudge:  # noqa: C901 (calls would cost more than they explain)
+    """Return a function without lookups that could be made once: it is called for every line of a good file."""
+    asked = question_field(schema) if answer_fields(schema) else None
+    turns: list[tuple[Callable[[Any], Any], dict[Roles, Verdict], Callable[[Roles], Verdict]]] = []
+    texts: list[Callable[[Any], Any]] = []
+    pair: list[Callable[[Any], Any]] = []
+    for place, field in enumerate(schema.fields):
+        value_of = attrgetter(_attribute(place))
+        if field.kind is Kind.MESSAGES:
+            orders = _Orders(field, answer_elsewhere=field is asked)
+            turns.append((value_of, orders.known, orders.judge))
+            if field.is_answer:
+                pair.append(value_of)
+        elif field.kind is Kind.STRING:
+            texts.append(value_of)
+
+    def judge(row: Any) -> list[Complaint] | None:  # noqa: ANN401 (rows are of a type made for the schema)
+        complaints: list[Complaint] = []
+        for messages_of, known, judge_roles in turns:
+            messages = messages_of(row)
+            for message in messages:
+                if message.content.isspace():
+                    return None
+            roles = tuple(map(_role_of, messages))
+            found = known[roles] if roles in known else judge_roles(roles)
+            if found is None:
+                return None
+            if found:
+                complaints += found
+        for text_of in texts:
+            text = text_of(row)
+            if text is not msgspec.UNSET and text.isspace():
+                return None
+        if pair and _may_be_no_pair(*(answer_of(row) for answer_of in pair)):
+            return None
+        return complaints
+
+    return judge
+
+
+class _Orders:
+    """The orders of roles in one field, with what is unusual about each. Those that were judged before are cached."""
+
+    def __init__(self, field: Field, *, answer_elsewhere: bool) -> None:
+        self.known: dict[Roles, Verdict] = {}
+        self._field = field
+        self._answer_elsewhere = answer_elsewhere
+
+    def judge(self, roles: Roles) -> Verdict:
+        """Judge roles that are not yet among the known ones."""
+        found: Verdict = tuple(order_complaints(roles, self._field))
+        if self._answer_elsewhere and roles[-1:] == (ASSISTANT,):
+            # It may be the answer.
+            found = None
+        if len(roles) <= _LONG_SHAPE and len(self.known) < _SHAPES_REMEMBERED_MAX:
+            self.known[roles] = found
+        return found
+
+
+def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
+    is_whole = len(first) > 1
+    for one in others:
+        if first == one or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
+            return True
+    return False
+
+
+def _prompt(messages: list[Any]) -> list[Any]:
+    return [one for one in messages if one.role in PROMPT_ROLES]
 
 
 @lru_cache(maxsize=16)
@@ -81,28 +144,39 @@ def reader_of(schema: Schema) -> LineReader:
     return LineReader(schema)
 
 
-role_of: Callable[[Any], str] = attrgetter("role")
-"""The role of a decoded message."""
-
-
 def _decoder(schema: Schema, *, strict: bool) -> Callable[[bytes], Any]:
-    content = _FILLED | _PARTS if schema.content_parts else _FILLED
+    # Parts take the exact path, and so do lines with keys that a rule is about.
     message = msgspec.defstruct(
         "Message",
-        [("role", Literal[schema.roles]), ("content", content)],
+        [
+            ("role", Literal[schema.roles]),
+            ("content", _FILLED),
+            *(() if strict else _nothing(MESSAGE_KEYS)),
+        ],
         forbid_unknown_fields=strict,
         gc=False,
     )
     kinds = {**_TYPES, Kind.MESSAGES: Annotated[list[message], msgspec.Meta(min_length=1)]}  # type: ignore[valid-type]
     line = msgspec.defstruct(
         "Line",
-        [_member(_attribute(place), field, kinds[field.kind]) for place, field in enumerate(schema.fields)],
+        [
+            *(
+                _member(_attribute(place), field, kinds[field.kind])
+                for place, field in enumerate(schema.fields)
+            ),
+            *(() if strict else _nothing(system_keys(schema))),
+        ],
         rename={_attribute(place): field.name for place, field in enumerate(schema.fields)},
         forbid_unknown_fields=strict,
         kw_only=True,
         gc=False,
     )
     return msgspec.json.Decoder(line).decode
+
+
+def _nothing(keys: tuple[str, ...]) -> list[tuple[str, Any, Any]]:
+    """Return members that are null or absent."""
+    return [(key, None | msgspec.UnsetType, msgspec.UNSET) for key in keys]
 
 
 def _attribute(place: int) -> str:

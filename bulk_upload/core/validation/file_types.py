@@ -57,8 +57,6 @@ def not_json_lines(head: bytes) -> Complaint | None:
         return _other_format(head)
     if head.startswith(_WIDE_MARKS) or _looks_wide(head):
         return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
-    if b"\0" in head:
-        return Complaint("not-json-lines", "the file is binary data, not JSON Lines")
     return None
 
 
@@ -73,6 +71,11 @@ def _other_format(head: bytes) -> Complaint | None:
         if head.startswith(magic):
             return Complaint("not-json-lines", f"the file is {name}, not JSON Lines", remedy=remedy)
     return None
+
+
+def is_marked_document(suffix: str) -> bool:
+    """Whether documents with this suffix have a type that shows in their first bytes."""
+    return suffix in _DOCUMENT_MAGIC
 
 
 def document_complaint(path: str, head: bytes) -> Complaint | None:
@@ -121,4 +124,4 @@ def _what(head: bytes) -> str:
 def _looks_wide(head: bytes) -> bool:
     """Whether every other byte of the beginning is zero, as in UTF-16 of plain English."""
     sample = head[:64]
-    return len(sample) >= 8 and (not any(sample[1::2]) or not any(sample[::2]))
+    return len(sample) >= 8 and any(sample) and (not any(sample[1::2]) or not any(sample[::2]))

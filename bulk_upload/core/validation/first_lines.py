@@ -1,4 +1,4 @@
-"""The first two lines of a file show whether it is JSON Lines, and mostly also what else it is."""
+"""The first line of a file shows whether it may be JSON Lines, and mostly also what else it may be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.shapes.messages import is_message
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.conversion.tables import is_table, rows_can_be_converted
+from bulk_upload.core.validation.opening.invisible import without_invisible
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
@@ -29,9 +30,20 @@ class Suspicion(NamedTuple):
     holds_alone: bool
 
 
-def suspicion(line: bytes, parsed: Parsed, *, name: str, schema: Schema) -> Suspicion | None:
-    """Return what the first line that is not blank says about the file; None when it may be JSON Lines."""
-    text = line.strip()
+BINARY = Suspicion(
+    Complaint("not-json-lines", "the file is binary data, not JSON Lines"), is_sure=False, holds_alone=True
+)
+"""A first line that is no JSON, in a file with zero bytes near its start."""
+
+
+def suspicion(
+    line: bytes, parsed: Parsed, *, name: str = "", schema: Schema | None = None
+) -> Suspicion | None:
+    """Return what the first line that is not blank says about the file; None when it may be JSON Lines.
+
+    `name` is the file's, and `schema` what its rows would be converted to.
+    """
+    text = without_invisible(line.strip())
     if parsed.is_json:
         if _is_array_of_examples(parsed.value):
             return Suspicion(_array(), is_sure=True, holds_alone=True)
@@ -66,7 +78,7 @@ def _pretty() -> Complaint:
     return Complaint("pretty-printed", "the file is pretty-printed JSON: one object spans several lines")
 
 
-def _other(text: bytes, file_name: str, schema: Schema) -> Complaint:
+def _other(text: bytes, file_name: str, schema: Schema | None) -> Complaint:
     if text[:1] == b"<":
         return Complaint(
             "not-json-lines",
@@ -79,7 +91,7 @@ def _other(text: bytes, file_name: str, schema: Schema) -> Complaint:
         cells = text.split(delimiter)
         if len(cells) > 1 and (is_table(file_name) or all(len(cell.strip()) <= _SHOWN for cell in cells)):
             found = f"the file looks like CSV with {name}, not JSON Lines; it begins {shown}"
-            if rows_can_be_converted(header, delimiter.decode(), schema):
+            if schema is not None and rows_can_be_converted(header, delimiter.decode(), schema):
                 return Complaint(
                     "not-json-lines", found, remedy="Write its rows as JSON Lines", convert=PLAIN
                 )

@@ -15,7 +15,7 @@ from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from bulk_upload.core.purposes import Purpose, Schema
     from bulk_upload.core.shapes.target import Mapped
@@ -41,7 +41,7 @@ def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None
         or any(_has_all(value, one.schema.required_names) for one in PURPOSES.values())
     ):
         return None
-    return _cannot(name, schema, f"this purpose needs {_names(schema.required_names)} on every line")
+    return _cannot(name, schema, f"this purpose needs {names_listed(schema.required_names)} on every line")
 
 
 def foreign_value(value: object, schema: Schema) -> Complaint | None:
@@ -72,17 +72,17 @@ def _converted(value: object, schema: Schema) -> Mapped | None:
 
 
 def _complaint(made: Mapped, schema: Schema) -> Complaint:
-    found = f"the lines are {made.shape}, not {_names(schema.required_names)}"
+    found = f"the lines are {made.shape}, not {names_listed(schema.required_names)}"
     if not made.lost:
         return Complaint("foreign-schema", found, remedy="Convert them", convert=PLAIN)
-    lost = _names(tuple(dict.fromkeys(made.lost)))
+    lost = names_listed(tuple(dict.fromkeys(made.lost)))
     options = tuple(word for place in dict.fromkeys(made.lost) for word in (DROP, place))
     remedy = f"Convert them, which loses {lost} (the purpose has no place for it)"
     return Complaint("foreign-schema", found, remedy=remedy, convert=options)
 
 
 def _cannot(name: str, schema: Schema, reason: str) -> Complaint:
-    found = f"the lines are {name}, not {_names(schema.required_names)}"
+    found = f"the lines are {name}, not {names_listed(schema.required_names)}"
     return Complaint("foreign-schema", found, remedy=f"They cannot be converted: {reason}")
 
 
@@ -90,22 +90,29 @@ def other_purpose(
     value: Mapping[str, Any], declared: Purpose, known: Iterable[Purpose] = tuple(PURPOSES.values())
 ) -> Complaint | None:
     """Return a complaint that names the purpose a line looks like, None where the declared one is as likely."""
-    needed = declared.schema.required_names
-    fits = [one for one in known if one.schema.fields and _has_all(value, one.schema.required_names)]
-    best = max(fits, key=lambda one: len(one.schema.required_names), default=None)
+    best = likely_purpose(value, declared, known)
     if best is None:
         return None
-    if _has_all(value, needed) and len(best.schema.required_names) <= len(needed):
-        return None
-    found = f"this looks like {best.name} data: its lines have {_names(best.schema.required_names)}"
+    found = f"this looks like {best.name} data: its lines have {names_listed(best.schema.required_names)}"
     remedy = f"If that is intended, set the purpose {best.name}"
     return Complaint("wrong-purpose", found, remedy=remedy)
 
 
-def _has_all(value: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+def likely_purpose(names: Container[str], declared: Purpose, known: Iterable[Purpose]) -> Purpose | None:
+    """Return the purpose that data with fields of these names is probably for, None where the declared one is as likely."""
+    needed = declared.schema.required_names
+    fits = [one for one in known if one.schema.fields and _has_all(names, one.schema.required_names)]
+    best = max(fits, key=lambda one: len(one.schema.required_names), default=None)
+    if best is None or (_has_all(names, needed) and len(best.schema.required_names) <= len(needed)):
+        return None
+    return best
+
+
+def _has_all(value: Container[str], names: tuple[str, ...]) -> bool:
     return all(name in value for name in names)
 
 
-def _names(names: tuple[str, ...]) -> str:
+def names_listed(names: tuple[str, ...]) -> str:
+    """Return names in backquotes, with commas and `and` between them."""
     quoted = [f"`{name}`" for name in names]
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

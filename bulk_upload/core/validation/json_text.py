@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bulk_upload.core.text.json_fault import fault_of
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.core.validation.opening.invisible import is_invisible
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _BLANK = " \t\r\n"
 _WHOLE_DIGITS_MAX = 18
 _SEEN_CHARACTERS = 24
 _VALUES_WALKED_MAX = 1_000_000
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Parsed(NamedTuple):
@@ -112,23 +115,8 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
     position, wrong = fault_of(error)
     # Two complaints of the json module point at where a string or an array began.
     cut_off = position >= len(text) or error.msg.startswith("Unterminated string")
+    found, remedy = _words(text, error, position, wrong, cut_off=cut_off)
     column = position + 1
-    remedy = None
-    if cut_off:
-        found = "the line ends in the middle of a value"
-        remedy = "The line may have been cut off, or one object spans several lines: write it on one line"
-    elif text[position] == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
-        found = "strings are in single quotes, as Python prints them"
-        remedy = "Write lines with json.dumps, not with print or str"
-    elif text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
-        found = "None, True or False, as Python prints them"
-        remedy = "Write lines with json.dumps: JSON has null, true and false"
-    elif ord(text[position]) < ord(" "):
-        found = f"a raw control character (0x{ord(text[position]):02x}) in a string"
-        remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
-    else:
-        shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
-        found = f"not JSON at {quoted(shown)} ({wrong})"
     complaint = Complaint(
         "bad-json",
         found,
@@ -138,6 +126,34 @@ def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
         byte_in_line=len(text[:position].encode("utf-8")),
     )
     return Parsed([complaint], cut_off=cut_off)
+
+
+def _words(
+    text: str, error: json.JSONDecodeError, position: int, wrong: str, *, cut_off: bool
+) -> tuple[str, str | None]:
+    """Return what is wrong with a text that is not JSON, and what to do about it if that is special."""
+    if error.msg.startswith("Unterminated string"):
+        found = "the line ends within a string: it was cut off, or a line break in the string is raw"
+        return found, "Write line breaks in strings as \\n, and each object on one line; json.dumps does both"
+    if cut_off:
+        remedy = "The line may have been cut off, or one object spans several lines: write it on one line"
+        return "the line ends in the middle of a value", remedy
+    character = text[position]
+    if character == "'" or text.lstrip(_BLANK)[:2] in ("{'", "['"):
+        remedy = "Write lines with json.dumps, not with print or str"
+        return "strings are in single quotes, as Python prints them", remedy
+    if text[position : position + 4] in ("None", "True") or text[position : position + 5] == "False":
+        remedy = "Write lines with json.dumps: JSON has null, true and false"
+        return "None, True or False, as Python prints them", remedy
+    if is_invisible(character):
+        return f"an invisible character, U+{ord(character):04X}", "Remove it; editors show it as a code"
+    if character == "\0":
+        return "a zero byte, which no text has", "Remove it; writers that crash leave zero bytes behind"
+    if ord(character) < ord(" "):
+        remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
+        return f"a raw control character (0x{ord(character):02x}) in a string", remedy
+    shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)
+    return f"not JSON at {quoted(shown)} ({wrong})", None
 
 
 def _trailing(text: str, rest: int) -> Complaint:
@@ -154,6 +170,8 @@ def _trailing(text: str, rest: int) -> Complaint:
 
 def _lone_surrogate(text: str) -> Complaint | None:
     """Find an escaped lone surrogate: readers of a line may keep it, turn it into `?`, or fail."""
+    if _SURROGATE.search(text) is None:
+        return None
     position = 0
     while (position := text.find("\\", position)) >= 0:
         if text[position + 1 : position + 2] != "u":
@@ -185,18 +203,26 @@ def _escaped(text: str, position: int) -> int:
         return -1
 
 
-def _walk(value: object) -> Iterator[tuple[str, Any]]:
-    """Return every value with its JSON path. Not by recursion: a value may be nested deeply."""
-    waiting: list[tuple[str, Any]] = [("$", value)]
+def _walk(value: object) -> Iterator[tuple[str, dict[str, Any] | list[Any]]]:
+    """Return every object and array with its JSON path. Not by recursion: a value may be nested deeply."""
+    waiting: list[tuple[str, dict[str, Any] | list[Any]]] = []
+    if isinstance(value, dict | list):
+        waiting.append(("$", value))
     walked_count = 0
     while waiting and walked_count < _VALUES_WALKED_MAX:
-        walked_count += 1
         path, one = waiting.pop()
+        walked_count += 1 + len(one)
         yield path, one
-        if isinstance(one, dict):
-            waiting += [(f"{path}{step(key)}", inner) for key, inner in reversed(one.items())]
-        elif isinstance(one, list):
-            waiting += [(f"{path}[{index}]", one[index]) for index in range(len(one) - 1, -1, -1)]
+        inner = [(key, child) for key, child in _members(one) if isinstance(child, dict | list)]
+        waiting += [(f"{path}{_step(key)}", child) for key, child in reversed(inner)]
+
+
+def _members(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _step(key: str | int) -> str:
+    return f"[{key}]" if isinstance(key, int) else step(key)
 
 
 def step(key: str) -> str:
@@ -206,10 +232,13 @@ def step(key: str) -> str:
 
 def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
     found = [
-        Complaint("not-a-number", f"{one.name} is not JSON", path)
+        Complaint("not-a-number", f"{child.name} is not JSON", f"{path}{_step(key)}")
         for path, one in _walk(value)
-        if isinstance(one, Constant)
+        for key, child in _members(one)
+        if isinstance(child, Constant)
     ]
+    if isinstance(value, Constant):
+        found = [Complaint("not-a-number", f"{value.name} is not JSON", "$")]
     # A repeated key can hide one.
     return found or [Complaint("not-a-number", f"{constants[0].name} is not JSON")]
 

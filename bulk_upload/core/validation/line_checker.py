@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bulk_upload.core.validation.conversion.line_faults import with_fault_named
-from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of, role_of
+from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
 from bulk_upload.core.validation.foreign import foreign_schema, foreign_value, other_purpose
 from bulk_upload.core.validation.json_text import parse_line
-from bulk_upload.core.validation.line_schema import schema_complaints
+from bulk_upload.core.validation.line_schema import LineRules
 from bulk_upload.core.validation.rules import Complaint, is_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.json_text import Parsed
+
+
+_MISSES_MAX = 8
+_LINES_LEFT = 64
+"""After so many lines in a row that were not passed quickly, so many are not tried: the file is of another kind."""
+
+_plain: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+# Numbers of thousands of digits are values that Python refuses to make.
+_NOT_PLAIN = (*NOT_PASSED, ValueError)
 
 
 class LineJudge:
@@ -31,10 +40,12 @@ class LineJudge:
     def __init__(self, purpose: Purpose, *, known: Iterable[Purpose], thorough: bool = False) -> None:
         self._purpose = purpose
         self._schema = purpose.schema
+        self._rules = LineRules(purpose.schema)
         self._known = tuple(known)
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
         self._decode = _pass_none if thorough else self._reader.strict
+        self._missed_count = 0
         self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
 
     def complaints(self, line: bytes) -> list[Complaint]:
@@ -43,38 +54,53 @@ class LineJudge:
 
     def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
         """Yield each line with findings, by its index."""
-        turns = [(one.messages_of, one.usual, one.are_usual) for one in self._reader.turns]
-        decode = self._decode
+        decode, judge_row, strict = self._decode, self._reader.judge, self._reader.strict
+        missed_count, left_count = self._missed_count, 0
         for index, line in enumerate(lines):
-            try:
-                row = decode(line)
-                for messages_of, usual, are_usual in turns:
-                    roles = tuple(map(role_of, messages_of(row)))
-                    if roles not in usual and not are_usual(roles):
-                        break
-                else:
+            is_tried = not left_count
+            if left_count:
+                left_count -= 1
+            else:
+                try:
+                    complaints = judge_row(decode(line))
+                except NOT_PASSED:
+                    complaints = None
+                if complaints is not None:
+                    missed_count = 0
+                    if complaints:
+                        yield index, complaints
                     continue
-            except NOT_PASSED:
-                pass
-            complaints = self.examine(line)
+                missed_count += 1
+                if missed_count >= _MISSES_MAX:
+                    left_count = _LINES_LEFT
+            complaints = self._looked_at(line)
             if complaints:
                 yield index, complaints
-            if decode is self._reader.strict and not any(map(is_error, complaints)):
+            if is_tried and decode is strict and not any(map(is_error, complaints)):
                 # Good, but not passed: it has other keys, as the rest of the file will probably have.
                 decode = self._decode = self._decode_lenient
+        self._missed_count = missed_count
 
     def passes_alone(self, line: bytes) -> bool:
         """Whether a line is valid and has exactly the schema's keys: it cannot match a purpose that needs more."""
         if not (self._needs_all and self._schema.fields):
             return False
         try:
-            row = self._reader.strict(line)
+            found = self._reader.judge(self._reader.strict(line))
         except NOT_PASSED:
             return False
-        return all(
-            (roles := tuple(map(role_of, one.messages_of(row)))) in one.usual or one.are_usual(roles)
-            for one in self._reader.turns
-        )
+        return found is not None and not found
+
+    def _looked_at(self, line: bytes) -> list[Complaint]:
+        """Return what is wrong with a line that may well be JSON: as `examine` does, and faster."""
+        if not self._thorough:
+            try:
+                value = _plain(line)
+            except _NOT_PLAIN:
+                return self.examine(line)
+            if isinstance(value, dict):
+                return self._schema_complaints(value)
+        return self.examine(line)
 
     def examine(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with one line, by the exact path."""
@@ -113,17 +139,14 @@ class LineJudge:
         return [] if other is None else [other]
 
     def _schema_complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
-        complaints = schema_complaints(value, self._schema)
-        if not any(one.rule == "missing-key" and one.place in self._places() for one in complaints):
-            return complaints
+        if all(name in value for name in self._schema.required_names):
+            return self._rules.complaints(value)
         foreign = foreign_schema(value, self._schema)
         if foreign is not None:
             return [foreign]
+        complaints = self._rules.complaints(value)
         other = other_purpose(value, self._purpose, self._known)
         return complaints if other is None else [*complaints, other]
-
-    def _places(self) -> set[str]:
-        return {f"$.{name}" for name in self._schema.required_names}
 
     def _decode_lenient(self, line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
         row = self._reader.lenient(line)

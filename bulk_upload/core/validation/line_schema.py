@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
 from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, quoted
+from bulk_upload.core.validation.examples.answers import answer_complaints, answer_fields
+from bulk_upload.core.validation.examples.parts import part_complaints
+from bulk_upload.core.validation.examples.tool_calls import tool_complaints
+from bulk_upload.core.validation.examples.weights import weight_complaints
 from bulk_upload.core.validation.json_text import Constant, step
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.purposes import Field, Schema
 
@@ -27,16 +32,91 @@ _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.ARRAY: (list,),
     Kind.OBJECT: (dict,),
 }
+_PLAIN_KEYS = ("role", "content")
+_TOOL_KEYS = ("tool_calls", "tool_call_id")
+MESSAGE_KEYS = ("weight", *_TOOL_KEYS)
+"""Keys of a message that rules are about, besides role and content."""
 _NAMES: dict[type, str] = {
     str: "a string", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object",
     type(None): "null",
 }  # fmt: skip
 _SYSTEM, _USER, _ASSISTANT = "system", "user", "assistant"
+SYSTEM_KEYS = ("system", "system_prompt", "systemInstruction", "system_instruction")
+"""Where other APIs keep the system prompt: beside the messages, where the reference has no such field."""
+_ROLE_REMEMBERED_MAX = 64
+_WHOLE_MAX = 10**18 - 1
+_ORDERED_ALL_THE_SAME = frozenset({"empty-content", "bad-part", "bad-weight"})
+"""Rules that leave a conversation of which the order of roles can be judged."""
 
 
-def schema_complaints(value: Mapping[str, Any], schema: Schema) -> list[Complaint]:
-    """Return what is wrong with the fields of one line, the first few."""
-    return list(islice(_line(value, schema), COMPLAINTS_PER_LINE_MAX))
+class LineRules:
+    """The rules of one schema for the value of a line, with what can be computed once."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._fields = tuple((field, f"${step(field.name)}") for field in schema.fields)
+        self._has_answers = bool(answer_fields(schema))
+        self._system_keys = system_keys(schema)
+
+    def complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
+        """Return what is wrong with the fields of one line, the first few."""
+        complaints: list[Complaint] = []
+        for field, path in self._fields:
+            if field.name in value:
+                complaints += self._field(value[field.name], field, path)
+            elif field.required:
+                complaints.append(_missing(field.name, tuple(value), f"$.{field.name}"))
+        if self._has_answers:
+            complaints += answer_complaints(value, self._schema)
+        for key in self._system_keys:
+            if value.get(key):
+                found = f'there is "{key}" beside the messages; the reference has no such field, and it would be dropped'
+                complaints.append(Complaint("system-beside-messages", found, f"$.{key}"))
+        return complaints[:COMPLAINTS_PER_LINE_MAX]
+
+    def _field(self, value: object, field: Field, path: str) -> Sequence[Complaint]:
+        if isinstance(value, Constant) or field.kind is Kind.ANY:
+            return ()
+        if field.kind is Kind.MESSAGES:
+            return self._messages(value, field, path)
+        types = _TYPES[field.kind]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            return (_wrong_type(value, _NAMES[types[0]], path),)
+        if isinstance(value, str) and (not value or value.isspace()):
+            return (_empty("text", value, path),)
+        return ()
+
+    def _messages(self, value: object, field: Field, path: str) -> Sequence[Complaint]:
+        if not isinstance(value, list):
+            return (_wrong_type(value, "an array of messages", path),)
+        if not value:
+            return (Complaint("empty-messages", "there are no messages", path),)
+        complaints: list[Complaint] = []
+        roles = self._schema.roles
+        for index, message in enumerate(value):
+            if isinstance(message, dict) and message.get("role") in roles:
+                content = message.get("content")
+                if isinstance(content, str) and content and not content.isspace():
+                    continue
+            complaints += _message(message, self._schema, f"{path}[{index}]")
+            if len(complaints) >= COMPLAINTS_PER_LINE_MAX:
+                return complaints
+        if any(one.rule not in _ORDERED_ALL_THE_SAME for one in complaints):
+            return complaints
+        return [*complaints, *_conversation(value, field, path)]
+
+
+def _conversation(messages: list[dict[str, Any]], field: Field, path: str) -> Iterator[Complaint]:
+    """Yield what is wrong between the messages of a conversation, each of which is as it must be."""
+    extra: set[str] = set()
+    for message in messages:
+        if len(message) > len(_PLAIN_KEYS):
+            extra |= message.keys()
+    if "weight" in extra:
+        yield from weight_complaints(messages, path, learnt_from=field.ends_with)
+    if not extra.isdisjoint(_TOOL_KEYS):
+        yield from tool_complaints(messages, path)
+    yield from order_complaints([message["role"] for message in messages], field)
 
 
 def order_complaints(roles: Sequence[str], field: Field) -> list[Complaint]:
@@ -47,19 +127,23 @@ def order_complaints(roles: Sequence[str], field: Field) -> list[Complaint]:
     if odd is not None:
         index, found = odd
         complaints.append(Complaint("role-order", found, f"{path}[{index}].role"))
-    if field.ends_with is not None and roles and roles[-1] != field.ends_with:
+    if field.ends_with is None or not roles:
+        return complaints
+    if field.ends_with not in roles:
+        found = f"no message is from {quoted(field.ends_with)}: there is nothing to learn from"
+        complaints.append(Complaint("no-assistant", found, path))
+    elif roles[-1] != field.ends_with:
         found = f"the last message is from {quoted(roles[-1])}, not from {quoted(field.ends_with)}"
         complaints.append(Complaint("last-role", found, f"{path}[{len(roles) - 1}].role"))
     return complaints
 
 
-def _line(value: Mapping[str, Any], schema: Schema) -> Iterator[Complaint]:
-    for field in schema.fields:
-        if field.name not in value:
-            if field.required:
-                yield _missing(field.name, tuple(value), f"$.{field.name}")
-            continue
-        yield from _field(value[field.name], field, schema)
+def system_keys(schema: Schema) -> tuple[str, ...]:
+    """Return the keys under which a system prompt would be overlooked, none for a schema without messages."""
+    if not any(field.kind is Kind.MESSAGES for field in schema.fields):
+        return ()
+    names = {field.name for field in schema.fields}
+    return tuple(key for key in SYSTEM_KEYS if key not in names)
 
 
 def _missing(name: str, present: tuple[str, ...], place: str) -> Complaint:
@@ -69,50 +153,28 @@ def _missing(name: str, present: tuple[str, ...], place: str) -> Complaint:
     return Complaint("missing-key", f'there is no "{name}"; there is {shown[:120]}', place, hint)
 
 
-def _field(value: object, field: Field, schema: Schema) -> Iterator[Complaint]:
-    path = f"${step(field.name)}"
-    if isinstance(value, Constant) or field.kind is Kind.ANY:
-        return
-    if field.kind is Kind.MESSAGES:
-        yield from _messages(value, field, schema, path)
-        return
-    types = _TYPES[field.kind]
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        yield _wrong_type(value, _NAMES[types[0]], path)
-    elif value == "":
-        yield Complaint("empty-content", "the text is empty", path)
-
-
-def _messages(value: object, field: Field, schema: Schema, path: str) -> Iterator[Complaint]:
-    if not isinstance(value, list):
-        yield _wrong_type(value, "an array of messages", path)
-        return
-    if not value:
-        yield Complaint("empty-messages", "there are no messages", path)
-        return
-    is_whole = True
-    for index, message in enumerate(value):
-        for complaint in _message(message, schema, f"{path}[{index}]"):
-            is_whole = is_whole and complaint.rule == "empty-content"
-            yield complaint
-    if is_whole:
-        yield from order_complaints([message["role"] for message in value], field)
-
-
-def _message(message: object, schema: Schema, path: str) -> Iterator[Complaint]:
+def _message(message: object, schema: Schema, path: str) -> Sequence[Complaint]:
     if not isinstance(message, dict):
-        yield _wrong_type(message, 'an object of "role" and "content"', path)
-        return
+        return (_wrong_type(message, 'an object of "role" and "content"', path),)
+    complaints = []
     if "role" not in message:
-        yield _missing_in_message("role", "from", message, path)
+        complaints.append(_missing_in_message("role", "from", message, path))
     elif not isinstance(message["role"], str):
-        yield _wrong_type(message["role"], "a string", f"{path}.role")
+        complaints.append(_wrong_type(message["role"], "a string", f"{path}.role"))
     elif message["role"] not in schema.roles:
-        yield _wrong_role(message["role"], schema.roles, f"{path}.role")
+        complaints.append(_wrong_role(message["role"], schema.roles, f"{path}.role"))
+    if message.get("content") is None and _says_by_tools(message, schema):
+        return complaints
     if "content" not in message:
-        yield _missing_in_message("content", "value", message, path)
+        complaints.append(_missing_in_message("content", "value", message, path))
     else:
-        yield from _content(message["content"], schema, f"{path}.content")
+        complaints += _content(message["content"], schema, f"{path}.content")
+    return complaints
+
+
+def _says_by_tools(message: Mapping[str, Any], schema: Schema) -> bool:
+    """Whether a message needs no content because it calls tools."""
+    return schema.tool_calls and isinstance(message.get("tool_calls"), list) and bool(message["tool_calls"])
 
 
 def _missing_in_message(name: str, sharegpt: str, message: Mapping[str, Any], path: str) -> Complaint:
@@ -124,29 +186,51 @@ def _missing_in_message(name: str, sharegpt: str, message: Mapping[str, Any], pa
 
 
 def _wrong_role(role: str, roles: tuple[str, ...], path: str) -> Complaint:
+    words = (
+        _role_words(role, roles)
+        if len(role) <= _ROLE_REMEMBERED_MAX
+        else _role_words.__wrapped__(role, roles)
+    )
+    found, remedy, options = words
+    return Complaint("wrong-role", found, path, remedy, convert=options)
+
+
+@lru_cache(maxsize=256)
+def _role_words(role: str, roles: tuple[str, ...]) -> tuple[str, str, tuple[str, ...] | None]:
+    """Return what is wrong with a role, what to do about it, and how it is converted: often the same for every line of a file."""
     known = ", ".join(roles)
     meant = meant_role(role, roles)
-    found = f"the role {quoted(role)} is not one of {known}"
-    if meant is not None:
-        return Complaint("wrong-role", found, path, f'Write "{meant}" for it', convert=PLAIN)
-    return Complaint("wrong-role", found, path, f"{did_you_mean(role, roles)}Known roles: {known}")
+    hint = (
+        f'Write "{meant}" for it' if meant is not None else f"{did_you_mean(role, roles)}Known roles: {known}"
+    )
+    return f"the role {quoted(role)} is not one of {known}", hint, None if meant is None else PLAIN
 
 
-def _content(content: object, schema: Schema, path: str) -> Iterator[Complaint]:
+def _content(content: object, schema: Schema, path: str) -> Iterable[Complaint]:
     if isinstance(content, str):
-        if not content:
-            yield Complaint("empty-content", "the content is empty", path)
-    elif isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        return (_empty("content", content, path),) if not content or content.isspace() else ()
+    if isinstance(content, list) and _are_objects(content):
         if not schema.content_parts:
-            yield Complaint("content-parts", "the content is a list of parts, not a string", path)
-        elif not content:
-            yield Complaint("empty-content", "the content is empty", path)
-    elif not isinstance(content, Constant):
-        yield _wrong_type(content, "a string", path)
+            return (Complaint("content-parts", "the content is a list of parts, not a string", path),)
+        return part_complaints(content, path) if content else (_empty("content", "", path),)
+    return () if isinstance(content, Constant) else (_wrong_type(content, "a string", path),)
+
+
+def _are_objects(parts: list[Any]) -> bool:
+    for part in parts:  # noqa: SIM110 (three times as fast as a generator, for every content of a file)
+        if not isinstance(part, dict):
+            return False
+    return True
+
+
+def _empty(what: str, text: str, path: str) -> Complaint:
+    return Complaint("empty-content", f"the {what} is {'only white space' if text else 'empty'}", path)
 
 
 def _wrong_type(value: object, wanted: str, path: str) -> Complaint:
     is_dict = isinstance(value, dict)
+    if isinstance(value, int) and abs(value) > _WHOLE_MAX:
+        value = _as_float(value)
     name = "an object" if is_dict else _NAMES.get(type(value), type(value).__name__)
     shown = f" ({value!r})" if isinstance(value, int | float) and not isinstance(value, bool) else ""
     remedy = None
@@ -155,6 +239,14 @@ def _wrong_type(value: object, wanted: str, path: str) -> Complaint:
     elif wanted == "a string" and isinstance(value, int | float):
         remedy = f'Write it as a string, in quotes: "{value}"'
     return Complaint("wrong-type", f"{wanted} is expected, this is {name}{shown}", path, remedy)
+
+
+def _as_float(value: int) -> float:
+    """Return a large number as the exact parser reads it."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _odd_turn(roles: Sequence[str], *, may_begin_with_answer: bool) -> tuple[int, str] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.validation.file_types import PARQUET_MAGIC, not_json_lines
+from bulk_upload.core.validation.mixup.sample import mismatch_of_columns
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from bulk_upload.core.purposes import Schema
+    from bulk_upload.core.purposes import Purpose
 
 TAIL_BYTES = 8
 """The length of the footer, little-endian, and the magic: parquet.apache.org/docs/file-format."""
@@ -31,16 +32,21 @@ def ends_complaint(head: bytes, tail: bytes, file_bytes: int) -> Complaint | Non
     return None
 
 
-def footer_complaints(columns: Sequence[str], row_count: int, schema: Schema) -> list[Complaint]:
+def footer_complaints(
+    columns: Sequence[str], row_count: int, purpose: Purpose, known: Iterable[Purpose] = ()
+) -> list[Complaint]:
     """Return what is wrong with the columns and the rows that a footer describes.
 
     A missing column is only a warning: the service also accepts files of tokens, whose columns its reference
     does not name.
     """
     complaints = []
+    mismatch = mismatch_of_columns(columns, purpose, known)
+    if mismatch is not None:
+        return [mismatch]
     if not row_count:
         complaints.append(Complaint("empty-file", "the Parquet file has no rows"))
-    missing = [name for name in schema.required_names if name not in columns]
+    missing = [name for name in purpose.schema.required_names if name not in columns]
     if missing:
         shown = ", ".join(columns[:_COLUMNS_SHOWN]) or "none"
         found = f"there is no column {', '.join(missing)}; there is {shown}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.validation.line_checker import LineJudge
-from bulk_upload.core.validation.rules import Complaint, finding_of, is_error
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of, is_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.line_splitter import HugeLine
+    from bulk_upload.core.validation.rules import RuleChoice
 
 
 class Sorted(NamedTuple):
@@ -34,10 +35,12 @@ class LineSorter:
         *,
         where: str,
         known: Iterable[Purpose],
+        choice: RuleChoice = ALL_RULES,
         command: ConvertCommand | None = None,
     ) -> None:
         self._command = command
         self._where = where
+        self._ignored = choice.ignored
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
         self.line_count = 0
@@ -51,7 +54,7 @@ class LineSorter:
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)
-            elif errors := [one for one in complaints if is_error(one)]:
+            elif errors := [one for one in complaints if is_error(one) and one.rule not in self._ignored]:
                 line_no = self.line_count + index + 1
                 bad.append((line_no, lines[index], list(self._findings(errors, line_no))))
                 out.add(index)

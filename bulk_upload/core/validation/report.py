@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
-from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, Complaint, finding_of
+from bulk_upload.core.validation.rules import (
+    ALL_RULES,
+    KEPT_PER_RULE_MAX,
+    RULES,
+    Complaint,
+    RuleChoice,
+    finding_of,
+)
 
 if TYPE_CHECKING:
     from bulk_upload.core.shapes.command import ConvertCommand
@@ -45,6 +52,10 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
         kept = Counter(one.rule for one in self.findings)
         return {rule: count - kept[rule] for rule, count in self.counts.items() if count > kept[rule]}
 
+    def first_lines(self) -> dict[str, int]:
+        """Return the line of the first finding of each rule that is about lines."""
+        return {one.rule: one.line_no for one in reversed(self.findings) if one.line_no is not None}
+
     def reason(self, severity: Severity) -> str | None:
         """Return what is wrong with the file in one line: the first finding of a severity and how many there are."""
         first = next((one for one in self.findings if one.severity is severity), None)
@@ -71,10 +82,19 @@ class Findings:
     `command` converts the file: remedies name it.
     """
 
-    def __init__(self, *, command: ConvertCommand | None = None) -> None:
+    def __init__(self, choice: RuleChoice = ALL_RULES, *, command: ConvertCommand | None = None) -> None:
         self._command = command
+        self._ignored = choice.ignored
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
+        self._full: set[str] = set()
+
+    def counts_only(self, rule: str) -> bool:
+        """Count a finding of a rule of which enough were kept; otherwise return False."""
+        if rule not in self._full:
+            return False
+        self.counts[rule] += 1
+        return True
 
     def keeps(self, rule: str) -> bool:
         """Whether another finding of a rule would be kept."""
@@ -83,7 +103,12 @@ class Findings:
     def add(
         self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
     ) -> None:
-        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte."""
+        """Add a complaint about one line of a file; `line_start` is the offset of the line's first byte.
+
+        That of an ignored rule is dropped.
+        """
+        if complaint.rule in self._ignored:
+            return
         if self.keeps(complaint.rule):
             self.kept.append(
                 finding_of(
@@ -91,6 +116,8 @@ class Findings:
                 )
             )
         self.counts[complaint.rule] += 1
+        if not self.keeps(complaint.rule):
+            self._full.add(complaint.rule)
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return the report."""

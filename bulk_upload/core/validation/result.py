@@ -9,6 +9,8 @@ import msgspec
 from bulk_upload.core.finding import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.validation.report import FileReport
@@ -20,8 +22,8 @@ FINDINGS_KEPT_MAX = 100
 class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result for the version of a file that `fingerprint` identifies, by the rules that `rules` identifies.
 
-    `reason` says why the file is invalid, `warning` is any other message about it. A result from the ledger has
-    no findings.
+    `reason` says why the file is invalid. `counts` and `first_lines` are those of the report. A result from the ledger has
+    neither them nor findings.
     """
 
     fingerprint: Fingerprint
@@ -30,7 +32,8 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
     error_count: int
     warning_count: int
     reason: str | None = None
-    warning: str | None = None
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
+    first_lines: Mapping[str, int] = msgspec.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -48,6 +51,7 @@ def validation_result(report: FileReport, fingerprint: Fingerprint, rules: str) 
         error_count=report.error_count,
         warning_count=report.count(Severity.WARNING),
         reason=report.reason(Severity.ERROR),
-        warning=report.reason(Severity.WARNING),
+        counts=report.counts,
+        first_lines=report.first_lines(),
         findings=report.findings[:FINDINGS_KEPT_MAX],
     )

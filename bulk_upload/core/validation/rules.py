@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
+from bulk_upload.core.purposes import rules_of
 from bulk_upload.core.validation.conversion.advice import remedy_for
 
 if TYPE_CHECKING:
+    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.shapes.command import ConvertCommand
 
 KEPT_PER_RULE_MAX = 50
@@ -53,6 +55,12 @@ RULES: dict[str, Rule] = {
         "Convert it: one JSON object on each line", once=True,
     ),
     "utf-16": Rule(_E, "the text is UTF-16 or UTF-32", "Save it as UTF-8", once=True),
+    "zero-filled": Rule(
+        _E, "the file holds zero bytes only: it was never written, or lost in a crash", "Write or fetch it again", once=True
+    ),
+    "zero-filled-tail": Rule(
+        _E, "the file ends with zero bytes: it was not written whole", "Write or fetch it again", once=True
+    ),
     "pretty-printed": Rule(
         _E, "one JSON value spans many lines", "Write one object on each line", once=True
     ),
@@ -74,6 +82,10 @@ RULES: dict[str, Rule] = {
         "Write them as escapes if a reader cuts such lines", once=True,
     ),
     "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True),
+    "purpose-mismatch": Rule(
+        _E, "the file is plainly of another purpose than its entry says", "Set that purpose, or name the file that was meant",
+        once=True,
+    ),
     "wrong-purpose": Rule(_W, "the lines look like those of another purpose", "Check the purpose", once=True),
     "unusual-suffix": Rule(_W, "the file name is unusual for the purpose", "Check the purpose and the name", once=True),
     "unknown-schema": Rule(
@@ -107,8 +119,37 @@ RULES: dict[str, Rule] = {
     ),
     "empty-messages": Rule(_E, "there are no messages", "Add messages, or remove the line"),
     "empty-content": Rule(_W, "a text is empty", "Fill it in, or remove the line"),
+    "no-assistant": Rule(
+        _E, "a conversation has no message of the assistant: there is nothing to learn from", "Add the answer, or remove the line"
+    ),
     "role-order": Rule(_W, "the roles come in an unusual order", "Let user and assistant take turns, system first"),
     "last-role": Rule(_W, "the last message is not the assistant's", "End with the answer that is to be learnt"),
+    "bad-part": Rule(
+        _E, "a part of a content has no type that is known, or lacks what its type needs",
+        'Write parts as {"type": "text", "text": "..."}',
+    ),
+    "bad-weight": Rule(_W, "the weight of a message is neither 0 nor 1", "Write 1 for what is to be learnt, 0 for the rest"),
+    "no-weight": Rule(_W, "every answer of a conversation has the weight 0", "Give an answer the weight 1, or remove the line"),
+    "bad-tool-call": Rule(
+        _W, "a tool call is not written as chat APIs expect it",
+        'Write {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{...}"}}',
+    ),
+    "tool-call-ids": Rule(
+        _W, "tool calls and their results do not match", "Let a result with the id of the call follow each call"
+    ),
+    "system-beside-messages": Rule(
+        _W, "a system prompt stands beside the messages, where the API does not look for it",
+        "Make it the first message, with the role system",
+    ),
+    "same-answers": Rule(
+        _W, "the chosen and the rejected answer are the same", "Write two different answers, or remove the line"
+    ),
+    "prompts-differ": Rule(
+        _W, "the chosen and the rejected answer are answers to different prompts", "Pair answers to the same prompt"
+    ),
+    "answer-in-messages": Rule(
+        _W, "the messages hold the answer already", "Remove the answer from the messages"
+    ),
     "blank-line": Rule(_W, "the line is empty", "Remove the line"),
     "duplicate-line": Rule(_W, "the line is the same as an earlier one", "Remove one of them"),
     "duplicate-key": Rule(_W, "an object has a duplicate key; most readers keep the last", "Remove one of them"),
@@ -128,8 +169,35 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
+class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rules apply. `ignored` are not: nothing is found by them, and no file is invalid because of them."""
+
+    ignored: frozenset[str] = frozenset()
+
+    def version_of(self, purpose: Purpose, *, thorough: bool = False) -> str:
+        """Return an identifier of the rules for a purpose: results under equal rules remain valid."""
+        without = f"-without-{','.join(sorted(self.ignored))}" if self.ignored else ""
+        return f"{rules_of(purpose)}{'-thorough' if thorough else ''}{without}"
+
+
+ALL_RULES = RuleChoice()
+
+NEVER_IGNORED = frozenset({"unreadable"})
+"""Without its content no file can be sent."""
+
+
 WHOLE_FILE = frozenset(
-    {"unreadable", "empty-file", "compressed", "not-json-lines", "utf-16", "pretty-printed", "json-array"}
+    {
+        "unreadable",
+        "empty-file",
+        "zero-filled",
+        "compressed",
+        "not-json-lines",
+        "utf-16",
+        "pretty-printed",
+        "json-array",
+        "purpose-mismatch",
+    }
 )
 """Rules that leave no line to check: no repaired copy can be made of such a file."""
 

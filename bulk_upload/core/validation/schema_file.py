@@ -38,6 +38,7 @@ class _Purpose(msgspec.Struct, forbid_unknown_fields=True):
     ends_with: dict[_Name, _Name] | None = None
     roles: Annotated[list[_Name], msgspec.Meta(min_length=1)] | None = None
     content_parts: bool | None = None
+    tool_calls: bool | None = None
     line_bytes_max: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
@@ -83,6 +84,8 @@ def _changed(purpose: Purpose, change: _Purpose, file_name: str) -> Purpose:
         schema = replace(schema, roles=tuple(change.roles))
     if change.content_parts is not None:
         schema = replace(schema, content_parts=change.content_parts)
+    if change.tool_calls is not None:
+        schema = replace(schema, tool_calls=change.tool_calls)
     if change.line_bytes_max is not None:
         schema = replace(schema, line_bytes_max=change.line_bytes_max)
     return replace(

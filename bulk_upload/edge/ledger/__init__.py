@@ -19,6 +19,7 @@ from bulk_upload.edge.ledger.manifest_marks import (
     refresh,
     taken_up_again,
 )
+from bulk_upload.edge.ledger.reading.purposes import RecordedPurposes
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.reading.sent import (
@@ -48,6 +49,7 @@ __all__ = [
     "OwnFile",
     "PlannedDeletion",
     "Recalled",
+    "RecordedPurposes",
     "ResultKey",
     "SentContent",
     "Staging",

@@ -93,6 +93,15 @@ def end(
         )
 
 
+def planned_for(store: LedgerStore, *, file_id: str) -> PlannedDeletion | None:
+    """Return the deletion of the file of a receipt, None where no receipt that is believed has its id."""
+    row = store.connection.execute(
+        f"SELECT r.entry_id, r.receipt_id FROM receipts r WHERE r.file_id = ? AND {LIVE.format(ledger='main')}",
+        (file_id,),
+    ).fetchone()
+    return None if row is None else PlannedDeletion(entry_id=row[0], receipt_id=row[1], file_id=file_id)
+
+
 def unfinished(store: LedgerStore) -> list[PlannedDeletion]:
     """Return the deletions without a recorded end, oldest first."""
     rows = store.connection.execute(

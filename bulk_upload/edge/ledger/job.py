@@ -13,6 +13,7 @@ from bulk_upload.edge.ledger.file.location import require_folder
 from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.edge.ledger.file.opening import open_for_writing, require_ledger, require_safe_name
 from bulk_upload.edge.ledger.file.unusable import unusable
+from bulk_upload.edge.ledger.recovery.places import EarlierRuns, earlier_runs, place_of
 from bulk_upload.edge.ledger.store import LedgerStore
 from bulk_upload.edge.ledger.writer import LedgerWriter
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 
 class Ledger(msgspec.Struct):
-    """What `open_ledger` returns: a ledger that no other run writes to. `notice` is what its person should know."""
+    """What `open_ledger` returns: a ledger that no other run writes to.
+
+    `earlier` is what it knows of the runs before, `notice` what its person should know.
+    """
 
     path: str
     writer: LedgerWriter
+    earlier: EarlierRuns
     notice: str | None = None
 
     async def close(self) -> None:
@@ -52,9 +57,10 @@ def open_ledger(
             store = LedgerStore(connection)
             connection.execute("BEGIN IMMEDIATE")
             notice = claim(connection, job, moved_root=moved_root, utc_s=utc_s)
-            store.begin_run(version=version, utc_s=utc_s)
+            store.begin_run(version=version, utc_s=utc_s, place=place_of(path))
+            earlier = earlier_runs(connection, store.run_id)
             connection.execute("COMMIT")
-            return Ledger(path, LedgerWriter(store, path, on_end=lock.release), notice)
+            return Ledger(path, LedgerWriter(store, path, on_end=lock.release), earlier, notice)
         except BaseException:
             connection.close()
             raise

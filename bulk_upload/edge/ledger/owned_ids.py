@@ -5,6 +5,7 @@ Each function runs inside the caller's transaction, on the caller's thread.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -232,3 +233,12 @@ def mark_false(
     connection.execute(
         "UPDATE entries SET receipt_id = NULL WHERE entry_id = ? AND receipt_id = ?", (entry_id, receipt_id)
     )
+
+
+def have_other_contents(connection: sqlite3.Connection, attempt_ids: Collection[int]) -> bool:
+    """Whether the hashes of some attempts are all known, and no two are equal."""
+    row = connection.execute(
+        "SELECT count(DISTINCT sha256) FROM attempts WHERE attempt_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(attempt_ids)),),
+    ).fetchone()
+    return int(row[0]) == len(attempt_ids)

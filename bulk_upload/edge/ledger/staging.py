@@ -98,7 +98,7 @@ SELECT {_KNOWN_COLUMNS} FROM ledger.entries e {{attempts}} LEFT JOIN ledger.rece
 """
 _RECALL = f"""
 SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.CTIME_NS},
-       r.sent_name
+       r.sent_name, r.missing_utc IS NOT NULL
 FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 
@@ -111,7 +111,7 @@ _GATED = (Step.SEND, Step.COMPARE)
 class Recalled(NamedTuple):
     """What the ledger last recorded of an entry, as columns: most entries only need a comparison.
 
-    `sent_name` is the name that the file of its receipt was sent under.
+    `sent_name` is the name that the file of its receipt was sent under, `is_missing` says that `verify` found it gone.
     """
 
     entry_id: int
@@ -121,6 +121,7 @@ class Recalled(NamedTuple):
     inode: object
     ctime_ns: object
     sent_name: str | None
+    is_missing: int = 0
 
     def is_accepted(self, fingerprint: Fingerprint) -> bool:
         """Whether the entry is accepted, and the file it was accepted for is the one that is there."""
@@ -176,6 +177,11 @@ class Staging:
         """Return all that the ledger knows of one entry."""
         rows = self.rows(f"{self._known} WHERE e.key = ?", (key,))
         return _known_entry(rows[0]) if rows else None
+
+    def rules_of_result(self, entry_id: int) -> str | None:
+        """Return by which rules an entry's file was last validated, None where the ledger has no result."""
+        rows = self.rows("SELECT rules FROM ledger.validations WHERE entry_id = ?", (entry_id,))
+        return str(rows[0][0]) if rows else None
 
     def add(self, planned: Sequence[PlanRow]) -> dict[int, int]:
         """Add entries in one transaction; return, for each line that repeats an earlier entry, that entry's line."""
@@ -268,6 +274,14 @@ class Staging:
         """Return the result of a statement about the tables `staged` and `change_times`, and those of `ledger`."""
         with self._complaining():
             return self._connection.execute(sql, values).fetchall()
+
+    def insert(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
+        """Insert rows in one transaction; return how many were new."""
+        with self._complaining():
+            self._connection.execute("BEGIN")
+            added_count = self._connection.executemany(sql, rows).rowcount
+            self._connection.execute("COMMIT")
+        return max(0, added_count)
 
     @contextmanager
     def _complaining(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from bulk_upload.edge.ledger.columns import (
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
+from bulk_upload.edge.ledger.recovery.places import record_place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd, Intent
+    from bulk_upload.edge.ledger.recovery.places import Place
 
 ALIVE_EVERY_S = 5.0
 """How often a run records that it is alive; after a crash, absence is believed only that much later."""
@@ -56,8 +58,8 @@ class LedgerStore:
         self._alive_utc_s = float("-inf")
         self._last_attempt_id: int | None = None
 
-    def begin_run(self, *, version: str, utc_s: float) -> None:
-        """Record a new run, and mark what a dead one left open as in doubt."""
+    def begin_run(self, *, version: str, utc_s: float, place: Place | None = None) -> None:
+        """Record a new run and where its ledger lies, and mark what a dead one left open as in doubt."""
         crashed_utc = self._last_alive(utc_s)
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
@@ -76,6 +78,8 @@ class LedgerStore:
             (version, os.getpid(), utc_text(utc_s)),
         )
         self.run_id = cursor.lastrowid
+        if place is not None:
+            record_place(self.connection, self.run_id, place)
         (self.own_after_id,) = self.connection.execute(
             "SELECT coalesce(max(receipt_id), 0) FROM receipts"
         ).fetchone()

@@ -228,6 +228,12 @@ class Transport:
         it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
         return await self._open_questions().read_back(file_id, file_bytes=file_bytes, ranges=ranges)
 
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length. Raises NoAnswer."""
+        return await self._open_questions().download(file_id, write, file_bytes=file_bytes)
+
     async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
         session = self._open_session()
         key = self._credentials.current

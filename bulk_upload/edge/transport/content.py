@@ -1,4 +1,4 @@
-"""Reads the content of files back from the server, whole or by ranges, and hashes it. Nothing is kept."""
+"""Reads the content of files back from the server, whole or by ranges, and hashes it or passes it on."""
 
 from __future__ import annotations
 
@@ -95,6 +95,29 @@ class ContentReader:
             async with self._content(url, what, {}) as response:
                 return await self._whole(response, what, file_bytes, read_bytes)
 
+    async def copy(
+        self, url: URL, what: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Write a whole content, piece by piece, and return its hash and length.
+
+        Where `file_bytes` is given, reading stops with the piece that goes beyond it.
+        """
+        async with self._turns, self._content(url, what, {}) as response:
+            if response.status in _NOT_RETURNED:
+                reason = f"the server returns no content, HTTP {response.status}"
+                return ReadBack(sha256=None, read_bytes=0, reason=reason)
+            if response.status != HTTPStatus.OK:
+                raise await self._no_content(response, what)
+            encoding = _encoding_of(response)
+            # See `_whole`: of a length like the file's it is the file itself that is compressed.
+            inflates = encoding in _INFLATED and (file_bytes is None or response.content_length != file_bytes)
+            content = _Inflated(file_bytes, write) if inflates else _Hashed(file_bytes, write=write)
+            read_bytes = await self._pour(response, what, content)
+            if content.damaged or (encoding not in _INFLATED | {"identity"} and content.count != file_bytes):
+                reason = "its content comes in an encoding that cannot be read"
+                return ReadBack(sha256=None, read_bytes=read_bytes, reason=reason)
+            return ReadBack(sha256=content.sha256, read_bytes=read_bytes, total_bytes=content.count)
+
     async def _whole(
         self, response: aiohttp.ClientResponse, what: str, file_bytes: int | None, before_bytes: int
     ) -> ReadBack:
@@ -188,9 +211,18 @@ class ContentReader:
 
 
 class _Hashed:
-    """Hashes and counts bytes, up to one more than `most`."""
+    """Hashes and counts bytes, and passes them to `write`, up to those that go beyond `most`."""
 
-    def __init__(self, most: int | None, digest: hashlib._Hash | None = None) -> None:
+    damaged = False
+
+    def __init__(
+        self,
+        most: int | None,
+        digest: hashlib._Hash | None = None,
+        *,
+        write: Callable[[bytes], object] | None = None,
+    ) -> None:
+        self._write = write
         self._digest = hashlib.sha256() if digest is None else digest
         self._most = most
         self.count = 0
@@ -207,13 +239,15 @@ class _Hashed:
         if not self.is_over:
             self._digest.update(piece)
             self.count += len(piece)
+            if self._write is not None:
+                self._write(piece)
 
 
 class _Inflated(_Hashed):
     """The same of what a compressed body holds, as far as it is not `damaged`."""
 
-    def __init__(self, most: int | None) -> None:
-        super().__init__(most)
+    def __init__(self, most: int | None, write: Callable[[bytes], object] | None = None) -> None:
+        super().__init__(most, write=write)
         # 32: with the header of gzip or of zlib.
         self._inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)
         self.damaged = False

@@ -143,6 +143,14 @@ class FilesApi:
             url, f"reading {file_id} back", file_bytes=file_bytes, ranges=ranges
         )
 
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length; without either and with the reason
+        where the server returns none. Raises NoAnswer."""
+        url = URL(f"{self._url_of(file_id)}{self._content_path or ''}", encoded=True)
+        return await self._contents.copy(url, f"reading {file_id}", write, file_bytes=file_bytes)
+
     def _url_of(self, file_id: str) -> URL:
         return URL(f"{self._files_url}/{file_id}", encoded=True)
 

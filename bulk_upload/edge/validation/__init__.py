@@ -1,7 +1,7 @@
 """Validates data files before they are sent: in processes of their own, so that uploads continue meanwhile."""
 
 from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
-from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file, parquet_columns
 from bulk_upload.edge.validation.workers import (
     CheckRequest,
     FileMoved,
@@ -23,5 +23,6 @@ __all__ = [
     "Workers",
     "check_content",
     "check_file",
+    "parquet_columns",
     "usable_processors",
 ]

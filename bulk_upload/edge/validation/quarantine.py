@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.purposes import rules_of
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
 from bulk_upload.core.validation.quarantine import LineSorter, findings_line, place_of
@@ -88,7 +87,9 @@ class Quarantine:
         self, descriptor: int, task: CheckTask, target: str, repaired: BinaryIO, written: FileSet
     ) -> Quarantined:
         bad, notes = (written.add(target + suffix) for suffix in (".bad", ".findings.jsonl"))
-        sorter = LineSorter(task.purpose, where=task.path, known=task.known, command=task.command)
+        sorter = LineSorter(
+            task.purpose, where=task.path, known=task.known, choice=task.choice, command=task.command
+        )
         original, copy = hashlib.sha256(), hashlib.sha256()
         bad_line_nos: list[int] = []
         bad_count = 0
@@ -114,7 +115,7 @@ class Quarantine:
             "original_sha256": original.hexdigest(),
             "original_lines": sorter.line_count,
             "purpose": task.purpose.name,
-            "rules": rules_of(task.purpose),
+            "rules": task.choice.version_of(task.purpose),
             "bad_lines": bad_line_nos,
             "blank_lines_left_out": sorter.blank_count,
             "repaired": os.path.basename(target) if good_count else None,

@@ -15,9 +15,10 @@ from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - task
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.validation.parquet import TAIL_BYTES, ends_complaint, footer_complaints
 from bulk_upload.core.validation.report import FileReport, Findings
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +30,14 @@ READ_BYTES = PIECE_BYTES
 class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
-    `known` are the purposes whose lines a file may look like; `command` converts the file.
+    `known` are the purposes whose lines a file may look like, `choice` the rules that apply; `command` converts the file.
     """
 
     path: str
     purpose: Purpose
     known: tuple[Purpose, ...]
     thorough: bool = False
+    choice: RuleChoice = ALL_RULES
     command: ConvertCommand | None = None
 
 
@@ -62,9 +64,7 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
-        checker = Checker(
-            task.purpose, where=task.path, thorough=task.thorough, known=task.known, command=task.command
-        )
+        checker = _checker(task)
         checker.feed(content)
         checker.finish()
         return _merged(findings, checker.report())
@@ -75,7 +75,7 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
 
 
 def _about_the_name(task: CheckTask) -> Findings:
-    findings = Findings()
+    findings = Findings(task.choice)
     if not task.purpose.expects(task.path) and task.purpose.schema.fields:
         suffix = suffix_of(task.path) or "no suffix"
         usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
@@ -84,10 +84,19 @@ def _about_the_name(task: CheckTask) -> Findings:
     return findings
 
 
-def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
-    checker = Checker(
-        task.purpose, where=task.path, thorough=task.thorough, known=task.known, command=task.command
+def _checker(task: CheckTask) -> Checker:
+    return Checker(
+        task.purpose,
+        where=task.path,
+        thorough=task.thorough,
+        known=task.known,
+        choice=task.choice,
+        command=task.command,
     )
+
+
+def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
+    checker = _checker(task)
     status = os.fstat(descriptor)
     # Reading must end even if the file is written to all the time.
     left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
@@ -127,19 +136,35 @@ def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> 
     if complaint is not None:
         return [complaint]
     try:
-        from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+        footer = _footer(descriptor)
     except ImportError:
         return [Complaint("parquet-unread", "only the magic bytes were checked: pyarrow is not installed")]
-    try:
-        with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
-            columns = [str(name) for name in opened.schema_arrow.names]
-            row_count = int(opened.metadata.num_rows)
     except Exception as error:
         if isinstance(error, OSError) and is_transient(error):
             raise
         words = str(error).strip().splitlines() or [type(error).__name__]
         return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
-    return footer_complaints(columns, row_count, task.purpose.schema)
+    return footer_complaints(*footer, task.purpose, _known_unless_ignored(task))
+
+
+def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
+    return () if PURPOSE_MISMATCH in task.choice.ignored else task.known
+
+
+def parquet_columns(descriptor: int) -> tuple[str, ...] | None:
+    """Return the columns of an open Parquet file; None where they cannot be read, also for want of pyarrow."""
+    try:
+        return _footer(descriptor)[0]
+    except Exception:  # noqa: BLE001 - pyarrow raises errors of its own for each kind of damage
+        return None
+
+
+def _footer(descriptor: int) -> tuple[tuple[str, ...], int]:
+    """Return the columns and the number of rows by a Parquet file's footer."""
+    from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+
+    with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
+        return tuple(str(name) for name in opened.schema_arrow.names), int(opened.metadata.num_rows)
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:

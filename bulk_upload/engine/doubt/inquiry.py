@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bulk_upload.core.run.ports import FilesApi
+from bulk_upload.core.run.ports import ContentApi, FilesApi
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
@@ -13,6 +13,7 @@ from bulk_upload.errors import CredentialsRefused, ServerUnusable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile
     from bulk_upload.engine.doubt.api_retry import ApiRetry
 
@@ -25,6 +26,15 @@ class Server(FilesApi, Protocol):
 
     async def delete(self, file_id: str) -> bool:
         """Delete a file; return False where the server does not know it."""
+
+
+class ContentServer(ContentApi, Server, Protocol):
+    """A Server that also returns contents, also in ranges."""
+
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length."""
 
 
 class RequestDenied(ServerUnusable):
@@ -80,3 +90,44 @@ class Inquiry:
                 hint="run the same command again then",
             )
         return ServerUnusable(str(error), hint="run the same command again once the server answers")
+
+
+class ContentInquiry(Inquiry):
+    """An Inquiry that also compares contents, and fetches them."""
+
+    def __init__(self, server: ContentServer, api_retry: ApiRetry) -> None:
+        super().__init__(server, api_retry)
+        self._contents = server
+
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a file's content, by ranges where some are given and the server serves them."""
+        return await self._ask(
+            partial(self._contents.read_back, file_id, file_bytes=file_bytes, ranges=ranges)
+        )
+
+    async def download(
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        restart: Callable[[], object] | None,
+    ) -> ReadBack:
+        """Write a file's content, piece by piece, and return its hash and length.
+
+        `restart` takes back what was written, and the request is made again after a failure; None where that is impossible.
+        """
+
+        async def once() -> ReadBack:
+            if restart is not None:
+                restart()
+            return await self._contents.download(file_id, write, file_bytes=file_bytes)
+
+        if restart is not None:
+            return await self._ask(once)
+        try:
+            return await once()
+        except NoAnswer as error:
+            raise self._translated(error) from None

@@ -11,6 +11,7 @@ from bulk_upload.core.text.name_forms import Likeness, likeness
 from bulk_upload.edge.ledger import BY_RECONCILIATION
 from bulk_upload.edge.ledger.owned_ids import (
     claims,
+    have_other_contents,
     may_be_sent_by_another,
     rival_claims,
     sent_by_another,
@@ -20,7 +21,7 @@ from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.withdrawing import Withdrawals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.server_habits import ServerHabits
@@ -83,6 +84,10 @@ class Owners:
         held = await self._held(file_id)
         if held is not None:
             await self._withdrawals.as_shared(held)
+
+    async def sent_other_contents(self, attempt_ids: Collection[int]) -> bool:
+        """Whether it is known that no two of some attempts sent the same bytes."""
+        return await self._ledger.run(lambda store: have_other_contents(store.connection, attempt_ids))
 
     async def has_new_name(self, file: ListedFile, doubt: Doubt) -> bool:
         """Whether a file has a name unlike the one that is in doubt, and that no other upload of its size had."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,6 +62,14 @@ class _Question(msgspec.Struct):
     settle_s: float
     ruled_out: frozenset[str] = frozenset()
     due_s: float = 0.0
+
+
+class _Rival(msgspec.Struct, frozen=True):
+    """Another open doubt that may be about a file which could be that of this one; `is_exact` if it sent just that."""
+
+    file_id: str
+    attempt_id: int
+    is_exact: bool
 
 
 class Reconciler:
@@ -185,17 +192,33 @@ class Reconciler:
         open_doubts = {
             one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
         }
-        alike = Counter(map(self._twin_key, open_doubts.values()))
+        twins: dict[TwinKey, list[int]] = {}
+        for one in open_doubts.values():
+            twins.setdefault(self._twin_key(one), []).append(one.attempt_id)
+        differ = {
+            key: await self.owners.sent_other_contents(ids) for key, ids in twins.items() if len(ids) > 1
+        }
+        contested: list[tuple[_Question, list[_Rival]]] = []
         for question, by_list in judged:
-            settled = listing.began_s >= question.settles_s
-            found = self._unless_anothers(question.doubt, by_list, open_doubts.values())
-            if alike[self._twin_key(question.doubt)] > 1:
-                found = Undecided("another entry with the same name, size and purpose is in doubt too")
-            if isinstance(found, NotYet):
-                polled_s = self._clock.monotonic() + question.poll_s
-                question.due_s = polled_s if settled else min(question.settles_s, polled_s)
+            rivals = self._rivals(question.doubt, by_list, open_doubts.values())
+            key = self._twin_key(question.doubt)
+            if key in differ:
+                self._answer_or_wait(question, _unless_twins(by_list, differ=differ[key]), listing)
+            elif rivals:
+                contested.append((question, rivals))
             else:
-                self._answer(question, found)
+                self._answer_or_wait(question, by_list, listing)
+        # After the others: one that was just answered may turn out to own what is contested.
+        for question, rivals in contested:
+            self._answer_or_wait(question, self._unless_anothers(question, rivals, listing), listing)
+
+    def _answer_or_wait(self, question: _Question, found: Reconciliation, listing: Listing) -> None:
+        if isinstance(found, NotYet):
+            polled_s = self._clock.monotonic() + question.poll_s
+            settled = listing.began_s >= question.settles_s
+            question.due_s = polled_s if settled else min(question.settles_s, polled_s)
+        else:
+            self._answer(question, found)
 
     async def _judged(self, question: _Question, listing: Listing) -> Reconciliation:
         """Judge one doubt by a listing; absence only where the list shows what it must."""
@@ -237,17 +260,28 @@ class Reconciler:
             return NotYet()
         return found
 
-    def _unless_anothers(
-        self, doubt: Doubt, found: Reconciliation, open_doubts: Iterable[Doubt]
-    ) -> Reconciliation:
-        """Leave a file in another form than was sent in doubt while another open doubt may be about it, too."""
+    def _rivals(self, doubt: Doubt, found: Reconciliation, open_doubts: Iterable[Doubt]) -> list[_Rival]:
+        """Return the other open doubts that may be about a file which was found in another form than this one sent."""
         files = [found.file] if isinstance(found, Found) else getattr(found, "alike", ())
         guesses = [one for one in files if not matches(doubt, one) and one.file_id != doubt.candidate_id]
-        for one in guesses:
-            for other in open_doubts:
-                if other.attempt_id != doubt.attempt_id and self.owners.could_be(one, other):
-                    return Undecided(f"{one.file_id} may be that of another entry in doubt, too")
-        return found
+        return [
+            _Rival(one.file_id, other.attempt_id, is_exact=matches(other, one))
+            for one in guesses
+            for other in open_doubts
+            if other.attempt_id != doubt.attempt_id and self.owners.could_be(one, other)
+        ]
+
+    def _unless_anothers(
+        self, question: _Question, rivals: list[_Rival], listing: Listing
+    ) -> NotYet | Undecided:
+        """Wait for a rival that sent just this file, unless both have waited as long as they may."""
+        waiting = {one.doubt.attempt_id: one for one in self._questions}
+        for rival in rivals:
+            other = waiting.get(rival.attempt_id)
+            settles_s = question.settles_s if other is None else max(question.settles_s, other.settles_s)
+            if rival.is_exact and (other is None or settles_s > listing.began_s):
+                return NotYet()
+        return Undecided(f"{rivals[0].file_id} may be that of another entry in doubt, too")
 
     async def _unless_list_lacks(self, question: _Question, listing: Listing) -> Absent | NotYet | Undecided:
         """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
@@ -328,3 +362,15 @@ class Reconciler:
     def _give_up(self, reason: str) -> None:
         for question in list(self._questions):
             self._answer(question, Undecided(reason))
+
+
+def _unless_twins(found: Reconciliation, *, differ: bool) -> Reconciliation:
+    """Leave in doubt which of several entries a file is of that all may have sent, unless their contents `differ`: then an
+    equal content decides."""
+    reason = "another entry with the same name, size and purpose is in doubt too"
+    if not differ:
+        return Undecided(reason)
+    if isinstance(found, Found | Undecided):
+        files = (found.file,) if isinstance(found, Found) else found.alike
+        return Undecided(reason, alike=files, has_vague=True)
+    return found

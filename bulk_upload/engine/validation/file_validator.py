@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
-from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of, unknown_to_us
+from bulk_upload.core.purposes import PURPOSES, Purpose, unknown_to_us
 from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
 from bulk_upload.edge.files import fingerprint_of, source_error
 from bulk_upload.edge.validation import (
     CheckRequest,
@@ -72,6 +73,7 @@ class FileValidator:
         tree: where they are opened.
         workers: read and check them.
         purposes: what is known of each.
+        choice: the rules that apply.
         thorough: see `Checker`.
         ignore_ctime: see `Job.ignore_ctime`.
         on_bytes: called with how many more bytes were read, on any thread.
@@ -84,6 +86,7 @@ class FileValidator:
         workers: Workers,
         *,
         purposes: Mapping[str, Purpose] = PURPOSES,
+        choice: RuleChoice = ALL_RULES,
         thorough: bool = False,
         ignore_ctime: bool = False,
         on_bytes: Callable[[int], None] | None = None,
@@ -93,6 +96,7 @@ class FileValidator:
         self._workers = workers
         self._purposes = purposes
         self._known = tuple(purposes.values())
+        self._choice = choice
         self._thorough = thorough
         self._ignore_ctime = ignore_ctime
         self._on_bytes = on_bytes
@@ -103,8 +107,8 @@ class FileValidator:
         """Return the version of the rules for a purpose."""
         rules = self._rules.get(purpose)
         if rules is None:
-            thorough = "-thorough" if self._thorough else ""
-            rules = self._rules[purpose] = f"{rules_of(self._purpose(purpose))}{thorough}"
+            rules = self._choice.version_of(self._purpose(purpose), thorough=self._thorough)
+            self._rules[purpose] = rules
         return rules
 
     def task(self, path: str, purpose: str) -> CheckTask:
@@ -114,6 +118,7 @@ class FileValidator:
             purpose=self._purpose(purpose),
             known=self._known,
             thorough=self._thorough,
+            choice=self._choice,
             command=None if self._command_for is None else self._command_for(path, purpose),
         )
 

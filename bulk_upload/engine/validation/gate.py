@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_upload.core.events import Noticed
+from bulk_upload.core.events import DataFindings, Noticed
 from bulk_upload.core.model import EntryState, SourceFailed
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.retry import Leave, TryAgain
@@ -280,6 +280,16 @@ class Gate:
             at_fault = None if validation.inaccessible else planned.fingerprint
             await self._settler.fail(planned, entry_id, validation.reason, at_fault)
             return False
+        if validation.counts:
+            self._emit(
+                DataFindings(
+                    path=planned.entry.path,
+                    purpose=planned.entry.purpose,
+                    line_count=validation.line_count,
+                    counts=validation.counts,
+                    first_lines=validation.first_lines,
+                )
+            )
         admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)
         if not admission.may_send:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.report.amounts import rounded
-from bulk_upload.report.live.eta import TwoTermPace
-from bulk_upload.report.live.progress import ETA_S_MAX, ETA_SAMPLE_S, RATE_FADE_S, whole_seconds
+from bulk_upload.report.live.eta import TwoTermPace, whole_seconds
+from bulk_upload.report.live.progress import ETA_S_MAX, ETA_SAMPLE_S, RATE_FADE_S
 from bulk_upload.report.live.smoothed_rate import SmoothedRate
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
-"""Validation findings as lines: for people, or one JSON object for each finding."""
+"""Validation findings as lines: by rule for people, or one JSON object for each finding."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bulk_upload.core.finding import Severity
+from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.validation.rules import RULES
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.validation.report import FileReport
 
-SHOWN_PER_FILE_MAX = 20
-"""A person fixes the first few and runs the command again; `--format json` has all that were kept."""
+EXAMPLES_MAX = 10
+"""A person fixes the first few of a rule and runs the command again; `--json` has all that were kept."""
 
 JSON_KEYS = {
     "file": "the file, or the manifest",
@@ -34,7 +34,7 @@ JSON_KEYS = {
     "purpose": "the purpose the file was checked for, or null",
     "count": "how many findings the object stands for: 1, or the number counted and not listed",
 }
-"""The keys of `--format json`, and what they mean."""
+"""The keys of `--json`, and what they mean."""
 
 
 class Totals(msgspec.Struct):
@@ -63,28 +63,42 @@ class Totals(msgspec.Struct):
         return f"{counted}: {found}{invalid}"
 
 
-def people_lines(path: str, purpose: str | None, report: FileReport) -> Iterator[str]:
-    """Return the lines about one file; none where nothing was found."""
-    if not report.counts:
-        return
-    counts = Counter({one: report.count(one) for one in Severity})
-    told = ", ".join(_many(counts[one], one.value) for one in Severity if counts[one])
-    yield f"{printable(path)}{'' if purpose is None else f' ({printable(purpose)})'}: {told}"
-    # Findings that keep the file from being sent come first.
-    ordered = sorted(report.findings, key=lambda one: list(Severity).index(one.severity))
-    shown = ordered[:SHOWN_PER_FILE_MAX]
-    remedy = ""
-    for index, one in enumerate(shown):
-        yield f"  {one.severity:<7}  {_place(one)}{printable(one.found)} ({one.rule})"
-        remedy = one.remedy
-        if index + 1 == len(shown) or shown[index + 1].remedy != remedy:
-            yield f"           -> {printable(remedy)}"
-    rest = Counter(report.counts)
-    rest.subtract(Counter(one.rule for one in shown))
-    left = {rule: count for rule, count in rest.items() if count > 0}
-    if left:
-        listed = ", ".join(f"{count:,} {rule}" for rule, count in sorted(left.items()))
-        yield f"  and {sum(left.values()):,} more: {listed}"
+class GroupedFindings:
+    """Findings by rule for a person, with a few examples of each. It does not grow with the number of files."""
+
+    def __init__(self) -> None:
+        self._by_rule = FindingsByRule()
+        self._examples: dict[str, list[Finding]] = {}
+
+    def add(self, path: str, report: FileReport) -> None:
+        """Add the findings of one file."""
+        self._by_rule.add(
+            path, line_count=report.line_count, counts=report.counts, first_lines=report.first_lines()
+        )
+        for one in report.findings:
+            self._keep(one)
+
+    def add_one(self, finding: Finding) -> None:
+        """Add a finding about a manifest, or about a file that cannot be validated."""
+        self._by_rule.add_one(finding)
+        self._keep(finding)
+
+    def lines(self) -> Iterator[str]:
+        """Return the lines about each rule: how often and where first, then examples and what to do about them."""
+        for totals in self._by_rule.totals():
+            yield f"{totals.severity}: {totals}"
+            examples = self._examples[totals.rule]
+            for index, one in enumerate(examples):
+                yield f"  {_place(one)}: {printable(one.found)}"
+                if index + 1 == len(examples) or examples[index + 1].remedy != one.remedy:
+                    yield f"    -> {printable(one.remedy)}"
+            if totals.finding_count > len(examples):
+                yield f"  and {totals.finding_count - len(examples):,} more; --json lists findings one by one"
+
+    def _keep(self, finding: Finding) -> None:
+        examples = self._examples.setdefault(finding.rule, [])
+        if len(examples) < EXAMPLES_MAX:
+            examples.append(finding)
 
 
 def json_lines(path: str, purpose: str | None, report: FileReport) -> Iterator[str]:
@@ -129,10 +143,8 @@ def _json(path: str, purpose: str | None, one: Finding) -> str:
 
 
 def _place(one: Finding) -> str:
-    parts = [] if one.line_no is None else [f"line {one.line_no:,}"]
-    if one.place is not None:
-        parts.append(printable(one.place))
-    return f"{', '.join(parts)}: " if parts else ""
+    where = printable(one.where) + ("" if one.line_no is None else f":{one.line_no}")
+    return where if one.place is None else f"{where} [{printable(one.place)}]"
 
 
 def _many(count: int, word: str) -> str:

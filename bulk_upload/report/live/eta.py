@@ -1,8 +1,18 @@
-"""Estimates the remaining time from the time taken so far, per file and per byte."""
+"""Estimates the remaining time from the time taken so far, per file and per byte, and words it."""
 
 from __future__ import annotations
 
 import math
+
+from bulk_upload.core.text.printable import human_seconds
+
+RANGE_FROM_S = 120.0
+RANGE_RATIO_MIN = 1.25
+"""Two estimates that differ by less, or of less than two minutes, are shown as one, the longer."""
+
+STEADY_SHARE = 0.1
+STEADY_S_MIN, STEADY_S_MAX = 3.0, 60.0
+"""An estimate follows a new one within about a tenth of the remaining time."""
 
 _COLLINEAR_UNDER = 0.02
 """Below this share of independent variation, the cost of files and of bytes cannot be separated."""
@@ -58,3 +68,35 @@ class TwoTermPace:
             if a > 0:
                 return 1.0, 0.0
         return (0.0, 1.0) if self._bytes > 0 else (1.0, 0.0)
+
+
+class SteadyEstimate:
+    """A remaining time that counts down: a new estimate moves the expected end gradually."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._end: float | None = None
+
+    def update(self, at: float, left_s: float) -> float:
+        """Return the remaining seconds at `at` (monotonic), after an estimate of `left_s`."""
+        end = at + left_s
+        if self._end is not None:
+            fade_s = min(STEADY_S_MAX, max(STEADY_S_MIN, STEADY_SHARE * left_s))
+            end += (self._end - end) * math.exp(-(at - self._at) / fade_s)
+        self._at, self._end = at, end
+        return max(0.0, end - at)
+
+
+def whole_seconds(seconds: float) -> str:
+    """Return a wait as `12 s` or `3 min 05 s`, rounded up: a countdown should not flicker in tenths."""
+    whole = math.ceil(round(seconds, 3))
+    return f"{whole} s" if whole < 60 else human_seconds(whole)
+
+
+def time_range(least_s: float, most_s: float) -> str:
+    """Return two estimates as text: `55 s`, `12 min 05 s`, or, where they differ, `5 to 13 min`."""
+    if most_s < RANGE_FROM_S or most_s <= least_s * RANGE_RATIO_MIN:
+        return whole_seconds(most_s)
+    unit_s, unit = (60, "min") if most_s < 2 * 3600 else (3600, "h")
+    least, most = max(1, round(least_s / unit_s)), math.ceil(most_s / unit_s)
+    return whole_seconds(most_s) if least >= most else f"{least} to {most} {unit}"

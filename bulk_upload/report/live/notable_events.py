@@ -11,6 +11,7 @@ from bulk_upload.core.events import (
     AttemptStarted,
     ClockStepped,
     ControlChanged,
+    DataFindings,
     Draining,
     EntrySettled,
     Event,
@@ -18,9 +19,12 @@ from bulk_upload.core.events import (
     PlanMade,
     ReceiptWithdrawn,
 )
+from bulk_upload.core.finding import Severity
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import clock_step_words
+from bulk_upload.report.live.marks import STATE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +33,8 @@ FAILURES_SHOWN_MAX = 10
 NOTICES_SHOWN_MAX = 10
 PATH_COLUMNS_MIN = 20
 
-_WORD = {
-    EntryState.REJECTED: "rejected",
-    EntryState.FAILED_LOCAL: "failed",
-    EntryState.INVALID: "invalid",
-    EntryState.WITHDRAWN: "withdrawn",
-    EntryState.IN_DOUBT: "in doubt",
-    EntryState.PENDING: "not finished",
-}
+BY_SIGNAL = "received "
+"""How the reason of a drain by a signal begins: what a signal does is said where it is received."""
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +56,12 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventLines:
-    """Chooses the lines of a run: the first failures and notices each, the plan, the drain."""
+    """Chooses the lines of a run: the first failures and notices each, the first warning of each rule, the plan, the drain."""
 
     def __init__(self) -> None:
         self._failure_count = 0
         self._notice_count = 0
+        self._rules: set[str] = set()
         self._step_count = 0
         self._drain_reason: str | None = None
 
@@ -77,12 +76,16 @@ class EventLines:
                 return _plan(event)
             case ControlChanged():
                 return [EventLine(head="control", text=printable(f"{event.change}, by {event.by}"))]
+            case DataFindings():
+                return self._data_findings(event)
             case Noticed():
                 return self._notice(event)
             case ClockStepped():
                 return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
                 self._drain_reason = event.reason
+                if event.reason.startswith(BY_SIGNAL):
+                    return ()
                 reason = printable(event.reason)
                 return [
                     EventLine(
@@ -101,7 +104,17 @@ class EventLines:
         if self._failure_count > FAILURES_SHOWN_MAX:
             return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
-        return [EventLine(head=_WORD[event.state], text=reason, path=printable(event.path))]
+        return [EventLine(head=STATE_WORDS[event.state], text=reason, path=printable(event.path))]
+
+    def _data_findings(self, event: DataFindings) -> list[EventLine]:
+        """Return a line for each warning of a rule that no file before had; the summary counts all of them."""
+        by_rule = FindingsByRule()
+        by_rule.add(
+            event.path, line_count=event.line_count, counts=event.counts, first_lines=event.first_lines
+        )
+        new = [one for one in by_rule.totals(Severity.WARNING) if one.rule not in self._rules]
+        self._rules.update(one.rule for one in new)
+        return [EventLine(head="warning", text=str(one)) for one in new]
 
     def _notice(self, event: Noticed) -> list[EventLine]:
         self._notice_count += 1
@@ -135,4 +148,5 @@ def _plan(event: PlanMade) -> list[EventLine]:
     plural = "entry" if event.entry_count == 1 else "entries"
     total = f"{event.entry_count:,} {plural}, {human_bytes(event.total_bytes)}"
     warnings = [EventLine(head="warning", text=printable(one)) for one in event.warnings]
-    return [EventLine(head="plan", text=f"{total}: {', '.join(parts)}"), *warnings]
+    mixups = [EventLine(head="warning", text=printable(one)) for one in event.mixups]
+    return [*mixups, EventLine(head="plan", text=f"{total}: {', '.join(parts)}"), *warnings]

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import Event, Paused, Reconciling
 from bulk_upload.core.text.printable import printable
+from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.report.live.notable_events import EventLines
-from bulk_upload.report.live.progress import Progress, whole_seconds
+from bulk_upload.report.live.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.events import Snapshot
+    from bulk_upload.core.report.tally import Tally
     from bulk_upload.report.live.progress import Reading
 
 PAUSE_S_TOLD_MIN = 5.0
@@ -56,6 +58,10 @@ class LineProgress:
             case _:
                 for told in self._event_lines.lines_of(event):
                     self._put(str(told))
+
+    def take(self, tally: Tally, *, running_s: float, draining: bool) -> None:
+        """Show the numbers of a run in another process."""
+        self._progress.take(tally, running_s=running_s, draining=draining)
 
     def tick(self) -> None:
         """Called as time passes: about once a second. Samples the rate and writes the line that is due."""

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Preparing, Reconciling
+from bulk_upload.core.limits.capped import PAUSED_BY_HAND
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import Tally
-from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
-from bulk_upload.report.live.eta import TwoTermPace
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.report.live.eta import SteadyEstimate, TwoTermPace, time_range, whole_seconds
 from bulk_upload.report.live.smoothed_rate import SmoothedRate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from bulk_upload.core.events import Snapshot
+    from bulk_upload.core.events import BodyNow, Snapshot
 
 RATE_FADE_S = 5.0
 ETA_FADE_S = 60.0
@@ -24,9 +26,6 @@ ETA_SAMPLE_S = 2.0
 """Shorter samples are mostly noise: a large file is finished in one of them."""
 
 ETA_S_MAX = 100 * 3600.0
-ETA_NEAR = 1.1
-"""Two estimates that differ by less are shown as one, the longer."""
-
 RECONCILING_SHOWN_S = 10.0
 VALIDATING_SHOWN_S = 5.0
 """Where uploads are slow, files are validated rarely: the line stays this long, so that it does not flicker."""
@@ -35,16 +34,23 @@ VALIDATING_SHOWN_S = 5.0
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of a run, ready to be shown.
 
-    `done_*` counts entries that are settled, in any state, and the bytes of bodies in flight; it never
+    `elapsed_s` is the time since the run began. `states` counts the entries that this run settled, `unchanged_count`
+    those that kept an earlier receipt, `before_*` what earlier runs settled. `done_*` counts entries that are settled, in any state, and the bytes of bodies in flight; it never
     shrinks and never exceeds the total. `rate` is bytes per second on the wire lately, `mean_rate` since the plan was
     made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
     this run. The run will take from `eta_s` to `eta_most_s` more seconds: at the recent rate and at the mean rate, the
-    shorter first; None while unknown. `validated` says how far validation ahead of
+    shorter first; None while unknown. While `draining` only what is in flight counts for them. `validated` says how far validation ahead of
     the uploads is, and is empty while there is none. `why` is one line about what holds the run back, safe
     to show.
     """
 
     planned: bool
+    elapsed_s: float
+    states: dict[EntryState, int]
+    unchanged_count: int
+    unchanged_bytes: int
+    before_count: int
+    before_bytes: int
     done_count: int
     entry_count: int
     done_bytes: int
@@ -60,6 +66,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     retry_count: int
     in_doubt_count: int
     failed_count: int
+    draining: bool
+    paused: bool
     validated: str
     why: str
 
@@ -83,9 +91,29 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.retry_count:,} {'retry' if self.retry_count == 1 else 'retries'}"
 
     @property
+    def files_share(self) -> float:
+        """How many of the entries are done, from 0 to 1."""
+        return self.done_count / self.entry_count if self.entry_count else 0.0
+
+    @property
+    def files_percent(self) -> str:
+        """The share of the entries in whole percent, rounded down."""
+        return f"{int(self.files_share * 100)} %"
+
+    @property
     def files(self) -> str:
         """`6,210 of 10,000 files`."""
         return f"{self.done_count:,} of {self.entry_count:,} files"
+
+    @property
+    def files_amount(self) -> str:
+        """`6,210 of 10,000`."""
+        return f"{self.done_count:,} of {self.entry_count:,}"
+
+    @property
+    def acknowledged_bytes(self) -> int:
+        """The bytes of this run that will not be sent again: accepted, or unchanged."""
+        return self.accepted_bytes + self.unchanged_bytes
 
     @property
     def volume(self) -> str:
@@ -99,12 +127,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def eta(self) -> str:
-        """`ETA 2 min 50 s`, `ETA 50 s to 1 min 10 s`, or `ETA -`."""
+        """`ETA 2 min 50 s`, `ETA 5 to 13 min`, or `ETA -`."""
         if self.eta_s is None or self.eta_most_s is None:
             return "ETA -"
-        least, most = whole_seconds(self.eta_s), whole_seconds(self.eta_most_s)
-        near = self.eta_most_s <= self.eta_s * ETA_NEAR
-        return f"ETA {most}" if near or least == most else f"ETA {least} to {most}"
+        return f"ETA {time_range(self.eta_s, self.eta_most_s)}"
 
     @property
     def speeds(self) -> str:
@@ -113,8 +139,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def traffic(self) -> str:
-        """`4.2 GB acknowledged, 4.5 GB sent`."""
-        return f"{human_bytes(self.accepted_bytes)} acknowledged, {human_bytes(self.wire_bytes)} sent"
+        """`4.2 GB accepted, 4.5 GB sent`."""
+        return f"{human_bytes(self.accepted_bytes)} accepted, {human_bytes(self.wire_bytes)} sent"
 
 
 class Progress:
@@ -124,14 +150,21 @@ class Progress:
     from another thread, as is `snapshot`; it never iterates over anything that `on_event` changes.
     """
 
-    def __init__(self, snapshot: Callable[[], Snapshot], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        now: Callable[[], float],
+        bodies: Callable[[], Iterable[BodyNow]] = tuple,
+    ) -> None:
         self.tally = Tally()
         self._snapshot = snapshot
         self._now = now
+        self._bodies = bodies
+        self._began_at = now()
         self._planned_at: float | None = None
         self._prepared_count = 0
         self._pause_reason = "paused"
-        self._drain_reason: str | None = None
+        self._draining = False
         self._reconciling_count = 0
         self._reconciling_until = 0.0
         self._validating_until = 0.0
@@ -140,6 +173,10 @@ class Progress:
         self._wire_rate = SmoothedRate(RATE_FADE_S)
         self._paces = (TwoTermPace(ETA_FADE_S), TwoTermPace())
         self._sampled: tuple[float, int, int] | None = None
+        self._paused_s = 0.0
+        self._read_at = now()
+        self._pause_left_s = 0.0
+        self._estimates = (SteadyEstimate(), SteadyEstimate())
 
     def on_event(self, event: Event) -> None:
         """Handle one event."""
@@ -152,12 +189,26 @@ class Progress:
             case Paused():
                 self._pause_reason = printable(event.reason)
             case Draining():
-                self._drain_reason = printable(event.reason)
+                if not self._draining:
+                    # What is left is another amount now.
+                    self._estimates = (SteadyEstimate(), SteadyEstimate())
+                self._draining = True
             case Reconciling():
                 self._reconciling_count = event.waiting_count
                 self._reconciling_until = self._now() + RECONCILING_SHOWN_S
             case _:
                 pass
+
+    def take(self, tally: Tally, *, running_s: float, draining: bool) -> None:
+        """Replace the numbers by those of a run in another process, whose plan was made `running_s` seconds ago."""
+        self.tally = tally
+        if self._planned_at is None:
+            self._began_at = self._planned_at = self._now() - running_s
+            self._pause_reason = "the server's pause"
+            # What was sent before is not sent in this moment.
+            self._wire_rate = SmoothedRate(RATE_FADE_S)
+        if draining and not self._draining:
+            self.on_event(Draining(reason=""))
 
     def read(self) -> Reading:
         """Return the state of the run."""
@@ -171,12 +222,18 @@ class Progress:
         settled_bytes = tally.accepted_bytes + tally.unchanged_bytes + tally.failed_bytes
         moved_bytes = settled_bytes + snapshot.partial_bytes
         self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
-        self._sample(at)
+        self._sample(at, snapshot)
         left_count = max(0, tally.entry_count - before_count - tally.settled_count)
-        eta_s, eta_most_s = self._eta_s(left_count, left_bytes - self._moved_bytes, snapshot.pause_s)
+        eta_s, eta_most_s = self._eta_s(at, left_count, left_bytes - self._moved_bytes, snapshot)
         planned_at = self._planned_at
         return Reading(
             planned=planned_at is not None,
+            elapsed_s=at - self._began_at,
+            states={state: count for state in EntryState if (count := tally.count(state))},
+            unchanged_count=tally.unchanged_count,
+            unchanged_bytes=tally.unchanged_bytes,
+            before_count=before_count,
+            before_bytes=before_bytes,
             done_count=min(before_count + tally.settled_count, tally.entry_count),
             entry_count=tally.entry_count,
             done_bytes=min(before_bytes, tally.total_bytes) + self._moved_bytes,
@@ -194,28 +251,53 @@ class Progress:
             retry_count=tally.retry_count,
             in_doubt_count=tally.in_doubt_count,
             failed_count=tally.failed_count,
+            draining=self._draining,
+            paused=_is_paused(snapshot),
             validated=self._validated(snapshot, at),
             why=self._why(snapshot, at),
         )
 
-    def _sample(self, at: float) -> None:
+    def _sample(self, at: float, snapshot: Snapshot) -> None:
         """Update the estimates with what happened since the last sample."""
+        self._paused_s += min(at - self._read_at, self._pause_left_s)
+        self._read_at = at
+        self._pause_left_s = (
+            math.inf if snapshot.limit_reason == PAUSED_BY_HAND else max(0.0, snapshot.pause_s)
+        )
         if self._planned_at is None:
             return
         file_count = self.tally.settled_count
         if self._sampled is None:
             self._sampled = (self._planned_at, 0, 0)
         since, files_before, bytes_before = self._sampled
-        if at - since >= ETA_SAMPLE_S:
-            for pace in self._paces:
-                pace.add(at - since, file_count - files_before, self._moved_bytes - bytes_before)
-            self._sampled = (at, file_count, self._moved_bytes)
+        passed_s = at - since
+        if passed_s >= ETA_SAMPLE_S:
+            moved = (file_count - files_before, self._moved_bytes - bytes_before)
+            recent, mean = self._paces
+            # Pauses come and go: the mean has them all, and the last minute none.
+            if any(moved) or self._paused_s < passed_s:
+                recent.add(max(passed_s - self._paused_s, passed_s / 100), *moved)
+            mean.add(passed_s, *moved)
+            self._sampled, self._paused_s = (at, file_count, self._moved_bytes), 0.0
 
-    def _eta_s(self, file_count: int, byte_count: int, pause_s: float) -> tuple[float | None, float | None]:
+    def _eta_s(
+        self, at: float, file_count: int, byte_count: int, snapshot: Snapshot
+    ) -> tuple[float | None, float | None]:
+        pause_s = snapshot.pause_s
+        if snapshot.limit_reason == PAUSED_BY_HAND and not self._draining:
+            return None, None
+        if self._draining:
+            # Nothing starts any more: neither the rest of the manifest nor the end of a pause counts.
+            bodies = list(self._bodies())
+            file_count = snapshot.in_flight
+            byte_count = sum(max(0, one.body_bytes - one.left_bytes) for one in bodies)
+            pause_s = 0.0
         found = [one for pace in self._paces if (one := pace.left_s(file_count, byte_count)) is not None]
         if not found or max(found) + pause_s >= ETA_S_MAX:
             return None, None
-        return min(found) + pause_s, max(found) + pause_s
+        least, most = self._estimates
+        steady = (least.update(at, min(found)), most.update(at, max(found)))
+        return min(steady) + pause_s, max(steady) + pause_s
 
     def _look(self) -> Snapshot:
         try:
@@ -236,8 +318,9 @@ class Progress:
         return f"{done}; validating {more:,} more" if more else done
 
     def _why(self, snapshot: Snapshot, at: float) -> str:
-        if self._drain_reason is not None:
-            return f"draining, {self._drain_reason}: {snapshot.in_flight} in flight will finish"
+        if self._draining:
+            uploads = "upload" if snapshot.in_flight == 1 else "uploads"
+            return f"draining: {snapshot.in_flight:,} {uploads} in flight"
         parked = f"; {snapshot.parked_count:,} parked" if snapshot.parked_count else ""
         if snapshot.pause_s > 0:
             return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}{parked}"
@@ -249,7 +332,5 @@ class Progress:
         return f"{printable(snapshot.limit_reason)}{parked}"
 
 
-def whole_seconds(seconds: float) -> str:
-    """Return a wait as `12 s` or `3 min 05 s`, rounded up: a countdown should not flicker in tenths."""
-    whole = math.ceil(round(seconds, 3))
-    return f"{whole} s" if whole < 60 else human_seconds(whole)
+def _is_paused(snapshot: Snapshot) -> bool:
+    return snapshot.pause_s > 0 or snapshot.limit_reason == PAUSED_BY_HAND

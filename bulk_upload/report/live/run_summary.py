@@ -6,17 +6,31 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from bulk_upload.core.finding import Severity
 from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import AlteredField, EntryState
+from bulk_upload.core.report.tally import EXAMPLES_MAX
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
-from bulk_upload.core.text.wording import dropped_words
-from bulk_upload.exit_status import ExitStatus
+from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.report.live.verdict import (
+    SummaryLine,
+    dropped_lines,
+    file_lines,
+    next_step,
+    state_line,
+    uncompared_lines,
+    verdict_line,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bulk_upload.core.report.tally import Cause, Tally
     from bulk_upload.core.run.fault_scope import Stop
+    from bulk_upload.exit_status import ExitStatus
 
 CAUSES_SHOWN_MAX = 5
 HELD_S_MIN = 1.0
@@ -26,28 +40,44 @@ _FAILED = (
     (
         EntryState.REJECTED,
         "rejected by the server",
-        "The next run sends changed files. To send the others again unchanged:",
-        "rejected",
+        "The next run sends changed files; with --retry rejected the others too.",
     ),
     (
         EntryState.INVALID,
         "invalid, not sent",
-        "The next run validates changed files. To validate all of them again:",
-        "invalid",
+        "The next run validates changed files; with --retry invalid all of them.",
     ),
     (
         EntryState.FAILED_LOCAL,
         "failed on this machine",
-        "The next run looks again at missing and unreadable files. To send the others again unchanged:",
-        "failed",
+        "The next run looks again at missing and unreadable files; with --retry failed at the others too.",
     ),
     (
         EntryState.WITHDRAWN,
         "withdrawn: accepted, and then not at the server",
-        "The server does not have them under the ids that it gave. To send them again:",
-        "withdrawn",
+        "The server does not have them under the ids that it gave; --retry withdrawn sends them again.",
     ),
 )
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    """How much is said about causes."""
+
+    causes_max: int
+    examples_max: int
+    is_spaced: bool = True
+
+
+_DETAILS = (
+    _Detail(CAUSES_SHOWN_MAX, EXAMPLES_MAX),
+    _Detail(CAUSES_SHOWN_MAX, 1),
+    _Detail(3, 1),
+    _Detail(2, 1),
+    _Detail(1, 1),
+    _Detail(1, 1, is_spaced=False),
+    _Detail(1, 0, is_spaced=False),
+)
+"""From all to as little as is of use, for a terminal of few rows."""
 
 
 def closing_lines(
@@ -64,8 +94,9 @@ def closing_lines(
     uncompared_count: int = 0,
     list_decides: bool = True,
     columns: int = COLUMNS_MAX,
+    rows: int | None = None,
 ) -> list[str]:
-    """Return the summary of a run.
+    """Return the summary of a run; its lines may be `SummaryLine`, with a style and a mark.
 
     Args:
         tally: the numbers of this run.
@@ -80,37 +111,97 @@ def closing_lines(
         uncompared_count: how many touched files were not compared before the run ended.
         list_decides: whether the server's list can settle doubts: the server has one, and keeps names.
         columns: where sentences are wrapped; paths and commands are not wrapped.
+        rows: where the summary should end; None for no limit. Examples and causes are left out first.
     """
-    blocks = [
+    lines: list[str] = []
+    for detail in _DETAILS:
+        blocks = _blocks(
+            tally, states, detail, stop=stop, status=status, elapsed_s=elapsed_s, ledger_path=ledger_path,
+            results_path=results_path, rerun_command=rerun_command, dropped_count=dropped_count,
+            uncompared_count=uncompared_count, list_decides=list_decides,
+        )  # fmt: skip
+        lines = []
+        for block in filter(None, blocks):
+            lines += ["", *block] if lines and detail.is_spaced else block
+        lines = [wrapped for line in lines for wrapped in _wrapped(line, columns)]
+        if rows is None or _rows(lines, columns) <= rows:
+            break
+    return lines
+
+
+def _rows(lines: list[str], columns: int) -> int:
+    """Return how many rows lines take: paths and commands may take more than one."""
+    return sum(max(1, -(-len(line) // columns)) for line in lines)
+
+
+def _blocks(
+    tally: Tally,
+    states: Mapping[EntryState, int],
+    detail: _Detail,
+    *,
+    stop: Stop | None,
+    status: ExitStatus,
+    elapsed_s: float,
+    ledger_path: str,
+    results_path: str | None,
+    rerun_command: str,
+    dropped_count: int,
+    uncompared_count: int,
+    list_decides: bool,
+) -> list[list[str]]:
+    step = next_step(
+        states,
+        status=status,
+        rerun_command=rerun_command,
+        ledger_path=ledger_path,
+        uncompared_count=uncompared_count,
+        list_decides=list_decides,
+    )
+    return [
+        _mixed_up(tally),
         _happened(tally, states, elapsed_s, uncompared_count),
         _stopped(stop, states, status),
         *(
-            _group(tally, states, state, title, _remedy(advice, f"{rerun_command} --retry {word}"))
-            for state, title, advice, word in _FAILED
+            _group(tally, states, state, title, advice=[f"  {advice}"], detail=detail)
+            for state, title, advice in _FAILED
         ),
         _group(
             tally,
             states,
             EntryState.IN_DOUBT,
             "in doubt",
-            _doubt_remedy(rerun_command, ledger_path, list_decides=list_decides),
+            advice=_doubt_advice(ledger_path, list_decides=list_decides),
+            detail=detail,
         ),
-        _group(
-            tally,
-            states,
-            EntryState.PENDING,
-            "not finished",
-            _remedy("Run the same command to resume:", rerun_command),
-        ),
+        _warnings(tally),
+        _group(tally, states, EntryState.PENDING, "not finished", advice=[], detail=detail),
         altered_lines(tally),
-        _uncompared(uncompared_count, rerun_command),
-        _dropped(dropped_count, ledger_path),
-        _where(ledger_path, results_path, status),
+        uncompared_lines(uncompared_count),
+        dropped_lines(dropped_count, ledger_path),
+        [*file_lines(ledger_path, results_path, status), *([] if step else [verdict_line(status)])],
+        [*step, verdict_line(status)] if step else [],
     ]
-    lines: list[str] = []
-    for block in filter(None, blocks):
-        lines += ["", *block] if lines else block
-    return [wrapped for line in lines for wrapped in _wrapped(line, columns)]
+
+
+def _mixed_up(tally: Tally) -> list[str]:
+    """Return, before all else, how many files were of another purpose than their entries say."""
+    totals = tally.findings.get(PURPOSE_MISMATCH)
+    if totals is None:
+        return []
+    files = _count(totals.file_count, "file is", "files are")
+    return [
+        f"{files} of another purpose than the manifest says ({PURPOSE_MISMATCH}), first {printable(totals.first_path)}."
+    ]
+
+
+def _warnings(tally: Tally) -> list[str]:
+    """Return the warnings about data, by rule."""
+    totals = tally.findings.totals(Severity.WARNING)
+    if not totals:
+        return []
+    count = sum(one.finding_count for one in totals)
+    lines = [f"{_count(count, 'warning', 'warnings')} about the data:"]
+    return [*lines, *(f"  {one}" for one in totals)]
 
 
 def _happened(
@@ -206,7 +297,13 @@ def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitSt
 
 
 def _group(
-    tally: Tally, states: Mapping[EntryState, int], state: EntryState, title: str, remedy: list[str]
+    tally: Tally,
+    states: Mapping[EntryState, int],
+    state: EntryState,
+    title: str,
+    *,
+    advice: list[str],
+    detail: _Detail,
 ) -> list[str]:
     """The ledger's count is authoritative; this run's causes explain part of it."""
     count = states.get(state, 0)
@@ -215,18 +312,17 @@ def _group(
     causes = sorted(
         (one for one in tally.causes.values() if one.state is state), key=lambda one: -one.entry_count
     )
-    lines = [f"{_entries(count)} {title}:" if causes else f"{_entries(count)} {title}."]
-    for cause in causes[:CAUSES_SHOWN_MAX]:
-        lines += _cause(cause)
-    if len(causes) > CAUSES_SHOWN_MAX:
-        rest = sum(one.entry_count for one in causes[CAUSES_SHOWN_MAX:])
-        lines.append(
-            f"  {rest:,} for {_count(len(causes) - CAUSES_SHOWN_MAX, 'other reason', 'other reasons')}"
-        )
+    lines: list[str] = [state_line(f"{_entries(count)} {title}{':' if causes else '.'}", state)]
+    shown_max = detail.causes_max
+    for cause in causes[:shown_max]:
+        lines += _cause(cause, detail.examples_max)
+    if len(causes) > shown_max:
+        rest = sum(one.entry_count for one in causes[shown_max:])
+        lines.append(f"  {rest:,} for {_count(len(causes) - shown_max, 'other reason', 'other reasons')}")
     earlier = count - sum(one.entry_count for one in causes)
     if causes and earlier > 0:
         lines.append(f"  {earlier:,} {_LEFT_OVER[state]}")
-    return lines + remedy
+    return lines + advice
 
 
 _LEFT_OVER = {
@@ -239,82 +335,43 @@ _LEFT_OVER = {
 }
 
 
-def _cause(cause: Cause) -> list[str]:
+def _cause(cause: Cause, examples_max: int) -> list[str]:
     reason = printable(cause.reason) + (" (and similar)" if cause.varies else "")
     lines = [f"  {cause.entry_count:,} x {reason}"]
-    lines += [_Whole(f"      {printable(path)}") for path in cause.examples]
-    rest = cause.entry_count - len(cause.examples)
-    return [*lines, f"      and {rest:,} more"] if rest > 0 else lines
+    examples = cause.examples[:examples_max]
+    lines += [whole(f"      {printable(path)}") for path in examples]
+    rest = cause.entry_count - len(examples)
+    return [*lines, f"      and {rest:,} more"] if examples and rest > 0 else lines
 
 
-def _remedy(advice: str, command: str) -> list[str]:
-    return [f"  {advice}", _Whole(f"    {printable(command)}")]
-
-
-def _doubt_remedy(rerun_command: str, ledger_path: str, *, list_decides: bool) -> list[str]:
-    why = "The server may have these files: they were sent, and no credible answer came back. "
-    settle = f"bulk-upload resolve {shlex.quote(ledger_path)}"
+def _doubt_advice(ledger_path: str, *, list_decides: bool) -> list[str]:
+    why = "  The server may have these files: they were sent, and no credible answer came back."
     if not list_decides:
-        no_list = "No list of this server can tell, so they stay in doubt until you settle them:"
-        return _remedy(why + no_list, settle)
+        return [f"{why} No list of this server can tell, so they stay in doubt until you settle them."]
     return [
-        *_remedy(
-            f"{why}The next run looks them up in the server's list before it sends them again:", rerun_command
-        ),
-        *_remedy("What the list cannot decide stays in doubt until you settle it:", settle),
+        f"{why} The next run looks them up in the server's list before it sends them again.",
+        "  What the list cannot decide stays in doubt until you settle it:",
+        whole(f"    bulk-upload resolve {printable(shlex.quote(ledger_path))}"),
     ]
-
-
-def _uncompared(count: int, rerun_command: str) -> list[str]:
-    if not count:
-        return []
-    return [
-        f"{_count(count, 'touched file was', 'touched files were')} not compared with what was accepted.",
-        *_remedy("Run the same command to resume:", rerun_command),
-    ]
-
-
-def _dropped(count: int, ledger_path: str) -> list[str]:
-    if not count:
-        return []
-    ledger = printable(shlex.quote(ledger_path))
-    return [
-        f"{dropped_words(count)}. To see them, and to delete their files:",
-        _Whole(f"    bulk-upload ledger export {ledger} --all"),
-        _Whole(f"    bulk-upload undo {ledger} --only dropped"),
-    ]
-
-
-def _where(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:
-    lines: list[str] = []
-    if results_path is not None:
-        lines.append(_Whole(f"Results: {printable(results_path)}"))
-    lines.append(_Whole(f"Ledger: {printable(ledger_path)}"))
-    if status is not ExitStatus.DONE:
-        lines.append(_Whole(f"For an HTML report: bulk-upload report {printable(shlex.quote(ledger_path))}"))
-    return [*lines, f"Exit code {int(status)}: {status.meaning}."]
-
-
-class _Whole(str):
-    """A line with a path or a command, which a person may want to copy: it is never wrapped."""
-
-    __slots__ = ()
 
 
 def _wrapped(line: str, columns: int) -> list[str]:
-    if isinstance(line, _Whole) or not line:
-        return [str(line)]
+    styled = line if isinstance(line, SummaryLine) else SummaryLine(line)
+    if styled.is_whole or not line:
+        return [styled]
     words = line.lstrip(" ")
     indent = " " * (len(line) - len(words))
     # A cause begins with its count; continuation lines are indented to the text after it.
     hanging = "    " if indent and words[0].isdigit() else ""
-    return textwrap.wrap(
+    pieces = textwrap.wrap(
         line,
-        columns,
+        # The mark stands in front.
+        columns - (len(styled.ascii_mark) + 1 if styled.mark else 0),
         subsequent_indent=indent + hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [styled.with_text(piece, keeps_mark=not number) for number, piece in enumerate(pieces)]
 
 
 def _all(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,17 +22,26 @@ SHOWN_AFTER_S = 2.0
 """Shorter uploads would only flicker."""
 
 
+HELD_BY_CAP = "held by the bandwidth cap"
+
+
 class UploadReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One upload, ready to be shown: `share` of its body was sent, None while no body is being sent."""
+    """One upload, ready to be shown: `share` of its body was sent, None while no body is being sent.
+
+    `is_held` says that it waits for something that is not its turn of work: a backoff, a pause, the bandwidth cap.
+    """
 
     path: str
     doing: str
     share: float | None
     since_s: float
+    file_bytes: int = 0
+    is_held: bool = False
 
 
 class _Upload(msgspec.Struct):
     began_at: float
+    file_bytes: int = 0
     in_flight: bool = True
     resumes_at: float | None = None
     in_doubt: bool = False
@@ -53,6 +62,7 @@ class Uploads:
         self._under_way: dict[str, _Upload] = {}
         self._latest: Sequence[UploadReading] = ()
         self._backing_off_count = 0
+        self._slow_count = 0
         self._paused_until = 0.0
 
     def on_event(self, event: Event) -> None:
@@ -61,7 +71,7 @@ class Uploads:
             case AttemptStarted():
                 upload = self._under_way.get(event.path)
                 if upload is None:
-                    self._under_way[event.path] = _Upload(self._now())
+                    self._under_way[event.path] = _Upload(self._now(), event.file_bytes)
                 else:
                     upload.in_flight, upload.resumes_at, upload.in_doubt = True, None, False
             case AttemptEnded():
@@ -77,6 +87,15 @@ class Uploads:
                 self._paused_until = max(self._paused_until, self._now() + event.pause_s)
             case _:
                 pass
+
+    def take(self, running: Iterable[tuple[str, int, float]]) -> None:
+        """Replace the uploads by those of a run in another process: path, bytes and seconds of each, oldest first."""
+        at = self._now()
+        before = self._under_way
+        self._under_way = {
+            path: before.get(path) or _Upload(at - since_s, file_bytes)
+            for path, file_bytes, since_s in running
+        }
 
     def longest(self, count: int) -> Sequence[UploadReading]:
         """Return at most `count` uploads, oldest first."""
@@ -98,6 +117,16 @@ class Uploads:
             one.seen = bodies.get(path)
         return self._latest
 
+    def slow_count(self) -> int:
+        """Return how many uploads are slow enough to be shown."""
+        at = self._now()
+        with suppress(RuntimeError):
+            # They are in the order in which they began.
+            self._slow_count = sum(
+                1 for _ in takewhile(lambda one: at - one.began_at >= SHOWN_AFTER_S, self._under_way.values())
+            )
+        return self._slow_count
+
     def backing_off_count(self) -> int:
         """Return how many uploads wait for their next attempt: counted only on request."""
         at = self._now()
@@ -113,11 +142,14 @@ def _reading(path: str, upload: _Upload, body: BodyNow | None, at: float, *, pau
     share = None
     if upload.in_flight and body is not None:
         share = min(1.0, body.left_bytes / body.body_bytes) if body.body_bytes else 0.0
+    doing = _doing(upload, body, at, paused=paused)
     return UploadReading(
         path=printable(path),
-        doing=_doing(upload, body, at, paused=paused),
+        doing=doing,
         share=share,
         since_s=at - upload.began_at,
+        file_bytes=upload.file_bytes,
+        is_held=doing == HELD_BY_CAP or (not upload.in_flight and doing != "recording"),
     )
 
 
@@ -142,6 +174,6 @@ def _sending(body: BodyNow, before: BodyNow | None) -> str:
     """Return what a body being sent waits for. A block is read quickly: only a slow read is reported."""
     held = body.held or (before is not None and before.held)
     if held:
-        return "held by the bandwidth cap"
+        return HELD_BY_CAP
     stuck = before is not None and before.reading and before.left_bytes == body.left_bytes
     return "reading the file" if body.reading and stuck else "sending"

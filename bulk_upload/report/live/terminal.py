@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
-from rich.measure import Measurement
-from rich.progress_bar import ProgressBar
 from rich.segment import ControlType, Segment
-from rich.table import Table
 from rich.text import Text
 
+from bulk_upload.report.live.frame import head_lines, look_of, upload_lines
 from bulk_upload.report.live.notable_events import EventLines
-from bulk_upload.report.live.progress import Progress, whole_seconds
+from bulk_upload.report.live.progress import Progress
 from bulk_upload.report.live.slow_uploads import Uploads
 from bulk_upload.report.live.status_line import FREE_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from bulk_upload.core.events import BodyNow, Event, Snapshot
+    from bulk_upload.core.report.tally import Tally
     from bulk_upload.report.live.notable_events import EventLine
-    from bulk_upload.report.live.progress import Reading
-    from bulk_upload.report.live.slow_uploads import UploadReading
 
 REFRESHES_PER_S = 4.0
-BAR_COLUMNS_MIN = 10
-UPLOADS_MAX = 6
-ROWS_PER_UPLOAD = 8
-"""One upload is shown per this many rows of the terminal."""
+FRAMES_KEPT = 8
+"""A terminal that gets narrower may report it up to two seconds later, on a busy machine."""
 
-UPLOAD_BAR_COLUMNS = 12
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
+SUSPEND_S = 1.0
+"""How long a frame that is being written may delay Ctrl-Z: a blocked terminal never finishes it."""
+
 SHOW_CURSOR = b"\r\n\x1b[?25h"
 """Shows the cursor again, for a process that exits at once."""
 
 
 class LiveProgress:
-    """A few lines at the bottom of a terminal: the bar, speed, counts, what holds the run back, the longest uploads.
+    """A few lines at the bottom of a terminal: bars, counts, speed, what holds the run back, the longest uploads.
 
     A context manager. Events only change numbers; all drawing is done by the display's own thread, so neither a
     burst of events nor a blocked terminal delays the run. `snapshot` and `now` are called from
@@ -68,7 +66,7 @@ class LiveProgress:
         bodies: Callable[[], Iterable[BodyNow]] = tuple,
     ) -> None:
         self._console = console
-        self._progress = Progress(snapshot, now)
+        self._progress = Progress(snapshot, now, bodies)
         self._uploads = Uploads(bodies, now)
         self._event_lines = EventLines()
         self._told: deque[EventLine] = deque()
@@ -101,6 +99,14 @@ class LiveProgress:
         if told := self._event_lines.lines_of(event):
             self._told.extend(told)
 
+    def take(
+        self, tally: Tally, running: Iterable[tuple[str, int, float]], *, running_s: float, draining: bool
+    ) -> None:
+        """Show a run in another process: its numbers, and path, bytes and seconds of each upload, oldest first."""
+        self.check()
+        self._progress.take(tally, running_s=running_s, draining=draining)
+        self._uploads.take(running)
+
     def check(self) -> None:
         """Raise the error that stopped the display's thread."""
         if self._display is not None and self._display.error is not None:
@@ -111,13 +117,25 @@ class LiveProgress:
         if self._display is not None:
             self._display.refresh()
 
+    def suspend(self) -> None:
+        """Remove the display before the process is stopped, and show the cursor; may be called by a signal handler."""
+        if self._display is not None:
+            self._display.suspend()
+
+    def resume(self) -> None:
+        """Draw again, below whatever was written meanwhile."""
+        if self._display is not None:
+            self._display.resume()
+
     def _draw(self) -> RenderableType:
         reading = self._progress.read()
         backing_off = self._uploads.backing_off_count()
         why = f"{reading.why}, {backing_off:,} backing off" if backing_off else reading.why
-        lines: list[RenderableType] = [_bar_line(reading), *_number_lines(reading), _line(why, "dim")]
-        uploads = self._uploads.longest(min(UPLOADS_MAX, self._console.height // ROWS_PER_UPLOAD))
-        return Group(*lines, _upload_lines(uploads)) if uploads else Group(*lines)
+        look = look_of(self._console, FREE_COLUMNS)
+        lines = head_lines(reading, why, look)
+        uploads = self._uploads.longest(look.upload_rows(len(lines) + 1))
+        more = max(0, self._uploads.slow_count() - len(uploads))
+        return Group(*lines, *upload_lines(uploads, more, look))
 
 
 class _Display(Live):
@@ -127,8 +145,10 @@ class _Display(Live):
         self.error: Exception | None = None
         self._told = told
         self._draw = draw
-        self._width = 0
-        self._line_widths: list[int] = []
+        self._width = console.width
+        self._frames: deque[list[int]] = deque(maxlen=FRAMES_KEPT)
+        """The widths of the lines of the last frames."""
+        self._suspended = False
         # Last: it requests a frame at once.
         super().__init__(
             console=console,
@@ -141,7 +161,9 @@ class _Display(Live):
 
     def refresh(self) -> None:
         try:
-            with self.console:
+            with self._lock, self.console:
+                if self._suspended or _in_background(self.console.file):
+                    return
                 self._follow_width()
                 lines = []
                 while self._told:
@@ -152,23 +174,70 @@ class _Display(Live):
         except Exception as error:  # noqa: BLE001 - on a thread of its own: raised to the caller that feeds the display
             self.error = self.error or error
 
+    def suspend(self) -> None:
+        """Erase the frame and show the cursor, past the console: the thread in the midst of a write is this one."""
+        held = self._lock.acquire(timeout=SUSPEND_S)
+        self._suspended = True
+        rows = self._live_render.last_render_height
+        self._live_render._shape = None  # noqa: SLF001 - nothing is drawn now
+        if held:
+            up = "\x1b[1A\x1b[2K" * (rows - 1)
+            self._put_now(f"\r\x1b[2K{up}\x1b[?25h")
+            self._lock.release()
+        else:
+            self._put_now("\x1b[?7h\x1b[?25h\r\n")
+
+    def resume(self) -> None:
+        """Hide the cursor; the next frame is drawn where it stands."""
+        with self._lock:
+            if not self._suspended and self._frames:
+                # It was stopped without notice: what it drew stays where it is.
+                self._live_render._shape = None  # noqa: SLF001 - as above
+                self._put_now("\r\n")
+            self._frames.clear()
+            self._suspended = False
+            self._put_now("\x1b[?25l")
+
+    def _put_now(self, text: str) -> None:
+        if self.console.is_interactive:
+            with suppress(OSError, ValueError):
+                os.write(self.console.file.fileno(), text.encode())
+
     def _frame(self) -> RenderableType:
-        options = self.console.options.update(width=max(1, self.console.width - FREE_COLUMNS))
+        options = self.console.options.update(width=max(1, self._width - FREE_COLUMNS))
         lines = self.console.render_lines(self._draw(), options, pad=False)
-        self._width = self.console.width
-        self._line_widths = [len("".join(part.text for part in line).rstrip()) for line in lines]
+        self._frames.append([len("".join(part.text for part in line).rstrip()) for line in lines])
         return _Drawn(lines)
 
     def _follow_width(self) -> None:
-        """Take back all rows of the last frame: a terminal that got narrower has wrapped its lines."""
+        """Take back all rows of the last frame: a terminal that got narrower has wrapped its lines.
+
+        It may have done so some frames ago, and report it only now: then the rows that those frames did not take back
+        are above the last one.
+        """
         width = self.console.width
-        if width < self._width:
-            rows = sum(max(1, math.ceil(one / width)) for one in self._line_widths)
+        if width < self._width and self._frames:
+            last = len(self._frames[-1])
+            rows = max(last + _rows(one, width) - len(one) for one in self._frames)
             self._live_render._shape = (width, rows)  # noqa: SLF001 - the next frame overwrites it
+            self._frames.clear()
+        self._width = width
 
     def _fitted(self, told: EventLine) -> Text:
         # Messages about single files get one line each; the plan and warnings may take more.
         return Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
+
+
+def _rows(line_columns: list[int], width: int) -> int:
+    return sum(max(1, math.ceil(one / width)) for one in line_columns)
+
+
+def _in_background(stream: IO[str]) -> bool:
+    """Whether a shell has put the process into the background of the terminal, where another program writes."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) != os.getpgrp()
+    except (OSError, ValueError):
+        return False
 
 
 class _Drawn:
@@ -218,73 +287,5 @@ class _UntilHangup:
         return getattr(self._stream, name)
 
 
-def _bar_line(reading: Reading) -> Table:
-    line = Table.grid(expand=True, padding=(0, 2, 0, 0), pad_edge=False)
-    line.add_column(ratio=1, min_width=BAR_COLUMNS_MIN)
-    cells: list[RenderableType] = [
-        ProgressBar(total=1.0 if reading.planned else None, completed=reading.share)
-    ]
-    if reading.planned:
-        cells += [_line(one) for one in (reading.percent, reading.volume, reading.eta)]
-    for _ in cells[1:]:
-        line.add_column(no_wrap=True, justify="right")
-    line.add_row(*cells)
-    return line
-
-
-def _number_lines(reading: Reading) -> list[Text]:
-    if not reading.planned:
-        return []
-    counts = _line(f"in flight {reading.in_flight}/{reading.limit}")
-    if reading.retry_count:
-        counts.append(f"  {reading.retries}")
-    if reading.in_doubt_count:
-        counts.append(f"  {reading.in_doubt_count:,} in doubt", "yellow")
-    if reading.failed_count:
-        counts.append(f"  {reading.failed_count:,} failed", "red")
-    counts.append(f"  {reading.traffic}")
-    lines = [_line(f"{reading.files}  {reading.speeds}"), counts]
-    return [*lines, _line(reading.validated)] if reading.validated else lines
-
-
-def _upload_lines(uploads: Sequence[UploadReading]) -> Table:
-    lines = Table.grid(expand=True, padding=(0, 2, 0, 0), pad_edge=False)
-    lines.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    lines.add_column(width=UPLOAD_BAR_COLUMNS)
-    lines.add_column(no_wrap=True)
-    lines.add_column(no_wrap=True, justify="right")
-    for one in uploads:
-        bar = Text("") if one.share is None else ProgressBar(total=1.0, completed=one.share)
-        lines.add_row(
-            _PathEnd(one.path), bar, _line(one.doing, "dim"), _line(whole_seconds(one.since_s), "dim")
-        )
-    return lines
-
-
-class _PathEnd:
-    """A path whose beginning is cut where space is short: its end distinguishes files."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        text = Text(self._path, no_wrap=True)
-        surplus = text.cell_len - options.max_width
-        if surplus > 0:
-            text = Text(f"...{end_that_fits(self._path, max(0, options.max_width - 3))}", no_wrap=True)
-        yield text
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement(4, max(4, cell_len(self._path)))
-
-
-def end_that_fits(text: str, columns: int) -> str:
-    """Return the longest end of `text` that fits into `columns` cells of a terminal."""
-    begin = len(text)
-    while begin and (columns := columns - cell_len(text[begin - 1])) >= 0:
-        begin -= 1
-    return text[begin:]
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")

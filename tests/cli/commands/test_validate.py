@@ -46,13 +46,12 @@ def test_everything_is_found_and_ends_with_10(mixed: Path) -> None:
     assert ended.status == 10
     assert "mixed.jsonl:3 [path]: there is no file" in text
     assert "mixed.jsonl:4 [purpose]:" in text
-    assert "data/chat.jsonl (fine-tune): 2 errors\n" in text
-    assert '  error    line 2, $.messages[1].role: the role "gpt"' in text
+    assert "error: wrong-role on 1 of 4 lines in 1 file, first in data/chat.jsonl:2\n" in text
+    assert '  data/chat.jsonl:2 [$.messages[1].role]: the role "gpt"' in text
     assert (
-        '           -> Write "assistant" for it: bulk-upload convert data/chat.jsonl --purpose fine-tune\n'
-        in text
+        '    -> Write "assistant" for it: bulk-upload convert data/chat.jsonl --purpose fine-tune\n' in text
     )
-    assert "  error    line 4, column 2: not JSON" in text
+    assert "  data/chat.jsonl:4 [column 2]: not JSON" in text
     assert ended.stderr == "2 files, 5 lines, 281 B: 4 errors, 0 warnings in 1 invalid file\n"
 
 
@@ -79,7 +78,27 @@ def test_what_is_only_counted_is_a_line_of_its_own(desk: Path) -> None:
     last = json.loads(ended.stdout.splitlines()[-1])
     assert (last["rule"], last["line"], last["count"]) == ("wrong-role", None, 2950)
     text = run_here("validate", "bad.jsonl", "--purpose", "fine-tune").stdout.decode()
-    assert "  and 2,980 more: 2,980 wrong-role\n" in text
+    assert text.startswith("error: wrong-role on 3,000 of 3,000 lines in 1 file, first in bad.jsonl:1\n")
+    assert "  and 2,990 more; --json lists findings one by one\n" in text
+
+
+def test_a_mixup_comes_first_and_rules_are_grouped(desk: Path) -> None:
+    """Whatever was found before: the file of another purpose, errors, warnings; each rule once, over all files."""
+    asked_on = (GOOD % 1).replace(
+        "}]", '}, {"role": "user", "content": "c"}, {"role": "user", "content": "d"}]'
+    )
+    (desk / "a.jsonl").write_text(asked_on * 2 + "{]\n" + GOOD % 2)
+    (desk / "b.jsonl").write_text(asked_on)
+    (desk / "z.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    ended = run_here("validate", "a.jsonl", "b.jsonl", "z.jsonl", "--purpose", "fine-tune")
+    heads = [line for line in ended.stdout.decode().splitlines() if not line.startswith(" ")]
+    assert heads == [
+        "error: purpose-mismatch in 1 file, first z.jsonl",
+        "error: bad-json on 1 of 4 lines in 1 file, first in a.jsonl:3",
+        "warning: role-order on 3 of 5 lines in 2 files, first in a.jsonl:1",
+        "warning: last-role on 3 of 5 lines in 2 files, first in a.jsonl:1",
+        "warning: duplicate-line on 1 of 4 lines in 1 file, first in a.jsonl:2",
+    ]
 
 
 def test_data_files_are_told_from_manifests(desk: Path) -> None:
@@ -124,7 +143,8 @@ def test_a_schema_of_ones_own(desk: Path) -> None:
     (desk / "s.toml").write_text(
         '[purposes.labels]\nsuffixes = [".jsonl"]\nfields = { text = "string", label = "string" }\n'
     )
-    ended = run_here("validate", "data/a.jsonl", "--purpose", "labels", "--schema", "s.toml")
+    (desk / "l.jsonl").write_text('{"text": "one", "label": "a"}\n{"text": "two"}\n')
+    ended = run_here("validate", "l.jsonl", "--purpose", "labels", "--schema", "s.toml")
     assert ended.status == 10
     assert b'there is no "label"' in ended.stdout
 
@@ -159,7 +179,7 @@ def test_the_command_as_a_process_with_processes_of_its_own(desk: Path) -> None:
     (desk / "large.jsonl").write_text("".join(GOOD % number for number in range(10_000)) + BAD)
     ended = run_process("validate", "large.jsonl", "data/a.jsonl", "--purpose", "fine-tune", "--jobs", "2")
     assert ended.status == 10
-    assert "line 10,001, $.messages[1].role" in ended.stdout.decode()
+    assert "large.jsonl:10001 [$.messages[1].role]" in ended.stdout.decode()
     assert ended.stderr.startswith("2 files, 10,002 lines, ")
 
 
@@ -172,3 +192,16 @@ def test_the_page_lists_every_rule_and_every_key() -> None:
         assert f"| `{rule}` | {one.severity.value} | {one.meaning} |" in page
     for key, meaning in JSON_KEYS.items():
         assert f"| `{key}` | {meaning} |" in page
+
+
+def test_ignored_rules_find_nothing(desk: Path) -> None:
+    """Neither in the lines nor in the totals, nor in the sorting of a quarantine."""
+    (desk / "chat.jsonl").write_text(GOOD % 1 + BAD + "{]\n")
+    ended = run_here(
+        "validate", "chat.jsonl", "--purpose", "fine-tune", "--ignore", "wrong-role", "--ignore",
+        "blank-line,empty-content", "--quarantine", "mended",
+    )  # fmt: skip
+    assert ended.status == 10
+    assert "wrong-role" not in ended.text
+    assert "3 lines, 175 B: 1 error, 0 warnings" in ended.stderr
+    assert (desk / "mended/chat.jsonl").read_text() == GOOD % 1 + BAD

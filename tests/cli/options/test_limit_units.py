@@ -59,7 +59,7 @@ def test_what_is_no_rate(text: str, says: str) -> None:
     ("text", "cap"),
     [
         ("50MB/s", 5e7), ("1.5kB/s", 1500.0), ("1KB/s", 1000.0), ("1KiB/s", 1024.0), ("2MiB/s", 2.0**21),
-        ("1GB/s", 1e9), ("1GiB/s", 2.0**30), ("1000B/s", 1000.0), (" 5MB/s ", 5e6),
+        ("1GB/s", 1e9), ("1GiB/s", 2.0**30), ("1000B/s", 1000.0), (" 5MB/s ", 5e6), ("10M/s", 1e7), ("3k/s", 3000.0),
     ],
 )  # fmt: skip
 def test_bandwidths(text: str, cap: float) -> None:
@@ -133,7 +133,17 @@ def test_a_rate_that_is_told_can_be_typed(rate: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("64MiB", 64 * 2**20), ("0B", 0), ("1.5kB", 1500), (" 2GB ", 2 * 10**9), ("300KiB", 300 * 2**10)],
+    [
+        ("64MiB", 64 * 2**20),
+        ("0B", 0),
+        ("1.5kB", 1500),
+        (" 2GB ", 2 * 10**9),
+        ("300KiB", 300 * 2**10),
+        ("10M", 10**7),
+        ("10K", 10_000),
+        ("2Mi", 2**21),
+        ("1T", 10**12),
+    ],
 )
 def test_sizes(text: str, count: int) -> None:
     """A number with its unit, decimal or binary."""

@@ -127,6 +127,17 @@ def test_quiet(desk: Path, server: str) -> None:
     assert "2 entries not finished" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "how", ["bulk-upload", "trap '' HUP; bulk-upload", "TERM=xterm-256color CI=true bulk-upload"]
+)
+def test_a_log_has_no_stray_bytes(desk: Path, server: str, how: str) -> None:
+    """Under nohup, in a pipe, or where CI keeps the output: plain lines, no colours, no marks, no cursor."""
+    ended = run_shell(f"{how} run good.jsonl", SEEKR_BASE_URL=server, PYTHONIOENCODING="utf-8")
+    assert ended.status == 0
+    assert not [one for one in ended.stderr if one != "\n" and not " " <= one <= "~"]
+    assert ended.stderr.splitlines()[-1] == "Exit code 0: every entry of the job is accepted."
+
+
 def test_manifest_on_stdin(desk: Path, server: str) -> None:
     """`run -` reads the manifest from a pipe; paths start from the current folder."""
     ended = run_shell("cat good.jsonl | bulk-upload run - --ledger l.db", SEEKR_BASE_URL=server)

@@ -199,3 +199,13 @@ def test_an_accepted_file_is_sent_again_only_when_it_changed(
         assert step is Step.COMPARE
     else:
         assert step is Step.SEND
+
+
+@pytest.mark.parametrize("state", list(EntryState))
+def test_other_rules_concern_invalid_entries_only(state: EntryState) -> None:
+    """An entry that other rules found invalid is validated again; nothing else depends on rules."""
+    decided = plan_entry(known(state), FILE, other_rules=True)
+    if state is EntryState.INVALID:
+        assert (decided.step, decided.reason) == (Step.SEND, "was invalid by other rules")
+    else:
+        assert decided == plan_entry(known(state), FILE)

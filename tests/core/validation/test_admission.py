@@ -20,16 +20,15 @@ from bulk_upload.core.validation.result import ValidationResult
 VERSION = Fingerprint(size=1, mtime_ns=1, inode=1)
 
 
-def result_of(error_count: int, *, warning: str | None = None) -> ValidationResult:
+def result_of(error_count: int, *, warning_count: int = 0) -> ValidationResult:
     """A result with so many errors."""
     return ValidationResult(
         fingerprint=VERSION,
         rules="1",
         line_count=1,
         error_count=error_count,
-        warning_count=0 if warning is None else 1,
+        warning_count=warning_count,
         reason="line 7: bad" if error_count else None,
-        warning=warning,
     )
 
 
@@ -37,8 +36,8 @@ def result_of(error_count: int, *, warning: str | None = None) -> ValidationResu
     ("result", "sends_invalid", "admission"),
     [
         (result_of(0), False, Admission(may_send=True)),
-        (result_of(0, warning="odd"), False, Admission(may_send=True, notice="odd")),
-        (result_of(2, warning="odd"), False, Admission(may_send=False)),
+        (result_of(0, warning_count=1), False, Admission(may_send=True)),
+        (result_of(2, warning_count=1), False, Admission(may_send=False)),
         (
             result_of(2),
             True,
@@ -49,7 +48,7 @@ def result_of(error_count: int, *, warning: str | None = None) -> ValidationResu
 def test_an_invalid_file_is_sent_only_on_request(
     result: ValidationResult, sends_invalid: bool, admission: Admission
 ) -> None:
-    """Valid files are sent with their warnings; invalid ones never silently."""
+    """Warnings keep no file back; an invalid one is never sent silently."""
     assert admission_of(result, sends_invalid=sends_invalid) == admission
 
 

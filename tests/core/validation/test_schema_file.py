@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bulk_upload.core.purposes import PURPOSES, rules_of
 from bulk_upload.core.validation.schema_file import read_schemas
 from bulk_upload.errors import UsageError
-from tests.core.data_samples import CHAT, SYSTEM, USER, check, found, line
+from tests.core.data_samples import ASSISTANT, CHAT, SYSTEM, USER, check, found, line
 
 TOML = b"""
 [purposes.fine-tune]
@@ -29,8 +29,8 @@ def test_a_known_purpose_changes_only_where_it_is_told_to() -> None:
     """Roles and parts are allowed now; the order of turns and the last role still matter."""
     purpose = read_schemas(TOML, name="s.toml")[CHAT.name]
     tool = {"role": "tool", "content": [{"type": "text", "text": "12"}]}
-    assert found(purpose, line(CHAT, messages=[SYSTEM, USER, tool])) == [
-        ("last-role", 1, "$.messages[2].role")
+    assert found(purpose, line(CHAT, messages=[SYSTEM, USER, ASSISTANT, tool])) == [
+        ("last-role", 1, "$.messages[3].role")
     ]
     assert purpose.summary == CHAT.summary
     assert found(CHAT, line(CHAT, messages=[USER, tool]))[0][0] == "wrong-role"

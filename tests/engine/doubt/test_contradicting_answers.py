@@ -332,3 +332,31 @@ def test_a_form_that_two_entries_may_have_is_left_in_doubt() -> None:
     assert status_of(ran) is ExitStatus.IN_DOUBT
     assert wrong_receipts(world) == []
     assert "another entry in doubt" in str(world.ledger.reason("data-x2.jsonl"))
+
+
+@pytest.mark.parametrize("fate", [Fate.LOSE_STORED, Fate.LOSE_UNSTORED])
+def test_a_file_that_is_just_what_another_entry_sent_keeps_no_entry_in_doubt(fate: Fate) -> None:
+    """Until a listed name was seen to be kept, `長.jsonl` may be stored as `a.jsonl`: the entry that sent just that decides."""
+    world = World(server=ServerSettings(latency_s=(0.01, 0.01)))
+    for path in ("長.jsonl", "a.jsonl"):
+        world.add(path, 500)
+        world.server.script(path, Fate.LOSE_STORED if path == "a.jsonl" else fate)
+    assert status_of(world.run()) is ExitStatus.DONE
+    assert wrong_receipts(world) == []
+    assert copies(world) == []
+
+
+@pytest.mark.parametrize("size", [0, 500])
+def test_the_contents_of_twins_tell_them_apart(size: int) -> None:
+    """Both have another entry's id: each gets the file with its own bytes, and where the bytes are equal a person decides."""
+    world = World(faults=Faults(crossed_id=1.0), server=ServerSettings(latency_s=(0.01, 0.01)))
+    for path in ("a/twin.jsonl", "x.jsonl", "b/twin.jsonl", "y.jsonl"):
+        world.add(path, size if "twin" in path else 700)
+    world.run(RunSettings(concurrency=2))
+    twins = ("a/twin.jsonl", "b/twin.jsonl")
+    assert all(world.states()[path] is EntryState.IN_DOUBT for path in twins)
+    world.server.heal()
+    world.now += 100.0
+    ran = world.run()
+    assert status_of(ran) is (ExitStatus.DONE if size else ExitStatus.IN_DOUBT)
+    assert (copies(world), wrong_receipts(world)) == ([], [])

@@ -128,6 +128,13 @@ def test_no_receipt_is_wrong_in_many_jobs() -> None:
             assert wrong_receipts(live(seed, faults, sizes, names)) == [], (seed, faults, sizes, names)
 
 
+def test_a_receipt_is_compared_by_content_beside_entries_in_doubt_of_its_size() -> None:
+    """Only one entry of that size is left as accepted, and its id is that of one in doubt: the closing check reads it back."""
+    world = live(116, "all", "equal", "no evidence, changed")
+    assert wrong_receipts(world) == []
+    assert set(world.states().values()) == {EntryState.ACCEPTED, EntryState.IN_DOUBT}
+
+
 def test_a_lost_file_under_a_name_of_the_servers_own_is_not_absent() -> None:
     """The names of other files of the job show that the server gives its own: what lacks an answer may be any of them."""
     world = World(server=ServerSettings(name_of=hashed, returns_content=False))

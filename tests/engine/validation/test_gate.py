@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bulk_upload.core.events import AttemptStarted, Event, Noticed, Snapshot
+from bulk_upload.core.events import AttemptStarted, DataFindings, Event, Noticed, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
@@ -206,14 +206,18 @@ def test_a_mended_file_is_sent_without_being_asked_for() -> None:
 
 
 def test_invalid_files_are_sent_when_that_is_asked_for() -> None:
-    """With `sends_invalid` there is a note in the place of the refusal."""
+    """With `sends_invalid` there is a note in the place of the refusal; what was found is counted in either case."""
     world = world_of(("a", BAD), ("b", ODD))
     ran = world.run(mode(ValidateMode.AHEAD, sends_invalid=True), validator=FakeValidator(world.files))
     assert set(world.states().values()) == {EntryState.ACCEPTED}
     notes = {event.path: event.message for _, event in ran.told.events if isinstance(event, Noticed)}
     assert notes == {
         "a": f"invalid, but sent as requested: {REASON}",
-        "b": "line 7, column 3: so it is (empty-content)",
+    }
+    found = {event.path: event for _, event in ran.told.events if isinstance(event, DataFindings)}
+    assert {path: (one.counts, one.first_lines, one.line_count) for path, one in found.items()} == {
+        "a": ({"bad-json": 1}, {"bad-json": 7}, 9),
+        "b": ({"empty-content": 1}, {"empty-content": 7}, 9),
     }
 
 

@@ -14,6 +14,7 @@ from bulk_upload.core.events import (
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.model import EntryState
 from bulk_upload.report.live.notable_events import (
+    BY_SIGNAL,
     FAILURES_SHOWN_MAX,
     NOTICES_SHOWN_MAX,
     EventLine,
@@ -118,6 +119,16 @@ def test_a_drain_is_told_once_and_what_it_leaves_pending_is_not() -> None:
         "draining: Ctrl-C; finishing uploads in flight, starting nothing new",
         "rejected: b: HTTP 400",
     ]
+
+
+def test_a_drain_by_a_signal_is_told_where_the_signal_is_received() -> None:
+    """Not twice; its pending entries are not failures either."""
+    lines = _told(
+        EventLines(),
+        Draining(reason=f"{BY_SIGNAL}SIGINT"),
+        settled("a", EntryState.PENDING, reason="drained"),
+    )
+    assert lines == []
 
 
 def test_names_and_reasons_cannot_steer_a_terminal() -> None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from bulk_upload.core.events import Draining, Paused, PlanMade, Reconciling, Snapshot
+from bulk_upload.core.events import BodyNow, Draining, Paused, PlanMade, Reconciling, Snapshot
+from bulk_upload.core.limits.capped import PAUSED_BY_HAND
 from bulk_upload.core.model import EntryState, Unavailable
-from bulk_upload.report.live.progress import Progress, whole_seconds
+from bulk_upload.report.live.eta import time_range, whole_seconds
+from bulk_upload.report.live.progress import Progress
 from tests.report.scripted_run import FILE_BYTES, LOST, ScriptedRun, ended, plan, settled, started
 
 
@@ -94,6 +99,82 @@ def test_an_eta_is_a_range_where_lately_and_on_average_differ() -> None:
     assert " to " in reading.eta
 
 
+def test_while_draining_only_what_is_in_flight_counts_for_the_eta() -> None:
+    """Neither the rest of the manifest nor a pause is waited for: a drain of one body takes as long as that body."""
+    run = ScriptedRun()
+    body = BodyNow(path="b", body_bytes=FILE_BYTES, left_bytes=FILE_BYTES // 2, waiting=False)
+    progress = Progress(run.snapshot, run.now, lambda: [body])
+    progress.on_event(plan(1000))
+    progress.read()
+    for number in range(10):
+        progress.on_event(settled(f"f{number}"))
+    run.moves(seconds=10.0, in_flight=1, pause_s=60.0)
+    before = progress.read()
+    assert before.eta_s is not None
+    assert before.eta_s > 900
+    progress.on_event(Draining(reason="received SIGINT"))
+    reading = progress.read()
+    assert reading.draining
+    assert reading.eta_most_s is not None
+    assert reading.eta_most_s < 2.0
+
+
+def test_a_person_s_pause_has_no_eta() -> None:
+    """Nobody knows when it ends."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(2))
+    progress.read()
+    progress.on_event(settled("a"))
+    run.moves(seconds=10.0)
+    assert progress.read().eta == "ETA 10 s"
+    run.state = replace(run.state, limit_reason=PAUSED_BY_HAND)
+    reading = progress.read()
+    assert (reading.eta, reading.paused) == ("ETA -", True)
+
+
+def test_a_pause_does_not_make_the_recent_rate_look_slower() -> None:
+    """Its end is known: it is added to the estimate, and not taken for slowness too."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(1000))
+    progress.read()
+    for number in range(100):
+        progress.on_event(settled(f"f{number}"))
+        run.moves(seconds=1.0)
+        progress.read()
+    before = progress.read()
+    for _ in range(30):
+        run.moves(seconds=1.0, pause_s=1.0)
+        progress.read()
+    run.moves(pause_s=0.0)
+    after = progress.read()
+    assert before.eta_s is not None
+    assert after.eta_s == pytest.approx(before.eta_s, abs=30.0)
+    assert after.eta_most_s is not None
+    assert after.eta_s is not None
+    assert after.eta_most_s > after.eta_s
+
+
+def test_the_eta_moves_gradually() -> None:
+    """A burst of small files does not halve it at once; a minute later it has followed."""
+    run = ScriptedRun()
+    progress = _progress(run)
+    progress.on_event(plan(10_000))
+    progress.read()
+    shown = []
+    for second in range(600):
+        for number in range(1 if second < 300 else 10):
+            progress.on_event(settled(f"{second}-{number}"))
+        run.moves(seconds=1.0)
+        reading = progress.read()
+        if reading.eta_s is not None:
+            shown.append(reading.eta_s)
+    jumps = [abs(after - before) / before for before, after in pairwise(shown)]
+    assert max(jumps[10:]) < 0.06
+    assert shown[-1] < shown[299] / 4
+
+
 def test_sent_and_acknowledged_bytes_are_counted_apart() -> None:
     """A body that was sent twice is twice on the wire and once acknowledged."""
     run = ScriptedRun()
@@ -102,7 +183,7 @@ def test_sent_and_acknowledged_bytes_are_counted_apart() -> None:
     run.moves(seconds=10.0, wire_bytes=2 * FILE_BYTES)
     progress.on_event(settled("a"))
     reading = progress.read()
-    assert reading.traffic == "1.0 MB acknowledged, 2.0 MB sent"
+    assert reading.traffic == "1.0 MB accepted, 2.0 MB sent"
     assert reading.percent == "50 %"
     assert reading.mean_rate == pytest.approx(2 * FILE_BYTES / 10)
 
@@ -174,7 +255,7 @@ def test_the_reason_line_tells_what_holds_the_run_back() -> None:
     assert progress.read().why == "HTTP 429 from the server: waiting 12 s; 3 parked"
     progress.on_event(Draining(reason="Ctrl-C"))
     run.moves(in_flight=5)
-    assert progress.read().why == "draining, Ctrl-C: 5 in flight will finish"
+    assert progress.read().why == "draining: 5 uploads in flight"
 
 
 def test_the_list_is_mentioned_for_a_short_while_only() -> None:
@@ -210,6 +291,18 @@ def test_a_snapshot_that_never_worked_is_an_error() -> None:
 
     with pytest.raises(RuntimeError, match="no run"):
         Progress(snapshot, ScriptedRun().now).read()
+
+
+@pytest.mark.parametrize(
+    ("least_s", "most_s", "text"),
+    [
+        (10.0, 100.0, "1 min 40 s"), (300.0, 350.0, "5 min 50 s"), (300.0, 780.0, "5 to 13 min"), (20.0, 130.0, "1 to 3 min"),
+        (5_000.0, 8_000.0, "1 to 3 h"), (86_400.0, 180_000.0, "24 to 50 h"),
+    ],
+)  # fmt: skip
+def test_a_range_has_one_unit_and_is_shown_where_it_helps(least_s: float, most_s: float, text: str) -> None:
+    """Two estimates that are near, or short, are one: the longer."""
+    assert time_range(least_s, most_s) == text
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.run_summary import closing_lines
+from bulk_upload.report.live.verdict import SummaryLine
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"
@@ -36,6 +37,7 @@ def _closing(
     dropped_count: int = 0,
     list_decides: bool = True,
     columns: int = COLUMNS_MAX,
+    rows: int | None = None,
 ) -> list[str]:
     return closing_lines(
         tally,
@@ -49,6 +51,7 @@ def _closing(
         dropped_count=dropped_count,
         list_decides=list_decides,
         columns=columns,
+        rows=rows,
     )
 
 
@@ -131,8 +134,9 @@ def test_what_was_not_compared_is_told_with_the_way_to_resume() -> None:
         "  nothing was lost",
         "",
         "1 touched file was not compared with what was accepted.",
-        "  Run the same command to resume:",
+        "",
     ]
+    assert lines[-3:-1] == ["Run the same command to resume:", f"  {COMMAND}"]
 
 
 def test_what_the_manifest_no_longer_has_is_told() -> None:
@@ -161,7 +165,7 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
     )
     lines = _closing(tally, {EntryState.REJECTED: 1001})
     begin = lines.index("1,001 entries rejected by the server:")
-    assert lines[begin + 1 : begin + 10] == [
+    assert lines[begin + 1 : begin + 9] == [
         "  1,000 x HTTP 400: line 0 is bad (and similar)",
         "      d/0.jsonl",
         "      d/1.jsonl",
@@ -169,9 +173,9 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
         "      and 997 more",
         "  1 x HTTP 413: too large",
         "      big",
-        "  The next run sends changed files. To send the others again unchanged:",
-        f"    {COMMAND} --retry rejected",
+        "  The next run sends changed files; with --retry rejected the others too.",
     ]
+    assert lines[-4:-2] == ["Next, fix these files and send the changed ones:", f"  {COMMAND}"]
     assert lines[-2].startswith("Exit code 3: finished; some entries were rejected")
     assert "For an HTML report: bulk-upload report m.ledger.db" in lines
 
@@ -186,11 +190,11 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
     ],
 )
 def test_each_kind_of_failure_has_its_own_retry(state: EntryState, word: str) -> None:
-    """The command shown tries again exactly what failed in that way, in this run or an earlier one."""
+    """The option shown tries again exactly what failed in that way, in this run or an earlier one."""
     now = _closing(_tally(settled("a", state, reason="why")), {state: 1})
     earlier = _closing(_tally(plan(5)), {state: 1, EntryState.ACCEPTED: 4})
-    assert f"    {COMMAND} --retry {word}" in now
-    assert f"    {COMMAND} --retry {word}" in earlier
+    assert f"--retry {word} " in " ".join(now)
+    assert f"--retry {word} " in " ".join(earlier)
     assert earlier[0] == "Nothing was sent. 4 of 5 entries were accepted before."
 
 
@@ -214,7 +218,7 @@ def test_in_doubt_names_both_ways_out() -> None:
     )
     lines = _closing(tally, {EntryState.IN_DOUBT: 1})
     assert "1 entry in doubt:" in lines
-    assert f"    {COMMAND}" in lines
+    assert f"  {COMMAND}" in lines
     assert any(line.startswith("    bulk-upload resolve ") for line in lines)
     assert lines[-1].startswith("Exit code 4: ")
 
@@ -224,8 +228,8 @@ def test_in_doubt_names_one_way_out_where_no_list_can_tell() -> None:
     tally = _tally(started("a"), settled("a", EntryState.IN_DOUBT, reason="the answer was lost"))
     lines = _closing(tally, {EntryState.IN_DOUBT: 1}, list_decides=False, columns=1000)
     assert not any("next run" in line or line.strip() == COMMAND for line in lines)
-    assert any("so they stay in doubt until you settle them:" in line for line in lines)
-    assert "    bulk-upload resolve m.ledger.db" in lines
+    assert any("so they stay in doubt until you settle them." in line for line in lines)
+    assert lines[-3:-1] == ["Next, settle what is in doubt:", "  bulk-upload resolve m.ledger.db"]
 
 
 def test_a_stop_says_why_and_what_next() -> None:
@@ -235,7 +239,7 @@ def test_a_stop_says_why_and_what_next() -> None:
     begin = lines.index("Stopped: Ctrl-C.")
     assert lines[begin + 1] == "  nothing was lost"
     assert "9 entries not finished." in lines
-    assert f"    {COMMAND}" in lines
+    assert lines[-3:-1] == ["Run the same command to resume:", f"  {COMMAND}"]
     assert lines[-1].startswith("Exit code 130: ")
 
 
@@ -347,3 +351,46 @@ def test_what_the_closing_check_did_not_cover_is_said() -> None:
         4200, "the run was stopped"
     )
     assert not [one for one in lines(10_000, None) if one.startswith("Checked")]
+
+
+def test_the_end_fits_a_small_terminal() -> None:
+    """On 24 rows the verdict, the next command, and the title of each kind of failure are seen; less is left out first."""
+    states = {
+        EntryState.ACCEPTED: 10, EntryState.REJECTED: 100, EntryState.INVALID: 100, EntryState.FAILED_LOCAL: 1,
+    }  # fmt: skip
+    words = ("one", "two", "three", "four", "five", "six", "seven")
+    tally = _tally(
+        *(
+            settled(f"{word}/{number}", state, reason=word)
+            for word in words
+            for number in range(14)
+            for state in (EntryState.REJECTED, EntryState.INVALID)
+        )
+    )
+    all_lines = _closing(tally, states, columns=80)
+    lines = _closing(tally, states, columns=80, rows=23)
+    assert len(all_lines) > 50
+    assert len(lines) <= 23
+    for part in (
+        "100 entries rejected",
+        "100 entries invalid",
+        "1 entry failed",
+        "Next, fix these files",
+        "Exit code 3",
+    ):
+        assert sum(line.startswith(part) for line in lines) == 1, part
+    assert _closing(tally, states, columns=80, rows=200) == all_lines
+
+
+def test_the_lines_of_the_end_have_marks_and_colours_by_their_state() -> None:
+    """Green for a good end, red for another one; the marks of failures are those of the counters."""
+    good = _closing(_tally(plan(1), settled("a")), {EntryState.ACCEPTED: 1})[-1]
+    bad = _closing(_tally(settled("a", EntryState.INVALID, reason="why")), {EntryState.INVALID: 1})
+    assert isinstance(good, SummaryLine)
+    assert (good.mark, good.style) == ("\u2713", "bold green")
+    marks = {
+        str(line).split(" ")[0]: (line.mark, line.style)
+        for line in bad
+        if isinstance(line, SummaryLine) and line.mark
+    }
+    assert marks == {"1": ("!", "magenta"), "Exit": ("\u2717", "bold red")}

@@ -3,16 +3,20 @@ from __future__ import annotations
 import io
 import sys
 import time
+from pathlib import Path
 from typing import cast
 
 import pytest
 from msgspec.structs import replace
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Throttled, Unavailable
+from bulk_upload.report.live.frame import REST_STYLE, Look, bar_of
 from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
+
+BAR = "\u2501"
 
 
 def _console(*, width: int = 80, **environ: str) -> Console:
@@ -54,20 +58,53 @@ def _busy(run: ScriptedRun, display: LiveProgress) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_display_is_four_lines_that_fit(width: int) -> None:
-    """At common widths all numbers are seen, in four lines that never wrap."""
+def test_the_display_is_a_few_lines_that_fit(width: int) -> None:
+    """At common widths all numbers are seen, each once, in lines that never wrap."""
     run = ScriptedRun()
     console, display = _plain(run, width)
     _busy(run, display)
-    bar, speed, counts, why = _frame(console, display)
-    assert all(len(line) <= width for line in (bar, speed, counts, why))
-    for number in ("62 %", "6.2 GB of 10.0 GB", "ETA 55 s"):
-        assert number in bar
-    assert speed == "6,201 of 10,000 files  70.0 MB/s now, 70.0 MB/s mean"
-    assert counts.startswith("in flight 12/8  1 retry  1 in doubt  1 failed")
-    if width >= 80:
-        assert counts.endswith("4.2 GB acknowledged, 4.2 GB sent")
-    assert why == "8 in flight, as set"
+    lines = _frame(console, display)
+    assert len(lines) == {60: 8, 80: 6, 120: 5}[width]
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(lines)
+    for number in (
+        "6,201 of 10,000", "62 %", "6.2 GB of 10.0 GB", "elapsed 1 min 00 s", "ETA 55 s", "\u2713 4,200 accepted",
+        "\u21bb 1 retried", "? 1 in doubt", "\u2717 1 rejected", "2,000 settled before", "in flight 12/8", "70.0 MB/s now, 70.0 MB/s mean",
+        "4.2 GB accepted, 4.2 GB sent",
+    ):  # fmt: skip
+        assert number in text
+    assert lines[-1] == "8 in flight, as set"
+
+
+def test_the_bars_have_one_width_whatever_the_numbers_are() -> None:
+    """Both begin and end in the same columns from the first file to the last."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(1_000_000))
+    places = set()
+    for step in range(4):
+        for number in range(333_333):
+            display._progress.tally.ended[EntryState.ACCEPTED] = step * 333_333 + number
+        run.moves(seconds=3_600.0)
+        for line in _frame(console, display)[:2]:
+            places.add((line.index("  ") + 2, len(line[7:].partition(" ")[0])))
+    assert places == {(7, 18)}
+
+
+def test_a_bar_has_the_colour_of_what_it_counts() -> None:
+    """Accepted green, failures in the colour of their counter, the rest grey; never red while all is well."""
+    look = Look(columns=97, rows=40, has_unicode=True, has_colour=True)
+    bar = bar_of([(0.5, "green"), (0.25, "magenta")], look)
+    assert bar.plain == BAR * 28 + "\u2578" + BAR * 9
+    assert [(one.start, one.end, one.style) for one in bar.spans] == [
+        (0, 19, "green"),
+        (19, 28, "magenta"),
+        (28, 29, "magenta"),
+        (29, 38, REST_STYLE),
+    ]
+    assert bar_of([(0.999, "green")], look).plain[-1] == "\u2578"
+    assert bar_of([(1.0, "green")], replace(look, has_colour=False)).plain == BAR * 38
+    assert bar_of([(0.5, "green")], replace(look, has_unicode=False)).plain == "#" * 19 + "-" * 19
 
 
 def test_files_that_are_looked_into_ahead_have_a_line_while_some_are() -> None:
@@ -76,12 +113,12 @@ def test_files_that_are_looked_into_ahead_have_a_line_while_some_are() -> None:
     console, display = _plain(run, 80)
     _busy(run, display)
     run.state = replace(run.state, validating_count=3, validated_count=40, validated_bytes=7_400 * FILE_BYTES)
-    assert _frame(console, display)[3] == "validated ahead: 40 files, 7.4 GB; validating 3 more"
+    assert _frame(console, display)[-2] == "validated ahead: 40 files, 7.4 GB; validating 3 more"
     run.state = replace(run.state, validating_count=0, validated_count=43)
     run.moves(seconds=4.0)
-    assert _frame(console, display)[3] == "validated ahead: 43 files, 7.4 GB"
+    assert _frame(console, display)[-2] == "validated ahead: 43 files, 7.4 GB"
     run.moves(seconds=1.0)
-    assert len(_frame(console, display)) == 4
+    assert not any("validated" in line for line in _frame(console, display))
 
 
 def test_those_that_back_off_are_counted_beside_the_reason() -> None:
@@ -130,25 +167,39 @@ def test_the_longest_uploads_have_lines_of_their_own() -> None:
     ]
     display = LiveProgress(console, run.snapshot, run.now, lambda: bodies)
     _slow(run, display, 9)
-    first, second, third = _frame(console, display)[4:]
-    assert "of/shards/conversation-0.jsonl" in first
+    lines = _frame(console, display)
+    first, second, third = lines[5:8]
+    assert "conversation-0.jsonl" in first
+    assert len(lines) == 5 + 9
     for line, doing in ((first, "sending"), (second, "backing off, 8 s"), (third, "awaiting the answer")):
         assert doing in line
     assert all(one.rstrip().endswith("1 min 05 s") for one in (first, second, third))
     narrow = Console(file=io.StringIO(), width=60, height=24, color_system=None)
     display._console = narrow
-    assert _frame(narrow, display)[4].startswith("...")
-    assert "on-0.jsonl  " in _frame(narrow, display)[4]
+    names = [line for line in _frame(narrow, display) if line.startswith("...")]
+    assert "on-0.jsonl  " in names[0]
 
 
-@pytest.mark.parametrize(("height", "count"), [(7, 0), (24, 3), (50, 6)])
-def test_a_low_terminal_shows_fewer_uploads(height: int, count: int) -> None:
-    """The display never takes more than a part of the terminal."""
+@pytest.mark.parametrize(("height", "count"), [(7, 0), (24, 11), (50, 31), (80, 40)])
+def test_as_many_uploads_are_shown_as_the_height_allows(height: int, count: int) -> None:
+    """A quarter of the terminal stays for messages; those without a line are counted."""
     run = ScriptedRun()
     console = Console(file=io.StringIO(), width=80, height=height, color_system=None)
     display = LiveProgress(console, run.snapshot, run.now)
-    _slow(run, display, 9)
-    assert len(_frame(console, display)) == 4 + count
+    _slow(run, display, 40)
+    lines = _frame(console, display)
+    assert sum("/shards/" in line or "conversation-" in line for line in lines) == count
+    assert len(lines) <= max(6, height - height // 4)
+    assert (lines[-1] == f"and {40 - count} more") == (0 < count < 40)
+
+
+def test_a_wide_terminal_does_not_tear_lines_apart() -> None:
+    """Beyond a readable width an upload's state is still near its name."""
+    run = ScriptedRun()
+    console = Console(file=io.StringIO(), width=200, height=24, color_system=None)
+    display = LiveProgress(console, run.snapshot, run.now)
+    _slow(run, display, 3)
+    assert all(len(line.rstrip()) <= 100 for line in _frame(console, display))
 
 
 def test_a_terminal_that_got_narrower_is_cleared_of_the_wrapped_frame() -> None:
@@ -161,8 +212,85 @@ def test_a_terminal_that_got_narrower_is_cleared_of_the_wrapped_frame() -> None:
         before = len(_written(console))
         console.width = 40
         display.refresh()
-        # Of 77, 52, 76 and 25 columns.
-        assert _written(console)[before:].split("\x1b[?7l")[0].count("\x1b[1A") == 2 + 2 + 2 + 1 - 1
+        # Of 62 to 76 columns, but for the last two.
+        assert _written(console)[before:].split("\x1b[?7l")[0].count("\x1b[1A") == 4 * 2 + 1 + 1 - 1
+
+
+def test_a_terminal_that_reports_late_that_it_got_narrower_is_cleared_too() -> None:
+    """A frame drawn in between took back as many rows as it has lines: the rest is above it, and goes with the next."""
+    run = ScriptedRun()
+    console = _console(width=80)
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        _busy(run, display)
+        display.refresh()
+        # The terminal has 40 columns from here on; the program does not know.
+        display.refresh()
+        before = len(_written(console))
+        console.width = 40
+        display.refresh()
+        assert _written(console)[before:].split("\x1b[?7l")[0].count("\x1b[1A") == 4 * 2 + 1 + 1 - 1
+
+
+def test_a_width_that_changes_while_a_frame_is_drawn_is_followed() -> None:
+    """The width is read once for a frame: a change after that is found by the next one."""
+    run = ScriptedRun()
+    current = [80]
+
+    class _Narrowing(Console):
+        @property
+        def width(self) -> int:
+            return current[0]
+
+        @width.setter
+        def width(self, width: int) -> None:
+            current[0] = width
+
+    console = _Narrowing(
+        file=io.StringIO(), force_terminal=True, height=25, _environ={"TERM": "xterm-256color"}
+    )
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        _busy(run, display)
+        display.refresh()
+        assert display._display is not None
+        drawing = display._display._draw
+
+        def draw_and_narrow() -> RenderableType:
+            drawn = drawing()
+            current[0] = 40
+            return drawn
+
+        display._display._draw = draw_and_narrow
+        display.refresh()
+        before = len(_written(console))
+        display.refresh()
+        assert _written(console)[before:].split("\x1b[?7l")[0].count("\x1b[1A") > 6 - 1
+
+
+def test_ctrl_z_removes_the_display_and_the_next_frame_takes_nothing_back(tmp_path: Path) -> None:
+    """The shell writes meanwhile: what it wrote stays, and the cursor is there while the process is stopped."""
+    run = ScriptedRun()
+    with (tmp_path / "tty").open("w+") as stream:
+        console = Console(
+            file=stream, force_terminal=True, width=80, height=25, _environ={"TERM": "xterm-256color"}
+        )
+        with LiveProgress(console, run.snapshot, run.now) as display:
+            _busy(run, display)
+            display.refresh()
+            stream.flush()
+            drawn = (tmp_path / "tty").read_text()
+            display.suspend()
+            gone = (tmp_path / "tty").read_text()[len(drawn) :]
+            display.refresh()
+            assert (tmp_path / "tty").read_text() == drawn + gone
+            display.resume()
+            display.refresh()
+            stream.flush()
+            again = (tmp_path / "tty").read_text()[len(drawn + gone) :]
+    assert gone.count("\x1b[1A") == 6 - 1
+    assert gone.endswith("\x1b[?25h")
+    assert again.startswith("\x1b[?25l")
+    assert "\x1b[1A" not in again
+    assert "accepted" in again
 
 
 def test_lines_do_not_wrap_while_they_are_drawn_and_do_afterwards() -> None:
@@ -184,7 +312,7 @@ def test_the_pause_stands_in_the_reason_line() -> None:
     display.on_event(plan(1))
     display.on_event(Paused(pause_s=12.0, reason="HTTP 429 from the server"))
     run.moves(pause_s=11.5)
-    assert _frame(console, display)[3] == "HTTP 429 from the server: waiting 12 s"
+    assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s"
 
 
 def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
@@ -199,7 +327,7 @@ def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
         text = _written(console)
     assert text.count("rejected: f") == 10
     assert text.count("more failures") == 1
-    assert "500 failed" in text
+    assert "500 rejected" in text
 
 
 def test_events_write_nothing_themselves() -> None:

@@ -73,7 +73,7 @@ def test_the_picture_of_a_run_shows_what_a_run_shows() -> None:
     frame = capture.get().splitlines()
     told = [str(one) for one in EventLines().lines_of(plan(6))]
     words = _words([*frame, *told, "invalid"])
-    assert {"sending", "waiting", "acknowledged", "ETA", "retries", "failed", "plan"} <= words
+    assert {"sending", "waiting", "accepted", "elapsed", "ETA", "retried", "invalid", "plan"} <= words
     assert words - {"a"} <= _words(_shown("running.svg")), f"run: {AGAIN}"
 
 

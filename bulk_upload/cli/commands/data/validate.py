@@ -8,8 +8,9 @@ import anyio
 import click
 
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import schema_option, schemas_of
+from bulk_upload.cli.options.schema import ignore_option, rules_chosen, schema_option, schemas_of
 from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import ValidateRequest, validate_and_report
 from bulk_upload.core.api.profile import PROFILES
 
@@ -39,6 +40,7 @@ from bulk_upload.core.api.profile import PROFILES
     help="API profile.",
 )
 @schema_option
+@ignore_option
 @click.option(
     "--thorough",
     is_flag=True,
@@ -65,6 +67,7 @@ from bulk_upload.core.api.profile import PROFILES
     show_default=True,
     help="text for people, or one JSON line per finding.",
 )
+@json_option("a JSON object per finding (--format json)")
 @click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
 def validate(paths: tuple[str, ...], **options: Any) -> int:
     """Check all files of MANIFEST, or data FILEs (with --purpose), and print every finding.
@@ -76,7 +79,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
     Examples:
       bulk-upload validate manifest.jsonl
       bulk-upload validate chat.jsonl --purpose fine-tune --thorough
-      bulk-upload validate manifest.jsonl --format json > findings.jsonl
+      bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
     """
     request = ValidateRequest(
@@ -89,11 +92,12 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         profile=PROFILES[options["profile"]],
         purposes=schemas_of(options["schema"]),
         schema_file=options["schema"],
+        choice=rules_chosen(options["ignore"]),
         thorough=options["thorough"],
         quarantine=options["quarantine"],
         private=options["private"],
         job_count=options["jobs"],
-        as_json=options["output_format"] == "json",
+        as_json=options["as_json"] or options["output_format"] == "json",
         quiet=options["quiet"],
     )
     return anyio.run(validate_and_report, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 CREATE = """
 CREATE TABLE job (
@@ -246,7 +246,25 @@ CREATE INDEX entries_dropped ON entries (entry_id) WHERE dropped_utc IS NOT NULL
 
 _SINCE_VERSION_4 = _WITHDRAWALS + _CHANGE_TIMES + _CLOCKS + _MANIFESTS
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4
+# Where the ledger lay: a copy has another inode, also under the same path.
+_PLACES = """
+ALTER TABLE runs ADD COLUMN host TEXT;
+ALTER TABLE runs ADD COLUMN ledger_path BLOB;
+ALTER TABLE runs ADD COLUMN ledger_inode INTEGER;
+"""
 
-MIGRATIONS: dict[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3, 3: _SINCE_VERSION_4}
+_MISSING = """
+ALTER TABLE receipts ADD COLUMN missing_utc TEXT;
+"""
+
+_SINCE_VERSION_5 = _PLACES + _MISSING
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5
+
+MIGRATIONS: dict[int, str] = {
+    1: _SINCE_VERSION_2,
+    2: _SINCE_VERSION_3,
+    3: _SINCE_VERSION_4,
+    4: _SINCE_VERSION_5,
+}
 """Script that takes a ledger from version N to N + 1, by N."""

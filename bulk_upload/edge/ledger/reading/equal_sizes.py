@@ -1,4 +1,4 @@
-"""The receipts of one run that only a name, or the content, tells apart: their files have one size and purpose."""
+"""The receipts of one run that only a name, or the content, tells apart: it sent other files of that size and purpose."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ e.state = 'accepted' AND e.receipt_id = r.receipt_id AND r.obtained = '{ReceiptO
 AND r.receipt_id > :receipt_id AND r.attempt_id > :attempt_id
 """
 _JOINED = "receipts r JOIN entries e ON e.entry_id = r.entry_id"
+# An entry without a receipt counts, too: its id may be the one that another entry has.
 _EQUAL = f"""{_OF_RUN} AND (r.bytes, r.purpose) IN
-    (SELECT r.bytes, r.purpose FROM {_JOINED} WHERE {_OF_RUN} GROUP BY 1, 2 HAVING count(*) > 1)"""
+    (SELECT a.size, e.purpose FROM attempts a JOIN entries e ON e.entry_id = a.entry_id
+     WHERE a.attempt_id > :attempt_id GROUP BY 1, 2 HAVING min(a.entry_id) < max(a.entry_id))"""
 
 # Spread over the run, and the same each time.
 _SPREAD = "r.receipt_id * 2654435761 % 4294967296"
 
 
 def equal_size_count(store: LedgerStore, start: RunStart) -> int:
-    """Return how many receipts of accepted entries rest on an answer and have the size and purpose of another one."""
+    """Return how many receipts of accepted entries rest on an answer and have the size and purpose of another
+    file that the run sent."""
     query = f"SELECT count(*) FROM {_JOINED} WHERE {_EQUAL}"
     return int(store.connection.execute(query, _numbers(start)).fetchone()[0])
 

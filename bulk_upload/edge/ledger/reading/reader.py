@@ -52,6 +52,10 @@ FROM runs r LEFT JOIN (
 ) a ON a.run_id = r.run_id
 ORDER BY r.run_id
 """
+_LAST_RUN = """
+SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt_count, checked_count
+FROM runs ORDER BY run_id DESC LIMIT 1
+"""
 _ATTEMPTS = """
 SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
 FROM attempts ORDER BY attempt_id
@@ -72,13 +76,14 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerReader:
-    """A read-only snapshot of one ledger.
+    """A read-only snapshot of one ledger: a context manager, and an iterable of its rows.
 
     A run may write meanwhile and is not blocked. What a dead run left open is in doubt, as the next run will
     record it. Raises LedgerUnusable when there is no ledger, or when it cannot be read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = os.fspath(path)
         self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
         self._selected: WeakSet[Generator[tuple[Any, ...]]] = WeakSet()
@@ -93,6 +98,9 @@ class LedgerReader:
         for one in list(self._selected):
             one.close()
         self._connection.close()
+
+    def __iter__(self) -> Iterator[ExportRow]:
+        return self.rows()
 
     def job(self) -> JobFacts | None:
         """Return the facts of the job, None for a ledger no run has claimed yet."""
@@ -111,6 +119,14 @@ class LedgerReader:
         """Whether the endpoint has a file of this ledger, or may have one."""
         ((found,),) = self._select(MAY_HAVE_SENT)
         return bool(found)
+
+    def sha256_of(self, file_id: str) -> str | None:
+        """Return the hash that the receipt of a file has, None where no receipt that is believed has one."""
+        rows = self._select(
+            "SELECT max(sha256) FROM receipts WHERE file_id = ? AND withdrawn_utc IS NULL", (file_id,)
+        )
+        ((sha256,),) = rows
+        return None if sha256 is None else str(sha256)
 
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
@@ -175,6 +191,12 @@ class LedgerReader:
     def runs(self) -> Iterator[RunFacts]:
         """Yield every run, oldest first."""
         return map(RunFacts._make, self._select(_RUNS))
+
+    def last_run(self) -> RunFacts | None:
+        """Return the run that began last, without the times of its attempts; None before the first."""
+        for row in self._select(_LAST_RUN):
+            return RunFacts(*row)
+        return None
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Yield every attempt, in the order of their intents."""

@@ -1,24 +1,27 @@
-"""`bulk-upload ledger show` and `ledger export`: the mapping from path to file id."""
+"""`bulk-upload ledger`: show and export, the mapping from path to file id."""
 
 from __future__ import annotations
 
 import io
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.commands.ledgers.rebuild import rebuild
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put, tell, writing_stdout
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import UsageError
-from bulk_upload.report.files.rows import RowFormat, save_rows, write_rows
+from bulk_upload.report.files.rows import RowFormat, json_line, save_rows, write_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +38,10 @@ _ALL_HELP = "Include entries that the manifest of the last run no longer has."
 
 @click.group("ledger", cls=SuggestingGroup)
 def ledger() -> None:
-    """Show or export the contents of a ledger."""
+    """Show or export the contents of a ledger, or rebuild a lost one."""
+
+
+ledger.add_command(rebuild)
 
 
 @ledger.command("show", short_help="Show a table of path and file id.")
@@ -56,21 +62,23 @@ def ledger() -> None:
     help="Only entries in this state; repeatable.",
 )
 @click.option("--all", "all_entries", is_flag=True, help=_ALL_HELP)
-def show(ledger_path: str, *, limit: int, states: tuple[str, ...], all_entries: bool) -> None:
+@json_option("a JSON object per entry, as `ledger export` does")
+def show(ledger_path: str, *, limit: int, states: tuple[str, ...], all_entries: bool, as_json: bool) -> None:
     """Show path, purpose, status, file id and size of every entry of the manifest as a table.
 
-    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them.
+    Purpose and size are hidden on a narrow terminal; file ids are never cut, so you can copy them. LEDGER may also be its manifest or folder.
 
     \b
     Examples:
       bulk-upload ledger show manifest.ledger.db --status rejected --limit 20
     """
-    show_mapping(
-        ledger_path,
-        limit=limit,
-        states=frozenset(map(EntryState, states)) or frozenset(EntryState),
-        all_entries=all_entries,
-    )
+    chosen = frozenset(map(EntryState, states)) or frozenset(EntryState)
+    if as_json:
+        with LedgerReader(ledger_path) as reader:
+            for row in islice(reader.rows(states=chosen, all_entries=all_entries), limit):
+                put(json_line(row).decode("ascii"))
+        return
+    show_mapping(ledger_path, limit=limit, states=chosen, all_entries=all_entries)
 
 
 def show_mapping(
@@ -150,18 +158,28 @@ def _fit(table: Table, console: Console) -> None:
     is_flag=True,
     help="As --all, and include receipts superseded by a newer version of the file.",
 )
+@json_option("a JSON object per row (--format jsonl)")
 @private_option
 def export(
-    ledger_path: str, *, row_format: str, output: str, all_entries: bool, all_receipts: bool, private: bool
+    ledger_path: str,
+    *,
+    row_format: str,
+    as_json: bool,
+    output: str,
+    all_entries: bool,
+    all_receipts: bool,
+    private: bool,
 ) -> None:
     """Export one row per entry of the manifest, including failed entries and those in doubt.
+
+    LEDGER may also be its manifest or folder.
 
     \b
     Examples:
       bulk-upload ledger export manifest.ledger.db -o mapping.csv
       bulk-upload ledger export manifest.ledger.db --format jsonl | jq -r .file_id
     """
-    form = RowFormat(row_format)
+    form = RowFormat.JSONL if as_json else RowFormat(row_format)
     with LedgerReader(ledger_path) as reader:
         rows = reader.rows(all_entries=all_entries, all_receipts=all_receipts)
         left_out = 0 if all_entries or all_receipts else reader.dropped_count()

@@ -1,4 +1,4 @@
-"""Walking a folder into what a manifest of it would name."""
+"""Walking a folder: its files in order, and what is no file to upload."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk_upload.core.manifest.globs import Glob, PurposeMap
-from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.edge.scan import Chosen, Skipped, Unmatched, walk
+from bulk_upload.core.folder.selection import Selection
+from bulk_upload.core.folder.sightings import PassedOver, Skipped
+from bulk_upload.edge.folder import FolderPlace, Found, place_of, walk
 from bulk_upload.errors import UsageError
 
-FIRST, SECOND, *_ = PURPOSES
-ALL = PurposeMap.parse([f"*={FIRST}"])
+ALL = Selection()
+
+
+def place(root: Path, *within: str) -> FolderPlace:
+    return FolderPlace(root=os.path.realpath(root), within=within)
 
 
 def make(root: Path, *names: str) -> None:
@@ -26,20 +29,9 @@ def make(root: Path, *names: str) -> None:
 
 
 def paths(root: Path, *exclude: str, output: Path | None = None) -> list[str]:
-    globs = [Glob(pattern) for pattern in exclude]
-    sightings = walk(str(root), ALL, exclude=globs, output=str(output) if output else None)
-    return [sighting.path for sighting in sightings if isinstance(sighting, Chosen)]
-
-
-def test_purposes(tmp_path: Path) -> None:
-    """Each file gets the purpose of the first pattern that matches; others are reported as unmatched."""
-    make(tmp_path, "a.jsonl", "corpus/b.jsonl", "readme.md")
-    purposes = PurposeMap.parse([f"corpus/**={SECOND}", f"*.jsonl={FIRST}"])
-    assert list(walk(str(tmp_path), purposes)) == [
-        Chosen(path="a.jsonl", purpose=FIRST),
-        Chosen(path="corpus/b.jsonl", purpose=SECOND),
-        Unmatched(path="readme.md"),
-    ]
+    selection = Selection(exclude=exclude)
+    sightings = walk(place(root), selection, output=str(output) if output else None)
+    return [sighting.path for sighting in sightings if isinstance(sighting, Found)]
 
 
 def test_order_is_that_of_path_bytes(tmp_path: Path) -> None:
@@ -66,22 +58,21 @@ def test_any_tree_is_sorted_and_complete(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_passed_over(tmp_path: Path) -> None:
-    """Hidden names, ledgers, results and the manifest to be written are not even mentioned."""
+    """Hidden names and what is not wanted are passed over, and the manifest to be written is not even mentioned."""
     make(
         tmp_path,
         "data.jsonl",
         ".hidden",
         ".git/config",
         "x/.hidden/y",
-        "m.ledger.db",
-        "m.ledger.db-wal",
-        "m@127.0.0.1-8099.ledger.db.lock",
-        "m.results.csv",
         "manifest.jsonl",
         "x/manifest.jsonl",
     )
-    assert paths(tmp_path, output=tmp_path / "manifest.jsonl") == ["data.jsonl", "x/manifest.jsonl"]
-    assert len(list(walk(str(tmp_path), ALL))) == 3
+    output = tmp_path / "manifest.jsonl"
+    assert paths(tmp_path, output=output) == ["data.jsonl", "x/manifest.jsonl"]
+    found = list(walk(place(tmp_path), Selection(exclude=["x/m*"]), output=str(output)))
+    passed = {one.path: one.is_unwanted for one in found if isinstance(one, PassedOver)}
+    assert passed == {".git": False, ".hidden": False, "x/.hidden": False, "x/manifest.jsonl": True}
 
 
 def test_exclude(tmp_path: Path) -> None:
@@ -121,8 +112,8 @@ def test_symbolic_links(tmp_path: Path) -> None:
         "up": "..",
     }.items():
         (root / name).symlink_to(target)
-    sightings = list(walk(str(root), ALL))
-    assert [sighting.path for sighting in sightings if isinstance(sighting, Chosen)] == [
+    sightings = list(walk(place(root), ALL))
+    assert [sighting.path for sighting in sightings if isinstance(sighting, Found)] == [
         "folder/file",
         "inside",
     ]
@@ -136,7 +127,7 @@ def test_symbolic_links(tmp_path: Path) -> None:
 def test_special_files(tmp_path: Path) -> None:
     """A named pipe is skipped and never opened."""
     os.mkfifo(tmp_path / "pipe")
-    assert list(walk(str(tmp_path), ALL)) == [Skipped(path="pipe", reason="is not a regular file")]
+    assert list(walk(place(tmp_path), ALL)) == [Skipped(path="pipe", reason="is not a regular file")]
 
 
 def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,25 +141,25 @@ def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return original(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found = list(walk(str(tmp_path), ALL))
+    found = list(walk(place(tmp_path), ALL))
     assert [sighting.path for sighting in found] == ["a", "closed", "z"]
     assert isinstance(found[1], Skipped)
     assert found[1].may_be_data
 
 
 def test_what_vanishes_or_fails_while_scanning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is gone, or whose disk fails, may be data where a pattern takes it, and is none otherwise."""
-    make(tmp_path, "a.jsonl", "b.jsonl", "b.md", "c.jsonl", "sub/d.jsonl")
+    """A file that is gone, or whose disk fails, may be data; the others are found."""
+    make(tmp_path, "a.jsonl", "b.jsonl", "c.jsonl", "sub/d.jsonl")
     original = os.lstat
-    failing = [os.path.join(os.path.realpath(tmp_path), name) for name in ("b.jsonl", "b.md")]
+    failing = os.path.join(os.path.realpath(tmp_path), "b.jsonl")
 
     def lstat(path: str) -> os.stat_result:
-        if path in failing:
+        if path == failing:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return original(path)
 
     monkeypatch.setattr(os, "lstat", lstat)
-    sightings = walk(str(tmp_path), PurposeMap.parse([f"*.jsonl={FIRST}"]))
+    sightings = walk(place(tmp_path), ALL)
     found = [next(sightings)]
     (tmp_path / "c.jsonl").unlink()
     (tmp_path / "sub/d.jsonl").unlink()
@@ -177,7 +168,6 @@ def test_what_vanishes_or_fails_while_scanning(tmp_path: Path, monkeypatch: pyte
     assert [(one.path, isinstance(one, Skipped) and one.may_be_data) for one in found] == [
         ("a.jsonl", False),
         ("b.jsonl", True),
-        ("b.md", False),
         ("c.jsonl", True),
         ("sub", True),
     ]
@@ -187,7 +177,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     """It belongs to the data, whoever may read it: the manifest has it, and it is known to be unreadable."""
     make(tmp_path, "a", "b")
     monkeypatch.setattr(os, "access", lambda path, *_, **__: not path.endswith("b"))
-    found = [one for one in walk(str(tmp_path), ALL) if isinstance(one, Chosen)]
+    found = [one for one in walk(place(tmp_path), ALL) if isinstance(one, Found)]
     assert [(one.path, one.is_readable) for one in found] == [("a", True), ("b", False)]
 
 
@@ -209,16 +199,61 @@ def test_deep_tree(tmp_path: Path) -> None:
 def test_scanning_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders are read when their turn comes."""
     make(tmp_path, "a/1", "b/2")
-    sightings = walk(str(tmp_path), ALL)
-    assert next(sightings) == Chosen(path="a/1", purpose=FIRST)
+    sightings = walk(place(tmp_path), ALL)
+    assert next(sightings) == Found(path="a/1", file_bytes=0, is_readable=True)
     make(tmp_path, "b/3")
     assert [sighting.path for sighting in sightings] == ["b/2", "b/3"]
 
 
-@pytest.mark.parametrize("name", ["", "nothing", "file", "a\0b"])
-def test_unusable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What is missing, a file or no name is a usage error that names it."""
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_that_cannot_be_read_at_all(tmp_path: Path) -> None:
+    """A root that is missing, or is a file, is a usage error that names it."""
     make(tmp_path, "file")
-    with pytest.raises(UsageError, match="scan"):
-        list(walk(name, ALL))
+    for name in ("file", "nothing"):
+        with pytest.raises(UsageError, match=f"scan.*{name}"):
+            list(walk(place(tmp_path / name), ALL))
+
+
+def test_age(tmp_path: Path) -> None:
+    """Only files that were modified after a time are found; folders are entered whatever their age."""
+    make(tmp_path, "old", "sub/new", "sub/same")
+    for name, mtime_ns in {"old": 1, "sub/new": 3, "sub/same": 2, "sub": 0}.items():
+        os.utime(tmp_path / name, ns=(mtime_ns, mtime_ns))
+    found = walk(place(tmp_path), Selection(newer_than_ns=2))
+    assert [one.path for one in found if isinstance(one, Found)] == ["sub/new"]
+
+
+def test_parts_of_a_folder(tmp_path: Path) -> None:
+    """Only the named files and folders are found, hidden ones too; patterns still apply to them."""
+    make(tmp_path, "a", ".b", "c/d", "c/.e", "c/f.tmp", "g")
+    found = walk(place(tmp_path, ".b", "a", "c"), Selection(exclude=["*.tmp"]))
+    assert [one.path for one in found if isinstance(one, Found)] == [".b", "a", "c/d"]
+
+
+def test_every_spelling_is_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is identified by its real path, however it is named and from wherever."""
+    make(tmp_path, "x/data/a")
+    (tmp_path / "link").symlink_to("x/data")
+    monkeypatch.chdir(tmp_path / "x" / "data")
+    root = os.path.realpath(tmp_path / "x" / "data")
+    for name in (".", "../data/", "../../link", str(tmp_path / "link"), "../../x/../link/."):
+        assert place_of([name]) == FolderPlace(root=root)
+
+
+def test_files_and_folders_have_one_root(tmp_path: Path) -> None:
+    """Several paths are parts of the nearest folder that holds them all, each of them once."""
+    make(tmp_path, "x/a", "x/b/c", "x/b/d/e", "y")
+    names = [str(tmp_path / name) for name in ("x/b/d", "x/a", "x/b/c", "x/a")]
+    assert place_of(names) == place(tmp_path / "x", "a", "b/c", "b/d")
+    assert place_of(names[1:2]) == place(tmp_path / "x", "a")
+    assert place_of([*names, str(tmp_path / "x/b")]) == place(tmp_path / "x", "a", "b")
+    assert place_of([*names, str(tmp_path / "x")]) == place(tmp_path / "x")
+    assert place_of([*names, str(tmp_path / "y")]) == place(tmp_path, "x/a", "x/b/c", "x/b/d", "y")
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "pipe", "a\0b"])
+def test_what_is_no_file_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It is a usage error that names it."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(UsageError, match="cannot upload"):
+        place_of([name])

@@ -1,0 +1,1 @@
+"""Commands about ledgers and the files behind them."""

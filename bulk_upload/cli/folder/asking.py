@@ -1,0 +1,68 @@
+"""The questions before a folder is uploaded: on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.cli.folder.left_out import group_words
+from bulk_upload.cli.folder.screen import files
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.engine.folder.listing import FolderListing
+    from bulk_upload.engine.plan import Plan
+
+_NONE_OF_THESE = "none"
+_MAY_SEND = (Step.SEND, Step.COMPARE, Step.RECONCILE)
+
+
+def can_ask() -> bool:
+    """Whether there is a person to answer: both the question and the answer go through a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_purposes(listing: FolderListing, purposes: Sequence[str]) -> None:
+    """Ask for the purpose of each group of files whose purpose cannot be told. Raises click.Abort at Ctrl-C or Ctrl-D."""
+    groups = sorted(
+        (listing.tally.undecided.groups[number] for number in listing.open_groups), key=lambda one: -one.count
+    )
+    if not groups:
+        return
+    tell(f"Purposes: {', '.join(map(printable, purposes))}.")
+    tell(f"Enter leaves files out; {_NONE_OF_THESE} leaves out all that are left.")
+    for index, group in enumerate(groups):
+        tell(f"  {group_words(group)}")
+        guess = f", perhaps {group.guess}" if group.guess is not None else ""
+        answer = _answer(f"  purpose of {files(group.count)}{guess}", purposes)
+        if answer == _NONE_OF_THESE:
+            for one in groups[index:]:
+                listing.decide(one.number, None)
+            return
+        listing.decide(group.number, answer or None)
+
+
+def _answer(question: str, purposes: Sequence[str]) -> str:
+    while True:
+        text = click.prompt(question, default="", show_default=False, err=True).strip()
+        if text in ("", _NONE_OF_THESE, *purposes):
+            return str(text)
+        tell(f"  {printable(text)} is not a known purpose. {did_you_mean(text, tuple(purposes))}".rstrip())
+
+
+def confirm(plan: Plan, endpoint: str) -> bool:
+    """Ask whether to upload; without a question where nothing may be sent."""
+    totals = [plan.total(step) for step in _MAY_SEND]
+    count = sum(one.entry_count for one in totals)
+    if not count:
+        return True
+    size = sum(one.file_bytes for one in totals)
+    question = f"Upload {files(count)} ({human_bytes(size)}) to {printable(endpoint)}?"
+    return click.confirm(question, default=False, err=True)

@@ -1,0 +1,65 @@
+"""Names the files whose purpose cannot be told, each group with the options that settle it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.text.printable import human_bytes, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bulk_upload.core.folder.left_out import UndecidedFiles, UndecidedGroup
+
+_EXAMPLES_SHOWN = 3
+_GROUPS_SHOWN = 12
+
+
+def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup]) -> Iterator[str]:
+    """Yield what is left out for want of a purpose, and for each group what to add; nothing where there is none."""
+    groups = sorted(groups, key=lambda one: -one.count)
+    count = sum(one.count for one in groups)
+    if not count:
+        return
+    yield f"bulk-upload: left out, for their purpose cannot be told: {count:,} {'file' if count == 1 else 'files'}"
+    for group in groups[:_GROUPS_SHOWN]:
+        yield f"  {group_words(group)}"
+        yield f"    {options_for(files, group)}"
+    if len(groups) > _GROUPS_SHOWN:
+        rest = sum(one.count for one in groups[_GROUPS_SHOWN:])
+        yield f"  and {rest:,} more, for {len(groups) - _GROUPS_SHOWN:,} other reasons"
+
+
+def group_words(group: UndecidedGroup) -> str:
+    """Return what a group of files is: their number, a few names, and why their purpose cannot be told."""
+    names = ", ".join(printable(path) for path in group.examples[:_EXAMPLES_SHOWN])
+    more = ", …" if group.count > _EXAMPLES_SHOWN else ""
+    if group.count == 1:
+        return f"{names}: {printable(group.reason)}"
+    kind = f"{printable(group.suffix)} files" if group.suffix else "files"
+    return (
+        f"{group.count:,} {kind} ({human_bytes(group.file_bytes)}): {printable(group.reason)} ({names}{more})"
+    )
+
+
+def options_for(files: UndecidedFiles, group: UndecidedGroup) -> str:
+    """Return the options that give a group its purpose, and those that leave it out."""
+    patterns = files.patterns(group)
+    purpose = group.guess or "PURPOSE"
+    if not patterns:
+        return f"add --map 'PATTERN={purpose}' for them, or --exclude PATTERN"
+    maps = " ".join(f"--map {_word(f'{one.mapped}={purpose}')}" for one in patterns)
+    excludes = " ".join(f"--exclude {_word(one.excluded)}" for one in patterns)
+    return f"add {maps}, or {excludes}"
+
+
+def _word(text: str) -> str:
+    """Return a text as one word for a shell, whatever bytes it has."""
+    if text.isprintable():
+        return shlex.quote(text)
+    spelled = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+    return f"$'{spelled}'"

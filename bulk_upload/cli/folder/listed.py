@@ -1,0 +1,74 @@
+"""Lists a folder for a command, and says what is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.cli.folder.left_out import left_out_lines
+from bulk_upload.cli.output.status_line import command_progress_shown
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.command_progress import CommandProgress
+
+if TYPE_CHECKING:
+    from bulk_upload.core.folder.sightings import FolderRequest
+    from bulk_upload.engine.folder.listing import FolderListing
+    from bulk_upload.job_plan import FolderJob, JobPlanner
+
+
+def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool) -> FolderListing:
+    """Return the files of a folder's job; a long search shows its progress. Raises UsageError, LedgerUnusable."""
+    seen = _Seen()
+    with command_progress_shown(seen.progress, quiet=quiet):
+        return planner.listing(folder, on_count=seen.on_count)
+
+
+def nothing_to_do(listing: FolderListing, request: FolderRequest) -> ExitStatus:
+    """Say why nothing is uploaded, and return the exit code. Raises UsageError where there is no file at all."""
+    if is_short(listing):
+        tell_left_out(listing)
+        tell("Nothing to upload: no file has a purpose.")
+        return ExitStatus.SOME_FAILED
+    if listing.tally.unwanted_count or listing.tally.undecided.count:
+        tell("Nothing to upload: no file is selected.")
+        return ExitStatus.DONE
+    raise UsageError(
+        f"there is no file to upload in {', '.join(map(quoted, request.paths))}",
+        hint="check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count",
+    )
+
+
+def is_short(listing: FolderListing) -> bool:
+    """Whether files are missing that nobody decided to leave out: of unknown purpose, or in what could not be read."""
+    return bool(listing.open_groups) or listing.tally.is_incomplete
+
+
+def tell_left_out(listing: FolderListing) -> None:
+    """Name the files that nobody decided to leave out, each with what to do."""
+    if listing.tally.is_incomplete:
+        unreadable = listing.tally.unreadable
+        tell(f"bulk-upload: not everything could be read, and files may be missing: {unreadable.count:,}")
+        for path, reason in unreadable.shown:
+            tell(f"  {printable(path)} {printable(reason)}")
+        tell("  hint: allow this user to read it and run again, or leave it out with --exclude")
+    files = listing.tally.undecided
+    for line in left_out_lines(files, [files.groups[number] for number in listing.open_groups]):
+        tell(line)
+
+
+class _Seen:
+    """How many files were found so far."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def on_count(self, count: int) -> None:
+        """Record how many there are."""
+        self._count = count
+
+    def progress(self) -> CommandProgress:
+        """Return the progress."""
+        return CommandProgress(doing="scanning", count=self._count)

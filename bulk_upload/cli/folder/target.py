@@ -1,0 +1,79 @@
+"""What a command was given: a manifest, or files and folders in place of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulk_upload.cli.options.suggestions import WITHOUT_COMMAND
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.folder.sightings import FolderRequest
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import quoted
+from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.manifest_file import comes_by_stream, names_files
+from bulk_upload.errors import ManifestInvalid, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FOR_FOLDERS = {
+    "mappings": "--map",
+    "include": "--include",
+    "exclude": "--exclude",
+    "newer_than": "--newer-than",
+}
+
+
+def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> FolderRequest | None:
+    """Return what is wanted of files and folders; None where `paths` is a manifest, which is then alone.
+
+    A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where the paths are several manifests, or where options are for folders only.
+    """
+    if len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
+        _refuse_folder_options(paths[0])
+        if _is_bare() and not options.get("quiet"):
+            name = printable(paths[0])
+            tell(f"{name} is a manifest: its lines name files (as in `bulk-upload run {name}`)")
+        return None
+    if len(paths) > 1 and all(not is_folder(one) and _is_manifest(one) for one in paths):
+        raise UsageError(
+            f"{printable(' and '.join(paths))} are manifests; a run has one",
+            hint="run them one after the other; `bulk-upload run --help` says what goes together",
+        )
+    return FolderRequest(
+        paths=paths,
+        purpose=options["purpose"],
+        mappings=options["mappings"],
+        include=options["include"],
+        exclude=options["exclude"],
+        newer_than_ns=options["newer_than"],
+        follow_symlinks=options["follow_symlinks"],
+    )
+
+
+def _is_bare() -> bool:
+    return bool(click.get_current_context().meta.get(WITHOUT_COMMAND))
+
+
+def _is_manifest(path: str) -> bool:
+    if comes_by_stream(path):
+        # Read once: to look into it would be to lose it.
+        return True
+    try:
+        return names_files(path)
+    except (UsageError, ManifestInvalid):
+        # One that cannot be read, or is empty, is reported as a file.
+        return False
+
+
+def _refuse_folder_options(manifest: str) -> None:
+    """Refuse options that a manifest leaves no meaning; settings of the file or a variable are for other commands."""
+    ctx = click.get_current_context()
+    for name, option in _FOR_FOLDERS.items():
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{option} chooses among the files of a folder, and {quoted(manifest)} is not one",
+                hint="a manifest names its files itself: change its lines, or give the folder in its place",
+            )

@@ -1,0 +1,47 @@
+"""Uploads a folder: lists it, shows the plan, asks what has to be asked, and runs the job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from msgspec.structs import replace
+
+from bulk_upload.cli.commands.plan import plan_lines
+from bulk_upload.cli.folder.asking import ask_purposes, can_ask, confirm
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do
+from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
+from bulk_upload.cli.output.streams import tell
+from bulk_upload.cli.run_job import RunRequest, run_and_report
+from bulk_upload.core.purposes import known_purposes
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_plan import JobPlanner
+
+if TYPE_CHECKING:
+    from bulk_upload.core.folder.sightings import FolderRequest
+
+
+def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> int:
+    """Upload files and folders, and return the exit code. Asks on a terminal, unless `yes`. Raises BulkUploadError."""
+    quiet = request.log.quiet or request.log.replaces_words
+    asks = not yes and not request.log.replaces_words and can_ask()
+    planner = JobPlanner(request.connection, settings=request.settings, purposes=request.purposes)
+    folder = planner.folder_job(request.job, wanted)
+    with listed_with_progress(planner, folder, quiet=quiet) as listing:
+        if asks:
+            ask_purposes(listing, known_purposes(request.connection.profile.purposes, request.purposes))
+        if asks or not quiet:
+            for line in folder_lines(listing, wanted.paths):
+                tell(line)
+        for line in other_job_lines(listing, request.connection, ledger=planner.ledger_path(folder.job)):
+            tell(line)
+        if not listing.entry_count:
+            return nothing_to_do(listing, wanted)
+        if asks:
+            plan = planner.plan(folder.job, listing=listing)
+            for line in plan_lines(plan, planner.ledger_path(folder.job), request.settings.validate):
+                tell(line)
+            if not confirm(plan, request.connection.endpoint):
+                tell("Nothing was sent.")
+                return ExitStatus.UNFINISHED
+        return anyio.run(run_and_report, replace(request, job=folder.job, listing=listing))

@@ -1,0 +1,103 @@
+"""What to do about a command line that cannot be understood: the answer that helps, by what was probably meant."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import click
+
+from bulk_upload.core.text.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SCAN = "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl`"
+_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password", "--api-token", "--secret")
+_AGAIN = "run the same command again: what is accepted is not sent again"
+_OF_OTHER_TOOLS = {
+    "--dry-run": "`bulk-upload plan MANIFEST` shows what a run would send; nothing is sent",
+    "--include": f"the manifest says which files are sent, and --map of `scan` chooses them: {_SCAN}",
+    "--exclude": "`bulk-upload scan FOLDER --exclude PATTERN` leaves files out of the manifest",
+    "--recursive": f"subfolders are always read: {_SCAN}",
+    "--output": "`--results FILE` says where the results go",
+    "--resume": _AGAIN,
+    "--continue": _AGAIN,
+    "--overwrite": "a changed file is sent again by itself; `--retry rejected,failed,invalid` sends failed ones again",
+    "--retries": "`--max-attempts N` says how often a file is tried, `--retry WHAT` which failed entries are tried again",
+    "--max-retries": "`--max-attempts N` says how often a file is tried",
+    "--limit-rate": "`--bandwidth 10MB/s` caps the bytes, `--rate 5/s` the starts",
+    "--bwlimit": "`--bandwidth 10MB/s` caps the bytes",
+    "--timeout": "`--stall 60s` ends a request without progress, `--answer 5m` the wait for its answer, `--deadline 2h` the run",
+    "--url": "`--base-url URL` is the server's address",
+    "--endpoint": "`--base-url URL` is the server's address",
+    "--host": "`--base-url URL` is the server's address",
+    "--debug": "`-vv` prints each request, `--log-file FILE` keeps a log",
+    "--progress": "progress is shown by itself; `--no-progress` prints plain lines, `bulk-upload status LEDGER` asks from elsewhere",
+    "--no-validate": "`--validate off` sends files unchecked, `--ignore RULE` leaves one rule out",
+    "--skip-validation": "`--validate off` sends files unchecked, `--ignore RULE` leaves one rule out",
+    "--purposes": "`--purpose P` is the purpose of entries that name none",
+    "--type": "`--purpose P` is the purpose of entries that name none",
+    **dict.fromkeys(
+        ("--workers", "--jobs", "--threads", "--parallel", "--transfers", "--num-workers", "-j", "-P"),
+        "`--concurrency N` sets the uploads in flight; without it the run finds the number",
+    ),
+}
+"""Options that other tools have, or that belong to another command, and what does it here."""
+
+
+def misuse_message(error: click.ClickException) -> str:
+    """Return the complaint about a command line in one line."""
+    if isinstance(error, click.NoSuchOption) and error.option_name in _OF_OTHER_TOOLS:
+        # What click suggests by spelling is not what was meant.
+        return f"No such option {error.option_name!r}."
+    # click sets choices one below the other.
+    return " ".join(line.strip() for line in error.format_message().splitlines())
+
+
+def misuse_hint(error: click.ClickException) -> str:
+    """Return what to do about a command line that cannot be understood."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = "bulk-upload" if context is None else context.command_path
+    if isinstance(error, click.NoSuchOption):
+        if error.option_name in _KEY_OPTIONS:
+            from bulk_upload.core.api.profile import FLOW  # noqa: PLC0415 - `--help` must not wait for msgspec
+
+            return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
+        if context is not None and isinstance(context.command, click.Group) and context.parent is None:
+            return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"
+        if error.option_name in _OF_OTHER_TOOLS:
+            return _of_other_tool(error.option_name, command)
+    if isinstance(error, click.MissingParameter) and context is not None:
+        return f"`{command} --help` shows examples"
+    if context is not None and "unexpected extra argument" in error.message:
+        return _one_argument(context, command)
+    what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"
+    return f"`{command} --help` lists the {what}"
+
+
+def address_hint(arguments: Iterable[str], message: str) -> str | None:
+    """Return what to do where an address stands in the place of a file that `message` complains about, else None."""
+    for before, one in pairwise(("", *arguments)):
+        # The value of an option has an error of its own.
+        if before.startswith("-"):
+            continue
+        if one.startswith(("http://", "https://", "s3://", "gs://", "file://")) and one in message:
+            if one.startswith("http"):
+                return "this takes a path on this machine; the server's address goes to --base-url URL"
+            return "this takes a path on this machine: download the files first, or mount them"
+    return None
+
+
+def _of_other_tool(option: str, command: str) -> str:
+    if option == "--dry-run" and command.endswith((" plan", " validate", " status")):
+        return f"`{command}` changes nothing and sends nothing: leave the option out"
+    return _OF_OTHER_TOOLS[option]
+
+
+def _one_argument(context: click.Context, command: str) -> str:
+    arguments = [one for one in context.command.params if isinstance(one, click.Argument)]
+    if any(one.name == "manifest" for one in arguments):
+        return f"`{command}` takes one manifest, a file that lists the files: {_SCAN} writes one; `{command} --help` shows examples"
+    names = " ".join(one.make_metavar(context) for one in arguments) or "no argument"
+    return f"`{command}` takes {printable(names)} and options; `{command} --help` shows examples"

@@ -1,0 +1,184 @@
+"""What `--json` prints: the objects of each command, with the meaning of each key.
+
+docs/reference/json.md is made of them. Within a version keys may be added; those that are there keep their meaning.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: TC001, TC003 - the page and its test evaluate the annotations.
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from bulk_upload.core.finding import Severity
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.plan import Step
+
+
+def _meaning(words: str) -> msgspec.Meta:
+    return msgspec.Meta(description=words)
+
+
+_PATH = _meaning("the path in the manifest")
+_FILE_ID = _meaning("the id of the file at the server")
+
+
+class PlannedTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries a step has."""
+
+    entry_count: Annotated[int, _meaning("entries")]
+    file_bytes: Annotated[int, _meaning("bytes of their files")]
+
+
+class PlannedReason(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries have a step for one reason."""
+
+    step: Annotated[Step, _meaning("what the run would do")]
+    reason: Annotated[str, _meaning("why, in words")]
+    entry_count: Annotated[int, _meaning("entries")]
+
+
+class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do."""
+
+    entry_count: Annotated[int, _meaning("entries of the manifest")]
+    file_bytes: Annotated[int, _meaning("bytes of their files")]
+    steps: Annotated[
+        Mapping[Step, PlannedTotal], _meaning("`entry_count` and `file_bytes` by step, all steps")
+    ]
+    reasons: Annotated[tuple[PlannedReason, ...], _meaning("`step`, `reason` and `entry_count`")]
+    twin_count: Annotated[int, _meaning("entries that share name, size and purpose with another")]
+    dropped_count: Annotated[int, _meaning("entries of the ledger that the manifest does not have")]
+    mixups: Annotated[tuple[str, ...], _meaning("purposes with files of another one, in words")]
+    warnings: Annotated[tuple[str, ...], _meaning("other warnings, in words")]
+    ledger: Annotated[str, _meaning("the ledger's path")]
+    ledger_exists: Annotated[bool, _meaning("whether it is there already")]
+
+
+class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan found."""
+
+    entry_count: Annotated[int, _meaning("entries of the manifest")]
+    file_bytes: Annotated[int, _meaning("bytes of their files")]
+    purposes: Annotated[Mapping[str, int], _meaning("entries by purpose")]
+    unmatched_count: Annotated[int, _meaning("files that no --map pattern matches")]
+    undecided_count: Annotated[int, _meaning("files whose purpose cannot be told")]
+    skipped_count: Annotated[
+        int, _meaning("what cannot be uploaded: links out of the folder, pipes and the like")
+    ]
+    unreadable_count: Annotated[int, _meaning("files and folders that could not be read")]
+    mixups: Annotated[tuple[str, ...], _meaning("purposes with files of another one, in words")]
+    manifest: Annotated[str, _meaning("the manifest that was written")]
+
+
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a job."""
+
+    profile: Annotated[str | None, _meaning("the API profile; null, like the next ones, in a new ledger")]
+    endpoint: Annotated[str | None, _meaning("the server's address")]
+    team: Annotated[str | None, _meaning("the team, or null")]
+    root: Annotated[str | None, _meaning("where relative paths start")]
+    last_active_utc: Annotated[str | None, _meaning("when a run last worked on it, UTC")]
+    states: Annotated[
+        Mapping[EntryState, int], _meaning("entries of the last manifest by status, all statuses")
+    ]
+    entry_count: Annotated[int, _meaning("entries of the last manifest")]
+    accepted_bytes: Annotated[int, _meaning("bytes of accepted files")]
+    dropped_count: Annotated[int, _meaning("entries that the last manifest does not have")]
+
+
+class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding of validation; docs/how-to/validation.md explains the rules."""
+
+    file: Annotated[str, _meaning("the file, or the manifest")]
+    line: Annotated[
+        int | None, _meaning("the line, counted from 1; null if the finding is about the whole file")
+    ]
+    column: Annotated[int | None, _meaning("the character of the line, counted from 1, or null")]
+    path: Annotated[str | None, _meaning("where in the line: a JSON path or a column, or null")]
+    byte_offset: Annotated[int | None, _meaning("the byte of the file, counted from 0, or null")]
+    rule: Annotated[str, _meaning("the rule's id")]
+    severity: Annotated[Severity, _meaning("`error`, `warning` or `note`")]
+    found: Annotated[str, _meaning("what was found")]
+    remedy: Annotated[str, _meaning("what to do about it")]
+    purpose: Annotated[str | None, _meaning("the purpose the file was checked for, or null")]
+    count: Annotated[int, _meaning("how many findings the object stands for")]
+
+
+class InDoubtEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry in doubt."""
+
+    path: Annotated[str, _PATH]
+    purpose: Annotated[str, _meaning("its purpose")]
+    sent_name: Annotated[str, _meaning("the name it was sent under")]
+    file_bytes: Annotated[int, _meaning("its size when it was sent")]
+    sent_utc: Annotated[str, _meaning("when its upload began, UTC")]
+    reason: Annotated[str, _meaning("why it is in doubt")]
+    candidate_id: Annotated[str | None, _meaning("the id that an answer had which was not believed, or null")]
+
+
+class ResolvedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an entry that was in doubt."""
+
+    path: Annotated[str, _PATH]
+    state: Annotated[EntryState, _meaning("its status now")]
+    words: Annotated[str, _meaning("how that was decided, or why it could not be")]
+
+
+class ReceiptDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between the ledger and the server."""
+
+    kind: Annotated[
+        str,
+        _meaning("`missing`, `renamed`, `resized`, `repurposed`, `content`, `duplicate` or `orphan`"),
+    ]
+    file_id: Annotated[str, _FILE_ID]
+    path: Annotated[str, _PATH]
+    detail: Annotated[str, _meaning("what differs")]
+
+
+class UndoneFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file that was to be deleted, or, with --dry-run, would be."""
+
+    file_id: Annotated[str, _FILE_ID]
+    path: Annotated[str, _PATH]
+    outcome: Annotated[str, _meaning("`deleted`, `gone`, `kept`, `unknown`; `would-delete` with --dry-run")]
+    reason: Annotated[str | None, _meaning("why it was kept, or null")]
+
+
+class DoctorCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was checked."""
+
+    name: Annotated[str, _meaning("what was checked")]
+    verdict: Annotated[str, _meaning("`ok`, `warning` or `problem`")]
+    words: Annotated[str, _meaning("what was found")]
+    remedy: Annotated[str | None, _meaning("what to do about it, or null")]
+    exit_code: Annotated[int, _meaning("the exit code that a run would end with because of it")]
+
+
+class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting."""
+
+    name: Annotated[str, _meaning("the option, without dashes")]
+    value: Annotated[str | None, _meaning("its value as text, or null")]
+    source: Annotated[str, _meaning("where it comes from")]
+
+
+SHAPES: Mapping[str, type[msgspec.Struct]] = {
+    "scan": ScanSummary,
+    "validate": DataFinding,
+    "plan": PlanSummary,
+    "status": JobStatus,
+    "resolve": InDoubtEntry,
+    "resolve reconcile|adopt|resend|abandon": ResolvedEntry,
+    "verify": ReceiptDifference,
+    "undo": UndoneFile,
+    "doctor": DoctorCheck,
+    "config show": SettingValue,
+}
+"""The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
+the status of docs/how-to/control.md."""
+
+SINGLE = frozenset({"scan", "plan", "status"})
+"""Commands that print one object; the others print one on each line."""

@@ -1,0 +1,1 @@
+"""What an example holds beyond roles and texts: parts, weights, tool calls, answers."""

@@ -1,0 +1,27 @@
+"""Checks `weight` of messages: 1 is learnt from, 0 is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bulk_upload.core.validation.rules import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_SHOWN_CHARACTERS = 24
+
+
+def weight_complaints(
+    messages: Sequence[Mapping[str, Any]], path: str, *, learnt_from: str | None
+) -> Iterator[Complaint]:
+    """Yield what is wrong with the weights of one conversation; `learnt_from` is the role of its answers."""
+    for index, message in enumerate(messages):
+        weight = message.get("weight")
+        if weight is None or (weight in (0, 1) and not isinstance(weight, bool)):
+            continue
+        shown = repr(weight)[:_SHOWN_CHARACTERS]
+        yield Complaint("bad-weight", f"the weight is {shown}, neither 0 nor 1", f"{path}[{index}].weight")
+    answers = [one for one in messages if one.get("role") == learnt_from]
+    if answers and all(one.get("weight") == 0 and one.get("weight") is not False for one in answers):
+        yield Complaint("no-weight", "the weight of every answer is 0: there is nothing to learn from", path)

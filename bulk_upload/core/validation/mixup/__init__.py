@@ -1,0 +1,1 @@
+"""Purpose mix-ups: files that are plainly of another purpose than their entries say."""

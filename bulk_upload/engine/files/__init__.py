@@ -1,0 +1,1 @@
+"""Single files at the server: listed, fetched, removed."""

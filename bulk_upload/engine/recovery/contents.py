@@ -1,0 +1,104 @@
+"""Compares listed files with the local files that they may have been sent from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bulk_upload.core.doubt.adoption import Sameness, sameness_of
+from bulk_upload.core.doubt.content import ranges_to_compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.doubt.content import ByteRange, ReadBack
+    from bulk_upload.core.model import Fingerprint, ListedFile
+    from bulk_upload.core.run.planned import PlannedEntry
+
+
+class LocalFiles(Protocol):
+    """Hashes the files of a job."""
+
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Hash a file, only some `ranges` of it where any are given. Raises SourceError, also for another version than
+        the `expected` one."""
+
+
+class ServerContents(Protocol):
+    """Returns what a server has of its files' contents."""
+
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a content, by ranges where some are given and the server serves them."""
+
+
+class ContentMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """How some listed files compare with one local file.
+
+    `file` is the first with its content, None where there is none. `sha256` is the local file's where all of it was
+    compared, `detail` says how that was done. `unreadable` says why a file that may be it could not be compared, empty
+    where all were.
+    """
+
+    file: ListedFile | None = None
+    sha256: str | None = None
+    detail: str = ""
+    unreadable: str = ""
+    read_bytes: int = 0
+
+
+class Contents:
+    """Compares local files with those of a server; the larger ones by ranges.
+
+    Args:
+        files: the local ones.
+        server: the server's.
+        compare_max_bytes: larger files are compared by ranges of as many bytes in all.
+    """
+
+    def __init__(self, *, files: LocalFiles, server: ServerContents, compare_max_bytes: int) -> None:
+        self._files = files
+        self._server = server
+        self._compare_max_bytes = compare_max_bytes
+
+    async def match(self, planned: PlannedEntry, candidates: Sequence[ListedFile]) -> ContentMatch:
+        """Return the first of some files as large as an entry's that has its content.
+
+        Raises SourceError where the local file cannot be read or is no longer the version that was planned, and what the
+        server's side raises.
+        """
+        fingerprint = planned.fingerprint
+        if fingerprint is None or not candidates:
+            return ContentMatch()
+        path, size = planned.entry.path, fingerprint.size
+        hashes: dict[tuple[ByteRange, ...], str] = {}
+        unreadable, read_bytes = "", 0
+
+        async def ours(ranges: tuple[ByteRange, ...]) -> str:
+            if ranges not in hashes:
+                hashes[ranges], _ = await self._files.sha256(path, expected=fingerprint, ranges=ranges)
+            return hashes[ranges]
+
+        for file in candidates:
+            ranges = ranges_to_compare(
+                size, compare_max_bytes=self._compare_max_bytes, seed=f"{path} {fingerprint.mtime_ns}"
+            )
+            back = await self._server.read_back(file.file_id, file_bytes=size, ranges=ranges)
+            read_bytes += back.read_bytes
+            ranges = ranges if back.by_ranges else ()
+            sameness = sameness_of(back, file_bytes=size, sha256=await ours(ranges))
+            if sameness is Sameness.SAME:
+                how = "by ranges" if ranges else "whole"
+                return ContentMatch(
+                    file=file,
+                    sha256=None if ranges else hashes[()],
+                    detail=f"content compared {how}",
+                    read_bytes=read_bytes,
+                )
+            if sameness is Sameness.UNREADABLE:
+                unreadable = back.reason or "the server returns no content"
+        return ContentMatch(unreadable=unreadable, read_bytes=read_bytes)

@@ -1,0 +1,127 @@
+"""The end of a summary: where everything is, the one command to run next, and the verdict; and the tone of each line."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Self
+
+from bulk_upload.core.model import EntryState
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import dropped_words
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.marks import BAD, GOOD, STATE_MARKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMAND_STYLE = "bold"
+
+_FAILED = (EntryState.REJECTED, EntryState.INVALID, EntryState.FAILED_LOCAL, EntryState.WITHDRAWN)
+
+
+class SummaryLine(str):
+    """A line of the summary with its style, in rich's words, and a mark for terminals that can show them.
+
+    `is_whole` says that it holds a path or a command, which a person may want to copy: it is never wrapped.
+    """
+
+    style: str
+    mark: str
+    ascii_mark: str
+    is_whole: bool
+
+    __slots__ = ("ascii_mark", "is_whole", "mark", "style")
+
+    def __new__(
+        cls, text: str, *, style: str = "", mark: str = "", ascii_mark: str = "", is_whole: bool = False
+    ) -> Self:
+        """Return the line."""
+        line = super().__new__(cls, text)
+        line.style, line.mark, line.ascii_mark, line.is_whole = style, mark, ascii_mark, is_whole
+        return line
+
+    def with_text(self, text: str, *, keeps_mark: bool) -> SummaryLine:
+        """Return another text in the same style."""
+        mark, ascii_mark = (self.mark, self.ascii_mark) if keeps_mark else ("", "")
+        return SummaryLine(text, style=self.style, mark=mark, ascii_mark=ascii_mark, is_whole=self.is_whole)
+
+
+def whole(text: str, style: str = "") -> SummaryLine:
+    """Return a line with a path or a command."""
+    return SummaryLine(text, style=style, is_whole=True)
+
+
+def state_line(text: str, state: EntryState) -> SummaryLine:
+    """Return the title of the entries in a state."""
+    mark = STATE_MARKS[state]
+    return SummaryLine(text, style=mark.style, mark=mark.sign, ascii_mark=mark.ascii)
+
+
+def uncompared_lines(count: int) -> list[str]:
+    """Return how many touched files were not compared; nothing for none."""
+    if not count:
+        return []
+    return [
+        f"{count:,} {'touched file was' if count == 1 else 'touched files were'} not compared with what was accepted."
+    ]
+
+
+def dropped_lines(count: int, ledger_path: str) -> list[str]:
+    """Return how many entries the manifest no longer has, and what may be done about them; nothing for none."""
+    if not count:
+        return []
+    ledger = printable(shlex.quote(ledger_path))
+    return [
+        f"{dropped_words(count)}. To see them, and to delete their files:",
+        whole(f"    bulk-upload ledger export {ledger} --all"),
+        whole(f"    bulk-upload undo {ledger} --only dropped"),
+    ]
+
+
+def file_lines(ledger_path: str, results_path: str | None, status: ExitStatus) -> list[str]:
+    """Return where the results and the ledger are, and how to make a report where not all is well."""
+    lines: list[str] = []
+    if results_path is not None:
+        lines.append(whole(f"Results: {printable(results_path)}"))
+    lines.append(whole(f"Ledger: {printable(ledger_path)}"))
+    if status is not ExitStatus.DONE:
+        lines.append(whole(f"For an HTML report: bulk-upload report {printable(shlex.quote(ledger_path))}"))
+    return lines
+
+
+def next_step(
+    states: Mapping[EntryState, int],
+    *,
+    status: ExitStatus,
+    rerun_command: str,
+    ledger_path: str,
+    uncompared_count: int,
+    list_decides: bool,
+) -> list[str]:
+    """Return the one command that leads further, and why; nothing where all is done."""
+    command = printable(rerun_command)
+    if states.get(EntryState.PENDING, 0) or uncompared_count:
+        return _step("Run the same command to resume:", command)
+    if states.get(EntryState.IN_DOUBT, 0):
+        if list_decides:
+            return _step("Next, look up what is in doubt in the server's list:", command)
+        return _step(
+            "Next, settle what is in doubt:", f"bulk-upload resolve {printable(shlex.quote(ledger_path))}"
+        )
+    left = [state for state in _FAILED if states.get(state, 0)]
+    if left == [EntryState.WITHDRAWN]:
+        return _step("Next, send again what the server does not have:", f"{command} --retry withdrawn")
+    if left:
+        return _step("Next, fix these files and send the changed ones:", command)
+    return [] if status is ExitStatus.DONE else _step("Run the same command again:", command)
+
+
+def verdict_line(status: ExitStatus) -> SummaryLine:
+    """Return the last line: the exit code and what it means."""
+    mark = GOOD if status is ExitStatus.DONE else BAD
+    text = f"Exit code {int(status)}: {status.meaning}."
+    return SummaryLine(text, style=mark.style, mark=mark.sign, ascii_mark=mark.ascii)
+
+
+def _step(why: str, command: str) -> list[str]:
+    return [why, whole(f"  {command}", COMMAND_STYLE)]

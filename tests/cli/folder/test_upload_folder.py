@@ -1,0 +1,303 @@
+"""`bulk-upload ./datasets`, as it is typed: in scripts, and at a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bulk_upload.cli.folder.words import is_path
+from bulk_upload.cli.main import COMMANDS
+from bulk_upload.cli.options.suggestions import MEANT
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+from tests.cli.stage import KEY, Ended, environment, run_here
+from tests.core.folder.test_likeness import CHAT, EXAMPLES, lines
+
+DONE, SHORT, USAGE = ExitStatus.DONE, ExitStatus.SOME_FAILED, ExitStatus.USAGE
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `datasets` in the current one, with two files of sure purposes and one that may be anything."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "datasets"
+    (root / "corpus").mkdir(parents=True)
+    (root / "chat.jsonl").write_bytes(lines(CHAT))
+    (root / "corpus" / "sea.jsonl").write_bytes(lines(EXAMPLES["pre-train"]))
+    (root / "README.md").write_text("# Tides\n")
+    return root
+
+
+def typed(*arguments: str, server: str | None = None) -> Ended:
+    """Run a command against a server, or against none."""
+    return run_here(*arguments) if server is None else run_here(*arguments, SEEKR_BASE_URL=server)
+
+
+def statuses(where: Path, stem: str = "datasets") -> dict[str, str]:
+    (results,) = where.glob(f"{stem}@*.results.csv")
+    rows = [line.split(",") for line in results.read_text().splitlines()[1:]]
+    return {row[0]: f"{row[1]} {row[2]}" for row in rows}
+
+
+@pytest.mark.parametrize(
+    "command", [("./datasets",), ("datasets",), ("run", "datasets"), ("-y", "./datasets/")]
+)
+def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command: tuple[str, ...]) -> None:
+    """Nothing is asked; what cannot be told is left out, named with the option to add, and exit code 3 says so."""
+    ended = typed(*command, server=server)
+    assert ended.status == SHORT
+    assert statuses(folder.parent) == {
+        "chat.jsonl": "fine-tune accepted",
+        "corpus/sea.jsonl": "pre-train accepted",
+    }
+    assert ended.stderr.splitlines()[-2:] == [
+        "  README.md: text, which may be a document or anything else",
+        "    add --map '*.md=alignment', or --exclude '*.md'",
+    ]
+
+
+def test_the_options_that_are_named_settle_it(folder: Path, server: str) -> None:
+    """With either option the same command sends or leaves out the rest, and ends well; what was sent is not sent again."""
+    assert typed("./datasets", server=server).status == SHORT
+    ended = typed("./datasets", "--exclude", "*.md", server=server)
+    assert (ended.status, "Nothing to do" in ended.stderr) == (DONE, True)
+    assert typed("./datasets", "--map", "*.md=alignment", server=server).status == DONE
+    assert statuses(folder.parent)["README.md"] == "alignment accepted"
+    # The ledger has its purpose now.
+    assert typed("./datasets", server=server).status == DONE
+
+
+def test_quiet_is_quiet_until_something_is_left_out(folder: Path, server: str) -> None:
+    """--quiet prints nothing of a run that goes well, and what a person must settle."""
+    ended = typed("./datasets", "--quiet", server=server)
+    assert "left out, for their purpose cannot be told: 1 file" in ended.stderr
+    assert "datasets: " not in ended.stderr
+    assert typed("./datasets", "--quiet", "--exclude", "*.md", server=server).text == ""
+
+
+def test_files_are_a_part_of_their_folder(folder: Path, server: str) -> None:
+    """Files without a folder are uploaded as well, and their folder's next run knows them."""
+    ended = typed("datasets/chat.jsonl", "datasets/corpus/sea.jsonl", server=server)
+    assert ended.status == DONE
+    assert set(statuses(folder.parent)) == {"chat.jsonl", "corpus/sea.jsonl"}
+    assert "Nothing to do" in typed("./datasets", server=server).stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("./datasets", "--dry-run"), ("plan", "datasets"), ("--dry-run", "datasets")]
+)
+def test_a_dry_run_sends_nothing_and_makes_nothing(folder: Path, command: tuple[str, ...]) -> None:
+    """It shows what would be uploaded, needs no key and no server, and leaves no file behind."""
+    before = sorted(folder.parent.rglob("*"))
+    ended = run_here(*command, SEEKR_API_KEY=None)
+    assert ended.status == SHORT
+    out = ended.stdout.decode()
+    assert "datasets: 2 files to upload, 115 B\n" in out
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["fine-tune", "pre-train"]
+    assert "2 to send" in out
+    assert "--map '*.md=alignment'" in ended.stderr
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_a_dry_run_of_a_manifest(desk: Path) -> None:
+    """It is the manifest's plan."""
+    ended = run_here("run", "good.jsonl", "--dry-run", SEEKR_API_KEY=None)
+    assert ended.status == DONE
+    assert ended.stdout == run_here("plan", "good.jsonl").stdout
+    assert not list(desk.glob("*.ledger.db"))
+
+
+def test_nothing_of_ours_is_data(folder: Path, server: str) -> None:
+    """Whatever a job wrote into its folder, under whatever name, is never uploaded, not even with --purpose for all."""
+    inside = str(folder / "job.db")
+    common = ("--ledger", inside, "--purpose", "pre-train", "--exclude", "*.md", "--exclude", "/chat.jsonl")
+    outputs = (
+        "--results",
+        "datasets/r.jsonl",
+        "--log-file",
+        "datasets/l.jsonl",
+        "--metrics-file",
+        "datasets/m.txt",
+    )
+    assert typed("datasets", *common, *outputs, "--log-format", "json", server=server).status == DONE
+    os.rename(folder / "job.results.csv", folder / "mapping.csv")
+    assert (
+        run_here("ledger", "export", inside, "-o", "datasets/e.parquet", "--format", "parquet").status == DONE
+    )
+    assert run_here("report", inside, "-o", "datasets/page.html").status == DONE
+    assert (
+        run_here("scan", "datasets", "--map", "*.jsonl=pre-train", "-o", "datasets/list.jsonl").status == DONE
+    )
+    (folder / "copy of it").write_bytes(Path(inside).read_bytes())
+    ended = typed("datasets", *common, "--dry-run")
+    assert ended.stdout.decode().splitlines()[0].startswith("datasets: 1 file to upload")
+    assert "of bulk-upload itself: 10" in ended.stdout.decode()
+
+
+def test_a_manifest_is_run_as_one(desk: Path, server: str) -> None:
+    """A single path whose lines name files is a manifest, and that is said; `run` takes any single file for one."""
+    ended = typed("./good.csv", server=server)
+    assert ended.status == DONE
+    assert ended.stderr.startswith("./good.csv is a manifest: its lines name files")
+    assert (desk / f"good@127.0.0.1-{server.rpartition(':')[2]}.ledger.db").exists()
+    assert typed("data/a.jsonl", server=server).status == DONE
+
+
+def test_an_earlier_job_of_the_folder_is_named(desk: Path, server: str) -> None:
+    """A manifest of the folder has a ledger of its own there: before its files are sent again, that is said."""
+    (desk / "data" / "m.jsonl").write_text('{"path": "a.jsonl", "purpose": "pre-train"}\n')
+    assert typed("run", "data/m.jsonl", server=server).status == DONE
+    ended = typed("data", "--dry-run", server=server)
+    assert "is the ledger of another job, which may have sent files of this folder" in ended.stderr
+    (hint,) = [line for line in ended.stderr.splitlines() if "--ledger" in line]
+    ledger = hint.rpartition(" ")[2]
+    again = typed("data", "--ledger", ledger, server=server)
+    assert again.status == DONE
+    assert "1 settled before" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("./nothing",), ("nothing", "No such file")),
+        (("good.csv", "good.jsonl"), ("good.csv and good.jsonl are manifests",)),
+        (("run", "good.csv", "--include", "*.jsonl"), ("--include", "a manifest names its files")),
+        (("run", "good.csv", "--map", "*=pre-train"), ("--map", "give the folder")),
+        (("./data", "--root", "."), ("--root is for manifests",)),
+        (("./data", "--map", "*=pretrain"), ('Did you mean "pre-train"?',)),
+        (("./data", "--purpose", "pretrain"), ('Did you mean "pre-train"?',)),
+        (("./data", "--exclude", ""), ("--exclude", "is not a pattern")),
+        (("./data", "--newer-than", "soon"), ("--newer-than", "neither a time nor a file")),
+        (("./empty",), ("no file to upload", "mounted")),
+        (("data", "-"), ("cannot upload",)),
+        (("./data", "--api-key", "x"), ("SEEKR_API_KEY",)),
+        (("--quiet", "run", "good.csv"), ("options go after the command",)),
+        (("nope",), ('there is no command "nope"',)),
+    ],
+)
+def test_mistakes(desk: Path, arguments: tuple[str, ...], says: tuple[str, ...]) -> None:
+    """What cannot be meant is a usage error that says what to write."""
+    (desk / "empty").mkdir()
+    ended = run_here(*arguments)
+    assert ended.status == USAGE
+    for words in (*says, "hint: "):
+        assert words in ended.stderr
+
+
+def test_nothing_newer_is_not_a_mistake(folder: Path) -> None:
+    """A nightly job without news ends well."""
+    for name in ("chat.jsonl", "README.md", "corpus/sea.jsonl"):
+        os.utime(folder / name, (1, 1))
+    for moment in ("2001-01-01", "2001-01-01T12:00:00Z", str(folder)):
+        ended = run_here("./datasets", "--newer-than", moment)
+        assert (ended.status, "no file is selected" in ended.stderr) == (DONE, True)
+    (folder / "chat.jsonl").touch()
+    assert b"1 file to upload" in run_here("./datasets", "--dry-run", "--newer-than", "1d").stdout
+
+
+@pytest.mark.parametrize("word", [*COMMANDS, *MEANT, "rnu", "sacn", "verfy", "Report", "statuss"])
+def test_a_word_like_a_command_is_never_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Even where a folder has the name: how to write it is said, and with a slash it is one."""
+    monkeypatch.chdir(tmp_path)
+    assert not is_path(word, COMMANDS, MEANT)
+    Path(word).mkdir()
+    assert is_path(f"./{word}", COMMANDS, MEANT)
+    if word in COMMANDS:
+        assert not is_path(word, COMMANDS, MEANT)
+        return
+    with pytest.raises(UsageError) as raised:
+        is_path(word, COMMANDS, MEANT)
+    assert f"./{word}" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("word", ["datasets", "a.jsonl", "train", "corpus", "2026-01"])
+def test_other_words_are_paths_where_they_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """A name that is no command and has something behind it is a path."""
+    monkeypatch.chdir(tmp_path)
+    assert not is_path(word, COMMANDS, MEANT)
+    Path(word).touch()
+    assert is_path(word, COMMANDS, MEANT)
+
+
+def at_terminal(
+    arguments: Sequence[str], answers: Sequence[tuple[str, str]], *, server: str
+) -> tuple[int, str]:
+    """Run a command at a terminal; each answer is typed once its question is there."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bulk_upload", *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment({"SEEKR_BASE_URL": server, "SEEKR_API_KEY": KEY, "TERM": "dumb"}),
+        start_new_session=True,
+    )
+    os.close(slave)
+    shown, seen = b"", 0
+    left = list(answers)
+    try:
+        while select.select([master], [], [], WAIT_S)[0]:
+            piece = b""
+            with suppress(OSError):
+                # At the end Linux says EIO.
+                piece = os.read(master, 65536)
+            if not piece:
+                break
+            shown += piece
+            if left and left[0][0].encode() in shown[seen:]:
+                seen = len(shown)
+                os.write(master, left.pop(0)[1].encode())
+        return process.wait(WAIT_S), shown.decode().replace("\r", "")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_at_a_terminal_the_plan_is_confirmed(folder: Path, server: str) -> None:
+    """A misspelt purpose is asked again, the plan comes before the question, and no means that nothing was sent."""
+    purpose = "purpose of 1 file, perhaps alignment: "
+    answers = [(purpose, "alignmen\n"), (purpose, "alignment\n"), ("[y/N]: ", "n\n")]
+    status, shown = at_terminal(["./datasets"], answers, server=server)
+    assert status == ExitStatus.UNFINISHED
+    assert 'Did you mean "alignment"?' in shown
+    assert shown.index("3 to send") < shown.index("Upload 3 files (") < shown.index("Nothing was sent.")
+    assert not list(folder.parent.glob("*.ledger.db"))
+    status, shown = at_terminal(["./datasets"], [(purpose, "\n"), ("[y/N]: ", "y\n")], server=server)
+    assert status == DONE
+    assert set(statuses(folder.parent)) == {"chat.jsonl", "corpus/sea.jsonl"}
+
+
+def test_at_a_terminal_yes_asks_nothing(folder: Path, server: str, desk: Path) -> None:
+    """With -y there is no question, and `run MANIFEST` never asks one."""
+    status, shown = at_terminal(["-y", "./datasets"], [], server=server)
+    assert (status, "[y/N]" in shown) == (SHORT, False)
+    status, shown = at_terminal(["run", "good.jsonl"], [], server=server)
+    assert (status, "[y/N]" in shown) == (DONE, False)
+
+
+def test_a_job_of_the_settings_may_be_a_folder(folder: Path, server: str) -> None:
+    """A named job has a folder for its manifest, and patterns as a list or alone."""
+    Path("bulk-upload.toml").write_text(
+        '[jobs.nightly]\nmanifest = "datasets"\nexclude = "*.md"\nmap = ["corpus/**=alignment"]\nforce = true\n'
+    )
+    ended = typed("run", "--job", "nightly", "--dry-run", server=server)
+    assert ended.status == DONE
+    assert "alignment  1 file" in ended.stdout.decode()
+    assert (
+        json.loads(typed("plan", "--job", "nightly", "--list").stdout.splitlines()[0])["path"] == "chat.jsonl"
+    )

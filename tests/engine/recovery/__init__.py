@@ -1,0 +1,1 @@
+"""Tests of `bulk_upload.engine.recovery`."""
