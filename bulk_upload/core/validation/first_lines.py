@@ -29,8 +29,13 @@ class Suspicion(NamedTuple):
     holds_alone: bool
 
 
-def suspicion(line: bytes, parsed: Parsed, *, name: str, schema: Schema) -> Suspicion | None:
-    """Return what the first line that is not blank says about the file; None when it may be JSON Lines."""
+def suspicion(
+    line: bytes, parsed: Parsed, *, name: str = "", schema: Schema | None = None
+) -> Suspicion | None:
+    """Return what the first line that is not blank says about the file; None when it may be JSON Lines.
+
+    `name` is the file's, and `schema` what its rows would be converted to.
+    """
     text = line.strip()
     if parsed.is_json:
         if _is_array_of_examples(parsed.value):
@@ -66,7 +71,7 @@ def _pretty() -> Complaint:
     return Complaint("pretty-printed", "the file is pretty-printed JSON: one object spans several lines")
 
 
-def _other(text: bytes, file_name: str, schema: Schema) -> Complaint:
+def _other(text: bytes, file_name: str, schema: Schema | None) -> Complaint:
     if text[:1] == b"<":
         return Complaint(
             "not-json-lines",
@@ -79,7 +84,7 @@ def _other(text: bytes, file_name: str, schema: Schema) -> Complaint:
         cells = text.split(delimiter)
         if len(cells) > 1 and (is_table(file_name) or all(len(cell.strip()) <= _SHOWN for cell in cells)):
             found = f"the file looks like CSV with {name}, not JSON Lines; it begins {shown}"
-            if rows_can_be_converted(header, delimiter.decode(), schema):
+            if schema is not None and rows_can_be_converted(header, delimiter.decode(), schema):
                 return Complaint(
                     "not-json-lines", found, remedy="Write its rows as JSON Lines", convert=PLAIN
                 )
