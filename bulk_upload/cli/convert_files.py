@@ -15,8 +15,8 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.convert import STANDARD_INPUT, Conversion, ConvertRequest, convert_file, default_output
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.conversion_summary import summary_lines
 from bulk_upload.report.live.command_progress import CommandProgress
-from bulk_upload.report.live.conversion_summary import summary_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

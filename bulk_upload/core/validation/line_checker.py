@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.json_text import Parsed
 
+_SHAPES_REMEMBERED_MAX = 256
+
 
 _MISSES_MAX = 8
 _LINES_LEFT = 64
@@ -44,6 +46,7 @@ class LineJudge:
         self._known = tuple(known)
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
+        self._foreign_known: dict[tuple[str, ...], Complaint] = {}
         self._decode = _pass_none if thorough else self._reader.strict
         self._missed_count = 0
         self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
@@ -141,12 +144,22 @@ class LineJudge:
     def _schema_complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
         if all(name in value for name in self._schema.required_names):
             return self._rules.complaints(value)
-        foreign = foreign_schema(value, self._schema)
+        foreign = self._foreign(value)
         if foreign is not None:
             return [foreign]
         complaints = self._rules.complaints(value)
         other = other_purpose(value, self._purpose, self._known)
         return complaints if other is None else [*complaints, other]
+
+    def _foreign(self, value: Mapping[str, Any]) -> Complaint | None:
+        """Return a complaint about another tool's shape. One is kept of a file: lines with the same keys share it."""
+        keys = tuple(value)
+        known = self._foreign_known.get(keys)
+        if known is None:
+            known = foreign_schema(value, self._schema)
+            if known is not None and len(self._foreign_known) < _SHAPES_REMEMBERED_MAX:
+                self._foreign_known[keys] = known
+        return known
 
     def _decode_lenient(self, line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
         row = self._reader.lenient(line)

@@ -50,7 +50,7 @@ CONVERSATIONS = {
     "openorca": ({"id": "cot.1", "system_prompt": "s", "question": "q", "response": "r"}, {"id": "cot.1", "messages": turns("s:s", "u:q", "a:r")}),
     "sharegpt": ({"id": 1, "conversations": sharegpt("u:h", "a:g", "u:h2", "a:g2")}, {"id": 1, "messages": turns("u:h", "a:g", "u:h2", "a:g2")}),
     "sharegpt of llama-factory": ({"conversations": sharegpt("u:h", "a:g"), "system": "s", "tools": "[]"}, {"messages": turns("s:s", "u:h", "a:g"), "tools": "[]"}),
-    "sharegpt with weights": ({"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g", "weight": 0}]}, {"messages": [*turns("u:h"), {"role": "assistant", "content": "g", "weight": 0}]}),
+    "sharegpt with weights": ({"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g", "weight": 1}]}, {"messages": [*turns("u:h"), {"role": "assistant", "content": "g", "weight": 1}]}),
     "conversations of role and content": ({"conversations": turns("u:h", "a:g")}, {"messages": turns("u:h", "a:g")}),
     "conversation": ({"conversation": sharegpt("u:h", "a:g")}, {"messages": turns("u:h", "a:g")}),
     "prompt and completion": ({"prompt": "p", "completion": "c"}, {"messages": turns("u:p", "a:c")}),

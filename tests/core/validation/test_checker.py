@@ -278,7 +278,7 @@ SPOILED = [
     ([b'"' + GOOD_TEXT.replace(b'"', b'""') + b'"\n'], ["double-encoded"]),
     ([GOOD_TEXT + b"\r" + GOOD_TEXT], ["cr-lines"]),
     ([GOOD_TEXT + b"\n", b"\xef\xbb\xbf" + GOOD_TEXT.replace(b"a", b"b") + b"\n"], ["byte-order-mark"]),
-    ([GOOD_TEXT.replace(b"a", "\u2028".encode()) + b"\n"], ["line-separator"]),
+    ([GOOD_TEXT.replace(b"a", "x\u2028y".encode()) + b"\n"], ["line-separator"]),
     ([b'{"content": "a"},\n'], ["trailing-comma", "foreign-schema"]),
 ]
 

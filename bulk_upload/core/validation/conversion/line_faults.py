@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.json_text import Parsed
 
 _RULES = {
-    Damage.MARK: ("byte-order-mark", "a byte order mark stands before the object"),
+    Damage.MARK: ("byte-order-mark", "a byte order mark (U+FEFF) stands before the object"),
     Damage.COMMA: ("trailing-comma", "a comma follows the object"),
     Damage.ENCODED: ("double-encoded", "the object is JSON inside a string"),
     Damage.QUOTED: ("double-encoded", "the object is in quotes, and its own are doubled, as in CSV"),
