@@ -9,7 +9,7 @@ from bulk_upload.core.purposes import Kind
 from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, quoted
-from bulk_upload.core.validation.conversion.content_parts import parts_complaint
+from bulk_upload.core.validation.conversion.content_parts import unexpected_parts
 from bulk_upload.core.validation.json_text import Constant, step
 from bulk_upload.core.validation.rules import Complaint
 
@@ -139,7 +139,7 @@ def _content(content: object, schema: Schema, path: str) -> Iterator[Complaint]:
             yield Complaint("empty-content", "the content is empty", path)
     elif isinstance(content, list) and all(isinstance(part, dict) for part in content):
         if not schema.content_parts:
-            yield parts_complaint(content, path)
+            yield unexpected_parts(content, path)
         elif not content:
             yield Complaint("empty-content", "the content is empty", path)
     elif not isinstance(content, Constant):

@@ -15,7 +15,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _FOUND = "the content is a list of parts, not a string"
 
 
-def parts_complaint(parts: Sequence[Mapping[str, Any]], path: str) -> Complaint:
+def unexpected_parts(parts: Sequence[Mapping[str, Any]], path: str) -> Complaint:
     """Return a complaint about parts; a conversion is offered where there is a text, with what it would lose."""
     lost = list(dict.fromkeys(key for part in parts for key in _lost(part)))
     if not any(isinstance(part.get("text"), str) for part in parts):
