@@ -90,6 +90,7 @@ ROUND = [
     ("table.csv", "fine-tune", "prompt,completion\na text,its end\nanother,its end\n"),
     ("alpaca.jsonl", "fine-tune", json.dumps({"instruction": "i", "input": "x", "output": "o", "system": "s", "history": [["a", "b"]]})),
     ("parts.jsonl", "fine-tune", json.dumps({"messages": [{"role": "user", "content": [{"type": "text", "text": "t"}]}, *turns(("assistant", "a"))]})),
+    ("picture.jsonl", "fine-tune", json.dumps({"messages": [{"role": "user", "content": [{"type": "text", "text": "t"}, {"type": "image_url", "fileData": {"url": "x"}}]}, *turns(("assistant", "a"))]})),
     ("image.jsonl", "fine-tune", json.dumps({"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "gs://x"}}, {"text": "h"}]}, {"role": "model", "parts": [{"text": "g"}]}]})),
     ("dpo.jsonl", "preference-fine-tune", json.dumps({"system": "s", "prompt": "p", "chosen": "g", "rejected": "b"})),
     ("hh.jsonl", "preference-fine-tune", json.dumps({name: f"\n\nHuman: p\n\nAssistant: {name}" for name in ("chosen", "rejected")})),

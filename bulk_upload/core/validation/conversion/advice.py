@@ -27,9 +27,6 @@ ADVICE = {
     "trailing-comma": Advice("Write a copy without these commas", FIX),
     "double-encoded": Advice("Write a copy with the value itself", FIX),
     "line-separator": Advice("If a reader cuts such lines, write a copy with escapes such as \\u2028", FIX),
-    "content-parts": Advice(
-        "Write a copy that joins texts, or set `content_parts = true` in a --schema file if parts are accepted"
-    ),
     "system-beside-messages": Advice("Write a copy with the system prompt as the first message"),
     "answer-in-messages": Advice("Write a copy with the answer in one place only"),
 }
