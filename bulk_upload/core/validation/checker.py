@@ -94,6 +94,7 @@ class Checker:
         if self._head is not None:
             self._take(self._begin(self._head))
         for run in self._splitter.rest():
+            self._separators.take(run)
             self._take_run(run)
         if self._held is not None:
             self._released(holds=self._held[0].holds_alone)
@@ -143,6 +144,7 @@ class Checker:
         may_be_crlf = b"\r" in piece or self._held_back_cr
         self._held_back_cr = piece.endswith(b"\r")
         for run in self._splitter.split(piece):
+            self._separators.take(run)
             if may_be_crlf and self._crlf_line_no is None and not isinstance(run, HugeLine):
                 self._look_for_crlf(run)
             self._take_run(run)
