@@ -52,6 +52,7 @@ _NAMES = (
     _Name("`question` and `answer`", ("question", "answer")),
     _Name("`question` and `response`", ("question", "response")),
     _Name("`question` and `ground_truth`", ("question", "ground_truth")),
+    _Name("Cohere (`message`, `response`)", ("message", "response")),
     _Name("`query` and `response`", ("query", "response")),
     _Name("`problem` and `answer`", ("problem", "answer")),
     _Name("`problem` and `solution`", ("problem", "solution")),

@@ -33,11 +33,14 @@ CONVERSATION_KEYS = (
 )  # fmt: skip
 """Where tools keep messages."""
 
-QUESTION_KEYS = ("instruction", "prompt", "question", "query", "problem", "input")
+QUESTION_KEYS = ("instruction", "prompt", "question", "query", "problem", "input", "message")
 """Where tools keep a question."""
 
 CONTEXT_KEYS = ("input", "context")
 """What belongs to a question: Alpaca keeps the text to work on in `input`, Dolly in `context`."""
+
+HISTORY_KEYS = ("history", "chat_history")
+"""Where tools keep the turns before a question."""
 
 _GAP = rb"\n\n"
 
@@ -90,10 +93,11 @@ def take_question(reading: Reading, name: str) -> list[Record]:
     for context in CONTEXT_KEYS:
         if context != name and context in reading.record:
             texts += _context(reading, context)
-    turns = []
-    if (history := reading.take_if_any("history")) is not None:
-        turns = history_of(history, reading.target, reading.account)
-    return [*turns, message(USER, value if len(texts) == 1 else joined(texts, _GAP))]
+    before: list[Record] = []
+    for earlier in present(HISTORY_KEYS, reading.keys):
+        if (history := reading.take_if_any(earlier)) is not None:
+            before += history_of(history, reading.target, reading.account)
+    return [*before, message(USER, value if len(texts) == 1 else joined(texts, _GAP))]
 
 
 def _context(reading: Reading, name: str) -> list[Json]:

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from bulk_upload.core.shapes.json_values import Json, Record
     from bulk_upload.core.shapes.target import Target
 
-SYSTEM_KEYS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
+SYSTEM_KEYS = (
+    "system",
+    "system_prompt",
+    "system_message",
+    "systemInstruction",
+    "system_instruction",
+    "preamble",
+)
 """Where tools keep a system prompt beside the messages."""
 
 

@@ -106,6 +106,7 @@ class Checker:
         if self._head is not None:
             self._take(self._begin(self._head))
         for run in self._splitter.rest():
+            self._separators.take(run)
             self._take_run(self._without_zeros(run))
         self._end_hold()
         self._opening = False
@@ -157,6 +158,7 @@ class Checker:
         may_be_crlf = b"\r" in piece or self._held_back_cr
         self._held_back_cr = piece.endswith(b"\r")
         for run in self._splitter.split(piece):
+            self._separators.take(run)
             if may_be_crlf and self._crlf_line_no is None and not isinstance(run, HugeLine):
                 self._look_for_crlf(run)
             self._take_run(run)

@@ -60,6 +60,11 @@ def not_json_lines(head: bytes) -> Complaint | None:
     return None
 
 
+def other_format(head: bytes) -> Complaint | None:
+    """Return what a file is that is no text, by its first bytes; None for text."""
+    return _other_format(head) if head.startswith(_MAGIC) else None
+
+
 def _other_format(head: bytes) -> Complaint | None:
     for magic, name, remedy in _COMPRESSED:
         if head.startswith(magic):

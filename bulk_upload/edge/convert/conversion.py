@@ -17,6 +17,7 @@ from bulk_upload.core.convert.framing import RECORD_BYTES_MAX, Framing, batches,
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of
 from bulk_upload.core.shapes.values import ValueTooLong
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.validation.file_types import other_format
 from bulk_upload.edge.convert.source import STANDARD_INPUT, Source, opened
 from bulk_upload.edge.output import FileSet, is_stream, replaced
 from bulk_upload.errors import UsageError
@@ -140,6 +141,9 @@ class _Run:
     def write(self, output: BinaryIO, files: FileSet | None) -> Conversion:
         """Write all lines; records that are left go to files beside, where those can be."""
         source, request = self._source, self._request
+        other = other_format(source.head)
+        if other is not None:
+            raise UsageError(f"{printable(request.path)}: {other.found}", hint=other.remedy)
         framing = framing_of(source.head, request.path, is_whole=source.is_whole)
         for batch in batches(source.pieces(), framing):
             if not isinstance(batch, list):

@@ -59,6 +59,10 @@ CONVERSATIONS = {
     "array of sharegpt": (sharegpt("u:h", "a:g"), {"messages": turns("u:h", "a:g")}),
     "cohere": ({"messages": [{"role": "System", "content": "s"}, {"role": "User", "content": "u"}, {"role": "Chatbot", "content": "c"}]}, {"messages": turns("s:s", "u:u", "a:c")}),
     "cohere api": ({"messages": [{"role": "USER", "message": "u"}, {"role": "CHATBOT", "message": "c"}]}, {"messages": turns("u:u", "a:c")}),
+    "cohere chat": (
+        {"preamble": "s", "chat_history": [{"role": "USER", "message": "u"}, {"role": "CHATBOT", "message": "c"}], "message": "u2", "response": "c2"},
+        {"messages": turns("s:s", "u:u", "a:c", "u:u2", "a:c2")},
+    ),
     "gemini": ({"systemInstruction": {"role": "system", "parts": [{"text": "s"}]}, "contents": gemini("u:h", "a:g")}, {"messages": turns("s:s", "u:h", "a:g")}),
     "bedrock": (
         {"schemaVersion": "bedrock-conversation-2024", "system": [{"text": "s"}], "messages": [{"role": "user", "content": [{"text": "u"}]}, {"role": "assistant", "content": [{"text": "a"}]}]},

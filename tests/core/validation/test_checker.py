@@ -15,6 +15,7 @@ from bulk_upload.core.finding import Severity
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
 from bulk_upload.core.validation import checker as validation
 from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.conversion.separators import BYTES_SEARCHED_MAX
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader
 from bulk_upload.core.validation.file_types import HEAD_BYTES
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -288,6 +289,18 @@ def test_what_a_writer_did_is_named(lines: list[bytes], rules: list[str]) -> Non
     """Not by what a parser says about it, and what else is wrong with the line is said at once."""
     report = check(PRETRAIN, *lines)
     assert [one.rule for one in report.findings] == rules
+
+
+def test_line_separators_are_found_wherever_the_pieces_end() -> None:
+    """The first line that has one is named, and it is looked for in the beginning of a file only."""
+    lines = (
+        good(PRETRAIN, 2) + line(PRETRAIN, 3) + '{"text": "a\u2029b"}\n{"text": "c\u0085d\u2028"}\n'.encode()
+    )
+    for size in (1, 2, 5, 1000):
+        pieces = [lines[start : start + size] for start in range(0, len(lines), size)]
+        assert found(PRETRAIN, *pieces) == [("line-separator", 4, None)]
+    late = line(PRETRAIN, 1, text="x" * BYTES_SEARCHED_MAX) + '{"text": "a\u2029b"}\n'.encode()
+    assert found(PRETRAIN, late) == []
 
 
 def test_messages_alone_on_each_line_are_no_array_of_examples() -> None:

@@ -192,6 +192,9 @@ def test_nothing_that_is_not_ours_is_replaced(tmp_path: Path) -> None:
         ("a.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 40),
         ("a.jsonl", LINES.encode("utf-16")[:-1]),
         ("a.csv", b"prompt,completion\na,\xff\n"),
+        ("a.jsonl", b"PAR1\0\0"),
+        ("a.jsonl", b"PK\x03\x04\0"),
+        ("a.jsonl.gz", gzip.compress(b"%PDF-1.7")),
     ],
 )
 def test_what_cannot_be_read_leaves_nothing_behind(tmp_path: Path, name: str, data: bytes) -> None:
