@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LINEAGE_SUFFIX = ".lineage.json"
 LEFT_SUFFIX = ".left"
 REASONS_SUFFIX = ".left.reasons.jsonl"
-STANDARD_OUTPUT = "/dev/stdout"
+_LINEAGE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ def default_output(path: str) -> str:
 
 def _into_files(request: ConvertRequest, source: Source, descriptor: int) -> Conversion:
     before = os.fstat(descriptor)
-    _require_free(request.output, before)
+    _require_free(request.output, before, request.path)
     files = FileSet(private=request.private)
     try:
         output = files.add(request.output)
@@ -215,18 +215,33 @@ def _lineage(request: ConvertRequest, source: Source, made: Conversion, sha256: 
     return json.dumps(said, indent=1).encode() + b"\n"
 
 
-def _require_free(output: str, source: os.stat_result) -> None:
-    """Refuse to replace the original, or any file that was not made by a conversion."""
+class _Lineage(msgspec.Struct):
+    original: str
+
+
+def _require_free(output: str, source: os.stat_result, path: str) -> None:
+    """Refuse to replace the original, or any file that was not made by a conversion of such a file."""
     try:
         there = os.stat(output)
     except FileNotFoundError:
         return
     if os.path.samestat(there, source):
         raise UsageError(f"{printable(output)} is the file itself", hint="name another place with -o")
-    if not os.path.exists(output + LINEAGE_SUFFIX):
-        raise UsageError(
-            f"{printable(output)} exists and is not from a conversion", hint="name another place with -o"
+    original = _original_of(output)
+    if original is None or os.path.basename(original) != os.path.basename(path):
+        whose = (
+            "is not from a conversion" if original is None else f"is the conversion of {printable(original)}"
         )
+        raise UsageError(f"{printable(output)} exists and {whose}", hint="name another place with -o")
+
+
+def _original_of(output: str) -> str | None:
+    """Return what an earlier conversion into this file was made of, None where there was none."""
+    try:
+        with open(output + LINEAGE_SUFFIX, "rb") as file:
+            return msgspec.json.decode(file.read(_LINEAGE_BYTES_MAX), type=_Lineage).original
+    except (OSError, ValueError):
+        return None
 
 
 def _remove_old(request: ConvertRequest, made: Conversion) -> None:

@@ -181,6 +181,9 @@ def test_nothing_that_is_not_ours_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "b.jsonl").read_text() == "mine"
     assert source.read_text() == LINES
     assert convert(source).output == convert(source).output
+    (tmp_path / "a.csv").write_text(CSV)
+    with pytest.raises(UsageError, match="is the conversion of "):
+        convert(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(
