@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload import EntryState, Job, RunSettings, upload
 from bulk_upload.core.limits import capped
-from bulk_upload.core.limits.controller import FixedLimit
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.signal import SignalKind
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread

@@ -47,7 +47,9 @@ class Manifest(Protocol):
 
     name: str
     path: str
-    base_folder: str
+
+    def root(self, given: str | None) -> str:
+        """Return where paths start, which may be `given`."""
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first one on."""
@@ -220,7 +222,7 @@ class JobPlanner:
     ) -> Preparation:
         """Return a planner that reads a job's open manifest into `staging`."""
         tree = SourceTree(
-            job.root if job.root is not None else manifest.base_folder,
+            manifest.root(job.root),
             follow_symlinks=job.follow_symlinks,
             allow_outside=job.allow_outside,
         )

@@ -51,7 +51,7 @@ class Short:
 SHORT_OF: dict[str, Short] = {
     "a3": Short(goodput=0.775),
     "b2": Short(refused=0.028),
-    "c2": Short(refused=0.018),
+    "c2": Short(refused=0.019),
     "c3": Short(refused=0.048, waste=0.066),
     "f2": Short(goodput=0.87),
     "i1": Short(goodput=0.63),

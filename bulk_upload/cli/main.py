@@ -85,6 +85,8 @@ _OWN_OPTIONS = ("-h", "--help", "--version")
 class _Commands(SuggestingGroup):
     """Sub-commands that are imported when they are run; paths without a command are uploaded."""
 
+    takes_paths = True
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Accept the options of an upload before its paths, too."""
         if args and args[0].startswith("-") and args[0] not in _OWN_OPTIONS:

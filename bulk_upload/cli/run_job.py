@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from bulk_upload.cli.folder.listed import is_short, tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
+from bulk_upload.cli.output.notify import Target, ended_message, notify, ring
+from bulk_upload.cli.output.quiet_warnings import warn_of_seen
 from bulk_upload.cli.output.run_display import (
     Display,
     Heading,
@@ -79,6 +81,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[Callable[[Event], None], ...] = ()
     settings_from: str | None = None
     log: LogRequest = msgspec.field(default_factory=LogRequest)
+    notify: Target | None = None
+    bell: bool = False
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether to print a summary for people."""
@@ -94,6 +98,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run_and_report(request: RunRequest) -> int:
     """Run the job and return the exit code. Raises BulkUploadError when there is nothing to report on."""
+    started = time.monotonic()
     with run_log(request.log, lambda: ledger_path_of(request.job, request.connection)) as log:
         log(
             run_started(
@@ -104,6 +109,12 @@ async def run_and_report(request: RunRequest) -> int:
         )
         try:
             return await _run_logged(request, log)
+        except BulkUploadError as error:
+            await _tell_people(request, error.exit_status, started, error=str(error))
+            raise
+        except Exception:
+            await _tell_people(request, ExitStatus.UNEXPECTED, started, error=ExitStatus.UNEXPECTED.meaning)
+            raise
         finally:
             # A command that reads the key again runs on a thread, which the end of the event loop waits for.
             end_key_commands()
@@ -154,7 +165,38 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             tell(f"bulk-upload: {line}")
     if request.listing is not None:
         tell_left_out(request.listing)
+    await _tell_people(request, result.status, started, result=result, results=saved.path)
     return int(result.status)
+
+
+async def _tell_people(
+    request: RunRequest,
+    status: ExitStatus,
+    started: float,
+    *,
+    result: Result | None = None,
+    results: str | None = None,
+    error: str | None = None,
+) -> None:
+    """Tell the end to those who asked for it."""
+    if request.bell:
+        ring()
+    if request.notify is None:
+        return
+    message = ended_message(
+        status,
+        manifest=request.job.manifest,
+        elapsed_s=time.monotonic() - started,
+        result=result,
+        results=results,
+        error=error,
+    )
+    await notify(
+        request.notify,
+        message,
+        clean=request.log.redaction.clean,
+        network=request.connection.network,
+    )
 
 
 def _add_results(
@@ -192,6 +234,8 @@ def _add_display(
     heading = Heading(request.connection, request.settings_from)
     display = display_of(run, heading, closing, live=request.live, silent=silent)
     listeners.append(display.on_event)
+    if request.log.quiet and not request.log.replaces_words:
+        listeners.append(warn_of_seen)
     if not silent and request.log.verbosity and request.log.file is None:
         listeners.append(printing_verbosely(display, request.log.verbosity))
     return display

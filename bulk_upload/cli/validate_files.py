@@ -126,7 +126,7 @@ def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
         )
     manifest = opened.enter_context(ManifestFile(request.paths[0]))
     tree = SourceTree(
-        request.root if request.root is not None else manifest.base_folder,
+        manifest.root(request.root),
         follow_symlinks=request.follow_symlinks,
         allow_outside=request.allow_outside,
     )
@@ -137,6 +137,8 @@ def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
 def _amount_in(manifest: ManifestFile) -> _Amount:
     """Count the lines of a manifest; in CSV a line is not always a row."""
     lines = manifest.lines()
+    if manifest.has_header:
+        next(lines, None)
     if not next(lines, b"").lstrip().startswith(b"{"):
         return _Amount(None, None)
     return _Amount(1 + sum(1 for line in lines if not line.isspace()), None)

@@ -22,6 +22,7 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
 class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest was read and compared with the ledger; nothing has been sent yet.
 
+    `seen_count` of the entries to send seem to be at the server, sent by something else: the last of the `warnings` says so.
     `send_count` entries of `send_bytes` bytes will be sent, `doubt_count` reconciled first. `compare_count` entries are
     touched: they are hashed, and sent only if their content is not what was accepted. Of `missing_count` entries the file
     is missing or unreadable. `mixups` says which purposes have files of another one among the first that will be sent.
@@ -37,6 +38,7 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
     blocked_count: int
     compare_count: int = 0
     compare_bytes: int = 0
+    seen_count: int = 0
     missing_count: int = 0
     mixups: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -233,6 +235,7 @@ Event = (
     | DataFindings
     | Noticed
 )
+"""What a run tells its listeners: any of the events."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

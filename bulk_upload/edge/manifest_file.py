@@ -6,15 +6,19 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Self
 
 from bulk_upload.core.machine.shortage import shortage_in
+from bulk_upload.core.manifest.header import header_of, is_header
 from bulk_upload.core.manifest.jsonl import jsonl_line
+from bulk_upload.core.manifest.paths import is_beneath
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
@@ -56,6 +60,7 @@ class ManifestFile:
         is_stream: it came from standard input or a pipe.
         path: the absolute path, `-` for a stream.
         base_folder: the absolute folder it lies in, symbolic links as they are; of a stream, the current folder.
+        has_header: whether its first line is a header.
 
     Raises:
         UsageError: there is no such file, it is a folder or a device, or it cannot be read.
@@ -89,6 +94,27 @@ class ManifestFile:
                 f"the manifest {quoted(self.name)} is empty",
                 hint='Write one line for each file: {"path": "train.jsonl", "purpose": "..."}',
             )
+        self._first_line = next(self.lines(), b"")
+        self.has_header = is_header(self._first_line)
+
+    def root(self, given: str | None) -> str:
+        """Return where paths start: the folder that was given, else the one of the header, else the manifest's own.
+
+        Raises UsageError for a header that leads out of the manifest's folder: a manifest from someone else could send any
+        file with it.
+        """
+        if given is not None or not self.has_header:
+            return self.base_folder if given is None else given
+        with suppress(ValueError):
+            named = os.path.join(self.base_folder, header_of(self._first_line).root or "")
+            own, theirs = map(os.path.realpath, (self.base_folder, named))
+            if theirs != own and not is_beneath(theirs, own):
+                raise UsageError(
+                    f"the header of {printable(self.name)} names a root outside its folder: {printable(named)}",
+                    hint=f"pass --root {printable(shlex.quote(named))} if you trust the manifest",
+                )
+            return named
+        return self.base_folder
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines from the first one on, with their ends.
@@ -292,7 +318,7 @@ def _refuse_to_replace(target: str, name: str) -> None:
     with os.fdopen(descriptor, "rb") as file:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             first_line = file.readline(LINE_BYTES_MAX)
-            if not first_line or _is_entry(first_line):
+            if not first_line or is_header(first_line) or _is_entry(first_line):
                 return
     raise UsageError(
         f"{quoted(name)} exists and is not a manifest",

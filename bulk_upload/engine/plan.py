@@ -46,13 +46,16 @@ _REASONS_KEPT_MAX = 1000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run will do. `twin_count` entries share sent name, size and purpose and so go one at a time.
+    """What a run will do; `seen_count` of the entries to send seem to be at the server, as the last of the `warnings` says.
+
+    `twin_count` entries share sent name, size and purpose and so go one at a time.
 
     `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
     `mixups` says which purposes have files of another one among the first that will be sent.
     """
 
     totals: dict[Step, StepTotal]
+    seen_count: int = 0
     twin_count: int
     dropped_count: int = 0
     mixups: tuple[str, ...] = ()

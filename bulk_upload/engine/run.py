@@ -315,6 +315,7 @@ def _plan_made(plan: Plan) -> PlanMade:
         send_bytes=send.file_bytes,
         compare_count=compare.entry_count,
         compare_bytes=compare.file_bytes,
+        seen_count=plan.seen_count,
         doubt_count=plan.total(Step.RECONCILE).entry_count,
         blocked_count=plan.total(Step.BLOCKED).entry_count,
         missing_count=sum(plan.total(step).entry_count for step in WITHOUT_FILE),

@@ -62,11 +62,12 @@ class BackgroundRun:
         `tick` is called about four times a second.
         """
         interrupts: list[BaseException] = []
-        stage = 0
         while True:
+            # Whatever is raised between two lines, the interrupts alone say how firmly the run is ended.
             try:
-                stage = self._stage_after(interrupts, stage)
-                self._watch(tick, stage)
+                if not interrupts:
+                    self._start()
+                self._watch(tick, _stage_after(interrupts))
                 break
             except BaseException as error:  # noqa: BLE001 - raised again below
                 interrupts.append(error)
@@ -80,16 +81,6 @@ class BackgroundRun:
         if self._result is None:
             raise AssertionError("a run without result and error")
         return self._result
-
-    def _stage_after(self, interrupts: list[BaseException], stage: int) -> int:
-        """Begin the run, or end it more firmly after one more interrupt; return how firmly."""
-        if not interrupts:
-            self._start()
-            return 0
-        by_person = isinstance(interrupts[-1], KeyboardInterrupt)
-        stage = stage + 1 if by_person else max(stage + 1, _CANCEL)
-        self._end(stage)
-        return stage
 
     def _start(self) -> None:
         try:
@@ -107,6 +98,8 @@ class BackgroundRun:
     def _watch(self, tick: Callable[[], None], stage: int) -> None:
         """Return when the run is over, or at once where it was given up."""
         main = threading.main_thread()
+        if stage:
+            self._end(stage)
         while stage < _GIVE_UP and not self._over.wait(LOOKS_EVERY_S):
             tick()
             if stage < _CANCEL and not main.is_alive():
@@ -138,3 +131,11 @@ class BackgroundRun:
                 return await self._run
         finally:
             await self._uploader.settled(PLAN_ENDS_S)
+
+
+def _stage_after(interrupts: list[BaseException]) -> int:
+    """Return how firmly the run is ended after these exceptions: 0 not at all."""
+    stage = 0
+    for one in interrupts:
+        stage = stage + 1 if isinstance(one, KeyboardInterrupt) else max(stage + 1, _CANCEL)
+    return stage

@@ -24,3 +24,10 @@ def server() -> Iterator[str]:
     """The address of a sandbox that takes the right key only and always answers well."""
     with sandbox_in_thread(SandboxConfig(keys=(KEY,))) as sandbox:
         yield sandbox.url
+
+
+@pytest.fixture
+def fresh_server() -> Iterator[str]:
+    """The address of a sandbox that has no file yet, of an earlier test or another."""
+    with sandbox_in_thread(SandboxConfig(keys=(KEY,))) as sandbox:
+        yield sandbox.url

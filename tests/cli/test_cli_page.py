@@ -1,8 +1,9 @@
-"""docs/reference/cli.md is generated from the help texts: `python tests/cli/test_cli_page.py` rewrites it."""
+"""docs/reference/cli.md and the man page are made of the help texts: `python tests/cli/test_cli_page.py` rewrites them."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
+from bulk_upload import ExitStatus, __version__
 from bulk_upload.cli.main import READER_LEFT, bulk_upload
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "cli.md"
+MAN_PAGE = ROOT / "docs" / "man" / "bulk-upload.1"
 COMMAND = "python tests/cli/test_cli_page.py"
 
 _BEGINNING = f"""\
@@ -46,9 +49,54 @@ A duration is a number with `ms`, `s`, `m`, `h` or `d`, several of them (`1h30m`
 """
 
 
+_VARIABLES = {
+    "SEEKR_API_KEY": "The API key of the profile flow.",
+    "SEEKR_BASE_URL": "--base-url with the profile flow.",
+    "SEEKR_TEAM_ID": "--team with the profile flow.",
+    "BULK_UPLOAD_CONFIG": "--config of every command that has it.",
+    "BULK_UPLOAD_OPTION": "Any option of run, plan and doctor, such as BULK_UPLOAD_MAX_ATTEMPTS.",
+    "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "The proxy, where --proxy is not given.",
+}
+
+
 def page() -> str:
     """Return the page as it should be."""
     sections = [_BEGINNING]
+    for name, text in help_texts():
+        sections.append(f"## {name}\n\n```text\n{text}\n```\n")
+    return "\n".join(sections)
+
+
+def man_page() -> str:
+    """Return the man page as it should be, in the macros of `man`."""
+    (_, overview), *commands = help_texts()
+    parts = [
+        f'.TH BULK\\-UPLOAD 1 "" "bulk\\-upload {__version__}" "User Commands"',
+        ".SH NAME\nbulk\\-upload \\- upload training data in bulk, and keep a ledger of it",
+        f".SH SYNOPSIS\n{_verbatim(overview)}",
+        ".SH COMMANDS",
+        *(f'.SS "{_roff(name)}"\n{_verbatim(text)}' for name, text in commands),
+        ".SH EXIT STATUS",
+        *(f".TP\n.B {one.value}\n{_roff(one.meaning)}" for one in ExitStatus),
+        ".SH ENVIRONMENT",
+        *(f".TP\n.B {_roff(name)}\n{_roff(what)}" for name, what in _VARIABLES.items()),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _verbatim(text: str) -> str:
+    lines = [_roff(line) for line in text.splitlines()]
+    return "\n".join([".nf", *lines, ".fi"])
+
+
+def _roff(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    # A line that begins so would be a request.
+    return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
+
+
+def help_texts() -> Iterator[tuple[str, str]]:
+    """Yield every command with its help text, the program itself first."""
     for path in [(), *_paths(bulk_upload)]:
         name = " ".join(("bulk-upload", *path))
         result = CliRunner().invoke(
@@ -59,9 +107,7 @@ def page() -> str:
             env={"COLUMNS": "100"},
         )
         assert result.exit_code == 0, result.output
-        text = "\n".join(line.rstrip() for line in result.output.strip().splitlines())
-        sections.append(f"## {name}\n\n```text\n{text}\n```\n")
-    return "\n".join(sections)
+        yield name, "\n".join(line.rstrip() for line in result.output.strip().splitlines())
 
 
 def _paths(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
@@ -77,15 +123,28 @@ def _paths(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
 
 
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:
-    """The page shows the help texts as they are now."""
+    """Both pages show the help texts as they are now."""
     # In a process of its own: tests before this one may have imported a command with a limit of theirs in its help, or
     # called it alone, and click keeps what it made of it first.
     made = tmp_path / "cli.md"
     environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
     subprocess.run([sys.executable, __file__, os.fspath(made)], env=environment, check=True)
     assert PAGE.read_text("utf-8") == made.read_text("utf-8"), f"run: {COMMAND}"
+    assert MAN_PAGE.read_text("utf-8") == made.with_suffix(".1").read_text("utf-8"), f"run: {COMMAND}"
+
+
+def test_the_man_page_has_no_line_that_is_a_request_by_chance() -> None:
+    """All lines that begin with a dot are requests of ours, and no backslash of a help text is left alone."""
+    for line in MAN_PAGE.read_text("utf-8").splitlines():
+        assert not line.startswith("'")
+        if line.startswith("."):
+            assert line.split()[0] in (".TH", ".SH", ".SS", ".TP", ".B", ".nf", ".fi"), line
+        assert re.fullmatch(r"(?:[^\\]|\\[-e&])*", line), line
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
-    target.write_text(page(), "utf-8")
+    if len(sys.argv) > 1:
+        PAGE = Path(sys.argv[1])
+        MAN_PAGE = PAGE.with_suffix(".1")
+    PAGE.write_text(page(), "utf-8")
+    MAN_PAGE.write_text(man_page(), "utf-8")

@@ -262,6 +262,11 @@ PLACE_MISTAKES = {
     "no ledger": Mistake(("verify",), USAGE, ("LEDGER", "bulk-upload verify --help")),
     "no folder": Mistake(("scan", "--map", "*=pre-train"), USAGE, ("DIR", "bulk-upload scan --help")),
     "nothing to validate": Mistake(("validate",), USAGE, ("MANIFEST", "bulk-upload validate --help")),
+    "header that is wrong": manifest(
+        '{"bulk_upload_manifest": 1, "roots": "x"}\n' + ENTRY, "m.jsonl:1: the header is wrong", "roots", "bulk-upload scan"
+    ),
+    "header of another version": manifest('{"bulk_upload_manifest": 9}\n' + ENTRY, "version 9 is not known"),
+    "header only": manifest('{"bulk_upload_manifest": 1}\n', "has a header only", '{"path"'),
     "most files are missing": manifest(
         "".join(f"{ENTRY.replace('a.jsonl', name)}\n" for name in ("a.jsonl", "y.jsonl", "z.jsonl")),
         "2 of 3 files are missing or unreadable; nothing was sent", "the disk is mounted", "--root",
@@ -389,6 +394,15 @@ def test_a_wrong_key_ends_the_run(desk: Path, server: str) -> None:
     assert "check SEEKR_API_KEY or --api-key-file" in ended.stderr
     assert "2 entries not finished" in ended.stderr
     assert wrong not in ended.text
+
+
+def test_a_base_path_that_the_server_does_not_have(desk: Path, server: str) -> None:
+    """Where every upload gets 404, the address is named as the suspect, and every entry stays pending."""
+    ended = run_here("run", "good.jsonl", "--base-url", f"{server}/api/beta")
+    assert ended.status == ExitStatus.UNFINISHED
+    assert "the server answers HTTP 404: Not Found to every upload" in ended.stderr
+    assert "check --base-url: it is the address without the path" in ended.stderr
+    assert "2 entries not finished" in ended.stderr
 
 
 def test_an_unreachable_server_ends_the_run_soon(desk: Path) -> None:

@@ -116,6 +116,20 @@ def test_the_settings_file_may_ignore_rules(job: Path, server: str, value: str) 
     assert "missing-key" in next(line for line in shown.splitlines() if line.startswith("ignore "))
 
 
+def test_a_person_decides_what_is_an_error(desk: Path, server: str) -> None:
+    """--error and --strict raise warnings, on the command line and in the file; what is ignored is let pass."""
+    mix(desk, pairs=0, chats=1)
+    (desk / "data/q0.jsonl").write_text(ASKED_ON)
+    assert run_job(server, "--error", "last-role")[::2] == (3, {"q0.jsonl": "invalid"})
+    settings = desk / "bulk-upload.toml"
+    settings.write_text('[defaults]\nerror = ["role-order"]\nignore = "last-role"\n')
+    assert run_job(server, "--retry", "invalid")[::2] == (3, {"q0.jsonl": "invalid"})
+    settings.write_text("[defaults]\nstrict = true\n")
+    assert run_here("validate", "data/q0.jsonl", "--purpose", "fine-tune", "--strict").status == 10
+    status, told, states = run_job(server, "--ignore", "last-role,role-order", "--retry", "invalid")
+    assert (status, states) == (0, {"q0.jsonl": "accepted"}), told
+
+
 PAIR = (
     '{"messages": [{"role": "user", "content": "a"}], "chosen": [{"role": "assistant", "content": "b"}],'
     ' "rejected": [{"role": "assistant", "content": "c"}]}\n'

@@ -23,10 +23,11 @@ def test_a_rebuilt_ledger_sends_only_what_changed(tmp_path: Path) -> None:
         stage.use(tree)
         stage.run(expect=0)
         stage.ledger.unlink()
-        said = stage.run("--deadline", "0s", expect=5).stderr
-        assert f"{COUNT} of {COUNT} entries to send" in said
-        assert "ledger rebuild" in said
-        stage.ledger.unlink()
+        for options in ((), ("--quiet",)):
+            said = stage.run("--deadline", "0s", *options, expect=5).stderr
+            assert f"{COUNT} of {COUNT} entries to send" in said
+            assert "ledger rebuild" in said
+            stage.ledger.unlink()
         changed = tree.paths[:CHANGED]
         for number, path in enumerate(changed):
             content = Path(tree.full(path).decode()).read_bytes()

@@ -23,8 +23,9 @@ from bulk_upload.core.events import (
     Reconciling,
     RunLimited,
 )
+from bulk_upload.core.limits.adaptive.chance import Chance
 from bulk_upload.core.limits.capped import CappedController
-from bulk_upload.core.limits.controller import FixedLimit
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
@@ -121,7 +122,7 @@ PARTS = {
     "the controller starts an upload": Part(FixedLimit, "on_start"),
     "the controller takes an end": Part(FixedLimit, "on_end"),
     "the controller takes a success": Part(Pause, "on_success"),
-    "the controller takes a refusal": Part(Pause, "on_refusal"),
+    "the controller takes a refusal": Part(Chance, "on_bad"),
     "the controller counts bytes": Part(FixedLimit, "on_bytes"),
     "a slot comes free by a timer": Part(SlotPool, "_on_timer", {"rate_per_s": 5.0}),
     "bytes pass by a timer": Part(CappedController, "take_bytes", {"bandwidth": Timetable.always(200_000.0)}),

@@ -9,7 +9,8 @@ import pytest
 
 from bulk_upload.core.events import AttemptStarted, BodyNow, ControlChanged, LimitChanged, RunLimited
 from bulk_upload.core.limits.bottleneck import Bottleneck
-from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits
+from bulk_upload.core.limits.controller import LearnedLimits
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.timetable import Span, Timetable
 from bulk_upload.core.run.control import (
     MESSAGE_BYTES_MAX,

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Draining, Event, PlanMade
-from bulk_upload.core.limits.controller import FixedLimit, Ticket
+from bulk_upload.core.limits.controller import Ticket
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.model import Accepted, EntryState, InDoubt
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -148,6 +149,40 @@ def test_a_long_first_line_is_read_whole(folder: Path) -> None:
     write(folder / "long.jsonl", lines({"text": "tide " * 100_000}, {"text": "x"}))
     with listed(folder) as listing:
         assert purposes(listing)["long.jsonl"] == "pre-train"
+
+
+def test_links_out_of_the_folder(folder: Path) -> None:
+    """They count only where the job follows links; a link within the folder always does."""
+    write(folder.parent / "elsewhere.jsonl", lines(CHAT))
+    (folder / "out.jsonl").symlink_to("../elsewhere.jsonl")
+    (folder / "in.jsonl").symlink_to("chat.jsonl")
+    with listed(folder) as listing:
+        assert "in.jsonl" in purposes(listing)
+        assert listing.tally.skipped.shown == [
+            ("out.jsonl", "is a symbolic link that leads outside the folder")
+        ]
+    with listed(folder, follow_symlinks=True) as listing:
+        assert purposes(listing)["out.jsonl"] == "fine-tune"
+
+
+def test_no_room_for_the_list(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk for temporary files is said as such."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no full device")
+    monkeypatch.setattr("tempfile.TemporaryFile", partial(open, "/dev/full", "wb"))
+    with pytest.raises(UsageError, match="No space left") as raised:
+        listed(folder)
+    assert "TMPDIR" in str(raised.value.hint)
+
+
+def test_a_list_can_be_read_twice_at_a_time(folder: Path) -> None:
+    """A plan and a run may read it side by side, also after it was closed."""
+    with listed(folder) as listing:
+        first, second = listing.opened(), listing.opened()
+    with first, second:
+        pairs = list(zip(first.lines(), second.lines(), strict=True))
+    assert len(pairs) == 4
+    assert all(one == other for one, other in pairs)
 
 
 def test_the_ledger_is_beside_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

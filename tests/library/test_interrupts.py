@@ -184,6 +184,29 @@ def test_the_fourth_interrupt_leaves_a_run_that_hangs(
     assert_nothing_goes_on()
 
 
+def test_an_interrupt_in_the_middle_of_another_counts(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one may come before the wait goes on after the first one: it aborts all the same."""
+    sandbox.use_faults(parse_faults(NEVER_ANSWERED))
+    waiting, run = background(sandbox, manifest_of(tmp_path, COUNT))
+    end = BackgroundRun._end
+    stages: list[int] = []
+
+    def end_and_be_interrupted(self: BackgroundRun, stage: int) -> None:
+        end(self, stage)
+        stages.append(stage)
+        if len(stages) == 1:
+            raise KeyboardInterrupt("second")
+
+    monkeypatch.setattr(BackgroundRun, "_end", end_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt, match="first"):
+        waiting.wait(Ticks(run, KeyboardInterrupt("first")))
+    assert stages == [1, 2]
+    assert_nothing_goes_on()
+    assert_at_rest(tmp_path / "job.ledger.db")
+
+
 SCRIPT = """
 import signal, sys, threading
 from bulk_upload import upload
@@ -237,7 +260,7 @@ def test_a_process_ends_with_its_upload(
         _, told = process.communicate(timeout=HANG_S)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     word = b"TaskKilled" if number is signal.SIGTERM else b"KeyboardInterrupt"
     assert word in told
     assert_at_rest(ledger)

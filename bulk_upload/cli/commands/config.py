@@ -21,7 +21,7 @@ from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.api.redaction import shown_proxy, without_logins
+from bulk_upload.core.api.redaction import shown_notify, shown_proxy, without_logins
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, UsageError
 
@@ -145,6 +145,8 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401
     if name == "api_key_command":
         program, _, arguments = text.strip().partition(" ")
         return f"{program} ..." if arguments else program
+    if name == "notify":
+        return shown_notify(text)
     return shown_proxy(text) if name == "proxy" else without_logins(text)
 
 

@@ -29,6 +29,7 @@ from bulk_upload.cli.options.server import endpoint_in
 from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.cli.streamed_job import with_header
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.report.json_shapes import PlannedReason, PlannedTotal, PlanSummary
 from bulk_upload.core.run.plan import WITHOUT_FILE, Step
@@ -99,14 +100,15 @@ def plan_and_show(
             retry_renamed=retries_renamed(options["retry"]),
             retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
-            rules=rules_chosen(options["ignore"]),
+            rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         ),
         purposes=schemas_of(options["schema"]),
     )
     request = folder_request_of(paths, options)
     say = tell if list_entries or as_json else _put_line
     if request is None:
-        _show(planner, job_of(paths[0], options), options, say, list_entries=list_entries, as_json=as_json)
+        job = with_header(job_of(paths[0], options), connection)
+        _show(planner, job, options, say, list_entries=list_entries, as_json=as_json)
         return ExitStatus.DONE
     folder = planner.folder_job(job_of(paths[0], options), request)
     with listed_with_progress(planner, folder, quiet=False) as listing:

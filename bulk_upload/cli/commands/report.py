@@ -12,6 +12,7 @@ from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.output.streams import tell, writing_stdout
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.data_warnings import warnings_by_rule
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import LedgerReader
@@ -97,6 +98,7 @@ def _write(stream: BinaryIO, reader: LedgerReader, ledger_path: str, rows_max: i
         causes=causes_of(_others(reader)),
         accepted=reader.rows(states=frozenset({EntryState.ACCEPTED})),
         others=_others(reader),
+        warnings=warnings_by_rule(reader.data_warnings()),
         rows_max=rows_max,
     )
 

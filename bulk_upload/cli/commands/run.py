@@ -35,6 +35,7 @@ from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.json_output import json_option
+from bulk_upload.cli.output.notify import target_of
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT
 from bulk_upload.core.api.profile import FLOW
@@ -193,6 +194,13 @@ _VARIABLES = [
     metavar="FILE",
     help="Write metrics for Prometheus (textfile collector) to FILE, every 30 s and at the end.",
 )
+@click.option(
+    "--notify",
+    type=WORD,
+    metavar="CMD|URL",
+    help="At the end, run CMD with a JSON object on its standard input, or POST it to URL.",
+)
+@click.option("--bell", is_flag=True, help="Ring the terminal's bell at the end.")
 @private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
@@ -242,6 +250,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
+    from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
     if options["as_json"]:
@@ -276,21 +285,25 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         looks_first=not options["send_again"],
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
-        rules=rules_chosen(options["ignore"]),
+        rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])
+    connection = connection_of(options, profile)
+    api_key = log.redaction.learning(api_key_of(options, profile))
     request = RunRequest(
-        job=replace(job_of(manifest[0], options), private=options["private"]),
+        job=with_header(replace(job_of(manifest[0], options), private=options["private"]), connection),
         named=manifest[0],
-        api_key=log.redaction.learning(api_key_of(options, profile)),
-        connection=connection_of(options, profile),
+        api_key=api_key,
+        connection=connection,
         settings=settings,
         purposes=schemas_of(options["schema"]),
         results=options["results"],
         metrics=options["metrics_file"],
         live=not options["no_progress"],
         log=log,
+        notify=target_of(options["notify"]),
+        bell=options["bell"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
     )

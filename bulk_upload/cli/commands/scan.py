@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -24,6 +25,7 @@ from bulk_upload.core.folder.left_out import UndecidedFiles
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import Chosen, GivenPurposes, Own, Skipped, Undecided
 from bulk_upload.core.manifest.globs import PurposeMap
+from bulk_upload.core.manifest.header import header_line
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.folder.sightings import Sighting
 
 _EXAMPLES_MAX = 5
+_LEDGER_NAME = "manifest.ledger.db"
+"""As of a manifest that is written to the folder under the name that the documentation uses."""
 
 
 @click.command("scan")
@@ -100,9 +104,12 @@ def scan(
     another purpose than they are given, judged by the first lines of the first 100 files of each purpose; --ignore
     purpose-mismatch leaves that out.
 
+    On standard output the manifest has a header that names DIR and a ledger in it, for `run -`.
+
     \b
     Examples:
       bulk-upload scan data -o data/manifest.jsonl
+      bulk-upload scan data --map '*.jsonl=fine-tune' | bulk-upload run -
       bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
       bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
@@ -129,7 +136,8 @@ def scan(
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
         if to_stdout:
             stdout = sys.stdout.buffer
-            for line in lines:
+            # Not before the first file was chosen: without any nothing is written.
+            for line in _after_header(lines, folder):
                 stdout.write(line)
             stdout.flush()
         else:
@@ -151,8 +159,9 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
+        reason = os.strerror(errno.ENOTDIR if os.path.lexists(folder) else errno.ENOENT)
         raise UsageError(
-            f"cannot scan {quoted(folder)}: it is not a folder", hint="Name a folder that this user may read"
+            f"cannot scan {quoted(folder)}: {reason}", hint="Name a folder that this user may read"
         )
     return FolderPlace(root=os.path.realpath(folder))
 
@@ -197,8 +206,9 @@ class _Tally(msgspec.Struct):
             self.show()
             self.show_unreadable()
             self.show_undecided()
+            lacks = "matches a --map pattern" if self.unmatched_count else "has a purpose"
             raise UsageError(
-                f"no file in {printable(folder)} has a purpose",
+                f"no file in {printable(folder)} {lacks}",
                 hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
             )
 
@@ -311,6 +321,15 @@ class _Tally(msgspec.Struct):
                 self.own_count += 1
             case _:
                 pass
+
+
+def _after_header(lines: Iterable[bytes], folder: str) -> Iterator[bytes]:
+    """Yield the lines of a manifest that is not written to a file after a header, so that `run -` needs no option."""
+    root = os.path.realpath(folder)
+    for index, line in enumerate(lines):
+        if not index:
+            yield header_line(root=root, ledger=os.path.join(root, _LEDGER_NAME))
+        yield line
 
 
 def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:

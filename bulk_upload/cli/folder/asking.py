@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bulk_upload.cli.folder.left_out import group_words
+from bulk_upload.cli.folder.left_out import answer_options, group_words
 from bulk_upload.cli.folder.screen import files
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.run.plan import Step
@@ -38,15 +38,20 @@ def ask_purposes(listing: FolderListing, purposes: Sequence[str]) -> None:
         return
     tell(f"Purposes: {', '.join(map(printable, purposes))}.")
     tell(f"Enter leaves files out; {_NONE_OF_THESE} leaves out all that are left.")
-    for index, group in enumerate(groups):
-        tell(f"  {group_words(group)}")
-        guess = f", perhaps {group.guess}" if group.guess is not None else ""
-        answer = _answer(f"  purpose of {files(group.count)}{guess}", purposes)
-        if answer == _NONE_OF_THESE:
-            for one in groups[index:]:
-                listing.decide(one.number, None)
-            return
-        listing.decide(group.number, answer or None)
+    answer = ""
+    for group in groups:
+        if answer != _NONE_OF_THESE:
+            tell(f"  {group_words(group)}")
+            guess = f", perhaps {group.guess}" if group.guess is not None else ""
+            answer = _answer(f"  purpose of {files(group.count)}{guess}", purposes)
+        listing.decide(group.number, answer if answer in purposes else None)
+    options = [
+        option
+        for group in groups
+        for option in answer_options(listing.tally.undecided, group, listing.purpose_of_group(group.number))
+    ]
+    if options:
+        tell(f"To be asked nothing next time, add: {' '.join(options)}")
 
 
 def _answer(question: str, purposes: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup]) -> I
     if len(groups) > _GROUPS_SHOWN:
         rest = sum(one.count for one in groups[_GROUPS_SHOWN:])
         yield f"  and {rest:,} more, for {len(groups) - _GROUPS_SHOWN:,} other reasons"
+    yield "  hint: --purpose PURPOSE gives one to every file that no --map pattern matches"
 
 
 def group_words(group: UndecidedGroup) -> str:
@@ -45,13 +46,19 @@ def group_words(group: UndecidedGroup) -> str:
 
 def options_for(files: UndecidedFiles, group: UndecidedGroup) -> str:
     """Return the options that give a group its purpose, and those that leave it out."""
-    patterns = files.patterns(group)
     purpose = group.guess or "PURPOSE"
-    if not patterns:
+    maps = answer_options(files, group, purpose)
+    if not maps:
         return f"add --map 'PATTERN={purpose}' for them, or --exclude PATTERN"
-    maps = " ".join(f"--map {_word(f'{one.mapped}={purpose}')}" for one in patterns)
-    excludes = " ".join(f"--exclude {_word(one.excluded)}" for one in patterns)
-    return f"add {maps}, or {excludes}"
+    return f"add {' '.join(maps)}, or {' '.join(answer_options(files, group, None))}"
+
+
+def answer_options(files: UndecidedFiles, group: UndecidedGroup, purpose: str | None) -> list[str]:
+    """Return the options that give a group a purpose, or leave it out; nothing where no patterns match just its files."""
+    patterns = files.patterns(group)
+    if purpose is None:
+        return [f"--exclude {_word(one.excluded)}" for one in patterns]
+    return [f"--map {_word(f'{one.mapped}={purpose}')}" for one in patterns]
 
 
 def _word(text: str) -> str:

@@ -29,7 +29,7 @@ _FOR_FOLDERS = {
 def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> FolderRequest | None:
     """Return what is wanted of files and folders; None where `paths` is a manifest, which is then alone.
 
-    A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where the paths are several manifests, or where options are for folders only.
+    A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where a manifest is not alone, or where options are for folders only.
     """
     if len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
         _refuse_folder_options(paths[0])
@@ -37,11 +37,8 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
             name = printable(paths[0])
             tell(f"{name} is a manifest: its lines name files (as in `bulk-upload run {name}`)")
         return None
-    if len(paths) > 1 and all(not is_folder(one) and _is_manifest(one) for one in paths):
-        raise UsageError(
-            f"{printable(' and '.join(paths))} are manifests; a run has one",
-            hint="run them one after the other; `bulk-upload run --help` says what goes together",
-        )
+    if len(paths) > 1:
+        _refuse_manifests(paths)
     return FolderRequest(
         paths=paths,
         purpose=options["purpose"],
@@ -50,6 +47,19 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
         exclude=options["exclude"],
         newer_than_ns=options["newer_than"],
         follow_symlinks=options["follow_symlinks"],
+    )
+
+
+def _refuse_manifests(paths: tuple[str, ...]) -> None:
+    """Refuse manifests among several paths. Without a command they are files of a shell's `*.jsonl`, and are left out."""
+    found = [one for one in paths if not is_folder(one) and _is_manifest(one)]
+    if not found or (_is_bare() and len(found) < len(paths)):
+        return
+    verb = "is a manifest" if len(found) == 1 else "are manifests"
+    raise UsageError(
+        f"{printable(' and '.join(found))} {verb}, and a run takes one manifest, alone",
+        hint="run it alone, or leave it out; `bulk-upload scan FOLDER` writes one for a folder, and"
+        " `bulk-upload run --help` says what goes together",
     )
 
 

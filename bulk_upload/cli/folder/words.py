@@ -12,7 +12,7 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-_ALWAYS_PATHS = (".", "..", "~")
+_ALWAYS_PATHS = (".", "..")
 
 
 def is_path(word: str, commands: Collection[str], meant: Collection[str]) -> bool:

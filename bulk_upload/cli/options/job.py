@@ -11,11 +11,11 @@ import click
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import ignore_option, schema_option
+from bulk_upload.cli.options.schema import error_option, ignore_option, schema_option, strict_option
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.api.redaction import shown_proxy, without_logins
+from bulk_upload.core.api.redaction import shown_notify, shown_proxy, without_logins
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import MISSING_WORD, RENAMED_WORD, RETRY_WORDS
@@ -132,6 +132,8 @@ _VALIDATION = (
     ),
     schema_option,
     ignore_option,
+    error_option,
+    strict_option,
 )
 
 
@@ -213,7 +215,10 @@ def _retry_words(text: str) -> list[str]:
 
 
 def shown_command(arguments: Sequence[str]) -> str:
-    """Return a command line as it may be shown and, but for a proxy's password, typed again; without its `--retry`."""
+    """Return a command line as it may be shown and, but for secrets in `--proxy` and `--notify`, typed again.
+
+    It is without its `--retry`.
+    """
     shown: list[str] = []
     for one in without_retry(arguments):
         name, given, value = one.partition("=")
@@ -221,6 +226,10 @@ def shown_command(arguments: Sequence[str]) -> str:
             shown.append(shown_proxy(one))
         elif name == "--proxy" and given:
             shown.append(f"--proxy={shown_proxy(value)}")
+        elif shown[-1:] == ["--notify"]:
+            shown.append(shown_notify(one))
+        elif name == "--notify" and given:
+            shown.append(f"--notify={shown_notify(value)}")
         else:
             shown.append(without_logins(one))
     return shlex.join(["bulk-upload", *shown])

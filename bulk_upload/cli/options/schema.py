@@ -1,4 +1,4 @@
-"""How files are validated: `--schema FILE`, purposes described by the user, and `--ignore RULE`."""
+"""How files are validated: `--schema FILE`, purposes described by the user, and `--ignore`, `--error`, `--strict`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Rules(click.ParamType[tuple[str, ...]]):
             return value
         names = tuple(one.strip() for one in str(value).split(",") if one.strip())
         for name in names:
-            if name in NEVER_IGNORED:
+            if name in NEVER_IGNORED and param is not None and param.name == "ignore":
                 self.fail(f"{name} cannot be ignored: what cannot be read cannot be sent", param, ctx)
             if name not in RULES:
                 near = did_you_mean(name, tuple(RULES))
@@ -47,6 +47,15 @@ class _Rules(click.ParamType[tuple[str, ...]]):
         return names
 
 
+error_option = click.option(
+    "--error",
+    type=_Rules(),
+    metavar="RULE",
+    multiple=True,
+    help="Treat the findings of a rule as errors, such as role-order; repeatable. --ignore takes precedence.",
+)
+strict_option = click.option("--strict", is_flag=True, help="Treat every warning about data as an error.")
+
 ignore_option = click.option(
     "--ignore",
     type=_Rules(),
@@ -56,9 +65,15 @@ ignore_option = click.option(
 )
 
 
-def rules_chosen(ignored: Iterable[tuple[str, ...]]) -> RuleChoice:
-    """Return the rules that apply, by the values of `--ignore`."""
-    return RuleChoice(ignored=frozenset(chain.from_iterable(ignored)))
+def rules_chosen(
+    ignored: Iterable[tuple[str, ...]], errors: Iterable[tuple[str, ...]] = (), *, is_strict: bool = False
+) -> RuleChoice:
+    """Return the rules that apply, by the values of `--ignore`, `--error` and `--strict`."""
+    return RuleChoice(
+        ignored=frozenset(chain.from_iterable(ignored)),
+        errors=frozenset(chain.from_iterable(errors)),
+        is_strict=is_strict,
+    )
 
 
 schema_option = click.option(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from bulk_upload.cli.options.completion import file_names
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_PATH = click.Argument(["path"])
 WITHOUT_COMMAND = "bulk_upload.without_command"
 """Set in a context's `meta` where paths were given and no command."""
 
@@ -31,7 +38,17 @@ MEANT = {
 
 
 class SuggestingGroup(click.Group):
-    """A click group whose error about an unknown command suggests the probable one."""
+    """A click group whose error about an unknown command suggests the probable one.
+
+    `takes_paths` says that paths may stand in the place of a command.
+    """
+
+    takes_paths = False
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands, and files where no command begins so and a path may stand there."""
+        found = super().shell_complete(ctx, incomplete)
+        return found if found or not self.takes_paths else file_names(ctx, _PATH, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

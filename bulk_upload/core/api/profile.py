@@ -75,6 +75,7 @@ FLOW = Profile(
     base_url_variable="SEEKR_BASE_URL",
     team_variable="SEEKR_TEAM_ID",
 )
+"""The Files API of Seekr Flow."""
 
 PROFILES = {FLOW.name: FLOW}
 

@@ -30,6 +30,16 @@ def shown_proxy(address: str) -> str:
     return f"{scheme[0] if scheme else ''}...@{host}" if at and login else address
 
 
+def shown_notify(target: str) -> str:
+    """Return the target of `--notify` as it may be shown: paths of addresses and arguments of commands hold tokens."""
+    scheme = _SCHEME.match(target)
+    if scheme is None:
+        program, _, arguments = target.strip().partition(" ")
+        return f"{program} ..." if arguments else program
+    host, _, path = target[scheme.end() :].rpartition("@")[2].partition("/")
+    return f"{scheme[0]}{host.partition('?')[0]}{'/...' if path or '?' in host else ''}"
+
+
 class Redaction:
     """Knows secrets and removes them. A key that is read again later is known from then on, as the old one still is."""
 

@@ -156,6 +156,9 @@ def _examples(head: FileHead) -> Iterable[Mapping[str, Any] | str]:
         parsed = parse_line(line)
         suspected = suspicion(line, parsed) if index == 0 else None
         if suspected is not None:
+            if b"\0" in line:
+                yield "binary data"
+                return
             found = suspected.complaint.found
             yield found.removeprefix("the file is ").removeprefix("the file ").partition(", not ")[0]
             return

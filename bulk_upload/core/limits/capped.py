@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from bulk_upload.core.limits.controller import FixedLimit, Ticket
+from bulk_upload.core.limits.controller import Ticket
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.timetable import bandwidth_text, rate_text
 from bulk_upload.core.limits.token_bucket import TokenBucket
 

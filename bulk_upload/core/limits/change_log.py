@@ -13,19 +13,21 @@ _PAUSE_CHANGE_S = 0.5
 
 
 class ControllerState(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits at one moment. `reason` is the controller's, as text."""
+    """The limits at one moment. `reason` is the controller's, as text; `chance_known` whether it names a share of
+    refusals that do not depend on the load."""
 
     limit: int
     rate_per_s: float | None
     pause_s: float
     reason: str
+    chance_known: bool = False
 
 
 class ControllerLog:
     """Picks, of all states, those to record.
 
     A state is picked when its limit differs from the one recorded last, its rate by a tenth or by appearing or
-    disappearing, or when a pause began or was made longer. What changes more often than the log may record is left out;
+    disappearing, when refusals turned out to be chance or no longer are, or when a pause began or was made longer. What changes more often than the log may record is left out;
     the last state of a burst is not.
     """
 
@@ -50,7 +52,7 @@ class ControllerLog:
 
     def _differs(self, now: float, state: ControllerState) -> bool:
         last = self._recorded
-        if last is None or last.limit != state.limit:
+        if last is None or last.limit != state.limit or last.chance_known != state.chance_known:
             return True
         if (last.rate_per_s is None) != (state.rate_per_s is None):
             return True

@@ -6,12 +6,10 @@ random number, so that a simulator can drive it. Times are monotonic seconds.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-
-from bulk_upload.core.limits.pause import Pause
-from bulk_upload.core.limits.signal import SignalKind
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.signal import Signal
@@ -39,7 +37,17 @@ class LearnedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 def chance_words(share: float) -> str:
     """Return what a person is told of refusals that do not depend on the load."""
-    return f"{100 * share:.2g} % of requests refused whatever our rate; not slowing down for them"
+    return f"{100 * share:.2g}{_CHANCE}"
+
+
+def chance_words_in(reason: str) -> str | None:
+    """Return these words where a recorded reason has them."""
+    found = _CHANCE_WORDS.search(reason)
+    return None if found is None else found[0]
+
+
+_CHANCE = " % of requests refused whatever our rate; not slowing down for them"
+_CHANCE_WORDS = re.compile(rf"[0-9.e+-]+{re.escape(_CHANCE)}")
 
 
 class Controller(Protocol):
@@ -93,75 +101,3 @@ class Controller(Protocol):
 
     def explain(self) -> str:
         """Return the current limit and the reason of its last change, as text."""
-
-
-class FixedLimit:
-    """A controller that keeps the limit it was given and obeys the server's pauses."""
-
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError("limit must be at least 1")
-        self._limit = limit
-        self._pause = Pause()
-        self._in_flight = 0
-        self._started_count = 0
-
-    @property
-    def limit(self) -> int:
-        """The number this controller was made with."""
-        return self._limit
-
-    @property
-    def rate_per_s(self) -> float | None:
-        """None: it paces nothing."""
-        return None
-
-    @property
-    def learned(self) -> LearnedLimits | None:
-        """None: it learns nothing."""
-        return None
-
-    @property
-    def chance_share(self) -> float | None:
-        """None: it learns nothing."""
-        return None
-
-    def next_delay(self, now: float) -> float:
-        """Return how long the server's pause still lasts."""
-        return self._pause.wait_s(now)
-
-    def pause_s(self, now: float) -> float:
-        """Return how long the server's pause still lasts."""
-        return self._pause.wait_s(now)
-
-    def on_start(self, now: float) -> Ticket:
-        """Take a slot."""
-        self._in_flight += 1
-        self._started_count += 1
-        return Ticket(self._started_count, now, self._in_flight)
-
-    def on_bytes(self, now: float, count: int) -> None:
-        """Bytes do not move a fixed limit."""
-
-    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
-        """Release the slot. A refusal pauses every start, except a 503 that names no wait."""
-        self._in_flight -= 1
-        if signal.kind is SignalKind.ACCEPTED:
-            self._pause.on_success()
-        elif signal.kind is SignalKind.OVER_QUOTA or signal.retry_after_s is not None:
-            self._pause.on_refusal(
-                now,
-                started_at=ticket.started_at,
-                retry_after_s=signal.retry_after_s,
-                jitter=signal.jitter,
-            )
-
-    def on_held(self, now: float) -> None:
-        """A fixed limit measures nothing."""
-
-    def tick(self, now: float) -> None:
-        """Time does not move a fixed limit."""
-
-    def explain(self) -> str:
-        """Return the limit and that it was set by hand."""
-        return f"{self._limit} in flight, as set"

@@ -34,6 +34,10 @@ class Pause:
         """Stop all starts for `wait_s`, and up to 5 % more so that many clients do not return together."""
         self._until = max(self._until, now + min(WAIT_S_MAX, wait_s) * (1 + 0.05 * jitter))
 
+    def end(self, now: float) -> None:
+        """End the pause that refusals made: they were seen to bind only the requests they refused."""
+        self._until = min(self._until, now)
+
     def on_refusal(
         self, now: float, *, started_at: float, retry_after_s: float | None, jitter: float
     ) -> float:

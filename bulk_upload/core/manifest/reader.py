@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.manifest.csv_rows import DELIMITERS, csv_delimiter, csv_entries, declared_delimiter
+from bulk_upload.core.manifest.header import header_of, is_header
 from bulk_upload.core.manifest.jsonl import jsonl_entries
 from bulk_upload.core.shapes.command import FIX, ConvertCommand
 from bulk_upload.core.text.wording import quoted
@@ -42,7 +43,7 @@ def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entr
     """Yield the entries of a manifest in order, and in their place everything that is wrong with it.
 
     The content decides the format: lines that begin with `{` are JSON Lines, a header with the names of fields is
-    CSV; the suffix of `rules.where` decides only where the content does not. A byte order mark is skipped.
+    CSV; the suffix of `rules.where` decides only where the content does not. A byte order mark and a header are skipped.
 
     Args:
         lines: with or without line ends; LF and CRLF are the same.
@@ -57,6 +58,9 @@ def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entr
         yield rules.finding("empty-manifest", None, found="the manifest is empty", remedy=remedy)
         return
     line_no, line = first
+    if is_header(line):
+        yield from _after_header(line_no, line, numbered, rules)
+        return
     refusal = _refusal(line_no, line, rules)
     if refusal is not None:
         yield refusal
@@ -74,6 +78,25 @@ def read_manifest(lines: Iterable[bytes], rules: ManifestRules) -> Iterator[Entr
         yield from jsonl_entries(whole, rules)
     else:
         yield from csv_entries(whole, rules, delimiter=delimiter)
+
+
+def _after_header(
+    line_no: int, line: bytes, numbered: Iterator[tuple[int, bytes]], rules: ManifestRules
+) -> Iterator[Entry | Finding]:
+    """Yield what comes after a header, which is for whoever opens the manifest."""
+    try:
+        header_of(line)
+    except ValueError as error:
+        remedy = "Let `bulk-upload scan` write the manifest again, or remove the line and pass --root"
+        yield rules.finding("bad-header", line_no, found=f"the header is wrong: {error}", remedy=remedy)
+        return
+    entry_count = 0
+    for one in jsonl_entries(numbered, rules):
+        entry_count += 1
+        yield one
+    if not entry_count:
+        remedy = 'Write one line for each file: {"path": "train.jsonl", "purpose": "..."}'
+        yield rules.finding("empty-manifest", None, found="the manifest has a header only", remedy=remedy)
 
 
 def _declared_entries(

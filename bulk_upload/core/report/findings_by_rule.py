@@ -51,11 +51,21 @@ class FindingsByRule(msgspec.Struct):
     by_rule: dict[str, RuleTotals] = msgspec.field(default_factory=dict)
 
     def add(
-        self, path: str, *, line_count: int, counts: Mapping[str, int], first_lines: Mapping[str, int]
+        self,
+        path: str,
+        *,
+        line_count: int,
+        counts: Mapping[str, int],
+        first_lines: Mapping[str, int],
+        severities: Mapping[str, Severity] | None = None,
     ) -> None:
-        """Count the findings of one file: their number by rule, and the line of the first of each rule that has one."""
+        """Count the findings of one file: their number by rule, and the line of the first of each rule that has one.
+
+        `severities` are those that differ from the usual ones.
+        """
         for rule, count in counts.items():
-            totals = self._totals_of(rule, RULES[rule].severity, path, first_lines.get(rule))
+            severity = (severities or {}).get(rule, RULES[rule].severity)
+            totals = self._totals_of(rule, severity, path, first_lines.get(rule))
             totals.finding_count += count
             totals.file_count += 1
             totals.line_count += line_count

@@ -111,7 +111,7 @@ def _conversation(messages: list[dict[str, Any]], field: Field, path: str) -> It
     """Yield what is wrong between the messages of a conversation, each of which is as it must be."""
     extra: set[str] = set()
     for message in messages:
-        if len(message) > len(_PLAIN_KEYS):
+        if len(message) > len(_PLAIN_KEYS) or _TOOL_KEYS[0] in message:
             extra |= message.keys()
     if "weight" in extra:
         yield from weight_complaints(messages, path, learnt_from=field.ends_with)

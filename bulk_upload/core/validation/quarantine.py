@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.validation.line_checker import LineJudge
-from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of, is_error
+from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ class LineSorter:
     ) -> None:
         self._command = command
         self._where = where
-        self._ignored = choice.ignored
+        self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
         self.line_count = 0
@@ -54,7 +54,7 @@ class LineSorter:
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)
-            elif errors := [one for one in complaints if is_error(one) and one.rule not in self._ignored]:
+            elif errors := [one for one in complaints if self._choice.is_error(one.rule)]:
                 line_no = self.line_count + index + 1
                 bad.append((line_no, lines[index], list(self._findings(errors, line_no))))
                 out.add(index)
@@ -69,7 +69,8 @@ class LineSorter:
 
     def _findings(self, complaints: Iterable[Complaint], line_no: int) -> Iterator[Finding]:
         return (
-            finding_of(one, where=self._where, line_no=line_no, command=self._command) for one in complaints
+            finding_of(one, where=self._where, line_no=line_no, choice=self._choice, command=self._command)
+            for one in complaints
         )
 
 

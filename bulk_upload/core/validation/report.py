@@ -25,17 +25,22 @@ if TYPE_CHECKING:
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of one file, the first ones of each rule, and how many there are in all.
 
-    `counts` has the number of all findings by rule. `line_count` is 0 for files that are not lines.
+    `counts` has the number of all findings by rule, `severities` how much those matter that the person raised. `line_count` is 0 for files that are not lines.
     """
 
     findings: tuple[Finding, ...] = ()
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     line_count: int = 0
     byte_count: int = 0
+    severities: Mapping[str, Severity] = msgspec.field(default_factory=dict)
 
     def count(self, severity: Severity) -> int:
         """Return how many findings there are of a severity, those not kept included."""
-        return sum(count for rule, count in self.counts.items() if RULES[rule].severity is severity)
+        return sum(count for rule, count in self.counts.items() if self.severity_of(rule) is severity)
+
+    def severity_of(self, rule: str) -> Severity:
+        """Return how much the findings of a rule matter."""
+        return self.severities.get(rule) or RULES[rule].severity
 
     @property
     def error_count(self) -> int:
@@ -84,7 +89,7 @@ class Findings:
 
     def __init__(self, choice: RuleChoice = ALL_RULES, *, command: ConvertCommand | None = None) -> None:
         self._command = command
-        self._ignored = choice.ignored
+        self._choice = choice
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
         self._full: set[str] = set()
@@ -107,12 +112,17 @@ class Findings:
 
         That of an ignored rule is dropped.
         """
-        if complaint.rule in self._ignored:
+        if complaint.rule in self._choice.ignored:
             return
         if self.keeps(complaint.rule):
             self.kept.append(
                 finding_of(
-                    complaint, where=where, line_no=line_no, line_start=line_start, command=self._command
+                    complaint,
+                    where=where,
+                    line_no=line_no,
+                    line_start=line_start,
+                    choice=self._choice,
+                    command=self._command,
                 )
             )
         self.counts[complaint.rule] += 1
@@ -121,9 +131,11 @@ class Findings:
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return the report."""
+        severities = {rule: self._choice.severity_of(rule) for rule in self.counts}
         return FileReport(
             findings=tuple(self.kept),
             counts=dict(self.counts),
             line_count=line_count,
             byte_count=byte_count,
+            severities={rule: one for rule, one in severities.items() if one is not RULES[rule].severity},
         )

@@ -157,27 +157,48 @@ RULES: dict[str, Rule] = {
     "bad-parquet": Rule(_E, "the file is not a complete Parquet file", "Write it again, and make sure that it was copied completely"),
     "parquet-columns": Rule(_W, "columns that the purpose needs are not there", "Check the columns and the purpose"),
     "parquet-unread": Rule(
-        _N, "only the magic bytes of the Parquet file were checked", "pip install 'bulk-upload[parquet]' reads the footer"
+        _N, "only the magic bytes of the Parquet file were checked", "pip install 'bulk-upload[parquet]' has footer and rows checked"
     ),
     "bad-torch": Rule(_E, "the file is not what torch.save writes", "Save it again with torch.save"),
     "torch-unread": Rule(
-        _N, "a PyTorch file was recognised by its container and not loaded: loading one can run code",
+        _N, "a PyTorch file was recognised by its directory and not loaded: loading one can run code",
         "Nothing to do; check its content where you trust it",
     ),
     "empty-document": Rule(_W, "a document is empty", "Fill it, or remove it from the manifest"),
+    "cut-document": Rule(_W, "a document lacks its end", "Export or fetch it again"),
     "document-mismatch": Rule(_W, "a document's content does not match its name", "Open it to see what it is; export it again"),
 }  # fmt: skip
 
 
 class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rules apply. `ignored` are not: nothing is found by them, and no file is invalid because of them."""
+    """Which rules apply, and how much they matter.
+
+    Args:
+        ignored: rules that do not apply: nothing is found by them, and no file is invalid because of them.
+        errors: rules whose findings are errors, whatever they are by themselves.
+        is_strict: every warning is an error.
+    """
 
     ignored: frozenset[str] = frozenset()
+    errors: frozenset[str] = frozenset()
+    is_strict: bool = False
+
+    def severity_of(self, rule: str) -> Severity:
+        """Return how much a finding of a rule matters."""
+        usual = RULES[rule].severity
+        raised = rule in self.errors or (self.is_strict and usual is Severity.WARNING)
+        return Severity.ERROR if raised else usual
+
+    def is_error(self, rule: str) -> bool:
+        """Whether a finding of a rule keeps its file from being sent."""
+        return rule not in self.ignored and self.severity_of(rule) is Severity.ERROR
 
     def version_of(self, purpose: Purpose, *, thorough: bool = False) -> str:
         """Return an identifier of the rules for a purpose: results under equal rules remain valid."""
         without = f"-without-{','.join(sorted(self.ignored))}" if self.ignored else ""
-        return f"{rules_of(purpose)}{'-thorough' if thorough else ''}{without}"
+        raised = f"-errors-{','.join(sorted(self.errors))}" if self.errors else ""
+        strict = "-strict" if self.is_strict else ""
+        return f"{rules_of(purpose)}{'-thorough' if thorough else ''}{without}{raised}{strict}"
 
 
 ALL_RULES = RuleChoice()
@@ -208,6 +229,7 @@ def finding_of(
     where: str,
     line_no: int | None,
     line_start: int = 0,
+    choice: RuleChoice = ALL_RULES,
     command: ConvertCommand | None = None,
 ) -> Finding:
     """Return a complaint as a finding about one line of one file.
@@ -223,7 +245,7 @@ def finding_of(
         remedy=remedy_for(complaint.rule, complaint.remedy, rule.remedy, complaint.convert, command),
         line_no=line_no,
         place=complaint.place,
-        severity=rule.severity,
+        severity=choice.severity_of(complaint.rule),
         column=complaint.column,
         byte_offset=offset,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -9,19 +10,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - tasks travel between processes
 from bulk_upload.core.validation.checker import Checker
-from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint, torch_complaint
+from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
-from bulk_upload.core.validation.parquet import TAIL_BYTES, ends_complaint, footer_complaints
+from bulk_upload.core.validation.opening.documents import TAIL_BYTES, content_complaint
 from bulk_upload.core.validation.report import FileReport, Findings
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
+from bulk_upload.edge.validation.tables import check_parquet
+from bulk_upload.edge.validation.torch_archive import torch_file_complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import IO
 
 READ_BYTES = PIECE_BYTES
 """Buffers that a checker accepts without a copy."""
@@ -54,6 +57,8 @@ def check_file(
     if kind is Format.JSON_LINES:
         return _merged(findings, _check_lines(descriptor, task, on_bytes))
     byte_count = os.fstat(descriptor).st_size
+    if kind is Format.PARQUET and byte_count:
+        return _check_parquet(descriptor, byte_count, task, findings, on_bytes)
     for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
         _add(findings, task, complaint)
     return findings.report(line_count=0, byte_count=byte_count)
@@ -68,8 +73,12 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
         checker.feed(content)
         checker.finish()
         return _merged(findings, checker.report())
-    complaint = _document_complaint(content[:HEAD_BYTES], kind, task) if content else _no_content(kind)
-    if complaint is not None:
+    complaints = (
+        _document_complaints(content[:HEAD_BYTES], content[-TAIL_BYTES:], io.BytesIO(content), kind, task)
+        if content
+        else [_no_content(kind)]
+    )
+    for complaint in complaints:
         _add(findings, task, complaint)
     return findings.report(line_count=0, byte_count=len(content))
 
@@ -115,14 +124,18 @@ def _whole_file_complaints(
     if not byte_count:
         return [_no_content(kind)]
     head = os.pread(descriptor, HEAD_BYTES, 0)
-    if kind is Format.PARQUET:
-        return _parquet(descriptor, head, byte_count, task)
-    complaint = _document_complaint(head, kind, task)
+    tail = os.pread(descriptor, TAIL_BYTES, max(0, byte_count - TAIL_BYTES))
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return _document_complaints(head, tail, file, kind, task)
+
+
+def _document_complaints(
+    head: bytes, tail: bytes, file: IO[bytes], kind: Format, task: CheckTask
+) -> list[Complaint]:
+    if kind is Format.TORCH:
+        return [torch_file_complaint(head, file)]
+    complaint = document_complaint(task.path, head) or content_complaint(task.path, head, tail)
     return [] if complaint is None else [complaint]
-
-
-def _document_complaint(head: bytes, kind: Format, task: CheckTask) -> Complaint | None:
-    return torch_complaint(head) if kind is Format.TORCH else document_complaint(task.path, head)
 
 
 def _no_content(kind: Format) -> Complaint:
@@ -130,21 +143,34 @@ def _no_content(kind: Format) -> Complaint:
     return Complaint("empty-document" if kind is Format.DOCUMENT else "empty-file", "the file is empty")
 
 
-def _parquet(descriptor: int, head: bytes, byte_count: int, task: CheckTask) -> list[Complaint]:
-    tail = os.pread(descriptor, TAIL_BYTES, max(0, byte_count - TAIL_BYTES))
-    complaint = ends_complaint(head, tail, byte_count)
-    if complaint is not None:
-        return [complaint]
-    try:
-        footer = _footer(descriptor)
-    except ImportError:
-        return [Complaint("parquet-unread", "only the magic bytes were checked: pyarrow is not installed")]
-    except Exception as error:
-        if isinstance(error, OSError) and is_transient(error):
-            raise
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        return [Complaint("bad-parquet", f"the footer cannot be read: {words[0][:200]}")]
-    return footer_complaints(*footer, task.purpose, _known_unless_ignored(task))
+def _check_parquet(
+    descriptor: int,
+    byte_count: int,
+    task: CheckTask,
+    findings: Findings,
+    on_bytes: Callable[[int], None] | None,
+) -> FileReport:
+    row_count = 0
+
+    def on_rows(count: int) -> None:
+        nonlocal row_count
+        row_count += count
+        if on_bytes is not None:
+            # Says that the check goes on; how many bytes rows took is not known.
+            on_bytes(0)
+
+    complaints = check_parquet(
+        descriptor,
+        task.purpose,
+        head=os.pread(descriptor, HEAD_BYTES, 0),
+        byte_count=byte_count,
+        known=_known_unless_ignored(task),
+        on_rows=on_rows,
+    )
+    for row_no, complaint in complaints:
+        if not findings.counts_only(complaint.rule):
+            findings.add(complaint, where=task.path, line_no=row_no)
+    return findings.report(line_count=row_count, byte_count=byte_count)
 
 
 def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
@@ -177,6 +203,7 @@ def _merged(first: Findings, then: FileReport) -> FileReport:
     return FileReport(
         findings=(*first.kept, *then.findings),
         counts={**first.counts, **then.counts},
+        severities={**first.report(line_count=0, byte_count=0).severities, **then.severities},
         line_count=then.line_count,
         byte_count=then.byte_count,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.folder.sightings import Chosen, Undecided
@@ -12,6 +13,7 @@ from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
 from bulk_upload.edge.manifest_file import lines_from_start
 from bulk_upload.engine.folder.tally import ScanTally
+from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +39,7 @@ class FolderListing:
         on_count: called with the number of files that were listed so far.
 
     Raises:
-        UsageError: the folder cannot be read.
-        OSError: there is no room for the list.
+        UsageError: the folder cannot be read, or there is no room for the list.
     """
 
     def __init__(self, scan: FolderScan, *, on_count: Callable[[int], None] | None = None) -> None:
@@ -51,16 +52,34 @@ class FolderListing:
             for count, one in enumerate(scan.sightings(), start=1):
                 group_no = self.tally.add(one)
                 if isinstance(one, Chosen):
-                    self._file.write(jsonl_line(Entry(path=one.path, purpose=one.purpose)))
+                    self._put(jsonl_line(Entry(path=one.path, purpose=one.purpose)))
                 elif isinstance(one, Undecided):
-                    self._file.write(json.dumps([group_no, one.path]).encode("ascii") + b"\n")
+                    self._put(json.dumps([group_no, one.path]).encode("ascii") + b"\n")
                 if on_count is not None:
                     on_count(count)
-            self._file.flush()
+            self._put(b"")
         except BaseException:
-            self._file.close()
+            self._drop()
             raise
         self.is_partial = not self.place.is_whole or scan.selection.by_age or self.tally.is_incomplete
+
+    def _put(self, line: bytes) -> None:
+        """Add a line; nothing adds what is still buffered."""
+        try:
+            if line:
+                self._file.write(line)
+            else:
+                self._file.flush()
+        except OSError as error:
+            raise UsageError(
+                f"cannot list the folder: {error.strerror}",
+                hint="free some space for temporary files, or set TMPDIR to a folder with free space",
+            ) from error
+
+    def _drop(self) -> None:
+        # What could not be written cannot be on closing, either.
+        with suppress(OSError):
+            self._file.close()
 
     def decide(self, group_no: int, purpose: str | None) -> None:
         """Give the files of a group a purpose; None leaves them out, as their owner wants it."""
@@ -68,6 +87,10 @@ class FolderListing:
             self._left_out.add(group_no)
         else:
             self._purposes[group_no] = purpose
+
+    def purpose_of_group(self, group_no: int) -> str | None:
+        """Return the purpose that a group was given, None where it was given none."""
+        return self._purposes.get(group_no)
 
     @property
     def entry_count(self) -> int:
@@ -117,9 +140,13 @@ class OpenListing:
     """A list of a folder's files that is read like a manifest: see `edge.manifest_file.ManifestFile`."""
 
     def __init__(self, root: str, descriptor: int, purposes: dict[int, str]) -> None:
-        self.name = self.path = self.base_folder = root
+        self.name = self.path = self._root = root
         self._descriptor = descriptor
         self._purposes = purposes
+
+    def root(self, given: str | None) -> str:
+        """Return where paths start: the folder that was given, else the one that was listed."""
+        return self._root if given is None else given
 
     def lines(self) -> Iterator[bytes]:
         """Yield a line of JSON for each file that has a purpose."""

@@ -117,6 +117,7 @@ class LimitWatch:
             rate_per_s=capped.rate_per_s,
             pause_s=capped.pause_s(now),
             reason=capped.explain(),
+            chance_known=capped.chance_share is not None,
         )
         if self._log.look(now, state):
             self._unwritten.append((self._clock.utc_s(), state))

@@ -101,7 +101,7 @@ class FirstLook:
             case Advice.STOP:
                 await self._stop(sighting, runs)
             case Advice.SAY:
-                plan = _warned(plan, _words(sighting, runs))
+                plan = replace(_warned(plan, _words(sighting, runs)), seen_count=sighting.seen_count)
             case Advice.SEND:
                 pass
         return plan

@@ -23,7 +23,7 @@ EXAMPLES_MAX = 10
 
 JSON_KEYS = {
     "file": "the file, or the manifest",
-    "line": "the line, counted from 1; null if the finding is about the whole file",
+    "line": "the line, or the row of a Parquet file, counted from 1; null if the finding is about the whole file",
     "column": "the character of the line, counted from 1, or null",
     "path": "where in the line: a JSON path (`$.messages[2].role`) or a column, or null",
     "byte_offset": "the byte of the file, counted from 0, or null",
@@ -73,7 +73,11 @@ class GroupedFindings:
     def add(self, path: str, report: FileReport) -> None:
         """Add the findings of one file."""
         self._by_rule.add(
-            path, line_count=report.line_count, counts=report.counts, first_lines=report.first_lines()
+            path,
+            line_count=report.line_count,
+            counts=report.counts,
+            first_lines=report.first_lines(),
+            severities=report.severities,
         )
         for one in report.findings:
             self._keep(one)
@@ -110,7 +114,7 @@ def json_lines(path: str, purpose: str | None, report: FileReport) -> Iterator[s
             **dict.fromkeys(JSON_KEYS),
             "file": printable(path),
             "rule": rule,
-            "severity": RULES[rule].severity,
+            "severity": report.severity_of(rule),
             "found": f"{count} more findings of this rule were counted, not listed",
             "remedy": RULES[rule].remedy,
             "purpose": purpose,

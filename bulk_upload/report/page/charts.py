@@ -20,6 +20,10 @@ PLOT_TOP = 22
 PLOT_HEIGHT = 140
 CHART_HEIGHT = PLOT_TOP + PLOT_HEIGHT + 24
 MARK_HEIGHT = 16
+SCALE_WIDTH = 68
+BORDER_NAME_SHARE_MIN = 0.09
+"""Names of runs that are nearer to each other would overlap, on a phone."""
+
 TICKS_MAX = 6
 BORDERS_NAMED_MAX = 8
 NUMBER_ROWS_MAX = 20
@@ -112,10 +116,10 @@ def timeline_chart(
         + marked
         + _borders(axis, run_names)
         + _time_ticks(axis)
-        + _grid_labels(top, label_of)
         + hits
     )
-    return _figure(name, title, summary, drawing, _timeline_numbers(title, axis, values, label_of))
+    numbers = _timeline_numbers(title, axis, values, label_of)
+    return _figure(name, title, summary, drawing, scale=_scale(top, label_of), numbers=numbers)
 
 
 def histogram(
@@ -140,17 +144,18 @@ def histogram(
     ticks = "".join(
         _tick(number * width, label_of(one.low)) for number, one in enumerate(bins) if number % every == 0
     )
-    drawing = _grid(top, _whole) + "".join(bars) + ticks + _grid_labels(top, _whole)
+    drawing = _grid(top, _whole) + "".join(bars) + ticks
     rows = ((inert(label_of(one.low)), inert(label_of(one.high)), f"{one.count:,}") for one in bins)
-    return _figure(name, title, summary, drawing, table(title, ("#from", "#to", f"#{what}"), rows))
+    numbers = table(title, ("#from", "#to", f"#{what}"), rows)
+    return _figure(name, title, summary, drawing, scale=_scale(top, _whole), numbers=numbers)
 
 
-def _figure(name: str, title: str, summary: str, drawing: str, numbers: str) -> str:
+def _figure(name: str, title: str, summary: str, drawing: str, *, scale: str, numbers: str) -> str:
     return (
         f'<figure aria-labelledby="{name}-title"><figcaption><h3 id="{name}-title">{inert(title)}</h3>'
         f'<p id="{name}-summary">{inert(summary)}</p></figcaption>\n'
-        f'<svg class="chart" width="100%" height="{CHART_HEIGHT}" role="img" aria-labelledby="{name}-title {name}-summary">'
-        f"{drawing}</svg>\n<details><summary>Numbers</summary>{numbers}</details></figure>\n"
+        f'<div class="plot">{scale}<svg class="chart" width="100%" height="{CHART_HEIGHT}" role="img" aria-labelledby="{name}-title {name}-summary">'
+        f"{drawing}</svg></div>\n<details><summary>Numbers</summary>{numbers}</details></figure>\n"
     )
 
 
@@ -188,12 +193,13 @@ def _grid(top: float, label_of: Callable[[float], str]) -> str:
     )
 
 
-def _grid_labels(top: float, label_of: Callable[[float], str]) -> str:
-    return "".join(
-        f'<text class="scale" x="0" y="{PLOT_TOP + PLOT_HEIGHT * (1 - part) - 5:.0f}">{inert(label_of(top * part))}</text>'
+def _scale(top: float, label_of: Callable[[float], str]) -> str:
+    """Return the labels of the scale, beside the plot: in it they would cross what is drawn."""
+    labels = "".join(
+        f'<text class="end" x="100%" y="{PLOT_TOP + PLOT_HEIGHT * (1 - part) + 4:.0f}">{inert(label_of(top * part))}</text>'
         for part in _parts(top, label_of)
-        if part
     )
+    return f'<svg class="chart scale" width="{SCALE_WIDTH}" height="{CHART_HEIGHT}" aria-hidden="true">{labels}</svg>'
 
 
 def _parts(top: float, label_of: Callable[[float], str]) -> tuple[float, ...]:
@@ -203,12 +209,14 @@ def _parts(top: float, label_of: Callable[[float], str]) -> tuple[float, ...]:
 
 def _borders(axis: WorkAxis, run_names: Sequence[str]) -> str:
     drawn = []
+    named_s = 0.0
     for border_s, name in list(zip(axis.borders_s, run_names, strict=False))[1:]:
         x = f"{100 * border_s / axis.work_s:.3f}%"
         drawn.append(
             f'<line class="border" x1="{x}" x2="{x}" y1="{PLOT_TOP - 8}" y2="{PLOT_TOP + PLOT_HEIGHT}"/>'
         )
-        if len(run_names) <= BORDERS_NAMED_MAX:
+        if len(run_names) <= BORDERS_NAMED_MAX and border_s - named_s >= BORDER_NAME_SHARE_MIN * axis.work_s:
+            named_s = border_s
             drawn.append(f'<text class="tick middle" x="{x}" y="{PLOT_TOP - 11}">{inert(name)}</text>')
     return "".join(drawn)
 

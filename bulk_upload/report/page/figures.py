@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.limits.controller import chance_words_in
 from bulk_upload.core.model import Accepted, InDoubt, NotSent, Throttled
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.core.run.records import OUTCOME_NAMES
@@ -87,6 +88,8 @@ class Figures:
         self.outcomes: Counter[str] = Counter()
         self.causes: dict[tuple[str, int | None, str], AttemptCause] = {}
         self.limit = LimitLine([None] * BIN_COUNT)
+        self.chance_words: dict[int, str | None] = {}
+        """What each run said of refusals that did not depend on its load; the last word counts."""
         self.clock_steps: list[ClockStepFacts] = []
         self.attempt_count = 0
         self.retry_count = 0
@@ -122,6 +125,7 @@ class Figures:
         """Record a change of the limit; changes come in the order they were made."""
         limit = self.limit
         limit.change_count += 1
+        self.chance_words[change.run_id] = chance_words_in(change.reason)
         if len(limit.kept) < LIMIT_CHANGES_KEPT_MAX:
             limit.kept.append(change)
         at = _utc_s(change.at_utc)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNS_SHOWN_MAX = 200
 BARS_MAX = 32
+CHANCE_RUNS_SHOWN_MAX = 5
 
 
 def over_time_section(figures: Figures) -> str:
@@ -57,7 +58,15 @@ def over_time_section(figures: Figures) -> str:
     several = " Gaps between runs are left out." if len(axis.borders_s) > 1 else ""
     return (
         f"<section><h2>Over time</h2>\n<p>{inert(human_seconds(axis.work_s))} of active time.{several}</p>\n"
-        f'{"".join(charts)}<p class="keys">{"".join(keys)}</p></section>\n'
+        f'{"".join(charts)}<p class="keys">{"".join(keys)}</p>{_chance_lines(figures)}</section>\n'
+    )
+
+
+def _chance_lines(figures: Figures) -> str:
+    """Return what runs said of refusals that did not depend on their load; of many runs only the newest."""
+    said = [(run, words) for run, words in figures.chance_words.items() if words is not None]
+    return "".join(
+        f"<p>Run {run}: {inert(words)}.</p>\n" for run, words in sorted(said)[-CHANCE_RUNS_SHOWN_MAX:]
     )
 
 

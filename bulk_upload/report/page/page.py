@@ -22,11 +22,19 @@ from bulk_upload.report.page.history_sections import (
     runs_section,
 )
 from bulk_upload.report.page.markup import inert
-from bulk_upload.report.page.status_sections import causes_section, header, rows_section
+from bulk_upload.report.page.status_sections import (
+    NOT_STARTED,
+    causes_section,
+    header,
+    pending_section,
+    rows_section,
+    warnings_section,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from bulk_upload.core.report.data_warnings import RuleWarnings
     from bulk_upload.core.report.export import ExportRow
     from bulk_upload.report.page.figures import Figures
 
@@ -58,7 +66,7 @@ def causes_of(rows: Iterable[ExportRow]) -> list[Cause]:
     causes: dict[tuple[EntryState, str], Cause] = {}
     for row in rows:
         state = EntryState(row.status)
-        reason = row.reason or ("not started" if not row.attempts else "no reason recorded")
+        reason = row.reason or (NOT_STARTED if not row.attempts else "no reason recorded")
         key = (state, kind_of(reason))
         if key not in causes and len(causes) >= CAUSES_MAX:
             reason = "other reasons"
@@ -78,9 +86,10 @@ def write_page(
     states: Mapping[EntryState, int],
     accepted_bytes: int,
     figures: Figures,
-    causes: Iterable[Cause],
+    causes: Sequence[Cause],
     accepted: Iterable[ExportRow],
     others: Iterable[ExportRow],
+    warnings: Sequence[RuleWarnings] = (),
     rows_max: int = ROWS_MAX,
 ) -> None:
     """Write the page. Rows are read once and not kept; of each table the first `rows_max` are written.
@@ -94,6 +103,7 @@ def write_page(
         causes: why entries are not accepted.
         accepted: the rows of accepted entries.
         others: all other rows, in the order of `OTHER_STATES`.
+        warnings: about the content of files, by rule.
         rows_max: how many rows of each table the page may have.
 
     Raises:
@@ -115,6 +125,8 @@ def write_page(
             ),
             "<main>\n",
             causes_section(causes),
+            pending_section(causes),
+            warnings_section(warnings),
             rows_section(
                 "others",
                 "Entries that are not accepted",

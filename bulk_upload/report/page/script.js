@@ -45,7 +45,7 @@
   const COLUMNS = {
     path: { title: "Path", text: (row) => row.path, key: (row) => row.path },
     purpose: { title: "Purpose", text: (row) => row.purpose },
-    state: { title: "State", text: (row) => words(row.state), key: (row) => row.state },
+    state: { title: "State", text: (row) => row.state === "failed_local" ? "failed" : words(row.state), key: (row) => row.state },
     size: { title: "Size", text: (row) => bytes(row.size), key: (row) => row.size ?? -1, number: true },
     id: { title: "File id", text: (row) => row.id ?? "" },
     tries: { title: "Attempts", text: (row) => count.format(row.attempts), key: (row) => row.attempts, number: true },

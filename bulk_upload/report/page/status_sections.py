@@ -14,6 +14,7 @@ from bulk_upload.report.page.markup import inert, prose, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bulk_upload.core.report.data_warnings import RuleWarnings
     from bulk_upload.core.report.tally import Cause
     from bulk_upload.report.page.figures import Figures
 
@@ -42,6 +43,7 @@ _LOST_WORDS = {
     "the next run looks them up in its list, if that can show them, and `bulk-upload resolve` settles the rest.",
     EntryState.PENDING: "The same `bulk-upload run` command continues with pending entries.",
 }
+NOT_STARTED = "not started"
 _COLUMNS = {"accepted": "path purpose size id when", "others": "path state size tries why"}
 
 
@@ -70,8 +72,7 @@ def header(
     others = [f"{count:,} {_STATE_WORDS[state]}" for state, count in list(ordered.items())[1:] if count]
     lead = f'<p class="lead">{inert(_listed(others))}.</p>\n' if others else ""
     legend = "".join(
-        f'<li><svg class="dot" width="9" height="9" aria-hidden="true"><circle class="state-{state.value}" cx="4.5" '
-        f'cy="4.5" r="4.5"/></svg>{_STATE_WORDS[state]} <b>{count:,}</b></li>'
+        f"<li>{_dot(state)}{_STATE_WORDS[state]} <b>{count:,}</b></li>"
         for state, count in ordered.items()
         if count
     )
@@ -92,24 +93,76 @@ def header(
 
 
 def causes_section(causes: Iterable[Cause]) -> str:
-    """Return what keeps entries from being accepted, one line per cause; empty where all are accepted."""
-    rows = [
+    """Return what needs a person, one line per cause; empty where nothing does. Pending entries do not."""
+    found = [one for one in causes if one.state is not EntryState.PENDING]
+    if not found:
+        return ""
+    return f"<section><h2>Needs attention</h2>\n{_advice(found)}{_causes_table('Causes', found)}</section>\n"
+
+
+def pending_section(causes: Iterable[Cause]) -> str:
+    """Return what the next run continues with, and why it is not done yet; empty where nothing is left."""
+    found = [one for one in causes if one.state is EntryState.PENDING]
+    if not found:
+        return ""
+    count = sum(one.entry_count for one in found)
+    table = _causes_table("Pending", found) if any(one.reason != NOT_STARTED for one in found) else ""
+    return (
+        f"<section><h2>Still to do</h2>\n<p>{_entries(count)}. {prose(_LOST_WORDS[EntryState.PENDING])}</p>\n"
+        f"{table}</section>\n"
+    )
+
+
+def warnings_section(warnings: Sequence[RuleWarnings]) -> str:
+    """Return the warnings about the content of files, one line per rule; empty where there are none."""
+    if not warnings:
+        return ""
+    rows = (
         (
-            _STATE_WORDS[one.state],
+            f'<span class="mono">{inert(one.rule)}</span>',
+            f"{one.file_count:,}",
+            f"{one.count:,}",
+            f'<span class="reason">{inert(one.found)}</span>'
+            f'<span class="remedy">{inert(one.remedy)}</span>' + _examples(one.examples),
+        )
+        for one in warnings
+    )
+    heads = ("Rule", "#Files", "#Warnings", "The first one, what to do, and where")
+    return (
+        "<section><h2>Data warnings</h2>\n<p>They kept no file from being sent. The ledger has those of files of more "
+        f"than 256 KiB, the first hundred findings of each; {prose('`bulk-upload validate` lists all.')}</p>\n"
+        f"{table('Data warnings by rule', heads, rows, kind='causes warnings')}</section>\n"
+    )
+
+
+def _advice(causes: Sequence[Cause]) -> str:
+    states = {one.state for one in causes}
+    said = " ".join(words for state, words in _LOST_WORDS.items() if state in states)
+    return f"<p>{prose(said)}</p>\n" if said else ""
+
+
+def _causes_table(caption: str, causes: Sequence[Cause]) -> str:
+    rows = (
+        (
+            f"{_dot(one.state)}{_STATE_WORDS[one.state]}",
             f"{one.entry_count:,}",
             f'<span class="reason">{inert(one.reason)}{" (and similar)" if one.varies else ""}</span>'
-            + "".join(f'<span class="examples mono">{inert(path)}</span>' for path in one.examples),
+            + _examples(one.examples),
         )
         for one in causes
-    ]
-    if not rows:
-        return ""
-    said = " ".join(
-        _LOST_WORDS[state] for state in _LOST_WORDS if any(r[0] == _STATE_WORDS[state] for r in rows)
     )
-    advice = f"<p>{prose(said)}</p>\n" if said else ""
-    heads = ("State", "#Entries", "Reason, and the first of its entries")
-    return f"<section><h2>Needs attention</h2>\n{advice}{table('Causes', heads, rows, kind='causes')}</section>\n"
+    return table(caption, ("State", "#Entries", "Reason, and the first of its entries"), rows, kind="causes")
+
+
+def _examples(paths: Iterable[str]) -> str:
+    return "".join(f'<span class="examples mono">{inert(path)}</span>' for path in paths)
+
+
+def _dot(state: EntryState) -> str:
+    return (
+        f'<svg class="dot" width="9" height="9" aria-hidden="true"><circle class="state-{state.value}" cx="4.5" '
+        'cy="4.5" r="4.5"/></svg>'
+    )
 
 
 def rows_section(
@@ -120,7 +173,7 @@ def rows_section(
         return ""
     chosen = {state: number for state, number in (states or {}).items() if number}
     chips = "".join(
-        f'<button type="button" data-state="{state.value}" aria-pressed="false">{_STATE_WORDS[state]} {number:,}</button>'
+        f'<button type="button" data-state="{state.value}" aria-pressed="false">{_dot(state)}{_STATE_WORDS[state]} {number:,}</button>'
         for state, number in chosen.items()
     )
     chips = (

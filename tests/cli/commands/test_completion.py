@@ -47,6 +47,7 @@ def test_bash_completes(path: Path) -> None:
     """Commands, options, choices and jobs are offered; files are left to the shell, folders where they are wanted."""
     (path / "bulk-upload.toml").write_text("[jobs.nightly]\nmanifest = 'm'\n[jobs.weekly]\nmanifest = 'm'\n")
     assert offered("bulk-upload und") == ["undo"]
+    assert offered("bulk-upload ./da")[:2] == ["compopt", "default"]
     assert offered("bulk-upload run --max-a") == ["--max-attempts"]
     assert offered("bulk-upload run --in-doubt re") == ["reconcile", "resend"]
     assert offered("bulk-upload run --job ") == ["nightly", "weekly"]

@@ -60,9 +60,10 @@ def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command
         "chat.jsonl": "fine-tune accepted",
         "corpus/sea.jsonl": "pre-train accepted",
     }
-    assert ended.stderr.splitlines()[-2:] == [
+    assert ended.stderr.splitlines()[-3:] == [
         "  README.md: text, which may be a document or anything else",
         "    add --map '*.md=alignment', or --exclude '*.md'",
+        "  hint: --purpose PURPOSE gives one to every file that no --map pattern matches",
     ]
 
 
@@ -136,7 +137,8 @@ def test_nothing_of_ours_is_data(folder: Path, server: str) -> None:
     )
     assert run_here("report", inside, "-o", "datasets/page.html").status == DONE
     assert (
-        run_here("scan", "datasets", "--map", "*.jsonl=pre-train", "-o", "datasets/list.jsonl").status == DONE
+        run_here("scan", "datasets/corpus", "--map", "*=pre-train", "-o", "datasets/list.jsonl").status
+        == DONE
     )
     (folder / "copy of it").write_bytes(Path(inside).read_bytes())
     ended = typed("datasets", *common, "--dry-run")
@@ -151,6 +153,13 @@ def test_a_manifest_is_run_as_one(desk: Path, server: str) -> None:
     assert ended.stderr.startswith("./good.csv is a manifest: its lines name files")
     assert (desk / f"good@127.0.0.1-{server.rpartition(':')[2]}.ledger.db").exists()
     assert typed("data/a.jsonl", server=server).status == DONE
+
+
+def test_a_manifest_among_files_is_left_out(desk: Path) -> None:
+    """What a shell makes of `*` may hold a manifest: it is not data, and that is said."""
+    ended = run_here("data", "good.csv", "--dry-run")
+    assert ended.status == DONE
+    assert "not data, of bulk-upload itself: 1: good.csv (a manifest)" in ended.stdout.decode()
 
 
 def test_an_earlier_job_of_the_folder_is_named(desk: Path, server: str) -> None:
@@ -171,6 +180,7 @@ def test_an_earlier_job_of_the_folder_is_named(desk: Path, server: str) -> None:
     [
         (("./nothing",), ("nothing", "No such file")),
         (("good.csv", "good.jsonl"), ("good.csv and good.jsonl are manifests",)),
+        (("run", "data/a.jsonl", "good.csv"), ("good.csv is a manifest", "takes one manifest, alone")),
         (("run", "good.csv", "--include", "*.jsonl"), ("--include", "a manifest names its files")),
         (("run", "good.csv", "--map", "*=pre-train"), ("--map", "give the folder")),
         (("./data", "--root", "."), ("--root is for manifests",)),
@@ -275,6 +285,7 @@ def test_at_a_terminal_the_plan_is_confirmed(folder: Path, server: str) -> None:
     status, shown = at_terminal(["./datasets"], answers, server=server)
     assert status == ExitStatus.UNFINISHED
     assert 'Did you mean "alignment"?' in shown
+    assert "To be asked nothing next time, add: --map '*.md=alignment'\n" in shown
     assert shown.index("3 to send") < shown.index("Upload 3 files (") < shown.index("Nothing was sent.")
     assert not list(folder.parent.glob("*.ledger.db"))
     status, shown = at_terminal(["./datasets"], [(purpose, "\n"), ("[y/N]: ", "y\n")], server=server)

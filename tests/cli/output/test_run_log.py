@@ -128,13 +128,13 @@ def test_how_much_is_told(desk: Path, server: str) -> None:
         assert {one["level"] for one in told} == wanted
 
 
-def test_quiet(desk: Path, server: str) -> None:
+def test_quiet(desk: Path, fresh_server: str) -> None:
     """--quiet says nothing when all goes well, in words or records, and a file gets its log all the same."""
     quiet = ("run", "good.jsonl", "--quiet")
-    assert run_here(*quiet, "--ledger", "a.db", "--log-file", "a.log", SEEKR_BASE_URL=server).text == ""
+    assert run_here(*quiet, "--ledger", "a.db", "--log-file", "a.log", SEEKR_BASE_URL=fresh_server).text == ""
     assert "run_ended" in (desk / "a.log").read_text()
     as_json = (*quiet, "--log-format", "json")
-    assert run_here(*as_json, "--ledger", "b.db", SEEKR_BASE_URL=server).text == ""
+    assert run_here(*as_json, "--ledger", "b.db", SEEKR_BASE_URL=fresh_server).text == ""
     ended = run_here(*as_json, "--ledger", "c.db", "--max-attempts", "1")
     assert ended.status == ExitStatus.UNFINISHED
     assert records(ended.stderr)[-1] | {"event": "run_ended", "exit_code": 5} == records(ended.stderr)[-1]

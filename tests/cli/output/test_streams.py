@@ -118,10 +118,13 @@ def test_a_narrow_encoding(desk: Path) -> None:
     assert "übung.jsonl" in shown.stdout.decode("cp437")
 
 
-def test_quiet(desk: Path, server: str) -> None:
+def test_quiet(desk: Path, fresh_server: str) -> None:
     """`--quiet` prints nothing when all goes well, and all that matters when not."""
-    ended = run_here("run", "good.jsonl", "--quiet", SEEKR_BASE_URL=server)
+    ended = run_here("run", "good.jsonl", "--quiet", SEEKR_BASE_URL=fresh_server)
     assert (ended.status, ended.text) == (0, "")
+    ended = run_here("run", "good.jsonl", "--quiet", "--ledger", "lost.db", SEEKR_BASE_URL=fresh_server)
+    assert ended.status == 0
+    assert ended.text.startswith("bulk-upload: warning: this ledger is new, but the server has files")
     ended = run_here("run", "good.jsonl", "--quiet", "--max-attempts", "1")
     assert ended.status == ExitStatus.UNFINISHED
     assert "2 entries not finished" in ended.stderr
@@ -143,6 +146,39 @@ def test_manifest_on_stdin(desk: Path, server: str) -> None:
     ended = run_shell("cat good.jsonl | bulk-upload run - --ledger l.db", SEEKR_BASE_URL=server)
     assert ended.status == 0
     assert "Accepted 2 of 2 entries" in ended.stderr
+
+
+def test_a_scan_into_a_run_needs_no_option(desk: Path, server: str) -> None:
+    """`scan … | run -` finds files and ledger from any folder, and again does nothing; so does what scan wrote to a file."""
+    (desk / "away").mkdir()
+    scan = "cd away; bulk-upload scan ../data --map '*.jsonl=pre-train'"
+    ended = run_shell(f"{scan} | bulk-upload run -", SEEKR_BASE_URL=server)
+    assert ended.status == 0, ended.stderr
+    assert "Accepted 2 of 2 entries" in ended.stderr
+    (ledger,) = (desk / "data").glob("manifest@127.0.0.1-*.ledger.db")
+    ended = run_shell(
+        f"{scan} >../m.jsonl; bulk-upload run - <../m.jsonl --root ../data", SEEKR_BASE_URL=server
+    )
+    assert "Nothing to do: all 2 entries were accepted before." in ended.stderr
+    assert run_here("validate", "m.jsonl").stderr == "2 files, 3 lines, 50 B: 0 errors, 0 warnings\n"
+    planned = run_here("plan", "m.jsonl", "--ledger", str(ledger), SEEKR_BASE_URL=server)
+    assert b"2 settled" in planned.stdout
+
+
+def test_a_header_in_a_file_leads_nowhere_else(desk: Path) -> None:
+    """A manifest from someone else must not send any file: a root outside its folder has to be given by hand."""
+    (desk / "away").mkdir()
+    manifest = desk / "away" / "m.jsonl"
+    manifest.write_text(
+        '{"bulk_upload_manifest": 1, "root": "/etc"}\n{"path": "passwd", "purpose": "pre-train"}\n'
+    )
+    for command in ("run", "plan", "validate"):
+        ended = run_here(command, "away/m.jsonl")
+        assert ended.status == ExitStatus.USAGE
+        assert "names a root outside its folder: /etc" in ended.stderr
+        assert "pass --root /etc if you trust the manifest" in ended.stderr
+    manifest.write_text(manifest.read_text().replace("/etc", "../data").replace("passwd", "a.jsonl"))
+    assert run_here("plan", "away/m.jsonl", "--root", "data").status == 0
 
 
 def test_export_as_csv(done: Path) -> None:

@@ -92,7 +92,8 @@ def test_only_whole_lines_count() -> None:
         (lines({"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}), "lines with a, b, c, d, …"),
         (lines({"text": 5}), "lines with text"),
         (lines({"messages": "a"}), "lines with messages"),
-        (b"\0\0\0\0\0\0\0\0\0", "UTF-16"),
+        (b'{\0"\0a\0"\0:\0', "UTF-16"),
+        (b"\1\0\2\3\4\5\6\7\0\1\2", "binary data"),
     ],
 )
 def test_other_content_has_a_reason(content: bytes, reason: str) -> None:

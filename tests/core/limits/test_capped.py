@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from bulk_upload.core.limits.capped import PIECE_BYTES_MIN, CappedController
 from bulk_upload.core.limits.caps import Caps
-from bulk_upload.core.limits.controller import FixedLimit, LearnedLimits, Ticket
+from bulk_upload.core.limits.controller import LearnedLimits, Ticket
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.signal import FAILED, NEUTRAL, Signal, SignalKind
 from bulk_upload.core.limits.timetable import Span, Timetable
 

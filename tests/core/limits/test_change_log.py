@@ -38,6 +38,8 @@ def test_limit_rate_and_pause_are_worth_a_record() -> None:
     assert not looked(limit=9, pause_s=28.0)
     assert looked(limit=9, pause_s=40.0)
     assert not looked(limit=9)
+    assert looked(limit=9, chance_known=True)
+    assert not looked(limit=9, chance_known=True)
 
 
 def test_a_burst_of_changes_is_one_record_of_its_last_state() -> None:

@@ -19,7 +19,7 @@ from bulk_upload.core.validation.conversion.separators import BYTES_SEARCHED_MAX
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader
 from bulk_upload.core.validation.file_types import HEAD_BYTES
 from bulk_upload.core.validation.line_checker import LineJudge
-from bulk_upload.core.validation.mixup.sample import mismatch_of_beginning
+from bulk_upload.core.validation.mixup.sample import mismatch_of_beginning, mismatch_of_columns
 from bulk_upload.core.validation.rules import KEPT_PER_RULE_MAX, RULES, RuleChoice
 from tests.core.data_samples import (
     ALIGNMENT,
@@ -455,6 +455,50 @@ def test_a_line_with_what_only_its_purpose_needs_is_no_mismatch() -> None:
 def test_a_file_that_begins_as_declared_is_no_mismatch() -> None:
     """Its other lines are judged one by one."""
     assert check(CHAT, good(CHAT, 1) + good(PRETRAIN, 5)).counts["missing-key"] == 5
+
+
+@given(
+    kinds=st.lists(st.sampled_from([CHAT, PREFERENCE, PRETRAIN, None]), max_size=30),
+    declared=st.sampled_from([CHAT, PREFERENCE, PRETRAIN, ALIGNMENT]),
+    cut=st.integers(1, 4000),
+)
+def test_the_first_lines_alone_say_the_same(kinds: list[Purpose | None], declared: Purpose, cut: int) -> None:
+    """What a run says before its first byte is what validation says of the file, wherever the pieces end."""
+    data = b"".join(
+        b"{]\n" if kind is None else json.dumps(sample(kind, number)).encode() + b"\n"
+        for number, kind in enumerate(kinds)
+    )
+    checker = Checker(declared, where="f.jsonl")
+    for start in range(0, len(data), cut):
+        checker.feed(data[start : start + cut])
+    checker.finish()
+    said = mismatch_of_beginning(
+        data, is_whole=True, path="a.jsonl", declared=declared, known=PURPOSES.values()
+    )
+    found = [one.found for one in checker.report().findings if one.rule == "purpose-mismatch"]
+    assert found == ([] if said is None else [said.found])
+    assert checker.report() == check(declared, data)
+
+
+@pytest.mark.parametrize(
+    ("columns", "declared", "likely"),
+    [
+        (["text", "id"], CHAT, PRETRAIN),
+        (["messages", "chosen", "rejected"], CHAT, PREFERENCE),
+        (["messages", "id"], CHAT, None),
+        (["text", "input_ids"], CHAT, None),
+        (["id"], CHAT, None),
+        (["text"], unknown_to_us("else"), None),
+    ],
+)
+def test_columns_of_a_table_name_its_purpose(
+    columns: list[str], declared: Purpose, likely: Purpose | None
+) -> None:
+    """As lines do; a file of tokens may have its texts beside them."""
+    complaint = mismatch_of_columns(columns, declared, PURPOSES.values())
+    assert (complaint is None) is (likely is None)
+    if complaint is not None and likely is not None:
+        assert f"this is {likely.name} data: it has the columns" in complaint.found
 
 
 def test_without_the_rule_each_line_is_judged() -> None:

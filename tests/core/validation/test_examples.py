@@ -157,7 +157,8 @@ def test_tool_calls_and_their_results_belong_together() -> None:
 )
 def test_a_tool_call_has_a_name_and_arguments(wrong: Any) -> None:
     """Arguments are an object, or a string that holds one."""
-    assert ("bad-tool-call", "$.messages[1].tool_calls[0]") in chat(USER, calls(wrong))
+    for silent in (calls(wrong), {"role": "assistant", "tool_calls": [wrong]}):
+        assert ("bad-tool-call", "$.messages[1].tool_calls[0]") in chat(USER, silent)
     assert chat(USER, calls(call("a", arguments={"city": "Oslo"}))) == []
     assert ("bad-tool-call", "$.messages[1].tool_calls") in chat(USER, {**ASSISTANT, "tool_calls": {}})
 

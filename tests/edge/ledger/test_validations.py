@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.model import EntryState, Fingerprint
+from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding
 from bulk_upload.core.validation.result import ValidationResult
-from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
+from bulk_upload.edge.ledger import LedgerReader, ResultKey, keep_result, recall_results, settle_invalid
 from tests.edge.ledger.stage import PRINT, START_S, Store, entry, stored
 
 GOOD = ValidationResult(fingerprint=PRINT, rules="1-a", line_count=3, error_count=0, warning_count=1)
@@ -102,6 +103,25 @@ def test_what_is_remembered_keeps_its_findings(store: Store) -> None:
     settle_invalid(store, one, again, utc_s=START_S + 1)
     ((findings,),) = store.connection.execute("SELECT findings FROM validations").fetchall()
     assert json.loads(findings)
+
+
+def test_warnings_are_read_back_for_reports(tmp_path: Path) -> None:
+    """With the path, the whole number, and what was kept of them, also of text that is not Unicode."""
+    with stored(tmp_path / "a") as store:
+        for path in "abc":
+            (one,) = store.known(entry(path))
+            keep_result(
+                store,
+                one,
+                replace(BAD, warning_count=" ab".index(path)) if path in "ab" else GOOD,
+                utc_s=START_S,
+            )
+        store.connection.execute("UPDATE validations SET findings = 'no JSON' WHERE entry_id = 3")
+        store.connection.commit()
+    with LedgerReader(str(tmp_path / "a")) as reader:
+        found = list(reader.data_warnings())
+    kept = KeptFinding("bad-json", "error", "\udcff\x1b", 1, "r")
+    assert found == [FileWarnings("a", 1, (kept,)), FileWarnings("b", 2, (kept,)), FileWarnings("c", 1, ())]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -91,8 +91,8 @@ def test_a_name_that_is_unusual_for_the_purpose(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        ("a.pdf", b"%PDF-1.7\n...", []),
-        ("a.pdf", b"\n\n%PDF-1.7\n...", []),
+        ("a.pdf", b"%PDF-1.7\n...\n%%EOF\n", []),
+        ("a.pdf", b"\n\n%PDF-1.7\n...\n%%EOF", []),
         ("a.pdf", b"<html>not found</html>", ["document-mismatch"]),
         ("a.pdf", b"plain", ["document-mismatch"]),
         ("a.pdf", b"", ["empty-document"]),
@@ -108,6 +108,16 @@ def test_a_name_that_is_unusual_for_the_purpose(tmp_path: Path) -> None:
         ("a.json", b"\x1f\x8b\x08\x00", ["document-mismatch"]),
         ("a.html", b"<p>", []),
         ("a.exe", b"MZ", ["unusual-suffix"]),
+        ("a.pdf", b"%PDF-1.7\n...", ["cut-document"]),
+        ("a.docx", zipped("word/document.xml")[:-30], ["cut-document"]),
+        ("a.rtf", b"{\\rtf1 x", ["cut-document"]),
+        ("a.json", b'{"label": ["a", ', ["cut-document"]),
+        ("a.xml", b"<a><b", ["cut-document"]),
+        ("a.md", b"<!DOCTYPE html>\n<html><title>404 Not Found</title>", ["document-mismatch"]),
+        ("a.csv", b"\n<html lang=en>", ["document-mismatch"]),
+        ("a.html", b"<html><head><title>503 Service Unavailable</title>", ["document-mismatch"]),
+        ("a.html", b"<html><head><title>Four hundred years of printing</title>", []),
+        ("a.md", b"# How to write <html> by hand\n", []),
     ],
 )
 def test_documents_are_recognised(tmp_path: Path, name: str, data: bytes, expected: list[str]) -> None:
@@ -121,7 +131,7 @@ def test_a_disk_that_fails_makes_no_bad_parquet(tmp_path: Path, monkeypatch: pyt
     """What the file system says of a read says nothing about the content."""
     parquet = pytest.importorskip("pyarrow.parquet")
 
-    def fails(_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     path = write(tmp_path, "a.parquet", b"PAR1" + b"x" * 100 + (50).to_bytes(4, "little") + b"PAR1")
@@ -140,7 +150,8 @@ def test_parquet_footer(tmp_path: Path) -> None:
         parquet.write_table(table, tmp_path / name)
         return tmp_path / name
 
-    assert rules(written("a.parquet", pa.table({"messages": ["x"], "id": [1]})), CHAT) == []
+    talk = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]]
+    assert rules(written("a.parquet", pa.table({"messages": talk, "id": [1]})), CHAT) == []
     report = look(written("b.parquet", pa.table({"input_ids": [1]})), CHAT)
     assert [one.rule for one in report.findings] == ["parquet-columns"]
     assert "input_ids" in report.findings[0].found
@@ -192,6 +203,25 @@ def test_a_pickle_is_not_executed(tmp_path: Path, protocol: int) -> None:
     pickle.loads(bomb)
     assert trap.exists(), "the trap works"
     assert "bad-torch" in rules(write(tmp_path, "model.pt", b"hello"), CHAT)
+
+
+def test_an_archive_that_torch_did_not_write(tmp_path: Path) -> None:
+    """Its directory has no data.pkl, or is missing: whatever begins like a ZIP archive is no PyTorch file yet."""
+    whole = zipped("model/data.pkl", "model/data/0", "model/data/1", "model/version")
+    report = look(write(tmp_path, "a.pt", whole), CHAT)
+    assert "torch-unread" in report.counts
+    assert "2 tensors" in next(one.found for one in report.findings if one.rule == "torch-unread")
+    for bad in (
+        zipped("word/document.xml"),
+        zipped("a/b/data.pkl"),
+        whole[:-30],
+        b"PK\x03\x04",
+        b"PK\x03\x04" * 50,
+    ):
+        for content in (bad, b""):
+            path = write(tmp_path, "a.pt", bad + content)
+            assert "bad-torch" in rules(path, CHAT)
+            assert not look(path, CHAT).is_valid
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bulk_upload.core.events import Draining, Event
-from bulk_upload.core.limits.controller import FixedLimit
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions

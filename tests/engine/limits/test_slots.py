@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from bulk_upload.core.limits.controller import FixedLimit, Ticket
+from bulk_upload.core.limits.controller import Ticket
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.signal import NEUTRAL, Signal, signal_of
 from bulk_upload.core.model import (
     Accepted,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AttemptFacts, LimitChange, RunFacts
@@ -143,6 +144,17 @@ def test_the_limit_is_carried_on_until_it_changes() -> None:
     changes = [LimitChange(1, utc_text(BEGAN_S + at), limit, "why") for at, limit in ((10.5, 4), (80.5, 8))]
     limits = figures_of(_runs([row]), [row], changes).limits()
     assert (limits[9], limits[10], limits[79], limits[80], limits[159]) == (None, 4, 4, 8, 8)
+
+
+def test_the_last_word_on_chance_counts() -> None:
+    """What a run took back later is not said of it."""
+    row = AttemptFacts(1, 1, 10, utc_text(BEGAN_S), utc_text(BEGAN_S + 160), ACCEPTED)
+    said = f"8 in flight; {chance_words(0.0112)}"
+    changes = [
+        LimitChange(1, utc_text(BEGAN_S + at), 8, why) for at, why in ((1, "why"), (2, said), (3, "why"))
+    ]
+    assert figures_of(_runs([row]), [row], changes[:2]).chance_words == {1: chance_words(0.0112)}
+    assert figures_of(_runs([row]), [row], changes).chance_words == {1: None}
 
 
 @given(

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from importlib import resources
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding, warnings_by_rule
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
+from bulk_upload.report.page.charts import timeline_chart
 from bulk_upload.report.page.figures import figures_of
 from bulk_upload.report.page.markup import embedded, inert
 from bulk_upload.report.page.page import JobHeading, causes_of, write_page
+from bulk_upload.report.page.status_sections import warnings_section
+from bulk_upload.report.page.timeline import WorkAxis
 
 AT = "2026-06-18T09:30:00.000000Z"
 LATER = "2026-06-18T09:30:02.000000Z"
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028\u202e\x1b[2J\udcff'\"&"
 
 
-def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "", rows_max: int = 1000) -> str:
+def _page(
+    accepted: list[ExportRow],
+    others: list[ExportRow],
+    *,
+    evil: str = "",
+    rows_max: int = 1000,
+    reason: str = "growing",
+) -> str:
     stream = io.BytesIO()
     runs = [RunFacts(1, "1.0", AT, LATER, 4, AT, LATER, 5_000, 4_200)]
     attempts = [
@@ -46,7 +59,7 @@ def _page(accepted: list[ExportRow], others: list[ExportRow], *, evil: str = "",
         states=states,
         accepted_bytes=10,
         figures=figures_of(
-            runs, attempts, [LimitChange(1, AT, 8, f"growing{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
+            runs, attempts, [LimitChange(1, AT, 8, f"{reason}{evil}")], [ClockStepFacts(1, AT + evil, -20.0)]
         ),
         causes=causes_of(others),
         accepted=iter(accepted),
@@ -63,6 +76,88 @@ def _row(path: str, status: str = "accepted", **more: Any) -> ExportRow:
 def test_a_run_shows_how_many_receipts_it_checked() -> None:
     """Of how many, where it did not check all of them."""
     assert "4,200 of 5,000" in _page([_row("a")], [])
+
+
+def _section(text: str, title: str) -> str:
+    """A section of the page, or nothing."""
+    return text.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0]
+
+
+def test_only_what_needs_a_person_needs_attention() -> None:
+    """A pending entry is done by the next run; where nothing else is left, the section is not there."""
+    pending = [
+        _row("p", "pending", reason="HTTP 503: upstream connect error", attempts=3),
+        _row("q", "pending"),
+    ]
+    both = _page([_row("a")], [_row("r", "rejected", reason="HTTP 400"), *pending])
+    assert "rejected by the server" in _section(both, "Needs attention")
+    assert "pending" not in _section(both, "Needs attention")
+    assert "2 entries. The same <code>bulk-upload run</code>" in _section(both, "Still to do")
+    assert "HTTP 503: upstream connect error" in _section(both, "Still to do")
+    only = _page([_row("a")], pending[1:])
+    assert _section(only, "Needs attention") == ""
+    assert "1 entry." in _section(only, "Still to do")
+    assert "<table" not in _section(only, "Still to do")
+
+
+def test_data_warnings_are_shown_by_rule() -> None:
+    """How many files and how many times, the first one with its remedy, and where."""
+    twice = KeptFinding(
+        "duplicate-line", "warning", "the line is the same as line 1", 2, "remove one of them"
+    )
+    files = [
+        FileWarnings("a.jsonl", 2, (twice, twice)),
+        FileWarnings(f"b{EVIL}.jsonl", 1, (twice, KeptFinding("bad-json", "error", "x"))),
+        FileWarnings("c.jsonl", 1, (KeptFinding("long-line", "warning", EVIL),)),
+    ]
+    rules = warnings_by_rule(files)
+    assert [(one.rule, one.file_count, one.count) for one in rules] == [
+        ("duplicate-line", 2, 3),
+        ("long-line", 1, 1),
+    ]
+    assert rules[0].examples == ["a.jsonl, line 2", f"b{EVIL}.jsonl, line 2"]
+    text = warnings_section(rules)
+    for words in (
+        "duplicate-line",
+        "the line is the same as line 1",
+        "remove one of them",
+        "a.jsonl, line 2",
+    ):
+        assert words in text
+    assert "<script>" not in text
+    assert warnings_section([]) == ""
+
+
+def test_a_state_has_one_colour_everywhere() -> None:
+    """In the bar, the legend, the causes, the filters and the tables: each its own, in light, dark and print."""
+    style = resources.files("bulk_upload.report.page").joinpath("style.css").read_text("utf-8")
+    fills = dict(re.findall(r"\.state-(\w+) { fill: (var\([\w-]+\)); }", style))
+    tags = dict(re.findall(r"td\.tag-(\w+)::before { background: (var\([\w-]+\)); }", style))
+    assert set(fills) == {state.value for state in EntryState}
+    assert len(set(fills.values())) == len(fills)
+    assert tags == {state: colour for state, colour in fills.items() if state != "pending"}
+    text = _page([_row("a")], [_row("b", "invalid", reason="x"), _row("c", "rejected", reason="y")])
+    assert text.count('class="state-invalid"') == 4
+
+
+def test_the_labels_of_a_scale_are_beside_the_plot() -> None:
+    """In it they would cross lines; names of runs near each other are left out."""
+    axis = WorkAxis([(0.0, 10.0), (20.0, 20.5), (30.0, 40.0)], 20)
+    text = timeline_chart(
+        "x", "X", "x", axis=axis, values=[1.0] * axis.bin_count, label_of=lambda value: f"{value:g} apples", run_names=["run 1", "run 2", "run 3"],
+    )  # fmt: skip
+    scale, plot = text.split('<svg class="chart" width="100%"')
+    assert scale.count(" apples</text>") == 3
+    assert " apples</text>" not in plot
+    assert "run 2" in plot
+    assert "run 3" not in plot
+
+
+def test_refusals_by_chance_are_named() -> None:
+    """The last word of a run on refusals that do not depend on its load is on the page, and one taken back is not."""
+    said = f"8 in flight: growing; {chance_words(0.011)}"
+    assert f"Run 1: {chance_words(0.011)}." in _page([_row("a")], [], reason=said)
+    assert "whatever our rate" not in _page([_row("a")], [])
 
 
 class _Elements(HTMLParser):

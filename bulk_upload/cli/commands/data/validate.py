@@ -8,7 +8,14 @@ import anyio
 import click
 
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import ignore_option, rules_chosen, schema_option, schemas_of
+from bulk_upload.cli.options.schema import (
+    error_option,
+    ignore_option,
+    rules_chosen,
+    schema_option,
+    schemas_of,
+    strict_option,
+)
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import ValidateRequest, validate_and_report
@@ -41,6 +48,8 @@ from bulk_upload.core.api.profile import PROFILES
 )
 @schema_option
 @ignore_option
+@error_option
+@strict_option
 @click.option(
     "--thorough",
     is_flag=True,
@@ -92,7 +101,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         profile=PROFILES[options["profile"]],
         purposes=schemas_of(options["schema"]),
         schema_file=options["schema"],
-        choice=rules_chosen(options["ignore"]),
+        choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         thorough=options["thorough"],
         quarantine=options["quarantine"],
         private=options["private"],

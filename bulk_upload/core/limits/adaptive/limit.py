@@ -226,8 +226,9 @@ class AdaptiveLimit:
         self._note_answer(now, ticket, signal.allowance)
         self._passed.on_bad(ticket.number)
         found = self._runs.on_refused(ticket.number, ticket.started_at, ticket.level)
-        if found is Finding.CHANCE and ticket.easy:
+        if found is Finding.CHANCE:
             self._chance.contradicted()
+            self._acquit_all(now)
         if signal.retry_after_s and not self._chance.established:
             self._runs.on_pause(signal.retry_after_s)
             self._hold(now, signal.retry_after_s, signal.jitter, "the server asked to wait")
@@ -275,6 +276,8 @@ class AdaptiveLimit:
     def _acquit_all(self, now: float) -> None:
         """Lift the rate, or test the ceiling, once refusals were seen not to depend on it."""
         shown = self._chance.find()
+        if shown is not None:
+            self._pause.end(now)
         if shown is Shown.BY_LOAD:
             self._rate.lift()
             self._slots.retest(now)

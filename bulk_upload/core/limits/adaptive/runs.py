@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from enum import Enum, auto
+
+import msgspec
 
 SIMILAR = 1.4
 REGULAR_TIMES = 3
@@ -14,11 +18,14 @@ FEW = 3
 REGULAR_TIMES_FEW = 2
 """Runs of a few starts are rare by chance: three of them show as much as four longer ones that are alike."""
 
-SHORTER = 0.5
-FASTER = 1.15
+SHORTER = 0.6
+FASTER = 1.3
 SAME_PAUSE = 0.95
 COUNT_MIN = 8
-"""Chance makes shorter runs so different that they show nothing."""
+"""Fewer starts after a pause show nothing."""
+
+REMEMBERED = 6
+"""With how many runs a new one is compared."""
 
 
 class Finding(Enum):
@@ -35,17 +42,39 @@ class Finding(Enum):
     """The refused start had the most in flight, time and again."""
 
 
+class Run(msgspec.Struct, kw_only=True):
+    """The starts from a pause to a refusal: how many, for how long, by level; and where the refused one was."""
+
+    pause_s: float
+    count: int
+    lasted_s: float
+    level: int
+    levels: dict[int, int]
+    is_refuted: bool = False
+
+    def refutes(self, other: Run) -> bool:
+        """Return whether a limit that took this run would have taken the other, which was refused far sooner."""
+        return (
+            self.count >= COUNT_MIN
+            and not other.is_refuted
+            and other.pause_s >= SAME_PAUSE * self.pause_s
+            and other.count <= SHORTER * _at_least(other.level, self.levels)
+            and other.count * self.lasted_s <= FASTER * self.count * other.lasted_s
+        )
+
+
 class Runs:
     """Compares how many starts went well after one pause and the next. Times are monotonic seconds.
 
-    A bucket that took `k` starts in `d` seconds takes at least `j < k` when they come no faster.
+    A bucket that took `k` starts in `d` seconds takes at least `j < k` when they come no faster. Before the first start
+    no bucket is emptier than after a pause.
     """
 
     def __init__(self) -> None:
-        self._pause_s: float | None = None
+        self._pause_s: float | None = math.inf
         self._resumed_at = 0.0
         self._first = 0
-        self._best: tuple[int, float, float] | None = None
+        self._runs: deque[Run] = deque(maxlen=REMEMBERED)
         self._levels: dict[int, int] = {}
         self._at_top = 0
         self._last = 0
@@ -56,7 +85,7 @@ class Runs:
         """Record that every start waits for so long."""
         self._pause_s = max(pause_s, self._pause_s or 0.0)
         self._first = 0
-        self._levels.clear()
+        self._levels = {}
 
     def on_start(self, now: float, number: int, level: int) -> None:
         """Record a start as number `level` in flight; the first after a pause begins a run."""
@@ -71,25 +100,44 @@ class Runs:
         pause_s, first = self._pause_s, self._first
         if pause_s is None or not first or number < first:
             return Finding.NOTHING
-        count, lasted_s = number - first, max(1e-3, started_at - self._resumed_at)
         self._pause_s = None
-        as_high = sum(starts for at, starts in self._levels.items() if at >= level)
-        is_top = as_high <= TOP * sum(self._levels.values())
+        run = Run(
+            pause_s=pause_s,
+            count=number - first,
+            lasted_s=max(1e-3, started_at - self._resumed_at),
+            level=level,
+            levels=self._levels,
+        )
+        if math.isfinite(pause_s):
+            found = self._regular(run)
+            if found is not Finding.NOTHING:
+                return found
+        return self._refuted(run)
+
+    def _regular(self, run: Run) -> Finding:
+        is_top = _at_least(run.level, run.levels) <= TOP * sum(run.levels.values())
         self._at_top = self._at_top + 1 if is_top else 0
         if self._at_top >= TOP_TIMES:
             self._at_top = 0
             return Finding.SLOTS
-        last, self._last = self._last, count
-        similar = count <= SIMILAR * last + 1 and last <= SIMILAR * count + 1
+        last, self._last = self._last, run.count
+        similar = run.count <= SIMILAR * last + 1 and last <= SIMILAR * run.count + 1
         self._similar = self._similar + 1 if similar and self._known else 0
         self._known = True
-        best = self._best
-        if best is None or count > best[0]:
-            self._best = (count, lasted_s, pause_s)
-        if self._similar >= (REGULAR_TIMES if count > FEW else REGULAR_TIMES_FEW):
+        if self._similar >= (REGULAR_TIMES if run.count > FEW else REGULAR_TIMES_FEW):
             return Finding.QUOTA
-        if best is None or best[0] < COUNT_MIN:
-            return Finding.NOTHING
-        most, took_s, paused_s = best
-        shorter = pause_s >= SAME_PAUSE * paused_s and count <= SHORTER * most
-        return Finding.CHANCE if shorter and count / lasted_s <= FASTER * most / took_s else Finding.NOTHING
+        return Finding.NOTHING
+
+    def _refuted(self, run: Run) -> Finding:
+        """Return whether a run and an earlier one contradict each other."""
+        refuted = [one for one in self._runs if run.refutes(one)]
+        refuted += [run for one in self._runs if one.refutes(run)][:1]
+        for one in refuted:
+            one.is_refuted = True
+        self._runs.append(run)
+        return Finding.CHANCE if refuted else Finding.NOTHING
+
+
+def _at_least(level: int, levels: dict[int, int]) -> int:
+    """Return how many starts were at this level or above."""
+    return sum(starts for at, starts in levels.items() if at >= level)

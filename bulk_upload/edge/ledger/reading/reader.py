@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +11,7 @@ from weakref import WeakSet
 import msgspec
 
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.edge.ledger.columns import to_path
@@ -59,6 +61,10 @@ FROM runs ORDER BY run_id DESC LIMIT 1
 _ATTEMPTS = """
 SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
 FROM attempts ORDER BY attempt_id
+"""
+_DATA_WARNINGS = f"""
+SELECT e.path, v.warning_count, v.findings FROM validations v JOIN entries e ON e.entry_id = v.entry_id
+WHERE v.warning_count > 0 AND {_IN_MANIFEST} ORDER BY e.entry_id
 """
 _LIMIT_CHANGES = "SELECT run_id, at_utc, in_flight_limit, reason FROM controller_events ORDER BY event_id"
 _CLOCK_STEPS = "SELECT run_id, at_utc, step_s FROM clock_steps ORDER BY step_id"
@@ -201,6 +207,17 @@ class LedgerReader:
     def attempts(self) -> Iterator[AttemptFacts]:
         """Yield every attempt, in the order of their intents."""
         return map(_attempt_facts, self._select(_ATTEMPTS))
+
+    def data_warnings(self) -> Iterator[FileWarnings]:
+        """Yield the files of the manifest with warnings about their content, as far as results were kept."""
+        for path, count, findings in self._select(_DATA_WARNINGS):
+            try:
+                # Not msgspec's decoder: text that is not Unicode may be in what was found.
+                kept = msgspec.convert(json.loads(findings), tuple[KeptFinding, ...])
+            except ValueError:
+                # Of another version, or changed by hand: the count is all that is known.
+                kept = ()
+            yield FileWarnings(to_path(path), count, kept)
 
     def limit_changes(self) -> Iterator[LimitChange]:
         """Yield every change of the in-flight limit, oldest first."""

@@ -1,0 +1,136 @@
+"""A number of uploads in flight that a person gave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.limits.adaptive.chance import Chance
+from bulk_upload.core.limits.adaptive.runs import Finding, Runs
+from bulk_upload.core.limits.adaptive.spacing import Spacing
+from bulk_upload.core.limits.controller import Ticket, chance_words
+from bulk_upload.core.limits.pause import Pause
+from bulk_upload.core.limits.signal import SignalKind
+
+if TYPE_CHECKING:
+    from bulk_upload.core.limits.controller import LearnedLimits
+    from bulk_upload.core.limits.signal import Signal
+
+
+class SpacedTicket(Ticket, frozen=True, kw_only=True):
+    """A ticket whose start was `easy`: no closer to others than usual."""
+
+    easy: bool = False
+
+
+class FixedLimit:
+    """A controller that keeps the limit it was given, and obeys the server's pauses.
+
+    A wait that the server names holds every start, until refusals were seen not to depend on the load. Without a name
+    only the refused file waits, unless refusals come too close together for chance: then all wait, twice as long each
+    time until something is accepted.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        self._limit = limit
+        self._pause = Pause()
+        self._chance = Chance()
+        self._runs = Runs()
+        self._spacing = Spacing()
+        self._persists = False
+        self._persists_since = float("-inf")
+        self._in_flight = 0
+        self._started_count = 0
+
+    @property
+    def limit(self) -> int:
+        """The number this controller was made with."""
+        return self._limit
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """None: it paces nothing."""
+        return None
+
+    @property
+    def learned(self) -> LearnedLimits | None:
+        """None: it learns nothing for a later run."""
+        return None
+
+    @property
+    def chance_share(self) -> float | None:
+        """The share of requests that the server refuses whatever our load; None while none is known to."""
+        return self._chance.share if self._chance.established else None
+
+    def next_delay(self, now: float) -> float:
+        """Return how long the pause still lasts."""
+        return self._pause.wait_s(now)
+
+    def pause_s(self, now: float) -> float:
+        """Return how long the pause still lasts."""
+        return self._pause.wait_s(now)
+
+    def on_start(self, now: float) -> Ticket:
+        """Take a slot."""
+        self._in_flight += 1
+        self._started_count += 1
+        self._runs.on_start(now, self._started_count, self._in_flight)
+        easy = self._spacing.on_start(now)
+        return SpacedTicket(self._started_count, now, self._in_flight, easy=easy)
+
+    def on_bytes(self, now: float, count: int) -> None:
+        """Bytes do not move a fixed limit."""
+
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Release the slot. Refusals may pause every start, except a 503 that names no wait."""
+        self._in_flight -= 1
+        if signal.kind is SignalKind.ACCEPTED:
+            self._pause.on_success()
+            self._persists = self._persists and ticket.started_at <= self._persists_since
+            self._chance.on_accepted(ticket.number, calm=False)
+            self._acquit(now)
+        elif signal.kind is SignalKind.OVER_QUOTA or signal.retry_after_s is not None:
+            self._on_refused(now, ticket, signal)
+
+    def on_held(self, now: float) -> None:
+        """A fixed limit measures nothing."""
+
+    def tick(self, now: float) -> None:
+        """Time does not move a fixed limit."""
+
+    def explain(self) -> str:
+        """Return the limit and that it was set by hand, and what share is refused by chance."""
+        share = self.chance_share
+        said = f"{self._limit} in flight, as set"
+        return said if share is None else f"{said}; {chance_words(share)}"
+
+    def _on_refused(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        found = self._runs.on_refused(ticket.number, ticket.started_at, ticket.level)
+        if found is Finding.CHANCE:
+            self._chance.contradicted()
+        alarm = self._chance.on_bad(
+            ticket.number,
+            self._started_count,
+            beyond=False,
+            calm=False,
+            easy=isinstance(ticket, SpacedTicket) and ticket.easy,
+            new=False,
+            regular=found is Finding.QUOTA,
+        )
+        self._acquit(now)
+        if alarm:
+            self._persists, self._persists_since = True, now
+        if signal.retry_after_s and not self._chance.established:
+            self._runs.on_pause(signal.retry_after_s)
+        elif not self._persists:
+            return
+        self._pause.on_refusal(
+            now, started_at=ticket.started_at, retry_after_s=signal.retry_after_s, jitter=signal.jitter
+        )
+
+    def _acquit(self, now: float) -> None:
+        """End a pause once refusals were seen not to depend on the load."""
+        if self._chance.find() is not None:
+            self._persists = False
+            self._pause.end(now)
