@@ -83,6 +83,10 @@ class LedgerNewer(LedgerUnusable):
     """The ledger was written by a newer version of bulk-upload and was left untouched."""
 
 
+class LedgerOlder(LedgerUnusable):
+    """The ledger was written by an older version of bulk-upload: a run of its job brings it up to date."""
+
+
 class LedgerBroken(LedgerUnusable):
     """A bug of ours keeps the ledger from recording; the cause is the error. Nothing that was recorded is lost."""
 

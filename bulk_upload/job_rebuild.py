@@ -14,7 +14,6 @@ from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, open_ledger
-from bulk_upload.edge.manifest_file import ManifestFile
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import ContentInquiry
@@ -24,7 +23,7 @@ from bulk_upload.engine.recovery.contents import Contents
 from bulk_upload.engine.recovery.rebuild import COMPARED_AT_ONCE, Rebuilder
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.job_plan import JobPlanner
+from bulk_upload.job_plan import JobPlanner, opened_manifest
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import Job
     from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.recovery.rebuild import Rebuilt
 
 
@@ -77,10 +77,21 @@ class JobRebuild:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
         return self._planner.ledger_path(job)
 
-    async def rebuild(self, job: Job, *, on_started: Callable[[Rebuilt], None] = lambda _: None) -> Rebuilt:
+    @property
+    def planner(self) -> JobPlanner:
+        """Plans jobs of this server, and lists folders."""
+        return self._planner
+
+    async def rebuild(
+        self,
+        job: Job,
+        *,
+        listing: FolderListing | None = None,
+        on_started: Callable[[Rebuilt], None] = lambda _: None,
+    ) -> Rebuilt:
         """Look for the file of every entry that a run would send, and record what is found.
 
-        `on_started` gets the counts, which go up meanwhile. What was found before an error stays recorded. Raises
+        `listing` has the entries of a folder's job; `on_started` gets the counts, which go up meanwhile. What was found before an error stays recorded. Raises
         ManifestInvalid, LedgerUnusable, UsageError, CredentialsRefused and ServerUnusable.
         """
         path = self.ledger_path(job)
@@ -88,14 +99,14 @@ class JobRebuild:
             pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
             closing.callback(pool.shutdown, wait=False)
             on_thread = asyncio.get_running_loop().run_in_executor
-            manifest = await on_thread(pool, ManifestFile, job.manifest)
+            manifest = await on_thread(pool, opened_manifest, job, listing)
             closing.callback(manifest.close)
             staging = Staging(None)
             closing.callback(staging.close)
             # Before anything is closed that its thread may use: SQLite would crash.
             closing.callback(pool.shutdown)
             closing.callback(staging.abandon)
-            preparation = self._planner.preparation(job, manifest, staging, None)
+            preparation = self._planner.preparation(job, manifest, staging, None, listing=listing)
             root = preparation.tree.root
             existed = await on_thread(pool, os.path.exists, path)
             ledger = self._open(path, job, root) if existed else None

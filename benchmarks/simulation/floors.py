@@ -54,7 +54,7 @@ SHORT_OF: dict[str, Short] = {
     "c2": Short(refused=0.019),
     "c3": Short(refused=0.048, waste=0.066),
     "f2": Short(goodput=0.87),
-    "i1": Short(goodput=0.63),
+    "i1": Short(goodput=0.67),
     "i2": Short(goodput=0.38, refused=0.054),
     "i3": Short(refused=0.041),
     "j5": Short(goodput=0.86),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,9 @@ from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
+from bulk_upload.edge.output import descriptor_of
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.edge.validation import Quarantine, QuarantineFailed, Workers, usable_processors
+from bulk_upload.edge.validation import FileIsPacked, Quarantine, QuarantineFailed, Workers, usable_processors
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
@@ -151,6 +153,13 @@ def _file_bytes(path: str) -> int:
         return 0
 
 
+def _is_named_pipe(path: str) -> bool:
+    try:
+        return descriptor_of(path) is None and stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _are_data_files(request: ValidateRequest) -> bool:
     """Whether the arguments are training data. One file without --purpose can only be meant as a manifest."""
     if len(request.paths) > 1 and request.purpose is None:
@@ -158,10 +167,13 @@ def _are_data_files(request: ValidateRequest) -> bool:
             "several files are data files, not manifests, and need --purpose",
             hint="give one manifest, or the purpose of the data files with --purpose",
         )
-    if request.purpose is None or comes_by_stream(request.paths[0]):
+    if request.purpose is None:
         return False
-    if len(request.paths) > 1:
+    if len(request.paths) > 1 or _is_named_pipe(request.paths[0]):
+        # To open a pipe would wait for its writer, maybe for ever.
         return True
+    if comes_by_stream(request.paths[0]):
+        return False
     try:
         return not names_files(request.paths[0])
     except (UsageError, ManifestInvalid):
@@ -272,6 +284,9 @@ class _Command:
             return
         try:
             made = await anyio.to_thread.run_sync(self._copy, quarantine, entry)
+        except FileIsPacked:
+            tell(f"quarantine: {path}: the file is compressed; unpack it first")
+            return
         except (QuarantineFailed, OSError) as error:
             raise UsageError(
                 f"cannot quarantine the bad lines of {path}: {error}",

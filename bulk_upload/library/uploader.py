@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -29,7 +30,9 @@ from bulk_upload.library.logs import log
 from bulk_upload.library.settings import SettingOptions, settings_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from opentelemetry.trace import Tracer
 
     from bulk_upload.core.api.network import Network
     from bulk_upload.core.api.profile import Profile
@@ -61,6 +64,7 @@ class Uploader(JobRunner):
         network: proxy and certificates.
         purposes: the rules of each purpose; `core.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
+        tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
         clock: time and randomness.
         **options: any field of `RunSettings`, in place of the one in `settings`; see `SettingOptions`.
 
@@ -82,11 +86,14 @@ class Uploader(JobRunner):
         network: Network = DIRECT,
         purposes: Mapping[str, Purpose] = PURPOSES,
         on_event: Callable[[Event], None] | None = None,
+        tracer: Tracer | None = None,
         clock: Clock | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
         redaction = Redaction()
+        self._clean = redaction.clean
         self._log = partial(log, clean=redaction.clean)
+        self._tracer = tracer
         super().__init__(
             Connection(
                 endpoint=endpoint_of(
@@ -172,7 +179,9 @@ class Uploader(JobRunner):
     ) -> Result:
         began_s = self._clock.monotonic()
         try:
-            result = await super()._execute(source, emit, started)
+            with self._traced(emit) as (traced, end):
+                result = await super()._execute(source, traced, started)
+                end(result)
         except BulkUploadError as error:
             self._log(Failed(message=str(error), hint=error.hint, exit_code=int(error.exit_status)))
             raise
@@ -190,6 +199,27 @@ class Uploader(JobRunner):
         )
         return result
 
+    @contextmanager
+    def _traced(
+        self, emit: Callable[[Event], None]
+    ) -> Iterator[tuple[Callable[[Event], None], Callable[[Result], None]]]:
+        """Yield what to emit events with, and what to call with the result: spans come of both where they are wanted."""
+        if self._tracer is None:
+            yield emit, lambda _: None
+            return
+        from bulk_upload.library.traces import RunTrace  # noqa: PLC0415 - needs the extra `otel`
+
+        trace = RunTrace(self._tracer, clean=self._clean, endpoint=self._connection.endpoint)
+        found: list[Result] = []
+        error: BaseException | None = None
+        try:
+            yield both(trace.on_event, emit), found.append
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            trace.end(found[0] if found else None, error)
+
 
 class UploaderOptions(SettingOptions, total=False):
     """The arguments of `Uploader`, for `from_env` and `upload`."""
@@ -206,6 +236,7 @@ class UploaderOptions(SettingOptions, total=False):
     network: Network
     purposes: Mapping[str, Purpose]
     on_event: Callable[[Event], None] | None
+    tracer: Tracer | None
     clock: Clock | None
 
 

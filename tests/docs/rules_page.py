@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -65,6 +66,9 @@ PREFERENCE, PRETRAIN, ALIGNMENT = "preference-fine-tune", "pre-train", "alignmen
 
 EXAMPLES: dict[str, Example] = {
     "empty-file": Example("\n"),
+    "bad-compressed": Example(
+        gzip.compress(GOOD.encode() * 99)[:-20], what_wrong="a gzip file without its end", what_right="the file that is in it"
+    ),
     "compressed": Example(b"\x1f\x8b\x08\x00", what_wrong="a gzip file", what_right="the file that is in it"),
     "not-json-lines": Example("text,label\nOnce upon a time.,story\n"),
     "utf-16": Example(TEXT.encode("utf-16"), TEXT, PRETRAIN, what_wrong="UTF-16, as old editors save it"),
@@ -138,6 +142,7 @@ EXAMPLES: dict[str, Example] = {
 NO_EXAMPLE = {
     "unreadable": "A file without read permission, one that keeps changing, or one on a disk that fails.",
     "duplicates-unchecked": "A file of more than a million lines.",
+    "compressed-unread": "A Zstandard file where zstandard is not installed.",
     "parquet-columns": "A Parquet file for `fine-tune` without the column `messages`.",
     "parquet-unread": "A Parquet file where pyarrow is not installed.",
     "torch-unread": "Any PyTorch file: what is in it was not loaded.",

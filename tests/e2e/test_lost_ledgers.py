@@ -58,7 +58,7 @@ def test_a_copied_ledger_that_goes_on_elsewhere_sends_nothing_twice(tmp_path: Pa
         shutil.copy(stage.ledger, copy)
         with closing(sqlite3.connect(copy)) as ledger, ledger:
             # Not within the seconds by which the server's clock may be misjudged.
-            ledger.execute("UPDATE runs SET started_utc = '2026-01-01T00:00:00.000000Z'")
+            ledger.execute("UPDATE runs SET started_utc = '2000-01-01T00:00:00.000000Z'")
         stage.manifest.write_bytes(whole)
         stage.run(expect=0)
         assert len(uploads_of(stage)) == COUNT

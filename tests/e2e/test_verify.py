@@ -132,7 +132,7 @@ def test_missing_files_are_sent_again_when_asked_for(tmp_path: Path) -> None:
         said = stage.call("verify", str(stage.ledger)).stderr
         assert "Recorded" not in said
         with closing(sqlite3.connect(stage.ledger)) as ledger, ledger:
-            ledger.execute("UPDATE receipts SET settled_utc = '2026-01-01T00:00:00.000000Z'")
+            ledger.execute("UPDATE receipts SET settled_utc = '2000-01-01T00:00:00.000000Z'")
         said = stage.call("verify", str(stage.ledger)).stderr
         assert "Recorded: 2 missing." in said
         assert "2 accepted files are missing from the server" in stage.run(expect=0).stderr
@@ -151,9 +151,9 @@ def test_a_file_that_is_there_again_is_no_longer_missing(tmp_path: Path) -> None
     with staged(tmp_path, keep=True) as stage:
         settled_job(stage, tmp_path)
         with closing(sqlite3.connect(stage.ledger)) as ledger, ledger:
-            ledger.execute("UPDATE receipts SET settled_utc = '2026-01-01T00:00:00.000000Z'")
+            ledger.execute("UPDATE receipts SET settled_utc = '2000-01-01T00:00:00.000000Z'")
             ledger.execute(
-                "UPDATE receipts SET missing_utc = '2026-01-01T00:00:00.000000Z' WHERE receipt_id = 1"
+                "UPDATE receipts SET missing_utc = '2000-01-01T00:00:00.000000Z' WHERE receipt_id = 1"
             )
         assert verified(stage, expect=0) == []
         assert "missing" not in stage.run("--retry", "missing", expect=0).stderr

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bulk_upload.engine.folder.listing import FolderListing
-    from bulk_upload.engine.plan import Plan
 
 _NONE_OF_THESE = "none"
-_MAY_SEND = (Step.SEND, Step.COMPARE, Step.RECONCILE)
+MAY_SEND = (Step.SEND, Step.COMPARE, Step.RECONCILE)
+"""Steps of a plan at whose end a file may have been sent."""
 
 
 def can_ask() -> bool:
@@ -62,12 +62,7 @@ def _answer(question: str, purposes: Sequence[str]) -> str:
         tell(f"  {printable(text)} is not a known purpose. {did_you_mean(text, tuple(purposes))}".rstrip())
 
 
-def confirm(plan: Plan, endpoint: str) -> bool:
-    """Ask whether to upload; without a question where nothing may be sent."""
-    totals = [plan.total(step) for step in _MAY_SEND]
-    count = sum(one.entry_count for one in totals)
-    if not count:
-        return True
-    size = sum(one.file_bytes for one in totals)
+def confirm(count: int, size: int, endpoint: str) -> bool:
+    """Ask whether to upload so many files with so many bytes."""
     question = f"Upload {files(count)} ({human_bytes(size)}) to {printable(endpoint)}?"
     return click.confirm(question, default=False, err=True)

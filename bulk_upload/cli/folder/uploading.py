@@ -8,17 +8,22 @@ import anyio
 from msgspec.structs import replace
 
 from bulk_upload.cli.commands.plan import plan_lines
-from bulk_upload.cli.folder.asking import ask_purposes, can_ask, confirm
+from bulk_upload.cli.folder.asking import MAY_SEND, ask_purposes, can_ask, confirm
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
 from bulk_upload.core.purposes import known_purposes
+from bulk_upload.errors import LedgerOlder
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
 
 if TYPE_CHECKING:
+    from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.folder.sightings import FolderRequest
+    from bulk_upload.core.run.settings import ValidateMode
+    from bulk_upload.engine.folder.listing import FolderListing
+    from bulk_upload.job_plan import FolderJob
 
 
 def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> int:
@@ -37,11 +42,31 @@ def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> i
             tell(line)
         if not listing.entry_count:
             return nothing_to_do(listing, wanted)
-        if asks:
-            plan = planner.plan(folder.job, listing=listing)
-            for line in plan_lines(plan, planner.ledger_path(folder.job), request.settings.validate):
-                tell(line)
-            if not confirm(plan, request.connection.endpoint):
-                tell("Nothing was sent.")
-                return ExitStatus.UNFINISHED
+        if asks and not agreed(planner, folder, listing, request.connection, request.settings.validate):
+            tell("Nothing was sent.")
+            return ExitStatus.UNFINISHED
         return anyio.run(run_and_report, replace(request, job=folder.job, listing=listing))
+
+
+def agreed(
+    planner: JobPlanner,
+    folder: FolderJob,
+    listing: FolderListing,
+    connection: Connection,
+    validate: ValidateMode,
+) -> bool:
+    """Show the plan and ask whether to upload; without a question where nothing may be sent."""
+    endpoint = connection.endpoint
+    try:
+        plan = planner.plan(folder.job, listing=listing)
+    except LedgerOlder:
+        tell(
+            "The ledger is of an older version. The run brings it up to date, and then sends what it does not have."
+        )
+        totals = listing.totals().values()
+        return confirm(sum(count for count, _ in totals), sum(size for _, size in totals), endpoint)
+    for line in plan_lines(plan, planner.ledger_path(folder.job), validate):
+        tell(line)
+    may_send = [plan.total(step) for step in MAY_SEND]
+    count = sum(one.entry_count for one in may_send)
+    return not count or confirm(count, sum(one.file_bytes for one in may_send), endpoint)

@@ -144,7 +144,7 @@ def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add those that say what a manifest means and which server and ledger its job has."""
-    return _with((*_MANIFEST_OPTIONS, schema_option), server_options(command))
+    return _with((*_MANIFEST_OPTIONS, MAP, selection_options, schema_option), server_options(command))
 
 
 def destination_options(command: Callable[..., Any]) -> Callable[..., Any]:

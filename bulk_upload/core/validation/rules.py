@@ -50,6 +50,12 @@ RULES: dict[str, Rule] = {
     "unreadable": Rule(_E, "the file cannot be read", "Make it readable, and make sure that nothing writes to it"),
     "empty-file": Rule(_E, "the file is empty", "Write the data to it, or remove it from the manifest"),
     "compressed": Rule(_E, "the file is compressed or an archive", "Decompress it and name the decompressed file", once=True),
+    "compressed-unread": Rule(
+        _N, "the content of a compressed file was not checked", "pip install 'bulk-upload[zstd]' has it checked", once=True
+    ),
+    "bad-compressed": Rule(
+        _E, "the compressed data is damaged or was cut off", "Write or fetch the file again", once=True
+    ),
     "not-json-lines": Rule(
         _E, "the file is something else with a JSON Lines name: CSV, HTML, a PDF, plain text",
         "Convert it: one JSON object on each line", once=True,

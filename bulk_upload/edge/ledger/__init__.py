@@ -19,7 +19,7 @@ from bulk_upload.edge.ledger.manifest_marks import (
     refresh,
     taken_up_again,
 )
-from bulk_upload.edge.ledger.reading.purposes import RecordedPurposes
+from bulk_upload.edge.ledger.reading.purposes import LedgerOrigin, RecordedPurposes
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from bulk_upload.edge.ledger.reading.sent import (
@@ -43,6 +43,7 @@ __all__ = [
     "JobFacts",
     "JobIdentity",
     "Ledger",
+    "LedgerOrigin",
     "LedgerReader",
     "LedgerStore",
     "LedgerWriter",

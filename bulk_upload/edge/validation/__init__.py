@@ -1,7 +1,8 @@
 """Validates data files before they are sent: in processes of their own, so that uploads continue meanwhile."""
 
-from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
-from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file, parquet_columns
+from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, Quarantined, QuarantineFailed
+from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.edge.validation.workers import (
     CheckRequest,
     FileMoved,
@@ -14,6 +15,7 @@ from bulk_upload.edge.validation.workers import (
 __all__ = [
     "CheckRequest",
     "CheckTask",
+    "FileIsPacked",
     "FileMoved",
     "Looked",
     "Quarantine",

@@ -14,6 +14,7 @@ from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter, Run
 from bulk_upload.core.validation.quarantine import LineSorter, findings_line, place_of
 from bulk_upload.edge.output import FileSet, require_safe
+from bulk_upload.edge.validation.packed import MAGIC_BYTES, is_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,10 @@ LINEAGE_SUFFIX = ".lineage.json"
 
 class QuarantineFailed(Exception):
     """A file could not be quarantined; the message says why. Nothing half-written has a final name."""
+
+
+class FileIsPacked(Exception):
+    """A compressed file has no lines to set apart before it is unpacked."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +60,10 @@ class Quarantine:
     def set_apart(self, descriptor: int, task: CheckTask) -> Quarantined:
         """Write the good lines of an open file to a repaired copy, and the bad ones with their findings beside it.
 
-        Raises QuarantineFailed.
+        Raises QuarantineFailed, FileIsPacked.
         """
+        if is_packed(os.pread(descriptor, MAGIC_BYTES, 0)):
+            raise FileIsPacked
         target = os.path.join(self._folder, place_of(task.path))
         written = FileSet(private=self._private)
         try:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
 from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - tasks travel between processes
@@ -19,6 +20,7 @@ from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.validation.opening.documents import TAIL_BYTES, content_complaint
 from bulk_upload.core.validation.report import FileReport, Findings
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
+from bulk_upload.edge.validation.packed import MAGIC_BYTES, is_packed, unpacked
 from bulk_upload.edge.validation.tables import check_parquet
 from bulk_upload.edge.validation.torch_archive import torch_file_complaint
 
@@ -54,9 +56,12 @@ def check_file(
     """
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
-    if kind is Format.JSON_LINES:
-        return _merged(findings, _check_lines(descriptor, task, on_bytes))
     byte_count = os.fstat(descriptor).st_size
+    if kind is Format.JSON_LINES:
+        if byte_count and is_packed(head := os.pread(descriptor, MAGIC_BYTES, 0)):
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                return _check_packed(file, head, task, findings, byte_count=byte_count, on_bytes=on_bytes)
+        return _merged(findings, _check_lines(descriptor, task, on_bytes))
     if kind is Format.PARQUET and byte_count:
         return _check_parquet(descriptor, byte_count, task, findings, on_bytes)
     for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
@@ -69,6 +74,8 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
     kind = task.purpose.format_of(task.path)
     findings = _about_the_name(task)
     if kind is Format.JSON_LINES:
+        if is_packed(content):
+            return _check_packed(io.BytesIO(content), content, task, findings, byte_count=len(content))
         checker = _checker(task)
         checker.feed(content)
         checker.finish()
@@ -116,6 +123,33 @@ def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], Non
             on_bytes(len(piece))
     checker.finish()
     return checker.report()
+
+
+def _check_packed(
+    file: IO[bytes],
+    head: bytes,
+    task: CheckTask,
+    findings: Findings,
+    *,
+    byte_count: int,
+    on_bytes: Callable[[int], None] | None = None,
+) -> FileReport:
+    """Check the lines in a compressed file; places in findings are those of its content."""
+    checker = _checker(task)
+    is_read = False
+    for piece in unpacked(file, head):
+        if isinstance(piece, Complaint):
+            _add(findings, task, piece)
+            continue
+        is_read = True
+        checker.feed(piece)
+        if on_bytes is not None:
+            # Says that the check goes on; how many packed bytes a piece took is not known.
+            on_bytes(0)
+    if not is_read:
+        return findings.report(line_count=0, byte_count=byte_count)
+    checker.finish()
+    return replace(_merged(findings, checker.report()), byte_count=byte_count)
 
 
 def _whole_file_complaints(
@@ -175,22 +209,6 @@ def _check_parquet(
 
 def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
     return () if PURPOSE_MISMATCH in task.choice.ignored else task.known
-
-
-def parquet_columns(descriptor: int) -> tuple[str, ...] | None:
-    """Return the columns of an open Parquet file; None where they cannot be read, also for want of pyarrow."""
-    try:
-        return _footer(descriptor)[0]
-    except Exception:  # noqa: BLE001 - pyarrow raises errors of its own for each kind of damage
-        return None
-
-
-def _footer(descriptor: int) -> tuple[tuple[str, ...], int]:
-    """Return the columns and the number of rows by a Parquet file's footer."""
-    from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
-
-    with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
-        return tuple(str(name) for name in opened.schema_arrow.names), int(opened.metadata.num_rows)
 
 
 def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.manifest.paths import is_beneath
 from bulk_upload.core.run.job import folder_ledger_paths
 from bulk_upload.edge.folder import FolderPlace
-from bulk_upload.edge.ledger import LedgerReader, RecordedPurposes
+from bulk_upload.edge.ledger import RecordedPurposes
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.run.job import Job
+    from bulk_upload.edge.ledger import LedgerOrigin
 
 
 def place_in_job(place: FolderPlace, job: Job, connection: Connection) -> FolderPlace:
@@ -27,7 +29,8 @@ def place_in_job(place: FolderPlace, job: Job, connection: Connection) -> Folder
     """
     for folder in _upward(place.root):
         for ledger in folder_ledger_paths(job, connection, root=folder):
-            if _root_in(ledger) != folder:
+            origin = _origin_of(ledger)
+            if origin is None or origin.root != folder:
                 continue
             if folder == place.root:
                 return place
@@ -52,15 +55,11 @@ def other_ledgers(
     for path in paths:
         if os.path.realpath(path) == os.path.realpath(ours):
             continue
-        try:
-            with LedgerReader(path) as reader:
-                facts = reader.job()
-                if facts is None or facts.endpoint != connection.endpoint or not reader.may_have_sent():
-                    continue
-        except LedgerUnusable:
+        origin = _origin_of(path)
+        if origin is None or origin.endpoint != connection.endpoint or not origin.may_have_sent:
             continue
-        if facts.root == root or facts.root.startswith(f"{root.rstrip('/')}/"):
-            yield OtherLedger(path=path, root=facts.root)
+        if origin.root == root or is_beneath(origin.root, root):
+            yield OtherLedger(path=path, root=origin.root)
 
 
 def _upward(folder: str) -> Iterator[str]:
@@ -70,17 +69,16 @@ def _upward(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _root_in(ledger: str) -> str | None:
-    """Return the root in a ledger, None where there is no such ledger."""
+def _origin_of(ledger: str) -> LedgerOrigin | None:
+    """Return what a ledger is for, None where there is no such ledger."""
     if not os.path.exists(ledger):
         return None
     try:
-        with LedgerReader(ledger) as reader:
-            facts = reader.job()
+        with RecordedPurposes(ledger) as recorded:
+            return recorded.origin()
     except LedgerUnusable:
         # If it is ours, the run says what is wrong with it.
         return None
-    return None if facts is None else facts.root
 
 
 def _moved(place: FolderPlace, folder: str, beneath: str) -> FolderPlace:

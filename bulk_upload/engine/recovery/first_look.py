@@ -150,7 +150,7 @@ class FirstLook:
     async def _stop(self, sighting: Sighting, runs: EarlierRuns) -> None:
         error = LedgerOutdated(
             f"{_words(sighting, runs)}; nothing was sent",
-            hint="`bulk-upload ledger rebuild` with the manifest and options of this run gives the ledger the receipts it "
+            hint="`bulk-upload ledger rebuild` with the manifest or folder and the options of this run gives the ledger the receipts it "
             "lacks; then run again. To send all the same: --send-again",
         )
         now = self._clock.utc_s()
@@ -168,7 +168,7 @@ def _words(sighting: Sighting, runs: EarlierRuns) -> str:
     if sighting.is_new:
         return (
             f"this ledger is new, but the server has files with the name, size and purpose of {counted}: if the ledger was "
-            "lost, stop this run, and `bulk-upload ledger rebuild` with its manifest and options takes these files up"
+            "lost, stop this run, and `bulk-upload ledger rebuild` with its manifest or folder and its options takes these files up"
         )
     alike = "content" if sighting.same_content else "name, size and purpose"
     since = "" if runs.sent_since_utc_s is None else f", {utc_text(runs.sent_since_utc_s)}"

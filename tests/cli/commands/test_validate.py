@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -136,6 +138,27 @@ def test_a_missing_data_file_is_a_finding(desk: Path) -> None:
     assert ended.status == 10
     assert b'there is no file "none.jsonl"' in ended.stdout
     assert ended.stderr.startswith("1 file, 1 line, ")
+
+
+def test_a_named_pipe_is_refused_at_once(desk: Path) -> None:
+    """As one file or among others, whether anybody writes to it or not: to open it would wait for a writer."""
+    os.mkfifo(desk / "pipe")
+    for files in (["pipe"], ["data/a.jsonl", "pipe"], ["pipe", "data/a.jsonl"]):
+        ended = run_here("validate", *files, "--purpose", "pre-train")
+        assert ended.status == 10
+        assert b"named pipe" in ended.stdout
+        assert b"not-a-file" in ended.stdout
+
+
+def test_bad_lines_in_a_compressed_file(desk: Path) -> None:
+    """They are found where compression is let pass, and cannot be set apart."""
+    (desk / "chat.jsonl.gz").write_bytes(gzip.compress((GOOD % 1 + BAD).encode()))
+    given = ("validate", "chat.jsonl.gz", "--purpose", "fine-tune", "--quarantine", "q")
+    ended = run_here(*given, "--ignore", "compressed")
+    assert (ended.status, b"chat.jsonl.gz:2 [$.messages[1].role]" in ended.stdout) == (10, True)
+    assert "chat.jsonl.gz: the file is compressed; unpack it first" in ended.stderr
+    assert not (desk / "q").exists()
+    assert b"compressed in 1 file" in run_here(*given).stdout
 
 
 def test_a_schema_of_ones_own(desk: Path) -> None:

@@ -12,14 +12,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 
+from bulk_upload.cli.folder.uploading import agreed
 from bulk_upload.cli.folder.words import is_path
 from bulk_upload.cli.main import COMMANDS
 from bulk_upload.cli.options.suggestions import MEANT
-from bulk_upload.errors import UsageError
+from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.folder.sightings import FolderRequest
+from bulk_upload.core.run.job import Job
+from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.engine.plan import Plan
+from bulk_upload.errors import LedgerOlder, UsageError
 from bulk_upload.exit_status import ExitStatus
-from tests.cli.stage import KEY, Ended, environment, run_here
+from bulk_upload.job_plan import JobPlanner
+from tests.cli.stage import KEY, NOWHERE, Ended, environment, run_here
 from tests.core.folder.test_likeness import CHAT, EXAMPLES, lines
 
 DONE, SHORT, USAGE = ExitStatus.DONE, ExitStatus.SOME_FAILED, ExitStatus.USAGE
@@ -291,6 +300,32 @@ def test_at_a_terminal_the_plan_is_confirmed(folder: Path, server: str) -> None:
     status, shown = at_terminal(["./datasets"], [(purpose, "\n"), ("[y/N]: ", "y\n")], server=server)
     assert status == DONE
     assert set(statuses(folder.parent)) == {"chat.jsonl", "corpus/sea.jsonl"}
+
+
+def test_an_older_ledger_is_no_dead_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its plan is known once the run has brought it up to date: a person is asked about the whole folder."""
+    wanted = FolderRequest(paths=("datasets",), purpose="pre-train")
+    connection = Connection(endpoint=NOWHERE, profile=FLOW)
+    planner = JobPlanner(connection)
+    found = planner.folder_job(Job(manifest=""), wanted)
+
+    def plan(*_: object, **__: object) -> Plan:
+        raise LedgerOlder("older")
+
+    asked: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(JobPlanner, "plan", plan)
+    monkeypatch.setattr(click, "confirm", confirm)
+    with planner.listing(found) as listing:
+        assert not agreed(planner, found, listing, connection, ValidateMode.AHEAD)
+    assert "Upload 3 files (" in asked[0]
+    assert "older version" in capsys.readouterr().err
 
 
 def test_at_a_terminal_yes_asks_nothing(folder: Path, server: str, desk: Path) -> None:

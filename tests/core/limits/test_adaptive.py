@@ -236,3 +236,23 @@ def test_any_sequence_of_calls(steps: list[tuple[str, float, int, float | None]]
             break
         now += delay_s
     assert controller.next_delay(now) < 1e-3
+
+
+def test_what_runs_out_in_a_named_wait_lowers_no_ceiling() -> None:
+    """A late refusal of a burst says nothing of those that were accepted and have ended meanwhile."""
+    limits = []
+    for late_s in (0.01, 0.5):
+        controller = AdaptiveLimit()
+        tickets = [controller.on_start(0.0) for _ in range(8)]
+        refused = Signal(kind=SignalKind.OVER_QUOTA, retry_after_s=5.0)
+        accepted = Signal(kind=SignalKind.ACCEPTED, file_bytes=1)
+        controller.on_end(0.2, tickets[0], accepted)
+        for ticket in tickets[1:5]:
+            controller.on_end(0.2, ticket, refused)
+        controller.on_end(0.2 + late_s, tickets[5], accepted)
+        before = controller.limit
+        controller.on_end(0.2 + late_s, tickets[6], refused)
+        limits.append((before, controller.limit))
+    (before, after), (late_before, late_after) = limits
+    assert after < before
+    assert late_after == late_before

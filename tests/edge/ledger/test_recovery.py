@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ async def test_each_run_records_where_its_ledger_lies(tmp_path: Path) -> None:
         # The run between them sent nothing, as one of another command.
         assert ledger.earlier.sent_since_utc_s == START_S
     rows = query(tmp_path / "b.ledger.db", "SELECT host, CAST(ledger_path AS TEXT) FROM runs")
-    host = os.uname().nodename
+    host = socket.gethostname()
     assert rows == [(host, str(path)), (host, str(path)), (host, str(tmp_path / "b.ledger.db"))]
 
 

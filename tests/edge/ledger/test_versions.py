@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.limits.controller import LearnedLimits
-from bulk_upload.edge.ledger import LedgerReader, open_ledger, remember, remembered
+from bulk_upload.edge.ledger import LedgerReader, RecordedPurposes, open_ledger, remember, remembered
 from bulk_upload.edge.ledger.file.schema import CREATE, SCHEMA_VERSION
 from tests.edge.ledger.keep_version import EXPECTED, VERSIONS, tell_story
 from tests.edge.ledger.stage import JOB, query
@@ -51,6 +51,28 @@ async def test_an_older_ledger_says_what_it_said(tmp_path: Path, version: int) -
     backup = tmp_path / f"a.ledger.db.v{version}.backup"
     assert query(backup, "PRAGMA user_version") == [(version,)]
     assert query(backup, "SELECT * FROM receipts") == query(old, "SELECT * FROM receipts")
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_what_was_sent_for_which_purpose_is_known_before_the_migration(tmp_path: Path, version: int) -> None:
+    """A folder is listed before its run brings the ledger up to date: its files keep their purposes."""
+    path = tmp_path / "a.ledger.db"
+    shutil.copy(VERSIONS / f"version-{version}.ledger", path)
+    purpose_of = dict(query(path, "SELECT path, purpose FROM entries"))
+    purposes = {os.fsdecode(name): [purpose] for name, purpose in purpose_of.items()}
+    # It has form fields, as no file of a folder: it is another entry.
+    del purposes["odd-\udcff.jsonl"]
+    with RecordedPurposes(os.fspath(path)) as recorded:
+        origin = recorded.origin()
+        found = recorded.recall(purposes)
+    assert origin is not None
+    assert (origin.endpoint, origin.root, origin.may_have_sent) == (JOB.endpoint, JOB.root, True)
+    assert {name: [one.purpose for one in known] for name, known in found.items()} == purposes
+    there = {name for name, known in found.items() if known[0].may_be_there}
+    assert there >= {
+        name for name, (state, _) in EXPECTED.items() if state in ("accepted", "in_doubt")
+    } & set(purposes)
+    assert query(path, "PRAGMA user_version") == [(version,)]
 
 
 async def test_a_new_ledger_holds_the_same(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -82,7 +83,7 @@ async def test_a_copy_that_went_on_stops_the_second_run(tmp_path: Path) -> None:
         with pytest.raises(LedgerOutdated) as caught:
             await lost.look(at_utc_s=T0 + at_s)
         assert "40 of 40 entries to send" in str(caught.value)
-        assert f"from {os.uname().nodename}:{original} to" in str(caught.value)
+        assert f"from {socket.gethostname()}:{original} to" in str(caught.value)
         assert "ledger rebuild" in str(caught.value.hint)
     await lost.rebuild()
     assert lost.send_count() == 0

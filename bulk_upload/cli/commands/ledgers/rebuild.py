@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.options import Paths
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, job_of, manifest_options
@@ -34,7 +37,9 @@ _NAMED_MAX = 5
     context_settings=JOB_CONTEXT,
     short_help="Make a lost ledger anew from the server's list.",
 )
-@click.argument("manifest", shell_complete=file_names)
+@click.argument(
+    "manifest", cls=Paths, nargs=-1, required=True, metavar="MANIFEST|PATH...", shell_complete=file_names
+)
 @manifest_options
 @click.option(
     "--trust-names",
@@ -49,8 +54,10 @@ _NAMED_MAX = 5
     help="Compare files up to this size whole, larger ones by ranges of this size in all.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
-def rebuild(manifest: str, *, trust_names: bool, compare_max: int, quiet: bool, **options: Any) -> int:
-    """Make the ledger of MANIFEST anew from the server's list, or add what a copy of it lacks.
+def rebuild(
+    manifest: tuple[str, ...], *, trust_names: bool, compare_max: int, quiet: bool, **options: Any
+) -> int:
+    """Make the ledger of MANIFEST, or of files and folders, anew from the server's list, or add what a copy of it lacks.
 
     Give the options of the job's `run`. Every entry that `run` would send is looked for at the server: a file of its
     name, size and purpose whose content, read back, is the same becomes its receipt, marked as found. Nothing is sent.
@@ -61,15 +68,18 @@ def rebuild(manifest: str, *, trust_names: bool, compare_max: int, quiet: bool, 
     \b
     Examples:
       bulk-upload ledger rebuild manifest.jsonl
+      bulk-upload ledger rebuild ./datasets
       bulk-upload ledger rebuild manifest.jsonl --trust-names
     """
     import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
+    from bulk_upload.cli.folder.listed import listed_with_progress, tell_left_out  # noqa: PLC0415
+    from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
     from bulk_upload.cli.options.ledger import person  # noqa: PLC0415
     from bulk_upload.job_rebuild import JobRebuild  # noqa: PLC0415
 
     profile = profile_named(options["profile"])
-    job = job_of(manifest, options)
+    job, request = job_of(manifest[0], options), folder_request_of(manifest, options)
     rebuilding = JobRebuild(
         connection_of(options, profile),
         api_key=api_key_of(options, profile),
@@ -79,12 +89,16 @@ def rebuild(manifest: str, *, trust_names: bool, compare_max: int, quiet: bool, 
         purposes=schemas_of(options["schema"]),
     )
     shown = _Shown()
-
-    async def work() -> Rebuilt:
-        return await rebuilding.rebuild(job, on_started=shown.on_started)
-
-    with command_progress_shown(shown.progress, quiet=quiet):
-        rebuilt = anyio.run(work)
+    with ExitStack() as closing:
+        listing = None
+        if request is not None:
+            folder = rebuilding.planner.folder_job(job, request)
+            job = folder.job
+            listing = closing.enter_context(listed_with_progress(rebuilding.planner, folder, quiet=quiet))
+            tell_left_out(listing)
+        work = partial(rebuilding.rebuild, job, listing=listing, on_started=shown.on_started)
+        with command_progress_shown(shown.progress, quiet=quiet):
+            rebuilt = anyio.run(work)
     if not quiet or rebuilt.undecided_count:
         for line in _lines(rebuilt, rebuilding.ledger_path(job)):
             tell(line)

@@ -36,6 +36,9 @@ ABOVE = 8
 
 LEVEL_WEIGHT = 1 / 16
 
+LATE = 0.5
+"""So long after a burst, in latencies, a named wait has let run out what was accepted: no more is learned of a ceiling."""
+
 
 class LoadedTicket(Ticket, frozen=True, kw_only=True):
     """A ticket with the load at its start: `beyond` a known limit; `calm`, near none although one is suspected; `easy`,
@@ -235,7 +238,8 @@ class AdaptiveLimit:
         if self._bad(now, ticket, quota=signal.kind is SignalKind.OVER_QUOTA):
             return
         if ticket.started_at <= self._burst_at:
-            if self._burst_blames_slots:
+            late = 0.0 < LATE * self._meter.cost.seconds < now - self._burst_at
+            if self._burst_blames_slots and not (signal.retry_after_s and late):
                 slots = self._slots
                 self._moved(now, slots.on_refused_too(len(self._in_flight)))
                 self._verdict.on_ceiling(now, slots.ceiling, slots.tests_met)

@@ -16,7 +16,7 @@ from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_upload.edge.ledger.file.unusable import unusable, unusable_file
 from bulk_upload.edge.output import PRIVATE_MODE, created, require_safe
-from bulk_upload.errors import LedgerNewer, LedgerUnusable
+from bulk_upload.errors import LedgerNewer, LedgerOlder, LedgerUnusable
 
 BUSY_S = 10.0
 """How long to wait for another program that locks the database, before it counts as unusable."""
@@ -109,9 +109,12 @@ def open_for_writing(
     return connection
 
 
-def open_for_reading(path: str) -> sqlite3.Connection:
-    """Open a snapshot of an existing ledger, also while a run writes. Raises LedgerUnusable."""
-    require_ledger(path, may_be_new=False)
+def open_for_reading(path: str, *, may_be_older: bool = False) -> sqlite3.Connection:
+    """Open a snapshot of an existing ledger, also while a run writes. Raises LedgerUnusable.
+
+    With `may_be_older` the ledger may have an older schema: for columns that every version has.
+    """
+    require_ledger(path, may_be_new=may_be_older)
     try:
         connection = _connect_uri(reading_uri(path))
         try:
@@ -186,7 +189,7 @@ def _require_ours(header: _Header, path: str, *, may_be_new: bool) -> None:
             hint="upgrade bulk-upload; the ledger was left untouched",
         )
     if version < SCHEMA_VERSION and not may_be_new:
-        raise LedgerUnusable(
+        raise LedgerOlder(
             f"the ledger {printable(path)} has the older schema version {version}",
             hint="run its job again: that brings the ledger up to date and keeps a backup",
         )

@@ -127,6 +127,9 @@ def seen(staging: Staging, *, count_max: int, file_bytes_max: int) -> Seen:
 
     `smallest` has up to `count_max` of them, with content of at most `file_bytes_max` bytes.
     """
+    if not staging.rows("SELECT 1 FROM listed LIMIT 1"):
+        # As before nearly every run: a large plan is not gone through for nothing.
+        return Seen(entry_count=0, smallest=())
     ((entry_count, file_count),) = staging.rows(
         f"SELECT count(DISTINCT s.seq), count(DISTINCT l.file_id) {_SEEN}"
     )

@@ -62,6 +62,17 @@ def check_parquet(
                 yield from _rows(opened, purpose.schema, on_rows)
 
 
+def parquet_columns(descriptor: int) -> tuple[str, ...] | None:
+    """Return the columns of an open Parquet file; None where they cannot be read, also for want of pyarrow."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+
+        with os.fdopen(os.dup(descriptor), "rb") as file, parquet.ParquetFile(file) as opened:
+            return tuple(str(name) for name in opened.schema_arrow.names)
+    except Exception:  # noqa: BLE001 - pyarrow raises errors of its own for each kind of damage
+        return None
+
+
 def _rows(opened: Any, schema: Schema, on_rows: Callable[[int], None]) -> Iterator[RowComplaint]:  # noqa: ANN401 (pyarrow has no types)
     from bulk_upload.edge.validation.tables.screening import suspects  # noqa: PLC0415 - imports pyarrow
 
