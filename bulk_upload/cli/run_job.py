@@ -27,6 +27,7 @@ from bulk_upload.cli.output.run_display import (
 )
 from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
 from bulk_upload.cli.output.run_results import open_results, save_results
+from bulk_upload.cli.output.serving import page_served
 from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
@@ -43,7 +44,7 @@ from bulk_upload.report.live.run_summary import altered_lines, closing_lines
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.events import Event
@@ -83,6 +84,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     log: LogRequest = msgspec.field(default_factory=LogRequest)
     notify: Target | None = None
     bell: bool = False
+    serve: tuple[str, int] | None = None
+    page_controls: bool = False
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether to print a summary for people."""
@@ -139,12 +142,18 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
             with (
+                page_served(
+                    ledger_path_of(request.job, request.connection),
+                    request.serve,
+                    display.say,
+                    control=request.page_controls,
+                ) as say_where,
                 stoppable(display.suspend, display.resume),
                 staged_signals(_stages(run, display), leave=partial(_leave, display)),
             ):
                 ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
-                    run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics
+                    run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics, say_where
                 )
     if request.listing is not None and is_short(request.listing) and result.status is ExitStatus.DONE:
         result = replace(result, status=ExitStatus.SOME_FAILED)
@@ -251,6 +260,7 @@ async def _with_ticks(
     ticks: tuple[Callable[[], None], ...],
     now_and_then: Callable[[], None],
     metrics: MetricsFile | None,
+    say_where: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> Result:
     async def repeating(every_s: float, call: Callable[[], None]) -> None:
         while True:
@@ -263,6 +273,8 @@ async def _with_ticks(
         tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
         if metrics is not None:
             tasks.start_soon(metrics.keep)
+        if say_where is not None:
+            tasks.start_soon(say_where)
         result = await run
         tasks.cancel_scope.cancel()
     return result

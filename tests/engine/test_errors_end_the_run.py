@@ -14,6 +14,7 @@ import pytest
 from bulk_upload.core.events import (
     AttemptEnded,
     AttemptStarted,
+    DataFindings,
     Draining,
     EntrySettled,
     Event,
@@ -46,7 +47,7 @@ from tests.fakes.files import FakeReader, FakeStream
 from tests.fakes.ledger import Mishap
 from tests.fakes.server import Faults
 from tests.fakes.transport import FakeTransport
-from tests.fakes.validator import FakeValidator
+from tests.fakes.validator import BAD, ODD, FakeValidator
 from tests.fakes.world import LARGE_BYTES, Scene, World
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def _run(world: World, script: Callable[[Scene], object] | None = None, **settin
     )
 
 
-def _is_consistent(world: World) -> None:
+def _is_consistent(world: World, **settings: Any) -> None:
     """The ledger contradicts itself nowhere, and a sound run of the same job finishes it without a second copy."""
     assert world.ledger.complaints() == []
     world.server.faults = Faults()
-    ran = _run(world)
+    ran = _run(world, **settings)
     assert ran.scene.violations == []
     assert set(world.states().values()) <= {EntryState.ACCEPTED, EntryState.REJECTED}
     assert len(world.server.stored) == len(set(world.ledger.receipts()))
@@ -157,14 +158,17 @@ def test_a_part_that_raises_ends_the_run(monkeypatch: pytest.MonkeyPatch, part: 
         LimitChanged,
         RunLimited,
         Draining,
+        DataFindings,
         Noticed,
     ],
 )
 def test_a_listener_that_raises_ends_the_run(event: type[Event]) -> None:
     """Whatever event it chokes on, its error comes out of the run and the ledger stays consistent."""
     world = _world()
-    if event is Noticed:
-        world.files.write("01/data.jsonl", b"ODD" + b"x" * 1000)
+    if event is DataFindings:
+        world.files.write("01/data.jsonl", ODD + b"x" * 1000)
+    elif event is Noticed:
+        world.files.write("01/data.jsonl", BAD + b"x" * 1000)
 
     def script(scene: Scene) -> None:
         scene.hooks.append(lambda one: _breaks() if isinstance(one, event) else None)
@@ -173,8 +177,8 @@ def test_a_listener_that_raises_ends_the_run(event: type[Event]) -> None:
             scene.after(1.0, scene.drain)
 
     with pytest.raises(Bug, match="a bug of ours"):
-        _run(world, script)
-    _is_consistent(world)
+        _run(world, script, sends_invalid=event is Noticed)
+    _is_consistent(world, sends_invalid=event is Noticed)
 
 
 @pytest.mark.parametrize("validated", [False, True])

@@ -67,7 +67,11 @@ class Notebook:
 
 
 @pytest.fixture
-def notebook() -> Iterator[Notebook]:
+def notebook(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    home = str(tmp_path_factory.mktemp("jupyter"))
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+        # Neither the settings of whoever runs the tests, nor a home that may not be written.
+        monkeypatch.setenv(name, home)
     kernel = manager.KernelManager(kernel_name="python3")
     # Not the kernel that is registered on this machine, but the one of this Python.
     kernel.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

@@ -35,7 +35,6 @@ from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of
 from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.json_output import json_option
-from bulk_upload.cli.output.notify import target_of
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT
 from bulk_upload.core.api.profile import FLOW
@@ -201,6 +200,14 @@ _VARIABLES = [
     help="At the end, run CMD with a JSON object on its standard input, or POST it to URL.",
 )
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at the end.")
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value="127.0.0.1:0",
+    metavar="[ADDRESS]",
+    help="Serve a live page while the run goes on, at PORT or HOST:PORT (default: any free port of 127.0.0.1).",
+)
+@click.option("--control", is_flag=True, help="Let the page of --serve pause, resume and limit the run.")
 @private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
@@ -249,6 +256,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
 
     from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
+    from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
+    from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
@@ -304,6 +313,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         log=log,
         notify=target_of(options["notify"]),
         bell=options["bell"],
+        serve=None if options["serve"] is None else address_of(options["serve"]),
+        page_controls=options["control"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
     )

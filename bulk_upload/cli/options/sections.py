@@ -63,6 +63,8 @@ JOB_SECTIONS = {
         "metrics_file",
         "notify",
         "bell",
+        "serve",
+        "control",
         "private",
         "no_progress",
         "quiet",

@@ -134,7 +134,7 @@ async def notify(
             proxy = None if is_loopback(target.name) else network.proxy
             await post(target.url, data, tls=tls_context(Network(ca_file=network.ca_file)), proxy=proxy)
         else:
-            await hand_to_command(target.words, data, _environment())
+            await hand_to_command(target.words, data, environment_without_keys())
     except NotDelivered as error:
         tell(f"bulk-upload: --notify did not reach {printable(target.name)}: {error}")
 
@@ -145,7 +145,7 @@ def ring() -> None:
         click.echo("\a", nl=False, err=True)
 
 
-def _environment() -> dict[str, str]:
+def environment_without_keys() -> dict[str, str]:
     """Return the environment without what is named like a secret: the program gets a message, not the key."""
     return {
         name: value

@@ -1,0 +1,88 @@
+"""The live page: the report's design, filled by its script with what the server sends."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+
+CHARTS = (
+    ("rate", "Bytes sent per second"),
+    ("files", "Files settled per second"),
+    ("flight", "Attempts in flight"),
+)
+"""The id and the title of each chart, in the order of the numbers in a point."""
+
+
+def live_page() -> tuple[bytes, str]:
+    """Return the page and its content security policy: its own style and script, its own server, nothing else."""
+    style = _resource("style.css") + _resource("live.css")
+    script = _resource("live.js")
+    charts = "".join(
+        f'<figure><figcaption><h3 id="{name}-title">{title}</h3><p id="{name}-summary"></p></figcaption>'
+        f'<svg class="chart" id="{name}" width="100%" height="120" viewBox="0 0 600 100" preserveAspectRatio="none" '
+        f'role="img" aria-labelledby="{name}-title {name}-summary"><path class="area"/><path class="line"/></svg></figure>\n'
+        for name, title in CHARTS
+    )
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Upload</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<header>
+<p class="eyebrow" id="ledger"></p>
+<h1 id="headline" aria-live="polite">Connecting</h1>
+<p class="lead" id="why"></p>
+<svg class="state-bar" id="states" width="100%" height="10" aria-hidden="true"></svg>
+<ul class="legend" id="legend"></ul>
+<div class="bars" id="bars"></div>
+<dl class="numbers" id="numbers"></dl>
+<noscript><p class="note">This page needs JavaScript.</p></noscript>
+</header>
+<main>
+<section id="control" hidden><h2>Change the run</h2>
+<form id="changes">
+<button type="button" id="pause">Pause</button>
+<label>Maximum in flight <input name="max_concurrency" placeholder="off" size="6" autocomplete="off"></label>
+<label>Bandwidth <input name="bandwidth" placeholder="5MB/s, off" size="12" autocomplete="off"></label>
+<label>Starts <input name="rate" placeholder="5/s, off" size="8" autocomplete="off"></label>
+<button type="submit">Apply</button>
+<output id="answer" aria-live="polite"></output>
+</form></section>
+<section id="uploads" hidden><h2>In flight</h2>
+<div class="wide" tabindex="0" role="region" aria-label="Uploads in flight"><table class="plain">
+<thead><tr><th scope="col">Path</th><th scope="col" class="number">Size</th><th scope="col">Sent</th><th scope="col">State</th><th scope="col" class="number">For</th></tr></thead>
+<tbody></tbody></table></div></section>
+<section id="failures" hidden><h2>Needs attention</h2>
+<p>The first ones; <code>bulk-upload report</code> has all.</p>
+<div class="wide" tabindex="0" role="region" aria-label="Entries that need attention"><table class="plain">
+<thead><tr><th scope="col">Path</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
+<tbody></tbody></table></div></section>
+<section id="charts"><h2>Over time</h2>
+<p>Since this page is served.</p>
+{charts}</section>
+</main>
+<footer><p>Live. This page asks only the command that serves it.</p></footer>
+<script>{script}</script>
+</body>
+</html>
+"""
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src data:; connect-src 'self'; "
+        f"style-src {_hash(style)}; script-src {_hash(script)}"
+    )
+    return text.encode("utf-8"), policy
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
+
+
+def _resource(name: str) -> str:
+    return resources.files("bulk_upload.report.page").joinpath(name).read_text("utf-8")
