@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.retry import RetryPolicy
     from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSettings, ValidateMode
     from bulk_upload.core.validation.rules import RuleChoice
+    from bulk_upload.edge.convert import Conversion, convert
     from bulk_upload.edge.ledger import LedgerReader
     from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
@@ -84,6 +85,7 @@ _HOMES = (
     "bulk_upload.core.limits.timetable",
     "bulk_upload.core.report.export",
     "bulk_upload.core.report.log_records",
+    "bulk_upload.edge.convert",
     "bulk_upload.edge.ledger",
     "bulk_upload.engine.after.undo",
     "bulk_upload.job_run",
@@ -102,6 +104,7 @@ __all__ = [
     "ConfirmMode",
     "ContentCompared",
     "ControlChanged",
+    "Conversion",
     "CredentialsRefused",
     "DataFindings",
     "Draining",
@@ -153,6 +156,7 @@ __all__ = [
     "UsageError",
     "ValidateMode",
     "__version__",
+    "convert",
     "log_record",
     "plan",
     "read_ledger",

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "bulk_upload.cli.commands.demo:demo",
     "scan": "bulk_upload.cli.commands.scan:scan",
-    "validate": "bulk_upload.cli.commands.validate:validate",
+    "validate": "bulk_upload.cli.commands.data.validate:validate",
+    "convert": "bulk_upload.cli.commands.data.convert:convert",
     "plan": "bulk_upload.cli.commands.plan:plan",
     "run": "bulk_upload.cli.commands.run:run",
     "control": "bulk_upload.cli.commands.control:control",
@@ -54,6 +55,7 @@ _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
     "scan": "Write a manifest for the files in a folder.",
     "validate": "Check training data line by line; sends nothing.",
+    "convert": "Write training data in the shape that a purpose wants.",
     "plan": "Show what `run` would do, and why; changes nothing.",
     "run": "Upload a folder or a manifest; run again to resume.",
     "control": "Change a run in progress: limits, pause, resume.",

@@ -18,6 +18,7 @@ from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
@@ -53,6 +54,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     force: bool
     profile: Profile
     purposes: Mapping[str, Purpose]
+    schema_file: str | None
     choice: RuleChoice
     thorough: bool
     quarantine: str | None
@@ -202,6 +204,7 @@ class _Command:
             choice=request.choice,
             thorough=request.thorough,
             on_bytes=self._on_bytes,
+            command_for=self._command_for,
         )
 
     def entries(self) -> Iterator[Entry]:
@@ -253,6 +256,13 @@ class _Command:
             byte_total=self._amount.byte_count,
             remarks=(f"{errors:,} {'error' if errors == 1 else 'errors'}",) if errors else (),
         )
+
+    def _command_for(self, path: str, purpose: str) -> ConvertCommand:
+        """Return what converts a file, with its name from the current folder."""
+        full = self._source.tree.absolute(path)
+        beneath = os.path.relpath(full, os.getcwd())
+        file = path if path in self._request.paths else full if beneath.startswith("../") else beneath
+        return ConvertCommand(file=file, purpose=purpose, schema_file=self._request.schema_file)
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a slightly outdated count is good enough.

@@ -77,7 +77,7 @@ MANIFEST_MISTAKES = {
     "no purpose": manifest('{"path": "data/a.jsonl"}', ":1", 'no "purpose"', "--purpose"),
     "empty manifest": manifest("", "is empty", '{"path"'),
     "blank manifest": manifest("\n\n", "is empty", '{"path"'),
-    "JSON array": manifest(f"[{ENTRY}]", ":1", "JSON array", "jq -c '.[]'"),
+    "JSON array": manifest(f"[{ENTRY}]", ":1", "JSON array", "bulk-upload convert "),
     "parquet as a manifest": manifest(b"PAR1\x15\x04\x15\x00", "a parquet file", "JSON Lines or CSV"),
     "zip as a manifest": manifest(b"PK\x03\x04\x14\x00\x00", "a zip archive", "JSON Lines or CSV"),
     "manifest is missing": Mistake(

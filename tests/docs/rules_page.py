@@ -78,6 +78,10 @@ EXAMPLES: dict[str, Example] = {
     "json-array": Example('[\n{"text": "Once upon a time."}\n]\n', TEXT, PRETRAIN),
     "byte-order-mark": Example(b"\xef\xbb\xbf" + GOOD.encode(), what_wrong="the bytes EF BB BF before the first line"),
     "crlf": Example(GOOD.encode().replace(b"\n", b"\r\n"), what_wrong="lines that end with the bytes 0D 0A"),
+    "cr-lines": Example(GOOD.encode().replace(b"\n", b"\r") * 2, what_wrong="lines that end with the byte 0D"),
+    "line-separator": Example(
+        TEXT.replace(" upon", "\u2028upon"), TEXT.replace(" upon", "\\u2028upon"), PRETRAIN, what_wrong="U+2028 itself between two words"
+    ),
     "foreign-schema": Example('{"instruction": "Is it raining?", "input": "", "output": "No."}\n'),
     "purpose-mismatch": Example(TEXT),
     "wrong-purpose": Example(PAIR.replace('"user"', '"user"') + GOOD, GOOD),
@@ -85,6 +89,8 @@ EXAMPLES: dict[str, Example] = {
     "unknown-schema": Example(GOOD, purpose="classify"),
     "bad-json": Example('{"text": None}\n', '{"text": "None"}\n', PRETRAIN),
     "trailing-garbage": Example('{"text": "one"} {"text": "two"}\n', '{"text": "one"}\n{"text": "two"}\n', PRETRAIN),
+    "trailing-comma": Example(TEXT.replace("\n", ",\n"), TEXT, PRETRAIN),
+    "double-encoded": Example(json.dumps(TEXT.strip()) + "\n", TEXT, PRETRAIN),
     "not-an-object": Example('"Once upon a time."\n', TEXT, PRETRAIN),
     "not-a-number": Example('{"text": "one", "score": NaN}\n', '{"text": "one", "score": null}\n', PRETRAIN),
     "not-utf-8": Example(b'{"text": "caf\xe9"}\n', '{"text": "caf\u00e9"}\n', PRETRAIN, what_wrong="the byte E9, an \u00e9 of Latin-1"),

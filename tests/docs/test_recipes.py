@@ -219,3 +219,12 @@ def test_first_hour(tmp_path: Path) -> None:
     with LedgerReader(str(ledger)) as reader:
         rows = list(reader.rows(all_receipts=True))
     assert sorted(row.status for row in rows) == ["accepted", "accepted", "accepted", "superseded"]
+
+
+def test_convert(stage: Stage) -> None:
+    """The commands end as the page says, and the lines are those that it shows."""
+    stage.follow("how-to/convert.md")
+    shown = next(one for one in blocks_of(DOCS / "how-to/convert.md") if one.what == "not run")
+    assert (stage.folder / "alpaca.converted.jsonl").read_text() == shown.code
+    assert (stage.folder / "commas.converted.jsonl").read_text() == '{"any": 1}\n{"any": 2}\n'
+    assert "image_url" not in (stage.folder / "picture.converted.jsonl").read_text()

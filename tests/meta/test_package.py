@@ -13,6 +13,8 @@ from hatchling.plugin.manager import PluginManager
 ROOT = Path(__file__).resolve().parents[2]
 BESIDE_MODULES = {
     "bulk_upload/py.typed",
+    "bulk_upload/report/page/live.css",
+    "bulk_upload/report/page/live.js",
     "bulk_upload/report/page/script.js",
     "bulk_upload/report/page/style.css",
     "bulk_upload/samples/quickstart.csv",

@@ -27,8 +27,8 @@ COMPANIONS = ("-wal", "-shm", "-journal", ".lock")
 """What stands behind a ledger's name in the names of the files that belong to it."""
 
 LINEAGE_SUFFIX = ".lineage.json"
-QUARANTINED = (".bad", ".findings.jsonl")
-"""What a quarantine writes beside a lineage, behind the name of the file."""
+QUARANTINED = (".bad", ".findings.jsonl", ".left", ".left.reasons.jsonl")
+"""What a quarantine or a conversion writes beside a lineage, behind the name of the file."""
 
 _LEDGER_NAME = re.compile(r".+\.ledger\.db(-wal|-shm|-journal|\.lock|\.v[0-9]+\.backup)?")
 _RESULTS_HEAD = ",".join(COLUMNS[:8]).encode("ascii")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.manifest.csv_rows import DELIMITERS, csv_delimiter, csv_entries, declared_delimiter
 from bulk_upload.core.manifest.header import header_of, is_header
 from bulk_upload.core.manifest.jsonl import jsonl_entries
+from bulk_upload.core.shapes.command import FIX, ConvertCommand
 from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 _UTF16 = "UTF-16 text"
-_UTF16_REMEDY = 'Save it as "CSV UTF-8" in the spreadsheet, or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW'
+_UTF16_REMEDY = 'Save it as "CSV UTF-8" in the spreadsheet, or as UTF-8 in the editor'
 _SQLITE_MAGIC = b"SQLite format 3"
 _FOREIGN_CONTENT = {
     b"\xff\xfe": _UTF16,
@@ -146,18 +147,23 @@ def _refusal(line_no: int, line: bytes, rules: ManifestRules) -> Finding | None:
         return rules.finding("not-text", None, found=f"the manifest is {content}", remedy=remedy)
     text = line.removeprefix(_UTF8_MARK).strip()
     if b"\r" in text:
-        remedy = "Save it with LF or CRLF line ends: tr '\\r' '\\n' < OLD > NEW"
+        remedy = "Save it with LF or CRLF line ends"
         found = "the line ends of the manifest are CR only"
         return rules.finding("line-ends", line_no, found=found, remedy=remedy)
     if text.startswith(b"["):
         found = "the manifest is one JSON array, not one object on each line"
-        remedy = "Convert it: jq -c '.[]' OLD > NEW"
+        remedy = f"Write a copy with one object on each line: {_command(rules)}"
         return rules.finding("json-array", line_no, found=found, remedy=remedy)
     if text == b"{":
         found = "a JSON object starts here and spans several lines"
-        remedy = "Write each object on one line: jq -c . OLD > NEW"
+        remedy = f"Write a copy with one object on each line: {_command(rules)}"
         return rules.finding("json-over-lines", line_no, found=found, remedy=remedy)
     return None
+
+
+def _command(rules: ManifestRules) -> str:
+    """Return the command that writes a JSON manifest as JSON Lines, beside it."""
+    return ConvertCommand(file=rules.where).line(FIX)
 
 
 def _is_utf16(line: bytes) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.validation.conversion.line_faults import fault_of_huge_line
+from bulk_upload.core.validation.conversion.separators import SeparatorSearch
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.json_text import Parsed
     from bulk_upload.core.validation.line_splitter import Run
     from bulk_upload.core.validation.report import FileReport
@@ -40,6 +43,7 @@ class Checker:
         thorough: look for keys that come twice in an object, which takes about eight times as long.
         known: the purposes that a file may look like.
         choice: the rules that apply.
+        command: converts the file; remedies name it.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Checker:
         thorough: bool = False,
         known: Iterable[Purpose] = tuple(PURPOSES.values()),
         choice: RuleChoice = ALL_RULES,
+        command: ConvertCommand | None = None,
     ) -> None:
         known = tuple(known)
         self._where = where
@@ -60,7 +65,9 @@ class Checker:
         self._purpose_name = purpose.name
         self._judge = LineJudge(purpose, known=known, thorough=thorough)
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
-        self._findings = Findings(choice)
+        self._findings = Findings(choice, command=command)
+        self._schema = purpose.schema
+        self._separators = SeparatorSearch()
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -99,6 +106,7 @@ class Checker:
         if self._head is not None:
             self._take(self._begin(self._head))
         for run in self._splitter.rest():
+            self._separators.take(run)
             self._take_run(self._without_zeros(run))
         self._end_hold()
         self._opening = False
@@ -106,8 +114,11 @@ class Checker:
         if self._is_empty and not self._is_other:
             found = "the file has no lines" if self._byte_count else "the file is empty"
             self._add(Complaint("empty-file", found), None)
-        if self._crlf_line_no is not None:
+        # Bytes of what is no text prove nothing about its line ends.
+        if self._crlf_line_no is not None and not self._is_other:
             self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
+        if self._separators.line_no is not None and not self._is_other:
+            self._add(Complaint("line-separator", self._separators.found), self._separators.line_no)
         if self._line_count > LINES_COMPARED_MAX and not self._is_other:
             found = f"only the first {LINES_COMPARED_MAX:,} of {self._line_count:,} lines were compared with each other"
             self._add(Complaint("duplicates-unchecked", found), None)
@@ -142,10 +153,12 @@ class Checker:
     def _take(self, piece: bytes) -> None:
         if not piece:
             return
+        self._separators.look(piece)
         # One byte is found ten times as fast as two; and it shows whether lines need a closer check.
         may_be_crlf = b"\r" in piece or self._held_back_cr
         self._held_back_cr = piece.endswith(b"\r")
         for run in self._splitter.split(piece):
+            self._separators.take(run)
             if may_be_crlf and self._crlf_line_no is None and not isinstance(run, HugeLine):
                 self._look_for_crlf(run)
             self._take_run(run)
@@ -199,7 +212,7 @@ class Checker:
         if self._judge.passes_alone(line):
             return lines
         parsed = self._judge.parse(line)
-        suspected = suspicion(line, parsed)
+        suspected = suspicion(line, parsed, name=self._where, schema=self._schema)
         if self._has_zero_in_head and not parsed.is_json and not line.lstrip().startswith(b"{"):
             suspected = BINARY
         if suspected is not None:
@@ -323,9 +336,14 @@ class Checker:
     def _huge(self, line: HugeLine) -> None:
         self._line_count += 1
         self._is_empty = False
+        fault = None
         if not self._is_other:
+            fault = fault_of_huge_line(line.head) if self._opening else None
             self._opening = False
-        if not self._is_other:
+        if fault is not None and not self._is_other:
+            self._is_other = fault.rule == "json-array"
+            self._add(fault, self._line_count)
+        elif not self._is_other:
             limit = human_bytes(self._line_bytes_max)
             found = f"the line has {human_bytes(line.length)}, the limit is {limit}; it was not checked"
             self._add(Complaint("huge-line", found), self._line_count)

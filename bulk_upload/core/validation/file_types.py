@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulk_upload.core.purposes import suffix_of
+from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.rules import Complaint
 
@@ -14,11 +15,11 @@ PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
 
 _COMPRESSED = (
-    (b"\x1f\x8b", "gzip", "gunzip FILE.gz (rename it first if need be)"),
+    (b"\x1f\x8b", "gzip", None),
     (ZIP_MAGIC, "a ZIP archive", "unzip it"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard", "zstd -d it"),
-    (b"BZh", "bzip2", "bunzip2 it"),
-    (b"\xfd7zXZ\x00", "xz", "unxz it"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", None),
+    (b"BZh", "bzip2", None),
+    (b"\xfd7zXZ\x00", "xz", None),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
     (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d it"),
 )
@@ -59,12 +60,18 @@ def not_json_lines(head: bytes) -> Complaint | None:
     return None
 
 
+def other_format(head: bytes) -> Complaint | None:
+    """Return what a file is that is no text, by its first bytes; None for text."""
+    return _other_format(head) if head.startswith(_MAGIC) else None
+
+
 def _other_format(head: bytes) -> Complaint | None:
     for magic, name, remedy in _COMPRESSED:
         if head.startswith(magic):
-            return Complaint(
-                "compressed", f"the file is {name}, not JSON Lines", remedy=f"Decompress it: {remedy}"
-            )
+            found = f"the file is {name}, not JSON Lines"
+            if remedy is None:
+                return Complaint("compressed", found, remedy="Write an unpacked copy", convert=PLAIN)
+            return Complaint("compressed", found, remedy=f"Decompress it: {remedy}")
     for magic, name, remedy in _BINARY:
         if head.startswith(magic):
             return Complaint("not-json-lines", f"the file is {name}, not JSON Lines", remedy=remedy)

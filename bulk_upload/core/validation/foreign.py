@@ -1,91 +1,89 @@
-"""Recognises lines in other tools' formats, so that the message says how to convert them."""
+"""Recognises lines in other tools' shapes, so that the message says how to convert them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.purposes import PURPOSES, Kind
+import msgspec
+
+from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.shapes.command import DROP, PLAIN
+from bulk_upload.core.shapes.json_values import NOT_JSON
+from bulk_upload.core.shapes.names import known_name
+from bulk_upload.core.shapes.record import mapped
+from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from bulk_upload.core.purposes import Purpose, Schema
+    from bulk_upload.core.shapes.target import Mapped
 
-_ROLES = '{"human":"user","gpt":"assistant"}'
-ROLE_WORDS = {
-    "human": "user",
-    "gpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "ai": "assistant",
-    "chatgpt": "assistant",
-    "developer": "system",
-}
-"""Other tools' names for the API's roles."""
-
-
-class _Convention(NamedTuple):
-    """How one tool writes conversations: the keys that identify it, and a jq program that converts it to `messages`."""
-
-    name: str
-    keys: tuple[str, ...]
-    program: str
-    strings: tuple[str, ...] = ()
-
-
-def _pair(question: str, answer: str) -> str:
-    return f'{{messages: [{{role:"user", content:.{question}}}, {{role:"assistant", content:.{answer}}}]}}'
-
-
-_SHAREGPT = "{messages: [.%s[] | {role: (%s[.from] // .from), content: .value}]}"
-_CONVENTIONS = (
-    _Convention(
-        "ShareGPT (`conversations` of `from` and `value`)",
-        ("conversations",),
-        _SHAREGPT % ("conversations", _ROLES),
-    ),
-    _Convention(
-        "ShareGPT (`conversation` of `from` and `value`)",
-        ("conversation",),
-        _SHAREGPT % ("conversation", _ROLES),
-    ),
-    _Convention(
-        "preference pairs of texts (`prompt`, `chosen`, `rejected`)",
-        ("prompt", "chosen", "rejected"),
-        '{messages: [{role:"user", content:.prompt}], chosen: [{role:"assistant", content:.chosen}],'
-        ' rejected: [{role:"assistant", content:.rejected}]}',
-        strings=("prompt", "chosen", "rejected"),
-    ),
-    _Convention(
-        "Alpaca (`instruction`, `input`, `output`)",
-        ("instruction", "output"),
-        '{messages: [{role:"user", content: (.instruction + (if (.input // "") == "" then "" else "\\n\\n" + .input end))},'
-        ' {role:"assistant", content:.output}]}',
-    ),
-    _Convention("`prompt` and `completion`", ("prompt", "completion"), _pair("prompt", "completion")),
-    _Convention("`prompt` and `response`", ("prompt", "response"), _pair("prompt", "response")),
-    _Convention("`question` and `answer`", ("question", "answer"), _pair("question", "answer")),
-    _Convention("`input` and `output`", ("input", "output"), _pair("input", "output")),
-    _Convention(
-        "Gemini (`contents` of `role` and `parts`)",
-        ("contents",),
-        '{messages: [.contents[] | {role: (if .role == "model" then "assistant" else .role end),'
-        ' content: ([.parts[].text] | join(""))}]}',
-    ),
-)
+_encode = msgspec.json.Encoder().encode
+# A value may hold halves of characters, or what is not JSON.
+_NOT_ENCODED = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None:
-    """Return a complaint that names the convention of a line, None where it is unknown."""
-    for one in _CONVENTIONS:
-        if not all(key in value for key in one.keys):
-            continue
-        if not all(isinstance(value[key], str) for key in one.strings):
-            continue
-        found = f"the lines are {one.name}, not {names_listed(schema.required_names)}"
-        return Complaint("foreign-schema", found, remedy=_conversion(one, schema))
-    return None
+    """Return a complaint that names the shape of a line, None where it is unknown."""
+    name = known_name(value)
+    try:
+        made = _converted(value, schema)
+    except CannotConvert as error:
+        return None if name is None else _cannot(name, schema, f"such a line {error}")
+    if made is not None and not made.is_same:
+        return _complaint(made, schema)
+    # A line that has a field of this purpose, or all of another one's, is not of another tool.
+    if (
+        name is None
+        or any(one in value for one in schema.required_names)
+        or any(_has_all(value, one.schema.required_names) for one in PURPOSES.values())
+    ):
+        return None
+    return _cannot(name, schema, f"this purpose needs {names_listed(schema.required_names)} on every line")
+
+
+def foreign_value(value: object, schema: Schema) -> Complaint | None:
+    """Return a complaint that names the shape of a line that is no object, None where it is unknown."""
+    try:
+        made = _converted(value, schema)
+    except CannotConvert:
+        return None
+    if made is None:
+        return None
+    target = target_of(schema)
+    if target is not None and target.layout is Layout.TEXT:
+        found = "the line is a single value, not an object"
+        return Complaint("not-an-object", found, remedy='Write each text as {"text": "..."}', convert=PLAIN)
+    return _complaint(made, schema)
+
+
+def _converted(value: object, schema: Schema) -> Mapped | None:
+    target = target_of(schema)
+    if target is None:
+        return None
+    try:
+        return mapped(_encode(value), target)
+    except CannotConvert:
+        raise
+    except (*NOT_JSON, *_NOT_ENCODED):
+        return None
+
+
+def _complaint(made: Mapped, schema: Schema) -> Complaint:
+    found = f"the lines are {made.shape}, not {names_listed(schema.required_names)}"
+    if not made.lost:
+        return Complaint("foreign-schema", found, remedy="Convert them", convert=PLAIN)
+    lost = names_listed(tuple(dict.fromkeys(made.lost)))
+    options = tuple(word for place in dict.fromkeys(made.lost) for word in (DROP, place))
+    remedy = f"Convert them, which loses {lost} (the purpose has no place for it)"
+    return Complaint("foreign-schema", found, remedy=remedy, convert=options)
+
+
+def _cannot(name: str, schema: Schema, reason: str) -> Complaint:
+    found = f"the lines are {name}, not {names_listed(schema.required_names)}"
+    return Complaint("foreign-schema", found, remedy=f"They cannot be converted: {reason}")
 
 
 def other_purpose(
@@ -112,12 +110,6 @@ def likely_purpose(names: Container[str], declared: Purpose, known: Iterable[Pur
 
 def _has_all(value: Container[str], names: tuple[str, ...]) -> bool:
     return all(name in value for name in names)
-
-
-def _conversion(convention: _Convention, schema: Schema) -> str:
-    if all(field.kind is Kind.MESSAGES for field in schema.fields if field.required):
-        return f"Convert them: jq -c '{convention.program}' IN > OUT"
-    return f"Convert them: this purpose needs {names_listed(schema.required_names)} on every line"
 
 
 def names_listed(names: tuple[str, ...]) -> str:

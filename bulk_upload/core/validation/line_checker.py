@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bulk_upload.core.validation.conversion.line_faults import with_fault_named
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
-from bulk_upload.core.validation.foreign import foreign_schema, other_purpose
+from bulk_upload.core.validation.foreign import foreign_schema, foreign_value, other_purpose
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import LineRules
 from bulk_upload.core.validation.rules import Complaint, is_error
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.json_text import Parsed
+
+_SHAPES_REMEMBERED_MAX = 256
 
 
 _MISSES_MAX = 8
@@ -43,6 +46,7 @@ class LineJudge:
         self._known = tuple(known)
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
+        self._foreign_known: dict[tuple[str, ...], Complaint] = {}
         self._decode = _pass_none if thorough else self._reader.strict
         self._missed_count = 0
         self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
@@ -109,13 +113,15 @@ class LineJudge:
 
     def parse(self, line: bytes) -> Parsed:
         """Parse a line."""
-        return parse_line(line, find_repeated_keys=self._thorough)
+        return with_fault_named(parse_line(line, find_repeated_keys=self._thorough), line)
 
     def weigh(self, parsed: Parsed) -> list[Complaint]:
         """Return what is wrong with a parsed line."""
         if not parsed.is_json:
             return parsed.complaints
         if not isinstance(parsed.value, dict):
+            if (foreign := foreign_value(parsed.value, self._schema)) is not None:
+                return [*parsed.complaints, foreign]
             what = "an array" if isinstance(parsed.value, list) else "a single value"
             return [*parsed.complaints, Complaint("not-an-object", f"the line is {what}, not an object")]
         return [*parsed.complaints, *self._schema_complaints(parsed.value)]
@@ -138,12 +144,22 @@ class LineJudge:
     def _schema_complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
         if all(name in value for name in self._schema.required_names):
             return self._rules.complaints(value)
-        foreign = foreign_schema(value, self._schema)
+        foreign = self._foreign(value)
         if foreign is not None:
             return [foreign]
         complaints = self._rules.complaints(value)
         other = other_purpose(value, self._purpose, self._known)
         return complaints if other is None else [*complaints, other]
+
+    def _foreign(self, value: Mapping[str, Any]) -> Complaint | None:
+        """Return a complaint about another tool's shape. One is kept of a file: lines with the same keys share it."""
+        keys = tuple(value)
+        known = self._foreign_known.get(keys)
+        if known is None:
+            known = foreign_schema(value, self._schema)
+            if known is not None and len(self._foreign_known) < _SHAPES_REMEMBERED_MAX:
+                self._foreign_known[keys] = known
+        return known
 
     def _decode_lenient(self, line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
         row = self._reader.lenient(line)

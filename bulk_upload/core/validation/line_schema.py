@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
+from bulk_upload.core.shapes.command import PLAIN
+from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, quoted
+from bulk_upload.core.validation.conversion.content_parts import unexpected_parts
 from bulk_upload.core.validation.examples.answers import answer_complaints, answer_fields
 from bulk_upload.core.validation.examples.parts import part_complaints
 from bulk_upload.core.validation.examples.tool_calls import tool_complaints
 from bulk_upload.core.validation.examples.weights import weight_complaints
-from bulk_upload.core.validation.foreign import ROLE_WORDS
 from bulk_upload.core.validation.json_text import Constant, step
 from bulk_upload.core.validation.rules import Complaint
 
@@ -179,7 +181,8 @@ def _says_by_tools(message: Mapping[str, Any], schema: Schema) -> bool:
 def _missing_in_message(name: str, sharegpt: str, message: Mapping[str, Any], path: str) -> Complaint:
     if sharegpt in message:
         found = f'there is no "{name}", but "{sharegpt}", as in ShareGPT'
-        return Complaint("missing-key", found, f"{path}.{name}", f'Rename "{sharegpt}" to "{name}"')
+        remedy = f'Rename "{sharegpt}" to "{name}"'
+        return Complaint("missing-key", found, f"{path}.{name}", remedy, convert=PLAIN)
     return _missing(name, tuple(message), f"{path}.{name}")
 
 
@@ -189,16 +192,19 @@ def _wrong_role(role: str, roles: tuple[str, ...], path: str) -> Complaint:
         if len(role) <= _ROLE_REMEMBERED_MAX
         else _role_words.__wrapped__(role, roles)
     )
-    return Complaint("wrong-role", words[0], path, words[1])
+    found, remedy, options = words
+    return Complaint("wrong-role", found, path, remedy, convert=options)
 
 
 @lru_cache(maxsize=256)
-def _role_words(role: str, roles: tuple[str, ...]) -> tuple[str, str]:
-    """Return what is wrong with a role, and what to do about it: often the same for every line of a file."""
+def _role_words(role: str, roles: tuple[str, ...]) -> tuple[str, str, tuple[str, ...] | None]:
+    """Return what is wrong with a role, what to do about it, and how it is converted: often the same for every line of a file."""
     known = ", ".join(roles)
-    meant = ROLE_WORDS.get(role.strip().lower())
-    hint = f'Write "{meant}" for it' if meant in roles else f"{did_you_mean(role, roles)}Known roles: {known}"
-    return f"the role {quoted(role)} is not one of {known}", hint
+    meant = meant_role(role, roles)
+    hint = (
+        f'Write "{meant}" for it' if meant is not None else f"{did_you_mean(role, roles)}Known roles: {known}"
+    )
+    return f"the role {quoted(role)} is not one of {known}", hint, None if meant is None else PLAIN
 
 
 def _content(content: object, schema: Schema, path: str) -> Iterable[Complaint]:
@@ -206,7 +212,7 @@ def _content(content: object, schema: Schema, path: str) -> Iterable[Complaint]:
         return (_empty("content", content, path),) if not content or content.isspace() else ()
     if isinstance(content, list) and _are_objects(content):
         if not schema.content_parts:
-            return (Complaint("content-parts", "the content is a list of parts, not a string", path),)
+            return (unexpected_parts(content, path),)
         return part_complaints(content, path) if content else (_empty("content", "", path),)
     return () if isinstance(content, Constant) else (_wrong_type(content, "a string", path),)
 

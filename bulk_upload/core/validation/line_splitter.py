@@ -8,12 +8,17 @@ from typing import NamedTuple
 PIECE_BYTES = 256 * 1024
 """Input of any size is processed in pieces of about this size, which stay in the processor's cache."""
 
+HUGE_HEAD_BYTES = 64 * 1024
+"""What is kept of a line that is too long."""
+
 
 class HugeLine(NamedTuple):
     """A line that was longer than the limit, and was dropped."""
 
     length: int
     """In bytes, without its end."""
+    head: bytes = b""
+    """Its first bytes, which show what it is."""
 
 
 Run = list[bytes] | HugeLine
@@ -30,6 +35,7 @@ class LineSplitter:
         self._line_bytes_max = line_bytes_max
         self._kept: list[bytes] = []
         self._kept_bytes = 0
+        self._head = b""
         self._dropped_bytes: int | None = None
         """How many bytes of a huge line were dropped so far, None while there is none."""
 
@@ -67,7 +73,10 @@ class LineSplitter:
     def _unless_huge(self, lines: list[bytes]) -> list[Run]:
         """Check each line: the limit is smaller than a piece, which only a user's own schema can set."""
         longest = self._line_bytes_max + 1
-        return [[line] if len(line) <= longest else HugeLine(len(line) - 1) for line in lines]
+        return [
+            [line] if len(line) <= longest else HugeLine(len(line) - 1, line[:HUGE_HEAD_BYTES])
+            for line in lines
+        ]
 
     def _keep(self, piece: bytes) -> None:
         if self._dropped_bytes is not None:
@@ -79,15 +88,25 @@ class LineSplitter:
         self._kept_bytes += len(piece)
         if self._kept_bytes > self._line_bytes_max:
             self._dropped_bytes = self._kept_bytes
+            self._head = _start_of(self._kept)
             self._kept.clear()
 
     def _taken(self) -> bytes | HugeLine:
         line: bytes | HugeLine
         if self._dropped_bytes is not None:
-            line = HugeLine(self._dropped_bytes)
+            line = HugeLine(self._dropped_bytes, self._head)
         else:
             line = b"".join([*self._kept, b"\n"])
         self._kept.clear()
         self._kept_bytes = 0
         self._dropped_bytes = None
         return line
+
+
+def _start_of(pieces: list[bytes]) -> bytes:
+    start = b""
+    for piece in pieces:
+        start += piece[: HUGE_HEAD_BYTES - len(start)]
+        if len(start) == HUGE_HEAD_BYTES:
+            break
+    return start

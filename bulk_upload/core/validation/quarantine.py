@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.finding import Finding
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.line_splitter import HugeLine
     from bulk_upload.core.validation.rules import RuleChoice
 
@@ -29,8 +30,15 @@ class LineSorter:
     """Sorts the lines of one file into good and bad ones. Blank lines are neither, and only counted."""
 
     def __init__(
-        self, purpose: Purpose, *, where: str, known: Iterable[Purpose], choice: RuleChoice = ALL_RULES
+        self,
+        purpose: Purpose,
+        *,
+        where: str,
+        known: Iterable[Purpose],
+        choice: RuleChoice = ALL_RULES,
+        command: ConvertCommand | None = None,
     ) -> None:
+        self._command = command
         self._where = where
         self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
@@ -61,7 +69,8 @@ class LineSorter:
 
     def _findings(self, complaints: Iterable[Complaint], line_no: int) -> Iterator[Finding]:
         return (
-            finding_of(one, where=self._where, line_no=line_no, choice=self._choice) for one in complaints
+            finding_of(one, where=self._where, line_no=line_no, choice=self._choice, command=self._command)
+            for one in complaints
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - reports travel between processes by their annotations
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,9 @@ from bulk_upload.core.validation.rules import (
     RuleChoice,
     finding_of,
 )
+
+if TYPE_CHECKING:
+    from bulk_upload.core.shapes.command import ConvertCommand
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,9 +82,13 @@ def unreadable(path: str, reason: str) -> FileReport:
 
 
 class Findings:
-    """Collects findings of one file: keeps the first of each rule, counts all."""
+    """Collects findings of one file: keeps the first of each rule, counts all.
 
-    def __init__(self, choice: RuleChoice = ALL_RULES) -> None:
+    `command` converts the file: remedies name it.
+    """
+
+    def __init__(self, choice: RuleChoice = ALL_RULES, *, command: ConvertCommand | None = None) -> None:
+        self._command = command
         self._choice = choice
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
@@ -109,7 +117,12 @@ class Findings:
         if self.keeps(complaint.rule):
             self.kept.append(
                 finding_of(
-                    complaint, where=where, line_no=line_no, line_start=line_start, choice=self._choice
+                    complaint,
+                    where=where,
+                    line_no=line_no,
+                    line_start=line_start,
+                    choice=self._choice,
+                    command=self._command,
                 )
             )
         self.counts[complaint.rule] += 1

@@ -11,9 +11,11 @@ import msgspec
 
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.purposes import rules_of
+from bulk_upload.core.validation.conversion.advice import remedy_for
 
 if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.shapes.command import ConvertCommand
 
 KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
@@ -37,6 +39,8 @@ class Complaint(NamedTuple):
     remedy: str | None = None
     column: int | None = None
     byte_in_line: int | None = None
+    convert: tuple[str, ...] | None = None
+    """The options with which `bulk-upload convert` does what `remedy` says, None where it does not."""
 
 
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -56,7 +60,7 @@ RULES: dict[str, Rule] = {
         _E, "the file is something else with a JSON Lines name: CSV, HTML, a PDF, plain text",
         "Convert it: one JSON object on each line", once=True,
     ),
-    "utf-16": Rule(_E, "the text is UTF-16 or UTF-32", "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 IN > OUT", once=True),
+    "utf-16": Rule(_E, "the text is UTF-16 or UTF-32", "Save it as UTF-8", once=True),
     "zero-filled": Rule(
         _E, "the file holds zero bytes only: it was never written, or lost in a crash", "Write or fetch it again", once=True
     ),
@@ -64,17 +68,24 @@ RULES: dict[str, Rule] = {
         _E, "the file ends with zero bytes: it was not written whole", "Write or fetch it again", once=True
     ),
     "pretty-printed": Rule(
-        _E, "one JSON value spans many lines", "Write one object on each line: jq -c . IN > OUT", once=True
+        _E, "one JSON value spans many lines", "Write one object on each line", once=True
     ),
     "json-array": Rule(
-        _E, "the file is one JSON array", "Write one object on each line: jq -c '.[]' IN > OUT", once=True
+        _E, "the file is one JSON array", "Write one object on each line", once=True
     ),
     "byte-order-mark": Rule(
         _E, "the file starts with a byte order mark, which JSON does not allow",
-        "Save it as UTF-8 without a byte order mark: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE", once=True,
+        "Save it as UTF-8 without a byte order mark", once=True,
     ),
     "crlf": Rule(
-        _W, "lines end with CR LF, as on Windows", "If a reader objects: sed -i 's/\\r$//' FILE", once=True
+        _W, "lines end with CR LF, as on Windows", "If a reader objects, save it with LF line ends", once=True
+    ),
+    "cr-lines": Rule(
+        _E, "lines end with CR alone, as on very old systems", "Save it with LF line ends", once=True
+    ),
+    "line-separator": Rule(
+        _N, "a line holds U+2028, U+2029 or U+0085, where some readers cut it; JSON allows them",
+        "Write them as escapes if a reader cuts such lines", once=True,
     ),
     "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True),
     "purpose-mismatch": Rule(
@@ -93,6 +104,10 @@ RULES: dict[str, Rule] = {
     # One line
     "bad-json": Rule(_E, "the line is not JSON", "Mend the line; json.dumps writes lines that are right"),
     "trailing-garbage": Rule(_E, "something follows the JSON object", "Put each object on its own line"),
+    "trailing-comma": Rule(_E, "a comma follows the object", "Write lines without a comma at their end"),
+    "double-encoded": Rule(
+        _E, "the object is JSON inside a string, or in the quotes of CSV", "Write the object itself, not its text as a string"
+    ),
     "not-an-object": Rule(_E, "the line is JSON, but not an object", 'Write an object: {"...": ...}'),
     "not-a-number": Rule(_E, "NaN or Infinity, which JSON does not have", "Write null or leave the field out"),
     "not-utf-8": Rule(_E, "bytes that are not UTF-8", "Save the file as UTF-8, or fix the line"),
@@ -221,16 +236,19 @@ def finding_of(
     line_no: int | None,
     line_start: int = 0,
     choice: RuleChoice = ALL_RULES,
+    command: ConvertCommand | None = None,
 ) -> Finding:
-    """Return a complaint as a finding about one line of one file; `line_start` is the offset of the line's first
-    byte."""
+    """Return a complaint as a finding about one line of one file.
+
+    `line_start` is the offset of the line's first byte; `command` converts the file.
+    """
     rule = RULES[complaint.rule]
     offset = None if complaint.byte_in_line is None else line_start + complaint.byte_in_line
     return Finding(
         rule=complaint.rule,
         where=where,
         found=complaint.found,
-        remedy=complaint.remedy or rule.remedy,
+        remedy=remedy_for(complaint.rule, complaint.remedy, rule.remedy, complaint.convert, command),
         line_no=line_no,
         place=complaint.place,
         severity=choice.severity_of(complaint.rule),

@@ -94,7 +94,9 @@ class Quarantine:
         self, descriptor: int, task: CheckTask, target: str, repaired: BinaryIO, written: FileSet
     ) -> Quarantined:
         bad, notes = (written.add(target + suffix) for suffix in (".bad", ".findings.jsonl"))
-        sorter = LineSorter(task.purpose, where=task.path, known=task.known, choice=task.choice)
+        sorter = LineSorter(
+            task.purpose, where=task.path, known=task.known, choice=task.choice, command=task.command
+        )
         original, copy = hashlib.sha256(), hashlib.sha256()
         bad_line_nos: list[int] = []
         bad_count = 0

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.purposes import Format, Purpose, suffix_of
+from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - tasks travel between processes
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
@@ -34,7 +35,7 @@ READ_BYTES = PIECE_BYTES
 class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
-    `known` are the purposes whose lines a file may look like, `choice` the rules that apply.
+    `known` are the purposes whose lines a file may look like, `choice` the rules that apply; `command` converts the file.
     """
 
     path: str
@@ -42,6 +43,7 @@ class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[Purpose, ...]
     thorough: bool = False
     choice: RuleChoice = ALL_RULES
+    command: ConvertCommand | None = None
 
 
 def check_file(
@@ -100,7 +102,12 @@ def _about_the_name(task: CheckTask) -> Findings:
 
 def _checker(task: CheckTask) -> Checker:
     return Checker(
-        task.purpose, where=task.path, thorough=task.thorough, known=task.known, choice=task.choice
+        task.purpose,
+        where=task.path,
+        thorough=task.thorough,
+        known=task.known,
+        choice=task.choice,
+        command=task.command,
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck
+    from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.source_tree import SourceTree
 
@@ -76,6 +77,7 @@ class FileValidator:
         thorough: see `Checker`.
         ignore_ctime: see `Job.ignore_ctime`.
         on_bytes: called with how many more bytes were read, on any thread.
+        command_for: returns what converts a file of a path and a purpose, for remedies that name it.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class FileValidator:
         thorough: bool = False,
         ignore_ctime: bool = False,
         on_bytes: Callable[[int], None] | None = None,
+        command_for: Callable[[str, str], ConvertCommand] | None = None,
     ) -> None:
         self._tree = tree
         self._workers = workers
@@ -97,6 +100,7 @@ class FileValidator:
         self._thorough = thorough
         self._ignore_ctime = ignore_ctime
         self._on_bytes = on_bytes
+        self._command_for = command_for
         self._rules: dict[str, str] = {}
 
     def rules(self, purpose: str) -> str:
@@ -115,6 +119,7 @@ class FileValidator:
             known=self._known,
             thorough=self._thorough,
             choice=self._choice,
+            command=None if self._command_for is None else self._command_for(path, purpose),
         )
 
     def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:

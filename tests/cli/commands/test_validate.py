@@ -50,7 +50,9 @@ def test_everything_is_found_and_ends_with_10(mixed: Path) -> None:
     assert "mixed.jsonl:4 [purpose]:" in text
     assert "error: wrong-role on 1 of 4 lines in 1 file, first in data/chat.jsonl:2\n" in text
     assert '  data/chat.jsonl:2 [$.messages[1].role]: the role "gpt"' in text
-    assert '    -> Write "assistant" for it\n' in text
+    assert (
+        '    -> Write "assistant" for it: bulk-upload convert data/chat.jsonl --purpose fine-tune\n' in text
+    )
     assert "  data/chat.jsonl:4 [column 2]: not JSON" in text
     assert ended.stderr == "2 files, 5 lines, 281 B: 4 errors, 0 warnings in 1 invalid file\n"
 

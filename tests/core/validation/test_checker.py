@@ -15,6 +15,7 @@ from bulk_upload.core.finding import Severity
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
 from bulk_upload.core.validation import checker as validation
 from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.conversion.separators import BYTES_SEARCHED_MAX
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader
 from bulk_upload.core.validation.file_types import HEAD_BYTES
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -69,6 +70,7 @@ def test_every_required_key_is_missed(purpose: Purpose) -> None:
         assert not report.is_valid
 
 
+GOOD_TEXT = b'{"text": "a"}'
 BAD_LINES = [
     # purpose, line, rule, place
     (CHAT, b'{"messages": [}', "bad-json", "column 15"),
@@ -186,6 +188,12 @@ def test_windows_line_ends_are_told_once() -> None:
     assert found(PRETRAIN, data) == [("crlf", 3, None)]
 
 
+@pytest.mark.parametrize("head", [b"\x1f\x8b\x08", b"PAR1", b"\x00\x01\x02"])
+def test_what_is_no_text_has_no_line_ends(head: bytes) -> None:
+    """Nobody is told to mend the line ends of a compressed or binary file."""
+    assert "crlf" not in check(PRETRAIN, head + b"a\r\nb\r\n" * 100).counts
+
+
 def test_windows_line_ends_of_which_the_file_is_cut_in_two() -> None:
     """A cut between CR and LF hides nothing, and the first such line stays the first one among lines of any length."""
     small = replace(PRETRAIN, schema=replace(PRETRAIN.schema, line_bytes_max=600))
@@ -241,6 +249,75 @@ def test_a_huge_line_is_not_kept() -> None:
     assert sum(map(len, checker._splitter._kept)) == 0
     checker.finish()
     assert [one.rule for one in checker.report().findings] == ["huge-line"]
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "word"),
+    [
+        (
+            b"[" + b", ".join([b'{"text": "aaaaaaaaaa"}'] * 20) + b"]",
+            "json-array",
+            "one JSON array on one line",
+        ),
+        (b'{"text": "aaaaaaaaaa"}' * 20, "trailing-garbage", "several objects"),
+        (b'{"text": "aaaaaaaaaa"}\r' * 20, "cr-lines", "CR alone"),
+        (b'{"text": "' + b"a" * 400 + b'"}', "huge-line", "the limit"),
+    ],
+)
+def test_a_file_on_one_huge_line_is_called_what_it_is(line: bytes, rule: str, word: str) -> None:
+    """A whole file on one line is not one example that is too long, wherever its pieces end."""
+    purpose = replace(PRETRAIN, schema=replace(PRETRAIN.schema, line_bytes_max=100))
+    for size in (7, 1000):
+        report = check(purpose, *(line[start : start + size] for start in range(0, len(line), size)))
+        assert [one.rule for one in report.findings] == [rule]
+        assert word in report.findings[0].found
+
+
+SPOILED = [
+    ([GOOD_TEXT + b",\n"], ["trailing-comma"]),
+    ([json.dumps(GOOD_TEXT.decode()).encode() + b"\n"], ["double-encoded"]),
+    ([b'"' + GOOD_TEXT.replace(b'"', b'""') + b'"\n'], ["double-encoded"]),
+    ([GOOD_TEXT + b"\r" + GOOD_TEXT], ["cr-lines"]),
+    ([GOOD_TEXT + b"\n", b"\xef\xbb\xbf" + GOOD_TEXT.replace(b"a", b"b") + b"\n"], ["byte-order-mark"]),
+    ([GOOD_TEXT.replace(b"a", "x\u2028y".encode()) + b"\n"], ["line-separator"]),
+    ([b'{"content": "a"},\n'], ["trailing-comma", "foreign-schema"]),
+]
+
+
+@pytest.mark.parametrize(("lines", "rules"), SPOILED)
+def test_what_a_writer_did_is_named(lines: list[bytes], rules: list[str]) -> None:
+    """Not by what a parser says about it, and what else is wrong with the line is said at once."""
+    report = check(PRETRAIN, *lines)
+    assert [one.rule for one in report.findings] == rules
+
+
+def test_line_separators_are_found_wherever_the_pieces_end() -> None:
+    """The first line that has one is named, and it is looked for in the beginning of a file only."""
+    lines = (
+        good(PRETRAIN, 2) + line(PRETRAIN, 3) + '{"text": "a\u2029b"}\n{"text": "c\u0085d\u2028"}\n'.encode()
+    )
+    for size in (1, 2, 5, 1000):
+        pieces = [lines[start : start + size] for start in range(0, len(lines), size)]
+        assert found(PRETRAIN, *pieces) == [("line-separator", 4, None)]
+    late = line(PRETRAIN, 1, text="x" * BYTES_SEARCHED_MAX) + '{"text": "a\u2029b"}\n'.encode()
+    assert found(PRETRAIN, late) == []
+
+
+def test_messages_alone_on_each_line_are_no_array_of_examples() -> None:
+    """One array of messages is one conversation, in a file of one line too."""
+    array = json.dumps([USER, ASSISTANT]).encode() + b"\n"
+    for count in (1, 3):
+        report = check(CHAT, array * count)
+        assert report.findings[0].rule == "foreign-schema"
+        assert "arrays of messages" in report.findings[0].found
+
+
+def test_a_table_is_known_by_its_name() -> None:
+    """Long cells do not make it plain text."""
+    checker = Checker(CHAT, where="f.csv")
+    checker.feed(b"prompt,completion" + b" of a header with long names" * 4 + b"\nx,y\n")
+    checker.finish()
+    assert "CSV" in checker.report().findings[0].found
 
 
 def test_empty_file() -> None:
@@ -304,7 +381,15 @@ def test_conventions_of_other_tools(purpose: Purpose, value: dict[str, Any], wor
     report = check(purpose, data)
     assert [(one.rule, one.line_no) for one in report.findings] == [("foreign-schema", 1)]
     assert word in report.findings[0].found
-    assert report.findings[0].remedy.startswith("Convert them: ")
+    can_be = {
+        CHAT: "ShareGPT Alpaca `prompt` Gemini",
+        ALIGNMENT: "ShareGPT Alpaca `prompt` Gemini",
+        PREFERENCE: "preference",
+    }
+    if word.split(maxsplit=1)[0] in can_be.get(purpose, "").split():
+        assert report.findings[0].remedy == "Convert them"
+    else:
+        assert report.findings[0].remedy.startswith("They cannot be converted: ")
     assert report.error_count == 5
 
 

@@ -100,6 +100,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         force=options["force"],
         profile=PROFILES[options["profile"]],
         purposes=schemas_of(options["schema"]),
+        schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         thorough=options["thorough"],
         quarantine=options["quarantine"],

@@ -1,0 +1,40 @@
+"""The command that converts a file, as a person can run it."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_SAFE = re.compile(r"[A-Za-z0-9_./:@%+=,-]+")
+
+FIX: tuple[str, ...] = ("--fix",)
+DROP = "--drop"
+PLAIN: tuple[str, ...] = ()
+
+
+class ConvertCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """`bulk-upload convert` for one file.
+
+    `file` is its name from the current folder; `purpose` None leaves the shape as it is; `schema_file` is the one that
+    describes the purpose.
+    """
+
+    file: str
+    purpose: str | None = None
+    schema_file: str | None = None
+
+    def line(self, options: tuple[str, ...] = ()) -> str:
+        """Return the command for a shell."""
+        # A name that begins with a dash would be taken for an option.
+        file = f"./{self.file}" if self.file.startswith("-") else self.file
+        words = ["bulk-upload", "convert", file]
+        if self.purpose is not None:
+            words += ["--purpose", self.purpose]
+        if self.schema_file is not None:
+            words += ["--schema", self.schema_file]
+        return " ".join(map(_shell_word, (*words, *options)))
+
+
+def _shell_word(word: str) -> str:
+    return word if _SAFE.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,40 @@
+"""Records as conversations to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.shapes.json_values import is_boolean
+from bulk_upload.core.shapes.messages import ASSISTANT, text_of_messages, turns_of
+from bulk_upload.core.shapes.names import shape_name
+from bulk_upload.core.shapes.prompts import QUESTION_KEYS, conversation_key, take_conversation, take_question
+from bulk_upload.core.shapes.target import CHOSEN, MESSAGES, REJECTED, CannotConvert
+
+if TYPE_CHECKING:
+    from bulk_upload.core.shapes.reading import Reading
+    from bulk_upload.core.shapes.target import Mapped
+
+ANSWER_KEYS = ("output", "completion", "response", "answer", "solution")
+"""Where tools keep an answer to learn from."""
+
+
+def as_conversation(reading: Reading) -> Mapped | None:
+    """Return a record as a conversation, None where it is not known as one. Raises CannotConvert."""
+    record, shape = reading.record, shape_name(reading.keys)
+    if CHOSEN in record and REJECTED in record and MESSAGES not in record:
+        raise CannotConvert("has a good and a bad answer: data of preference-fine-tune")
+    name = conversation_key(reading)
+    if name is not None:
+        messages = reading.led_by_system(take_conversation(reading, name))
+    else:
+        question, answer = reading.first_of(QUESTION_KEYS), reading.first_of(ANSWER_KEYS)
+        if question is None or answer is None:
+            return None
+        if is_boolean(record.get("label", b"")):
+            raise CannotConvert(
+                "has an answer with a verdict, good or bad (KTO), and no conversation to imitate"
+            )
+        messages = take_question(reading, question)
+        messages += turns_of(reading.take(answer), ASSISTANT, answer, reading.target, reading.account)
+        messages = reading.led_by_system(messages)
+    return reading.made({MESSAGES: text_of_messages(messages)}, shape)

@@ -1,0 +1,178 @@
+"""Finds JSON values one after the other: in an array, on one line, or over many."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.shapes.json_values import NOT_JSON, is_text, record_of
+from bulk_upload.core.shapes.messages import is_message
+
+if TYPE_CHECKING:
+    from bulk_upload.core.shapes.json_values import Json
+
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+_BETWEEN = b" \t\r\n,\xef\xbb\xbf"
+
+
+class NotAValue(NamedTuple):
+    """Bytes between values, or a value that does not end."""
+
+    text: bytes
+
+
+class ValueTooLong(ValueError):
+    """A value is longer than the limit."""
+
+
+class ValueSplitter:
+    """Splits text into the values it holds; those of an outer array come one by one, an array of messages is one value.
+
+    A value is what stands between brackets that match, line ends included: whether it is JSON is for its reader to
+    find out. Memory is that of the longest value. `feed` and `finish` raise ValueTooLong.
+    """
+
+    def __init__(self, value_bytes_max: int) -> None:
+        self._value_bytes_max = value_bytes_max
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._text = b""
+        self._wanted_bytes = 0
+        self._position = 0
+        self._end = 0
+        """Where the last value ended."""
+        self._start: int | None = None
+        """Where the value begins that has not ended."""
+        self._depth = 0
+        self._base = 0
+        """The depth that values stand at: 1 inside an outer array."""
+        self._is_undecided = False
+        """Whether the outermost open bracket may be that of an array of values, or of one value."""
+        self._inner_start = 0
+
+    def feed(self, piece: bytes) -> list[Json | NotAValue]:
+        """Add text, and return the values that it completes."""
+        self._pieces.append(piece)
+        self._pieces_bytes += len(piece)
+        # A string that does not end is read again from its start: not for every piece.
+        if self._pieces_bytes < self._wanted_bytes:
+            return []
+        return self._split()
+
+    def finish(self) -> list[Json | NotAValue]:
+        """Return what is left."""
+        found = self._split()
+        rest = self._text[self._end if self._start is None else self._start :].strip(_BETWEEN)
+        if rest:
+            found.append(NotAValue(rest))
+        return found
+
+    def _split(self) -> list[Json | NotAValue]:
+        self._text = b"".join([self._text, *self._pieces])
+        self._pieces.clear()
+        self._pieces_bytes = self._wanted_bytes = 0
+        found: list[Json | NotAValue] = []
+        for match in _TOKEN.finditer(self._text, self._position):
+            token = match[0]
+            if token == b'"':
+                self._position = match.start()
+                self._wanted_bytes = len(self._text) - self._position
+                break
+            self._position = match.end()
+            if token in (b"{", b"["):
+                self._open(token, match.start(), found)
+            elif token in (b"}", b"]"):
+                self._close(match.end(), found)
+            elif self._depth == self._base:
+                self._begin(match.start(), found)
+                self._emit(match.end(), found)
+            elif self._is_undecided and self._depth == self._base + 1:
+                # An array of strings: they are its values.
+                self._descend()
+                self._end = self._inner_start
+                self._begin(match.start(), found)
+                self._emit(match.end(), found)
+        else:
+            self._position = len(self._text)
+        self._trim()
+        return found
+
+    def _open(self, token: bytes, at: int, found: list[Json | NotAValue]) -> None:
+        if self._depth == self._base:
+            self._begin(at, found)
+            self._is_undecided = token == b"[" and self._base == 0
+            self._inner_start = at + 1
+        elif self._is_undecided and self._depth == self._base + 1:
+            if token == b"[":
+                self._descend()
+                self._start = at
+            else:
+                self._inner_start = at
+        self._depth += 1
+
+    def _close(self, end: int, found: list[Json | NotAValue]) -> None:
+        if self._depth == self._base:
+            if self._base:
+                # The end of the outer array.
+                self._between(end - 1, found)
+                self._base = self._depth = 0
+                self._end = end
+            return
+        self._depth -= 1
+        if self._depth == self._base:
+            self._emit(end, found)
+        elif self._is_undecided and self._depth == self._base + 1:
+            self._is_undecided = False
+            if not _is_message(self._text[self._inner_start : end]):
+                self._descend()
+                self._start = self._inner_start
+                self._emit(end, found)
+
+    def _descend(self) -> None:
+        self._is_undecided = False
+        self._base += 1
+        self._start = None
+
+    def _begin(self, at: int, found: list[Json | NotAValue]) -> None:
+        self._between(at, found)
+        self._start = at
+
+    def _between(self, at: int, found: list[Json | NotAValue]) -> None:
+        between = self._text[self._end : at].strip(_BETWEEN)
+        if between:
+            found.append(NotAValue(between))
+
+    def _emit(self, end: int, found: list[Json | NotAValue]) -> None:
+        if self._start is not None:
+            found.append(self._text[self._start : end])
+        self._start = None
+        self._end = end
+        self._is_undecided = False
+
+    def _trim(self) -> None:
+        done = self._end if self._start is None else self._start
+        if len(self._text) - done > self._value_bytes_max:
+            raise ValueTooLong
+        self._text = self._text[done:]
+        self._position -= done
+        self._inner_start -= done
+        self._end = 0 if self._start is None else self._end - done
+        self._start = None if self._start is None else 0
+
+
+def values_in(text: bytes) -> list[Json] | None:
+    """Return the objects and arrays of messages that a text consists of, None where there is anything else."""
+    splitter = ValueSplitter(len(text))
+    values: list[Json] = []
+    for one in [*splitter.feed(text), *splitter.finish()]:
+        if isinstance(one, NotAValue) or is_text(one):
+            return None
+        values.append(one)
+    return values
+
+
+def _is_message(text: bytes) -> bool:
+    try:
+        return is_message(record_of(text))
+    except NOT_JSON:
+        return False

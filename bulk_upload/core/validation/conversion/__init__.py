@@ -1,0 +1,1 @@
+"""What `bulk-upload convert` can do about a finding."""
