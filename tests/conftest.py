@@ -78,6 +78,11 @@ def pytest_configure(config: pytest.Config) -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name tests of binary data by their place: compressed bytes differ from one worker to the next."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from the thousands of tests that were collected, time and again."""
     gc.collect()
