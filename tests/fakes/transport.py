@@ -94,7 +94,7 @@ class Sending:
 class FakeTransport:
     """Sends to a `FakeServer`. `on_start` sees every request at the moment it begins.
 
-    `pauses` has, for every answer that named a wait, when it came and until when it asked to wait; `cancelled`
+    `pauses` has, for every answer that named a wait, the inode of the file and until when it asked to wait; `cancelled`
     the sent name of every request that was dropped with its task.
     """
 
@@ -112,7 +112,7 @@ class FakeTransport:
         self._on_start = on_start
         self._over_bytes = 0
         self.sending: list[Sending] = []
-        self.pauses: list[tuple[float, float]] = []
+        self.pauses: list[tuple[int, float]] = []
         self.cancelled: list[str] = []
         self._server_clock = ServerClock()
         self.limit_s = 10 * ANSWER_S
@@ -308,7 +308,7 @@ class FakeTransport:
             )
         if "retry-after" in answer.headers:
             now = self._clock.monotonic()
-            self.pauses.append((now, now + float(answer.headers["retry-after"])))
+            self.pauses.append((sending.source.fingerprint.inode, now + float(answer.headers["retry-after"])))
         return outcome
 
     def _note_clock(self) -> None:

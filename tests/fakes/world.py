@@ -188,9 +188,15 @@ class Scene:
             for one in self.transport.sending
         ]
         ledger = self.world.ledger
+        # A named wait binds every file until refusals are known to come whatever the load.
+        binds_all = self.run._limits._capped.chance_share is None
         wrong = {
             f"{len(in_flight) + 1} in flight, the limit is {limit}": len(in_flight) >= limit,
-            "the server asked to wait": any(now < until for _, until in self.transport.pauses),
+            "the server asked to wait": any(
+                now < until
+                for inode, until in self.transport.pauses
+                if inode == fingerprint.inode or binds_all
+            ),
             "no intent is durable": path not in ledger.open_intents(),
             "an earlier attempt is in doubt": path in ledger.doubtful(),
             "a twin is in flight": twin in in_flight,

@@ -8,6 +8,7 @@ import click
 
 from bulk_upload.cli.options.suggestions import WITHOUT_COMMAND
 from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.api.redaction import without_logins
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
@@ -56,8 +57,10 @@ def _refuse_manifests(paths: tuple[str, ...]) -> None:
     if not found or (_is_bare() and len(found) < len(paths)):
         return
     verb = "is a manifest" if len(found) == 1 else "are manifests"
+    others = [one for one in paths if one not in found]
+    without = f", without {printable(without_logins(' and '.join(others)))}" if others else ""
     raise UsageError(
-        f"{printable(' and '.join(found))} {verb}, and a run takes one manifest, alone",
+        f"{printable(' and '.join(found))} {verb}, and a run takes one manifest, alone{without}",
         hint="run it alone, or leave it out; `bulk-upload scan FOLDER` writes one for a folder, and"
         " `bulk-upload run --help` says what goes together",
     )

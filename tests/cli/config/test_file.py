@@ -62,7 +62,7 @@ def test_what_is_shown_is_what_counts(desk: Path, server: str) -> None:
     os.chdir(desk / "elsewhere")
     arguments = ("--config", str(config), "--job", "n")
     assert run_here("plan", *arguments, SEEKR_BASE_URL=None).stdout.startswith(b"2 entries")
-    ended = run_here("run", *arguments, SEEKR_BASE_URL=None)
+    ended = run_here("run", *arguments, "--send-again", SEEKR_BASE_URL=None)
     assert (ended.status, ended.text) == (0, "")
     assert (desk / "conf" / "n.db").exists()
     assert not list((desk / "elsewhere").iterdir())
