@@ -144,7 +144,7 @@ class _Check:
         self._waits = waits
         self._requests_max = requests_max(extent.attempt_count)
         self._request_count = 0
-        self._evidence = ListEvidence(keeps_names=profile.keeps_names)
+        self._evidence = ListEvidence(keeps_names=profile.keeps_names, in_doubt=extent.in_doubt)
         self._seen = bytearray(extent.last_receipt_id - start.receipt_id + 1)
         self._seen_count = 0
         self._held: dict[int, tuple[HeldReceipt, tuple[Mismatch, ...]]] = {}

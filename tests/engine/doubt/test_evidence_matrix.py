@@ -135,6 +135,12 @@ def test_a_receipt_is_compared_by_content_beside_entries_in_doubt_of_its_size() 
     assert set(world.states().values()) == {EntryState.ACCEPTED, EntryState.IN_DOUBT}
 
 
+def test_sizes_of_entries_in_doubt_are_no_habit_of_the_list() -> None:
+    """Both receipts are shown with the size of an entry that is in doubt, however often the list was read: they are false."""
+    world = live(126, "all", "different", "no evidence")
+    assert wrong_receipts(world) == []
+
+
 def test_a_lost_file_under_a_name_of_the_servers_own_is_not_absent() -> None:
     """The names of other files of the job show that the server gives its own: what lacks an answer may be any of them."""
     world = World(server=ServerSettings(name_of=hashed, returns_content=False))

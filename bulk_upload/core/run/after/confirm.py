@@ -64,21 +64,31 @@ class Sample(NamedTuple):
 
 
 class _Field(msgspec.Struct):
-    """How one field was shown so far; values are kept only while no file was shown as it was sent."""
+    """How one field was shown so far; values are kept only while no file was shown as it was sent.
+
+    `others` are values of entries in doubt: an answer may have named the file of one of them.
+    """
 
     agreed_count: int = 0
-    differed_count: int = 0
+    differed: set[int] = msgspec.field(default_factory=set)
     sent: set[object] = msgspec.field(default_factory=set)
     shown: set[object] = msgspec.field(default_factory=set)
+    others: set[object] = msgspec.field(default_factory=set)
+
+    @property
+    def differed_count(self) -> int:
+        return len(self.differed)
 
     def agree(self) -> None:
         self.agreed_count += 1
         self.sent.clear()
         self.shown.clear()
 
-    def differ(self, sent: object, shown: object) -> None:
-        self.differed_count += 1
-        if not self.agreed_count and self.differed_count <= FILES_MAX:
+    def differ(self, receipt_id: int, sent: object, shown: object) -> None:
+        if self.differed_count >= FILES_MAX:
+            return
+        self.differed.add(receipt_id)
+        if not self.agreed_count:
             self.sent.add(sent)
             self.shown.add(shown)
 
@@ -91,7 +101,7 @@ class _Field(msgspec.Struct):
         """Whether the server writes this field in its own way: it shows no file as sent, nor as another one of ours."""
         if self.agreed_count or self.differed_count < FILES_MIN:
             return False
-        return 2 * len(self.shown & self.sent) < len(self.shown)
+        return 2 * len(self.shown & (self.sent | self.others)) < len(self.shown)
 
 
 class ListEvidence:
@@ -99,12 +109,14 @@ class ListEvidence:
 
     Args:
         keeps_names: whether the server is known to keep names; otherwise they are no evidence.
+        in_doubt: the name and size of what the run sent for entries in doubt.
     """
 
-    def __init__(self, *, keeps_names: bool) -> None:
+    def __init__(self, *, keeps_names: bool, in_doubt: Sequence[tuple[str, int]] = ()) -> None:
         self._keeps_names = keeps_names
         self._respells_names = False
-        self._names, self._sizes = _Field(), _Field()
+        self._names = _Field(others={twin_form(name) for name, _ in in_doubt})
+        self._sizes = _Field(others={file_bytes for _, file_bytes in in_doubt})
         self._purposes: dict[str, _Field] = {}
 
     def compare(self, receipt: HeldReceipt, file: ListedFile) -> tuple[Mismatch, ...]:
@@ -129,7 +141,8 @@ class ListEvidence:
                 field.agree()
             else:
                 is_name = kind is DifferenceKind.RENAMED
-                field.differ(*((twin_form(str(one)) if is_name else one) for one in (sent, shown)))
+                values = ((twin_form(str(one)) if is_name else one) for one in (sent, shown))
+                field.differ(receipt.receipt_id, *values)
                 mismatches.append(Mismatch(kind, receipt.purpose, shown, details[kind]))
         return tuple(mismatches)
 

@@ -31,6 +31,10 @@ WHERE run_id <> :run_id AND run_id > (SELECT coalesce(max(run_id), 0) FROM runs 
 """
 
 
+_IN_DOUBT_MAX = 1000
+"""So many names and sizes show whether a list gives files those of others."""
+
+
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     """The last attempt and the last receipt before those that a run has to check."""
 
@@ -41,13 +45,15 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
 class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
     """What a run recorded: its requests, and its receipts that are those of accepted entries.
 
-    `began_utc_s` is when its first request was intended, None where there was none.
+    `began_utc_s` is when its first request was intended, None where there was none. `in_doubt` has the name and size of
+    what was sent for entries in doubt, of some of them where they are many.
     """
 
     attempt_count: int
     receipt_count: int
     last_receipt_id: int
     began_utc_s: float | None
+    in_doubt: tuple[tuple[str, int], ...] = ()
 
 
 def run_start(store: LedgerStore) -> RunStart:
@@ -82,11 +88,17 @@ def run_extent(store: LedgerStore, start: RunStart) -> RunExtent:
         " WHERE r.receipt_id > ? AND r.attempt_id > ? AND e.state = 'accepted' AND e.receipt_id = r.receipt_id",
         (start.receipt_id, start.attempt_id),
     ).fetchone()
+    in_doubt = store.connection.execute(
+        "SELECT DISTINCT a.sent_name, a.size FROM entries e JOIN attempts a ON a.entry_id = e.entry_id"
+        " WHERE e.state = 'in_doubt' AND a.attempt_id > ? LIMIT ?",
+        (start.attempt_id, _IN_DOUBT_MAX),
+    )
     return RunExtent(
         attempt_count=attempt_count,
         receipt_count=receipt_count,
         last_receipt_id=last_receipt_id,
         began_utc_s=utc_seconds(began_utc),
+        in_doubt=tuple((str(name), int(size)) for name, size in in_doubt),
     )
 
 
