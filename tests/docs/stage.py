@@ -1,7 +1,8 @@
 """Pages whose code blocks are run: what each block is stands in a comment above it.
 
 `<!-- file: NAME -->` writes the block to a file, `<!-- run -->` gives it to bash and wants exit code 0,
-`<!-- run: 3 -->` another one, `<!-- run in DIR -->` in a folder where a reader is by then, `<!-- not run: WHY -->` leaves it alone. Of a `console` block the lines after `$ ` are run.
+`<!-- run: 3 -->` another one, `<!-- run in DIR -->` in a folder where a reader is by then, `<!-- not run: WHY -->` leaves
+it alone. `<!-- output -->` is what the block before it prints. Commands have no prompts: a block is copied as a whole.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<what>file|run|not run)(?: in (?P<folder>\S+?))?(?:: (?P<detail>[^\n]*?))? -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<what>file|run|output|not run)(?: in (?P<folder>\S+?))?(?:: (?P<detail>[^\n]*?))? -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -29,18 +30,6 @@ class Block:
     language: str
     code: str
     folder: str = "."
-
-    @property
-    def script(self) -> str:
-        """The commands in it."""
-        if self.language != "console":
-            return self.code
-        lines, goes_on = [], False
-        for line in self.code.splitlines():
-            if line.startswith("$ ") or goes_on:
-                lines.append(line.removeprefix("$ "))
-                goes_on = line.endswith("\\")
-        return "\n".join(lines) + "\n"
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -69,7 +58,7 @@ class Stage:
 
     def do(self, block: Block, *, port: int | None = None) -> None:
         """Do what one block says."""
-        code = block.script if port is None else block.script.replace("8099", str(port))
+        code = block.code if port is None else block.code.replace("8099", str(port))
         if block.what == "file":
             path = self.folder / block.detail
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +68,9 @@ class Stage:
         elif block.what == "run":
             status = self.run(code, block.folder)
             assert status == int(block.detail or 0), f"{code}\n{self.said}"
+        elif block.what == "output":
+            # The lines of several files come in any order.
+            assert sorted(code.splitlines()) == sorted(self.said.splitlines())
 
     def run(self, script: str, folder: str = ".") -> int:
         """Run lines of bash in a folder, each of which must go well but the last, and return how that ended."""

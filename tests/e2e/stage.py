@@ -49,6 +49,9 @@ def _start(
 def _fork(
     arguments: tuple[str, ...], env: dict[str, str], cwd: str, stdout: str, stderr: str
 ) -> ForkedCommand:
+    # The child opens them in its own time, and a test may read them at once.
+    for path in (stdout, stderr):
+        Path(path).touch()
     return ForkedCommand(arguments, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
 
 

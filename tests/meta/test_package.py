@@ -62,6 +62,6 @@ def test_the_description_works_without_the_repository() -> None:
     assert targets
     assert [one for one in targets if not one.startswith(("https://", "#"))] == []
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert "ten programs" in readme
-    assert "ten programs" in text
+    assert "short programs" in readme
+    assert "short programs" in text
     assert len(text) > len(readme) * 0.8
