@@ -70,6 +70,8 @@ def running(script: str, ignored: tuple[signal.Signals, ...] = ()) -> Iterator[s
         [sys.executable, "-c", HEAD + script],
         stdout=subprocess.PIPE,
         text=True,
+        # In a group of its own, which is not orphaned: in one that is, nothing is stopped by SIGTSTP.
+        process_group=0,
         preexec_fn=ignore,  # noqa: PLW1509 - nothing but a disposition that the child inherits
     ) as process:
         try:
