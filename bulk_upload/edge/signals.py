@@ -59,27 +59,27 @@ def staged_signals(
 def stoppable(suspend: Callable[[], None], resume: Callable[[], None]) -> Iterator[None]:
     """Call `suspend` before Ctrl-Z (SIGTSTP) stops the process, and `resume` when it continues, however it was stopped.
 
-    Both are called in the main thread, between any two of its instructions. A SIGTSTP that is ignored at the beginning
+    `resume` may be called twice for one stop. Both are called in the main thread, between any two of its instructions. A SIGTSTP that is ignored at the beginning
     stays ignored. The handlers are restored at the end.
     """
 
-    is_away = False
+    is_stopping = False
 
     def on_stop(number: int, _frame: object) -> None:
-        nonlocal is_away
-        is_away = True
+        nonlocal is_stopping
+        is_stopping = True
         suspend()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        # Here once it continues, or at once where nobody could make it continue (an orphaned process group).
+        # Here once it continues, or at once where nobody could make it continue (an orphaned process group). The next
+        # Ctrl-Z may come as soon as somebody sees that the process is back.
         signal.signal(number, on_stop)
-        if is_away:
-            on_continue()
+        is_stopping = False
+        resume()
 
     def on_continue(*_: object) -> None:
-        nonlocal is_away
-        is_away = False
-        resume()
+        if not is_stopping:
+            resume()
 
     with ExitStack() as undo:
         if _may_be_taken(signal.SIGTSTP) and _may_be_taken(signal.SIGCONT):
