@@ -69,6 +69,8 @@ def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command
         "chat.jsonl": "fine-tune accepted",
         "corpus/sea.jsonl": "pre-train accepted",
     }
+    # To run the same command again would change nothing.
+    assert "Next, run it again with the options named below for what is left out:" in ended.stderr
     assert ended.stderr.splitlines()[-3:] == [
         "  README.md: text, which may be a document or anything else",
         "    add --map '*.md=alignment', or --exclude '*.md'",
