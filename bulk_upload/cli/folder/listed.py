@@ -53,9 +53,12 @@ def tell_left_out(listing: FolderListing) -> None:
         tell(f"bulk-upload: not everything could be read, and files may be missing: {unreadable.count:,}")
         for path, reason in unreadable.shown:
             tell(f"  {printable(path)} {printable(reason)}")
-        tell("  hint: allow this user to read it and run again, or leave it out with --exclude")
+        tell(
+            "  hint: allow this user to read it, or mend the link, and run again; or leave it out with --exclude"
+        )
     files = listing.tally.undecided
-    for line in left_out_lines(files, [files.groups[number] for number in listing.open_groups]):
+    open_groups = [files.groups[number] for number in listing.open_groups]
+    for line in left_out_lines(files, open_groups, root=listing.place.root):
         tell(line)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -87,6 +88,21 @@ def test_the_options_that_are_named_settle_it(folder: Path, server: str) -> None
     assert statuses(folder.parent)["README.md"] == "alignment accepted"
     # The ledger has its purpose now.
     assert typed("./datasets", server=server).status == DONE
+
+
+def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> None:
+    """The command that is named makes a file that the next run knows; a purpose alone would only be invalid."""
+    (folder / "it's pairs.jsonl").write_bytes(lines({"prompt": "a", "chosen": "b", "rejected": "c"}))
+    (folder / "nothing.jsonl").write_bytes(b"")
+    said = typed("./datasets", "--exclude", "*.md", server=server).stderr.splitlines()
+    (pairs,) = (one.strip() for one in said if "bulk-upload convert" in one)
+    (empty,) = (one.strip() for one in said if one.strip().startswith("write the data"))
+    assert empty == "write the data to it, or add --exclude /nothing.jsonl"
+    command, _, exclude = pairs.removeprefix("run ").partition(", and add ")
+    assert run_here(*shlex.split(command)[1:]).status == DONE
+    options = ("--exclude", "*.md", "--exclude", "/nothing.jsonl", *shlex.split(exclude))
+    assert typed("./datasets", *options, server=server).status == DONE
+    assert statuses(folder.parent)["it's pairs.converted.jsonl"] == "preference-fine-tune accepted"
 
 
 def test_quiet_is_quiet_until_something_is_left_out(folder: Path, server: str) -> None:
