@@ -26,17 +26,17 @@ def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool)
         return planner.listing(folder, on_count=seen.on_count)
 
 
-def nothing_to_do(listing: FolderListing, request: FolderRequest) -> ExitStatus:
-    """Say why nothing is uploaded, and return the exit code. Raises UsageError where there is no file at all."""
+def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str = "upload") -> ExitStatus:
+    """Say why nothing is done, and return the exit code. Raises UsageError where there is no file at all."""
     if is_short(listing):
         tell_left_out(listing)
-        tell("Nothing to upload: no file has a purpose.")
+        tell(f"Nothing to {doing}: no file has a purpose.")
         return ExitStatus.SOME_FAILED
     if listing.tally.unwanted_count or listing.tally.undecided.count:
-        tell("Nothing to upload: no file is selected.")
+        tell(f"Nothing to {doing}: no file is selected.")
         return ExitStatus.DONE
     raise UsageError(
-        f"there is no file to upload in {', '.join(map(quoted, request.paths))}",
+        f"there is no file to {doing} in {', '.join(map(quoted, request.paths))}",
         hint="check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count",
     )
 
