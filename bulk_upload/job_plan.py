@@ -28,7 +28,6 @@ from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
 from bulk_upload.errors import UsageError
-from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,9 +76,10 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     closes: bool = False
 
-    def status_after(self, status: ExitStatus) -> ExitStatus:
-        """Return the verdict of a run: what was left out is missing, as if it had failed."""
-        return ExitStatus.SOME_FAILED if status is ExitStatus.DONE and self.left_out else status
+    @property
+    def is_short(self) -> bool:
+        """Whether files are missing that nobody decided to leave out: the run's verdict counts them as failed."""
+        return bool(self.left_out) or (self.listing is not None and self.listing.is_short)
 
     def close(self) -> None:
         """Close the listing, if that is not its maker's to do."""

@@ -262,13 +262,13 @@ class JobRunner:
                         on_trouble=lambda why: emit(Noticed(message=why)),
                         on_error=run.fail,
                     ):
-                        result = await run.execute()
+                        result = await run.execute(is_short=given.is_short)
                 finally:
                     workers.close()
                     reader.close()
                     entries.close()
             return Result(
-                status=given.status_after(result.status),
+                status=result.status,
                 states=result.states,
                 stop=result.stop,
                 ledger=ledger_path,

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from bulk_upload.cli.folder.listed import is_short, tell_left_out
+from bulk_upload.cli.folder.listed import tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
 from bulk_upload.cli.output.notify import Target, ended_message, notify, ring
@@ -155,8 +155,6 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics, say_where
                 )
-    if request.listing is not None and is_short(request.listing) and result.status is ExitStatus.DONE:
-        result = replace(result, status=ExitStatus.SOME_FAILED)
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
         # Later steps that use the result files must not mistake them for those of this run.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import msgspec
 
-from bulk_upload.cli.folder.listed import is_short, listed_with_progress, nothing_to_do, tell_left_out
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
 from bulk_upload.cli.folder.screen import folder_lines
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
@@ -84,7 +84,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
         if source.listing is not None:
             tell_left_out(source.listing)
             if not command.totals.error_count:
-                return ExitStatus.SOME_FAILED if is_short(source.listing) else ExitStatus.DONE
+                return ExitStatus.SOME_FAILED if source.listing.is_short else ExitStatus.DONE
     if (
         source.listing is None
         and request.purpose is None

@@ -91,6 +91,9 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
             yield from _example_lines(reader, state, states[state])
     yield ""
     yield from _advice_lines(states)
+    if missing_count := reader.missing_count():
+        files = "file is" if missing_count == 1 else "files are"
+        yield f"{missing_count:,} accepted {files} gone from the server, as `verify` found: --retry missing sends them again."
 
 
 def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:

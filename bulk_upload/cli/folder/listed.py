@@ -28,7 +28,7 @@ def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool)
 
 def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str = "upload") -> ExitStatus:
     """Say why nothing is done, and return the exit code. Raises UsageError where there is no file at all."""
-    if is_short(listing):
+    if listing.is_short:
         tell_left_out(listing)
         tell(f"Nothing to {doing}: no file has a purpose.")
         return ExitStatus.SOME_FAILED
@@ -39,11 +39,6 @@ def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str 
         f"there is no file to {doing} in {', '.join(map(quoted, request.paths))}",
         hint="check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count",
     )
-
-
-def is_short(listing: FolderListing) -> bool:
-    """Whether files are missing that nobody decided to leave out: of unknown purpose, or in what could not be read."""
-    return bool(listing.open_groups) or listing.tally.is_incomplete
 
 
 def tell_left_out(listing: FolderListing) -> None:

@@ -90,6 +90,16 @@ def test_the_options_that_are_named_settle_it(folder: Path, server: str) -> None
     assert typed("./datasets", server=server).status == DONE
 
 
+def test_the_ledger_has_the_verdict_of_a_run_that_left_files_out(folder: Path, server: str) -> None:
+    """Who watches, or looks later, is told the exit code that the run had."""
+    assert typed("./datasets", server=server).status == SHORT
+    ended = typed("watch", "datasets", server=server)
+    assert ended.status == SHORT
+    assert "Exit code 3" in ended.text
+    assert typed("./datasets", "--exclude", "*.md", server=server).status == DONE
+    assert typed("watch", "datasets", server=server).status == DONE
+
+
 def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> None:
     """The command that is named makes a file that the next run knows; a purpose alone would only be invalid."""
     (folder / "it's pairs.jsonl").write_bytes(lines({"prompt": "a", "chosen": "b", "rejected": "c"}))
