@@ -67,19 +67,16 @@ def opened_manifest(job: Job, listing: FolderListing | None = None) -> Manifest:
 class JobInput(msgspec.Struct, frozen=True, kw_only=True):
     """A job, with the entries of its folder if it is one.
 
-    `left_out` names, in words, files of the folder that nobody decided to leave out. `closes` says that the listing is
+    `left_out` names, in words, files of the folder that nobody decided to leave out. `is_short` says that there are such
+    files, which the verdict of the run counts as failed. `closes` says that the listing is
     closed with the run.
     """
 
     job: Job
     listing: FolderListing | None = None
     left_out: tuple[str, ...] = ()
+    is_short: bool = False
     closes: bool = False
-
-    @property
-    def is_short(self) -> bool:
-        """Whether files are missing that nobody decided to leave out: the run's verdict counts them as failed."""
-        return bool(self.left_out) or (self.listing is not None and self.listing.is_short)
 
     def close(self) -> None:
         """Close the listing, if that is not its maker's to do."""

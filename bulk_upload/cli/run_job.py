@@ -37,6 +37,7 @@ from bulk_upload.edge.signals import staged_signals, status_after, stoppable
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_plan import JobInput
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.live.notable_events import BY_SIGNAL
@@ -137,7 +138,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             on_event=partial(_call_all, listeners),
         ) as runner:
             # It starts when it is awaited; until then listeners may be added.
-            run = runner.run(request.job, listing=request.listing)
+            is_short = request.listing is not None and request.listing.is_short
+            run = runner.run_input(JobInput(job=request.job, listing=request.listing, is_short=is_short))
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
