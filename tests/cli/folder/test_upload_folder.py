@@ -229,7 +229,10 @@ def test_an_earlier_job_of_the_folder_is_named(desk: Path, server: str) -> None:
         (("data", "-"), ("cannot upload",)),
         (("./data", "--api-key", "x"), ("SEEKR_API_KEY",)),
         (("--quiet", "run", "good.csv"), ("options go after the command",)),
-        (("nope",), ('there is no command "nope"',)),
+        (("nope",), ('there is no command, file or folder "nope"',)),
+        (("help",), ('there is no command "help". Did you mean "--help"?',)),
+        (("./data", "fine-tune"), ('"fine-tune"', "for a purpose write --purpose fine-tune")),
+        (("./data", "--map", "fine-tune=*.jsonl"), ("has the purpose first", '"*.jsonl=fine-tune"')),
     ],
 )
 def test_mistakes(desk: Path, arguments: tuple[str, ...], says: tuple[str, ...]) -> None:
