@@ -262,7 +262,7 @@ PLACE_MISTAKES = {
         ("scan", "https://flow.example", "--map", "*=pre-train"), USAGE, ("path on this machine",)
     ),
     "file to scan": Mistake(
-        ("scan", "good.jsonl", "--map", "*=pre-train"), USAGE, ('"good.jsonl"', "Not a directory")
+        ("scan", "good.jsonl", "--map", "*=pre-train"), USAGE, ('"good.jsonl"', "Not a directory", "`bulk-upload good.jsonl` uploads a file")
     ),
     "ledger for a manifest": Mistake(("run", "other.db"), INVALID, ("other.db", "SQLite", "JSON Lines or CSV", "bulk-upload status LEDGER")),
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),

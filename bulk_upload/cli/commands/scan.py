@@ -159,10 +159,12 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
-        reason = os.strerror(errno.ENOTDIR if os.path.lexists(folder) else errno.ENOENT)
-        raise UsageError(
-            f"cannot scan {quoted(folder)}: {reason}", hint="Name a folder that this user may read"
-        )
+        is_there = os.path.lexists(folder)
+        reason = os.strerror(errno.ENOTDIR if is_there else errno.ENOENT)
+        hint = "Name a folder that this user may read"
+        if os.path.isfile(folder):
+            hint = f"{hint}; `bulk-upload {_shell_word(folder)}` uploads a file without a manifest"
+        raise UsageError(f"cannot scan {quoted(folder)}: {reason}", hint=hint)
     return FolderPlace(root=os.path.realpath(folder))
 
 

@@ -96,6 +96,11 @@ def test_the_ledger_has_the_verdict_of_a_run_that_left_files_out(folder: Path, s
     ended = typed("watch", "datasets", server=server)
     assert ended.status == SHORT
     assert "Exit code 3" in ended.text
+    *_, last = typed("status", "datasets", server=server).stdout.decode().splitlines()
+    assert (
+        last
+        == f"The last run left files out, or could not read them: `bulk-upload plan {folder.resolve()}` names them."
+    )
     assert typed("./datasets", "--exclude", "*.md", server=server).status == DONE
     assert typed("watch", "datasets", server=server).status == DONE
 
