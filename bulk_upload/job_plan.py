@@ -28,7 +28,6 @@ from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
 from bulk_upload.errors import UsageError
-from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,18 +67,16 @@ def opened_manifest(job: Job, listing: FolderListing | None = None) -> Manifest:
 class JobInput(msgspec.Struct, frozen=True, kw_only=True):
     """A job, with the entries of its folder if it is one.
 
-    `left_out` names, in words, files of the folder that nobody decided to leave out. `closes` says that the listing is
+    `left_out` names, in words, files of the folder that nobody decided to leave out. `is_short` says that there are such
+    files, which the verdict of the run counts as failed. `closes` says that the listing is
     closed with the run.
     """
 
     job: Job
     listing: FolderListing | None = None
     left_out: tuple[str, ...] = ()
+    is_short: bool = False
     closes: bool = False
-
-    def status_after(self, status: ExitStatus) -> ExitStatus:
-        """Return the verdict of a run: what was left out is missing, as if it had failed."""
-        return ExitStatus.SOME_FAILED if status is ExitStatus.DONE and self.left_out else status
 
     def close(self) -> None:
         """Close the listing, if that is not its maker's to do."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import signal
 import sys
 import traceback
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
@@ -226,19 +228,43 @@ def show_error(error: BulkUploadError, arguments: Sequence[str] = ()) -> ExitSta
         from bulk_upload.report.live.manifest_findings import findings_lines  # noqa: PLC0415 - only this path needs it
 
         # The last line is the number of findings, which the message below contains too.
-        for line in findings_lines(error.findings, error.finding_count, error.counts)[:-1]:
+        lines = findings_lines(error.findings, error.finding_count, error.counts)[:-1]
+        # Every line of training data has several: one shows what was taken for a manifest.
+        for line in lines[:_DATA_LINES] if _is_training_data(error) else lines:
             tell(line)
-    hint = _DATA_HINT if _is_training_data(error) else address_hint(arguments, str(error)) or error.hint
+    hint = address_hint(arguments, str(error)) or error.hint
+    if isinstance(error, ManifestInvalid) and _is_training_data(error):
+        hint = _data_hint(error.findings[0].where, arguments)
     tell(f"bulk-upload: {printable(str(error))}")
     if hint:
         tell(f"  hint: {printable(hint)}")
     return error.exit_status
 
 
-_DATA_HINT = (
-    "this looks like training data, not like a manifest, which lists files: "
-    "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl` writes one"
-)
+_DATA_LINES = 2
+
+
+def _data_hint(file: str, arguments: Sequence[str]) -> str:
+    """Return what uploads training data that was given in the place of a manifest."""
+    seen = "this looks like training data, not like a manifest, which lists files:"
+    scan = "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl`"
+    if file not in arguments:
+        return f"{seen} {scan} writes one"
+    word = shlex.quote(f"./{file}" if file in COMMANDS or file.startswith("-") else file)
+    command = f"bulk-upload {word} --purpose {_purpose_in(arguments)}"
+    first = (
+        f"`{command} --dry-run` shows the plan of this file"
+        if "plan" in arguments
+        else f"`{command}` uploads this file"
+    )
+    return f"{seen} {first}, {scan} writes a manifest for a folder"
+
+
+def _purpose_in(arguments: Sequence[str]) -> str:
+    for option, value in pairwise(arguments):
+        if option == "--purpose":
+            return shlex.quote(value)
+    return "PURPOSE"
 
 
 def _is_training_data(error: BulkUploadError) -> bool:

@@ -70,6 +70,9 @@ def misuse_hint(error: click.ClickException) -> str:
             return _of_other_tool(error.option_name, command)
     if isinstance(error, click.MissingParameter) and context is not None:
         return f"`{command} --help` shows examples"
+    if isinstance(error, click.BadOptionUsage) and context is None:
+        # click knows no command for an option that lacks its value.
+        return f"write its value after it; the --help of the command shows {error.option_name}"
     if context is not None and "unexpected extra argument" in error.message:
         return _one_argument(context, command)
     what = "commands" if context is not None and isinstance(context.command, click.Group) else "options"

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from bulk_upload.cli.folder.listed import is_short, tell_left_out
+from bulk_upload.cli.folder.listed import tell_left_out
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.output.metrics_file import MetricsFile
 from bulk_upload.cli.output.notify import Target, ended_message, notify, ring
@@ -37,6 +37,7 @@ from bulk_upload.edge.signals import staged_signals, status_after, stoppable
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.job_plan import JobInput
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.live.notable_events import BY_SIGNAL
@@ -137,7 +138,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             on_event=partial(_call_all, listeners),
         ) as runner:
             # It starts when it is awaited; until then listeners may be added.
-            run = runner.run(request.job, listing=request.listing)
+            is_short = request.listing is not None and request.listing.is_short
+            run = runner.run_input(JobInput(job=request.job, listing=request.listing, is_short=is_short))
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
             metrics = _add_metrics(request, tally, run, closing)
@@ -155,8 +157,6 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics, say_where
                 )
-    if request.listing is not None and is_short(request.listing) and result.status is ExitStatus.DONE:
-        result = replace(result, status=ExitStatus.SOME_FAILED)
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
         # Later steps that use the result files must not mistake them for those of this run.

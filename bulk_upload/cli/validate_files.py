@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import msgspec
 
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
+from bulk_upload.cli.folder.screen import folder_lines
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
-from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.purposes import Format, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.run.job import Job
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
@@ -35,46 +37,12 @@ from bulk_upload.report.live.data_findings import GroupedFindings, Totals, json_
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from bulk_upload.core.api.profile import Profile
-    from bulk_upload.core.purposes import Purpose
-    from bulk_upload.core.validation.rules import RuleChoice
+    from bulk_upload.cli.validate_request import ValidateRequest
+    from bulk_upload.core.folder.sightings import FolderRequest
     from bulk_upload.edge.validation import Quarantined
-
-
-class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line requests. `job_count` None means one per processor."""
-
-    paths: tuple[str, ...]
-    purpose: str | None
-    root: str | None
-    follow_symlinks: bool
-    allow_outside: bool
-    force: bool
-    profile: Profile
-    purposes: Mapping[str, Purpose]
-    schema_file: str | None
-    choice: RuleChoice
-    thorough: bool
-    quarantine: str | None
-    private: bool
-    job_count: int | None
-    as_json: bool
-    quiet: bool
-
-    def rules(self, *, where: str, tree: SourceTree) -> ManifestRules:
-        """Return the rules a manifest is read by."""
-        return ManifestRules(
-            where=where,
-            root=tree.root,
-            root_as_typed=tree.root_as_typed,
-            allow_outside=self.allow_outside,
-            default_purpose=self.purpose,
-            purposes=known_purposes(self.profile.purposes, self.purposes),
-            allow_unknown_purpose=self.force,
-            file_field=self.profile.file_field,
-        )
+    from bulk_upload.engine.folder.listing import FolderListing
 
 
 class _Amount(NamedTuple):
@@ -90,12 +58,16 @@ class _Source(msgspec.Struct, frozen=True):
     tree: SourceTree
     items: Callable[[], Iterator[Entry | Finding]]
     amount: Callable[[], _Amount]
+    listing: FolderListing | None = None
 
 
 async def validate_and_report(request: ValidateRequest) -> int:
-    """Validate and return the exit code. Raises UsageError, ManifestInvalid."""
+    """Validate and return the exit code. Raises UsageError, ManifestInvalid, LedgerUnusable."""
     with ExitStack() as opened:
-        source = _source(request, opened)
+        wanted = request.folder_request()
+        source = _source(request, opened) if wanted is None else _folder_source(request, wanted, opened)
+        if wanted is not None and source.listing is not None and not source.listing.entry_count:
+            return nothing_to_do(source.listing, wanted, doing="validate")
         job_count = request.job_count or usable_processors()
         # No uploads run meanwhile that need priority.
         workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
@@ -107,9 +79,18 @@ async def validate_and_report(request: ValidateRequest) -> int:
             except BaseExceptionGroup as group:
                 raise innermost(group) from None
         command.show()
-    if not request.quiet:
-        tell(str(command.totals))
-    if request.purpose is None and command.totals.error_count and not command.totals.file_count:
+        if not request.quiet:
+            tell(str(command.totals))
+        if source.listing is not None:
+            tell_left_out(source.listing)
+            if not command.totals.error_count:
+                return ExitStatus.SOME_FAILED if source.listing.is_short else ExitStatus.DONE
+    if (
+        source.listing is None
+        and request.purpose is None
+        and command.totals.error_count
+        and not command.totals.file_count
+    ):
         tell("  hint: if this is training data, not a manifest, give its purpose with --purpose")
     return ExitStatus.INVALID_INPUT if command.totals.error_count else ExitStatus.DONE
 
@@ -134,6 +115,29 @@ def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
     )
     rules = request.rules(where=manifest.name, tree=tree)
     return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: _amount_in(manifest))
+
+
+def _folder_source(request: ValidateRequest, wanted: FolderRequest, opened: ExitStack) -> _Source:
+    """Return the files of a folder with the purposes that a run would give them."""
+    planner = request.planner()
+    job = Job(
+        manifest=request.paths[0],
+        ledger=request.ledger,
+        root=request.root,
+        force=request.force,
+        follow_symlinks=request.follow_symlinks,
+    )
+    folder = planner.folder_job(job, wanted)
+    listing = opened.enter_context(listed_with_progress(planner, folder, quiet=request.quiet))
+    if not request.quiet:
+        for line in folder_lines(listing, wanted.paths, doing="validate"):
+            tell(line)
+    manifest = opened.enter_context(listing.opened())
+    tree = SourceTree(manifest.root(None), follow_symlinks=request.follow_symlinks)
+    rules = request.rules(where=manifest.name, tree=tree)
+    totals = listing.totals().values()
+    amount = _Amount(sum(count for count, _ in totals), sum(size for _, size in totals))
+    return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: amount, listing)
 
 
 def _amount_in(manifest: ManifestFile) -> _Amount:

@@ -20,6 +20,7 @@ from bulk_upload.engine.unreadable import end_unreadable
 from bulk_upload.engine.upkeep import TICK_S
 from bulk_upload.engine.waits import Wait
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from bulk_upload.engine.upkeep import Upkeep
     from bulk_upload.engine.validation.gate import Gate
     from bulk_upload.engine.watchdog import Watchdog
-    from bulk_upload.exit_status import ExitStatus
 
 
 OVERDUE_S = 5.0
@@ -193,8 +193,10 @@ class Run:
         """Return the state of the requests in flight, in no order."""
         return self._sender.bodies()
 
-    async def execute(self) -> RunResult:
+    async def execute(self, *, is_short: bool = False) -> RunResult:
         """Carry out the plan and return the result.
+
+        `is_short` says that files which nobody decided to leave out are not in the plan: they count as if they had failed.
 
         Raises whatever is not the fault of a file, the server or the ledger: a bug, or a cancellation.
         """
@@ -208,7 +210,7 @@ class Run:
                 self._over_at = self._over_at or self._clock.monotonic()
                 self._slots.close()
             self._limits.close()
-            result = await self._result()
+            result = await self._result(is_short=is_short)
             watchers.cancel_scope.cancel()
         return result
 
@@ -277,7 +279,7 @@ class Run:
         self._emit(Noticed(message=f"aborting what is in flight; still waiting for {waits}"))
         self._end_all()
 
-    async def _result(self) -> RunResult:
+    async def _result(self, *, is_short: bool) -> RunResult:
         failure = self._ledger.failure
         if isinstance(failure, LedgerBroken) and failure.__cause__ is not None:
             raise failure.__cause__
@@ -286,6 +288,8 @@ class Run:
         states = await self._entries.states()
         uncompared_count = self._plan.total(Step.COMPARE).entry_count - self._touched.compared_count
         status = exit_status(states, stop, uncompared_count=uncompared_count)
+        if is_short and status is ExitStatus.DONE:
+            status = ExitStatus.SOME_FAILED
         if failure is None:
             await self._stop_rules.unless_ledger_fails(self._limits.write(last=True))
             now = self._clock.utc_s()

@@ -63,7 +63,7 @@ def folder_input(
     except BaseException:
         listing.close()
         raise
-    return JobInput(job=folder.job, listing=listing, left_out=left_out, closes=True)
+    return JobInput(job=folder.job, listing=listing, left_out=left_out, is_short=bool(left_out), closes=True)
 
 
 def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:

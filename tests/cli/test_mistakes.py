@@ -108,7 +108,11 @@ KEY_MISTAKES = {
 
 WORD_MISTAKES = {
     "training data for a manifest": manifest(
-        '{"messages": []}\n', "m.jsonl:1", "looks like training data", "bulk-upload scan"
+        '{"messages": []}\n',
+        "m.jsonl:1",
+        "looks like training data",
+        "bulk-upload scan",
+        "`bulk-upload m.jsonl --purpose PURPOSE` uploads",
     ),
     "an option before its command": Mistake(
         ("--quiet", "run", "good.jsonl"), USAGE, ("--quiet", "`bulk-upload run MANIFEST --quiet")
@@ -224,11 +228,22 @@ OTHER_TOOLS = {
 
 PLACE_MISTAKES = {
     "training data with a purpose": Mistake(
-        ("run", "chat.jsonl", "--purpose", "fine-tune"), INVALID, ("looks like training data", "bulk-upload scan"),
+        ("run", "chat.jsonl", "--purpose", "fine-tune"), INVALID,
+        ("looks like training data", "`bulk-upload chat.jsonl --purpose fine-tune` uploads", "bulk-upload scan"),
         files={"chat.jsonl": '{"messages": [{"role": "user", "content": "a"}]}\n' * 30},
     ),
     "training data to plan": Mistake(
-        ("plan", "data/a.jsonl"), INVALID, ("looks like training data", "bulk-upload scan")
+        ("plan", "data/a.jsonl"), INVALID, ("`bulk-upload data/a.jsonl --purpose PURPOSE --dry-run` shows the plan",)
+    ),
+    "training data named like a command": Mistake(
+        ("run", "demo"), INVALID, ("`bulk-upload ./demo --purpose",), files={"demo": '{"messages": []}\n'}
+    ),
+    "the ledger of another server": Mistake(
+        ("status", "jobs.ledger.db"), LEDGER, ("one ledger for each server", "there is jobs@127.0.0.1-1.ledger.db"),
+        files={"jobs@127.0.0.1-1.ledger.db": ""},
+    ),
+    "an option without its value": Mistake(
+        ("data", "--exclude"), USAGE, ("'--exclude' requires an argument", "--help of the command")
     ),
     "training data for a ledger": Mistake(("status", "data/a.jsonl"), LEDGER, ("data/a.jsonl", "not a ledger")),
     "training data to verify": Mistake(("verify", "data/a.jsonl"), LEDGER, ("data/a.jsonl", "not a ledger")),
@@ -247,7 +262,7 @@ PLACE_MISTAKES = {
         ("scan", "https://flow.example", "--map", "*=pre-train"), USAGE, ("path on this machine",)
     ),
     "file to scan": Mistake(
-        ("scan", "good.jsonl", "--map", "*=pre-train"), USAGE, ('"good.jsonl"', "Not a directory")
+        ("scan", "good.jsonl", "--map", "*=pre-train"), USAGE, ('"good.jsonl"', "Not a directory", "`bulk-upload good.jsonl` uploads a file")
     ),
     "ledger for a manifest": Mistake(("run", "other.db"), INVALID, ("other.db", "SQLite", "JSON Lines or CSV", "bulk-upload status LEDGER")),
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),

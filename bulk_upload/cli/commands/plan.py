@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.config.file import profile_named
-from bulk_upload.cli.folder.listed import is_short, listed_with_progress, nothing_to_do, tell_left_out
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
 from bulk_upload.cli.folder.options import Paths
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
 from bulk_upload.cli.folder.target import folder_request_of
@@ -120,7 +120,7 @@ def plan_and_show(
             return nothing_to_do(listing, request)
         _show(planner, folder.job, options, say, listing=listing, list_entries=list_entries, as_json=as_json)
         tell_left_out(listing)
-        return ExitStatus.SOME_FAILED if is_short(listing) else ExitStatus.DONE
+        return ExitStatus.SOME_FAILED if listing.is_short else ExitStatus.DONE
 
 
 def _show(

@@ -151,7 +151,7 @@ def scan(
         tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
     # The last word, also where nothing else is said: `scan && run` must not go on with a part of the files.
     tally.show_unreadable()
-    tally.show_undecided()
+    tally.show_undecided(folder)
     is_incomplete = tally.unreadable_count or tally.undecided.count
     return ExitStatus.SOME_FAILED if is_incomplete or tally.is_mixed_up else ExitStatus.DONE
 
@@ -159,10 +159,12 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
-        reason = os.strerror(errno.ENOTDIR if os.path.lexists(folder) else errno.ENOENT)
-        raise UsageError(
-            f"cannot scan {quoted(folder)}: {reason}", hint="Name a folder that this user may read"
-        )
+        is_there = os.path.lexists(folder)
+        reason = os.strerror(errno.ENOTDIR if is_there else errno.ENOENT)
+        hint = "Name a folder that this user may read"
+        if os.path.isfile(folder):
+            hint = f"{hint}; `bulk-upload {_shell_word(folder)}` uploads a file without a manifest"
+        raise UsageError(f"cannot scan {quoted(folder)}: {reason}", hint=hint)
     return FolderPlace(root=os.path.realpath(folder))
 
 
@@ -205,7 +207,7 @@ class _Tally(msgspec.Struct):
         if not self.chosen:
             self.show()
             self.show_unreadable()
-            self.show_undecided()
+            self.show_undecided(folder)
             lacks = "matches a --map pattern" if self.unmatched_count else "has a purpose"
             raise UsageError(
                 f"no file in {printable(folder)} {lacks}",
@@ -281,9 +283,9 @@ class _Tally(msgspec.Struct):
         if self.own_count:
             tell(f"Of bulk-upload itself, not data: {self.own_count:,}")
 
-    def show_undecided(self) -> None:
+    def show_undecided(self, folder: str) -> None:
         """Print the files whose purpose cannot be told, and the options that settle it."""
-        for line in left_out_lines(self.undecided, self.undecided.groups):
+        for line in left_out_lines(self.undecided, self.undecided.groups, root=folder):
             tell(line)
 
     def show_unreadable(self) -> None:
@@ -295,7 +297,9 @@ class _Tally(msgspec.Struct):
             self.unreadable_count,
             self.unreadable_examples,
         )
-        tell("  hint: allow this user to read them and scan again, or leave them out with --exclude")
+        tell(
+            "  hint: allow this user to read them, or mend the links, and scan again; or leave them out with --exclude"
+        )
 
     def _count_unreadable(self, path: str, reason: str) -> None:
         self.unreadable_count += 1

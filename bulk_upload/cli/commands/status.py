@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from bulk_upload.core.report.json_shapes import JobStatus
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,6 +93,22 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
             yield from _example_lines(reader, state, states[state])
     yield ""
     yield from _advice_lines(states)
+    run = reader.last_run()
+    if (
+        job is not None
+        and run is not None
+        and run.exit_status == ExitStatus.SOME_FAILED
+        and not _has_trouble(states)
+    ):
+        command = f"bulk-upload plan {printable(shlex.quote(job.root))}"
+        yield f"The last run left files out, or could not read them: `{command}` names them."
+    if missing_count := reader.missing_count():
+        files = "file is" if missing_count == 1 else "files are"
+        yield f"{missing_count:,} accepted {files} gone from the server, as `verify` found: --retry missing sends them again."
+
+
+def _has_trouble(states: Mapping[EntryState, int]) -> bool:
+    return any(states.get(state) for state in _TROUBLED)
 
 
 def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.folder.likeness import EMPTY
 from bulk_upload.core.text.printable import human_bytes, printable
 
 if TYPE_CHECKING:
@@ -16,8 +18,11 @@ _EXAMPLES_SHOWN = 3
 _GROUPS_SHOWN = 12
 
 
-def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup]) -> Iterator[str]:
-    """Yield what is left out for want of a purpose, and for each group what to add; nothing where there is none."""
+def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup], *, root: str) -> Iterator[str]:
+    """Yield what is left out for want of a purpose, and for each group what to do; nothing where there is none.
+
+    Paths in `groups` are relative to `root`.
+    """
     groups = sorted(groups, key=lambda one: -one.count)
     count = sum(one.count for one in groups)
     if not count:
@@ -25,7 +30,7 @@ def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup]) -> I
     yield f"bulk-upload: left out, for their purpose cannot be told: {count:,} {'file' if count == 1 else 'files'}"
     for group in groups[:_GROUPS_SHOWN]:
         yield f"  {group_words(group)}"
-        yield f"    {options_for(files, group)}"
+        yield f"    {options_for(files, group, root=root)}"
     if len(groups) > _GROUPS_SHOWN:
         rest = sum(one.count for one in groups[_GROUPS_SHOWN:])
         yield f"  and {rest:,} more, for {len(groups) - _GROUPS_SHOWN:,} other reasons"
@@ -44,13 +49,34 @@ def group_words(group: UndecidedGroup) -> str:
     )
 
 
-def options_for(files: UndecidedFiles, group: UndecidedGroup) -> str:
-    """Return the options that give a group its purpose, and those that leave it out."""
+def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> str:
+    """Return the options that give a group its purpose, and those that leave it out; or what to do about its data first."""
+    exclude = " ".join(answer_options(files, group, None)) or "--exclude PATTERN"
+    if group.convert_to:
+        return f"{_convert_words(group, root)}, and add {exclude}"
+    if group.reason == EMPTY:
+        return f"write the data to {'it' if group.count == 1 else 'them'}, or add {exclude}"
     purpose = group.guess or "PURPOSE"
     maps = answer_options(files, group, purpose)
     if not maps:
         return f"add --map 'PATTERN={purpose}' for them, or --exclude PATTERN"
-    return f"add {' '.join(maps)}, or {' '.join(answer_options(files, group, None))}"
+    return f"add {' '.join(maps)}, or {exclude}"
+
+
+def _convert_words(group: UndecidedGroup, root: str) -> str:
+    """Return the command that converts a group's file, or what converts each of several."""
+    purpose = group.convert_to[0] if len(group.convert_to) == 1 else "PURPOSE"
+    file = "FILE"
+    if group.count == 1:
+        full = os.path.join(os.path.abspath(root), group.examples[0])
+        beneath = os.path.relpath(full)
+        # A name that begins with a dash would be taken for an option.
+        near = f"./{beneath}" if beneath.startswith("-") else beneath
+        file = _word(full if beneath.startswith("../") else near)
+    command = f"bulk-upload convert {file} --purpose {_word(purpose)}"
+    if len(group.convert_to) > 1:
+        return f"run {command} (PURPOSE: {' or '.join(map(printable, group.convert_to))})"
+    return f"run {command}"
 
 
 def answer_options(files: UndecidedFiles, group: UndecidedGroup, purpose: str | None) -> list[str]:

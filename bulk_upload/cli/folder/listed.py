@@ -26,24 +26,19 @@ def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool)
         return planner.listing(folder, on_count=seen.on_count)
 
 
-def nothing_to_do(listing: FolderListing, request: FolderRequest) -> ExitStatus:
-    """Say why nothing is uploaded, and return the exit code. Raises UsageError where there is no file at all."""
-    if is_short(listing):
+def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str = "upload") -> ExitStatus:
+    """Say why nothing is done, and return the exit code. Raises UsageError where there is no file at all."""
+    if listing.is_short:
         tell_left_out(listing)
-        tell("Nothing to upload: no file has a purpose.")
+        tell(f"Nothing to {doing}: no file has a purpose.")
         return ExitStatus.SOME_FAILED
     if listing.tally.unwanted_count or listing.tally.undecided.count:
-        tell("Nothing to upload: no file is selected.")
+        tell(f"Nothing to {doing}: no file is selected.")
         return ExitStatus.DONE
     raise UsageError(
-        f"there is no file to upload in {', '.join(map(quoted, request.paths))}",
+        f"there is no file to {doing} in {', '.join(map(quoted, request.paths))}",
         hint="check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count",
     )
-
-
-def is_short(listing: FolderListing) -> bool:
-    """Whether files are missing that nobody decided to leave out: of unknown purpose, or in what could not be read."""
-    return bool(listing.open_groups) or listing.tally.is_incomplete
 
 
 def tell_left_out(listing: FolderListing) -> None:
@@ -53,9 +48,12 @@ def tell_left_out(listing: FolderListing) -> None:
         tell(f"bulk-upload: not everything could be read, and files may be missing: {unreadable.count:,}")
         for path, reason in unreadable.shown:
             tell(f"  {printable(path)} {printable(reason)}")
-        tell("  hint: allow this user to read it and run again, or leave it out with --exclude")
+        tell(
+            "  hint: allow this user to read it, or mend the link, and run again; or leave it out with --exclude"
+        )
     files = listing.tally.undecided
-    for line in left_out_lines(files, [files.groups[number] for number in listing.open_groups]):
+    open_groups = [files.groups[number] for number in listing.open_groups]
+    for line in left_out_lines(files, open_groups, root=listing.place.root):
         tell(line)
 
 

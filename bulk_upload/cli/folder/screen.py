@@ -22,7 +22,7 @@ _GROUPS_SHOWN = 6
 _PATHS_SHOWN = 3
 
 
-def folder_lines(listing: FolderListing, paths: Sequence[str]) -> Iterator[str]:
+def folder_lines(listing: FolderListing, paths: Sequence[str], *, doing: str = "upload") -> Iterator[str]:
     """Yield what was found: files by purpose, those left out, and what is no data. A screen at most."""
     tally = listing.tally
     purposes = listing.totals()
@@ -30,7 +30,7 @@ def folder_lines(listing: FolderListing, paths: Sequence[str]) -> Iterator[str]:
     size = sum(one for _, one in purposes.values())
     shown = ", ".join(printable(one) for one in paths[:_PATHS_SHOWN])
     more = f" and {len(paths) - _PATHS_SHOWN:,} more" if len(paths) > _PATHS_SHOWN else ""
-    yield f"{shown}{more}: {files(count)} to upload, {human_bytes(size)}"
+    yield f"{shown}{more}: {files(count)} to {doing}, {human_bytes(size)}"
     if not listing.place.is_whole:
         yield f"  as a part of {printable(listing.place.root)}: other files of that folder are left alone"
     width = max(map(len, purposes), default=0)

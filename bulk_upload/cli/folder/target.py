@@ -33,7 +33,7 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
     A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where a manifest is not alone, or where options are for folders only.
     """
     if len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
-        _refuse_folder_options(paths[0])
+        refuse_folder_options(paths[0])
         if _is_bare() and not options.get("quiet"):
             name = printable(paths[0])
             tell(f"{name} is a manifest: its lines name files (as in `bulk-upload run {name}`)")
@@ -81,7 +81,7 @@ def _is_manifest(path: str) -> bool:
         return False
 
 
-def _refuse_folder_options(manifest: str) -> None:
+def refuse_folder_options(manifest: str) -> None:
     """Refuse options that a manifest leaves no meaning; settings of the file or a variable are for other commands."""
     ctx = click.get_current_context()
     for name, option in _FOR_FOLDERS.items():

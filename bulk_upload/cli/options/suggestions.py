@@ -60,8 +60,11 @@ class SuggestingGroup(click.Group):
             return super().resolve_command(ctx, args)
         meant = MEANT.get(word, "")
         group, _, member = meant.rpartition(" ")
-        if group in names or member in names:
+        if word == "help":
+            suggestion = '. Did you mean "--help"?'
+        elif group in names or member in names:
             suggestion = f'. Did you mean "{meant if group in names else member}"?'
         else:
             suggestion = f". {did_you_mean(word, names)}".rstrip(" .")
-        raise click.UsageError(f'there is no command "{printable(word)}"{suggestion}', ctx)
+        what = "command, file or folder" if self.takes_paths and not suggestion else "command"
+        raise click.UsageError(f'there is no {what} "{printable(word)}"{suggestion}', ctx)

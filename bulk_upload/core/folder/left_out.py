@@ -29,7 +29,10 @@ class FilePattern(msgspec.Struct, frozen=True):
 
 
 class UndecidedGroup(msgspec.Struct, kw_only=True):
-    """Files with one suffix, one guess and one reason. `number` is its place in the order of first sighting."""
+    """Files with one suffix, one guess and one reason. `number` is its place in the order of first sighting.
+
+    `convert_to` names the purposes that all of them can be converted for.
+    """
 
     number: int
     suffix: str
@@ -38,6 +41,7 @@ class UndecidedGroup(msgspec.Struct, kw_only=True):
     count: int = 0
     file_bytes: int = 0
     examples: list[str] = msgspec.field(default_factory=list)
+    convert_to: tuple[str, ...] = ()
 
 
 class UndecidedFiles:
@@ -56,6 +60,9 @@ class UndecidedFiles:
         group = self._by_kind.get(kind)
         if group is None:
             group = self._new_group(*kind)
+            if group is not self._other:
+                group.convert_to = one.convert_to
+        group.convert_to = tuple(name for name in group.convert_to if name in one.convert_to)
         group.count += 1
         group.file_bytes += one.file_bytes
         if len(group.examples) < PATTERNS_MAX:

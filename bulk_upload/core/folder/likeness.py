@@ -31,16 +31,22 @@ if TYPE_CHECKING:
 LINES_EXAMINED_MAX = 20
 """So many lines at the start of a file decide. Validation reads the rest before anything is sent."""
 
+EMPTY = "empty"
+
 _KEYS_SHOWN = 4
 _PARQUET, _TORCH = ".parquet", (".pt", ".pth")
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file is for. `purpose` may be a mere guess: it counts where `is_sure`; otherwise `reason` says why not."""
+    """What a file is for. `purpose` may be a mere guess: it counts where `is_sure`; otherwise `reason` says why not.
+
+    `convert_to` names the purposes that a file in another shape can be converted for.
+    """
 
     purpose: str | None = None
     is_sure: bool = False
     reason: str = ""
+    convert_to: tuple[str, ...] = ()
 
 
 class FileHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +70,7 @@ def likeness(path: str, head: FileHead, purposes: Collection[Purpose]) -> Likene
     """
     suffix = suffix_of(path)
     if not head.content:
-        return Likeness(reason="empty")
+        return Likeness(reason=EMPTY)
     if suffix == _PARQUET or head.content.startswith(PARQUET_MAGIC):
         return _parquet(suffix, head, purposes)
     if suffix in _TORCH:
@@ -117,7 +123,7 @@ def _by_lines(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Lik
             return Likeness(reason=value)
         names = _meant(value, described.values())
         if not names:
-            return Likeness(reason=_unknown(value, described.values()))
+            return _unknown(value, described.values())
         if len(names) > 1:
             return Likeness(reason=_several(names))
         found[names[0]] = None
@@ -195,12 +201,18 @@ def _covers(other: Purpose, one: Purpose) -> bool:
     return theirs > ours or (theirs == ours and bool(one.documents) and not other.documents)
 
 
-def _unknown(value: Mapping[str, Any], purposes: Iterable[Purpose]) -> str:
-    for purpose in purposes:
-        foreign = foreign_schema(value, purpose.schema)
-        if foreign is not None:
-            return f"{foreign.found.removeprefix('the lines are ').partition(', not ')[0]}, to be converted"
-    return f"lines with {_listed(tuple(value))}"
+def _unknown(value: Mapping[str, Any], purposes: Iterable[Purpose]) -> Likeness:
+    found = [(one, foreign_schema(value, one.schema)) for one in purposes]
+    foreign = [(one, complaint) for one, complaint in found if complaint is not None]
+    if not foreign:
+        return Likeness(reason=f"lines with {_listed(tuple(value))}")
+    shape = foreign[0][1].found.removeprefix("the lines are ").partition(", not ")[0]
+    # What one purpose has no place for may be data of another.
+    targets = [one for one, complaint in foreign if complaint.convert is not None]
+    meant = tuple(
+        one.name for one in targets if not any(_covers(other, one) for other in targets if other is not one)
+    )
+    return Likeness(reason=f"{shape}, to be converted" if meant else shape, convert_to=meant)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -50,12 +50,16 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
-    """A file whose purpose cannot be told; `guess` is what it most probably is for, `reason` why that is not sure."""
+    """A file whose purpose cannot be told; `guess` is what it most probably is for, `reason` why that is not sure.
+
+    `convert_to` names the purposes that it can be converted for.
+    """
 
     path: str
     reason: str
     guess: str | None = None
     file_bytes: int = 0
+    convert_to: tuple[str, ...] = ()
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,6 +99,11 @@ def _choice(mapping: str, known: tuple[str, ...]) -> tuple[Glob, str]:
     if not equals or not purpose:
         hint = f"Write PATTERN=PURPOSE. Known purposes: {', '.join(known or PURPOSES)}"
         raise UsageError(f"{quoted(mapping)} maps nothing to a purpose", hint=hint)
+    if known and purpose not in known and pattern in known:
+        raise UsageError(
+            f"{quoted(mapping)} has the purpose first",
+            hint=f"Write PATTERN=PURPOSE: {quoted(f'{purpose}={pattern}')}",
+        )
     if known and purpose not in known:
         raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
     return Glob(pattern), purpose

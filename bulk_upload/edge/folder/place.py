@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.manifest.paths import is_beneath
+from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
@@ -73,6 +74,8 @@ def _is_directory(path: str) -> bool:
         mode = os.stat(path).st_mode if path else None
     except OSError as error:
         hint = "check the name; paths start from the current folder"
+        if path in PURPOSES:
+            hint = f"for a purpose write --purpose {path}"
         raise UsageError(f"cannot upload {quoted(path)}: {error.strerror}", hint=hint) from None
     except ValueError:
         mode = None

@@ -119,6 +119,11 @@ class FolderListing:
         decided = self._purposes.keys() | self._left_out
         return [one.number for one in self.tally.undecided.groups if one.number not in decided]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether files are missing that nobody decided to leave out: of unknown purpose, or in what could not be read."""
+        return bool(self.open_groups) or self.tally.is_incomplete
+
     def opened(self) -> OpenListing:
         """Return the list to read, as it is decided now."""
         return OpenListing(self.place.root, os.dup(self._file.fileno()), dict(self._purposes))

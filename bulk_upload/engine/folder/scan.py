@@ -115,7 +115,13 @@ class FolderScan(msgspec.Struct, frozen=True, kw_only=True):
             return _chosen(found, like.purpose)
         if len(recorded) == 1:
             return _chosen(found, recorded[0].purpose)
-        return Undecided(path=found.path, reason=like.reason, guess=like.purpose, file_bytes=found.file_bytes)
+        return Undecided(
+            path=found.path,
+            reason=like.reason,
+            guess=like.purpose,
+            file_bytes=found.file_bytes,
+            convert_to=like.convert_to,
+        )
 
 
 def _chosen(found: Found, purpose: str) -> Chosen:

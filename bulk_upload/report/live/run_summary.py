@@ -219,7 +219,8 @@ def _happened(
         lines = [f"{unchanged:,} unchanged, nothing was sent."]
         return [*lines, f"Accepted before: {_entries(before)}."] if before else lines
     if not tally.attempt_count and not accepted:
-        return [f"Nothing was sent. {before:,} of {_entries(total)} were accepted before."]
+        was = "was" if total == 1 else "were"
+        return [f"Nothing was sent. {before:,} of {_entries(total)} {was} accepted before."]
     line = f"Accepted {accepted:,} of {_entries(total)} in {human_seconds(elapsed_s)}"
     if accepted:
         line += f": {human_bytes(tally.accepted_bytes)}"

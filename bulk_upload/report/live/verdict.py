@@ -113,6 +113,9 @@ def next_step(
         return _step("Next, send again what the server does not have:", f"{command} --retry withdrawn")
     if left:
         return _step("Next, fix these files and send the changed ones:", command)
+    if status is ExitStatus.SOME_FAILED:
+        # No entry failed: files of a folder have no purpose, or could not be read. The command lists them below.
+        return _step("Next, run it again with the options named below for what is left out:", command)
     return [] if status is ExitStatus.DONE else _step("Run the same command again:", command)
 
 

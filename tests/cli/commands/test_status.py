@@ -56,6 +56,18 @@ def test_a_finished_job(job: Path, server: str, desk: Path) -> None:
     ]
 
 
+def test_files_that_verify_found_gone(job: Path) -> None:
+    """Their entries are accepted all the same; that they are gone is said, and what sends them again."""
+    edit(
+        job,
+        "UPDATE receipts SET missing_utc = settled_utc WHERE receipt_id = (SELECT min(receipt_id) FROM receipts)",
+    )
+    assert status_lines("l.db")[-2:] == [
+        "Every entry is accepted.",
+        "1 accepted file is gone from the server, as `verify` found: --retry missing sends them again.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("state", "advice"),
     [

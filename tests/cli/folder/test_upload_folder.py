@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ def test_without_a_terminal_the_sure_files_go(folder: Path, server: str, command
         "chat.jsonl": "fine-tune accepted",
         "corpus/sea.jsonl": "pre-train accepted",
     }
+    # To run the same command again would change nothing.
+    assert "Next, run it again with the options named below for what is left out:" in ended.stderr
     assert ended.stderr.splitlines()[-3:] == [
         "  README.md: text, which may be a document or anything else",
         "    add --map '*.md=alignment', or --exclude '*.md'",
@@ -85,6 +88,36 @@ def test_the_options_that_are_named_settle_it(folder: Path, server: str) -> None
     assert statuses(folder.parent)["README.md"] == "alignment accepted"
     # The ledger has its purpose now.
     assert typed("./datasets", server=server).status == DONE
+
+
+def test_the_ledger_has_the_verdict_of_a_run_that_left_files_out(folder: Path, server: str) -> None:
+    """Who watches, or looks later, is told the exit code that the run had."""
+    assert typed("./datasets", server=server).status == SHORT
+    ended = typed("watch", "datasets", server=server)
+    assert ended.status == SHORT
+    assert "Exit code 3" in ended.text
+    *_, last = typed("status", "datasets", server=server).stdout.decode().splitlines()
+    assert (
+        last
+        == f"The last run left files out, or could not read them: `bulk-upload plan {folder.resolve()}` names them."
+    )
+    assert typed("./datasets", "--exclude", "*.md", server=server).status == DONE
+    assert typed("watch", "datasets", server=server).status == DONE
+
+
+def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> None:
+    """The command that is named makes a file that the next run knows; a purpose alone would only be invalid."""
+    (folder / "it's pairs.jsonl").write_bytes(lines({"prompt": "a", "chosen": "b", "rejected": "c"}))
+    (folder / "nothing.jsonl").write_bytes(b"")
+    said = typed("./datasets", "--exclude", "*.md", server=server).stderr.splitlines()
+    (pairs,) = (one.strip() for one in said if "bulk-upload convert" in one)
+    (empty,) = (one.strip() for one in said if one.strip().startswith("write the data"))
+    assert empty == "write the data to it, or add --exclude /nothing.jsonl"
+    command, _, exclude = pairs.removeprefix("run ").partition(", and add ")
+    assert run_here(*shlex.split(command)[1:]).status == DONE
+    options = ("--exclude", "*.md", "--exclude", "/nothing.jsonl", *shlex.split(exclude))
+    assert typed("./datasets", *options, server=server).status == DONE
+    assert statuses(folder.parent)["it's pairs.converted.jsonl"] == "preference-fine-tune accepted"
 
 
 def test_quiet_is_quiet_until_something_is_left_out(folder: Path, server: str) -> None:
@@ -201,7 +234,10 @@ def test_an_earlier_job_of_the_folder_is_named(desk: Path, server: str) -> None:
         (("data", "-"), ("cannot upload",)),
         (("./data", "--api-key", "x"), ("SEEKR_API_KEY",)),
         (("--quiet", "run", "good.csv"), ("options go after the command",)),
-        (("nope",), ('there is no command "nope"',)),
+        (("nope",), ('there is no command, file or folder "nope"',)),
+        (("help",), ('there is no command "help". Did you mean "--help"?',)),
+        (("./data", "fine-tune"), ('"fine-tune"', "for a purpose write --purpose fine-tune")),
+        (("./data", "--map", "fine-tune=*.jsonl"), ("has the purpose first", '"*.jsonl=fine-tune"')),
     ],
 )
 def test_mistakes(desk: Path, arguments: tuple[str, ...], says: tuple[str, ...]) -> None:

@@ -104,6 +104,24 @@ def test_other_content_has_a_reason(content: bytes, reason: str) -> None:
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("line", "purposes"),
+    [
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, ("preference-fine-tune",)),
+        ({"instruction": "a", "input": "b", "output": "c"}, ("fine-tune",)),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, ("fine-tune",)),
+        ({"a": 1}, ()),
+    ],
+)
+def test_what_can_be_converted_says_for_which_purpose(
+    line: dict[str, Any], purposes: tuple[str, ...]
+) -> None:
+    """The purpose is one that `convert` has a place for all of the line in, not the first in a table."""
+    found = like("a.jsonl", lines(line))
+    assert found.convert_to == purposes
+    assert ("to be converted" in found.reason) is bool(purposes)
+
+
 def test_an_unusual_suffix_is_a_guess() -> None:
     """Content alone does not decide where no file of the purpose has such a name."""
     for path in ("part-00000", "a.json", "a.ndjson", "a.txt"):

@@ -490,6 +490,34 @@ async def test_a_moved_tree_must_be_announced(tmp_path: Path) -> None:
     assert job.root == "/else\udcff"
 
 
+@pytest.mark.parametrize(
+    ("ledger_root", "root", "hint"),
+    [
+        ("data", ".", "--ledger FILE"),
+        (".", "data", "--ledger FILE"),
+        ("data", "copy", "still there"),
+        ("gone", "data", "if the same tree moved there, run again with --moved-root"),
+    ],
+)
+async def test_a_tree_that_is_in_its_place_has_not_moved(
+    tmp_path: Path, ledger_root: str, root: str, hint: str
+) -> None:
+    """A folder and a manifest beside it may share a ledger's name: that is another job, not a moved tree."""
+    (tmp_path / "data").mkdir()
+
+    def identity(name: str) -> JobIdentity:
+        found = os.path.normpath(tmp_path / name)
+        return JobIdentity(profile=JOB.profile, endpoint=JOB.endpoint, team=JOB.team, root=found)
+
+    async with opened(tmp_path / "a", job=identity(ledger_root)):
+        pass
+    with pytest.raises(LedgerMismatch) as caught:
+        open_ledger(os.fspath(tmp_path / "a"), identity(root), version="1", moved_root=False, utc_s=START_S)
+    assert hint in str(caught.value.hint)
+    is_nested = "." in (ledger_root, root)
+    assert ("--moved-root" in str(caught.value.hint)) is not is_nested
+
+
 async def test_a_team_that_is_no_text_is_still_one_team(tmp_path: Path) -> None:
     """A team from an environment that is not UTF-8 is recorded, and recognised again."""
     job = JobIdentity(profile="flow", endpoint=JOB.endpoint, team="t\udcff", root="/data")

@@ -128,7 +128,7 @@ def test_what_was_not_compared_is_told_with_the_way_to_resume() -> None:
         ledger_path="m.ledger.db", results_path=None, rerun_command=COMMAND, uncompared_count=1,
     )  # fmt: skip
     assert lines[:7] == [
-        "Nothing was sent. 1 of 1 entry were accepted before.",
+        "Nothing was sent. 1 of 1 entry was accepted before.",
         "",
         "Stopped: Ctrl-C.",
         "  nothing was lost",

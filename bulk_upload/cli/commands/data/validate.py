@@ -7,7 +7,10 @@ from typing import Any
 import anyio
 import click
 
+from bulk_upload.cli.folder.options import MAP, selection_options
+from bulk_upload.cli.folder.target import refuse_folder_options
 from bulk_upload.cli.options.private import private_option
+from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.schema import (
     error_option,
     ignore_option,
@@ -18,18 +21,31 @@ from bulk_upload.cli.options.schema import (
 )
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
-from bulk_upload.cli.validate_files import ValidateRequest, validate_and_report
+from bulk_upload.cli.validate_files import validate_and_report
+from bulk_upload.cli.validate_request import ValidateRequest
 from bulk_upload.core.api.profile import PROFILES
 
 
 @click.command("validate")
-@click.argument("paths", nargs=-1, required=True, metavar="MANIFEST|FILE...")
+@click.argument("paths", nargs=-1, required=True, metavar="MANIFEST|FOLDER|FILE...")
 @click.option(
     "--purpose",
     type=WORD,
     metavar="P",
-    help="Purpose of the data files; for a manifest, the default purpose.",
+    help="Purpose of the data files; for a manifest, the default purpose; for a folder, that of files that no --map "
+    "pattern matches.",
 )
+@MAP
+@selection_options
+@click.option(
+    "--base-url",
+    cls=ProfileVariableOption,
+    variable="base_url_variable",
+    type=WORD,
+    metavar="URL",
+    help="Server whose ledger knows the purposes of a folder's files (default: as for `run`). Nothing is sent to it.",
+)
+@click.option("--ledger", type=WORD, metavar="FILE", help="That ledger (default: as for `run`).")
 @click.option(
     "--root",
     type=WORD,
@@ -42,6 +58,7 @@ from bulk_upload.core.api.profile import PROFILES
 @click.option(
     "--profile",
     type=click.Choice(sorted(PROFILES)),
+    is_eager=True,
     default="flow",
     show_default=True,
     help="API profile.",
@@ -79,14 +96,16 @@ from bulk_upload.core.api.profile import PROFILES
 @json_option("a JSON object per finding (--format json)")
 @click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
 def validate(paths: tuple[str, ...], **options: Any) -> int:
-    """Check all files of MANIFEST, or data FILEs (with --purpose), and print every finding.
+    """Check all files of MANIFEST or FOLDER, or data FILEs (with --purpose), and print every finding.
 
     Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
-    modified. The exit code is 10 if there is any error, otherwise 0; warnings do not count.
+    modified. The files of a folder have the purposes that `run` gives them. The exit code is 10 if there is any error,
+    otherwise 0; warnings do not count. It is 3 if there is none, but files of a folder have no purpose or cannot be read.
 
     \b
     Examples:
       bulk-upload validate manifest.jsonl
+      bulk-upload validate ./datasets --exclude '*.md'
       bulk-upload validate chat.jsonl --purpose fine-tune --thorough
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
@@ -108,5 +127,13 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         job_count=options["jobs"],
         as_json=options["as_json"] or options["output_format"] == "json",
         quiet=options["quiet"],
+        mappings=options["mappings"],
+        include=options["include"],
+        exclude=options["exclude"],
+        newer_than_ns=options["newer_than"],
+        base_url=options["base_url"],
+        ledger=options["ledger"],
     )
+    if request.folder_request() is None:
+        refuse_folder_options(paths[0])
     return anyio.run(validate_and_report, request)

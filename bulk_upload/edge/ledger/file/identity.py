@@ -103,8 +103,24 @@ def require_same(
     if ours.root != theirs.root and not moved_root:
         raise LedgerMismatch(
             f"the ledger's paths are relative to {printable(theirs.root)}, this run's to {printable(ours.root)}",
-            hint="if the same tree moved there, run again with --moved-root; else choose another --ledger FILE",
+            hint=_root_hint(ours.root, theirs.root),
         )
+
+
+def _root_hint(ours: str, theirs: str) -> str:
+    """Return what to do about a ledger of another root. A tree that is still in its place has not moved."""
+    if not os.path.isdir(theirs):
+        return "if the same tree moved there, run again with --moved-root; else choose another --ledger FILE"
+    mine, found = (f"{root.rstrip('/')}/" for root in (ours, theirs))
+    if mine.startswith(found) or found.startswith(mine):
+        return (
+            "both folders are there, one within the other: the ledger is of another job that has the same name."
+            " Give this one its own with --ledger FILE"
+        )
+    return (
+        f"{printable(theirs)} is still there: for another job choose another --ledger FILE; --moved-root is for the"
+        " same job, which goes on with a copy"
+    )
 
 
 def _stored(team: str | None) -> str | None:

@@ -24,6 +24,8 @@ BUSY_S = 10.0
 ROLLBACK_BUSY_S = 60.0
 """The same for a writer with a rollback journal, which waits for every reader."""
 
+_SUFFIX = ".ledger.db"
+_SHOWN_MAX = 3
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -58,13 +60,29 @@ def require_ledger(path: str, *, may_be_new: bool) -> None:
         if not may_be_new:
             raise LedgerUnusable(
                 f"there is no ledger at {printable(path)}",
-                hint="`bulk-upload run` creates one beside its manifest: <manifest stem>.ledger.db",
+                hint=_missing_hint(path),
             )
         return
     try:
         _require_ours(_read_header(path), path, may_be_new=may_be_new)
     except sqlite3.Error as error:
         raise unusable(path, error) from None
+
+
+def _missing_hint(path: str) -> str:
+    """Return which ledgers of the same job lie where one was looked for: those of other servers have a longer name."""
+    folder, name = os.path.split(path)
+    stem = name.removesuffix(_SUFFIX)
+    found: list[str] = []
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        found = sorted(
+            one.name for one in entries if one.name.startswith(f"{stem}@") and one.name.endswith(_SUFFIX)
+        )
+    if not found:
+        return "`bulk-upload run` creates one beside its manifest or folder: <its name>.ledger.db"
+    shown = ", ".join(printable(os.path.join(folder, one)) for one in found[:_SHOWN_MAX])
+    more = f" and {len(found) - _SHOWN_MAX:,} more" if len(found) > _SHOWN_MAX else ""
+    return f"a job has one ledger for each server; there is {shown}{more}"
 
 
 def require_safe_name(path: str, suffixes: tuple[str, ...] = ("",)) -> None:

@@ -170,6 +170,14 @@ class LedgerReader:
         )
         return int(total)
 
+    def missing_count(self) -> int:
+        """Return how many accepted entries of the manifest have files that `verify` found gone from the server."""
+        ((count,),) = self._select(
+            f"SELECT count(*) FROM entries e {self._attempts} JOIN receipts r ON r.receipt_id = e.receipt_id"
+            f" WHERE {orphans.STATE} = 'accepted' AND r.missing_utc IS NOT NULL AND {_which(all_entries=False)}"
+        )
+        return int(count)
+
     def rows(
         self,
         *,
