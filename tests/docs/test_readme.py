@@ -72,7 +72,8 @@ def test_the_lines_work_one_after_the_other(
 
         (run,) = first.do(folder)
         assert "Accepted 3 of 3 entries" in run.stderr
-        looked, again, status = first.do(choice)
+        looked, checked, again, status = first.do(choice)
+        assert "0 errors" in checked.stdout + checked.stderr
         assert "3 settled, nothing to do" in looked.stdout
         assert "Nothing to do: all 3 entries were accepted before." in again.stderr
         assert "Every entry is accepted." in status.stdout
