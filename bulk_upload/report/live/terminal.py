@@ -178,7 +178,8 @@ class _Display(Live):
         """Erase the frame and show the cursor, past the console: the thread in the midst of a write is this one."""
         held = self._lock.acquire(timeout=SUSPEND_S)
         self._suspended = True
-        rows = self._live_render.last_render_height
+        # Private: rich before 14.3 has no public way to ask for the height.
+        _, rows = self._live_render._shape or (0, 0)  # noqa: SLF001
         self._live_render._shape = None  # noqa: SLF001 - nothing is drawn now
         if held:
             up = "\x1b[1A\x1b[2K" * (rows - 1)
