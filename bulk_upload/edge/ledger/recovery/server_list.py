@@ -46,13 +46,16 @@ SELECT {_COLUMNS} FROM listed l WHERE {{named}} l.bytes = ? AND (l.purpose IS NU
 AND {_FREE} ORDER BY l.place LIMIT ?
 """
 
-# Outer loop over the plan: the list has an index, and is the shorter one. What lost answers of ours left is not another's.
+# Outer loop over the plan: the list has an index, and is the shorter one. What lost answers of ours left, also those
+# to twins of an entry, is not another's.
 _SEEN = f"""
 FROM staged s CROSS JOIN listed l ON l.filename = s.sent_name AND l.bytes = s.size
     AND (l.purpose IS NULL OR l.purpose = CAST(s.purpose AS TEXT))
 WHERE s.step = '{Step.SEND.value}' AND {_FREE}
     AND (s.entry_id IS NULL OR s.entry_id NOT IN
         (SELECT entry_id FROM ledger.attempts WHERE outcome = 'in_doubt'))
+    AND (l.filename, l.bytes) NOT IN
+        (SELECT a.sent_name, a.size FROM ledger.attempts a WHERE a.outcome IS NULL OR a.outcome = 'in_doubt')
 """
 _TWINS_INDEX = (
     "CREATE INDEX IF NOT EXISTS staged_names ON staged (sent_name, size) WHERE sent_name IS NOT NULL"
