@@ -154,3 +154,25 @@ async def test_a_moved_ledger_says_where_it_was_if_the_list_shows_nothing(tmp_pa
     assert str(original) in words
     assert str(lost.ledger) in words
     assert await lost.look(at_utc_s=T0 + 200.0) == []
+
+
+async def test_what_a_twin_in_doubt_left_is_not_anothers(tmp_path: Path) -> None:
+    """After a kill the file of an attempt in doubt looks like that of a pending entry of the same name and size."""
+    lost = job(tmp_path)
+    await lost.look(at_utc_s=T0)
+    with closing(sqlite3.connect(lost.ledger)) as ledger, ledger:
+        for number, (path, content) in enumerate(files_of(COUNT).items(), start=1):
+            name = os.path.basename(path)
+            twin = f"twins/{name}"
+            ledger.execute(
+                "INSERT INTO entries (entry_id, key, path, purpose, fields, state, first_seen_utc)"
+                " VALUES (?, ?, ?, ?, '{}', 'in_doubt', '2026')",
+                (number, Entry(path=twin, purpose=PURPOSE).key, twin.encode(), PURPOSE),
+            )
+            ledger.execute(
+                "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, intent_utc, outcome)"
+                " VALUES (?, 1, 1, ?, ?, 1, 1, '2026', 'in_doubt')",
+                (number, name, len(content)),
+            )
+    send(lost, at_utc_s=T0 + 60.0)
+    assert await lost.look(at_utc_s=T0 + 100.0) == []
