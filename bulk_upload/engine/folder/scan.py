@@ -78,10 +78,14 @@ class FolderScan(msgspec.Struct, frozen=True, kw_only=True):
         for one in batch:
             if isinstance(one, Found):
                 yield self._sighting(one, given[one.path], recorded.get(one.path, []))
-            elif isinstance(one, Skipped) and not self.looks and self.given.purpose_of(one.path) is None:
+            elif isinstance(one, Skipped) and not self.looks and self._is_unmatched_file(one.path):
                 yield Skipped(path=one.path, reason=one.reason)
             else:
                 yield one
+
+    def _is_unmatched_file(self, path: str) -> bool:
+        """Whether no pattern matches a file; a folder that cannot be read may have files that one matches."""
+        return self.given.purpose_of(path) is None and not os.path.isdir(os.path.join(self.place.root, path))
 
     def _sighting(self, found: Found, given: str | None, recorded: list[Recorded]) -> Sighting:
         own = kind_of_own_by_name(found.path)
