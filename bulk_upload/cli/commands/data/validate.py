@@ -23,7 +23,8 @@ from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import validate_and_report
 from bulk_upload.cli.validate_request import ValidateRequest
-from bulk_upload.core.api.profile import PROFILES
+from bulk_upload.core.api.profile import BUILT_IN_NAMES
+from bulk_upload.edge.profiles import BUILT_IN
 
 
 @click.command("validate")
@@ -57,7 +58,7 @@ from bulk_upload.core.api.profile import PROFILES
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @click.option(
     "--profile",
-    type=click.Choice(sorted(PROFILES)),
+    type=click.Choice(sorted(BUILT_IN_NAMES)),
     is_eager=True,
     default="flow",
     show_default=True,
@@ -117,7 +118,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         follow_symlinks=options["follow_symlinks"],
         allow_outside=options["allow_outside"],
         force=options["force"],
-        profile=PROFILES[options["profile"]],
+        profile=BUILT_IN[options["profile"]],
         purposes=schemas_of(options["schema"]),
         schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
