@@ -108,9 +108,11 @@ def test_the_times_stand_still_while_the_amounts_grow() -> None:
 
 def test_what_failed_has_the_colour_of_its_counter() -> None:
     """The first word of its line; the rest is as it is, and without colours all of it."""
-    for environ, head in (({}, "\x1b[31mrejected:\x1b[0m a"), ({"NO_COLOR": "1"}, "rejected: a")):
+    for console, head in (
+        (_console(), "\x1b[31mrejected:\x1b[0m a"),
+        (_console(NO_COLOR="1"), "rejected: a"),
+    ):
         run = ScriptedRun()
-        console = _console(**environ)
         with LiveProgress(console, run.snapshot, run.now) as display:
             display.on_event(plan(2))
             display.on_event(settled("a", EntryState.REJECTED, reason="HTTP 400"))
