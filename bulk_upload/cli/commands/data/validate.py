@@ -7,8 +7,11 @@ from typing import Any
 import anyio
 import click
 
-from bulk_upload.cli.folder.options import MAP, selection_options
+from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
+from bulk_upload.cli.options.completion import file_names, profile_names
+from bulk_upload.cli.options.job import JOB_CONTEXT
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.schema import (
@@ -19,15 +22,23 @@ from bulk_upload.cli.options.schema import (
     schemas_of,
     strict_option,
 )
+from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import validate_and_report
 from bulk_upload.cli.validate_request import ValidateRequest
-from bulk_upload.core.api.profile import PROFILES
+from bulk_upload.core.api.profile import FLOW
 
 
-@click.command("validate")
-@click.argument("paths", nargs=-1, required=True, metavar="MANIFEST|FOLDER|FILE...")
+@click.command("validate", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument(
+    "manifest",
+    cls=Paths,
+    nargs=-1,
+    required=True,
+    metavar="MANIFEST|FOLDER|FILE...",
+    shell_complete=file_names,
+)
 @click.option(
     "--purpose",
     type=WORD,
@@ -57,11 +68,13 @@ from bulk_upload.core.api.profile import PROFILES
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @click.option(
     "--profile",
-    type=click.Choice(sorted(PROFILES)),
+    type=WORD,
     is_eager=True,
-    default="flow",
+    metavar="NAME",
+    shell_complete=profile_names,
+    default=FLOW.name,
     show_default=True,
-    help="API profile.",
+    help="API profile; bulk-upload.toml can define others.",
 )
 @schema_option
 @ignore_option
@@ -95,7 +108,7 @@ from bulk_upload.core.api.profile import PROFILES
 )
 @json_option("a JSON object per finding (--format json)")
 @click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
-def validate(paths: tuple[str, ...], **options: Any) -> int:
+def validate(manifest: tuple[str, ...], **options: Any) -> int:
     """Check all files of MANIFEST or FOLDER, or data FILEs (with --purpose), and print every finding.
 
     Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
@@ -111,13 +124,13 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
       bulk-upload validate manifest.jsonl --quarantine repaired
     """
     request = ValidateRequest(
-        paths=paths,
+        paths=manifest,
         purpose=options["purpose"],
         root=options["root"],
         follow_symlinks=options["follow_symlinks"],
         allow_outside=options["allow_outside"],
         force=options["force"],
-        profile=PROFILES[options["profile"]],
+        profile=profile_named(options["profile"]),
         purposes=schemas_of(options["schema"]),
         schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
@@ -135,5 +148,5 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         ledger=options["ledger"],
     )
     if request.folder_request() is None:
-        refuse_folder_options(paths[0])
+        refuse_folder_options(manifest[0])
     return anyio.run(validate_and_report, request)
