@@ -28,6 +28,8 @@ from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import validate_and_report
 from bulk_upload.cli.validate_request import ValidateRequest
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.errors import UsageError
+from bulk_upload.report.findings import FORMATS
 
 
 @click.command("validate", cls=JobCommand, context_settings=JOB_CONTEXT)
@@ -101,10 +103,10 @@ from bulk_upload.core.api.profile import FLOW
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(list(FORMATS)),
     default="text",
     show_default=True,
-    help="text for people, or one JSON line per finding.",
+    help="text for people, one JSON line per finding, annotations for GitHub Actions, or SARIF 2.1.0 for code scanners.",
 )
 @json_option("a JSON object per finding (--format json)")
 @click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
@@ -112,7 +114,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
     """Check all files of MANIFEST or FOLDER, or data FILEs (with --purpose), and print every finding.
 
     Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
-    modified. The files of a folder have the purposes that `run` gives them. The exit code is 10 if there is any error,
+    modified. The files of a folder have the purposes that `run` gives them; `-` is data, or a manifest, on standard input. The exit code is 10 if there is any error,
     otherwise 0; warnings do not count. It is 3 if there is none, but files of a folder have no purpose or cannot be read.
 
     \b
@@ -120,6 +122,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
       bulk-upload validate manifest.jsonl
       bulk-upload validate ./datasets --exclude '*.md'
       bulk-upload validate chat.jsonl --purpose fine-tune --thorough
+      zcat big.jsonl.gz | bulk-upload validate - --purpose pre-train
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
     """
@@ -138,7 +141,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         quarantine=options["quarantine"],
         private=options["private"],
         job_count=options["jobs"],
-        as_json=options["as_json"] or options["output_format"] == "json",
+        output_format=_format_of(options),
         quiet=options["quiet"],
         mappings=options["mappings"],
         include=options["include"],
@@ -150,3 +153,15 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
     if request.folder_request() is None:
         refuse_folder_options(manifest[0])
     return anyio.run(validate_and_report, request)
+
+
+def _format_of(options: dict[str, Any]) -> str:
+    """Return the format that is asked for. Raises UsageError for two."""
+    if not options["as_json"]:
+        return str(options["output_format"])
+    if options["output_format"] not in ("text", "json"):
+        raise UsageError(
+            f"--json is --format json, and --format {options['output_format']} is given",
+            hint="give one of them",
+        )
+    return "json"
