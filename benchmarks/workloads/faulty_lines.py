@@ -60,7 +60,10 @@ def _record(**names: tuple[int, int]) -> Line:
 
 
 def _sharegpt(text: Text, chance: random.Random) -> bytes:
-    turns = [{"from": "human" if n % 2 == 0 else "gpt", "value": text(20, 150)} for n in range(2 * chance.randint(1, 3))]
+    turns = [
+        {"from": "human" if n % 2 == 0 else "gpt", "value": text(20, 150)}
+        for n in range(2 * chance.randint(1, 3))
+    ]
     return _dumped({"conversations": turns})
 
 

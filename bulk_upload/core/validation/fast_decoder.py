@@ -18,6 +18,7 @@ from bulk_upload.core.validation.examples.answers import (
     ASSISTANT,
     PROMPT_ROLES,
     answer_fields,
+    prompts_differ,
     question_field,
 )
 from bulk_upload.core.validation.line_schema import MESSAGE_KEYS, order_complaints, system_keys
@@ -73,6 +74,7 @@ def _row_judge(schema: Schema) -> RowJudge:  # noqa: C901 (calls would cost more
     turns: list[tuple[Callable[[Any], Any], dict[Roles, Verdict], Callable[[Roles], Verdict]]] = []
     texts: list[Callable[[Any], Any]] = []
     pair: list[Callable[[Any], Any]] = []
+    differing = prompts_differ(*(one.name for one in answer_fields(schema) if one.kind is Kind.MESSAGES))
     for place, field in enumerate(schema.fields):
         value_of = attrgetter(_attribute(place))
         if field.kind is Kind.MESSAGES:
@@ -100,8 +102,8 @@ def _row_judge(schema: Schema) -> RowJudge:  # noqa: C901 (calls would cost more
             text = text_of(row)
             if text is not msgspec.UNSET and text.isspace():
                 return None
-        if pair and _may_be_no_pair(*(answer_of(row) for answer_of in pair)):
-            return None
+        if pair and _may_be_no_pair(*(answers := [answer_of(row) for answer_of in pair])):
+            return [*complaints, differing] if differing and _have_own_prompts(*answers) else None
         return complaints
 
     return judge
@@ -132,6 +134,15 @@ def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
         if first == one or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
             return True
     return False
+
+
+def _have_own_prompts(first: list[Any], second: list[Any]) -> bool:
+    """Whether two conversations end with an answer, each to its own prompt."""
+    return (
+        bool(first and second)
+        and first[-1].role == second[-1].role == ASSISTANT
+        and _prompt(first) != _prompt(second)
+    )
 
 
 def _prompt(messages: list[Any]) -> list[Any]:

@@ -8,7 +8,6 @@ import msgspec
 
 from bulk_upload.core.shapes.telling_keys import TELLING_KEYS
 from bulk_upload.core.validation.conversion.line_faults import with_fault_named
-from bulk_upload.core.validation.conversion.quick_repair import quickly_mended
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
 from bulk_upload.core.validation.foreign import (
     are_plain_messages,
@@ -19,6 +18,8 @@ from bulk_upload.core.validation.foreign import (
 )
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import LineRules
+from bulk_upload.core.validation.quick.repair import quickly_mended
+from bulk_upload.core.validation.quick.text_faults import counted_fault
 from bulk_upload.core.validation.rules import NO_RULES, Complaint, is_error
 
 if TYPE_CHECKING:
@@ -127,10 +128,27 @@ class LineJudge:
         if isinstance(value, list):
             return self._array_complaints(value, line)
         mended = quickly_mended(line)
-        if mended is None:
-            return self.examine(line)
-        complaint, value = mended
-        return [complaint, *self._schema_complaints(value)]
+        if mended is not None:
+            complaint, text = mended
+            found = self._object_complaints(text)
+            return self.examine(line) if found is None else [complaint, *found]
+        if value is _UNREAD and (fault := counted_fault(line, self._counted)) is not None:
+            return [fault]
+        return self.examine(line)
+
+    def _object_complaints(self, text: bytes) -> list[Complaint] | None:
+        """Return what is wrong with the object that a text is, None where it is none or not read quickly."""
+        try:
+            found = self._reader.judge(self._reader.strict(text))
+        except NOT_PASSED:
+            found = None
+        if found is not None:
+            return found
+        try:
+            value = _plain(text)
+        except _NOT_PLAIN:
+            return None
+        return self._schema_complaints(value) if isinstance(value, dict) else None
 
     def _read(self, line: bytes) -> Any:  # noqa: ANN401 (a JSON value)
         """Return what a line holds, `_UNREAD` where only the exact way can say it, and after many such lines untried."""

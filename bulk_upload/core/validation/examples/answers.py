@@ -50,8 +50,18 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
     if chosen == rejected:
         yield Complaint("same-answers", f"`{first}` and `{second}` are the same: nothing is learnt", place)
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
-        found = f"`{first}` and `{second}` answer different prompts"
-        yield Complaint("prompts-differ", found, place)
+        yield _differing(first, second)
+
+
+def _differing(first: str, second: str) -> Complaint:
+    return Complaint(
+        "prompts-differ", f"`{first}` and `{second}` answer different prompts", f"${step(second)}"
+    )
+
+
+def prompts_differ(*names: str) -> Complaint | None:
+    """Return the complaint about the two answers of a pair, None where there are not two."""
+    return _differing(*names) if len(names) == 2 else None
 
 
 def _given_away(value: Mapping[str, Any], question: str, answers: Sequence[Field]) -> Iterator[Complaint]:
