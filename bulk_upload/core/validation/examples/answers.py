@@ -46,22 +46,22 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
     chosen, rejected = value.get(first), value.get(second)
     if not _are_messages(chosen) or not _are_messages(rejected):
         return
-    place = f"${step(second)}"
     if chosen == rejected:
-        yield Complaint("same-answers", f"`{first}` and `{second}` are the same: nothing is learnt", place)
+        yield same_answers(first, second)
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
-        yield _differing(first, second)
+        yield prompts_differ(first, second)
 
 
-def _differing(first: str, second: str) -> Complaint:
-    return Complaint(
-        "prompts-differ", f"`{first}` and `{second}` answer different prompts", f"${step(second)}"
-    )
+def same_answers(first: str, second: str) -> Complaint:
+    """Return a complaint about two answers that are one."""
+    found = f"`{first}` and `{second}` are the same: nothing is learnt"
+    return Complaint("same-answers", found, f"${step(second)}")
 
 
-def prompts_differ(*names: str) -> Complaint | None:
-    """Return the complaint about the two answers of a pair, None where there are not two."""
-    return _differing(*names) if len(names) == 2 else None
+def prompts_differ(first: str, second: str) -> Complaint:
+    """Return a complaint about two answers to different prompts."""
+    found = f"`{first}` and `{second}` answer different prompts"
+    return Complaint("prompts-differ", found, f"${step(second)}")
 
 
 def _given_away(value: Mapping[str, Any], question: str, answers: Sequence[Field]) -> Iterator[Complaint]:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.rules import Complaint
 
 
-def quickly_mended(line: bytes) -> tuple[Complaint, bytes] | None:
+def quickly_mended(line: bytes, value: object) -> tuple[Complaint, bytes | None] | None:
     """Return what must be mended in a line and the text of the object that it then may hold.
 
-    It is mended so if that text is one object in UTF-8; None where only the exact way can say how.
+    It is mended so if that text is one object in UTF-8; None where only the exact way can say how. `value` is what the
+    line holds as it is, if that is known.
     """
+    if isinstance(value, str):
+        return complaint_about(Damage.ENCODED), value.strip().encode()
     text = line.strip()
     ends = text[:1] + text[-1:]
     if ends == b"{,":

@@ -30,6 +30,10 @@ _FAULT = re.compile(
 )
 """What msgspec says of a text at a place where Python's reader stops too, unless a constant is there."""
 
+_FOLLOWED = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
+"""Its message about text after a value, with where the first such character ends."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CUT = "Input data was truncated"
 _ESCAPE_BYTES = 12
 _CONSTANTS = (b"N", b"I")
@@ -49,8 +53,12 @@ def is_amid_a_value(text: bytes, end: int) -> bool:
     return False
 
 
-def counted_fault(line: bytes, counted: Container[str]) -> Complaint | None:
-    """Return what is wrong with a text that is not JSON if that rule is counted, None where the exact way must say it."""
+def counted_fault(line: bytes, counted: Container[str]) -> tuple[Complaint, bytes | None] | None:
+    """Return what is wrong with a text that is not JSON if that rule is counted, None where the exact way must say it.
+
+    With it comes the object that the text begins with, None where it begins with no value. That it is an object is not
+    certain.
+    """
     text = line.strip(_BLANK)
     if not text or text[0] in _NOT_QUICK:
         return None
@@ -59,16 +67,31 @@ def counted_fault(line: bytes, counted: Container[str]) -> Complaint | None:
             text.decode("utf-8")
         except UnicodeDecodeError as error:
             is_sure = "not-utf-8" in counted and text[:1] == b"{" and is_amid_a_value(text, error.start)
-            return COUNTED["not-utf-8"] if is_sure else None
-    if "bad-json" not in counted:
-        return None
+            return (COUNTED["not-utf-8"], None) if is_sure else None
     try:
         _skip(text)
     except msgspec.DecodeError as error:
-        return COUNTED["bad-json"] if _is_bad_json(text, str(error)) else None
+        words = str(error)
+        followed = _FOLLOWED.fullmatch(words)
+        if followed is not None:
+            start = text[: int(followed[1]) - 1]
+            return (COUNTED["trailing-garbage"], start) if _is_followed(text, counted) else None
+        is_sure = "bad-json" in counted and _is_bad_json(text, words)
+        return (COUNTED["bad-json"], None) if is_sure else None
     except RecursionError:
         return None
     return None
+
+
+def _is_followed(text: bytes, counted: Container[str]) -> bool:
+    """Whether nothing else is said of an object that something follows, be it another object or not."""
+    return (
+        "trailing-garbage" in counted
+        and text[:1] == b"{"
+        and not text.rstrip().endswith(b",")
+        and b"\r" not in text
+        and not (b"\\u" in text and _SURROGATE.search(text) is not None)
+    )
 
 
 def _is_bad_json(text: bytes, words: str) -> bool:
