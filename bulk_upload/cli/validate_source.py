@@ -113,7 +113,7 @@ def _folder_source(request: ValidateRequest, wanted: FolderRequest, opened: Exit
     folder = planner.folder_job(job, wanted)
     listing = opened.enter_context(listed_with_progress(planner, folder, quiet=request.quiet))
     if not request.quiet:
-        for line in folder_lines(listing, wanted.paths, doing="validate"):
+        for line in folder_lines(listing, wanted.paths, doing=" to validate"):
             tell(line)
     manifest = opened.enter_context(listing.opened())
     tree = SourceTree(manifest.root(None), follow_symlinks=request.follow_symlinks)
