@@ -10,6 +10,7 @@ from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.conversion.line_faults import fault_of_huge_line
 from bulk_upload.core.validation.conversion.separators import SeparatorSearch
+from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -68,6 +69,7 @@ class Checker:
         self._findings = Findings(choice, command=command)
         self._schema = purpose.schema
         self._separators = SeparatorSearch()
+        self._marks = TemplateMarks()
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -243,6 +245,8 @@ class Checker:
             repeated = self._repeated(lines, first_no)
             if repeated:
                 found = sorted([*found, *repeated], key=lambda one: one[0])
+        if marked := list(self._marks.complaints(lines)):
+            found = sorted([*found, *marked], key=lambda one: one[0])
         for index, complaints in found:
             self._add_all(complaints, lines, index, first_no)
         if not self._opening:

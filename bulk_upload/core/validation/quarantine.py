@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.validation.examples.template_marks import RULE as TEMPLATE_MARKS
+from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of
 
@@ -43,6 +45,7 @@ class LineSorter:
         self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
+        self._marks = TemplateMarks() if choice.is_error(TEMPLATE_MARKS) else None
         self.line_count = 0
         self.blank_count = 0
 
@@ -50,7 +53,13 @@ class LineSorter:
         """Sort the next lines."""
         bad: list[tuple[int, bytes, list[Finding]]] = []
         out: set[int] = set()
-        for index, complaints in self._judge.judge(lines):
+        found = list(self._judge.judge(lines))
+        if self._marks is not None and (marked := list(self._marks.complaints(lines))):
+            by_index = dict(found)
+            for index, complaints in marked:
+                by_index[index] = [*by_index.get(index, ()), *complaints]
+            found = sorted(by_index.items())
+        for index, complaints in found:
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)
