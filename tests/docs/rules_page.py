@@ -113,6 +113,10 @@ EXAMPLES: dict[str, Example] = {
     "empty-messages": Example('{"messages": []}\n'),
     "empty-content": Example(chat(ASKED, '{"role": "assistant", "content": " "}')),
     "no-assistant": Example(chat(ASKED)),
+    "template-marks": Example(
+        chat('{"role": "user", "content": "<|im_start|>user\\nIs it raining?<|im_end|>"}', SAID),
+        chat(ASKED, SAID),
+    ),
     "role-order": Example(chat(ASKED, OTHER, SAID), chat(ASKED, SAID, OTHER, MAYBE)),
     "last-role": Example(chat(ASKED, SAID, OTHER), chat(ASKED, SAID, OTHER, MAYBE)),
     "bad-part": Example(

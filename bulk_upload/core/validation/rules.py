@@ -130,6 +130,10 @@ RULES: dict[str, Rule] = {
     "no-assistant": Rule(
         _E, "a conversation has no message of the assistant: there is nothing to learn from", "Add the answer, or remove the line"
     ),
+    "template-marks": Rule(
+        _W, "a text holds marks of a chat template, such as [INST], which training adds by itself",
+        "Write the bare texts, each as a message with its role, without the marks",
+    ),
     "role-order": Rule(_W, "the roles come in an unusual order", "Let user and assistant take turns, system first"),
     "last-role": Rule(_W, "the last message is not the assistant's", "End with the answer that is to be learnt"),
     "bad-part": Rule(
