@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.library.arguments import check_flag, check_uploader
@@ -112,7 +112,7 @@ def plan(
             given.get("settings") or RunSettings(),
             {name: value for name, value in given.items() if name in SETTING_NAMES},
         ),
-        purposes=given.get("purposes", PURPOSES),
+        purposes=purposes_of(profile.name) if given.get("purposes") is None else given["purposes"],
     )
     return planned_by(planner, source_of(what, job_options), on_entry=on_entry)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk_upload.cli.options.units import WORD
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.core.validation.rules import NEVER_IGNORED, RULES, RuleChoice
@@ -84,10 +84,14 @@ schema_option = click.option(
 )
 
 
-def schemas_of(name: str | None) -> Mapping[str, Purpose]:
-    """Return the rules of all purposes. Raises UsageError for a file that cannot be used."""
+def schemas_of(name: str | None, profile: str = FLOW.name) -> Mapping[str, Purpose]:
+    """Return the rules of all purposes of a profile, changed by a schema file. Raises UsageError for a file that cannot be
+    used."""
+    from bulk_upload.core.vendor_purposes import purposes_of  # noqa: PLC0415 - most commands do without
+
+    known = purposes_of(profile)
     if name is None:
-        return PURPOSES
+        return known
     from bulk_upload.core.validation.schema_file import read_schemas  # noqa: PLC0415 - help must not wait for msgspec
 
     try:
@@ -99,4 +103,4 @@ def schemas_of(name: str | None) -> Mapping[str, Purpose]:
         ) from None
     if len(text) > _FILE_BYTES_MAX:
         raise UsageError(f"{printable(name)} is too large for a schema file", hint="check --schema")
-    return read_schemas(text, name=name)
+    return read_schemas(text, name=name, purposes=known)

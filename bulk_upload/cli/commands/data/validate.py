@@ -134,7 +134,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         allow_outside=options["allow_outside"],
         force=options["force"],
         profile=profile_named(options["profile"]),
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], options["profile"]),
         schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         thorough=options["thorough"],
