@@ -32,7 +32,7 @@ class Service:
 
     def __init__(self, config: SandboxConfig, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.config = config
-        self.store = FileStore(config.directory, monotonic=monotonic)
+        self.store = FileStore(config.directory, memory_bytes=config.memory_bytes, monotonic=monotonic)
         self.journal = Journal(config.journal_path)
         self.in_flight = 0
         self.peak_in_flight = 0

@@ -258,6 +258,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
     from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415
+    from bulk_upload.cli.related_commands import validate_command  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
@@ -317,6 +318,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         page_controls=options["control"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
+        validate_command=lambda: validate_command(manifest),
+        schema_file=options["schema"],
     )
     raise_descriptor_limit()
     share_one_arena()

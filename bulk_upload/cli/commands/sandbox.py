@@ -9,18 +9,24 @@ from typing import Any
 
 import click
 
-from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
 
 DEFAULT_PORT = 8099
 PLAY_KEY = "sandbox-key"
+MEMORY_BYTES = 64_000_000
+"""Contents of so many bytes are kept, so that a rehearsal of `files get` and `ledger rebuild` needs no option."""
 
 
 @click.command("sandbox")
 @click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one.")
 @click.option(
-    "--dir", "directory", metavar="DIR", help="Keep uploaded bytes in DIR (default: only size and SHA-256)."
+    "--dir",
+    "directory",
+    metavar="DIR",
+    help=f"Keep uploaded bytes in DIR (default: in memory, up to {human_bytes(MEMORY_BYTES)} in all; of more only size "
+    "and SHA-256).",
 )
 @click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line per request.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; repeatable.")
@@ -64,7 +70,7 @@ def sandbox(
     fault_text: str,
     **settings: float | None,
 ) -> None:
-    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C, for rehearsals.
+    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C (exit code 0), for rehearsals.
 
     \b
     Separate faults with commas:
@@ -85,7 +91,12 @@ def sandbox(
     given: dict[str, Any] = {field: value for field, value in settings.items() if value is not None}
     faults = replace(parse_faults(fault_text), **given)
     config = SandboxConfig(
-        port=port, directory=directory, journal_path=journal_path, keys=keys, faults=faults
+        port=port,
+        directory=directory,
+        memory_bytes=MEMORY_BYTES,
+        journal_path=journal_path,
+        keys=keys,
+        faults=faults,
     )
     asyncio.run(_serve(config))
 
@@ -104,7 +115,12 @@ def _announce(running: Sandbox) -> None:
     key = config.keys[0] if config.keys else PLAY_KEY
     click.echo(f"sandbox listens on {running.url}; Ctrl-C stops it. To use it:", err=True)
     click.echo(f"  export SEEKR_BASE_URL={running.url} SEEKR_API_KEY={shlex.quote(key)}", err=True)
-    if config.directory is not None:
+    if config.directory is None:
+        click.echo(
+            f"  contents are kept in memory, up to {human_bytes(MEMORY_BYTES)} in all; --dir DIR keeps them all",
+            err=True,
+        )
+    else:
         click.echo(f"  uploaded bytes go to {printable(config.directory)}", err=True)
     if config.journal_path is not None:
         click.echo(f"  every request is logged to {printable(config.journal_path)}", err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
 from bulk_upload.core.report.json_shapes import ScanSummary
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.shell_words import path_word, shell_word
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
 from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
@@ -163,7 +163,7 @@ def _place(folder: str) -> FolderPlace:
         reason = os.strerror(errno.ENOTDIR if is_there else errno.ENOENT)
         hint = "Name a folder that this user may read"
         if os.path.isfile(folder):
-            hint = f"{hint}; `bulk-upload {_shell_word(folder)}` uploads a file without a manifest"
+            hint = f"{hint}; `bulk-upload {path_word(folder)}` uploads a file without a manifest"
         raise UsageError(f"cannot scan {quoted(folder)}: {reason}", hint=hint)
     return FolderPlace(root=os.path.realpath(folder))
 
@@ -340,7 +340,7 @@ def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
     """Report patterns that chose no file: most often an earlier pattern took their files."""
     for mapping in mappings:
         if not chosen[mapping.rpartition("=")[2]]:
-            tell(f"No file for --map {_shell_word(mapping)}: the first matching pattern applies")
+            tell(f"No file for --map {shell_word(mapping)}: the first matching pattern applies")
 
 
 def _show_others(title: str, count: int, examples: list[str]) -> None:
@@ -354,19 +354,7 @@ def _show_others(title: str, count: int, examples: list[str]) -> None:
 
 
 def _run_command(folder: str, output: str | None) -> str:
-    manifest = "MANIFEST" if output is None else _shell_word(output)
+    manifest = "MANIFEST" if output is None else path_word(output)
     if output is not None and os.path.realpath(os.path.dirname(output) or ".") == os.path.realpath(folder):
         return f"bulk-upload run {manifest}"
-    return f"bulk-upload run {manifest} --root {_shell_word(folder)}"
-
-
-def _shell_word(path: str) -> str:
-    """Return a path as one word for bash and zsh, whatever bytes it has; never as an option."""
-    path = f"./{path}" if path.startswith("-") else path
-    if path.isprintable():
-        return shlex.quote(path)
-    spelled = "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
-        for byte in os.fsencode(path)
-    )
-    return f"$'{spelled}'"
+    return f"bulk-upload run {manifest} --root {path_word(folder)}"

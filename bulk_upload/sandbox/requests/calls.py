@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.sandbox.answers import refusal, unprocessable
 from bulk_upload.sandbox.requests.form import Detail, choice_problems, missing, purpose_problems
 from bulk_upload.sandbox.store import FILE_TYPES, SORT_FIELDS, ListQuery
@@ -56,8 +57,16 @@ class Calls:
         file = self._file(request)
         if file is None:
             return _not_found(request)
+        if file.content is not None:
+            return _content_answer(request, file.content)
         if file.path is None:
-            return refusal(404, "this sandbox keeps digests only: start it with a folder to keep the bytes")
+            kept = self._service.config.memory_bytes
+            keeps = (
+                f"contents up to {human_bytes(kept)} in all, and of this file the digest"
+                if kept
+                else "digests"
+            )
+            return refusal(404, f"this sandbox keeps {keeps} only: start it with --dir DIR to keep the bytes")
         return web.FileResponse(file.path, headers={"Content-Type": "application/octet-stream"})
 
     async def delete_file(self, request: web.Request) -> web.StreamResponse:
@@ -103,6 +112,23 @@ class Calls:
 
     def _file(self, request: web.Request) -> StoredFile | None:
         return self._service.store.get(request.match_info["file_id"], _team(request))
+
+
+def _content_answer(request: web.Request, content: bytes) -> web.Response:
+    """Return bytes in memory, or the range of them that is wanted."""
+    size = len(content)
+    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+    try:
+        wanted = request.http_range
+    except ValueError:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    start, stop, _ = wanted.indices(size)
+    if wanted.start is None and wanted.stop is None:
+        return web.Response(body=content, headers=headers)
+    if start >= stop:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return web.Response(status=206, body=content[start:stop], headers=headers)
 
 
 def metadata_errors(purpose: str, suffix: str, size: int) -> str | None:
