@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from bulk_upload.cli.folder.data_file import data_likeness
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
 from bulk_upload.cli.folder.screen import folder_lines
 from bulk_upload.cli.output.status_line import command_progress_shown
@@ -66,6 +67,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 async def validate_and_report(request: ValidateRequest) -> int:
     """Validate and return the exit code. Raises UsageError, ManifestInvalid, LedgerUnusable."""
+    refuse_ledger(request.paths)
     with ExitStack() as opened:
         wanted = request.folder_request()
         source = _source(request, opened) if wanted is None else _folder_source(request, wanted, opened)

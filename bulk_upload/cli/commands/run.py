@@ -248,6 +248,9 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
       bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
       bulk-upload run --job nightly --log-format json --log-file beside
     """
+    from bulk_upload.cli.folder.ledger_given import refuse_ledger  # noqa: PLC0415 - help must not wait for SQLite
+
+    refuse_ledger(manifest)
     if dry_run:
         from bulk_upload.cli.commands.plan import plan_and_show  # noqa: PLC0415 - help must not wait for SQLite
 

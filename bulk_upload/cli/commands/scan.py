@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.left_out import left_out_lines
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import file_names
@@ -159,6 +160,7 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
+        refuse_ledger((folder,))
         is_there = os.path.lexists(folder)
         reason = os.strerror(errno.ENOTDIR if is_there else errno.ENOENT)
         hint = "Name a folder that this user may read"

@@ -86,6 +86,9 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     entry_count: Annotated[int, _meaning("entries of the last manifest")]
     accepted_bytes: Annotated[int, _meaning("bytes of accepted files")]
     dropped_count: Annotated[int, _meaning("entries that the last manifest does not have")]
+    missing_count: Annotated[
+        int, _meaning("accepted entries whose files `verify` found gone from the server")
+    ]
 
 
 class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
