@@ -47,7 +47,7 @@ def test_an_invalid_file_is_not_sent(job: Path, server: str, mode: str) -> None:
 def next_commands(told: str) -> list[list[str]]:
     """The commands that the summary names, one below each other, as a shell reads them."""
     lines = told[told.rindex("\nNext, ") :].splitlines()
-    return [shlex.split(line)[1:] for line in lines if line.startswith("  bulk-upload ")]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("  bulk-upload")]
 
 
 def test_the_summary_names_what_shows_the_errors(job: Path, server: str) -> None:

@@ -1,4 +1,4 @@
-"""`bulk-upload sandbox`: serve the Flow Files API on this machine, with the faults you ask for."""
+"""`bulk-upload sandbox`: serve a Files API on this machine, with the faults you ask for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import click
 
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.signals import staged_signals, status_after
-from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
+from bulk_upload.sandbox import Habit, Sandbox, SandboxConfig, parse_faults
+from bulk_upload.sandbox.dialects.flow import FLOW
+from bulk_upload.sandbox.dialects.named import DIALECTS
 
 DEFAULT_PORT = 8099
 PLAY_KEY = "sandbox-key"
@@ -27,6 +29,20 @@ MEMORY_BYTES = 64_000_000
     metavar="DIR",
     help=f"Keep uploaded bytes in DIR (default: in memory, up to {human_bytes(MEMORY_BYTES)} in all; of more only size "
     "and SHA-256).",
+)
+@click.option(
+    "--profile",
+    default="flow",
+    show_default=True,
+    metavar="NAME",
+    help=f"Whose Files API to speak: {', '.join(DIALECTS)}.",
+)
+@click.option(
+    "--habit",
+    "habits",
+    multiple=True,
+    type=click.Choice([str(one) for one in Habit]),
+    help="What real servers do beside their description; repeatable.",
 )
 @click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line per request.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; repeatable.")
@@ -65,12 +81,14 @@ def sandbox(
     *,
     port: int,
     directory: str | None,
+    profile: str,
+    habits: tuple[str, ...],
     journal_path: str | None,
     keys: tuple[str, ...],
     fault_text: str,
     **settings: float | None,
 ) -> None:
-    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C (exit code 0), for rehearsals.
+    """Serve a Files API on 127.0.0.1 until Ctrl-C (exit code 0), for rehearsals: Flow's, or another --profile.
 
     \b
     Separate faults with commas:
@@ -87,6 +105,7 @@ def sandbox(
       bulk-upload sandbox
       bulk-upload sandbox --faults storm --journal journal.jsonl
       bulk-upload sandbox --port 0 --dir uploads --key my-test-key
+      bulk-upload sandbox --profile openai --habit equal-times
     """
     given: dict[str, Any] = {field: value for field, value in settings.items() if value is not None}
     faults = replace(parse_faults(fault_text), **given)
@@ -94,6 +113,8 @@ def sandbox(
         port=port,
         directory=directory,
         memory_bytes=MEMORY_BYTES,
+        profile=profile,
+        habits=tuple(Habit(one) for one in habits),
         journal_path=journal_path,
         keys=keys,
         faults=faults,
@@ -113,8 +134,13 @@ async def _serve(config: SandboxConfig) -> None:
 def _announce(running: Sandbox) -> None:
     config = running.config
     key = config.keys[0] if config.keys else PLAY_KEY
-    click.echo(f"sandbox listens on {running.url}; Ctrl-C stops it. To use it:", err=True)
-    click.echo(f"  export SEEKR_BASE_URL={running.url} SEEKR_API_KEY={shlex.quote(key)}", err=True)
+    dialect = DIALECTS[config.profile]
+    spoken = "" if dialect is FLOW else f" and speaks {dialect.title}"
+    click.echo(f"sandbox listens on {running.url}{spoken}; Ctrl-C stops it. To use it:", err=True)
+    base_url = f"{running.url}{dialect.base_path}"
+    click.echo(
+        f"  export {dialect.url_variable}={base_url} {dialect.key_variable}={shlex.quote(key)}", err=True
+    )
     if config.directory is None:
         click.echo(
             f"  contents are kept in memory, up to {human_bytes(MEMORY_BYTES)} in all; --dir DIR keeps them all",

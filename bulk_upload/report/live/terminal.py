@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -14,6 +16,7 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from bulk_upload.report.live.frame import head_lines, look_of, upload_lines
+from bulk_upload.report.live.marks import STATE_MARKS, STATE_WORDS
 from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.progress import Progress
 from bulk_upload.report.live.slow_uploads import Uploads
@@ -31,11 +34,15 @@ if TYPE_CHECKING:
     from bulk_upload.report.live.notable_events import EventLine
 
 REFRESHES_PER_S = 4.0
+DRAWING_SHARE_MAX = 0.01
+"""How much of a processor drawing may take: where a frame is large or the machine slow, fewer are drawn."""
+
 FRAMES_KEPT = 8
 """A terminal that gets narrower may report it up to two seconds later, on a busy machine."""
 
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
+_HEAD_STYLES = {word: STATE_MARKS[state].style for state, word in STATE_WORDS.items()}
 SUSPEND_S = 1.0
 """How long a frame that is being written may delay Ctrl-Z: a blocked terminal never finishes it."""
 
@@ -128,11 +135,9 @@ class LiveProgress:
             self._display.resume()
 
     def _draw(self) -> RenderableType:
-        reading = self._progress.read()
-        backing_off = self._uploads.backing_off_count()
-        why = f"{reading.why}, {backing_off:,} backing off" if backing_off else reading.why
+        reading = self._progress.read(self._uploads.backing_off_count())
         look = look_of(self._console, FREE_COLUMNS)
-        lines = head_lines(reading, why, look)
+        lines = head_lines(reading, look)
         uploads = self._uploads.longest(look.upload_rows(len(lines) + 1))
         more = max(0, self._uploads.slow_count() - len(uploads))
         return Group(*lines, *upload_lines(uploads, more, look))
@@ -149,6 +154,7 @@ class _Display(Live):
         self._frames: deque[list[int]] = deque(maxlen=FRAMES_KEPT)
         """The widths of the lines of the last frames."""
         self._suspended = False
+        self._again_at = 0.0
         # Last: it requests a frame at once.
         super().__init__(
             console=console,
@@ -160,10 +166,13 @@ class _Display(Live):
         )
 
     def refresh(self) -> None:
+        if threading.current_thread() is self._refresh_thread and not self.is_due():
+            return
         try:
             with self._lock, self.console:
                 if self._suspended or _in_background(self.console.file):
                     return
+                began_s = time.thread_time()
                 self._follow_width()
                 lines = []
                 while self._told:
@@ -171,8 +180,13 @@ class _Display(Live):
                 if lines:
                     self.console.print(Group(*lines))
                 super().refresh()
+                self._again_at = time.monotonic() + (time.thread_time() - began_s) / DRAWING_SHARE_MAX
         except Exception as error:  # noqa: BLE001 - on a thread of its own: raised to the caller that feeds the display
             self.error = self.error or error
+
+    def is_due(self) -> bool:
+        """Whether the next frame may be drawn without taking more than its share of a processor."""
+        return time.monotonic() >= self._again_at
 
     def suspend(self) -> None:
         """Erase the frame and show the cursor, past the console: the thread in the midst of a write is this one."""
@@ -226,7 +240,10 @@ class _Display(Live):
 
     def _fitted(self, told: EventLine) -> Text:
         # Messages about single files get one line each; the plan and warnings may take more.
-        return Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
+        text = Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
+        if told.head in _HEAD_STYLES:
+            text.stylize(_HEAD_STYLES[told.head], 0, len(told.head) + 1)
+        return text
 
 
 def _rows(line_columns: list[int], width: int) -> int:

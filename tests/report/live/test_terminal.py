@@ -8,11 +8,12 @@ from typing import cast
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Throttled, Unavailable
-from bulk_upload.report.live.frame import REST_STYLE, Look, bar_of
+from bulk_upload.report.live.frame import REST_STYLE, Look, bar_of, path_cell
 from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
@@ -91,6 +92,36 @@ def test_the_bars_have_one_width_whatever_the_numbers_are() -> None:
     assert places == {(7, 18)}
 
 
+def test_the_times_stand_still_while_the_amounts_grow() -> None:
+    """From the first file to the last they begin in one column."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(1_234))
+    places = set()
+    for count in (0, 9, 99, 999, 1_234):
+        display._progress.tally.ended[EntryState.ACCEPTED] = count
+        display._progress.tally.accepted_bytes = count * FILE_BYTES
+        run.moves(seconds=60.0)
+        files, bytes_ = _frame(console, display)[:2]
+        places |= {files.index("elapsed"), bytes_.index("ETA")}
+    assert len(places) == 1
+
+
+def test_what_failed_has_the_colour_of_its_counter() -> None:
+    """The first word of its line; the rest is as it is, and without colours all of it."""
+    for console, head in (
+        (_console(), "\x1b[31mrejected:\x1b[0m a"),
+        (_console(NO_COLOR="1"), "rejected: a"),
+    ):
+        run = ScriptedRun()
+        with LiveProgress(console, run.snapshot, run.now) as display:
+            display.on_event(plan(2))
+            display.on_event(settled("a", EntryState.REJECTED, reason="HTTP 400"))
+            display.on_event(Noticed(message="as it is"))
+        assert head in _written(console)
+        assert "note: as it is" in _written(console)
+
+
 def test_a_bar_has_the_colour_of_what_it_counts() -> None:
     """Accepted green, failures in the colour of their counter, the rest grey; never red while all is well."""
     look = Look(columns=97, rows=40, has_unicode=True, has_colour=True)
@@ -132,6 +163,18 @@ def test_those_that_back_off_are_counted_beside_the_reason() -> None:
         display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
     run.moves(pause_s=12.0, parked_count=10)
     assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s; 10 parked, 9 backing off"
+
+
+def test_where_all_that_wait_back_off_one_word_says_it() -> None:
+    """They are parked, too; two counts of the same entries would look like two kinds."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(20))
+    for number in range(5):
+        display.on_event(started(f"{number}"))
+        display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
+    run.moves(parked_count=5)
+    assert _frame(console, display)[-1] == "8 in flight, as set; 5 backing off"
 
 
 def test_before_the_plan_the_display_says_so() -> None:
@@ -325,9 +368,37 @@ def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
             display.on_event(settled(f"f{number}", EntryState.REJECTED, reason="HTTP 400: " + "long " * 50))
         display.refresh()
         text = _written(console)
-    assert text.count("rejected: f") == 10
+    assert text.count("rejected:\x1b[0m f") == 10
     assert text.count("more failures") == 1
     assert "500 rejected" in text
+
+
+def test_where_a_frame_takes_long_fewer_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing has a bounded share of a processor, whatever the machine; what is asked for is drawn all the same."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(plan(3))
+        assert display._display is not None
+        monkeypatch.setattr("bulk_upload.report.live.terminal.DRAWING_SHARE_MAX", 1e-9)
+        display.refresh()
+        assert not display._display.is_due()
+        before = len(_written(console))
+        display.refresh()
+        assert len(_written(console)) > before
+        monkeypatch.setattr("bulk_upload.report.live.terminal.DRAWING_SHARE_MAX", 1e9)
+        display.refresh()
+        assert display._display.is_due()
+
+
+@pytest.mark.parametrize(
+    "path", ["short.jsonl", "folder/" * 9 + "end.jsonl", "\u65e5\u672c" * 20 + ".jsonl", "e\u0301" * 50]
+)
+def test_a_path_has_its_cells_whatever_its_letters_take(path: str) -> None:
+    """The columns beside it line up; its end is what is kept."""
+    cell = path_cell(path, 30)
+    assert cell_len(cell) == 30
+    assert cell.rstrip().endswith(path[-9:])
 
 
 def test_events_write_nothing_themselves() -> None:
