@@ -70,7 +70,7 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
 
     `left_out` names, in words, files of the folder that nobody decided to leave out. `is_short` says that there are such
     files, which the verdict of the run counts as failed. `closes` says that the listing is
-    closed with the run.
+    closed with the run. `only` is the path of the one file that is wanted of a folder's job, None for all.
     """
 
     job: Job
@@ -78,6 +78,7 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     is_short: bool = False
     closes: bool = False
+    only: str | None = None
 
     def close(self) -> None:
         """Close the listing, if that is not its maker's to do."""

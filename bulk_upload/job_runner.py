@@ -286,6 +286,7 @@ class JobRunner:
                 dropped_count=dropped_count,
                 uncompared_count=result.uncompared_count,
                 left_out=given.left_out,
+                only=given.only,
             )
         finally:
             try:
