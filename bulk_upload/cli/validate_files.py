@@ -26,7 +26,14 @@ from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.edge.validation import FileIsPacked, Quarantine, QuarantineFailed, Workers, usable_processors
+from bulk_upload.edge.validation import (
+    SMALL_BYTES_MAX,
+    FileIsPacked,
+    Quarantine,
+    QuarantineFailed,
+    Workers,
+    usable_processors,
+)
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
@@ -39,8 +46,10 @@ from bulk_upload.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bulk_upload.cli.dataset.survey import Survey
     from bulk_upload.cli.validate_request import ValidateRequest
     from bulk_upload.core.folder.sightings import FolderRequest
+    from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.validation import Quarantined
     from bulk_upload.engine.folder.listing import FolderListing
 
@@ -69,15 +78,20 @@ async def validate_and_report(request: ValidateRequest) -> int:
         if wanted is not None and source.listing is not None and not source.listing.entry_count:
             return nothing_to_do(source.listing, wanted, doing="validate")
         job_count = request.job_count or usable_processors()
+        survey = _survey(request, opened)
+        small_bytes_max = 0 if survey is not None and survey.is_in_processes else SMALL_BYTES_MAX
         # No uploads run meanwhile that need priority.
-        workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
-        command = _Command(request, source, workers)
+        workers = opened.enter_context(
+            closing(Workers(job_count, niceness=0, small_bytes_max=small_bytes_max))
+        )
+        command = _Command(request, source, workers, survey)
         with command_progress_shown(command.progress, quiet=request.quiet):
             inspection = Inspection(command.validator, job_count=job_count)
             try:
                 await inspection.look(command.entries(), command.tell)
             except BaseExceptionGroup as group:
                 raise innermost(group) from None
+            await command.compare()
         command.show()
         if not request.quiet:
             tell(str(command.totals))
@@ -185,11 +199,22 @@ def _are_data_files(request: ValidateRequest) -> bool:
         return True
 
 
+def _survey(request: ValidateRequest, opened: ExitStack) -> Survey | None:
+    if request.survey is None:
+        return None
+    from bulk_upload.cli.dataset.survey import Survey  # noqa: PLC0415 - seldom wanted, and slow to import
+
+    return Survey(request.survey, request.choice, opened)
+
+
 class _Command:
     """One run of the command: counts findings, and prints them as they come, or by rule at the end."""
 
-    def __init__(self, request: ValidateRequest, source: _Source, workers: Workers) -> None:
+    def __init__(
+        self, request: ValidateRequest, source: _Source, workers: Workers, survey: Survey | None
+    ) -> None:
         self._request = request
+        self._survey = survey
         self._source = source
         self._read_bytes = 0
         self._done_count = 0
@@ -209,6 +234,7 @@ class _Command:
             thorough=request.thorough,
             on_bytes=self._on_bytes,
             command_for=self._command_for,
+            survey=None if survey is None else survey.task,
         )
 
     def entries(self) -> Iterator[Entry]:
@@ -234,17 +260,32 @@ class _Command:
         entry, report = inspected
         self.totals.add(report)
         self._done_count += 1
-        if not self._request.as_json:
-            self._grouped.add(entry.path, report)
-        elif report.counts:
-            put("".join(f"{line}\n" for line in json_lines(entry.path, entry.purpose, report)))
+        self._put(entry.path, entry.purpose, report)
+        if self._survey is not None:
+            await self._survey.take(entry, report)
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
 
+    def _put(self, path: str, purpose: str, report: FileReport) -> None:
+        self._grouped.add(path, report)
+        if self._request.as_json and report.counts:
+            put("".join(f"{line}\n" for line in json_lines(path, purpose, report)))
+
+    async def compare(self) -> None:
+        """Take the findings about examples of several files. Raises UsageError."""
+        if self._survey is None:
+            return
+        for path, purpose, report in await self._survey.compare():
+            self.totals.add_findings(report)
+            self._put(path, purpose, report)
+
     def show(self) -> None:
-        """Print the findings by rule, where they were not printed as they came."""
-        for line in self._grouped.lines():
-            put(f"{line}\n")
+        """Print the findings by rule, where they were not printed as they came, and what the data is."""
+        if not self._request.as_json:
+            for line in self._grouped.lines():
+                put(f"{line}\n")
+        if self._survey is not None:
+            self._survey.show(self._request, self._grouped, self.totals)
 
     def progress(self) -> CommandProgress:
         """Return the progress; called on another thread, and only once it takes long."""
@@ -276,8 +317,7 @@ class _Command:
         self.totals.error_count += 1
         if self._request.as_json:
             put(f"{json_line(finding)}\n")
-        else:
-            self._grouped.add_one(finding)
+        self._grouped.add_one(finding)
 
     async def _set_apart(self, quarantine: Quarantine, inspected: Inspected) -> None:
         entry, report = inspected

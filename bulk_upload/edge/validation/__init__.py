@@ -4,6 +4,7 @@ from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, Qua
 from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
 from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.edge.validation.workers import (
+    SMALL_BYTES_MAX,
     CheckRequest,
     FileMoved,
     Looked,
@@ -13,6 +14,7 @@ from bulk_upload.edge.validation.workers import (
 )
 
 __all__ = [
+    "SMALL_BYTES_MAX",
     "CheckRequest",
     "CheckTask",
     "FileIsPacked",

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import click
 
+from bulk_upload.cli.dataset.options import survey_options, survey_request
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
 from bulk_upload.cli.options.private import private_option
@@ -78,6 +79,7 @@ from bulk_upload.core.api.profile import PROFILES
     metavar="DIR",
     help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
 )
+@survey_options
 @private_option
 @click.option(
     "--jobs",
@@ -109,6 +111,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
       bulk-upload validate chat.jsonl --purpose fine-tune --thorough
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
+      bulk-upload validate manifest.jsonl --stats --report data.html
     """
     request = ValidateRequest(
         paths=paths,
@@ -133,6 +136,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         newer_than_ns=options["newer_than"],
         base_url=options["base_url"],
         ledger=options["ledger"],
+        survey=survey_request(options),
     )
     if request.folder_request() is None:
         refuse_folder_options(paths[0])
