@@ -104,6 +104,11 @@ def survey_request(options: Mapping[str, Any]) -> SurveyRequest | None:
         scans_secrets=options["scan"] == SECRETS,
         report_file=options["report_file"],
     )
+    if request.stats and options["output_format"] == "sarif":
+        raise UsageError(
+            "--stats prints text or JSON, and SARIF holds findings alone",
+            hint="write the statistics to a page with --report FILE in place of --stats",
+        )
     if request.tokenizer and not request.counts:
         raise UsageError(
             "--tokenizer counts tokens for --stats, --report or --max-tokens", hint="add one of them"

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from bulk_upload.report.live.data_findings import GroupedFindings, Totals
 
 
-def put_survey(result: SurveyResult, *, has_statistics: bool, as_json: bool) -> None:
-    """Print what was found on standard output; the statistics of purposes only where they are wanted."""
+def put_survey(result: SurveyResult, *, has_statistics: bool, output_format: str) -> None:
+    """Print what was found on standard output; the statistics of purposes only where they are wanted.
+
+    SARIF holds findings alone.
+    """
+    if output_format == "sarif":
+        return
     if not has_statistics:
         result = replace(result, statistics={})
-    if as_json:
+    if output_format == "json":
         for one in survey_objects(result):
             put_json(one)
         return

@@ -16,6 +16,7 @@ from bulk_upload.edge.validation.survey.task import SurveyTask
 from bulk_upload.edge.validation.survey.tokens import check_tokenizer
 from bulk_upload.errors import UsageError
 from bulk_upload.report.dataset.survey_result import SurveyResult
+from bulk_upload.report.live.data_findings import GroupedFindings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.core.validation.rules import RuleChoice
-    from bulk_upload.report.live.data_findings import GroupedFindings, Totals
+    from bulk_upload.report.live.data_findings import Totals
 
 
 class Survey:
@@ -37,6 +38,8 @@ class Survey:
         request: what is wanted.
         choice: the rules that apply.
         opened: closes the temporary folder of what is compared.
+
+    `findings` are those of validation and of the survey, for the page.
     """
 
     def __init__(self, request: SurveyRequest, choice: RuleChoice, opened: ExitStack) -> None:
@@ -58,6 +61,7 @@ class Survey:
         self._groups: list[int] = []
         self._group_counts: dict[int, int] = {}
         self._comparison: Comparison | None = None
+        self.findings = GroupedFindings()
         self.task = SurveyTask(
             counts=request.counts,
             digest_folder=None if self._spool is None else self._spool.folder,
@@ -115,16 +119,16 @@ class Survey:
         )
         return ((self._paths[file_no], self._purposes[file_no], report) for file_no, report in reports)
 
-    def show(self, request: ValidateRequest, findings: GroupedFindings, totals: Totals) -> None:
+    def show(self, request: ValidateRequest, totals: Totals) -> None:
         """Print what was found, after `compare`, and write the page. Raises UsageError."""
         result = self._result()
         if self._request.stats or self._request.groups.names:
-            put_survey(result, has_statistics=self._request.stats, as_json=request.as_json)
+            put_survey(result, has_statistics=self._request.stats, output_format=request.output_format)
         if self._request.report_file is not None:
             write_data_report(
                 self._request.report_file,
                 files=request.paths,
-                findings=findings,
+                findings=self.findings,
                 totals=totals,
                 result=result,
                 private=request.private,

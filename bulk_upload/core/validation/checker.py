@@ -63,9 +63,9 @@ class Checker:
         self._sample = None if RULE in choice.ignored else PurposeSample(purpose, known)
         self._awaiting: list[tuple[Complaint, int | None, int]] | None = None
         self._purpose_name = purpose.name
-        self._judge = LineJudge(purpose, known=known, thorough=thorough)
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
         self._findings = Findings(choice, command=command)
+        self._judge = LineJudge(purpose, known=known, thorough=thorough, counted=self._findings.counted)
         self._schema = purpose.schema
         self._separators = SeparatorSearch()
         self._told_count = 0

@@ -129,7 +129,9 @@ class _Orders:
 def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
     is_whole = len(first) > 1
     for one in others:
-        if first == one or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
+        if first[-1].content.strip() == one[-1].content.strip() or (
+            (is_whole or len(one) > 1) and _prompt(one) != _prompt(first)
+        ):
             return True
     return False
 

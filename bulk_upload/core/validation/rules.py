@@ -227,6 +227,11 @@ class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 ALL_RULES = RuleChoice()
 
+COUNTED = {rule: Complaint(rule, "") for rule in RULES}
+"""Complaints that are only counted: enough of their rule have words."""
+
+NO_RULES: frozenset[str] = frozenset()
+
 NEVER_IGNORED = frozenset({"unreadable"})
 """Without its content no file can be sent."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,10 +102,38 @@ def test_json_has_its_shapes(data: Path) -> None:
 
 def test_without_the_options_nothing_is_counted(data: Path) -> None:
     """Nor is anything of it imported."""
-    for name in [one for one in sys.modules if one.startswith("bulk_upload.edge.validation.survey.s")]:
-        del sys.modules[name]
-    assert run_here("validate", str(data)).stdout == b""
-    assert "bulk_upload.edge.validation.survey.surveyor" not in sys.modules
+    script = (
+        "import sys; from bulk_upload.cli.main import status_of; status_of(sys.argv[1:]);"
+        "print(*(one for one in sys.modules if '.survey.' in one or '.dataset.survey' in one))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "validate", str(data)], capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == [b"bulk_upload.edge.validation.survey.task"]
+
+
+def test_standard_input_is_counted(data: Path, desk: Path) -> None:
+    """Like a file, under the name it has in findings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bulk_upload", "validate", "-", "--purpose", "fine-tune", "--stats"],
+        input=(desk / "eval.jsonl").read_bytes(),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert b"fine-tune: 3 examples in 1 file\n" in done.stdout
+
+
+def test_formats_for_other_programs_stay_what_they_are(data: Path) -> None:
+    """A SARIF document has findings alone; the log of GitHub Actions shows the lines for people as well."""
+    options = ("--group", "train=train/**", "--group", "eval=eval.jsonl", "--format")
+    sarif = json.loads(run_here("validate", str(data), *options, "sarif").stdout)
+    found = [one["ruleId"] for one in sarif["runs"][0]["results"]]
+    assert found.count("train-eval-overlap") == 2
+    assert b"eval beside train: of 3 examples" in run_here("validate", str(data), *options, "github").stdout
+    assert (
+        "SARIF holds findings alone" in run_here("validate", str(data), "--stats", *options, "sarif").stderr
+    )
 
 
 def test_the_page_has_it_all_and_loads_nothing(data: Path, desk: Path) -> None:
