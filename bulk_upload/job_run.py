@@ -12,7 +12,7 @@ import msgspec
 from bulk_upload.core.events import EntrySettled
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import FAILED_STATES
-from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.errors import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     OnEvent = Callable[[Event], None]
     Execute = Callable[[OnEvent, Callable[[Run], None]], Coroutine[Any, Any, "Result"]]
 
-_HINT = "run the same command again to resume"
 _INTERRUPTED = "interrupted"
 _INTERRUPTS = 3
 _REASONS_SHOWN_MAX = 3
@@ -124,7 +123,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             raise CredentialsRefused(message, hint=hint)
         if self.status is ExitStatus.LEDGER_UNUSABLE:
             raise LedgerUnusable(message, hint=hint)
-        kind, usual_hint = _INCOMPLETE.get(self.status, (RunUnfinished, _HINT))
+        kind, usual_hint = _INCOMPLETE.get(self.status, (RunUnfinished, RERUN_HINT))
         counts = {state.value: count for state, count in self.states.items() if count}
         raise kind(message, hint=hint or usual_hint, status=self.status, states=counts, ledger=self.ledger)
 
@@ -237,11 +236,11 @@ class JobRun:
 
     def drain(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to drain") -> None:
         """Start nothing new and finish what is in flight. `status` is the verdict when entries are left."""
-        self._ask_to_end(Stop(status=status, reason=reason, hint=_HINT), at_once=False)
+        self._ask_to_end(Stop(status=status, reason=reason, hint=RERUN_HINT), at_once=False)
 
     def cancel(self, *, status: ExitStatus = ExitStatus.UNFINISHED, reason: str = "asked to stop") -> None:
         """Abort what is in flight as well; each entry is recorded with what is known of it."""
-        self._ask_to_end(Stop(status=status, reason=reason, hint=_HINT), at_once=True)
+        self._ask_to_end(Stop(status=status, reason=reason, hint=RERUN_HINT), at_once=True)
 
     def interrupt(self, count: int) -> None:
         """End the run as Ctrl-C ends a command; `count` says which interrupt this is, 1 for the first.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerStore
 from bulk_upload.exit_status import ExitStatus
@@ -92,6 +92,6 @@ class Upkeep:
             Stop(
                 status=ExitStatus.UNFINISHED,
                 reason=f"the deadline of {human_seconds(self._deadline_s)} has passed",
-                hint="run the same command again to resume",
+                hint=RERUN_HINT,
             )
         )

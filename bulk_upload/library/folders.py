@@ -41,7 +41,7 @@ FOLDER_NAMES = frozenset(FolderOptions.__annotations__)
 def folder_input(
     job: Job, options: FolderOptions, planner: JobPlanner, on_count: Callable[[int], None]
 ) -> JobInput:
-    """Return the job of a folder with the list of its files. Blocks. Raises UsageError, LedgerUnusable."""
+    """Return the job of a folder with the list of its files. Blocks. Raises UsageError, ManifestInvalid, LedgerUnusable."""
     newer_than = options.get("newer_than")
     request = FolderRequest(
         paths=(job.manifest,),
@@ -56,6 +56,7 @@ def folder_input(
     try:
         left_out = tuple(_left_out(listing))
         if not listing.entry_count:
+            planner.require_most_files(folder.job, listing)
             raise UsageError(
                 f"there is no file to upload in {quoted(job.manifest)}",
                 hint="; ".join(left_out) or "hidden files and files of bulk-upload itself do not count",

@@ -41,6 +41,7 @@ class JobOptions(FolderOptions, total=False):
     moved_root: bool
     name_template: str | None
     strict_paths: bool
+    files_removed: bool
     private: bool
 
 

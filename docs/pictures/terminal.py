@@ -1,9 +1,11 @@
-"""Makes the pictures of the terminal: a real run against the project's own sandbox, seen by a terminal emulator.
+"""Makes the pictures of the terminal: real runs against the project's own sandbox, seen by a terminal emulator.
 
     pip install '.[pictures]' && python docs/pictures/terminal.py
+    python docs/pictures/terminal.py FOLDER
 
-Takes about half a minute, needs port 8099, and sends nothing beyond 127.0.0.1. `running.svg` is the moment in which the
-server asks for a pause, `ended.svg` the end.
+Needs port 8099, and sends nothing beyond 127.0.0.1. Without FOLDER it takes about half a minute: `running.svg` is the
+moment in which the server asks for a pause, `ended.svg` the end. With FOLDER it writes there, in some minutes, the start,
+the middle, a pause, a drain, a good and a bad end at each of `SIZES`, for looking at them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import pty
 import random
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -30,6 +33,7 @@ import pyte
 
 HERE = Path(__file__).parent
 COLUMNS, ROWS = 100, 28
+SIZES = ((80, 24), (120, 40), (200, 50))
 CHAR_W, LINE_H, FONT_PX, PADDING = 8.4, 19, 14, 16
 COMMAND = "bulk-upload run datasets/manifest.jsonl"
 FAULTS = "read-rate=2000000,answer-delay=0.25,ok*60,drop-stored,ok*20,429:6*5"
@@ -66,8 +70,8 @@ class Screen(pyte.Screen):  # type: ignore[misc]
         return "\n".join(self.display)
 
 
-def lay_out(folder: Path) -> None:
-    """Write training data of many small and a few large files, one bad line, and the manifest."""
+def lay_out(folder: Path, *, is_valid: bool = False) -> None:
+    """Write training data of many small and a few large files, one bad line unless `is_valid`, and the manifest."""
     chance = random.Random(7)
     turn = '{{"messages": [{{"role": "user", "content": "{}"}}, {{"role": "assistant", "content": "{}"}}]}}\n'
     sizes = {f"corpus/encyclopedia-{part:02}.jsonl": 30_000_000 for part in range(1, 5)}
@@ -86,8 +90,9 @@ def lay_out(folder: Path) -> None:
                 line = turn.format(words[:200], words[200:]) if chat else f'{{"text": "{words}"}}\n'
                 written += stream.write(line)
         lines.append(json.dumps({"path": path, "purpose": "fine-tune" if chat else "pre-train"}))
-    with (folder / "chats/2025-02/011.jsonl").open("a") as stream:
-        stream.write(turn.format("Why two tides?", "The Moon.").replace('"user"', '"usr"'))
+    if not is_valid:
+        with (folder / "chats/2025-02/011.jsonl").open("a") as stream:
+            stream.write(turn.format("Why two tides?", "The Moon.").replace('"user"', '"usr"'))
     (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
 
 
@@ -116,13 +121,23 @@ def sandbox() -> Iterator[dict[str, str]]:
             serving.terminate()
 
 
-def watch(folder: Path, env: dict[str, str], on_change: Callable[[Screen], None]) -> Screen:
-    """Run the command on a pseudo-terminal and return how its screen looks at the end."""
-    screen = Screen(COLUMNS, ROWS)
+def watch(
+    folder: Path,
+    env: dict[str, str],
+    on_change: Callable[[Screen], bool],
+    *,
+    columns: int = COLUMNS,
+    rows: int = ROWS,
+) -> Screen:
+    """Run the command on a pseudo-terminal and return how its screen looks at the end.
+
+    `on_change` is called with each screen; where it returns true, the run is interrupted as by Ctrl-C.
+    """
+    screen = Screen(columns, rows)
     stream = pyte.ByteStream(screen)
     stream.feed(f"\x1b[32m$\x1b[0m {COMMAND}\r\n".encode())
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     arguments = [sys.executable, "-m", "bulk_upload", *COMMAND.split()[1:]]
     with subprocess.Popen(
         arguments, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs
@@ -135,7 +150,8 @@ def watch(folder: Path, env: dict[str, str], on_change: Callable[[Screen], None]
                     stream.feed(os.read(ours, 65536))
                 except OSError:
                     break
-            on_change(screen)
+            if on_change(screen):
+                running.send_signal(signal.SIGINT)
         running.wait()
     os.close(ours)
     stream.feed(b"\x1b[32m$\x1b[0m ")
@@ -145,7 +161,7 @@ def watch(folder: Path, env: dict[str, str], on_change: Callable[[Screen], None]
 def picture(screen: Screen) -> str:
     """Return a screen as an SVG that needs nothing else."""
     rows = len("\n".join(line.rstrip() for line in screen.display).rstrip().splitlines())
-    width, height = COLUMNS * CHAR_W + 2 * PADDING, rows * LINE_H + 2 * PADDING
+    width, height = screen.columns * CHAR_W + 2 * PADDING, rows * LINE_H + 2 * PADDING
     fonts = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
     parts = [
@@ -160,7 +176,7 @@ def picture(screen: Screen) -> str:
 
 
 def _row(screen: Screen, row: int) -> Iterator[str]:
-    cells = [screen.buffer[row][column] for column in range(COLUMNS)]
+    cells = [screen.buffer[row][column] for column in range(screen.columns)]
     top = PADDING + row * LINE_H
     column = 0
     for (fill, bold, is_bar), run in groupby(
@@ -191,19 +207,68 @@ def _colour(name: str) -> str:
     return COLOURS.get(name) or f"#{name}"
 
 
+def draw_moments(folder: Path, columns: int, rows: int) -> None:
+    """Draw each moment of runs on a terminal of this size."""
+
+    def keep(moment: str, screen: Screen) -> None:
+        (folder / f"{moment}-{columns}x{rows}.svg").write_text(picture(screen), encoding="utf-8")
+
+    kept: set[str] = set()
+
+    def keeping(screen: Screen) -> bool:
+        for moment, is_now in MOMENTS.items():
+            if moment not in kept and is_now(screen.text):
+                kept.add(moment)
+                keep(moment, screen)
+        return False
+
+    def interrupting(screen: Screen) -> bool:
+        if "drain" not in kept and "draining: " in screen.text:
+            kept.add("drain")
+            keep("drain", screen)
+        if "interrupted" in kept or not MOMENTS["middle"](screen.text):
+            return False
+        kept.add("interrupted")
+        return True
+
+    for moment, on_change, is_valid in (
+        ("bad-end", keeping, False),
+        ("interrupted-end", interrupting, True),
+        ("good-end", lambda _: False, True),
+    ):
+        with tempfile.TemporaryDirectory() as data, sandbox() as env:
+            lay_out(Path(data) / "datasets", is_valid=is_valid)
+            keep(moment, watch(Path(data), env, on_change, columns=columns, rows=rows))
+    if missing := {*MOMENTS, "drain"} - kept:
+        raise SystemExit(f"moments that did not come: {', '.join(sorted(missing))}")
+
+
+MOMENTS: dict[str, Callable[[str], bool]] = {
+    "start": lambda text: "in flight" in text and "sending" in text,
+    "middle": lambda text: re.search(r"files .* [45]\d %", text) is not None and "waiting" not in text,
+    "pause": lambda text: "waiting 3 s" in text and text.count("sending") >= 2,
+}
+
+
 def main() -> None:
-    """Run, and write both pictures."""
+    """Run, and write the pictures."""
+    if len(sys.argv) > 1:
+        folder = Path(sys.argv[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        for columns, rows in SIZES:
+            draw_moments(folder, columns, rows)
+        return
     running: list[str] = []
 
-    def on_change(screen: Screen) -> None:
-        text = screen.text
-        if not running and "waiting 3 s" in text and text.count("sending") >= 2:
+    def on_change(screen: Screen) -> bool:
+        if not running and MOMENTS["pause"](screen.text):
             running.append(picture(screen))
+        return False
 
-    with tempfile.TemporaryDirectory() as folder:
-        lay_out(Path(folder) / "datasets")
+    with tempfile.TemporaryDirectory() as data:
+        lay_out(Path(data) / "datasets")
         with sandbox() as env:
-            ended = watch(Path(folder), env, on_change)
+            ended = watch(Path(data), env, on_change)
     if not running:
         raise SystemExit(f"the moment did not come; the end:\n{ended.text}")
     (HERE / "running.svg").write_text(running[0], encoding="utf-8")

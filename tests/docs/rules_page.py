@@ -153,7 +153,7 @@ NO_EXAMPLE = {
 _SEVERITY = """\
 Only errors keep a file from being sent. `--ignore RULE` leaves a rule out, `--error RULE` makes its findings errors, and
 `--strict` makes every warning an error: for `validate`, `plan` and `run`, or as `ignore`, `error` and `strict` in
-`bulk-upload.toml`.
+`bulk-upload.toml`, which all three read.
 """
 
 

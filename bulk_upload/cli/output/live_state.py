@@ -12,7 +12,8 @@ import msgspec
 from bulk_upload.cli.options.limit_units import BANDWIDTH, CONCURRENCY_CAP, START_RATE
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.control import ControlRequest
-from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
+from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.control import ask
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.live_server import Refused
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.cli.output.watched_run import Look, WatchedLedger
+    from bulk_upload.core.report.history import RunFacts
     from bulk_upload.report.live.progress import Reading
 
 POINTS_MAX = 600
@@ -41,7 +43,6 @@ _FAILED = frozenset(
         EntryState.FAILED_LOCAL,
         EntryState.INVALID,
         EntryState.WITHDRAWN,
-        EntryState.IN_DOUBT,
     }
 )
 
@@ -70,6 +71,8 @@ class LiveState:
         self._failures: list[dict[str, Any]] = []
         self._failures_again_at = 0.0
         self._was_active = False
+        self._end: dict[str, Any] = {}
+        self._end_again_at = 0.0
 
     def state(self) -> bytes:
         """Return the state as one line of JSON."""
@@ -80,18 +83,30 @@ class LiveState:
             self._was_active = True
             state = self._active(self._watched.look())
         else:
+            if self._was_active:
+                self._end_again_at = self._failures_again_at = 0.0
             self._was_active = False
-            state = self._ended()
-        state["ledger"] = printable(self._path)
-        state["may_change"] = self._may_change and active
-        state["failures"] = self._latest_failures()
-        return msgspec.json.encode(state)
+            state = self._latest_end()
+        # Who is in doubt while a run goes on is looked up by it.
+        needing = _FAILED if active else _FAILED | {EntryState.IN_DOUBT}
+        return msgspec.json.encode(
+            {
+                **state,
+                "ledger": printable(self._path),
+                "may_change": self._may_change and active,
+                "points": list(self._points),
+                "failures": self._latest_failures(needing),
+                "failure_count": sum(
+                    count for name, _, count in state["states"] if name in {one.value for one in needing}
+                ),
+            }
+        )
 
     def _active(self, look: Look) -> dict[str, Any]:
         if look.tally is not None:
             self._progress.take(look.tally, running_s=look.running_s, draining=look.draining)
             self._uploads.take(look.running)
-        reading = self._progress.read()
+        reading = self._progress.read(self._uploads.backing_off_count())
         self._add_point(reading)
         phase = (
             "reading the manifest" if not reading.planned
@@ -99,9 +114,14 @@ class LiveState:
         )  # fmt: skip
         return {
             "phase": phase,
+            "title": f"{phase.capitalize()}: {reading.files}" if reading.planned else phase.capitalize(),
             "why": reading.why,
             "files": [reading.done_count, reading.entry_count],
-            "bytes": [reading.done_bytes, reading.total_bytes],
+            "bytes": [
+                min(reading.done_bytes, reading.before_bytes + reading.acknowledged_bytes),
+                reading.done_bytes,
+                reading.total_bytes,
+            ],
             "files_text": reading.files_amount,
             "bytes_text": reading.volume,
             "states": _states(reading),
@@ -113,7 +133,6 @@ class LiveState:
                 ["Sent", human_bytes(reading.wire_bytes), f"{human_bytes(reading.accepted_bytes)} accepted"],
                 ["Retries", f"{reading.retry_count:,}", ""],
             ],
-            "points": [list(one) for one in self._points],
             "uploads": [
                 [one.path, human_bytes(one.file_bytes), one.share, one.doing, whole_seconds(one.since_s)]
                 for one in self._uploads.longest(UPLOADS_SHOWN_MAX)
@@ -121,32 +140,41 @@ class LiveState:
             "paused_by_hand": reading.paused and look.snapshot.pause_s == 0,
         }
 
+    def _latest_end(self) -> dict[str, Any]:
+        at = self._now()
+        if at >= self._end_again_at:
+            self._end = self._ended()
+            # A large ledger is read more rarely.
+            self._end_again_at = at + 20 * (self._now() - at)
+        return self._end
+
     def _ended(self) -> dict[str, Any]:
         with LedgerReader(self._path) as reader:
-            run, states = reader.last_run(), reader.states()
+            run, states, accepted_bytes = reader.last_run(), reader.states(), reader.accepted_bytes()
         total = sum(states.values())
-        status = (
-            None
-            if run is None
-            else next((one for one in ExitStatus if one == run.exit_status), ExitStatus.UNFINISHED)
-        )
+        done = total - states.get(EntryState.PENDING, 0) - states.get(EntryState.IN_DOUBT, 0)
+        accepted = states.get(EntryState.ACCEPTED, 0)
+        status = None if run is None else next((one for one in ExitStatus if one == run.exit_status), None)
+        why = "No run has worked on this ledger yet."
+        if run is not None:
+            why = (
+                "The last run did not end by itself; run the same command to resume."
+                if status is None
+                else f"Exit code {int(status)}: {status.meaning}."
+            )
         return {
             "phase": "ended",
-            "why": "No run has worked on this ledger yet."
-            if status is None
-            else f"Exit code {int(status)}: {status.meaning}.",
+            "title": f"Ended: {accepted:,} of {total:,} files accepted",
+            "why": why,
             "good": status is ExitStatus.DONE,
-            "files": [total - states.get(EntryState.PENDING, 0) - states.get(EntryState.IN_DOUBT, 0), total],
-            "bytes": [0, 0],
-            "files_text": f"{states.get(EntryState.ACCEPTED, 0):,} of {total:,} accepted",
+            "files": [done, total],
+            "bytes": [0, 0, 0],
+            "files_text": f"{done:,} of {total:,}",
             "bytes_text": "",
             "states": [
                 [state.value, STATE_WORDS[state], states[state]] for state in STATE_WORDS if states.get(state)
             ],
-            "numbers": [["Ended", printable((run.ended_utc or "unknown")[:19].replace("T", " ")), "UTC"]]
-            if run
-            else [],
-            "points": [list(one) for one in self._points],
+            "numbers": [] if run is None else _end_numbers(run, accepted_bytes),
             "uploads": [],
             "paused_by_hand": False,
         }
@@ -167,15 +195,16 @@ class LiveState:
             self._points = deque(islice(self._points, 0, None, 2))
             self._point_every_s = max(1.0, 2 * self._point_every_s)
 
-    def _latest_failures(self) -> list[dict[str, Any]]:
+    def _latest_failures(self, needing: frozenset[EntryState]) -> list[dict[str, Any]]:
         at = self._now()
         if at >= self._failures_again_at:
             with LedgerReader(self._path) as reader:
-                rows = list(islice(reader.rows(states=_FAILED), FAILURES_SHOWN_MAX))
+                rows = list(islice(reader.rows(states=needing), FAILURES_SHOWN_MAX))
             self._failures = [
                 {
                     "path": printable(row.path),
                     "state": row.status,
+                    "word": STATE_WORDS[EntryState(row.status)],
                     "reason": printable(row.reason or "no reason recorded"),
                 }
                 for row in rows
@@ -208,12 +237,27 @@ def change(path: str, asked: dict[str, object]) -> list[str]:
                     raise Refused(f"there is no change named {printable(name)}")
         answer = ask(path, ControlRequest(**fields))
     except click.UsageError as error:
-        raise Refused(error.format_message()) from None
+        # Without click's "Invalid value: ", which is about a command line.
+        raise Refused(error.message) from None
     except NoRunAtWork as error:
         raise Refused(str(error)) from None
     if answer.error is not None:
         raise Refused(answer.error)
     return [printable(one) for one in answer.changes]
+
+
+def _end_numbers(run: RunFacts, accepted_bytes: int) -> list[list[str]]:
+    began_s, ended_s = utc_seconds(run.started_utc), utc_seconds(run.ended_utc or "")
+    numbers = [["Began", _clock_time(run.started_utc), f"{run.started_utc[:10]} UTC"]]
+    if run.ended_utc is not None:
+        numbers.append(["Ended", _clock_time(run.ended_utc), f"{run.ended_utc[:10]} UTC"])
+    if began_s is not None and ended_s is not None:
+        numbers.append(["Took", human_seconds(max(0.0, ended_s - began_s)), ""])
+    return [*numbers, ["Accepted", human_bytes(accepted_bytes), "by all runs"]]
+
+
+def _clock_time(utc: str) -> str:
+    return printable(utc[11:19])
 
 
 def _states(reading: Reading) -> list[list[Any]]:

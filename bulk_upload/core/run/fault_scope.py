@@ -14,6 +14,10 @@ IN_A_ROW_MAX = 3
 _ADDRESS_STATUSES = frozenset({404, 405})
 
 
+RERUN_HINT = "run the same command again to resume"
+"""The hint of a stop that needs no more."""
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run ends early, the resulting verdict, and what a person should do next."""
 

@@ -59,6 +59,8 @@ class Job(_Input, frozen=True, kw_only=True):
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
         strict_paths: refuse a manifest with any path that is missing, unreadable or refused. By default such an entry
             fails, the others are sent, and the next run looks again.
+        files_removed: run a folder that has lost most of its files since the last run. By default that is refused, as a
+            mount that is not there.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
@@ -74,6 +76,7 @@ class Job(_Input, frozen=True, kw_only=True):
     moved_root: bool = False
     name_template: str | None = None
     strict_paths: bool = False
+    files_removed: bool = False
     private: bool = False
 
     if TYPE_CHECKING:
@@ -94,6 +97,7 @@ class Job(_Input, frozen=True, kw_only=True):
             moved_root: bool = False,
             name_template: str | None = None,
             strict_paths: bool = False,
+            files_removed: bool = False,
             private: bool = False,
         ) -> None: ...
 

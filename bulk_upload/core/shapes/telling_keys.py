@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bulk_upload.core.shapes.conversation import ANSWER_KEYS
+from bulk_upload.core.shapes.layouts.conversation import ANSWER_KEYS
+from bulk_upload.core.shapes.layouts.preference import VERDICT
+from bulk_upload.core.shapes.layouts.reinforcement import REFERENCE_KEYS, REWARD
 from bulk_upload.core.shapes.names import NAMED_KEYS, PAIR_KEYS, TEXT_KEYS
-from bulk_upload.core.shapes.preference import VERDICT
 from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS, QUESTION_KEYS
-from bulk_upload.core.shapes.reinforcement import REFERENCE_KEYS, REWARD
 from bulk_upload.core.shapes.target import TEXT, Layout
 
 _KEYS_REMEMBERED_MAX = 1024

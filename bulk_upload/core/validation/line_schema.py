@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
 from bulk_upload.core.shapes.command import PLAIN
+from bulk_upload.core.shapes.messages import is_message
 from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.core.validation.conversion.content_parts import unexpected_parts
@@ -44,6 +45,18 @@ _NAMES: dict[type, str] = {
 _SYSTEM, _USER, _ASSISTANT = "system", "user", "assistant"
 SYSTEM_KEYS = ("system", "system_prompt", "systemInstruction", "system_instruction")
 """Where other APIs keep the system prompt: beside the messages, where the reference has no such field."""
+_ERRORS = frozenset({"error", "errors", "detail"})
+_ERROR_KEYS = _ERRORS | {
+    "code",
+    "message",
+    "request_id",
+    "requestId",
+    "status",
+    "statusCode",
+    "title",
+    "type",
+}
+"""The keys of what a server answers in the place of a file, such as RFC 9457's."""
 _ROLE_REMEMBERED_MAX = 64
 _LONG_ORDER = 64
 _ORDERS_REMEMBERED_MAX = 4096
@@ -167,6 +180,11 @@ def system_keys(schema: Schema) -> tuple[str, ...]:
 def _missing(name: str, present: tuple[str, ...], place: str, counted: Container[str]) -> Complaint:
     if "missing-key" in counted:
         return COUNTED["missing-key"]
+    if "[" not in place and _ERROR_KEYS.issuperset(present) and not _ERRORS.isdisjoint(present):
+        found = f'there is no "{name}"; this looks like the answer of a server that reports an error'
+        return Complaint(
+            "missing-key", found, place, "It may say why a download failed: fetch the file again"
+        )
     shown = ", ".join(present[:6]) or "nothing"
     spelled = next((key for key in present if key.lower().strip() in (name, name.rstrip("s"))), None)
     hint = f'Rename "{spelled}" to "{name}"' if spelled is not None else f'Add "{name}", or check the purpose'
@@ -265,10 +283,21 @@ def _wrong_type(value: object, wanted: str, path: str, counted: Container[str]) 
     name = "an object" if is_dict else _NAMES.get(type(value), type(value).__name__)
     shown = f" ({value!r})" if isinstance(value, int | float) and not isinstance(value, bool) else ""
     remedy = None
+    if wanted == "an array of messages" and isinstance(value, dict) and is_message(value):
+        return Complaint(
+            "wrong-type",
+            f"{wanted} is expected, this is one message",
+            path,
+            "Put it in an array",
+            convert=PLAIN,
+        )
     if isinstance(value, str) and value[:1] in ("[", "{"):
         remedy = "It is JSON inside a string: write the value itself, not its text"
+    elif value is None:
+        remedy = "Write the value, or remove the line"
     elif wanted == "a string" and isinstance(value, int | float):
-        remedy = f'Write it as a string, in quotes: "{value}"'
+        # Of others the digits may be lost by now.
+        remedy = "Write it as a string, in quotes" + (f': "{value}"' if type(value) is int else "")
     return Complaint("wrong-type", f"{wanted} is expected, this is {name}{shown}", path, remedy)
 
 

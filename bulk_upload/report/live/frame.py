@@ -75,14 +75,14 @@ def look_of(console: Console, free_columns: int = 0) -> Look:
     )
 
 
-def head_lines(reading: Reading, why: str, look: Look) -> list[RenderableType]:
+def head_lines(reading: Reading, look: Look) -> list[RenderableType]:
     """Return the bars, the counts, the speeds and what holds the run back."""
     style = HELD_STYLE if reading.draining or reading.paused else "dim"
     if not reading.planned:
         bar = ProgressBar(total=None, width=look.bar_columns, pulse_style=SENT_STYLE)
         line = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
         line.add_row(bar, _line(f"elapsed {whole_seconds(reading.elapsed_s)}"))
-        return [line, _line(why, style)]
+        return [line, _line(reading.why, style)]
     lines = _bar_lines(reading, look)
     lines += _packed(_counts(reading, look.has_unicode), look.columns)
     lines.append(_line(f"in flight {reading.in_flight}/{reading.limit}  {reading.speeds}"))
@@ -93,7 +93,7 @@ def head_lines(reading: Reading, why: str, look: Look) -> list[RenderableType]:
         lines.append(_line(reading.traffic))
     if reading.validated:
         lines.append(_line(reading.validated))
-    return [*lines, _line(why, style)]
+    return [*lines, _line(reading.why, style)]
 
 
 def upload_lines(uploads: Sequence[UploadReading], more_count: int, look: Look) -> Iterator[RenderableType]:
@@ -130,7 +130,11 @@ def _bar_lines(reading: Reading, look: Look) -> list[Text]:
         ("bytes", _bytes_bar(reading, look), reading.percent, reading.volume),
     ]
     times = [f"elapsed {whole_seconds(reading.elapsed_s)}", reading.eta]
-    amount_columns = max(len(amount) for *_, amount in rows)
+    # As wide as they become: the times beside them stand still.
+    amount_columns = max(
+        len(f"{reading.entry_count:,} of {reading.entry_count:,}"),
+        len(f"999.9 MB of {human_bytes(reading.total_bytes)}"),
+    )
     lines = []
     for (label, bar, percent, amount), time in zip(rows, times, strict=True):
         line = _line(f"{label}  ")

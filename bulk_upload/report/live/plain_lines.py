@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.events import Event, Paused, Reconciling
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
 from bulk_upload.report.live.eta import whole_seconds
+from bulk_upload.report.live.marks import STATE_WORDS
 from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.progress import Progress
 
@@ -97,12 +99,15 @@ def _summary(reading: Reading) -> str:
         return f"progress: {reading.why}"
     moved = f"{reading.percent}, {reading.files}, {reading.volume}, {reading.speeds}, {reading.eta}"
     counts = [f"in flight {reading.in_flight} of {reading.limit}"]
-    if reading.failed_count:
-        counts.append(f"{reading.failed_count:,} failed")
+    counts += [
+        f"{count:,} {STATE_WORDS[state]}"
+        for state, count in reading.states.items()
+        if state.settled and state is not EntryState.ACCEPTED
+    ]
     if reading.in_doubt_count:
         counts.append(f"{reading.in_doubt_count:,} in doubt")
     if reading.retry_count:
-        counts.append(reading.retries)
+        counts.append(f"{reading.retry_count:,} retried")
     if reading.validated:
         counts.append(reading.validated)
     return f"progress: {moved}; {', '.join(counts)}; {reading.why}"

@@ -86,11 +86,6 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return f"{min(whole, 99) if self.in_flight else whole} %"
 
     @property
-    def retries(self) -> str:
-        """`1 retry`, `3 retries`."""
-        return f"{self.retry_count:,} {'retry' if self.retry_count == 1 else 'retries'}"
-
-    @property
     def files_share(self) -> float:
         """How many of the entries are done, from 0 to 1."""
         return self.done_count / self.entry_count if self.entry_count else 0.0
@@ -210,8 +205,8 @@ class Progress:
         if draining and not self._draining:
             self.on_event(Draining(reason=""))
 
-    def read(self) -> Reading:
-        """Return the state of the run."""
+    def read(self, backing_off_count: int = 0) -> Reading:
+        """Return the state of the run, of whose entries `backing_off_count` wait for their next attempt."""
         at = self._now()
         snapshot = self._look()
         tally = self.tally
@@ -254,7 +249,7 @@ class Progress:
             draining=self._draining,
             paused=_is_paused(snapshot),
             validated=self._validated(snapshot, at),
-            why=self._why(snapshot, at),
+            why=self._why(snapshot, at, backing_off_count),
         )
 
     def _sample(self, at: float, snapshot: Snapshot) -> None:
@@ -317,19 +312,27 @@ class Progress:
         more = snapshot.validating_count
         return f"{done}; validating {more:,} more" if more else done
 
-    def _why(self, snapshot: Snapshot, at: float) -> str:
+    def _why(self, snapshot: Snapshot, at: float, backing_off_count: int) -> str:
         if self._draining:
             uploads = "upload" if snapshot.in_flight == 1 else "uploads"
             return f"draining: {snapshot.in_flight:,} {uploads} in flight"
-        parked = f"; {snapshot.parked_count:,} parked" if snapshot.parked_count else ""
+        parked = _waiting_words(snapshot.parked_count, backing_off_count)
         if snapshot.pause_s > 0:
             return f"{self._pause_reason}: waiting {whole_seconds(snapshot.pause_s)}{parked}"
         if self._planned_at is None:
             so_far = f": {self._prepared_count:,} entries so far" if self._prepared_count else ""
             return f"reading the manifest{so_far}"
         if self._reconciling_count and at < self._reconciling_until:
-            return f"searching the server's list for {self._reconciling_count:,} in doubt"
+            backing_off = _waiting_words(0, backing_off_count)
+            return f"searching the server's list for {self._reconciling_count:,} in doubt{backing_off}"
         return f"{printable(snapshot.limit_reason)}{parked}"
+
+
+def _waiting_words(parked_count: int, backing_off_count: int) -> str:
+    """Return who waits without a slot. Those that back off are parked, too: where these are all, one word says it."""
+    said = [f"{parked_count:,} parked"] if parked_count > backing_off_count else []
+    said += [f"{backing_off_count:,} backing off"] if backing_off_count else []
+    return f"; {', '.join(said)}" if said else ""
 
 
 def _is_paused(snapshot: Snapshot) -> bool:

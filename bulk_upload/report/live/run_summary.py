@@ -20,6 +20,7 @@ from bulk_upload.report.live.verdict import (
     file_lines,
     next_step,
     state_line,
+    stopped_lines,
     uncompared_lines,
     verdict_line,
     whole,
@@ -123,7 +124,7 @@ def closing_lines(
         lines = []
         for block in filter(None, blocks):
             lines += ["", *block] if lines and detail.is_spaced else block
-        lines = [wrapped for line in lines for wrapped in _wrapped(line, columns)]
+        lines = [wrapped for line in lines for wrapped in _wrapped(line, columns, may_part=rows is not None)]
         if rows is None or _rows(lines, columns) <= rows:
             break
     return lines
@@ -160,7 +161,7 @@ def _blocks(
     return [
         _mixed_up(tally),
         _happened(tally, states, elapsed_s, uncompared_count),
-        _stopped(stop, states, status),
+        stopped_lines(stop, states, status, is_resumed_below=bool(step)),
         *(
             _group(tally, states, state, title, advice=[f"  {advice}"], detail=detail)
             for state, title, advice in _FAILED
@@ -288,15 +289,6 @@ def altered_lines(tally: Tally) -> list[str]:
 _ALTERED = {AlteredField.NAME: "under another name", AlteredField.PURPOSE: "for another purpose"}
 
 
-def _stopped(stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus) -> list[str]:
-    if stop is None:
-        return []
-    left = states.get(EntryState.PENDING, 0) or states.get(EntryState.IN_DOUBT, 0)
-    if not left and stop.status is not status:
-        return []
-    return [f"Stopped: {printable(stop.reason)}.", f"  {printable(stop.hint)}"]
-
-
 def _group(
     tally: Tally,
     states: Mapping[EntryState, int],
@@ -356,8 +348,13 @@ def _doubt_advice(ledger_path: str, *, list_decides: bool) -> list[str]:
     ]
 
 
-def _wrapped(line: str, columns: int) -> list[str]:
+def _wrapped(line: str, columns: int, *, may_part: bool) -> list[str]:
     styled = line if isinstance(line, SummaryLine) else SummaryLine(line)
+    if styled.is_whole and may_part and len(line) > columns:
+        # A terminal would tear what is to be copied at any letter.
+        label, colon, copied = line.partition(": ")
+        if copied and not label.startswith(" "):
+            return [f"{label}{colon.rstrip()}", whole(f"  {copied}", styled.style)]
     if styled.is_whole or not line:
         return [styled]
     words = line.lstrip(" ")

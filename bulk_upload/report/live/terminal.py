@@ -14,6 +14,7 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from bulk_upload.report.live.frame import head_lines, look_of, upload_lines
+from bulk_upload.report.live.marks import STATE_MARKS, STATE_WORDS
 from bulk_upload.report.live.notable_events import EventLines
 from bulk_upload.report.live.progress import Progress
 from bulk_upload.report.live.slow_uploads import Uploads
@@ -36,6 +37,7 @@ FRAMES_KEPT = 8
 
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
+_HEAD_STYLES = {word: STATE_MARKS[state].style for state, word in STATE_WORDS.items()}
 SUSPEND_S = 1.0
 """How long a frame that is being written may delay Ctrl-Z: a blocked terminal never finishes it."""
 
@@ -128,11 +130,9 @@ class LiveProgress:
             self._display.resume()
 
     def _draw(self) -> RenderableType:
-        reading = self._progress.read()
-        backing_off = self._uploads.backing_off_count()
-        why = f"{reading.why}, {backing_off:,} backing off" if backing_off else reading.why
+        reading = self._progress.read(self._uploads.backing_off_count())
         look = look_of(self._console, FREE_COLUMNS)
-        lines = head_lines(reading, why, look)
+        lines = head_lines(reading, look)
         uploads = self._uploads.longest(look.upload_rows(len(lines) + 1))
         more = max(0, self._uploads.slow_count() - len(uploads))
         return Group(*lines, *upload_lines(uploads, more, look))
@@ -226,7 +226,10 @@ class _Display(Live):
 
     def _fitted(self, told: EventLine) -> Text:
         # Messages about single files get one line each; the plan and warnings may take more.
-        return Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
+        text = Text(str(told)) if told.path is None else _line(told.fitted(self.console.width))
+        if told.head in _HEAD_STYLES:
+            text.stylize(_HEAD_STYLES[told.head], 0, len(told.head) + 1)
+        return text
 
 
 def _rows(line_columns: list[int], width: int) -> int:

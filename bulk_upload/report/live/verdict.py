@@ -6,13 +6,17 @@ import shlex
 from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.run.fault_scope import RERUN_HINT
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.marks import BAD, GOOD, STATE_MARKS
+from bulk_upload.report.live.notable_events import BY_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bulk_upload.core.run.fault_scope import Stop
 
 COMMAND_STYLE = "bold"
 
@@ -55,6 +59,22 @@ def state_line(text: str, state: EntryState) -> SummaryLine:
     """Return the title of the entries in a state."""
     mark = STATE_MARKS[state]
     return SummaryLine(text, style=mark.style, mark=mark.sign, ascii_mark=mark.ascii)
+
+
+def stopped_lines(
+    stop: Stop | None, states: Mapping[EntryState, int], status: ExitStatus, *, is_resumed_below: bool
+) -> list[str]:
+    """Return why the run ended early, as far as the verdict and the next command do not say it."""
+    if stop is None or (stop.reason.startswith(BY_SIGNAL) and stop.status is status):
+        # The verdict says it.
+        return []
+    left = states.get(EntryState.PENDING, 0) or states.get(EntryState.IN_DOUBT, 0)
+    if not left and stop.status is not status:
+        return []
+    lines = [f"Stopped: {printable(stop.reason)}."]
+    if stop.hint == RERUN_HINT and is_resumed_below:
+        return lines
+    return [*lines, f"  {printable(stop.hint)}"]
 
 
 def uncompared_lines(count: int) -> list[str]:

@@ -157,7 +157,7 @@ def runs_section(figures: Figures) -> str:
         "after do not compare.</p>\n"
         for one in figures.clock_steps
     )
-    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows)}{steps}</section>\n"
+    return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows, kind='runs')}{steps}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:

@@ -13,22 +13,32 @@
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
     return made;
   };
-  const share = (value) => {
-    const bar = drawn("svg", { class: "share", width: "100%", height: "8", "aria-hidden": "true" });
-    bar.append(
-      drawn("rect", { class: "rail", width: "100%", height: "8", rx: "2" }),
-      drawn("rect", { class: "fill", width: `${(100 * value).toFixed(2)}%`, height: "8", rx: "2" }),
-    );
-    return bar;
+  const bar = (parts, css) => {
+    const made = drawn("svg", { class: css, width: "100%", height: "10", "aria-hidden": "true" });
+    made.append(drawn("rect", { class: "rail", width: "100%", height: "10" }));
+    let x = 0;
+    for (const [name, share] of parts) {
+      made.append(drawn("rect", { class: name, x: `${(100 * x).toFixed(3)}%`, width: `${(100 * share).toFixed(3)}%`, height: "10" }));
+      x += share;
+    }
+    return made;
   };
-  const fill = (parent, made) => parent.replaceChildren(...made);
+  const dot = (name) => {
+    const made = drawn("svg", { class: "dot", width: "9", height: "9", "aria-hidden": "true" });
+    made.append(drawn("circle", { class: `state-${name}`, cx: "4.5", cy: "4.5", r: "4.5" }));
+    return made;
+  };
   const count = (value) => value.toLocaleString("en-US");
 
-  const CHARTS = [
-    ["rate", 1, (value) => `${bytes(value)}/s`],
-    ["files", 2, (value) => `${value.toFixed(1)} files/s`],
-    ["flight", 3, (value) => count(value)],
-  ];
+  /* What did not change is left alone: text stays selected, and nothing is laid out again. */
+  const shown = new Map();
+  const fill = (name, value, make) => {
+    const text = JSON.stringify(value);
+    if (shown.get(name) === text) return;
+    shown.set(name, text);
+    by(name).replaceChildren(...make(value));
+  };
+
   const bytes = (value) => {
     let unit = "B";
     for (const next of ["kB", "MB", "GB", "TB"]) {
@@ -36,80 +46,94 @@
       value /= 1000;
       unit = next;
     }
-    return unit === "B" ? `${Math.round(value)} B` : `${value.toFixed(1)} ${unit}`;
+    return `${unit === "B" || value >= 100 ? Math.round(value) : +value.toFixed(1)} ${unit}`;
   };
-
-  const chart = (name, column, words, points) => {
+  const duration = (seconds) => {
+    if (seconds < 60) return `${Math.round(seconds)} s`;
+    if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+    return seconds < 172800 ? `${+(seconds / 3600).toFixed(1)} h` : `${+(seconds / 86400).toFixed(1)} d`;
+  };
+  const CHARTS = [
+    ["rate", 1, (value) => `${bytes(value)}/s`],
+    ["files", 2, (value) => `${+value.toFixed(1)}/s`],
+    ["flight", 3, (value) => `${+value.toFixed(1)}`],
+  ];
+  const roundTop = (value) => {
+    const unit = 10 ** Math.floor(Math.log10(value));
+    return [1, 1.2, 1.6, 2, 2.4, 3, 4, 6, 8, 10].find((one) => one * unit >= value * 0.9999) * unit;
+  };
+  const chart = (name, column, words, points, isOver) => {
     const values = points.map((one) => one[column]);
-    const top = Math.max(1e-9, ...values);
-    const width = 600 / Math.max(1, values.length - 1);
-    const line = values.map((one, at) => `${at ? "L" : "M"}${(at * width).toFixed(1)} ${(100 - 96 * one / top).toFixed(1)}`).join("");
+    const most = Math.max(...values);
+    const top = name === "flight" && most < 10 ? Math.max(2, 2 * Math.ceil(most / 2)) : roundTop(Math.max(1, most));
+    const [began, ended] = [points[0][0], points[points.length - 1][0]];
+    const x = (at) => (600 * (at - began) / Math.max(1e-9, ended - began)).toFixed(1);
+    const line = points.map((one, at) => `${at ? "L" : "M"}${x(one[0])} ${(100 - 100 * one[column] / top).toFixed(1)}`).join("");
     const svg = by(name);
-    svg.querySelector(".line").setAttribute("d", line || "M0 100");
-    svg.querySelector(".area").setAttribute("d", line ? `${line}L600 100L0 100Z` : "");
-    by(`${name}-summary`).textContent = values.length ? `${words(values[values.length - 1])} now, ${words(Math.max(...values))} at most.` : "";
-  };
-
-  const headline = (state) => {
-    const title = by("headline");
-    title.className = state.phase === "ended" ? (state.good ? "good" : "bad") : "";
-    const said = state.phase === "ended" ? state.files_text : `${state.phase[0].toUpperCase()}${state.phase.slice(1)}: ${state.files_text} files`;
-    if (title.textContent !== said) title.textContent = said;
-    const part = state.files[1] ? Math.floor(100 * state.files[0] / state.files[1]) : 0;
-    document.title = state.phase === "ended" ? `Ended: ${said}` : `${part} % ${state.phase}`;
+    svg.querySelector(".line").setAttribute("d", line);
+    svg.querySelector(".area").setAttribute("d", `${line}L600 100L0 100Z`);
+    fill(`${name}-scale`, [top, top / 2, 0].map(words), (labels) => labels.map((one) => element("span", "", one)));
+    fill(`${name}-time`, [duration(began), isOver ? "end" : "now"], (labels) => labels.map((one) => element("span", "", one)));
+    by(`${name}-summary`).textContent = isOver ? `${words(most)} at most.` : `${words(values[values.length - 1])} now, ${words(most)} at most.`;
   };
 
   let phase = "";
-  const show = (state) => {
+  const enter = (state) => {
+    const entered = state.phase + (state.good ? ", well" : "");
+    if (entered === by("headline").dataset.phase) return;
     phase = state.phase;
+    by("headline").dataset.phase = entered;
+    by("headline").className = phase === "ended" ? (state.good ? "good" : "bad") : phase === "running" ? "" : "held";
+    /* Each file would be too much to be read out. */
+    by("said").textContent = `${state.title}. ${state.why}`;
+  };
+  const show = (state) => {
+    enter(state);
     document.body.classList.remove("gone");
     by("ledger").textContent = state.ledger;
-    headline(state);
+    by("headline").textContent = state.title;
     by("why").textContent = state.why;
-    const total = Math.max(1, state.states.reduce((sum, one) => sum + one[2], 0));
-    let x = 0;
-    fill(by("states"), state.states.map(([name, , number]) => {
-      const width = 100 * number / total;
-      const part = drawn("rect", { class: `state-${name}`, x: `${x}%`, width: `${width}%`, height: "10" });
-      x += width;
-      return part;
-    }));
-    fill(by("legend"), state.states.map(([name, words, number]) => {
+    const [done, all] = state.files;
+    const [safe, moved, total] = state.bytes;
+    document.title = `${all ? Math.floor(100 * done / all) : 0} % ${state.phase}`;
+    fill("legend", state.states, (states) => states.map(([name, words, number]) => {
       const item = element("li");
-      const dot = drawn("svg", { class: "dot", width: "9", height: "9", "aria-hidden": "true" });
-      dot.append(drawn("circle", { class: `state-${name}`, cx: "4.5", cy: "4.5", r: "4.5" }));
-      item.append(dot, `${words} `, element("b", "", count(number)));
+      item.append(dot(name), `${words} `, element("b", "", count(number)));
       return item;
     }));
-    fill(by("bars"), [["files", state.files, state.files_text], ["bytes", state.bytes, state.bytes_text]].flatMap(([name, [done, all], words]) =>
-      all ? [element("span", "name", name), share(done / all), element("span", "", words)] : []));
-    fill(by("numbers"), state.numbers.map(([name, value, note]) => {
+    fill("bars", [state.states, state.files_text, state.bytes, state.bytes_text], () => [
+      ...(all ? [element("span", "name", "files"), bar(state.states.map(([name, , number]) => [`state-${name}`, number / all]), "whole"), element("span", "", state.files_text)] : []),
+      ...(total ? [element("span", "name", "bytes"), bar([["state-accepted", safe / total], ["fill", (moved - safe) / total]], "whole"), element("span", "", state.bytes_text)] : []),
+    ]);
+    fill("numbers", state.numbers, (numbers) => numbers.map(([name, value, note]) => {
       const box = element("div");
-      const value_of = element("dd", "", value);
-      if (note) value_of.append(element("small", "", note));
-      box.append(element("dt", "", name), value_of);
+      const figure = element("dd", "", value);
+      if (note) figure.append(element("small", "", note));
+      box.append(element("dt", "", name), figure);
       return box;
     }));
-    by("uploads").hidden = !state.uploads.length;
-    fill(by("uploads").querySelector("tbody"), state.uploads.map(([path, size, sent, doing, since]) => {
-      const row = element("tr");
-      const bar = element("td", "cell-share");
-      if (sent !== null) bar.append(share(sent));
-      const name = element("th", "mono", path);
-      name.scope = "row";
-      row.append(name, element("td", "number", size), bar, element("td", "", doing), element("td", "number", since));
-      return row;
-    }));
+    by("charts").hidden = state.points.length < 2;
+    if (state.points.length > 1) for (const [name, column, words] of CHARTS) chart(name, column, words, state.points, phase === "ended");
     by("failures").hidden = !state.failures.length;
-    fill(by("failures").querySelector("tbody"), state.failures.map((one) => {
+    by("failures-more").hidden = state.failure_count <= state.failures.length;
+    by("failures-more").firstChild.textContent = `The first ${count(state.failures.length)} of ${count(state.failure_count)}; `;
+    fill("failures-rows", state.failures, (failures) => failures.map((one) => {
       const row = element("tr");
       const name = element("th", "mono", one.path);
       name.scope = "row";
-      row.append(name, element("td", `state tag-${one.state}`, one.state === "failed_local" ? "failed" : one.state.replaceAll("_", " ")), element("td", "", one.reason));
+      row.append(name, element("td", `state tag-${one.state}`, one.word), element("td", "", one.reason));
       return row;
     }));
-    by("charts").hidden = !state.points.length;
-    for (const [name, column, words] of CHARTS) chart(name, column, words, state.points);
+    by("uploads").hidden = !state.uploads.length;
+    fill("uploads-rows", state.uploads, (uploads) => uploads.map(([path, size, sent, doing, since]) => {
+      const row = element("tr");
+      const cell = element("td", "cell-share");
+      if (sent !== null) cell.append(bar([["fill", sent]], "share"));
+      const name = element("th", "mono", path);
+      name.scope = "row";
+      row.append(name, element("td", "number", size), cell, element("td", "", doing), element("td", "number", since));
+      return row;
+    }));
     by("control").hidden = !state.may_change;
     by("pause").textContent = state.paused_by_hand ? "Resume" : "Pause";
     by("pause").dataset.paused = state.paused_by_hand;
@@ -121,10 +145,12 @@
   const change = async (asked) => {
     try {
       const answer = await send("/control", asked);
-      const text = answer.ok ? (await answer.json()).changes.join(", ") || "Nothing changed." : await answer.text();
-      by("answer").textContent = text.trim();
+      const { changes, refused } = answer.ok ? await answer.json() : { refused: await answer.text() };
+      by("answer").textContent = (refused || changes.join(", ") || "nothing changed").trim();
+      by("answer").className = refused ? "bad" : "";
     } catch {
       by("answer").textContent = "The command that serves this page does not answer.";
+      by("answer").className = "bad";
     }
   };
   by("pause").addEventListener("click", () => change({ paused: by("pause").dataset.paused !== "true" }));
@@ -136,6 +162,7 @@
 
   const refuse = (words) => {
     by("headline").textContent = "Not connected";
+    by("said").textContent = `Not connected. ${words}`;
     by("why").textContent = words;
   };
   const listen = () => {

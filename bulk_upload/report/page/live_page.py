@@ -18,10 +18,13 @@ def live_page() -> tuple[bytes, str]:
     """Return the page and its content security policy: its own style and script, its own server, nothing else."""
     style = _resource("style.css") + _resource("live.css")
     script = _resource("live.js")
+    grid = "".join(f'<line class="grid" x1="0" x2="600" y1="{y}" y2="{y}"/>' for y in (0, 50, 100))
     charts = "".join(
         f'<figure><figcaption><h3 id="{name}-title">{title}</h3><p id="{name}-summary"></p></figcaption>'
-        f'<svg class="chart" id="{name}" width="100%" height="120" viewBox="0 0 600 100" preserveAspectRatio="none" '
-        f'role="img" aria-labelledby="{name}-title {name}-summary"><path class="area"/><path class="line"/></svg></figure>\n'
+        f'<div class="plot"><div class="scale" id="{name}-scale" aria-hidden="true"></div>'
+        f'<svg class="chart" id="{name}" width="100%" height="110" viewBox="0 0 600 100" preserveAspectRatio="none" '
+        f'role="img" aria-labelledby="{name}-title {name}-summary">{grid}<path class="area"/><path class="line"/></svg>'
+        f'<div class="times" id="{name}-time" aria-hidden="true"></div></div></figure>\n'
         for name, title in CHARTS
     )
     text = f"""<!doctype html>
@@ -36,11 +39,11 @@ def live_page() -> tuple[bytes, str]:
 <body>
 <header>
 <p class="eyebrow" id="ledger"></p>
-<h1 id="headline" aria-live="polite">Connecting</h1>
+<h1 id="headline">Connecting</h1>
 <p class="lead" id="why"></p>
-<svg class="state-bar" id="states" width="100%" height="10" aria-hidden="true"></svg>
-<ul class="legend" id="legend"></ul>
+<p class="said" id="said" role="status"></p>
 <div class="bars" id="bars"></div>
+<ul class="legend" id="legend"></ul>
 <dl class="numbers" id="numbers"></dl>
 <noscript><p class="note">This page needs JavaScript.</p></noscript>
 </header>
@@ -48,24 +51,25 @@ def live_page() -> tuple[bytes, str]:
 <section id="control" hidden><h2>Change the run</h2>
 <form id="changes">
 <button type="button" id="pause">Pause</button>
-<label>Maximum in flight <input name="max_concurrency" placeholder="off" size="6" autocomplete="off"></label>
-<label>Bandwidth <input name="bandwidth" placeholder="5MB/s, off" size="12" autocomplete="off"></label>
-<label>Starts <input name="rate" placeholder="5/s, off" size="8" autocomplete="off"></label>
+<label>Maximum in flight <input name="max_concurrency" placeholder="8, off" size="9" autocomplete="off"></label>
+<label>Bandwidth <input name="bandwidth" placeholder="5MB/s, off" size="13" autocomplete="off"></label>
+<label>Rate of starts <input name="rate" placeholder="5/s, off" size="9" autocomplete="off"></label>
 <button type="submit">Apply</button>
 <output id="answer" aria-live="polite"></output>
 </form></section>
-<section id="uploads" hidden><h2>In flight</h2>
-<div class="wide" tabindex="0" role="region" aria-label="Uploads in flight"><table class="plain">
-<thead><tr><th scope="col">Path</th><th scope="col" class="number">Size</th><th scope="col">Sent</th><th scope="col">State</th><th scope="col" class="number">For</th></tr></thead>
-<tbody></tbody></table></div></section>
+<section id="charts" hidden><h2>Over time</h2>
+<p>Since this page is served.</p>
+<div class="charts">
+{charts}</div></section>
 <section id="failures" hidden><h2>Needs attention</h2>
-<p>The first ones; <code>bulk-upload report</code> has all.</p>
+<p id="failures-more" hidden> <code>bulk-upload report</code> has all.</p>
 <div class="wide" tabindex="0" role="region" aria-label="Entries that need attention"><table class="plain">
 <thead><tr><th scope="col">Path</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
-<tbody></tbody></table></div></section>
-<section id="charts"><h2>Over time</h2>
-<p>Since this page is served.</p>
-{charts}</section>
+<tbody id="failures-rows"></tbody></table></div></section>
+<section id="uploads" hidden><h2>In flight</h2>
+<div class="wide" tabindex="0" role="region" aria-label="Uploads in flight"><table class="plain">
+<thead><tr><th scope="col">Path</th><th scope="col" class="number">Size</th><th scope="col">Sent</th><th scope="col">Doing</th><th scope="col" class="number">For</th></tr></thead>
+<tbody id="uploads-rows"></tbody></table></div></section>
 </main>
 <footer><p>Live. This page asks only the command that serves it.</p></footer>
 <script>{script}</script>

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from bulk_upload.cli.output.live_state import POINTS_MAX, LiveState, change
@@ -29,6 +32,8 @@ def test_the_state_of_a_run_is_that_of_its_display(ledger: str) -> None:
             state: dict[str, Any] = json.loads(live.state())
             assert (state["phase"], state["may_change"]) == ("paused", True)
             assert (state["files"], state["files_text"]) == ([142, 200], "142 of 200")
+            assert state["title"] == "Paused: 142 of 200 files"
+            assert state["bytes"] == [140_000_000, 142_500_000, 200_000_000]
             assert ["accepted", "accepted", 90] in state["states"]
             assert sum(count for *_, count in state["states"]) == 200
             assert state["uploads"] == [["shards/1.jsonl", "1.0 MB", 0.5, "sending", "1 min 05 s"]]
@@ -64,6 +69,43 @@ def test_an_ended_job_shows_how_it_ended(desk: object, server: str) -> None:
     assert (state["phase"], state["good"], state["failures"]) == ("ended", True, [])
     assert state["why"] == "Exit code 0: every entry of the job is accepted."
     assert state["states"] == [["accepted", "accepted", 2]]
+    assert state["title"] == "Ended: 2 of 2 files accepted"
+    assert [name for name, *_ in state["numbers"]] == ["Began", "Ended", "Took", "Accepted"]
+
+
+def test_a_killed_run_has_no_exit_code_to_show(desk: object, server: str) -> None:
+    """It did not end by itself, and is not good."""
+    run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
+    with closing(sqlite3.connect("l.db")) as connection, connection:
+        connection.execute("UPDATE runs SET exit_status = NULL, ended_utc = NULL")
+    run = ScriptedRun()
+    state = json.loads(LiveState("l.db", WatchedLedger("l.db", run.now), run.now, may_change=True).state())
+    assert (state["phase"], state["good"]) == ("ended", False)
+    assert state["why"] == "The last run did not end by itself; run the same command to resume."
+    assert [name for name, *_ in state["numbers"]] == ["Began", "Accepted"]
+
+
+def test_what_a_run_looks_up_itself_needs_no_attention(ledger: str) -> None:
+    """Entries in doubt do once the run has ended; those that it left do at once."""
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO entries (key, path, purpose, fields, state, attempt_count, first_seen_utc, settled_utc)"
+            " VALUES (?, ?, 'p', '{}', ?, 1, 'x', ?)",
+            [(b"1" * 16, b"lost", "in_doubt", None), (b"2" * 16, b"bad", "failed_local", "x")],
+        )
+    run = ScriptedRun()
+    live = LiveState(ledger, WatchedLedger(ledger, run.now), run.now, may_change=True)
+    lock = RunLock.acquire(ledger)
+    try:
+        with answering(ledger, msgspec.structs.replace(ANSWER, numbers=None, uploads=())):
+            state = json.loads(live.state())
+    finally:
+        lock.release()
+    assert [(one["path"], one["word"]) for one in state["failures"]] == [("bad", "failed")]
+    assert state["failure_count"] == 1
+    over = json.loads(live.state())
+    assert sorted(one["path"] for one in over["failures"]) == ["bad", "lost"]
+    assert over["failure_count"] == 2
 
 
 def test_a_change_is_what_control_would_ask(ledger: str) -> None:

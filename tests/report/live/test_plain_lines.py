@@ -40,7 +40,7 @@ def test_a_line_has_all_the_numbers() -> None:
     display.tick()
     assert lines[-1] == (
         "progress: 50 %, 2 of 4 files, 2.0 MB of 4.0 MB, 100.0 kB/s now, 100.0 kB/s mean, ETA 30 s; "
-        "in flight 3 of 8, 1 failed, 1 in doubt, 1 retry; 8 in flight, as set"
+        "in flight 3 of 8, 1 rejected, 1 in doubt, 1 retried; 8 in flight, as set"
     )
 
 

@@ -8,7 +8,7 @@ from bulk_upload.core.events import ContentCompared, Event, ReceiptsChecked, Run
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.model import Altered, AlteredField, EntryState, ReceiptOrigin, Throttled
 from bulk_upload.core.report.tally import Tally, exit_status
-from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.run_summary import closing_lines
@@ -241,6 +241,32 @@ def test_a_stop_says_why_and_what_next() -> None:
     assert "9 entries not finished." in lines
     assert lines[-3:-1] == ["Run the same command to resume:", f"  {COMMAND}"]
     assert lines[-1].startswith("Exit code 130: ")
+
+
+def test_what_the_verdict_and_the_command_say_is_not_said_again() -> None:
+    """A signal is in the verdict, and the command to run again stands above it."""
+    tally = _tally(started("a"), settled("a"))
+    states = {EntryState.ACCEPTED: 1, EntryState.PENDING: 9}
+    signal = Stop(status=ExitStatus.INTERRUPTED, reason="received SIGINT", hint=RERUN_HINT)
+    lines = _closing(tally, states, stop=signal)
+    assert not any("Stopped" in line or RERUN_HINT in line for line in lines)
+    assert lines[-3] == "Run the same command to resume:"
+    full = _closing(tally, states, stop=replace(signal, reason="the disk is full"))
+    assert "Stopped: the disk is full." in full
+    assert not any(RERUN_HINT in line for line in full)
+
+
+def test_a_terminal_gets_a_command_that_is_too_long_on_a_line_of_its_own() -> None:
+    """It is not torn at its last letter; a log has it in one line, as scripts look for it."""
+    tally = _tally(started("a"), settled("a", EntryState.REJECTED, reason="HTTP 400"))
+    path = f"{'datasets/' * 6}m.ledger.db"
+    states = {EntryState.REJECTED: 1}
+    torn = f"For an HTML report: bulk-upload report {path}"
+    assert torn in _closing(tally, states, columns=80, ledger_path=path)
+    lines = _closing(tally, states, columns=80, rows=24, ledger_path=path)
+    place = lines.index("For an HTML report:")
+    assert lines[place + 1] == f"  bulk-upload report {path}"
+    assert f"Ledger: {path}" in lines
 
 
 def test_a_stop_that_came_too_late_is_not_mentioned() -> None:

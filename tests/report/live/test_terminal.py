@@ -91,6 +91,36 @@ def test_the_bars_have_one_width_whatever_the_numbers_are() -> None:
     assert places == {(7, 18)}
 
 
+def test_the_times_stand_still_while_the_amounts_grow() -> None:
+    """From the first file to the last they begin in one column."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(1_234))
+    places = set()
+    for count in (0, 9, 99, 999, 1_234):
+        display._progress.tally.ended[EntryState.ACCEPTED] = count
+        display._progress.tally.accepted_bytes = count * FILE_BYTES
+        run.moves(seconds=60.0)
+        files, bytes_ = _frame(console, display)[:2]
+        places |= {files.index("elapsed"), bytes_.index("ETA")}
+    assert len(places) == 1
+
+
+def test_what_failed_has_the_colour_of_its_counter() -> None:
+    """The first word of its line; the rest is as it is, and without colours all of it."""
+    for console, head in (
+        (_console(), "\x1b[31mrejected:\x1b[0m a"),
+        (_console(NO_COLOR="1"), "rejected: a"),
+    ):
+        run = ScriptedRun()
+        with LiveProgress(console, run.snapshot, run.now) as display:
+            display.on_event(plan(2))
+            display.on_event(settled("a", EntryState.REJECTED, reason="HTTP 400"))
+            display.on_event(Noticed(message="as it is"))
+        assert head in _written(console)
+        assert "note: as it is" in _written(console)
+
+
 def test_a_bar_has_the_colour_of_what_it_counts() -> None:
     """Accepted green, failures in the colour of their counter, the rest grey; never red while all is well."""
     look = Look(columns=97, rows=40, has_unicode=True, has_colour=True)
@@ -132,6 +162,18 @@ def test_those_that_back_off_are_counted_beside_the_reason() -> None:
         display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
     run.moves(pause_s=12.0, parked_count=10)
     assert _frame(console, display)[-1] == "HTTP 429 from the server: waiting 12 s; 10 parked, 9 backing off"
+
+
+def test_where_all_that_wait_back_off_one_word_says_it() -> None:
+    """They are parked, too; two counts of the same entries would look like two kinds."""
+    run = ScriptedRun()
+    console, display = _plain(run, 80)
+    display.on_event(plan(20))
+    for number in range(5):
+        display.on_event(started(f"{number}"))
+        display.on_event(ended(f"{number}", Throttled(http_status=429, retry_after_s=12.0), retry_in_s=12.0))
+    run.moves(parked_count=5)
+    assert _frame(console, display)[-1] == "8 in flight, as set; 5 backing off"
 
 
 def test_before_the_plan_the_display_says_so() -> None:
@@ -325,7 +367,7 @@ def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
             display.on_event(settled(f"f{number}", EntryState.REJECTED, reason="HTTP 400: " + "long " * 50))
         display.refresh()
         text = _written(console)
-    assert text.count("rejected: f") == 10
+    assert text.count("rejected:\x1b[0m f") == 10
     assert text.count("more failures") == 1
     assert "500 rejected" in text
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,13 @@ from bulk_upload.core.report.export import ExportRow
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.report.page.figures import figures_of
 from bulk_upload.report.page.page import JobHeading, causes_of, write_page
+from tests.report.page.pages import COLOURS_OF_TEXT, Watched, unreadable
 from tests.report.told_ledger import tell_ledger
 
 pytestmark = pytest.mark.browser
 
 ROW_COUNT = 100_000
 AT = "2026-06-18T09:30:00.000000Z"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A browser without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +56,11 @@ def big_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
-class _Opened:
-    """A page in a browser with everything it complained about and asked for."""
+class _Opened(Watched):
+    """The page once it is ready."""
 
     def __init__(self, browser: Any, page: Path, **context: Any) -> None:
-        self.page = browser.new_context(**context).new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda one: self.complaints.append(one.text))
-        self.page.on("pageerror", lambda one: self.complaints.append(str(one)))
-        self.page.on("dialog", lambda one: self.complaints.append(one.message))
-        self.page.on("request", lambda one: self.requests.append(one.url))
+        super().__init__(browser, **context)
         self.page.goto(page.as_uri())
         self.page.wait_for_selector("html[data-ready]")
 
@@ -153,6 +133,16 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium: Any, big_page: Pa
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(252, 252, 250)", "dark": "rgb(20, 21, 23)"}[scheme]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_of_the_page_can_be_read(chromium: Any, big_page: Path, scheme: str) -> None:
+    """Each colour of text that is seen stands out 4.5 to 1 from what is behind it."""
+    page = _Opened(chromium, big_page, color_scheme=scheme).page
+    page.locator("#others .chips button").first.click()
+    pairs = page.evaluate(COLOURS_OF_TEXT)
+    assert len(pairs) >= 3
+    assert unreadable(pairs) == []
 
 
 def test_on_paper_a_table_is_short_and_says_what_is_missing(chromium: Any, big_page: Path) -> None:

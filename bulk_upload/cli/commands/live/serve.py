@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 STATE_EVERY_S = 1.0
 _STARTING = (
-    b'{"phase":"starting","why":"The ledger is not there yet.","files":[0,0],"bytes":[0,0],"files_text":"0 of 0",'
-    b'"bytes_text":"","states":[],"numbers":[],"points":[],"uploads":[],"failures":[],"may_change":false,"ledger":""}'
+    b'{"phase":"starting","title":"Starting","why":"The ledger is not there yet.","files":[0,0],"bytes":[0,0,0],'
+    b'"files_text":"0 of 0","bytes_text":"","states":[],"numbers":[],"points":[],"uploads":[],"failures":[],'
+    b'"failure_count":0,"may_change":false,"paused_by_hand":false,"ledger":""}'
 )
 
 

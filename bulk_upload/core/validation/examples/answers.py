@@ -48,6 +48,9 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
         return
     if chosen == rejected:
         yield same_answers(first, second)
+    elif _bare(chosen) == _bare(rejected):
+        found = f"`{first}` and `{second}` differ in white space only: nothing is learnt"
+        yield Complaint("same-answers", found, f"${step(second)}")
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
         yield prompts_differ(first, second)
 
@@ -86,6 +89,14 @@ def _repeats(said: object, answer: object) -> bool:
     if isinstance(said, str) and isinstance(last, str):
         return said.strip() == last.strip()
     return said is not None and said == last
+
+
+def _bare(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
+    """Return messages without the white space around their texts."""
+    return [
+        {key: one.strip() if isinstance(one, str) else one for key, one in message.items()}
+        for message in messages
+    ]
 
 
 def _ends_with_answer(messages: Sequence[Mapping[str, Any]]) -> bool:
