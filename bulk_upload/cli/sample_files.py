@@ -140,12 +140,12 @@ def _put_json(one: Sampled) -> None:
     except (*NOT_JSON, ValueError):
         tell(f"left out: {_place(one)} is not JSON")
         return
-    # What may control a terminal stands in strings only, where an escape means the same.
+    # What is beyond ASCII, or may control a terminal, stands in strings only, where an escape means the same.
     put("".join(map(_escaped, one.text.decode("utf-8"))) + "\n")
 
 
 def _escaped(character: str) -> str:
-    return character if character.isprintable() else json.dumps(character)[1:-1]
+    return character if character.isascii() and character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _place(one: Sampled) -> str:

@@ -107,6 +107,6 @@ def test_what_is_no_data_is_said(desk: Path) -> None:
 
 def test_json_is_harmless_on_a_terminal(desk: Path) -> None:
     """Controls beyond ASCII are legal in JSON; as escapes they mean the same."""
-    (desk / "a.jsonl").write_text('{"text": "\u009b31m \u202e x\u0085"}\n')
+    (desk / "a.jsonl").write_text('{"text": "\u009b31m \u202e x\u0085 \U0001f600"}\n')
     ended = run_here("sample", "a.jsonl", "--json", "--quiet")
-    assert ended.stdout == b'{"text": "\\u009b31m \\u202e x\\u0085"}\n'
+    assert ended.stdout == b'{"text": "\\u009b31m \\u202e x\\u0085 \\ud83d\\ude00"}\n'
