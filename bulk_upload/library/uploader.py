@@ -18,6 +18,7 @@ from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
+from bulk_upload.library.arguments import check_uploader
 from bulk_upload.library.environment import (
     key_of_environment,
     proxy_of_environment,
@@ -94,6 +95,24 @@ class Uploader(JobRunner):
         clock: Clock | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
+        check_uploader(
+            {
+                "base_url": base_url,
+                "profile": profile,
+                "team": team,
+                "settings": settings,
+                "stall_s": stall_s,
+                "answer_s": answer_s,
+                "min_bytes_per_s": min_bytes_per_s,
+                "allow_plain_http": allow_plain_http,
+                "network": network,
+                "purposes": purposes,
+                "on_event": on_event,
+                "tracer": tracer,
+                "meter": meter,
+                "clock": clock,
+            }
+        )
         redaction = Redaction()
         self._clean = redaction.clean
         self._log = partial(log, clean=redaction.clean)
@@ -130,17 +149,10 @@ class Uploader(JobRunner):
 
         Raises UsageError, also when there is no key.
         """
-        profile = options.get("profile", FLOW)
-        given: dict[str, Any] = dict(options)
+        check_uploader(options)
+        given = with_environment(options)
         if "api_key" not in given:
-            given["api_key"] = key_of_environment(profile)
-        if "base_url" not in given:
-            given["base_url"] = variable(profile.base_url_variable)
-        if "team" not in given:
-            given["team"] = variable(profile.team_variable)
-        if "network" not in given:
-            endpoint = str(given["base_url"] or profile.base_url)
-            given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
+            given["api_key"] = key_of_environment(given.get("profile", FLOW))
         return cls(**given)
 
     def run(
@@ -230,6 +242,20 @@ class UploaderOptions(SettingOptions, total=False):
     tracer: Tracer | None
     meter: Meter | None
     clock: Clock | None
+
+
+def with_environment(options: UploaderOptions) -> dict[str, Any]:
+    """Return arguments of `Uploader` with address, team and proxy of the environment, where they are not given."""
+    given: dict[str, Any] = dict(options)
+    profile = options.get("profile", FLOW)
+    if "base_url" not in given:
+        given["base_url"] = variable(profile.base_url_variable)
+    if "team" not in given:
+        given["team"] = variable(profile.team_variable)
+    if "network" not in given:
+        endpoint = str(given["base_url"] or profile.base_url)
+        given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
+    return given
 
 
 def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be no key

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.dataset.facts import FileFacts  # noqa: TC001 - as Mapping
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.validation.rules import (
     ALL_RULES,
@@ -26,6 +27,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of one file, the first ones of each rule, and how many there are in all.
 
     `counts` has the number of all findings by rule, `severities` how much those matter that the person raised. `line_count` is 0 for files that are not lines.
+    `facts` are there where they were asked for.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -33,6 +35,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     line_count: int = 0
     byte_count: int = 0
     severities: Mapping[str, Severity] = msgspec.field(default_factory=dict)
+    facts: FileFacts | None = None
 
     def count(self, severity: Severity) -> int:
         """Return how many findings there are of a severity, those not kept included."""
@@ -92,13 +95,15 @@ class Findings:
         self._choice = choice
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
-        self._full: set[str] = set()
+        self.counted: set[str] = set(choice.ignored)
+        """Rules of which no further finding is kept: their complaints need no words."""
 
     def counts_only(self, rule: str) -> bool:
-        """Count a finding of a rule of which enough were kept; otherwise return False."""
-        if rule not in self._full:
+        """Count a finding of a rule of which none is kept any more; otherwise return False. Those of an ignored rule do not count."""
+        if rule not in self.counted:
             return False
-        self.counts[rule] += 1
+        if rule not in self._choice.ignored:
+            self.counts[rule] += 1
         return True
 
     def keeps(self, rule: str) -> bool:
@@ -127,7 +132,7 @@ class Findings:
             )
         self.counts[complaint.rule] += 1
         if not self.keeps(complaint.rule):
-            self._full.add(complaint.rule)
+            self.counted.add(complaint.rule)
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return the report."""

@@ -8,6 +8,7 @@ import anyio
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.dataset.options import survey_options, survey_request
 from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
 from bulk_upload.cli.options.completion import file_names, profile_names
@@ -93,6 +94,7 @@ from bulk_upload.report.findings import FORMATS
     metavar="DIR",
     help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
 )
+@survey_options
 @private_option
 @click.option(
     "--jobs",
@@ -125,6 +127,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
       zcat big.jsonl.gz | bulk-upload validate - --purpose pre-train
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
+      bulk-upload validate manifest.jsonl --stats --report data.html
     """
     request = ValidateRequest(
         paths=manifest,
@@ -149,6 +152,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         newer_than_ns=options["newer_than"],
         base_url=options["base_url"],
         ledger=options["ledger"],
+        survey=survey_request(options),
     )
     if request.folder_request() is None:
         refuse_folder_options(manifest[0])

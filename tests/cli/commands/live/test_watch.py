@@ -57,6 +57,18 @@ def test_a_run_in_another_process_is_shown_as_by_itself(ledger: str) -> None:
         assert words in text, text
 
 
+def test_a_run_that_turns_a_watcher_away_once_is_shown_as_it_was(ledger: str) -> None:
+    """Many may ask it in one moment; after some seconds without an answer its ledger is counted."""
+    run = ScriptedRun()
+    watched = WatchedLedger(ledger, run.now)
+    with answering(ledger, ANSWER):
+        told = watched.look()
+    run.moves(seconds=1.0)
+    assert watched.look() is told
+    run.moves(seconds=5.0)
+    assert watched.look().tally is None
+
+
 def test_a_run_that_tells_no_numbers_is_counted_by_its_ledger(ledger: str) -> None:
     """One of another version, of another user, or one that is about to end: files, but no bytes."""
     with closing(sqlite3.connect(ledger)) as connection, connection:

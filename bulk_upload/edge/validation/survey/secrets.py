@@ -1,0 +1,188 @@
+"""Finds likely secrets, by the patterns of detect-secrets, and personal data, in the texts of a record.
+
+Nothing asks a server whether a secret is a real one: of detect-secrets only the patterns are used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from string import ascii_letters, digits
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bulk_upload.core.dataset.personal import Sighting, personal_data, sighting
+from bulk_upload.core.dataset.runs import run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SCAN_EXTRA = "scan"
+SECRET_RULE = "likely-secret"  # noqa: S105 - the name of a rule
+PERSONAL_RULE = "personal-data"
+
+_LEFT_OUT = frozenset({"IPPublicDetector"})
+"""Public addresses are all over texts about networks."""
+
+# Keys that detect-secrets 1.5 does not know.
+_MORE = (
+    ("Google API key", "AIza", r"AIza[0-9A-Za-z_-]{35}(?![0-9A-Za-z_-])"),
+    ("Hugging Face token", "hf_", r"(?<![0-9A-Za-z_])hf_[A-Za-z0-9]{30,}"),
+    ("Anthropic API key", "sk-ant-", r"sk-ant-[a-z0-9]+-[0-9A-Za-z_-]{20,}"),
+    ("OpenAI Token", "sk-", r"sk-(?:proj|svcacct|admin)-[0-9A-Za-z_-]{20,}"),
+    ("GitHub Token", "github_pat_", r"github_pat_[0-9A-Za-z_]{50,}"),
+)
+_PLACEHOLDER = re.compile(r"EXAMPLE|x{6}|X{6}|0{10}")
+_SECRET_CHARACTERS = 8
+
+
+class _Text(NamedTuple):
+    """A text, and what decides which detectors look at it."""
+
+    text: str
+    lower: str
+    has_named_key: bool
+
+
+Gate = Callable[[_Text], object]
+"""Says whether a detector may find something."""
+
+
+def _pattern(pattern: str) -> Gate:
+    search = re.compile(pattern).search
+    return lambda one: search(one.text)
+
+
+def _literal(*literals: str) -> Gate:
+    return lambda one: any(literal in one.text for literal in literals)
+
+
+def _named_key(*literals: str) -> Gate:
+    return lambda one: one.has_named_key or any(literal in one.lower for literal in literals)
+
+
+_may_have_key = run_of(ascii_letters + digits + "-_/+=.:", 20)
+_find_named_key = re.compile(
+    r"""(?:key|pwd|pw|password|pass|token)["']?\]? *(?:=>|:=|::|=|:| ) *["']?[0-9a-z_-]{24}"""
+).search
+_find_aws_id = re.compile(r"A(?:3T[A-Z0-9]|BIA|CCA|KIA|SIA)[0-9A-Z]{16}").search
+
+_SHORT = frozenset({"ArtifactoryDetector", "BasicAuthDetector", "PrivateKeyDetector", "SlackDetector"})
+"""What these find may be shorter than twenty characters without a space."""
+
+_GATES: dict[str, Gate] = {
+    "ArtifactoryDetector": _pattern(r"AKC[a-zA-Z0-9]{10}|AP[0-9A-F][a-zA-Z0-9]{8}"),
+    "AWSKeyDetector": lambda one: "aws" in one.lower or _find_aws_id(one.text),
+    "BasicAuthDetector": _literal("://"),
+    "CloudantDetector": _named_key("cloudant"),
+    "DiscordBotTokenDetector": _pattern(r"\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}"),
+    "IbmCloudIamDetector": _named_key(),
+    "IbmCosHmacDetector": _named_key(),
+    "MailchimpDetector": _literal("-us"),
+    "PrivateKeyDetector": _literal("PRIVATE KEY", "PuTTY-User-Key-File"),
+    "SlackDetector": lambda one: "xox" in one.lower or "hooks.slack.com" in one.lower,
+    "SoftlayerDetector": _named_key("softlayer"),
+    "StripeDetector": _literal("k_live_"),
+    "TelegramBotTokenDetector": _pattern(r":[0-9A-Za-z_-]{35}"),
+}
+"""What a text must have for a detector to find something in it: the slow ones look at few texts."""
+
+
+class _Detector(NamedTuple):
+    kind: str
+    is_short: bool
+    gate: Gate | None
+    patterns: tuple[re.Pattern[str], ...]
+
+
+class Found(NamedTuple):
+    """A rule, where in the record, and what may be said about it."""
+
+    rule: str
+    path: str
+    what: Sighting
+
+
+def can_scan() -> bool:
+    """Whether the package that knows secrets is installed."""
+    return find_spec("detect_secrets") is not None
+
+
+@cache
+def _detectors() -> tuple[_Detector, ...]:
+    import importlib  # noqa: PLC0415 - as are these, together slow to import
+    import inspect  # noqa: PLC0415
+    import pkgutil  # noqa: PLC0415
+
+    plugins: Any = importlib.import_module("detect_secrets.plugins")
+    base: Any = importlib.import_module("detect_secrets.plugins.base").RegexBasedDetector
+    found = []
+    for module in sorted(one.name for one in pkgutil.iter_modules(plugins.__path__)):
+        classes: list[tuple[str, Any]] = inspect.getmembers(
+            importlib.import_module(f"detect_secrets.plugins.{module}"), inspect.isclass
+        )
+        for name, kind in classes:
+            if issubclass(kind, base) and not inspect.isabstract(kind) and name not in _LEFT_OUT:
+                patterns = tuple(kind().denylist)
+                found.append(_Detector(kind.secret_type, name in _SHORT, _GATES.get(name), patterns))
+    found += [
+        _Detector(kind, False, _literal(literal), (re.compile(pattern),)) for kind, literal, pattern in _MORE
+    ]
+    return tuple(found)
+
+
+def secrets_in(text: str) -> Iterator[Sighting]:
+    """Yield the secrets that a text likely has."""
+    lower = text.lower()
+    may_have_key = _may_have_key(text.encode("utf-8", "replace"))
+    seen = _Text(text, lower, may_have_key and _find_named_key(lower) is not None)
+    for kind, is_short, gate, patterns in _detectors():
+        if not (is_short or may_have_key) or (gate is not None and not gate(seen)):
+            continue
+        for pattern in patterns:
+            for match in pattern.finditer(text):
+                secret = max(match.groups(default=""), key=len, default="")
+                secret = secret if len(secret) >= _SECRET_CHARACTERS else match[0]
+                if not _PLACEHOLDER.search(secret):
+                    yield sighting(kind, secret)
+
+
+def scan(record: object) -> list[Found]:
+    """Return what is found in the texts of a record, each kind once for each text."""
+    texts = list(_texts(record))
+    joined = "\n".join(texts)
+    if next(secrets_in(joined), None) is None and next(personal_data(joined), None) is None:
+        # Nearly always.
+        return []
+    found = []
+    for path, text in _placed(record, "$"):
+        found += [Found(SECRET_RULE, path, one) for one in _once(secrets_in(text))]
+        found += [Found(PERSONAL_RULE, path, one) for one in _once(personal_data(text))]
+    return found
+
+
+def _once(sightings: Iterator[Sighting]) -> Sequence[Sighting]:
+    return list({one.kind: one for one in sightings}.values())
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _placed(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _placed(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _placed(inner, f"{path}[{index}]")
