@@ -71,29 +71,95 @@ if TYPE_CHECKING:
     from bulk_upload.library.ledgers import read_ledger
     from bulk_upload.library.uploader import Uploader
 
-# Imported when first used: `bulk-upload --help` must not wait for an HTTP library. Light ones first.
-_HOMES = (
-    "bulk_upload.exit_status",
-    "bulk_upload.errors",
-    "bulk_upload.core.events",
-    "bulk_upload.core.model",
-    "bulk_upload.core.api.profile",
-    "bulk_upload.core.run.job",
-    "bulk_upload.core.run.retry",
-    "bulk_upload.core.run.settings",
-    "bulk_upload.core.validation.rules",
-    "bulk_upload.core.limits.timetable",
-    "bulk_upload.core.report.export",
-    "bulk_upload.core.report.log_records",
-    "bulk_upload.edge.convert",
-    "bulk_upload.edge.ledger",
-    "bulk_upload.engine.after.undo",
-    "bulk_upload.job_run",
-    "bulk_upload.job_ledger",
-    "bulk_upload.library.ledgers",
-    "bulk_upload.library.uploader",
-    "bulk_upload.library.calls",
-)
+_HOMES = {
+    "bulk_upload.core.api.profile": (
+        "FLOW",
+        "Profile",
+    ),
+    "bulk_upload.core.events": (
+        "AttemptEnded",
+        "AttemptStarted",
+        "ClockStepped",
+        "ContentCompared",
+        "ControlChanged",
+        "DataFindings",
+        "Draining",
+        "EntrySettled",
+        "Event",
+        "LimitChanged",
+        "Noticed",
+        "Paused",
+        "PlanMade",
+        "Preparing",
+        "ReceiptsChecked",
+        "ReceiptWithdrawn",
+        "Reconciling",
+        "RunLimited",
+        "Snapshot",
+    ),
+    "bulk_upload.core.limits.timetable": (
+        "Span",
+        "Timetable",
+    ),
+    "bulk_upload.core.model": (
+        "Entry",
+        "EntryState",
+        "Outcome",
+        "Receipt",
+    ),
+    "bulk_upload.core.report.export": ("ExportRow",),
+    "bulk_upload.core.report.log_records": ("log_record",),
+    "bulk_upload.core.run.job": ("Job",),
+    "bulk_upload.core.run.retry": ("RetryPolicy",),
+    "bulk_upload.core.run.settings": (
+        "ConfirmMode",
+        "InDoubtPolicy",
+        "RunSettings",
+        "ValidateMode",
+    ),
+    "bulk_upload.core.validation.rules": ("RuleChoice",),
+    "bulk_upload.edge.convert": (
+        "Conversion",
+        "convert",
+    ),
+    "bulk_upload.edge.ledger": ("LedgerReader",),
+    "bulk_upload.engine.after.undo": ("UndoScope",),
+    "bulk_upload.errors": (
+        "BulkUploadError",
+        "CredentialsRefused",
+        "EntriesFailed",
+        "EntriesInDoubt",
+        "JobIncomplete",
+        "LedgerLocked",
+        "LedgerMismatch",
+        "LedgerNewer",
+        "LedgerOutdated",
+        "LedgerUnusable",
+        "ManifestInvalid",
+        "NoRunAtWork",
+        "ResourceShortage",
+        "RunUnfinished",
+        "ServerUnusable",
+        "UsageError",
+    ),
+    "bulk_upload.exit_status": ("ExitStatus",),
+    "bulk_upload.job_ledger": ("JobLedger",),
+    "bulk_upload.job_run": (
+        "JobRun",
+        "Result",
+    ),
+    "bulk_upload.library.calls": (
+        "plan",
+        "upload",
+        "upload_async",
+    ),
+    "bulk_upload.library.ledgers": ("read_ledger",),
+    "bulk_upload.library.uploader": ("Uploader",),
+}
+"""The module of each public name. It is imported when the name is first used: what asks for a type, or for a ledger's rows,
+must not wait for an HTTP library."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FLOW",
@@ -172,11 +238,8 @@ _DEPRECATED: dict[str, tuple[str, str]] = {}
 def __getattr__(name: str) -> object:
     if name in _DEPRECATED:
         return _instead_of(name)
-    if name in __all__:
-        for home in _HOMES:
-            module = import_module(home)
-            if hasattr(module, name):
-                return getattr(module, name)
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -185,6 +185,7 @@ class JobLedger:
                 asked_by=asked_by,
                 on_undone=on_undone,
                 questions_max=QUESTIONS_AT_ONCE,
+                keeps_names=self._connection.profile.keeps_names,
             )
 
     @asynccontextmanager

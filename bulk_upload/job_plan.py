@@ -25,9 +25,10 @@ from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.engine.folder.known_jobs import place_in_job
 from bulk_upload.engine.folder.listing import FolderListing
 from bulk_upload.engine.folder.scan import FolderScan
+from bulk_upload.engine.folder.vanished import require_most_files
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
-from bulk_upload.errors import UsageError
+from bulk_upload.errors import LedgerOlder, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -208,6 +209,25 @@ class JobPlanner:
             finally:
                 staging.close()
 
+    def require_most_files(self, job: Job, listing: FolderListing) -> None:
+        """Refuse a folder that has lost most of its files, as a plan does, where there is none left to plan. Blocks.
+
+        Raises ManifestInvalid, LedgerUnusable.
+        """
+        ledger_path = self.ledger_path(job)
+        if listing.is_partial or job.files_removed or not os.path.exists(ledger_path):
+            return
+        staging = Staging(None)
+        try:
+            with LedgerReader(ledger_path):
+                staging.attach(ledger_path)
+            require_most_files(staging, SourceTree(job.manifest), listed_count=listing.entry_count)
+        except LedgerOlder:
+            # It cannot be read before a run has brought it up to date, and there is nothing to run.
+            return
+        finally:
+            staging.close()
+
     def preparation(
         self,
         job: Job,
@@ -250,6 +270,7 @@ class JobPlanner:
             rules_version=self._rules_version,
             is_listing=listing is not None,
             is_partial=listing is not None and listing.is_partial,
+            may_lose_files=job.files_removed,
             on_progress=on_progress,
         )
 

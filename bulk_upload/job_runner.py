@@ -6,6 +6,7 @@ import asyncio
 import os
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -20,13 +21,10 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
-from bulk_upload.engine.assembly import assemble
 from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
-from bulk_upload.engine.recovery.first_look import FirstLook
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
@@ -43,14 +41,20 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Ledger
+    from bulk_upload.edge.transport import Transport, TransportSettings
     from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.recovery.first_look import FirstLook
     from bulk_upload.engine.run import Run
     from bulk_upload.job_plan import Manifest
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
 thread (2 MB and more with blocks of this size). Threads that hang do not count."""
+
+SENDS = "bulk_upload.engine.assembly"
+"""The module that imports all that sends, an HTTP library above all, which takes as long as everything else together.
+Only a run needs it, and imports it on its thread: neither a program that starts nor an event loop waits for it."""
 
 
 class JobRunner:
@@ -164,6 +168,7 @@ class JobRunner:
                 for words in given.left_out:
                     emit(Noticed(message=words))
                 try:
+                    await asyncio.wrap_future(pool.submit(import_module, SENDS))
                     return await self._run_job(given, pool, emit, started)
                 finally:
                     given.close()
@@ -195,6 +200,8 @@ class JobRunner:
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
     ) -> Result:
+        from bulk_upload.engine.assembly import assemble  # noqa: PLC0415 - imported by now
+
         loop = asyncio.get_running_loop()
         job, listing = given.job, given.listing
         ledger_path = self.ledger_path(job)
@@ -226,7 +233,7 @@ class JobRunner:
             )
             entries = StagedEntries(staging)
             workers = Workers(max(1, usable_processors() // 2))
-            transport = Transport(self._transport_settings(), self._clock)
+            transport = self._transport()
             async with transport.running():
                 try:
                     if self._settings.looks_first:
@@ -296,6 +303,8 @@ class JobRunner:
         entries: StagedEntries,
         ledger: Ledger,
     ) -> FirstLook:
+        from bulk_upload.engine.recovery.first_look import FirstLook  # noqa: PLC0415 - with what sends
+
         return FirstLook(
             files_api=transport,
             files=reader,
@@ -319,7 +328,14 @@ class JobRunner:
             emit(Noticed(message=ledger.notice))
         return ledger
 
+    def _transport(self) -> Transport:
+        from bulk_upload.edge.transport import Transport  # noqa: PLC0415 - with what sends
+
+        return Transport(self._transport_settings(), self._clock)
+
     def _transport_settings(self) -> TransportSettings:
+        from bulk_upload.edge.transport import TransportSettings  # noqa: PLC0415 - with what sends
+
         return TransportSettings(
             connection=self._connection,
             api_key=self._api_key,

@@ -3,69 +3,51 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
-import msgspec
 
-from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
-from bulk_upload.cli.folder.screen import folder_lines
+from bulk_upload.cli.folder.listed import nothing_to_do, tell_left_out
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.cli.validate_source import source_of
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
-from bulk_upload.core.manifest.reader import read_manifest
-from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import Format, purpose_remedy, unknown_purpose, unknown_to_us
-from bulk_upload.core.run.job import Job
+from bulk_upload.core.purposes import Format, unknown_to_us
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
-from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
-from bulk_upload.edge.output import descriptor_of
-from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.edge.manifest_file import STANDARD_INPUT
 from bulk_upload.edge.validation import FileIsPacked, Quarantine, QuarantineFailed, Workers, usable_processors
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
-from bulk_upload.errors import ManifestInvalid, UsageError
+from bulk_upload.engine.validation.streamed import StreamValidator
+from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.findings import FORMATS
 from bulk_upload.report.live.command_progress import CommandProgress
-from bulk_upload.report.live.data_findings import GroupedFindings, Totals, json_line, json_lines
+from bulk_upload.report.live.data_findings import Totals
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from bulk_upload.cli.validate_request import ValidateRequest
-    from bulk_upload.core.folder.sightings import FolderRequest
+    from bulk_upload.cli.validate_source import Amount, Source
+    from bulk_upload.core.model import Entry
     from bulk_upload.edge.validation import Quarantined
-    from bulk_upload.engine.folder.listing import FolderListing
 
-
-class _Amount(NamedTuple):
-    """How much there is to validate, None where unknown."""
-
-    file_count: int | None
-    byte_count: int | None
-
-
-class _Source(msgspec.Struct, frozen=True):
-    """Files to validate: entries one after the other, and findings about the manifest in between."""
-
-    tree: SourceTree
-    items: Callable[[], Iterator[Entry | Finding]]
-    amount: Callable[[], _Amount]
-    listing: FolderListing | None = None
+_CONVERTED = "converted.jsonl"
+"""Where a conversion of standard input writes, in remedies: it has no name to write beside."""
 
 
 async def validate_and_report(request: ValidateRequest) -> int:
     """Validate and return the exit code. Raises UsageError, ManifestInvalid, LedgerUnusable."""
     with ExitStack() as opened:
         wanted = request.folder_request()
-        source = _source(request, opened) if wanted is None else _folder_source(request, wanted, opened)
+        source = source_of(request, opened)
         if wanted is not None and source.listing is not None and not source.listing.entry_count:
             return nothing_to_do(source.listing, wanted, doing="validate")
         job_count = request.job_count or usable_processors()
@@ -95,113 +77,23 @@ async def validate_and_report(request: ValidateRequest) -> int:
     return ExitStatus.INVALID_INPUT if command.totals.error_count else ExitStatus.DONE
 
 
-def _source(request: ValidateRequest, opened: ExitStack) -> _Source:
-    if _are_data_files(request):
-        tree = SourceTree(os.getcwd(), allow_outside=True, follow_symlinks=True)
-        purpose = request.purpose or ""
-        if purpose not in request.purposes and not request.force:
-            known = tuple(request.purposes)
-            raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
-        return _Source(
-            tree,
-            lambda: (Entry(path=path, purpose=purpose) for path in request.paths),
-            lambda: _Amount(len(request.paths), sum(map(_file_bytes, request.paths))),
-        )
-    manifest = opened.enter_context(ManifestFile(request.paths[0]))
-    tree = SourceTree(
-        manifest.root(request.root),
-        follow_symlinks=request.follow_symlinks,
-        allow_outside=request.allow_outside,
-    )
-    rules = request.rules(where=manifest.name, tree=tree)
-    return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: _amount_in(manifest))
-
-
-def _folder_source(request: ValidateRequest, wanted: FolderRequest, opened: ExitStack) -> _Source:
-    """Return the files of a folder with the purposes that a run would give them."""
-    planner = request.planner()
-    job = Job(
-        manifest=request.paths[0],
-        ledger=request.ledger,
-        root=request.root,
-        force=request.force,
-        follow_symlinks=request.follow_symlinks,
-    )
-    folder = planner.folder_job(job, wanted)
-    listing = opened.enter_context(listed_with_progress(planner, folder, quiet=request.quiet))
-    if not request.quiet:
-        for line in folder_lines(listing, wanted.paths, doing="validate"):
-            tell(line)
-    manifest = opened.enter_context(listing.opened())
-    tree = SourceTree(manifest.root(None), follow_symlinks=request.follow_symlinks)
-    rules = request.rules(where=manifest.name, tree=tree)
-    totals = listing.totals().values()
-    amount = _Amount(sum(count for count, _ in totals), sum(size for _, size in totals))
-    return _Source(tree, lambda: read_manifest(manifest.lines(), rules), lambda: amount, listing)
-
-
-def _amount_in(manifest: ManifestFile) -> _Amount:
-    """Count the lines of a manifest; in CSV a line is not always a row."""
-    lines = manifest.lines()
-    if manifest.has_header:
-        next(lines, None)
-    if not next(lines, b"").lstrip().startswith(b"{"):
-        return _Amount(None, None)
-    return _Amount(1 + sum(1 for line in lines if not line.isspace()), None)
-
-
-def _file_bytes(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except (OSError, ValueError):
-        return 0
-
-
-def _is_named_pipe(path: str) -> bool:
-    try:
-        return descriptor_of(path) is None and stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _are_data_files(request: ValidateRequest) -> bool:
-    """Whether the arguments are training data. One file without --purpose can only be meant as a manifest."""
-    if len(request.paths) > 1 and request.purpose is None:
-        raise UsageError(
-            "several files are data files, not manifests, and need --purpose",
-            hint="give one manifest, or the purpose of the data files with --purpose",
-        )
-    if request.purpose is None:
-        return False
-    if len(request.paths) > 1 or _is_named_pipe(request.paths[0]):
-        # To open a pipe would wait for its writer, maybe for ever.
-        return True
-    if comes_by_stream(request.paths[0]):
-        return False
-    try:
-        return not names_files(request.paths[0])
-    except (UsageError, ManifestInvalid):
-        # A file that cannot be read, or is empty, is reported as a finding about a data file.
-        return True
-
-
 class _Command:
     """One run of the command: counts findings, and prints them as they come, or by rule at the end."""
 
-    def __init__(self, request: ValidateRequest, source: _Source, workers: Workers) -> None:
+    def __init__(self, request: ValidateRequest, source: Source, workers: Workers) -> None:
         self._request = request
         self._source = source
         self._read_bytes = 0
         self._done_count = 0
-        self._amount: _Amount | None = None
+        self._amount: Amount | None = None
         self._quarantine = (
             None
             if request.quarantine is None
             else Quarantine(request.quarantine, version=__version__, private=request.private)
         )
-        self._grouped = GroupedFindings()
+        self._format = FORMATS[request.output_format](self._name_of, __version__)
         self.totals = Totals()
-        self.validator = FileValidator(
+        self._files = FileValidator(
             source.tree,
             workers,
             purposes=request.purposes,
@@ -210,12 +102,16 @@ class _Command:
             on_bytes=self._on_bytes,
             command_for=self._command_for,
         )
+        self.validator = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
 
     def entries(self) -> Iterator[Entry]:
         """Return the files that can be validated; report the others."""
         for item in self._source.items():
             if isinstance(item, Finding):
                 self._complain(item)
+                continue
+            if item.path in self._source.streams:
+                yield item
                 continue
             looked = self._source.tree.inspect(item.path)
             if isinstance(looked, PathComplaint):
@@ -234,17 +130,13 @@ class _Command:
         entry, report = inspected
         self.totals.add(report)
         self._done_count += 1
-        if not self._request.as_json:
-            self._grouped.add(entry.path, report)
-        elif report.counts:
-            put("".join(f"{line}\n" for line in json_lines(entry.path, entry.purpose, report)))
+        _print(self._format.add(entry.path, entry.purpose, report))
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
 
     def show(self) -> None:
-        """Print the findings by rule, where they were not printed as they came."""
-        for line in self._grouped.lines():
-            put(f"{line}\n")
+        """Print what could not be printed as it came."""
+        _print(self._format.end())
 
     def progress(self) -> CommandProgress:
         """Return the progress; called on another thread, and only once it takes long."""
@@ -263,10 +155,21 @@ class _Command:
 
     def _command_for(self, path: str, purpose: str) -> ConvertCommand:
         """Return what converts a file, with its name from the current folder."""
+        if path in self._source.streams:
+            return ConvertCommand(
+                file=STANDARD_INPUT, purpose=purpose, schema_file=self._request.schema_file, output=_CONVERTED
+            )
+        return ConvertCommand(
+            file=self._name_of(path), purpose=purpose, schema_file=self._request.schema_file
+        )
+
+    def _name_of(self, path: str) -> str:
+        """Return the name of a file from the current folder."""
+        if path in self._request.paths or path in self._source.streams:
+            return path
         full = self._source.tree.absolute(path)
         beneath = os.path.relpath(full, os.getcwd())
-        file = path if path in self._request.paths else full if beneath.startswith("../") else beneath
-        return ConvertCommand(file=file, purpose=purpose, schema_file=self._request.schema_file)
+        return full if beneath.startswith("../") else beneath
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a slightly outdated count is good enough.
@@ -274,10 +177,7 @@ class _Command:
 
     def _complain(self, finding: Finding) -> None:
         self.totals.error_count += 1
-        if self._request.as_json:
-            put(f"{json_line(finding)}\n")
-        else:
-            self._grouped.add_one(finding)
+        _print(self._format.add_one(finding))
 
     async def _set_apart(self, quarantine: Quarantine, inspected: Inspected) -> None:
         entry, report = inspected
@@ -304,6 +204,12 @@ class _Command:
     def _copy(self, quarantine: Quarantine, entry: Entry) -> Quarantined:
         descriptor = self._source.tree.open_regular(entry.path)
         try:
-            return quarantine.set_apart(descriptor, self.validator.task(entry.path, entry.purpose))
+            return quarantine.set_apart(descriptor, self._files.task(entry.path, entry.purpose))
         finally:
             os.close(descriptor)
+
+
+def _print(lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    if text:
+        put(text)

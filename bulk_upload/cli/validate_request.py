@@ -43,7 +43,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: str | None
     private: bool
     job_count: int | None
-    as_json: bool
+    output_format: str
     quiet: bool
     mappings: tuple[str, ...] = ()
     include: tuple[str, ...] = ()

@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.job import Job
 
 STANDARD_INPUT = "-"
+LINES_LOOKED_AT = 10
+"""How many lines decide whether a file is a manifest."""
+
 _STANDARD_INPUT_NO = 0
 
 _ANY_PURPOSE = next(iter(PURPOSES))
-_LINES_LOOKED_AT = 10
 _COPY_BYTES = 1024 * 1024
 _HINTS = {
     errno.ENOENT: "Check the name; `bulk-upload scan FOLDER` writes a manifest for a folder",
@@ -260,10 +262,14 @@ def names_files(name: str) -> bool:
         UsageError: as `ManifestFile` does.
         ManifestInvalid: it is empty.
     """
-    rules = ManifestRules(where=name, root="/", allow_outside=True, default_purpose=_ANY_PURPOSE)
     with ManifestFile(name) as manifest:
-        first_lines = islice(manifest.lines(), _LINES_LOOKED_AT)
-        return any(isinstance(one, Entry) for one in read_manifest(first_lines, rules))
+        return lists_files(manifest.lines())
+
+
+def lists_files(lines: Iterable[bytes]) -> bool:
+    """Whether lines are those of a manifest, by the first `LINES_LOOKED_AT` of them."""
+    rules = ManifestRules(where="", root="/", allow_outside=True, default_purpose=_ANY_PURPOSE)
+    return any(isinstance(one, Entry) for one in read_manifest(islice(lines, LINES_LOOKED_AT), rules))
 
 
 def _rereadable(name: str, stdin: IO[bytes] | None) -> tuple[IO[bytes], bool]:

@@ -243,6 +243,7 @@ def assemble(
         drain=drain,
         clock=clock,
         clock_watch=clock_watch,
+        intends_ahead=profile.list_decides,
     )
     closing_check = ClosingCheck(
         settings=settings,

@@ -29,6 +29,7 @@ from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import mixed_up_error
 from bulk_upload.edge.files import fingerprint_of
 from bulk_upload.edge.ledger import dropped_count
+from bulk_upload.engine.folder.vanished import require_most_files
 
 if TYPE_CHECKING:
     import os
@@ -148,7 +149,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
     unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
     the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
-    the purpose of the first files. `on_progress` is called, now and then and on the thread that
+    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far.
     """
 
@@ -165,6 +166,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     rules_version: Callable[[str], str | None] = lambda _: None
     is_listing: bool = False
     is_partial: bool = False
+    may_lose_files: bool = False
     on_progress: Callable[[int], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
@@ -172,7 +174,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises ManifestInvalid with the findings of the whole manifest: those about its lines and those about
         the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
-        where over half of a purpose's first files are of another purpose.
+        where over half of a purpose's first files are of another purpose, or of a folder's files are gone.
         """
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
@@ -193,6 +195,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             raise manifest_invalid(complaints, missing)
         if missing.count > usable_count:
             raise mostly_missing(missing, missing.count + usable_count, self.tree.root)
+        if self.is_listing and not self.is_partial and not self.may_lose_files:
+            require_most_files(self.staging, self.tree, listed_count=entry_count)
         if self.purpose_check is not None and (stops := self.purpose_check.stops()):
             raise mixed_up_error(stops)
         return Plan(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
     from bulk_upload.core.events import Event
+    from bulk_upload.engine.run import Run
     from bulk_upload.job_run import Result
 
 PREFIX = "bulk_upload."
@@ -38,6 +39,9 @@ class RunTrace:
         self._span = tracer.start_span(f"{PREFIX}run", attributes={f"{PREFIX}endpoint": endpoint})
         self._context = set_span_in_context(self._span)
         self._attempts: defaultdict[tuple[str, int], deque[Span]] = defaultdict(deque)
+
+    def on_started(self, run: Run) -> None:
+        """Do nothing: the events have all that spans are made of."""
 
     def on_event(self, event: Event) -> None:
         """Begin or end the span of an attempt."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,6 +18,7 @@ from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
+from bulk_upload.library.arguments import check_uploader
 from bulk_upload.library.environment import (
     key_of_environment,
     proxy_of_environment,
@@ -28,10 +28,12 @@ from bulk_upload.library.environment import (
 from bulk_upload.library.jobs import source_of
 from bulk_upload.library.logs import log
 from bulk_upload.library.settings import SettingOptions, settings_with
+from bulk_upload.library.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
+    from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
     from bulk_upload.core.api.network import Network
@@ -65,6 +67,8 @@ class Uploader(JobRunner):
         purposes: the rules of each purpose; `core.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
+        meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
+            counted with it. Needs the extra `otel`.
         clock: time and randomness.
         **options: any field of `RunSettings`, in place of the one in `settings`; see `SettingOptions`.
 
@@ -87,13 +91,33 @@ class Uploader(JobRunner):
         purposes: Mapping[str, Purpose] = PURPOSES,
         on_event: Callable[[Event], None] | None = None,
         tracer: Tracer | None = None,
+        meter: Meter | None = None,
         clock: Clock | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
+        check_uploader(
+            {
+                "base_url": base_url,
+                "profile": profile,
+                "team": team,
+                "settings": settings,
+                "stall_s": stall_s,
+                "answer_s": answer_s,
+                "min_bytes_per_s": min_bytes_per_s,
+                "allow_plain_http": allow_plain_http,
+                "network": network,
+                "purposes": purposes,
+                "on_event": on_event,
+                "tracer": tracer,
+                "meter": meter,
+                "clock": clock,
+            }
+        )
         redaction = Redaction()
         self._clean = redaction.clean
         self._log = partial(log, clean=redaction.clean)
         self._tracer = tracer
+        self._meter = meter
         super().__init__(
             Connection(
                 endpoint=endpoint_of(
@@ -125,17 +149,10 @@ class Uploader(JobRunner):
 
         Raises UsageError, also when there is no key.
         """
-        profile = options.get("profile", FLOW)
-        given: dict[str, Any] = dict(options)
+        check_uploader(options)
+        given = with_environment(options)
         if "api_key" not in given:
-            given["api_key"] = key_of_environment(profile)
-        if "base_url" not in given:
-            given["base_url"] = variable(profile.base_url_variable)
-        if "team" not in given:
-            given["team"] = variable(profile.team_variable)
-        if "network" not in given:
-            endpoint = str(given["base_url"] or profile.base_url)
-            given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
+            given["api_key"] = key_of_environment(given.get("profile", FLOW))
         return cls(**given)
 
     def run(
@@ -179,9 +196,16 @@ class Uploader(JobRunner):
     ) -> Result:
         began_s = self._clock.monotonic()
         try:
-            with self._traced(emit) as (traced, end):
-                result = await super()._execute(source, traced, started)
-                end(result)
+            with Telemetry(
+                self._tracer, self._meter, clean=self._clean, endpoint=self._connection.endpoint
+            ) as telemetry:
+
+                def on_started(run: Run) -> None:
+                    started(run)
+                    telemetry.on_started(run)
+
+                result = await super()._execute(source, telemetry.before(emit), on_started)
+                telemetry.result = result
         except BulkUploadError as error:
             self._log(Failed(message=str(error), hint=error.hint, exit_code=int(error.exit_status)))
             raise
@@ -198,27 +222,6 @@ class Uploader(JobRunner):
             )
         )
         return result
-
-    @contextmanager
-    def _traced(
-        self, emit: Callable[[Event], None]
-    ) -> Iterator[tuple[Callable[[Event], None], Callable[[Result], None]]]:
-        """Yield what to emit events with, and what to call with the result: spans come of both where they are wanted."""
-        if self._tracer is None:
-            yield emit, lambda _: None
-            return
-        from bulk_upload.library.traces import RunTrace  # noqa: PLC0415 - needs the extra `otel`
-
-        trace = RunTrace(self._tracer, clean=self._clean, endpoint=self._connection.endpoint)
-        found: list[Result] = []
-        error: BaseException | None = None
-        try:
-            yield both(trace.on_event, emit), found.append
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            trace.end(found[0] if found else None, error)
 
 
 class UploaderOptions(SettingOptions, total=False):
@@ -237,7 +240,22 @@ class UploaderOptions(SettingOptions, total=False):
     purposes: Mapping[str, Purpose]
     on_event: Callable[[Event], None] | None
     tracer: Tracer | None
+    meter: Meter | None
     clock: Clock | None
+
+
+def with_environment(options: UploaderOptions) -> dict[str, Any]:
+    """Return arguments of `Uploader` with address, team and proxy of the environment, where they are not given."""
+    given: dict[str, Any] = dict(options)
+    profile = options.get("profile", FLOW)
+    if "base_url" not in given:
+        given["base_url"] = variable(profile.base_url_variable)
+    if "team" not in given:
+        given["team"] = variable(profile.team_variable)
+    if "network" not in given:
+        endpoint = str(given["base_url"] or profile.base_url)
+        given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
+    return given
 
 
 def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be no key

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.dialects.named import dialect_named
 from bulk_upload.sandbox.faults import Faults
 
-LOOPBACK = ("127.0.0.1", "::1")
+if TYPE_CHECKING:
+    from bulk_upload.sandbox.dialects.dialect import Habit
 
-PURPOSES = ("reinforcement-fine-tune", "fine-tune", "preference-fine-tune", "pre-train", "alignment")
-"""docs.seekr.com/flow/reference/file_upload_v1_flow_files_put"""
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +26,13 @@ class SandboxConfig:
             that memory and disk stay flat however large the files are.
         journal_path: a file that gets every journal record as one line of JSON, appended.
         keys: the accepted API keys; empty accepts any key that is not empty.
-        purposes: the accepted values of the form field `purpose`.
+        purposes: the accepted values of the form field `purpose`; None for those of the profile.
+        profile: whose Files API is spoken: flow, openai, azure, groq, xai, llama-stack, litellm, mistral, anthropic.
+        habits: what servers do beside their description, in addition to what the profile's servers do in any case.
         faults: what goes wrong on purpose.
 
     Raises:
-        UsageError: a host that is not loopback, or a port that cannot be.
+        UsageError: a host that is not loopback, a port that cannot be, or an unknown profile.
     """
 
     host: str = "127.0.0.1"
@@ -37,7 +41,9 @@ class SandboxConfig:
     journal_path: str | None = None
     # Keys stay out of `repr`: a rehearsal may well be run with the real one.
     keys: tuple[str, ...] = field(default=(), repr=False)
-    purposes: tuple[str, ...] = PURPOSES
+    purposes: tuple[str, ...] | None = None
+    profile: str = "flow"
+    habits: tuple[Habit, ...] = ()
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
@@ -47,3 +53,4 @@ class SandboxConfig:
             )
         if not 0 <= self.port <= 65535:
             raise UsageError(f"{self.port} is not a port", hint="use 1 to 65535, or 0 for a free one")
+        dialect_named(self.profile)

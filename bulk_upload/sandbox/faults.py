@@ -24,6 +24,7 @@ class FaultKind(StrEnum):
 
     OK = "ok"
     STATUS = "status"
+    NO_QUOTA = "no-quota"
     DROP_HEAD = "drop-head"
     DROP_MID = "drop-mid"
     STALL = "stall"
@@ -102,11 +103,16 @@ class Step:
         return self.kind is FaultKind.DROP_HEAD or self.moment is Moment.EARLY
 
     @property
+    def refuses(self) -> bool:
+        """Whether a request is refused that arrived whole."""
+        return self.kind is FaultKind.NO_QUOTA or (self.kind is FaultKind.STATUS and not self.stores)
+
+    @property
     def stores(self) -> bool:
         """Whether the file is stored."""
         if self.kind is FaultKind.STATUS:
             return self.moment is Moment.STORED
-        return self.kind not in (FaultKind.DROP_HEAD, FaultKind.DROP_MID, FaultKind.STALL)
+        return self.kind not in (FaultKind.NO_QUOTA, FaultKind.DROP_HEAD, FaultKind.DROP_MID, FaultKind.STALL)
 
     def __str__(self) -> str:
         if self.kind is FaultKind.STATUS:

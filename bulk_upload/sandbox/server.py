@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.sandbox.faults import Faults
     from bulk_upload.sandbox.journal import JournalRecord
-    from bulk_upload.sandbox.store import StoredFile
+    from bulk_upload.sandbox.stored_file import StoredFile
 
 SHUTDOWN_S = 0.2
 """Requests still open at the end get this long; a stalled one would hold the end up for minutes."""

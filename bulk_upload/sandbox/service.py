@@ -6,8 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from bulk_upload.sandbox.answers import refusal, too_soon
+from bulk_upload.sandbox.answers import Answers
 from bulk_upload.sandbox.chooser import FaultChooser, TokenBucket
+from bulk_upload.sandbox.dialects.dialect import Habit, Problem
+from bulk_upload.sandbox.dialects.named import dialect_named
 from bulk_upload.sandbox.journal import Journal, JournalRecord, RecordKind
 from bulk_upload.sandbox.store import FileStore
 
@@ -25,6 +27,9 @@ class Service:
     """The state of one sandbox.
 
     Attributes:
+        dialect: how the API looks on the wire.
+        habits: what the server does beside its description.
+        answers: makes the answers.
         in_flight: uploads that were let in and are not answered yet.
         peak_in_flight: the highest value of `in_flight` so far.
         idle: set while no upload is in flight.
@@ -32,7 +37,11 @@ class Service:
 
     def __init__(self, config: SandboxConfig, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.config = config
-        self.store = FileStore(config.directory, monotonic=monotonic)
+        self.dialect = dialect_named(config.profile)
+        self.habits = self.dialect.habits | set(config.habits)
+        self.answers = Answers(self.dialect)
+        self.purposes = config.purposes if config.purposes is not None else self.dialect.purposes or ()
+        self.store = FileStore(config.directory, habits=self.habits, monotonic=monotonic)
         self.journal = Journal(config.journal_path)
         self.in_flight = 0
         self.peak_in_flight = 0
@@ -51,29 +60,43 @@ class Service:
         )
         self.faults = faults
 
-    def key_problem(self, request: web.Request) -> str | None:
-        """Return why the request's credentials are not accepted, or None.
-
-        The key stands in `Authorization` by itself: "Seekr API Key without 'Bearer' Prefix", says the reference.
-        """
-        key = request.headers.get("Authorization", "").strip()
-        if not key:
-            return "no API key: send it in the Authorization header"
-        if key.lower().startswith("bearer "):
-            return "the API key stands in the Authorization header by itself, without 'Bearer'"
+    def problem(self, request: web.Request) -> Problem | None:
+        """Return why a request is refused for its credentials or its head, or None."""
+        key = self.dialect.key_of(request.headers)
+        if isinstance(key, Problem):
+            return key
         if self.config.keys and key not in self.config.keys:
-            return "this API key is not accepted"
-        return None
+            return Problem(status=401, message="this API key is not accepted", code="invalid_api_key")
+        return self.dialect.request_problem(request)
+
+    def team_of(self, request: web.Request) -> str | None:
+        """Return the team that the request is for, where the API has teams."""
+        header = self.dialect.team_header
+        return None if header is None else request.headers.get(header)
+
+    def conflict(self, sha256: str, team_id: str | None) -> Problem | None:
+        """Return the refusal of content that is there already, where the server has that habit."""
+        if Habit.CONFLICT not in self.habits:
+            return None
+        there = self.store.with_content(sha256, team_id)
+        if there is None:
+            return None
+        return Problem(
+            status=409,
+            message=f"file already exists: {there.file_id}",
+            code="conflict",
+            file_id=there.file_id,
+        )
 
     def over_limit(self) -> tuple[str, web.Response] | None:
         """Return the name of the limit that a new upload would exceed, and its answer; or None, and let it in."""
         limit = self.faults.max_in_flight
         if limit is not None and self.in_flight >= limit:
-            return "max-in-flight", refusal(429, f"more than {limit} uploads at once")
+            return "max-in-flight", self.answers.refusal(429, f"more than {limit} uploads at once")
         if self._bucket is not None:
             wait_s = self._bucket.take(self._monotonic())
             if wait_s > 0:
-                return "rate", too_soon(wait_s)
+                return "rate", self.answers.too_soon(wait_s)
         return None
 
     def enter(self) -> None:

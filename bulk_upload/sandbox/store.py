@@ -4,74 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.dialects.dialect import Habit
 from bulk_upload.sandbox.journal import utc_now
+from bulk_upload.sandbox.stored_file import StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
-
-_TRAINING = ("jsonl", "parquet", "pt")
-_DOCUMENTS = ("html", "md", "rst", "rtf", "txt", "xml", "json", "csv", "doc", "docx", "pdf", "ppt", "pptx")
-FILE_TYPES = frozenset(_TRAINING + _DOCUMENTS)
-"""The suffixes the API knows as a file's `type`: the first three by its reference, the others by the SDK."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """A file as the server has it. `path` is None when only the digest was kept; `number` is the journal's."""
-
-    file_id: str
-    created_at: str
-    filename: str
-    purpose: str
-    bytes: int
-    sha256: str
-    team_id: str | None = None
-    vector_database_id: str | None = None
-    fields: tuple[tuple[str, str], ...] = ()
-    number: int = 0
-    path: str | None = None
-    listed_from_s: float = 0.0
-
-    @property
-    def type(self) -> str | None:
-        """The suffix of the file name, where the API knows it."""
-        suffix = self.filename.rpartition(".")[2].lower()
-        return suffix if suffix in FILE_TYPES else None
-
-    def as_answer(self) -> dict[str, Any]:
-        """Return the API's FileResponse."""
-        return {
-            "id": self.file_id,
-            "object": "file",
-            "created_at": self.created_at,
-            "type": self.type,
-            "purpose": self.purpose,
-            "filename": self.filename,
-            "bytes": self.bytes,
-            "created_by": "sandbox",
-            "original_file_id": None,
-            "deleted": False,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListQuery:
-    """Which files to list. A `limit` of 100 is the default of the sibling call `GET /v1/flow/tools`."""
-
-    limit: int = 100
-    offset: int = 0
-    sort_by: str = "created_at"
-    descending: bool = True
-    purpose: str | None = None
 
 
 class StagedFile:
@@ -104,15 +52,6 @@ class StagedFile:
             os.unlink(self.path)
 
 
-_SORT_KEYS: dict[str, Callable[[StoredFile], Any]] = {
-    "created_at": lambda file: file.created_at,
-    "filename": lambda file: file.filename,
-    "type": lambda file: file.type or "",
-    "size": lambda file: file.bytes,
-}
-SORT_FIELDS = tuple(_SORT_KEYS)
-
-
 class FileStore:
     """The stored files by id, oldest first. Safe to read from any thread.
 
@@ -124,10 +63,12 @@ class FileStore:
         self,
         directory: str | None,
         *,
+        habits: Collection[Habit] = (),
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
+        self._habits = habits
         self._now = now
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -151,9 +92,9 @@ class FileStore:
         fields: tuple[tuple[str, str], ...],
         number: int,
         list_lag_s: float,
+        file_id: str,
     ) -> StoredFile:
-        """Make a staged part a file of its own, with a new id: the API never refuses a duplicate."""
-        file_id = f"file-{uuid.uuid4()}"
+        """Make a staged part a file of its own, also where the same content is there already."""
         path = None
         sha256 = staged.close()
         if self._directory is not None and staged.path is not None:
@@ -163,7 +104,7 @@ class FileStore:
             file = StoredFile(
                 file_id=file_id,
                 created_at=self._next_moment().isoformat(timespec="microseconds"),
-                filename=staged.filename,
+                filename=self._name(staged.filename),
                 purpose=purpose,
                 bytes=staged.size,
                 sha256=sha256,
@@ -188,18 +129,14 @@ class FileStore:
         with self._lock:
             return next(iter(self._files.values()), None)
 
-    def page(self, query: ListQuery, team_id: str | None) -> list[StoredFile]:
-        """Return one page of that team's files, without those whose list lag is not over."""
+    def listed(self, team_id: str | None) -> list[StoredFile]:
+        """Return that team's files, oldest first, without those whose list lag is not over."""
         now_s = self._monotonic()
-        found = [
-            file
-            for file in self.files
-            if file.team_id == team_id
-            and file.listed_from_s <= now_s
-            and query.purpose in (None, file.purpose)
-        ]
-        found.sort(key=_SORT_KEYS[query.sort_by], reverse=query.descending)
-        return found[query.offset : query.offset + query.limit]
+        return [file for file in self.files if file.team_id == team_id and file.listed_from_s <= now_s]
+
+    def with_content(self, sha256: str, team_id: str | None) -> StoredFile | None:
+        """Return that team's first file with that content, or None."""
+        return next((file for file in self.files if (file.sha256, file.team_id) == (sha256, team_id)), None)
 
     def rename(self, file: StoredFile, filename: str) -> StoredFile:
         """Give a file another name."""
@@ -232,8 +169,15 @@ class FileStore:
         with self._lock:
             return tuple(self._files.values())
 
+    def _name(self, sent: str) -> str:
+        if Habit.SANITISED_NAMES not in self._habits:
+            return sent
+        return re.sub(r"^\.|\.\.", "_", re.sub(r"[^A-Za-z0-9._-]", "_", sent))
+
     def _next_moment(self) -> datetime:
         moment = self._now()
+        if Habit.EQUAL_TIMES in self._habits:
+            return moment.replace(microsecond=0)
         if self._last is not None and moment <= self._last:
             moment = self._last + timedelta(microseconds=1)
         self._last = moment

@@ -38,11 +38,11 @@ defaults. An empty variable is ignored.
 | variable | meaning |
 |---|---|
 | `SEEKR_API_KEY` | the API key of the profile `flow`; `--api-key-file` overrides it. There is no option for the key itself: other users can see the command line |
-| `SEEKR_BASE_URL` | `--base-url` of `run`, `plan` and `doctor` with the profile `flow` |
+| `SEEKR_BASE_URL` | `--base-url` of `run`, `plan`, `validate` and `doctor` with the profile `flow` |
 | `SEEKR_TEAM_ID` | `--team` of `run`, `plan` and `doctor` with the profile `flow` |
 | named by [your own profile](configuration.md#profiles) | the same three, for that profile |
 | `BULK_UPLOAD_CONFIG` | `--config` of every command that has it |
-| `BULK_UPLOAD_OPTION` | any option of `run`, `plan` and `doctor`: `BULK_UPLOAD_MAX_ATTEMPTS=3` is `--max-attempts 3`, `BULK_UPLOAD_QUIET=1` is `--quiet` |
+| `BULK_UPLOAD_OPTION` | any option of `run`, `plan`, `validate` and `doctor`: `BULK_UPLOAD_MAX_ATTEMPTS=3` is `--max-attempts 3`, `BULK_UPLOAD_QUIET=1` is `--quiet` |
 | `BULK_UPLOAD_COMMAND_OPTION` | any option of another command: `BULK_UPLOAD_LEDGER_SHOW_LIMIT=20` |
 
 A duration is a number with `ms`, `s`, `m`, `h` or `d`, several of them (`1h30m`), or plain seconds.
@@ -54,7 +54,7 @@ _VARIABLES = {
     "SEEKR_BASE_URL": "--base-url with the profile flow.",
     "SEEKR_TEAM_ID": "--team with the profile flow.",
     "BULK_UPLOAD_CONFIG": "--config of every command that has it.",
-    "BULK_UPLOAD_OPTION": "Any option of run, plan and doctor, such as BULK_UPLOAD_MAX_ATTEMPTS.",
+    "BULK_UPLOAD_OPTION": "Any option of run, plan, validate and doctor, such as BULK_UPLOAD_MAX_ATTEMPTS.",
     "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "The proxy, where --proxy is not given.",
 }
 

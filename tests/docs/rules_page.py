@@ -21,6 +21,15 @@ GOOD = f'{{"messages": [{ASKED}, {SAID}]}}\n'
 TEXT = '{"text": "Once upon a time."}\n'
 CALL = '{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}'
 RESULT = '{"role": "tool", "tool_call_id": "c1", "content": "dry"}'
+REQUESTS = """\
+[purposes.requests]
+lines_max = 2
+file_bytes_max = 120
+fields.id = { type = "string", unique = true }
+fields.url = { type = "string", values = ["/v1/chat", "/v1/embeddings"], same = true }
+"""
+ASKING = '{"id": "a", "url": "/v1/chat"}\n'
+ASKING_TOO = '{"id": "b", "url": "/v1/chat"}\n'
 AGENT = '[purposes.fine-tune]\nroles = ["system", "user", "assistant", "tool"]\ncontent_parts = true\ntool_calls = true\n'
 
 
@@ -128,6 +137,15 @@ EXAMPLES: dict[str, Example] = {
     "answer-in-messages": Example(pair(SAID, MAYBE, f"{ASKED}, {SAID}"), PAIR, PREFERENCE),
     "blank-line": Example(GOOD + "\n"),
     "duplicate-line": Example(GOOD * 2),
+    "wrong-value": Example('{"id": "a", "url": "/chat"}\n', ASKING, "requests", schema=REQUESTS),
+    "repeated-value": Example(ASKING + '{"id": "a", "url": "/v1/chat", "n": 2}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS),
+    "differing-value": Example(ASKING + '{"id": "b", "url": "/v1/embeddings"}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS),
+    "too-many-lines": Example(
+        ASKING + ASKING_TOO + '{"id": "c", "url": "/v1/chat"}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS
+    ),
+    "too-many-bytes": Example(
+        ASKING.replace("\"a\"", f'"{"a" * 100}"'), ASKING, "requests", schema=REQUESTS
+    ),
     "duplicate-key": Example('{"text": "one", "text": "two"}\n', '{"text": "two"}\n', PRETRAIN, thorough=True),
     "bad-parquet": Example(b"PAR1", b"", name="data.parquet", what_wrong="a Parquet file without its end", what_right="the whole file"),
     "bad-torch": Example(
@@ -153,7 +171,7 @@ NO_EXAMPLE = {
 _SEVERITY = """\
 Only errors keep a file from being sent. `--ignore RULE` leaves a rule out, `--error RULE` makes its findings errors, and
 `--strict` makes every warning an error: for `validate`, `plan` and `run`, or as `ignore`, `error` and `strict` in
-`bulk-upload.toml`.
+`bulk-upload.toml`, which all three read.
 """
 
 

@@ -29,7 +29,7 @@ def test_examples_are_read(example: str, tmp_path: Path) -> None:
 
 def test_every_key_of_a_profile_is_explained() -> None:
     """The table has the keys in their order, and says of each whether it is needed."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (yes|no) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (yes|no) \|", PAGE, re.MULTILINE)
     assert {name for name, _ in rows} == set(PROFILE_KEYS)
     assert len(rows) == len(PROFILE_KEYS)
     assert [name for name, needed in rows if needed == "yes"] == [

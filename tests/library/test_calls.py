@@ -433,6 +433,11 @@ def test_a_folder_of_nothing_is_a_usage_error(tmp_path: Path, server: dict[str, 
     with pytest.raises(UsageError, match="no file to upload"):
         upload(tmp_path, **server)
     text_files(tmp_path, 1)
+    assert upload(tmp_path, ledger=tmp_path / "l.db", **server).ok
+    (tmp_path / "file-0.jsonl").unlink()
+    with pytest.raises(ManifestInvalid, match="1 of 1 files that the ledger has"):
+        upload(tmp_path, ledger=tmp_path / "l.db", **server)
+    text_files(tmp_path, 1)
     with pytest.raises(UsageError, match="a list of patterns"):
         upload(tmp_path, include="*.jsonl", **server)
     with pytest.raises(UsageError, match="chooses files of a folder"):

@@ -108,7 +108,7 @@ CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
 CORE_FLOORS = (
     frozenset({"text", "model", "clock"}),
     frozenset({"purposes", "finding"}),
-    frozenset({"shapes"}),
+    frozenset({"vendor_purposes", "shapes"}),
     frozenset({"api", "doubt", "machine", "manifest", "validation"}),
     frozenset({"convert", "limits"}),
     frozenset({"events"}),

@@ -24,6 +24,7 @@ from typing import Any
 COMMAND = os.path.join(sysconfig.get_path("scripts"), "bulk-upload")
 LATE = (
     "bulk_upload.cli.run_job",
+    "bulk_upload.engine.assembly",
     "bulk_upload.job_runner",
     "bulk_upload.edge.memory",
     "anyio._backends._asyncio",

@@ -34,7 +34,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]
     assert process.stderr is not None
     try:
         told = process.stderr.readline() + process.stderr.readline()
-        match = re.search(r"export SEEKR_BASE_URL=(\S+) SEEKR_API_KEY=(\S+)\n", told)
+        match = re.search(r"export [A-Z]+_BASE_URL=(\S+) [A-Z]+_API_KEY=(\S+)\n", told)
         assert match is not None, told
         yield process, match[1], match[2]
     finally:
@@ -57,6 +57,15 @@ async def test_it_serves_until_a_signal(number: signal.Signals, tmp_path: Path) 
     assert "3 requests, 1 files" in stderr
     assert len(journal.read_text().splitlines()) == 3
     assert len(os.listdir(tmp_path / "in")) == 1
+
+
+def test_it_speaks_as_another_vendor() -> None:
+    """The start text names the variables and the base URL that this vendor's own clients take."""
+    with running("--profile", "openai", "--habit", "equal-times") as (process, url, _):
+        assert url.endswith("/v1")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 async def test_the_journal_outlives_a_kill(tmp_path: Path) -> None:

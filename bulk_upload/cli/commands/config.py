@@ -67,7 +67,8 @@ def show(ctx: click.Context, words: tuple[str, ...], *, every: bool, as_json: bo
       bulk-upload config show --json resolve reconcile
     """
     with _context_of(ctx.find_root(), words or ("run",)) as inner:
-        shown = [one for one in [*_settings(inner), _key(inner.params)] if every or one.value is not None]
+        settings = [*_settings(inner), *([_key(inner.params)] if "api_key_file" in inner.params else [])]
+        shown = [one for one in settings if every or one.value is not None]
         path = current_configuration().path
     if as_json:
         put("".join(f"{json.dumps(asdict(one))}\n" for one in shown))
@@ -94,7 +95,7 @@ def _context_of(root: click.Context, words: Sequence[str]) -> click.Context:
     if not isinstance(command, ServerCommand):
         raise UsageError(
             f"`{printable(' '.join(words))}` takes no settings from a file",
-            hint="try run, plan, verify, undo or resolve reconcile",
+            hint="try run, plan, validate, verify, undo or resolve reconcile",
         )
     command = copy.copy(command)
     command.params = [_optional(param) for param in command.params]

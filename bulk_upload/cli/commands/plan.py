@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.config.file import profile_named
-from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do, tell_left_out
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload, tell_left_out
 from bulk_upload.cli.folder.options import Paths
-from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
+from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
 from bulk_upload.cli.folder.target import folder_request_of
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import (
@@ -117,7 +117,7 @@ def plan_and_show(
         for line in other_job_lines(listing, connection, ledger=planner.ledger_path(folder.job)):
             tell(line)
         if not listing.entry_count:
-            return nothing_to_do(listing, request)
+            return nothing_to_upload(planner, folder, listing)
         _show(planner, folder.job, options, say, listing=listing, list_entries=list_entries, as_json=as_json)
         tell_left_out(listing)
         return ExitStatus.SOME_FAILED if listing.is_short else ExitStatus.DONE
@@ -149,6 +149,8 @@ def _show(
         return
     for line in plan_lines(made, ledger_path, ValidateMode(options["validate"])):
         say(line)
+    if listing is not None:
+        say(to_upload_line(made))
 
 
 def _put_line(line: str) -> None:

@@ -53,7 +53,7 @@ _COMPARE_MAX = click.option(
 _AS_JSON = "bulk_upload.resolve.json"
 _WAYS_OUT = """
 To settle them:
-  bulk-upload resolve LEDGER reconcile          search the server's list
+  bulk-upload resolve LEDGER reconcile          search the server's list, if that can show them
   bulk-upload resolve LEDGER adopt PATH ID      record this file of the server as the receipt
   bulk-upload resolve LEDGER resend PATH...     send it again; may create a second copy
   bulk-upload resolve LEDGER abandon PATH...    give it up: rejected

@@ -1,4 +1,4 @@
-"""`bulk-upload sandbox`: serve the Flow Files API on this machine, with the faults you ask for."""
+"""`bulk-upload sandbox`: serve a Files API on this machine, with the faults you ask for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import click
 
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.signals import staged_signals, status_after
-from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
+from bulk_upload.sandbox import Habit, Sandbox, SandboxConfig, parse_faults
+from bulk_upload.sandbox.dialects.flow import FLOW
+from bulk_upload.sandbox.dialects.named import DIALECTS
 
 DEFAULT_PORT = 8099
 PLAY_KEY = "sandbox-key"
@@ -21,6 +23,20 @@ PLAY_KEY = "sandbox-key"
 @click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one.")
 @click.option(
     "--dir", "directory", metavar="DIR", help="Keep uploaded bytes in DIR (default: only size and SHA-256)."
+)
+@click.option(
+    "--profile",
+    default="flow",
+    show_default=True,
+    metavar="NAME",
+    help=f"Whose Files API to speak: {', '.join(DIALECTS)}.",
+)
+@click.option(
+    "--habit",
+    "habits",
+    multiple=True,
+    type=click.Choice([str(one) for one in Habit]),
+    help="What real servers do beside their description; repeatable.",
 )
 @click.option("--journal", "journal_path", metavar="FILE", help="Append one JSON line per request.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Accept only this made-up key; repeatable.")
@@ -59,12 +75,14 @@ def sandbox(
     *,
     port: int,
     directory: str | None,
+    profile: str,
+    habits: tuple[str, ...],
     journal_path: str | None,
     keys: tuple[str, ...],
     fault_text: str,
     **settings: float | None,
 ) -> None:
-    """Serve the Flow Files API on 127.0.0.1 until Ctrl-C, for rehearsals.
+    """Serve a Files API on 127.0.0.1 until Ctrl-C, for rehearsals: Flow's, or another --profile.
 
     \b
     Separate faults with commas:
@@ -81,11 +99,18 @@ def sandbox(
       bulk-upload sandbox
       bulk-upload sandbox --faults storm --journal journal.jsonl
       bulk-upload sandbox --port 0 --dir uploads --key my-test-key
+      bulk-upload sandbox --profile openai --habit equal-times
     """
     given: dict[str, Any] = {field: value for field, value in settings.items() if value is not None}
     faults = replace(parse_faults(fault_text), **given)
     config = SandboxConfig(
-        port=port, directory=directory, journal_path=journal_path, keys=keys, faults=faults
+        port=port,
+        directory=directory,
+        profile=profile,
+        habits=tuple(Habit(one) for one in habits),
+        journal_path=journal_path,
+        keys=keys,
+        faults=faults,
     )
     asyncio.run(_serve(config))
 
@@ -102,8 +127,13 @@ async def _serve(config: SandboxConfig) -> None:
 def _announce(running: Sandbox) -> None:
     config = running.config
     key = config.keys[0] if config.keys else PLAY_KEY
-    click.echo(f"sandbox listens on {running.url}; Ctrl-C stops it. To use it:", err=True)
-    click.echo(f"  export SEEKR_BASE_URL={running.url} SEEKR_API_KEY={shlex.quote(key)}", err=True)
+    dialect = DIALECTS[config.profile]
+    spoken = "" if dialect is FLOW else f" and speaks {dialect.title}"
+    click.echo(f"sandbox listens on {running.url}{spoken}; Ctrl-C stops it. To use it:", err=True)
+    base_url = f"{running.url}{dialect.base_path}"
+    click.echo(
+        f"  export {dialect.url_variable}={base_url} {dialect.key_variable}={shlex.quote(key)}", err=True
+    )
     if config.directory is not None:
         click.echo(f"  uploaded bytes go to {printable(config.directory)}", err=True)
     if config.journal_path is not None:

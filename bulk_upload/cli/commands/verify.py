@@ -253,6 +253,13 @@ def _summary(
     ]
     if verified.no_sha256_count:
         lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if verified.refused_count:
+        lines.append(
+            f"Not compared, because the server does not return their content: {verified.refused_count:,}. The first: "
+            f"{printable(verified.refused_reason)}"
+        )
+    if not verified.has_names:
+        lines.append("Names were not compared: the profile says that the server does not keep them.")
     if doubt_count:
         entries = "entry is" if doubt_count == 1 else "entries are"
         lines.append(

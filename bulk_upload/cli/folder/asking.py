@@ -10,7 +10,6 @@ import click
 from bulk_upload.cli.folder.left_out import answer_options, group_words
 from bulk_upload.cli.folder.screen import files
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.core.run.plan import Step
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import did_you_mean
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from bulk_upload.engine.folder.listing import FolderListing
 
 _NONE_OF_THESE = "none"
-MAY_SEND = (Step.SEND, Step.COMPARE, Step.RECONCILE)
-"""Steps of a plan at whose end a file may have been sent."""
 
 
 def can_ask() -> bool:
@@ -63,6 +60,6 @@ def _answer(question: str, purposes: Sequence[str]) -> str:
 
 
 def confirm(count: int, size: int, endpoint: str) -> bool:
-    """Ask whether to upload so many files with so many bytes."""
+    """Ask whether to upload so many files with so many bytes. Raises click.Abort at Ctrl-C or Ctrl-D."""
     question = f"Upload {files(count)} ({human_bytes(size)}) to {printable(endpoint)}?"
     return click.confirm(question, default=False, err=True)

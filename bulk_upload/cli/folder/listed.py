@@ -26,6 +26,12 @@ def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool)
         return planner.listing(folder, on_count=seen.on_count)
 
 
+def nothing_to_upload(planner: JobPlanner, folder: FolderJob, listing: FolderListing) -> ExitStatus:
+    """Say why nothing is uploaded, as `nothing_to_do`. Raises ManifestInvalid, too: all files of the last run are gone."""
+    planner.require_most_files(folder.job, listing)
+    return nothing_to_do(listing, folder.request)
+
+
 def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str = "upload") -> ExitStatus:
     """Say why nothing is done, and return the exit code. Raises UsageError where there is no file at all."""
     if listing.is_short:

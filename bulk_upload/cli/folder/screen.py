@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from bulk_upload.cli.folder.left_out import group_words
+from bulk_upload.core.run.plan import MAY_SEND, Step
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.engine.folder.known_jobs import other_ledgers
 
@@ -16,21 +17,25 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.folder.tally import Examples
+    from bulk_upload.engine.plan import Plan
 
 _NAMES_SHOWN = 3
 _GROUPS_SHOWN = 6
 _PATHS_SHOWN = 3
 
 
-def folder_lines(listing: FolderListing, paths: Sequence[str], *, doing: str = "upload") -> Iterator[str]:
-    """Yield what was found: files by purpose, those left out, and what is no data. A screen at most."""
+def folder_lines(listing: FolderListing, paths: Sequence[str], *, doing: str = "") -> Iterator[str]:
+    """Yield what was found: files by purpose, those left out, and what is no data. A screen at most.
+
+    How many of them are sent is for the plan to say. `doing` says what is done with all of them.
+    """
     tally = listing.tally
     purposes = listing.totals()
     count = sum(one for one, _ in purposes.values())
     size = sum(one for _, one in purposes.values())
     shown = ", ".join(printable(one) for one in paths[:_PATHS_SHOWN])
     more = f" and {len(paths) - _PATHS_SHOWN:,} more" if len(paths) > _PATHS_SHOWN else ""
-    yield f"{shown}{more}: {files(count)} to {doing}, {human_bytes(size)}"
+    yield f"{shown}{more}: {files(count)}{doing}, {human_bytes(size)}"
     if not listing.place.is_whole:
         yield f"  as a part of {printable(listing.place.root)}: other files of that folder are left alone"
     width = max(map(len, purposes), default=0)
@@ -54,6 +59,25 @@ def folder_lines(listing: FolderListing, paths: Sequence[str], *, doing: str = "
     passed = ", ".join(f"{count:,} {words}" for count, words in others if count)
     if passed:
         yield f"  passed over: {passed}"
+
+
+def to_upload_line(plan: Plan) -> str:
+    """Return how many files of a folder a run would still send."""
+    to_send = [plan.total(step) for step in MAY_SEND]
+    count = sum(one.entry_count for one in to_send)
+    accepted = plan.total(Step.SETTLED).entry_count
+    if not count and accepted == plan.entry_count:
+        return f"To upload: nothing; {_all_of(accepted)} accepted already"
+    before = f"; {accepted:,} accepted already" if accepted else ""
+    if not count:
+        return f"To upload: nothing{before}; the others cannot be sent, or are not tried again, as above"
+    size = sum(one.file_bytes for one in to_send)
+    of_all = f"{count:,} of {files(plan.entry_count)}" if count < plan.entry_count else files(count)
+    return f"To upload: {of_all}, {human_bytes(size)}{before}"
+
+
+def _all_of(count: int) -> str:
+    return "the only file is" if count == 1 else f"all {count:,} are"
 
 
 def other_job_lines(listing: FolderListing, connection: Connection, *, ledger: str) -> Iterator[str]:

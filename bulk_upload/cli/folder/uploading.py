@@ -8,12 +8,13 @@ import anyio
 from msgspec.structs import replace
 
 from bulk_upload.cli.commands.plan import plan_lines
-from bulk_upload.cli.folder.asking import MAY_SEND, ask_purposes, can_ask, confirm
-from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_do
-from bulk_upload.cli.folder.screen import folder_lines, other_job_lines
+from bulk_upload.cli.folder.asking import ask_purposes, can_ask, confirm
+from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload
+from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
 from bulk_upload.core.purposes import known_purposes
+from bulk_upload.core.run.plan import MAY_SEND
 from bulk_upload.errors import LedgerOlder
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
@@ -41,7 +42,7 @@ def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> i
         for line in other_job_lines(listing, request.connection, ledger=planner.ledger_path(folder.job)):
             tell(line)
         if not listing.entry_count:
-            return nothing_to_do(listing, wanted)
+            return nothing_to_upload(planner, folder, listing)
         if asks and not agreed(planner, folder, listing, request.connection, request.settings.validate):
             tell("Nothing was sent.")
             return ExitStatus.UNFINISHED
@@ -67,6 +68,7 @@ def agreed(
         return confirm(sum(count for count, _ in totals), sum(size for _, size in totals), endpoint)
     for line in plan_lines(plan, planner.ledger_path(folder.job), validate):
         tell(line)
+    tell(to_upload_line(plan))
     may_send = [plan.total(step) for step in MAY_SEND]
     count = sum(one.entry_count for one in may_send)
     return not count or confirm(count, sum(one.file_bytes for one in may_send), endpoint)

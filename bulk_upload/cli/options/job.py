@@ -103,6 +103,11 @@ _MANIFEST_OPTIONS = (
         help="Refuse the whole manifest for any missing, unreadable or refused file.",
     ),
     click.option(
+        "--files-removed",
+        is_flag=True,
+        help="Accept a folder that has lost most of its files since the last run: they were removed on purpose.",
+    ),
+    click.option(
         "--name-template",
         type=WORD,
         metavar="T",
@@ -175,6 +180,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
         "moved_root",
         "name_template",
         "strict_paths",
+        "files_removed",
     )
     return Job(manifest=manifest, **{name: options[name] for name in names})
 

@@ -36,6 +36,7 @@ JOB_SECTIONS = {
         "follow_symlinks",
         "allow_outside",
         "strict_paths",
+        "files_removed",
         "name_template",
         "validate",
         "schema",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+class Answered5xx(StrEnum):
+    """What an answered 5xx means for a complete upload, where no list can tell."""
+
+    IN_DOUBT = "in-doubt"
+    NOT_STORED = "not-stored"
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of one kind of Files API.
 
@@ -20,6 +28,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
     describes the file. Lists hold such objects in `data`. `can_read_back` says that GET with `content_path` after a file's
     own path returns what was sent: a listed file is then compared before it is adopted.
+
+    `answered_5xx` is what the server is known to have done with an upload that it answers with a 5xx; it counts only where
+    no list can tell.
 
     `key_variable`, `base_url_variable` and `team_variable` name the environment variables that hold this profile's key,
     address and team; they are names only, which the command line looks up, and no other profile's are.
@@ -42,6 +53,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     id_field: str = "id"
     can_read_back: bool = True
     content_path: str = "/content"
+    answered_5xx: Answered5xx = Answered5xx.IN_DOUBT
     key_variable: str | None = None
     base_url_variable: str | None = None
     team_variable: str | None = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.api.profile import PROFILES, Profile
+from bulk_upload.core.api.profile import PROFILES, Answered5xx, Profile
 from bulk_upload.core.text.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from enum import StrEnum
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _FIELD_NAME = re.compile(r"[^\x00-\x1f\x7f\"]{1,64}")
@@ -35,6 +36,19 @@ def _like(pattern: re.Pattern[str], example: str) -> Callable[[Any], str]:
         if not isinstance(value, str) or not pattern.fullmatch(value):
             raise ValueError(f"must be a string such as {example!r}")
         return value
+
+    return take
+
+
+def _one_of(words: type[StrEnum]) -> Callable[[Any], StrEnum]:
+    known = tuple(one.value for one in words)
+
+    def take(value: Any) -> StrEnum:  # noqa: ANN401
+        if not isinstance(value, str) or value not in known:
+            meant = did_you_mean(value, known).strip() if isinstance(value, str) else ""
+            choice = " or ".join(f'"{one}"' for one in known)
+            raise ValueError(f"must be {choice}" + (f". {meant}" if meant else ""))
+        return words(value)
 
     return take
 
@@ -82,6 +96,7 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "keeps-names": _whether,
     "can-read-back": _whether,
     "content-path": _like(_PATH, "/content"),
+    "answered-5xx": _one_of(Answered5xx),
     "list-page": _count(PAGE_MAX),
     "size-limit-bytes": _count(2**63 - 1),
     "key-variable": _like(_VARIABLE, "ARCHIVE_API_KEY"),
@@ -101,6 +116,7 @@ _DEFAULTS: dict[str, object] = {
     # A server that returns no content says so.
     "can-read-back": True,
     "content-path": "/content",
+    "answered-5xx": Answered5xx.IN_DOUBT,
     "list-page": 100,
     "size-limit-bytes": None,
     "key-variable": None,

@@ -102,7 +102,7 @@ class Converter:
         self._drop = frozenset(drop)
         self._judge = LineJudge(purpose, known=known)
         self._line_bytes_max = purpose.schema.line_bytes_max
-        self._decode = reader_of(purpose.schema).lenient
+        self._reader = reader_of(purpose.schema)
         self._converts = False
         # A pair may be valid and still hold its answer twice.
         self._passes_first = self._target is not None and self._target.layout is not Layout.PREFERENCE
@@ -209,12 +209,12 @@ class Converter:
         if len(text) > self._line_bytes_max:
             return False
         try:
-            self._decode(text)
+            found = self._reader.judge(self._reader.lenient(text))
             if not (is_utf8 or text.isascii()):
                 text.decode("utf-8")
         except NOT_PASSED:
             return False
-        return True
+        return found is not None and not any(map(is_error, found))
 
     def _error(self, text: Json) -> str | None:
         """Return what validation would find wrong with a line, None where nothing keeps it from being sent."""

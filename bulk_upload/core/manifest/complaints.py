@@ -9,6 +9,8 @@ from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bulk_upload.core.finding import Finding
 
 FINDINGS_KEPT_MAX = 1000
@@ -40,6 +42,17 @@ def manifest_invalid(complaints: Complaints, missing: Complaints) -> ManifestInv
         finding_count=count,
         counts=complaints.by_rule + missing.by_rule,
         hint="fix the lines listed above and run the same command again",
+    )
+
+
+def mostly_vanished(gone_count: int, entry_count: int, root: str, examples: Sequence[str]) -> ManifestInvalid:
+    """Return the error for a folder that has lost most of the files that its ledger has, such as `examples`."""
+    shown = ", ".join(map(quoted, examples))
+    more = ", …" if gone_count > len(examples) else ""
+    return ManifestInvalid(
+        f"{gone_count:,} of {entry_count:,} files that the ledger has of {quoted(root)} are gone ({shown}{more}); "
+        "nothing was sent",
+        hint="check that the disk or share is mounted; if the files were removed on purpose, pass --files-removed",
     )
 
 

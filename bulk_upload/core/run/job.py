@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec.structs import force_setattr
 
-# ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
 from bulk_upload.core.api.endpoint import ledger_stem
 from bulk_upload.core.model import Entry
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bulk_upload.core.api.connection import Connection
 
 FOLDER_HASH_BYTES = 4
@@ -59,6 +57,8 @@ class Job(_Input, frozen=True, kw_only=True):
         name_template: makes the sent name of entries without a `remote_name`, such as `{folder}-{name}`.
         strict_paths: refuse a manifest with any path that is missing, unreadable or refused. By default such an entry
             fails, the others are sent, and the next run looks again.
+        files_removed: run a folder that has lost most of its files since the last run. By default that is refused, as a
+            mount that is not there.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
     """
 
@@ -74,6 +74,7 @@ class Job(_Input, frozen=True, kw_only=True):
     moved_root: bool = False
     name_template: str | None = None
     strict_paths: bool = False
+    files_removed: bool = False
     private: bool = False
 
     if TYPE_CHECKING:
@@ -94,20 +95,55 @@ class Job(_Input, frozen=True, kw_only=True):
             moved_root: bool = False,
             name_template: str | None = None,
             strict_paths: bool = False,
+            files_removed: bool = False,
             private: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("manifest", "ledger", "ledger_dir", "root"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
+            if value is not None:
                 force_setattr(self, name, _path_text(name, value))
+        for name in ("purpose", "name_template"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name} is of the type {type(value).__name__}", hint="pass a text")
+        for name in _FLAGS:
+            # `force="no"` would force.
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}", hint="pass True or False")
         if self.entries is not None:
-            force_setattr(self, "entries", tuple(self.entries))
+            force_setattr(self, "entries", _entries_of(self.entries))
+
+
+_FLAGS = (
+    "follow_symlinks",
+    "allow_outside",
+    "force",
+    "ignore_ctime",
+    "moved_root",
+    "strict_paths",
+    "private",
+)
+
+
+def _entries_of(given: object) -> tuple[Entry, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"entries is of the type {type(given).__name__}", hint="pass a list of Entry")
+    entries = tuple(given)
+    for number, one in enumerate(entries, start=1):
+        if not isinstance(one, Entry):
+            raise UsageError(
+                f"entry {number} is of the type {type(one).__name__}",
+                hint="a Job has values of the type Entry; `upload` takes paths and mappings, too",
+            )
+    return entries
 
 
 def _path_text(name: str, value: object) -> str:
     text = value.__fspath__() if hasattr(value, "__fspath__") else value
+    if isinstance(text, str) and ("\0" in text or (name == "ledger" and not text)):
+        raise UsageError(f"{name} cannot be {text!r}", hint="pass the path of a file, or leave it out")
     if not isinstance(text, str):
         raise UsageError(
             f"{name} is of the type {type(value).__name__}, and must be a path",

@@ -30,6 +30,10 @@ WITHOUT_FILE = (Step.MISSING, Step.UNREACHABLE)
 fails; or its disk or mount fails, and the entry stays pending. The next run looks again at both."""
 
 
+MAY_SEND = (Step.SEND, Step.COMPARE, Step.RECONCILE)
+"""Steps of a plan at whose end a file may have been sent."""
+
+
 class KnownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of an entry.
 

@@ -139,10 +139,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing | None = None
 
 
-def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Difference]:
+def differences(
+    receipt: HeldReceipt, found: ListedFile | None, *, keeps_names: bool = True
+) -> list[Difference]:
     """Return how the server's file differs from its receipt; a field the server leaves out cannot differ.
 
-    `found` is None when the server no longer knows the id.
+    `found` is None when the server no longer knows the id. `keeps_names` is the profile's: where it is False, another
+    name is no difference.
     """
 
     def difference(kind: DifferenceKind, detail: str) -> Difference:
@@ -157,7 +160,7 @@ def differences(receipt: HeldReceipt, found: ListedFile | None) -> list[Differen
     if found is None:
         return [difference(DifferenceKind.MISSING, "the server no longer has it")]
     wrong = []
-    if found.filename not in (None, receipt.sent_name):
+    if keeps_names and found.filename not in (None, receipt.sent_name):
         detail = f"sent as {quoted(receipt.sent_name)}, now {quoted(str(found.filename))}"
         wrong.append(difference(DifferenceKind.RENAMED, detail))
     if found.bytes not in (None, receipt.file_bytes):

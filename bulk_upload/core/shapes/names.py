@@ -58,6 +58,9 @@ _NAMES = (
     _Name("`problem` and `solution`", ("problem", "solution")),
     _Name("`input` and `output`", ("input", "output")),
 )  # fmt: skip
+NAMED_KEYS = frozenset(key for one in _NAMES for key in one.keys)
+"""A record with none of these keys has no name."""
+
 TRANSCRIPTS = "HH-RLHF (`chosen` and `rejected` as whole transcripts)"
 ARRAYS_OF_MESSAGES = "arrays of messages"
 PLAIN_TEXTS = "plain strings"
@@ -70,6 +73,8 @@ def known_name(record: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=_KEYS_REMEMBERED_MAX)
 def _known_name(keys: tuple[str, ...]) -> str | None:
+    if NAMED_KEYS.isdisjoint(keys):
+        return None
     return next((one.name for one in _NAMES if all(key in keys for key in one.keys)), None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.shapes.conversation import as_conversation
 from bulk_upload.core.shapes.json_values import (
     NOT_JSON,
     is_array,
@@ -15,13 +14,14 @@ from bulk_upload.core.shapes.json_values import (
     require_utf8,
     text_of,
 )
+from bulk_upload.core.shapes.layouts.conversation import as_conversation
+from bulk_upload.core.shapes.layouts.preference import as_preference
+from bulk_upload.core.shapes.layouts.pretraining import as_text
+from bulk_upload.core.shapes.layouts.reinforcement import as_reinforcement
 from bulk_upload.core.shapes.messages import Account, is_conversation, messages_of, text_of_messages
 from bulk_upload.core.shapes.names import ARRAYS_OF_MESSAGES, PAIR_KEYS, PLAIN_TEXTS, present
-from bulk_upload.core.shapes.preference import as_preference
-from bulk_upload.core.shapes.pretraining import as_text
 from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS
 from bulk_upload.core.shapes.reading import Reading
-from bulk_upload.core.shapes.reinforcement import as_reinforcement
 from bulk_upload.core.shapes.target import MESSAGES, TEXT, CannotConvert, Layout, Mapped
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.shapes.json_values import Json
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
-_BETWEEN = b" \t\r\n,\xef\xbb\xbf"
+BETWEEN = b" \t\r\n,\xef\xbb\xbf"
+"""What may stand between values."""
 
 
 class NotAValue(NamedTuple):
@@ -62,7 +63,7 @@ class ValueSplitter:
     def finish(self) -> list[Json | NotAValue]:
         """Return what is left."""
         found = self._split()
-        rest = self._text[self._end if self._start is None else self._start :].strip(_BETWEEN)
+        rest = self._text[self._end if self._start is None else self._start :].strip(BETWEEN)
         if rest:
             found.append(NotAValue(rest))
         return found
@@ -138,7 +139,7 @@ class ValueSplitter:
         self._start = at
 
     def _between(self, at: int, found: list[Json | NotAValue]) -> None:
-        between = self._text[self._end : at].strip(_BETWEEN)
+        between = self._text[self._end : at].strip(BETWEEN)
         if between:
             found.append(NotAValue(between))
 
@@ -162,6 +163,9 @@ class ValueSplitter:
 
 def values_in(text: bytes) -> list[Json] | None:
     """Return the objects and arrays of messages that a text consists of, None where there is anything else."""
+    if text.lstrip(BETWEEN)[:1] not in (b"{", b"["):
+        # Most texts: no search is needed.
+        return None
     splitter = ValueSplitter(len(text))
     values: list[Json] = []
     for one in [*splitter.feed(text), *splitter.finish()]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulk_upload.core.purposes import suffix_of
 from bulk_upload.core.shapes.command import PLAIN
-from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.text.text_bytes import BOM, wide_json
 from bulk_upload.core.validation.rules import Complaint
 
 HEAD_BYTES = 512
@@ -24,11 +24,17 @@ _COMPRESSED = (
     (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d it"),
 )
 _BINARY = (
-    (PARQUET_MAGIC, "a Parquet file", "Give it the suffix .parquet if the purpose takes such files, or convert it"),
+    (PARQUET_MAGIC, "a Parquet file", "Give it the suffix .parquet if the purpose takes such files, or export its rows as JSON Lines"),
     (b"%PDF", "a PDF", "Give it the suffix .pdf, or extract its text"),
     (b"\xd0\xcf\x11\xe0", "an old Microsoft Office file", "Export the data as JSON Lines"),
     (b"SQLite format 3", "an SQLite database", "Export the data as JSON Lines"),
     (b"ARROW1", "an Arrow file", "Convert it to JSON Lines"),
+    (b"\xff\xff\xff\xff", "an Arrow stream, as `datasets` keeps its data", "Export the data as JSON Lines"),
+    (b"FEA1", "a Feather file", "Export the data as JSON Lines"),
+    (b"ORC", "an ORC file", "Export the data as JSON Lines"),
+    (b"Obj\x01", "an Avro file", "Export the data as JSON Lines"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "Export the data as JSON Lines"),
+    (b"GGUF", "the weights of a model (GGUF)", "Name the file with the data"),
     (b"\x93NUMPY", "a NumPy array", "Convert it to JSON Lines"),
     (b"\x80\x02", "a Python pickle", "Write the data as JSON Lines"),
     (b"\x80\x04", "a Python pickle", "Write the data as JSON Lines"),
@@ -37,6 +43,9 @@ _BINARY = (
 )  # fmt: skip
 _MAGIC = tuple(magic for magic, *_ in (*_COMPRESSED, *_BINARY))
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_TAR, _TAR_AT = b"ustar", 257
+_SAFETENSORS_HEADER_BYTES_MAX = 100_000_000
+"""Of huggingface/safetensors: a header that claims to be longer is refused."""
 _OLE = b"\xd0\xcf\x11\xe0"
 _DOCUMENT_MAGIC = {
     ".pdf": (b"%PDF",),
@@ -53,8 +62,9 @@ _PDF_MARK_WITHIN = 512
 
 def not_json_lines(head: bytes) -> Complaint | None:
     """Return why a file that should be JSON Lines is not, by its first bytes; None where they show nothing."""
-    if head.startswith(_MAGIC):
-        return _other_format(head)
+    other = other_format(head)
+    if other is not None:
+        return other
     if head.startswith(_WIDE_MARKS) or _looks_wide(head):
         return Complaint("utf-16", "the text is UTF-16 or UTF-32, not UTF-8")
     return None
@@ -62,7 +72,26 @@ def not_json_lines(head: bytes) -> Complaint | None:
 
 def other_format(head: bytes) -> Complaint | None:
     """Return what a file is that is no text, by its first bytes; None for text."""
-    return _other_format(head) if head.startswith(_MAGIC) else None
+    if head.startswith(_MAGIC):
+        return _other_format(head)
+    if head.startswith(_TAR, _TAR_AT):
+        return Complaint(
+            "compressed",
+            "the file is a tar archive, not JSON Lines",
+            remedy="Unpack it, and name the files in it",
+        )
+    if _are_weights(head):
+        return Complaint(
+            "not-json-lines",
+            "the file is the weights of a model (safetensors), not JSON Lines",
+            remedy="Name the file with the data",
+        )
+    return None
+
+
+def _are_weights(head: bytes) -> bool:
+    """Whether a file begins as safetensors do: the length of a header in eight bytes, and the header, an object."""
+    return head[8:10] == b'{"' and int.from_bytes(head[:8], "little") <= _SAFETENSORS_HEADER_BYTES_MAX
 
 
 def _other_format(head: bytes) -> Complaint | None:
@@ -127,6 +156,8 @@ def _what(head: bytes) -> str:
 
 
 def _looks_wide(head: bytes) -> bool:
-    """Whether every other byte of the beginning is zero, as in UTF-16 of plain English."""
+    """Whether every other byte of the beginning is zero, as in UTF-16 of plain English, or of JSON in any language."""
     sample = head[:64]
-    return len(sample) >= 8 and any(sample) and (not any(sample[1::2]) or not any(sample[::2]))
+    if len(sample) < 8 or not any(sample):
+        return False
+    return not any(sample[1::2]) or not any(sample[::2]) or wide_json(head) is not None

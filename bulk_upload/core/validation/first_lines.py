@@ -62,11 +62,19 @@ def suspicion(
 
 
 def _is_array_of_examples(value: object) -> bool:
-    """Whether a line is an array of objects; messages make one example."""
+    """Whether a line is an array of objects or of conversations; messages make one example."""
+    if not isinstance(value, list):
+        return False
+    if all(isinstance(one, dict) for one in value):
+        return not (value and is_message(value[0]))
+    return all(map(_is_conversation, value))
+
+
+def _is_conversation(value: object) -> bool:
     return (
         isinstance(value, list)
-        and all(isinstance(one, dict) for one in value)
-        and not (value and is_message(value[0]))
+        and bool(value)
+        and all(isinstance(one, dict) and is_message(one) for one in value)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,9 +10,12 @@ import msgspec
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.shapes.command import DROP, PLAIN
 from bulk_upload.core.shapes.json_values import NOT_JSON
+from bulk_upload.core.shapes.messages import is_message
 from bulk_upload.core.shapes.names import known_name
 from bulk_upload.core.shapes.record import mapped
+from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
+from bulk_upload.core.shapes.telling_keys import may_be_known
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
@@ -59,9 +63,34 @@ def foreign_value(value: object, schema: Schema) -> Complaint | None:
     return _complaint(made, schema)
 
 
+def are_plain_messages(value: list[Any], roles: tuple[str, ...]) -> bool:
+    """Whether all that an array holds is messages of a known role and a text: `foreign_value` says the same of all such."""
+    for one in value:
+        if not isinstance(one, dict) or len(one) != len(_MESSAGE):
+            return False
+        role = one.get("role", one.get("from"))
+        content = one.get("content", one.get("value"))
+        if not isinstance(role, str) or not isinstance(content, str) or not _is_role(role, roles):
+            return False
+    return bool(value)
+
+
+_MESSAGE = ("role", "content")
+_ROLE_CHARACTERS_MAX = 64
+
+
+def _is_role(role: str, roles: tuple[str, ...]) -> bool:
+    return role in roles or (len(role) <= _ROLE_CHARACTERS_MAX and _is_meant(role, roles))
+
+
+@lru_cache(maxsize=256)
+def _is_meant(role: str, roles: tuple[str, ...]) -> bool:
+    return meant_role(role, roles) is not None
+
+
 def _converted(value: object, schema: Schema) -> Mapped | None:
     target = target_of(schema)
-    if target is None:
+    if target is None or is_unknown(value, schema):
         return None
     try:
         return mapped(_encode(value), target)
@@ -69,6 +98,16 @@ def _converted(value: object, schema: Schema) -> Mapped | None:
         raise
     except (*NOT_JSON, *_NOT_ENCODED):
         return None
+
+
+def is_unknown(value: object, schema: Schema) -> bool:
+    """Whether no conversion knows a value, as its keys show without a closer look."""
+    target = target_of(schema)
+    if target is None:
+        return True
+    if isinstance(value, dict):
+        return not may_be_known(tuple(value), target.layout)
+    return isinstance(value, list) and not (value and isinstance(value[0], dict) and is_message(value[0]))
 
 
 def _complaint(made: Mapped, schema: Schema) -> Complaint:

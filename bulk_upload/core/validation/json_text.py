@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bulk_upload.core.text.json_fault import fault_of
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.opening.invisible import is_invisible
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import COUNTED, NO_RULES, Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 _BLANK = " \t\r\n"
 _WHOLE_DIGITS_MAX = 18
@@ -45,35 +45,42 @@ class Constant:
         self.name = name
 
 
-def parse_line(line: bytes, *, find_repeated_keys: bool = False) -> Parsed:
-    """Return what a line holds; the line must not be blank."""
+def parse_line(
+    line: bytes, *, find_repeated_keys: bool = False, counted: Container[str] = NO_RULES
+) -> Parsed:
+    """Return what a line holds; the line must not be blank. Complaints of the `counted` rules have no words."""
     try:
         text = line.rstrip(b" \t\r\n").decode("utf-8")
     except UnicodeDecodeError as error:
-        found = f"byte 0x{line[error.start]:02x} is not UTF-8"
-        column = len(line[: error.start].decode("utf-8", "replace")) + 1
-        return Parsed(
-            [Complaint("not-utf-8", found, f"column {column}", column=column, byte_in_line=error.start)]
-        )
+        return Parsed([COUNTED["not-utf-8"] if "not-utf-8" in counted else _not_utf_8(line, error.start)])
     constants: list[Constant] = []
+    decoder = _PLAIN
+    if find_repeated_keys or "NaN" in text or "Infinity" in text:
+        decoder = _decoder(constants, find_repeated_keys=find_repeated_keys)
     try:
-        value, end = _decoder(constants, find_repeated_keys=find_repeated_keys).raw_decode(
-            text, _skip(text, 0)
-        )
+        value, end = decoder.raw_decode(text, _skip(text, 0))
     except json.JSONDecodeError as error:
-        return _bad_json(text, error)
+        return _bad_json(text, error, counted)
     except RecursionError:
         return Parsed([Complaint("too-deep", "the value is nested more deeply than can be read")])
     complaints = []
     if constants:
-        complaints += _constants(value, constants)
+        complaints += _constants(value, constants, counted)
     if find_repeated_keys:
         complaints += _repeated_keys(value)
     if (rest := _skip(text, end)) < len(text):
-        complaints.append(_trailing(text, rest))
-    if "\\u" in text and (surrogate := _lone_surrogate(text)) is not None:
+        complaints.append(
+            COUNTED["trailing-garbage"] if "trailing-garbage" in counted else _trailing(text, rest)
+        )
+    if "\\u" in text and (surrogate := _lone_surrogate(text, counted)) is not None:
         complaints.append(surrogate)
     return Parsed(complaints, value, is_json=True)
+
+
+def _not_utf_8(line: bytes, position: int) -> Complaint:
+    found = f"byte 0x{line[position]:02x} is not UTF-8"
+    column = len(line[:position].decode("utf-8", "replace")) + 1
+    return Complaint("not-utf-8", found, f"column {column}", column=column, byte_in_line=position)
 
 
 def _decoder(constants: list[Constant], *, find_repeated_keys: bool) -> json.JSONDecoder:
@@ -91,6 +98,10 @@ def _decoder(constants: list[Constant], *, find_repeated_keys: bool) -> json.JSO
 def _whole(digits: str) -> int | float:
     # Python refuses to convert thousands of digits; no rule asks for their value.
     return int(digits) if len(digits) <= _WHOLE_DIGITS_MAX else float(digits)
+
+
+_PLAIN = json.JSONDecoder(parse_int=_whole)
+"""For text without constants: making a decoder takes as long as a short line."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
@@ -111,10 +122,12 @@ def _skip(text: str, start: int) -> int:
     return start
 
 
-def _bad_json(text: str, error: json.JSONDecodeError) -> Parsed:
+def _bad_json(text: str, error: json.JSONDecodeError, counted: Container[str]) -> Parsed:
     position, wrong = fault_of(error)
     # Two complaints of the json module point at where a string or an array began.
     cut_off = position >= len(text) or error.msg.startswith("Unterminated string")
+    if "bad-json" in counted:
+        return Parsed([COUNTED["bad-json"]], cut_off=cut_off)
     found, remedy = _words(text, error, position, wrong, cut_off=cut_off)
     column = position + 1
     complaint = Complaint(
@@ -168,7 +181,7 @@ def _trailing(text: str, rest: int) -> Complaint:
     )
 
 
-def _lone_surrogate(text: str) -> Complaint | None:
+def _lone_surrogate(text: str, counted: Container[str]) -> Complaint | None:
     """Find an escaped lone surrogate: readers of a line may keep it, turn it into `?`, or fail."""
     if _SURROGATE.search(text) is None:
         return None
@@ -181,6 +194,8 @@ def _lone_surrogate(text: str) -> Complaint | None:
         if 0xD800 <= code <= 0xDBFF and 0xDC00 <= _escaped(text, position + 6) <= 0xDFFF:
             position += 12
             continue
+        if 0xD800 <= code <= 0xDFFF and "lone-surrogate" in counted:
+            return COUNTED["lone-surrogate"]
         if 0xD800 <= code <= 0xDFFF:
             return Complaint(
                 "lone-surrogate",
@@ -230,7 +245,9 @@ def step(key: str) -> str:
     return f".{key}" if key.isidentifier() else f"[{json.dumps(key[:_SEEN_CHARACTERS])}]"
 
 
-def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
+def _constants(value: object, constants: list[Constant], counted: Container[str]) -> list[Complaint]:
+    if "not-a-number" in counted and (count := _constant_count(value)) is not None:
+        return [COUNTED["not-a-number"]] * (count or 1)
     found = [
         Complaint("not-a-number", f"{child.name} is not JSON", f"{path}{_step(key)}")
         for path, one in _walk(value)
@@ -250,3 +267,20 @@ def _repeated_keys(value: object) -> list[Complaint]:
         if isinstance(one, _Object)
         for key in one.repeated
     ]
+
+
+def _constant_count(value: object) -> int | None:
+    """Return how many constants a value holds, None where there may be more values than are walked."""
+    if isinstance(value, Constant):
+        return 1
+    count = walked_count = 0
+    waiting: list[dict[str, Any] | list[Any]] = [value] if isinstance(value, dict | list) else []
+    while waiting:
+        one = waiting.pop()
+        walked_count += 1 + len(one)
+        for child in one.values() if isinstance(one, dict) else one:
+            if isinstance(child, dict | list):
+                waiting.append(child)
+            elif isinstance(child, Constant):
+                count += 1
+    return count if walked_count < _VALUES_WALKED_MAX else None

@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bulk_upload.core.shapes.telling_keys import TELLING_KEYS
 from bulk_upload.core.validation.conversion.line_faults import with_fault_named
+from bulk_upload.core.validation.conversion.quick_repair import quickly_mended
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
-from bulk_upload.core.validation.foreign import foreign_schema, foreign_value, other_purpose
+from bulk_upload.core.validation.foreign import (
+    are_plain_messages,
+    foreign_schema,
+    foreign_value,
+    is_unknown,
+    other_purpose,
+)
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import LineRules
-from bulk_upload.core.validation.rules import Complaint, is_error
+from bulk_upload.core.validation.rules import NO_RULES, Complaint, is_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.json_text import Parsed
@@ -29,6 +37,7 @@ _LINES_LEFT = 64
 _plain: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 # Numbers of thousands of digits are values that Python refuses to make.
 _NOT_PLAIN = (*NOT_PASSED, ValueError)
+_UNREAD = object()
 
 
 class LineJudge:
@@ -37,16 +46,30 @@ class LineJudge:
     Args:
         known: the purposes that lines may look like.
         thorough: also look for duplicate keys: no line takes the fast path then.
+        counted: rules whose complaints need no words; it may grow meanwhile.
     """
 
-    def __init__(self, purpose: Purpose, *, known: Iterable[Purpose], thorough: bool = False) -> None:
+    def __init__(
+        self,
+        purpose: Purpose,
+        *,
+        known: Iterable[Purpose],
+        thorough: bool = False,
+        counted: Container[str] = NO_RULES,
+    ) -> None:
         self._purpose = purpose
         self._schema = purpose.schema
-        self._rules = LineRules(purpose.schema)
+        self._counted = counted
+        self._rules = LineRules(purpose.schema, counted)
         self._known = tuple(known)
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
         self._foreign_known: dict[tuple[str, ...], Complaint] = {}
+        self._required = frozenset(purpose.schema.required_names)
+        self._others: dict[tuple[str, ...], Complaint | None] = {}
+        self._telling = _telling_keys(self._known)
+        self._array: Complaint | None = None
+        self._unread_count = self._unread_left = 0
         self._decode = _pass_none if thorough else self._reader.strict
         self._missed_count = 0
         self._needs_all = all(field.required for field in purpose.schema.fields) and not thorough
@@ -96,14 +119,42 @@ class LineJudge:
 
     def _looked_at(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with a line that may well be JSON: as `examine` does, and faster."""
-        if not self._thorough:
-            try:
-                value = _plain(line)
-            except _NOT_PLAIN:
-                return self.examine(line)
-            if isinstance(value, dict):
-                return self._schema_complaints(value)
-        return self.examine(line)
+        if self._thorough:
+            return self.examine(line)
+        value = self._read(line)
+        if isinstance(value, dict):
+            return self._schema_complaints(value)
+        if isinstance(value, list):
+            return self._array_complaints(value, line)
+        mended = quickly_mended(line)
+        if mended is None:
+            return self.examine(line)
+        complaint, value = mended
+        return [complaint, *self._schema_complaints(value)]
+
+    def _read(self, line: bytes) -> Any:  # noqa: ANN401 (a JSON value)
+        """Return what a line holds, `_UNREAD` where only the exact way can say it, and after many such lines untried."""
+        if self._unread_left:
+            self._unread_left -= 1
+            return _UNREAD
+        try:
+            value = _plain(line)
+        except _NOT_PLAIN:
+            self._unread_count += 1
+            if self._unread_count >= _MISSES_MAX:
+                self._unread_left = _LINES_LEFT
+            return _UNREAD
+        self._unread_count = 0
+        return value
+
+    def _array_complaints(self, value: list[Any], line: bytes) -> list[Complaint]:
+        if is_unknown(value, self._schema):
+            return [_not_an_object(value)]
+        if not are_plain_messages(value, self._schema.roles):
+            return self.examine(line)
+        if self._array is None:
+            self._array = foreign_value(value, self._schema)
+        return [_not_an_object(value)] if self._array is None else [self._array]
 
     def examine(self, line: bytes) -> list[Complaint]:
         """Return what is wrong with one line, by the exact path."""
@@ -113,7 +164,8 @@ class LineJudge:
 
     def parse(self, line: bytes) -> Parsed:
         """Parse a line."""
-        return with_fault_named(parse_line(line, find_repeated_keys=self._thorough), line)
+        parsed = parse_line(line, find_repeated_keys=self._thorough, counted=self._counted)
+        return with_fault_named(parsed, line, self._counted)
 
     def weigh(self, parsed: Parsed) -> list[Complaint]:
         """Return what is wrong with a parsed line."""
@@ -122,8 +174,7 @@ class LineJudge:
         if not isinstance(parsed.value, dict):
             if (foreign := foreign_value(parsed.value, self._schema)) is not None:
                 return [*parsed.complaints, foreign]
-            what = "an array" if isinstance(parsed.value, list) else "a single value"
-            return [*parsed.complaints, Complaint("not-an-object", f"the line is {what}, not an object")]
+            return [*parsed.complaints, _not_an_object(parsed.value)]
         return [*parsed.complaints, *self._schema_complaints(parsed.value)]
 
     def is_example(self, parsed: Parsed) -> bool:
@@ -142,14 +193,24 @@ class LineJudge:
         return [] if other is None else [other]
 
     def _schema_complaints(self, value: Mapping[str, Any]) -> list[Complaint]:
-        if all(name in value for name in self._schema.required_names):
+        if value.keys() >= self._required or (self._telling is not None and self._telling.isdisjoint(value)):
             return self._rules.complaints(value)
         foreign = self._foreign(value)
         if foreign is not None:
             return [foreign]
         complaints = self._rules.complaints(value)
-        other = other_purpose(value, self._purpose, self._known)
+        other = self._other_purpose(value)
         return complaints if other is None else [*complaints, other]
+
+    def _other_purpose(self, value: Mapping[str, Any]) -> Complaint | None:
+        """Return a complaint about another purpose, which the keys of a line alone decide."""
+        keys = tuple(value)
+        if keys in self._others:
+            return self._others[keys]
+        other = other_purpose(value, self._purpose, self._known)
+        if len(self._others) < _SHAPES_REMEMBERED_MAX:
+            self._others[keys] = other
+        return other
 
     def _foreign(self, value: Mapping[str, Any]) -> Complaint | None:
         """Return a complaint about another tool's shape. One is kept of a file: lines with the same keys share it."""
@@ -167,6 +228,21 @@ class LineJudge:
             # msgspec does not check what it skips.
             line.decode("utf-8")
         return row
+
+
+def _not_an_object(value: object) -> Complaint:
+    what = "an array" if isinstance(value, list) else "a single value"
+    return Complaint("not-an-object", f"the line is {what}, not an object")
+
+
+def _telling_keys(known: Iterable[Purpose]) -> frozenset[str] | None:
+    """Return the keys by which a line is known as another tool's or another purpose's, None where any may be."""
+    keys = set(TELLING_KEYS)
+    for one in known:
+        if one.schema.fields and not one.schema.required_names:
+            return None
+        keys.update(one.schema.required_names)
+    return frozenset(keys)
 
 
 def _pass_none(line: bytes) -> Any:  # noqa: ANN401, ARG001 (a decoder by its signature)

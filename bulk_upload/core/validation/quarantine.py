@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.validation.examples.file_values import FileValues
 from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of
 
@@ -43,6 +44,7 @@ class LineSorter:
         self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
+        self._values = FileValues(purpose.schema)
         self.line_count = 0
         self.blank_count = 0
 
@@ -50,7 +52,10 @@ class LineSorter:
         """Sort the next lines."""
         bad: list[tuple[int, bytes, list[Finding]]] = []
         out: set[int] = set()
-        for index, complaints in self._judge.judge(lines):
+        values = dict(self._values.take(lines, self.line_count + 1))
+        judged = dict(self._judge.judge(lines))
+        for index in sorted(values.keys() | judged.keys()):
+            complaints = [*judged.get(index, ()), *values.get(index, ())]
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)

@@ -92,13 +92,15 @@ class Findings:
         self._choice = choice
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
-        self._full: set[str] = set()
+        self.counted: set[str] = set(choice.ignored)
+        """Rules of which no further finding is kept: their complaints need no words."""
 
     def counts_only(self, rule: str) -> bool:
-        """Count a finding of a rule of which enough were kept; otherwise return False."""
-        if rule not in self._full:
+        """Count a finding of a rule of which none is kept any more; otherwise return False. Those of an ignored rule do not count."""
+        if rule not in self.counted:
             return False
-        self.counts[rule] += 1
+        if rule not in self._choice.ignored:
+            self.counts[rule] += 1
         return True
 
     def keeps(self, rule: str) -> bool:
@@ -127,7 +129,7 @@ class Findings:
             )
         self.counts[complaint.rule] += 1
         if not self.keeps(complaint.rule):
-            self._full.add(complaint.rule)
+            self.counted.add(complaint.rule)
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:
         """Return the report."""

@@ -97,6 +97,8 @@ RULES: dict[str, Rule] = {
     "unknown-schema": Rule(
         _N, "no schema is known for the purpose", "Describe it in a file and pass --schema FILE", once=True
     ),
+    "too-many-lines": Rule(_E, "the file has more lines than the API takes", "Split the file", once=True),
+    "too-many-bytes": Rule(_E, "the file has more bytes than the API takes", "Split the file", once=True),
     "duplicates-unchecked": Rule(
         _N, "only the first million lines were compared with each other",
         "Look for more with: sort FILE | uniq -d", once=True,
@@ -158,6 +160,13 @@ RULES: dict[str, Rule] = {
     ),
     "blank-line": Rule(_W, "the line is empty", "Remove the line"),
     "duplicate-line": Rule(_W, "the line is the same as an earlier one", "Remove one of them"),
+    "wrong-value": Rule(_E, "a field has a value that the API does not know", "Use one of the values it knows"),
+    "repeated-value": Rule(
+        _E, "a value that must differ from line to line stands on an earlier line", "Give each line a value of its own"
+    ),
+    "differing-value": Rule(
+        _E, "a value that must be the same on every line differs", "Write lines with another value to a file of their own"
+    ),
     "duplicate-key": Rule(_W, "an object has a duplicate key; most readers keep the last", "Remove one of them"),
     # Files that are not lines
     "bad-parquet": Rule(_E, "the file is not a complete Parquet file", "Write it again, and make sure that it was copied completely"),
@@ -208,6 +217,11 @@ class RuleChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ALL_RULES = RuleChoice()
+
+COUNTED = {rule: Complaint(rule, "") for rule in RULES}
+"""Complaints that are only counted: enough of their rule have words."""
+
+NO_RULES: frozenset[str] = frozenset()
 
 NEVER_IGNORED = frozenset({"unreadable"})
 """Without its content no file can be sent."""

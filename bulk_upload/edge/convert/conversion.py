@@ -17,7 +17,7 @@ from bulk_upload.core.convert.framing import RECORD_BYTES_MAX, Framing, batches,
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of
 from bulk_upload.core.shapes.values import ValueTooLong
 from bulk_upload.core.text.printable import human_bytes, printable
-from bulk_upload.core.validation.file_types import other_format
+from bulk_upload.core.validation.file_types import PARQUET_MAGIC, other_format
 from bulk_upload.edge.convert.source import STANDARD_INPUT, Source, opened
 from bulk_upload.edge.output import FileSet, is_stream, replaced
 from bulk_upload.errors import UsageError
@@ -89,6 +89,7 @@ def convert_file(request: ConvertRequest, *, on_bytes: Callable[[int], None] | N
         ) from error
 
 
+_PARQUET_HINT = "Parquet is not converted: export its rows as JSON Lines; `validate` reads it as it is"
 _HINTS = {errno.ENOSPC: "free some space, or name another place with -o", errno.ENOENT: "check the name"}
 
 
@@ -143,7 +144,8 @@ class _Run:
         source, request = self._source, self._request
         other = other_format(source.head)
         if other is not None:
-            raise UsageError(f"{printable(request.path)}: {other.found}", hint=other.remedy)
+            hint = _PARQUET_HINT if source.head.startswith(PARQUET_MAGIC) else other.remedy
+            raise UsageError(f"{printable(request.path)}: {other.found}", hint=hint)
         framing = framing_of(source.head, request.path, is_whole=source.is_whole)
         for batch in batches(source.pieces(), framing):
             if not isinstance(batch, list):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.convert.framing import HEAD_BYTES
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.text.text_bytes import BOM
+from bulk_upload.core.text.text_bytes import BOM, wide_json
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.errors import UsageError
 
@@ -193,7 +193,8 @@ def _encoding_of(start: bytes) -> tuple[str | None, int, str | None]:
             return "utf-16-le", 0, "UTF-16"
         if not any(seen[::2]):
             return "utf-16-be", 0, "UTF-16"
-    return None, 0, None
+    wide = wide_json(start)
+    return wide, 0, None if wide is None else "UTF-16"
 
 
 def _unusable(packing: str | None, error: Exception) -> UsageError:

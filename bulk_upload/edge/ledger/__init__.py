@@ -11,6 +11,7 @@ from bulk_upload.edge.ledger.limits_log import note_changes, note_states, rememb
 from bulk_upload.edge.ledger.manifest_marks import (
     dropped_count,
     fill_change_times,
+    live_count,
     mark_dropped,
     mark_taken_up,
     new_change_times,
@@ -18,6 +19,7 @@ from bulk_upload.edge.ledger.manifest_marks import (
     note_manifest,
     refresh,
     taken_up_again,
+    unlisted_paths,
 )
 from bulk_upload.edge.ledger.reading.purposes import LedgerOrigin, RecordedPurposes
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
@@ -59,6 +61,7 @@ __all__ = [
     "fill_change_times",
     "has_receipts",
     "keep_result",
+    "live_count",
     "mark_dropped",
     "mark_taken_up",
     "new_change_times",
@@ -84,4 +87,5 @@ __all__ = [
     "settle_failed",
     "settle_invalid",
     "taken_up_again",
+    "unlisted_paths",
 ]

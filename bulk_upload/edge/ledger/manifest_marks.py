@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_fingerprint, from_path
+from bulk_upload.edge.ledger.columns import from_fingerprint, from_path, to_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +39,25 @@ def dropped_count(staging: Staging) -> int:
         "SELECT (SELECT count(*) FROM ledger.entries) - (SELECT count(*) FROM staged WHERE entry_id IS NOT NULL)"
     )
     return int(count)
+
+
+def live_count(staging: Staging) -> int:
+    """Return how many entries of the ledger earlier manifests had, without those that are marked as dropped."""
+    ((count,),) = staging.rows("SELECT count(*) FROM ledger.entries WHERE dropped_utc IS NULL")
+    return int(count)
+
+
+def unlisted_paths(staging: Staging) -> Iterator[str]:
+    """Yield the paths of entries that the ledger has, that are not marked as dropped, and that the manifest does not have."""
+    after_id = 0
+    while rows := staging.rows(
+        "SELECT e.entry_id, e.path FROM ledger.entries e WHERE e.entry_id > ? AND e.dropped_utc IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.entry_id = e.entry_id)"
+        f" ORDER BY e.entry_id LIMIT {MARKS_PER_PAGE}",
+        (after_id,),
+    ):
+        yield from (to_path(row[1]) for row in rows)
+        after_id = rows[-1][0]
 
 
 def newly_dropped(staging: Staging) -> Iterator[list[int]]:

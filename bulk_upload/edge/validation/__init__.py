@@ -2,6 +2,7 @@
 
 from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.stream import DataStream
 from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.edge.validation.workers import (
     CheckRequest,
@@ -15,6 +16,7 @@ from bulk_upload.edge.validation.workers import (
 __all__ = [
     "CheckRequest",
     "CheckTask",
+    "DataStream",
     "FileIsPacked",
     "FileMoved",
     "Looked",

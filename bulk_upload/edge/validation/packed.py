@@ -6,6 +6,7 @@ import gzip
 import zlib
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
 from bulk_upload.core.validation.rules import Complaint
 
@@ -34,7 +35,8 @@ def unpacked(file: IO[bytes], head: bytes) -> Iterator[bytes | Complaint]:
     Raises OSError when the file system fails.
     """
     name, pieces = ("gzip", _gunzipped(file)) if head.startswith(_GZIP) else ("Zstandard", _unzstd(file))
-    yield Complaint("compressed", f"the file is {name}, not JSON Lines")
+    found = f"the file is {name}, not JSON Lines"
+    yield Complaint("compressed", found, remedy="Write an unpacked copy", convert=PLAIN)
     try:
         yield from pieces
     except ImportError:

@@ -90,8 +90,20 @@ def check_content(content: bytes, task: CheckTask) -> FileReport:
     return findings.report(line_count=0, byte_count=len(content))
 
 
+def check_open(file: IO[bytes], head: bytes, task: CheckTask) -> FileReport:
+    """Check lines, packed or not, that are read to their end and have no name. `head` are their first bytes."""
+    findings = Findings(task.choice, command=task.command)
+    if is_packed(head):
+        return _check_packed(file, head, task, findings, byte_count=0)
+    checker = _checker(task)
+    while piece := file.read(READ_BYTES):
+        checker.feed(piece)
+    checker.finish()
+    return checker.report()
+
+
 def _about_the_name(task: CheckTask) -> Findings:
-    findings = Findings(task.choice)
+    findings = Findings(task.choice, command=task.command)
     if not task.purpose.expects(task.path) and task.purpose.schema.fields:
         suffix = suffix_of(task.path) or "no suffix"
         usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))

@@ -51,6 +51,8 @@ FAILURES_IN_A_ROW_MAX = 10
 
 ADOPTED = "its ID did not come with the answer to its upload, it was adopted: --adopted deletes it"
 
+UNREADABLE = "the server does not return its content, so nothing shows that it is a copy"
+
 _OTHER = (DifferenceKind.RESIZED, DifferenceKind.REPURPOSED)
 
 
@@ -82,6 +84,7 @@ class Undoing:
         asked_by: who wants it, for the ledger.
         on_undone: called with every file.
         questions_max: how many files are worked on at once.
+        keeps_names: whether the server keeps names; where it does not, another name shows nothing.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Undoing:
         asked_by: str,
         on_undone: Callable[[Undone], None],
         questions_max: int,
+        keeps_names: bool = True,
     ) -> None:
         self._ledger = ledger
         self._inquiry = inquiry
@@ -100,6 +104,7 @@ class Undoing:
         self._asked_by = asked_by
         self._on_undone = on_undone
         self._limiter = anyio.CapacityLimiter(questions_max)
+        self._keeps_names = keeps_names
         self._failure_count = 0
         self._stopping = False
 
@@ -220,11 +225,16 @@ class Undoing:
             return
         try:
             sha256 = await self._inquiry.sha256_of(file_id)
+        except RequestDenied as error:
+            self._tell(copy.path, file_id, Deleted.KEPT, f"{UNREADABLE} ({error})")
+            return
         except ServerUnusable as error:
             self._no_answer(copy.path, file_id, error)
             return
         if sha256 == copy.sha256:
             same.append(copy)
+        elif sha256 is None:
+            self._tell(copy.path, file_id, Deleted.KEPT, UNREADABLE)
         else:
             self._tell(copy.path, file_id, Deleted.KEPT, "its content is not what was sent")
 
@@ -257,11 +267,14 @@ class Undoing:
                 return
             sha256 = await self._inquiry.sha256_of(one.file_id)
             own = None if sha256 is None else await self._file_of_receipt(one.entry_id, sha256)
+        except RequestDenied as error:
+            await self._end(one, path, Deleted.KEPT, f"{UNREADABLE} ({error})")
+            return
         except ServerUnusable as error:
             self._no_answer(path, one.file_id, error)
             return
         if own is None:
-            await self._end(one, path, Deleted.KEPT, LAST)
+            await self._end(one, path, Deleted.KEPT, UNREADABLE if sha256 is None else LAST)
         else:
             await self._delete(one, path)
 
@@ -270,7 +283,7 @@ class Undoing:
         step = partial(receipts_to_rely_on, entry_id=entry_id, sha256=sha256)
         for receipt in await self._ledger.run(step):
             file = await self._inquiry.look_up(receipt.file_id)
-            if file is not None and not differences(receipt, file):
+            if file is not None and not differences(receipt, file, keeps_names=self._keeps_names):
                 return file
         return None
 

@@ -13,6 +13,7 @@ import msgspec
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.run.verify import content_difference, differences, second_copy, stranger_of
+from bulk_upload.engine.doubt.inquiry import RequestDenied
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import ServerUnusable, UsageError
 
@@ -33,7 +34,9 @@ LIST_PAGES_MAX = 1_000_000
 class Verified(msgspec.Struct):
     """What was checked so far: receipts, files in the server's list, files read back, and what could not be.
 
-    `has_list` is False where the server has none: then each receipt is looked up.
+    `has_list` is False where the server has none: then each receipt is looked up. `has_names` is False where the server
+    does not keep names, so that they were not compared. `refused_count` contents could not be read because the server
+    refused; `refused_reason` is what it said first.
     """
 
     receipt_count: int = 0
@@ -42,6 +45,9 @@ class Verified(msgspec.Struct):
     content_bytes: int = 0
     no_sha256_count: int = 0
     has_list: bool = True
+    has_names: bool = True
+    refused_count: int = 0
+    refused_reason: str = ""
 
 
 class Verifier:
@@ -70,7 +76,7 @@ class Verifier:
         self._job_began_utc_s = job_began_utc_s
         self._limiter = anyio.CapacityLimiter(questions_max)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-verify")
-        self.verified = Verified(has_list=profile.can_list)
+        self.verified = Verified(has_list=profile.can_list, has_names=profile.keeps_names)
 
     async def verify(self, *, content: bool) -> AsyncIterator[Difference]:
         """Yield every difference: receipts in the order they were made, then files without a receipt.
@@ -120,7 +126,7 @@ class Verifier:
                 if file is None or content:
                     tasks.start_soon(ask, place)
                 else:
-                    found[place] = differences(page[place], file)
+                    found[place] = self._differences(page[place], file)
                     self.verified.receipt_count += 1
         return found
 
@@ -130,17 +136,25 @@ class Verifier:
         if listed is None:
             # Lists may lag or be capped; a look-up decides.
             listed = await self._inquiry.look_up(receipt.file_id)
-        found = differences(receipt, listed)
+        found = self._differences(receipt, listed)
         if listed is None or not content:
             return found
         if receipt.sha256 is None:
             self.verified.no_sha256_count += 1
             return found
-        sha256 = await self._inquiry.sha256_of(receipt.file_id)
+        try:
+            sha256 = await self._inquiry.sha256_of(receipt.file_id)
+        except RequestDenied as error:
+            self.verified.refused_count += 1
+            self.verified.refused_reason = self.verified.refused_reason or str(error)
+            return found
         self.verified.content_count += 1
         self.verified.content_bytes += receipt.file_bytes
         difference = content_difference(receipt, sha256)
         return found if difference is None else [*found, difference]
+
+    def _differences(self, receipt: HeldReceipt, file: ListedFile | None) -> list[Difference]:
+        return differences(receipt, file, keeps_names=self._profile.keeps_names)
 
     async def _list_all(self) -> None:
         pager = Pager(pages_max=LIST_PAGES_MAX)

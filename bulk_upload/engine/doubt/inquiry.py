@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bulk_upload.core.run.ports import ContentApi, FilesApi
@@ -66,13 +67,19 @@ class Inquiry:
         return await self._ask(partial(self._server.delete, file_id))
 
     async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of the content that the server returns for a file, None where it returns none."""
-        return await self._ask(partial(self._server.sha256_of, file_id))
+        """Return the hash of the content that the server returns for a file, None where it returns none.
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        Raises RequestDenied where the server shows the file and refuses its content.
+        """
+        return await self._ask(partial(self._server.sha256_of, file_id), is_content=True)
+
+    async def _ask(self, call: Callable[[], Awaitable[T]], *, is_content: bool = False) -> T:
         try:
             return await self._api_retry.answer(call)
         except NoAnswer as error:
+            if is_content and error.http_status == HTTPStatus.FORBIDDEN:
+                # Whoever reads a content has seen the file with the same key.
+                raise _denied(error) from None
             raise self._translated(error) from None
 
     def _translated(self, error: NoAnswer) -> ServerUnusable | CredentialsRefused:
@@ -83,13 +90,17 @@ class Inquiry:
         if error.remedy is not None:
             return ServerUnusable(f"the server cannot be reached: {error}", hint=error.remedy)
         if error.final:
-            return RequestDenied(str(error), hint="see the server's message; running again will not help")
+            return _denied(error)
         if error.retry_after_s is not None and not self._api_retry.waits_for(error):
             return ServerUnusable(
                 f"the server asks to wait {human_seconds(error.retry_after_s)}: {error}",
                 hint="run the same command again then",
             )
         return ServerUnusable(str(error), hint="run the same command again once the server answers")
+
+
+def _denied(error: NoAnswer) -> RequestDenied:
+    return RequestDenied(str(error), hint="see the server's message; running again will not help")
 
 
 class ContentInquiry(Inquiry):

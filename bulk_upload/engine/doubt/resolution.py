@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.api.profile import Answered5xx
 from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
@@ -122,10 +124,19 @@ class Doubts:
             # The list has such ids, too: the answer says why it cannot decide.
             return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
-        if outcome.answered and not self._profile.can_list and not held:
-            # The server answered that it failed, and there is no list to ask: that is believed.
+        if self._is_not_stored(outcome) and not held:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
+
+    def _is_not_stored(self, outcome: InDoubt) -> bool:
+        """Whether the profile says that such an answer means that nothing was stored, where no list can tell."""
+        return (
+            not self._profile.list_decides
+            and self._profile.answered_5xx is Answered5xx.NOT_STORED
+            and outcome.answered
+            and outcome.http_status is not None
+            and outcome.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
 
     async def resolve(self, doubt: Doubt, *, sendable: bool = True, why: str = "") -> Resolution:
         """Resolve a doubt, of this run or of an earlier one.

@@ -1,4 +1,4 @@
-"""Feeds the plan's entries as slots come free; intents are recorded, and small files read, a batch ahead.
+"""Feeds the plan's entries as slots come free; small files are read, and intents may be recorded, a batch ahead.
 
 What is ready to be sent goes to the workers, everything else gets a task of its own.
 """
@@ -52,7 +52,12 @@ READY_LEFT_MAX = 16
 
 
 class Feeder:
-    """Hands the plan's entries on, in order, never many more than can be in progress."""
+    """Hands the plan's entries on, in order, never many more than can be in progress.
+
+    Args:
+        intends_ahead: record intents a batch ahead. After a crash all of them are in doubt, so only where the server's
+            list shows which were not acted on; elsewhere each attempt records its own.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Feeder:
         drain: Drain,
         clock: Clock,
         clock_watch: ClockWatch,
+        intends_ahead: bool,
     ) -> None:
         self._sender = sender
         self._ledger = ledger
@@ -82,6 +88,7 @@ class Feeder:
         self._drain = drain
         self._clock = clock
         self._clock_watch = clock_watch
+        self._intends_ahead = intends_ahead
         self._ahead: dict[int, Upload] = {}
         """Uploads that hold their twin key, and perhaps a file and an intent, and that the workers do not have yet; by
         entry."""
@@ -105,7 +112,7 @@ class Feeder:
 
     async def _start(self, batch: list[Upload]) -> None:
         for upload in batch:
-            if upload.attempt_id is not None:
+            if self._is_ready(upload):
                 del self._ahead[upload.entry_id]
                 self._workers.put(upload)
                 continue
@@ -168,8 +175,13 @@ class Feeder:
             else:
                 large.append(upload)
         prepared, ended = await self._read_ahead(small)
-        await self._intend([*prepared, *large])
+        if self._intends_ahead:
+            await self._intend([*prepared, *large])
         return [upload for upload in batch if upload.entry_id not in ended]
+
+    def _is_ready(self, upload: Upload) -> bool:
+        """Whether a worker can make the first attempt: it holds its twin key, and its intent is recorded if it should be."""
+        return upload.entry_id in self._ahead and (upload.attempt_id is not None or not self._intends_ahead)
 
     async def _read_ahead(self, small: list[tuple[Upload, PrepareRequest]]) -> tuple[list[Upload], set[int]]:
         """Read and check files; return what is to be sent, and which entries ended because of what was found."""

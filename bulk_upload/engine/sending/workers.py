@@ -64,7 +64,7 @@ class Workers:
         return len(self._ready)
 
     def put(self, upload: Upload) -> None:
-        """Take an upload whose intent is recorded."""
+        """Take an upload that may start at once."""
         self._ready.append(upload)
         self._conditions.check()
 

@@ -133,7 +133,8 @@ class EventLines:
 
 
 def _plan(event: PlanMade) -> list[EventLine]:
-    parts = [f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"]
+    sends = f"{event.send_count:,} to send ({human_bytes(event.send_bytes)})"
+    parts = [sends if event.send_count else "nothing to send"]
     if event.compare_count:
         parts.insert(0, f"{event.compare_count:,} to compare ({human_bytes(event.compare_bytes)})")
     if event.settled_count:

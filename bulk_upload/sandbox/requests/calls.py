@@ -1,35 +1,18 @@
-"""The calls beside uploading: list, look up, download, delete, rename, validate_metadata."""
+"""The calls beside uploading that every Files API has: list, look up, download, delete."""
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bulk_upload.sandbox.answers import refusal, unprocessable
-from bulk_upload.sandbox.requests.form import Detail, choice_problems, missing, purpose_problems
-from bulk_upload.sandbox.store import FILE_TYPES, SORT_FIELDS, ListQuery
+from bulk_upload.sandbox.dialects.dialect import Habit, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bulk_upload.sandbox.service import Service
-    from bulk_upload.sandbox.store import StoredFile
+    from bulk_upload.sandbox.stored_file import StoredFile
 
-LIST_LIMIT_MAX = 1000
-"""The range of `limit` is undocumented; this is the one of the sibling call `GET /v1/flow/tools`."""
-
-DEFAULT_QUERY = ListQuery()
-
-FILE_BYTES_MAX = 4 * 10**9
-"""docs.seekr.com/flow/sdk/data-engine/file-ingestion: "up to 4 GB each"."""
-
-_TRAINING = frozenset({"jsonl", "parquet"})
-_SUFFIXES = {"alignment": FILE_TYPES - {"pt", "parquet"}, "fine-tune": _TRAINING, "pre-train": _TRAINING}
-_JSONL = frozenset({"jsonl"})
+_DIGESTS_ONLY = "this sandbox keeps digests only: start it with a folder to keep the bytes"
 
 
 class Calls:
@@ -39,160 +22,53 @@ class Calls:
         self._service = service
 
     async def list_files(self, request: web.Request) -> web.StreamResponse:
-        """`GET /v1/flow/files`: a page without total; a client pages until a short page."""
-        query, problems = parse_list_query(request.query, self._service.config.purposes)
-        if problems:
-            return unprocessable(problems)
-        page = self._service.store.page(query, _team(request))
-        return web.json_response({"object": "list", "data": [file.as_answer() for file in page]})
+        """One page of the list, as the dialect pages."""
+        problem = self._service.dialect.lookup_problem()
+        if problem is not None:
+            return self._service.answers.problem(problem)
+        files = self._service.store.listed(self._service.team_of(request))
+        lossy = Habit.LOSSY_CURSOR in self._service.habits
+        page = self._service.dialect.page(request.query, files, lossy=lossy)
+        return (
+            self._service.answers.problem(page)
+            if isinstance(page, Problem)
+            else self._service.answers.json(page)
+        )
 
     async def get_file(self, request: web.Request) -> web.StreamResponse:
-        """`GET /v1/flow/files/{id}`."""
-        file = self._file(request)
-        return web.json_response(file.as_answer()) if file is not None else _not_found(request)
+        """A file by its id."""
+        problem = self._service.dialect.lookup_problem()
+        if problem is not None:
+            return self._service.answers.problem(problem)
+        file = self.file(request)
+        return self.not_found(request) if file is None else self._described(file)
 
     async def get_content(self, request: web.Request) -> web.StreamResponse:
-        """`GET /v1/flow/files/{id}/content`, ranges included (the SDK probes with `bytes=0-1`)."""
-        file = self._file(request)
+        """The content of a file, ranges included (seekrai probes with `bytes=0-1`)."""
+        file = self.file(request)
         if file is None:
-            return _not_found(request)
+            return self.not_found(request)
+        if Habit.NO_CONTENT in self._service.habits:
+            return self._service.answers.problem(self._service.dialect.content_problem(file))
         if file.path is None:
-            return refusal(404, "this sandbox keeps digests only: start it with a folder to keep the bytes")
+            return self._service.answers.refusal(404, _DIGESTS_ONLY)
         return web.FileResponse(file.path, headers={"Content-Type": "application/octet-stream"})
 
     async def delete_file(self, request: web.Request) -> web.StreamResponse:
-        """`DELETE /v1/flow/files/{id}`."""
-        file = self._file(request)
+        """Delete a file."""
+        file = self.file(request)
         if file is None:
-            return _not_found(request)
+            return self.not_found(request)
         self._service.store.delete(file)
-        return web.json_response({"id": file.file_id, "object": "file", "deleted": True})
+        return self._service.answers.json(self._service.dialect.deleted_body(file))
 
-    async def rename_file(self, request: web.Request) -> web.StreamResponse:
-        """`PUT /v1/flow/files/{id}/rename` with `{"new_filename": str}`."""
-        body, problems = await _json_object(request)
-        if not problems:
-            problems = _string_problems(body, "new_filename")
-        if problems:
-            return unprocessable(problems)
-        file = self._file(request)
-        if file is None:
-            return _not_found(request)
-        return web.json_response(self._service.store.rename(file, body["new_filename"]).as_answer())
+    def file(self, request: web.Request) -> StoredFile | None:
+        """Return the file that the path names, or None."""
+        return self._service.store.get(request.match_info["file_id"], self._service.team_of(request))
 
-    async def validate_metadata(self, request: web.Request) -> web.StreamResponse:
-        """`POST /v1/flow/files/validate_metadata` with `{purpose, suffix, size}`; the suffix has no dot."""
-        body, problems = await _json_object(request)
-        if not problems:
-            problems = self._metadata_problems(body)
-        if problems:
-            return unprocessable(problems)
-        errors = metadata_errors(body["purpose"], body["suffix"], body["size"])
-        return web.json_response({"is_valid": errors is None, "errors": errors})
+    def not_found(self, request: web.Request) -> web.Response:
+        """Return the answer to an unknown id."""
+        return self._service.answers.refusal(404, f"file {request.match_info['file_id']} not found")
 
-    def _metadata_problems(self, body: Mapping[str, Any]) -> list[Detail]:
-        problems = _string_problems(body, "purpose") or purpose_problems(
-            body["purpose"], self._service.config.purposes, "body"
-        )
-        problems += _string_problems(body, "suffix")
-        if "size" not in body:
-            problems.append(missing("body", "size"))
-        elif isinstance(body["size"], bool) or not isinstance(body["size"], int):
-            problems.append(_wrong_type("int", "integer", body["size"], "body", "size"))
-        return problems
-
-    def _file(self, request: web.Request) -> StoredFile | None:
-        return self._service.store.get(request.match_info["file_id"], _team(request))
-
-
-def metadata_errors(purpose: str, suffix: str, size: int) -> str | None:
-    """Return why such a file would not be taken for that purpose, or None."""
-    known = _SUFFIXES.get(purpose, _JSONL)
-    if suffix.lower() not in known:
-        return f"'{suffix}' files are not accepted for {purpose}; accepted: {', '.join(sorted(known))}"
-    if not 0 < size <= FILE_BYTES_MAX:
-        return f"a file has 1 to {FILE_BYTES_MAX} bytes, not {size}"
-    return None
-
-
-def parse_list_query(query: Mapping[str, str], purposes: tuple[str, ...]) -> tuple[ListQuery, list[Detail]]:
-    """Read the query of a list call; unknown parameters are ignored, as FastAPI does."""
-    limit, problems = _whole(query, "limit", DEFAULT_QUERY.limit, low=1, high=LIST_LIMIT_MAX)
-    offset, offset_problems = _whole(query, "offset", DEFAULT_QUERY.offset, low=0, high=None)
-    problems += offset_problems
-    parsed = ListQuery(limit=limit, offset=offset)
-    if "sort_by" in query:
-        problems += choice_problems(query["sort_by"], SORT_FIELDS, "query", "sort_by")
-        parsed = replace(parsed, sort_by=query["sort_by"])
-    if "sort_order" in query:
-        problems += choice_problems(query["sort_order"], ("asc", "desc"), "query", "sort_order")
-        parsed = replace(parsed, descending=query["sort_order"] == "desc")
-    if "purpose" in query:
-        problems += purpose_problems(query["purpose"], purposes, "query")
-        parsed = replace(parsed, purpose=query["purpose"])
-    return parsed, problems
-
-
-def _whole(
-    query: Mapping[str, str], name: str, default: int, *, low: int, high: int | None
-) -> tuple[int, list[Detail]]:
-    text = query.get(name)
-    if text is None:
-        return default, []
-    problem: Detail = {"loc": ["query", name], "input": text}
-    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
-        message = "Input should be a valid integer, unable to parse string as an integer"
-        return default, [problem | {"type": "int_parsing", "msg": message}]
-    number = int(text)
-    if number < low:
-        message = f"Input should be greater than or equal to {low}"
-        return default, [problem | {"type": "greater_than_equal", "msg": message, "ctx": {"ge": low}}]
-    if high is not None and number > high:
-        message = f"Input should be less than or equal to {high}"
-        return default, [problem | {"type": "less_than_equal", "msg": message, "ctx": {"le": high}}]
-    return number, []
-
-
-async def _json_object(request: web.Request) -> tuple[dict[str, Any], list[Detail]]:
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        context = {"error": str(error)}
-        return {}, [
-            {
-                "type": "json_invalid",
-                "loc": ["body", 0],
-                "msg": "JSON decode error",
-                "input": {},
-                "ctx": context,
-            }
-        ]
-    if not isinstance(body, dict):
-        message = "Input should be a valid dictionary or object to extract fields from"
-        return {}, [{"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": body}]
-    return body, []
-
-
-def _string_problems(body: Mapping[str, Any], name: str) -> list[Detail]:
-    if name not in body:
-        return [missing("body", name)]
-    if not isinstance(body[name], str):
-        return [_wrong_type("string", "string", body[name], "body", name)]
-    return []
-
-
-def _wrong_type(kind: str, word: str, value: object, *loc: str) -> Detail:
-    return {
-        "type": f"{kind}_type",
-        "loc": list(loc),
-        "msg": f"Input should be a valid {word}",
-        "input": value,
-    }
-
-
-def _team(request: web.Request) -> str | None:
-    return request.headers.get("x-team-id")
-
-
-def _not_found(request: web.Request) -> web.Response:
-    return refusal(404, f"file {request.match_info['file_id']} not found")
+    def _described(self, file: StoredFile) -> web.Response:
+        return self._service.answers.json(self._service.dialect.retrieved_body(file))

@@ -1,29 +1,28 @@
-"""The upload form: its fields, its file parts, and what FastAPI would say of it."""
+"""The upload form: its fields and its file parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bulk_upload.sandbox.requests.multipart import MultipartError, MultipartParser, PartBegin, PartData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from bulk_upload.sandbox.store import StagedFile
 
 FIELD_BYTES_MAX = 1_048_576
 """Starlette's limit for the value of a form field (`max_part_size`)."""
 
-Detail = dict[str, Any]
-
 
 class UploadForm:
-    """Takes the pieces of a body. File parts under `files` are staged; file parts under other names are dropped.
+    """Takes the pieces of a body. File parts under `file_field` are staged; file parts under other names are dropped.
 
     The official SDK (seekrai 0.35.0) sends such a stray part, `name="filename"; filename="upload"`.
     """
 
-    def __init__(self, boundary: bytes, stage: Callable[[str], StagedFile]) -> None:
+    def __init__(self, boundary: bytes, stage: Callable[[str], StagedFile], *, file_field: str) -> None:
+        self._file_field = file_field
         self._parser = MultipartParser(boundary)
         self._stage = stage
         self._open: PartBegin | None = None
@@ -68,13 +67,13 @@ class UploadForm:
     def _begin(self, part: PartBegin) -> None:
         self._open = part
         self._value.clear()
-        if _is_file(part):
+        if self._is_file(part):
             self.files.append(self._stage(part.filename or ""))
 
     def _take(self, data: bytes) -> None:
         if self._open is None:
             return
-        if _is_file(self._open):
+        if self._is_file(self._open):
             self.files[-1].write(data)
         elif self._open.filename is None:
             self._value += data
@@ -84,63 +83,11 @@ class UploadForm:
     def _end(self) -> None:
         if self._open is None:
             return
-        if _is_file(self._open):
+        if self._is_file(self._open):
             self.digests.append(self.files[-1].close())
         elif self._open.filename is None:
             self.fields.append((self._open.name, self._value.decode("utf-8", "replace")))
         self._open = None
 
-
-def _is_file(part: PartBegin) -> bool:
-    return part.name == "files" and part.filename is not None
-
-
-def form_problems(form: UploadForm | None, purposes: Sequence[str]) -> list[Detail]:
-    """Return what is wrong with a form, in the shape of FastAPI's 422 answers; None is a body that is no form."""
-    fields = dict(form.fields) if form is not None else {}
-    problems: list[Detail] = []
-    if "purpose" not in fields:
-        problems.append(missing("body", "purpose"))
-    else:
-        problems += purpose_problems(fields["purpose"], purposes, "body")
-    if form is None or not form.files:
-        if "files" in fields:
-            problems.append(
-                {
-                    "type": "value_error",
-                    "loc": ["body", "files"],
-                    "msg": "Value error, Expected UploadFile, received: <class 'str'>",
-                    "input": fields["files"][:200],
-                    "ctx": {"error": {}},
-                }
-            )
-        else:
-            problems.append(missing("body", "files"))
-    return problems
-
-
-def purpose_problems(purpose: object, purposes: Sequence[str], place: str) -> list[Detail]:
-    """Return the 422 detail of a purpose the API does not have, or nothing."""
-    return choice_problems(purpose, purposes, place, "purpose")
-
-
-def choice_problems(value: object, choices: Sequence[str], place: str, name: str) -> list[Detail]:
-    """Return the 422 detail of a value that is none of `choices`, or nothing."""
-    if value in choices:
-        return []
-    quoted = [f"'{choice}'" for choice in choices]
-    expected = " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
-    return [
-        {
-            "type": "enum",
-            "loc": [place, name],
-            "msg": f"Input should be {expected}",
-            "input": value,
-            "ctx": {"expected": expected},
-        }
-    ]
-
-
-def missing(*loc: str) -> Detail:
-    """Return the 422 detail of a value that is not there."""
-    return {"type": "missing", "loc": list(loc), "msg": "Field required", "input": None}
+    def _is_file(self, part: PartBegin) -> bool:
+        return part.name == self._file_field and part.filename is not None

@@ -41,7 +41,11 @@ class Intake:
         self._connection = connection
         self._draw = draw
         boundary = boundary_of(request.headers.get("Content-Type", ""))
-        self.form = UploadForm(boundary, service.store.stage) if boundary is not None else None
+        self.form = (
+            UploadForm(boundary, service.store.stage, file_field=service.dialect.file_field)
+            if boundary is not None
+            else None
+        )
         self.step = OK if draw.budgeted else draw.step
         self.body_bytes = 0
         self.complete = False

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from bulk_upload.sandbox.answers import raw_answer, refusal, scripted, stored_answer, unprocessable
+from bulk_upload.sandbox.answers import raw_answer
+from bulk_upload.sandbox.dialects.dialect import Problem
 from bulk_upload.sandbox.faults import OK, FaultKind
 from bulk_upload.sandbox.journal import JournalRecord, RecordKind, SentFile
-from bulk_upload.sandbox.requests.form import form_problems
 from bulk_upload.sandbox.requests.intake import Dropped, Intake
 from bulk_upload.sandbox.requests.multipart import MultipartError
 from bulk_upload.sandbox.wire import current_connection
@@ -19,8 +20,9 @@ from bulk_upload.sandbox.wire import current_connection
 if TYPE_CHECKING:
     from bulk_upload.sandbox.requests.form import UploadForm
     from bulk_upload.sandbox.service import Service
-    from bulk_upload.sandbox.store import StoredFile
+    from bulk_upload.sandbox.stored_file import StoredFile
 
+_NO_FORM = Problem(status=400, message="There was an error parsing the body")
 _CLIENT_GONE = (ConnectionError, web.RequestPayloadError, HttpProcessingError)
 
 
@@ -33,7 +35,7 @@ class Upload:
         self._bulk = bulk
         self._connection = current_connection.get()
         self._number, self._moment = service.journal.arrived()
-        self._key_problem = service.key_problem(request)
+        self._head_problem = service.problem(request)
         self._step = OK
         self._intake: Intake | None = None
         self._stored: tuple[StoredFile, ...] = ()
@@ -41,9 +43,9 @@ class Upload:
 
     async def run(self) -> web.StreamResponse:
         """Serve the request and return its answer; its journal record is written before the answer leaves."""
-        if self._key_problem is not None:
-            answer = refusal(401, self._key_problem)
-            self._record(status=401)
+        if self._head_problem is not None:
+            answer = self._service.answers.problem(self._head_problem)
+            self._record(status=answer.status)
             return answer
         over = self._service.over_limit()
         if over is not None:
@@ -73,7 +75,7 @@ class Upload:
             await intake.receive()
         except MultipartError as error:
             self._record(status=400, note=str(error))
-            return refusal(400, "There was an error parsing the body")
+            return self._service.answers.refusal(400, "There was an error parsing the body")
         except Dropped:
             return self._dropped()
         return await self._answered_whole(intake)
@@ -81,26 +83,37 @@ class Upload:
     async def _answered_early(self) -> web.StreamResponse:
         if self._step.kind is FaultKind.DROP_HEAD:
             return self._dropped()
-        return await self._answered(scripted(self._step, {}))
+        return await self._answered(self._service.answers.scripted(self._step, {}))
 
     async def _answered_whole(self, intake: Intake) -> web.StreamResponse:
         self._step = intake.step
-        if self._step.kind is FaultKind.STATUS and not self._step.stores:
-            return await self._answered(scripted(self._step, {}))
-        problems = form_problems(intake.form, self._service.config.purposes)
-        if problems or intake.form is None:
-            return await self._answered(unprocessable(problems))
+        if self._step.refuses:
+            return await self._answered(self._service.answers.scripted(self._step, {}))
+        problem = self._form_problem(intake.form)
+        if problem is not None or intake.form is None:
+            return await self._answered(self._service.answers.problem(problem or _NO_FORM))
         earlier = self._service.store.first()
         self._stored = self._store(intake.form)
         if self._step.kind is FaultKind.DROP_STORED:
             return self._dropped()
         return await self._answered_stored((earlier or self._stored[0]).file_id)
 
+    def _form_problem(self, form: UploadForm | None) -> Problem | None:
+        fields = dict(form.fields) if form is not None else {}
+        has_file = form is not None and bool(form.files)
+        problem = self._service.dialect.form_problem(fields, self._service.purposes, has_file=has_file)
+        if problem is not None or form is None:
+            return problem
+        return self._service.conflict(form.digests[-1], self._service.team_of(self._request))
+
     async def _answered_stored(self, taken_id: str) -> web.StreamResponse:
-        body = [file.as_answer() for file in self._stored]
+        dialect = self._service.dialect
+        body = [dialect.file_body(file) for file in self._stored]
         delay_s = self._step.number if self._step.kind is FaultKind.DELAY else 0.0
+        status = dialect.success_status(self._request.path)
         answer = await self._answered(
-            stored_answer(self._step, body, bulk=self._bulk, taken_id=taken_id), delay_s=delay_s
+            self._service.answers.stored(self._step, body, status=status, bulk=self._bulk, taken_id=taken_id),
+            delay_s=delay_s,
         )
         raw = raw_answer(self._step, json.dumps(body if self._bulk else body[0]).encode("ascii"))
         if raw is not None:
@@ -131,10 +144,11 @@ class Upload:
             self._service.store.store(
                 file,
                 purpose=form.value("purpose") or "",
-                team_id=self._request.headers.get("x-team-id"),
+                team_id=self._service.team_of(self._request),
                 fields=_extra_fields(form),
                 number=self._number,
                 list_lag_s=self._service.faults.list_lag_s,
+                file_id=self._service.dialect.file_id(str(uuid.uuid4())),
             )
             for file in kept
         )
@@ -152,8 +166,8 @@ class Upload:
                 connection=self._connection.number,
                 method=self._request.method,
                 path=self._request.path_qs,
-                auth_ok=self._key_problem is None,
-                team_id=self._request.headers.get("x-team-id"),
+                auth_ok=self._head_problem is None,
+                team_id=self._service.team_of(self._request),
                 content_length=self._request.content_length,
                 status=status,
                 fault=fault or (None if step == OK else str(step)),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bulk_upload.cli.commands import scan as scan_command
+from bulk_upload.core.folder.sightings import PassedOver, Skipped
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.edge.folder import Found, walk
 from bulk_upload.errors import UsageError
 from tests.cli.stage import run_here
+from tests.core.folder.test_likeness import EXAMPLES, lines
 
 FIRST, SECOND, *_ = PURPOSES
 JSONL = f"*.jsonl={FIRST}"
@@ -148,6 +153,24 @@ def test_what_no_pattern_takes_need_not_be_readable(folder: Path) -> None:
     ended = run_here("scan", "data", "--map", JSONL, "-o", "m.jsonl")
     assert ended.status == 0
     assert "Skipped: 1\n  x.md cannot be read" in ended.stderr
+
+
+@pytest.mark.parametrize("options", [("--map", JSONL), ("--purpose", FIRST), ()])
+def test_a_folder_that_cannot_be_read_may_hold_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """Whatever gives the purposes: files in it may belong to the job, so the exit code is 3, and the folder is named."""
+
+    def walk_with_a_closed_folder(*arguments: Any, **options: Any) -> Iterator[Found | Skipped | PassedOver]:
+        closed = Skipped(path="corpus", reason="cannot be read: Permission denied", may_be_data=True)
+        yield from (one for one in walk(*arguments, **options) if not one.path.startswith("corpus/"))
+        yield closed
+
+    monkeypatch.setattr("bulk_upload.engine.folder.scan.walk", walk_with_a_closed_folder)
+    Path("data/a.jsonl").write_bytes(lines(EXAMPLES[FIRST]))
+    ended = run_here("scan", "data", "--exclude", "*.md", *options, "-o", "m.jsonl")
+    assert ended.status == 3
+    assert "the manifest may be incomplete: 1\n  corpus cannot be read: Permission denied" in ended.stderr
 
 
 def test_nothing_but_what_cannot_be_read(folder: Path) -> None:

@@ -20,6 +20,18 @@ def test_a_server_without_a_list_is_not_said_to_have_none_of_the_files() -> None
     assert verify._progress(Verified(has_list=False), lambda: (5, 500), content=False).doing == "verifying"
 
 
+def test_what_could_not_be_compared_is_said_once() -> None:
+    """Contents that the server refuses, and names that it does not keep, are no differences."""
+    verified = Verified(
+        receipt_count=3, listed_count=3, refused_count=2, refused_reason="HTTP 400: no", has_names=False
+    )
+    lines = verify._summary(verified, Counter(), 0, 0, {}, content=True)
+    assert lines[1:3] == [
+        "Not compared, because the server does not return their content: 2. The first: HTTP 400: no",
+        "Names were not compared: the profile says that the server does not keep them.",
+    ]
+
+
 def test_what_is_missing_is_explained_by_what_its_receipt_is() -> None:
     """`--withdraw` is advised only for receipts that it withdraws."""
 

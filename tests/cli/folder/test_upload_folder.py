@@ -145,11 +145,72 @@ def test_a_dry_run_sends_nothing_and_makes_nothing(folder: Path, command: tuple[
     ended = run_here(*command, SEEKR_API_KEY=None)
     assert ended.status == SHORT
     out = ended.stdout.decode()
-    assert "datasets: 2 files to upload, 115 B\n" in out
+    assert "datasets: 2 files, 115 B\n" in out
+    assert out.splitlines()[-1] == "To upload: 2 files, 115 B"
     assert [line.split()[0] for line in out.splitlines()[1:3]] == ["fine-tune", "pre-train"]
     assert "2 to send" in out
     assert "--map '*.md=alignment'" in ended.stderr
     assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_what_is_still_to_send_is_said(folder: Path, server: str) -> None:
+    """What is accepted already is not counted as to upload, in a plan and in a run."""
+    options = ("./datasets", "--exclude", "*.md")
+    assert typed(*options, server=server).status == DONE
+    planned = typed(*options, "--dry-run", server=server).stdout.decode()
+    assert planned.startswith("./datasets: 2 files, 115 B\n")
+    assert planned.splitlines()[-1] == "To upload: nothing; all 2 are accepted already"
+    again = typed(*options, server=server).stderr
+    assert "nothing to send, 2 settled before" in again
+    (folder / "new.jsonl").write_bytes(lines(CHAT))
+    (folder / "bad.jsonl").write_bytes(b'{"text": 1}\n')
+    planned = typed(*options, "--map", "bad*=pre-train", "--dry-run", server=server).stdout.decode()
+    assert "To upload: 2 of 4 files, " in planned
+    assert planned.splitlines()[-1].endswith("; 2 accepted already")
+    assert typed(*options, "--map", "bad*=pre-train", server=server).status == SHORT
+    planned = typed(*options, "--dry-run", server=server).stdout.decode()
+    assert "1 failed before, not retried" in planned
+    assert "To upload: nothing; 3 accepted already; the others cannot be sent" in planned
+
+
+def vanish(folder: Path) -> None:
+    """As where the mount is not there: the folder is empty, or has what lies beneath the mount."""
+    for one in ("chat.jsonl", "corpus/sea.jsonl"):
+        (folder / one).unlink()
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize("left", ["nothing", "a few files", "files without a purpose"])
+def test_a_folder_that_lost_most_of_its_files_stops(
+    folder: Path, server: str, left: str, dry: tuple[str, ...]
+) -> None:
+    """Nothing is sent or marked as dropped; the mount is the suspect, and the option goes on."""
+    options: tuple[str, ...] = ("./datasets", "--exclude", "*.md")
+    assert typed(*options, server=server).status == DONE
+    if left == "a few files":
+        (folder / "new.jsonl").write_bytes(lines(CHAT))
+    elif left == "files without a purpose":
+        options = ("./datasets",)
+    vanish(folder)
+    ended = typed(*options, *dry, server=server)
+    assert ended.status == ExitStatus.INVALID_INPUT
+    gone = f'2 of 2 files that the ledger has of "{folder.resolve()}" are gone ("chat.jsonl", "corpus/sea.jsonl")'
+    assert f"bulk-upload: {gone}; nothing was sent\n" in ended.stderr
+    assert "hint: check that the disk or share is mounted" in ended.stderr
+    assert b"dropped" not in typed("status", "./datasets", server=server).stdout
+    ended = typed(*options, "--files-removed", server=server)
+    assert ended.status == (SHORT if left == "files without a purpose" else DONE)
+
+
+def test_files_that_are_replaced_by_others_are_not_lost(folder: Path, server: str) -> None:
+    """A folder that is emptied after each upload and filled anew runs, as does one of which most is excluded."""
+    options = ("./datasets", "--exclude", "*.md")
+    assert typed(*options, server=server).status == DONE
+    assert typed(*options, "--exclude", "corpus/", "--exclude", "/chat.jsonl", server=server).status == DONE
+    for number in range(2):
+        (folder / f"new-{number}.jsonl").write_bytes(lines(CHAT))
+    vanish(folder)
+    assert typed(*options, server=server).status == DONE
 
 
 def test_a_dry_run_of_a_manifest(desk: Path) -> None:
@@ -184,7 +245,7 @@ def test_nothing_of_ours_is_data(folder: Path, server: str) -> None:
     )
     (folder / "copy of it").write_bytes(Path(inside).read_bytes())
     ended = typed("datasets", *common, "--dry-run")
-    assert ended.stdout.decode().splitlines()[0].startswith("datasets: 1 file to upload")
+    assert ended.stdout.decode().splitlines()[0].startswith("datasets: 1 file, ")
     assert "of bulk-upload itself: 10" in ended.stdout.decode()
 
 
@@ -257,7 +318,7 @@ def test_nothing_newer_is_not_a_mistake(folder: Path) -> None:
         ended = run_here("./datasets", "--newer-than", moment)
         assert (ended.status, "no file is selected" in ended.stderr) == (DONE, True)
     (folder / "chat.jsonl").touch()
-    assert b"1 file to upload" in run_here("./datasets", "--dry-run", "--newer-than", "1d").stdout
+    assert b"To upload: 1 file, " in run_here("./datasets", "--dry-run", "--newer-than", "1d").stdout
 
 
 @pytest.mark.parametrize("word", [*COMMANDS, *MEANT, "rnu", "sacn", "verfy", "Report", "statuss"])

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
-from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED
+from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED, DifferenceKind
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import Deleted, Inventory, PlannedDeletion, note_clock_step
 from bulk_upload.edge.ledger.deletions import ask, unfinished
-from bulk_upload.engine.after.undo import Undoing, UndoScope
+from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.after.undo import UNREADABLE, Undoing, UndoScope
 from bulk_upload.engine.after.verify import Verifier
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import Inquiry
@@ -31,10 +33,13 @@ from tests.fakes.virtual_time import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Moment
     from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.verify import Difference
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.after.undo import Undone
+    from bulk_upload.engine.after.verify import Verified
 
 SENT_SHA256 = "a" * 64
 
@@ -43,6 +48,7 @@ class Server:
     """Has files of one name and size; each call takes a while of its own."""
 
     clock_offset_s: float | None = 0.0
+    has_content = True
     ahead_s = 0.0
     """The server's clock minus that of the ledger's runs."""
 
@@ -53,6 +59,8 @@ class Server:
     def __init__(self, chance: random.Random | None = None) -> None:
         self.files: dict[str, ListedFile] = {}
         self.sha256s: dict[str, str] = {}
+        self.refuses: dict[str, int] = {}
+        """The HTTP status with which it refuses the content of a file."""
         self._chance = chance
 
     def store(self, file_id: str, at_s: float, *, sha256: str = SENT_SHA256) -> None:
@@ -81,7 +89,9 @@ class Server:
     async def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of a file."""
         await self._pause()
-        return self.sha256s[file_id] if file_id in self.files else None
+        if file_id in self.refuses:
+            raise NoAnswer(f"reading {file_id} back gave no usable answer", http_status=self.refuses[file_id])
+        return self.sha256s[file_id] if file_id in self.files and self.has_content else None
 
     async def delete(self, file_id: str) -> bool:
         """Delete a file."""
@@ -132,6 +142,18 @@ class Host:
         self._server.store(file_id, at_s)
         created_at = self._server.files[file_id].created_at
         self.store.tried(self.entry_id, accepted(file_id, created_at=created_at), utc_s=START_S + at_s)
+
+    async def verify(self, profile: Profile) -> tuple[list[Difference], Verified]:
+        """Do `verify --content`; return what it found, and what it compared."""
+        inventory = Inventory(self._path)
+        verifier = Verifier(
+            inventory, self._inquiry, profile=profile, job_began_utc_s=START_S, questions_max=4
+        )
+        try:
+            return [one async for one in verifier.verify(content=True)], verifier.verified
+        finally:
+            verifier.close()
+            inventory.close()
 
     async def undo(self, *, named: Collection[str] = ()) -> dict[str, tuple[Deleted | None, str | None]]:
         """Do `undo --only duplicates`; return what became of each copy, and why."""
@@ -299,6 +321,54 @@ async def test_an_older_version_goes_only_while_the_newer_is_there(
         del server.files["newer"]
     fate = (Deleted.DELETED, None) if newer_is_there else (Deleted.KEPT, NO_NEWER)
     assert await host.undo_superseded() == {"older": fate}
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_a_copy_whose_content_may_not_be_read_stays(host: Host, server: Server, status: int) -> None:
+    """The server shows it and refuses its content: nothing shows that it is a copy, now or in another run."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    server.refuses["copy"] = status
+    ((outcome, reason),) = (await host.undo()).values()
+    assert outcome is Deleted.KEPT
+    assert reason is not None
+    assert reason.startswith(UNREADABLE)
+
+
+async def test_a_copy_without_content_is_not_called_another(host: Host, server: Server) -> None:
+    """A server that returns no content does not say that the content differs."""
+    host.loses("copy", 0)
+    host.gets("own", 100)
+    server.has_content = False
+    assert await host.undo() == {"copy": (Deleted.KEPT, UNREADABLE)}
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_verify_goes_on_past_a_content_that_may_not_be_read(
+    host: Host, server: Server, status: int
+) -> None:
+    """It is counted, and what the server says is kept once; the other receipts are compared."""
+    host.gets("first", 0)
+    host.gets("second", 100)
+    server.refuses["first"] = status
+    server.sha256s["second"] = "b" * 64
+    found, verified = await host.verify(FLOW)
+    assert [(one.kind, one.file_id) for one in found] == [(DifferenceKind.CONTENT, "second")]
+    assert (verified.refused_count, verified.content_count) == (1, 1)
+    assert "first" in verified.refused_reason
+
+
+@pytest.mark.parametrize("keeps_names", [True, False])
+async def test_another_name_is_a_difference_only_where_names_are_kept(
+    host: Host, server: Server, keeps_names: bool
+) -> None:
+    """A server that sanitises names has renamed nothing for good, and its files can be relied on as before."""
+    host.loses(None, 0)
+    host.gets("own", 0)
+    server.files["own"] = replace(server.files["own"], filename="n_me")
+    found, verified = await host.verify(replace(FLOW, keeps_names=keeps_names))
+    assert [one.kind for one in found] == ([DifferenceKind.RENAMED] if keeps_names else [])
+    assert verified.has_names is keeps_names
 
 
 UPLOADS = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=3)

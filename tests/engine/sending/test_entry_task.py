@@ -6,7 +6,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.api.profile import FLOW, Answered5xx
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed, PlanMade
 from bulk_upload.core.model import EntryState, ReceiptOrigin, Unavailable
 from bulk_upload.core.run.patience import UNREADABLE_S
@@ -581,11 +581,60 @@ def test_hold_leaves_every_doubt_to_a_person() -> None:
 
 
 @pytest.mark.parametrize("policy", [InDoubtPolicy.RECONCILE, InDoubtPolicy.HOLD], ids=["reconcile", "hold"])
-def test_an_answered_failure_is_retried_where_nothing_can_be_listed(policy: InDoubtPolicy) -> None:
-    """Without a list the server's word is taken that it failed, unless the person wants every doubt held."""
-    ran = _world(Fate.FAIL_UNSTORED).run(RunSettings(in_doubt=policy), profile=NO_LIST)
+def test_an_answered_failure_is_retried_where_the_profile_says_so(policy: InDoubtPolicy) -> None:
+    """Without a list it is sent again only if the profile says that nothing was stored, and no doubt is to be held."""
+    profile = replace(NO_LIST, answered_5xx=Answered5xx.NOT_STORED)
+    ran = _world(Fate.FAIL_UNSTORED).run(RunSettings(in_doubt=policy), profile=profile)
     held = (EntryState.IN_DOUBT, "left in doubt by --in-doubt hold")
     assert _ended(ran) == (held if policy is InDoubtPolicy.HOLD else (EntryState.ACCEPTED, None))
+
+
+@pytest.mark.parametrize("fate", [Fate.FAIL_STORED, Fate.FAIL_UNSTORED])
+def test_an_answered_failure_stays_in_doubt_where_nothing_can_be_listed(fate: Fate) -> None:
+    """Servers answer 5xx for files they have, and without a list nobody can tell: nothing is sent twice on a guess."""
+    world = _world(fate)
+    ran = world.run(profile=NO_LIST)
+    assert _ended(ran)[0] is EntryState.IN_DOUBT
+    assert len(_starts(ran)) == 1
+
+
+def test_not_stored_is_said_of_5xx_alone() -> None:
+    """A lost answer stays in doubt, whatever the profile says of answered failures."""
+    ran = _world(Fate.LOSE_STORED).run(profile=replace(NO_LIST, answered_5xx=Answered5xx.NOT_STORED))
+    assert _ended(ran)[0] is EntryState.IN_DOUBT
+
+
+def test_not_stored_is_not_believed_where_the_list_decides() -> None:
+    """Where the list can tell, it is asked: the file that a 5xx left there is adopted and not doubled."""
+    world = _world(Fate.FAIL_STORED)
+    ran = world.run(profile=replace(FLOW, answered_5xx=Answered5xx.NOT_STORED))
+    assert _ended(ran) == (EntryState.ACCEPTED, None)
+    assert len(world.server.stored) == 1
+
+
+@pytest.mark.parametrize("lacks", ["can_list", "keeps_names"])
+@pytest.mark.parametrize("size", [1000, LARGE_BYTES])
+def test_a_kill_leaves_no_more_in_doubt_than_was_in_flight(lacks: str, size: int) -> None:
+    """Where no list shows what was not acted on, intents are not recorded ahead of their requests."""
+    world = World()
+    for number in range(100):
+        world.add(f"{number}.jsonl", size)
+    profile = replace(FLOW, can_list=lacks != "can_list", keeps_names=lacks != "keeps_names")
+    settings = RunSettings(concurrency=4)
+    ran = world.run(settings, script=lambda scene: scene.after(2.0, scene.kill), profile=profile)
+    assert ran.killed
+    assert ran.scene.violations == []
+    states = list(world.states().values())
+    assert states.count(EntryState.ACCEPTED) > 4
+    assert states.count(EntryState.PENDING) > 20
+    assert len(world.ledger.open_intents()) <= 4
+    world.now += 3600
+    world.run(profile=profile)
+    states = list(world.states().values())
+    assert states.count(EntryState.IN_DOUBT) <= 4
+    assert states.count(EntryState.ACCEPTED) == 100 - states.count(EntryState.IN_DOUBT)
+    doubled = len(world.server.stored) - len({one.source for one in world.server.stored})
+    assert doubled == 0
 
 
 def test_a_lost_answer_stays_in_doubt_where_nothing_can_be_listed() -> None:

@@ -43,7 +43,7 @@ def test_what_is_only_compared_is_not_to_send() -> None:
     lines = _told(
         EventLines(), replace(plan(3), send_count=0, send_bytes=0, compare_count=3, compare_bytes=30)
     )
-    assert lines == ["plan: 3 entries, 3.0 MB: 3 to compare (30 B), 0 to send (0 B)"]
+    assert lines == ["plan: 3 entries, 3.0 MB: 3 to compare (30 B), nothing to send"]
 
 
 def test_a_change_by_hand_is_told_with_who_made_it() -> None:

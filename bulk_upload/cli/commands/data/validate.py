@@ -7,8 +7,11 @@ from typing import Any
 import anyio
 import click
 
-from bulk_upload.cli.folder.options import MAP, selection_options
+from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
+from bulk_upload.cli.options.completion import file_names, profile_names
+from bulk_upload.cli.options.job import JOB_CONTEXT
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.schema import (
@@ -19,15 +22,25 @@ from bulk_upload.cli.options.schema import (
     schemas_of,
     strict_option,
 )
+from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import validate_and_report
 from bulk_upload.cli.validate_request import ValidateRequest
-from bulk_upload.core.api.profile import PROFILES
+from bulk_upload.core.api.profile import FLOW
+from bulk_upload.errors import UsageError
+from bulk_upload.report.findings import FORMATS
 
 
-@click.command("validate")
-@click.argument("paths", nargs=-1, required=True, metavar="MANIFEST|FOLDER|FILE...")
+@click.command("validate", cls=JobCommand, context_settings=JOB_CONTEXT)
+@click.argument(
+    "manifest",
+    cls=Paths,
+    nargs=-1,
+    required=True,
+    metavar="MANIFEST|FOLDER|FILE...",
+    shell_complete=file_names,
+)
 @click.option(
     "--purpose",
     type=WORD,
@@ -57,11 +70,13 @@ from bulk_upload.core.api.profile import PROFILES
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @click.option(
     "--profile",
-    type=click.Choice(sorted(PROFILES)),
+    type=WORD,
     is_eager=True,
-    default="flow",
+    metavar="NAME",
+    shell_complete=profile_names,
+    default=FLOW.name,
     show_default=True,
-    help="API profile.",
+    help="API profile; bulk-upload.toml can define others.",
 )
 @schema_option
 @ignore_option
@@ -88,18 +103,18 @@ from bulk_upload.core.api.profile import PROFILES
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(list(FORMATS)),
     default="text",
     show_default=True,
-    help="text for people, or one JSON line per finding.",
+    help="text for people, one JSON line per finding, annotations for GitHub Actions, or SARIF 2.1.0 for code scanners.",
 )
 @json_option("a JSON object per finding (--format json)")
 @click.option("--quiet", is_flag=True, help="Print no progress and no totals.")
-def validate(paths: tuple[str, ...], **options: Any) -> int:
+def validate(manifest: tuple[str, ...], **options: Any) -> int:
     """Check all files of MANIFEST or FOLDER, or data FILEs (with --purpose), and print every finding.
 
     Each finding names file, line and place, what is wrong and how to fix it. Nothing is sent, and no file is
-    modified. The files of a folder have the purposes that `run` gives them. The exit code is 10 if there is any error,
+    modified. The files of a folder have the purposes that `run` gives them; `-` is data, or a manifest, on standard input. The exit code is 10 if there is any error,
     otherwise 0; warnings do not count. It is 3 if there is none, but files of a folder have no purpose or cannot be read.
 
     \b
@@ -107,17 +122,18 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
       bulk-upload validate manifest.jsonl
       bulk-upload validate ./datasets --exclude '*.md'
       bulk-upload validate chat.jsonl --purpose fine-tune --thorough
+      zcat big.jsonl.gz | bulk-upload validate - --purpose pre-train
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
     """
     request = ValidateRequest(
-        paths=paths,
+        paths=manifest,
         purpose=options["purpose"],
         root=options["root"],
         follow_symlinks=options["follow_symlinks"],
         allow_outside=options["allow_outside"],
         force=options["force"],
-        profile=PROFILES[options["profile"]],
+        profile=profile_named(options["profile"]),
         purposes=schemas_of(options["schema"]),
         schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
@@ -125,7 +141,7 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         quarantine=options["quarantine"],
         private=options["private"],
         job_count=options["jobs"],
-        as_json=options["as_json"] or options["output_format"] == "json",
+        output_format=_format_of(options),
         quiet=options["quiet"],
         mappings=options["mappings"],
         include=options["include"],
@@ -135,5 +151,17 @@ def validate(paths: tuple[str, ...], **options: Any) -> int:
         ledger=options["ledger"],
     )
     if request.folder_request() is None:
-        refuse_folder_options(paths[0])
+        refuse_folder_options(manifest[0])
     return anyio.run(validate_and_report, request)
+
+
+def _format_of(options: dict[str, Any]) -> str:
+    """Return the format that is asked for. Raises UsageError for two."""
+    if not options["as_json"]:
+        return str(options["output_format"])
+    if options["output_format"] not in ("text", "json"):
+        raise UsageError(
+            f"--json is --format json, and --format {options['output_format']} is given",
+            hint="give one of them",
+        )
+    return "json"

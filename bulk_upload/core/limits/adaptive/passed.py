@@ -23,6 +23,7 @@ class Passed:
         self._verdict_number = 0
         self._bad_count = 0
         self._paused_s = 0.0
+        self._paused_from = 0.0
         self._paused_until = 0.0
 
     def on_start(self, now: float) -> None:
@@ -48,12 +49,15 @@ class Passed:
         self._verdict_number = started_count
         self._bad_count = 0
         self._paused_s = 0.0
+        # What is left of a pause counts from now on.
+        self._paused_from = min(now, self._paused_until)
 
     def on_pause(self, now: float, pause_s: float) -> None:
         """Record that nothing starts for so long; pauses may overlap."""
-        until = now + pause_s
-        self._paused_s += max(0.0, until - max(now, self._paused_until))
-        self._paused_until = max(self._paused_until, until)
+        if now > self._paused_until:
+            self._paused_s += self._paused_until - self._paused_from
+            self._paused_from = now
+        self._paused_until = max(self._paused_until, now + pause_s)
 
     def passage(self, now: float, number: int, started_at: float) -> Passage:
         """Return what got through since the last verdict up to this start, which was refused.
@@ -66,13 +70,19 @@ class Passed:
         started = max(1, number - self._verdict_number)
         accepted = max(0, started - max(1, self._bad_count))
         lasted_s = started_at - self._verdict_at
+        paused_s = self._paused_before(started_at)
         counted_s = max(0.0, lasted_s)
-        if lasted_s < PAUSED_TIMES * self._paused_s:
+        if lasted_s < PAUSED_TIMES * paused_s:
             # What was paused may or may not have counted: the truth is between the two, and so is the mean.
-            counted_s = math.sqrt(counted_s * max(MEASURED_S_MIN, lasted_s - self._paused_s))
+            counted_s = math.sqrt(counted_s * max(MEASURED_S_MIN, lasted_s - paused_s))
         return Passage(
             per_s=accepted / counted_s if counted_s >= MEASURED_S_MIN else recent_per_s,
             recent_per_s=recent_per_s,
             share=accepted / started,
-            paused=lasted_s < PAUSED_TIMES * self._paused_s,
+            paused=lasted_s < PAUSED_TIMES * paused_s,
         )
+
+    def _paused_before(self, when: float) -> float:
+        """Return how much of the time since the last verdict was paused, up to a moment: a pause may reach beyond it."""
+        current_s = min(when, self._paused_until) - max(self._paused_from, self._verdict_at)
+        return self._paused_s + max(0.0, current_s)

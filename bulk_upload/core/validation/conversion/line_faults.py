@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bulk_upload.core.shapes.command import FIX
 from bulk_upload.core.shapes.repairs import Damage, is_example, repaired
-from bulk_upload.core.shapes.values import ValueSplitter
+from bulk_upload.core.shapes.values import BETWEEN, ValueSplitter
 from bulk_upload.core.validation.json_text import parse_line
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import NO_RULES, Complaint
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from bulk_upload.core.validation.json_text import Parsed
 
 _RULES = {
@@ -22,9 +26,30 @@ _RULES = {
 }
 
 
-def with_fault_named(parsed: Parsed, line: bytes) -> Parsed:
-    """Return what a line holds once it is mended, and what must be mended; other lines as they were parsed."""
-    if isinstance(parsed.value, dict) and not parsed.complaints:
+_SPACE = b" \t\r\n"
+_LEFT_OUT = BETWEEN + b"\x0b\x0c"
+"""What a repair may take from the beginning of a line."""
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def _words_for_what_follows() -> str:
+    try:
+        _skip(b"1 1")
+    except msgspec.DecodeError as error:
+        return str(error).partition("(byte")[0]
+    return ""
+
+
+_FOLLOWED = _words_for_what_follows()
+"""How msgspec begins its message about text after a value."""
+
+
+def with_fault_named(parsed: Parsed, line: bytes, counted: Container[str] = NO_RULES) -> Parsed:
+    """Return what a line holds once it is mended, and what must be mended; other lines as they were parsed.
+
+    Complaints of the `counted` rules have no words.
+    """
+    if _is_beyond_repair(parsed, line, counted):
         return parsed
     repair = repaired(line)
     if repair is None:
@@ -34,11 +59,56 @@ def with_fault_named(parsed: Parsed, line: bytes) -> Parsed:
     return parsed._replace(complaints=complaints, value=value, is_json=True, cut_off=False)
 
 
+def _is_beyond_repair(parsed: Parsed, line: bytes, counted: Container[str]) -> bool:
+    """Whether it is certain, without a search for values in the line, that no repair changes what was found."""
+    rules = {one.rule for one in parsed.complaints}
+    if parsed.is_json and "trailing-garbage" not in rules:
+        # A whole value: only a string may hold another one.
+        return not isinstance(parsed.value, str)
+    text = line.lstrip(_SPACE)
+    if text[0] in _LEFT_OUT:
+        return False
+    if "bad-json" in rules:
+        # The text does not even begin with a value, and a repair takes nothing from its beginning.
+        return True
+    if text[:1] != b"{":
+        return False
+    if "not-utf-8" in rules:
+        return _is_amid_a_value(text)
+    return (
+        # Several objects on one line, or one and something else: it is said in the same words, which are not wanted.
+        "trailing-garbage" in counted
+        and len(parsed.complaints) == 1
+        and isinstance(parsed.value, dict)
+        and not text.rstrip().endswith(b",")
+        and b"\r" not in text.rstrip()
+    )
+
+
+def _is_amid_a_value(text: bytes) -> bool:
+    """Whether what is not UTF-8 comes before the first value ends."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        try:
+            _skip(text[: error.start])
+        except msgspec.DecodeError as fault:
+            return not str(fault).startswith(_FOLLOWED)
+        except RecursionError:
+            return False
+    return False
+
+
 def _complaint(damage: Damage, parsed: Parsed) -> Complaint:
     if damage is Damage.SEVERAL:
         first = next((one for one in parsed.complaints if one.rule == "trailing-garbage"), None)
         found = Complaint("trailing-garbage", "several objects stand on one line") if first is None else first
         return found._replace(remedy="Write a copy with each object on a line of its own", convert=FIX)
+    return complaint_about(damage)
+
+
+def complaint_about(damage: Damage) -> Complaint:
+    """Return a complaint about a damage that leaves one object on its line."""
     rule, words = _RULES[damage]
     return Complaint(rule, words)
 

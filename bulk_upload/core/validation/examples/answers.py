@@ -49,6 +49,9 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
     place = f"${step(second)}"
     if chosen == rejected:
         yield Complaint("same-answers", f"`{first}` and `{second}` are the same: nothing is learnt", place)
+    elif _bare(chosen) == _bare(rejected):
+        found = f"`{first}` and `{second}` differ in white space only: nothing is learnt"
+        yield Complaint("same-answers", found, place)
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
         found = f"`{first}` and `{second}` answer different prompts"
         yield Complaint("prompts-differ", found, place)
@@ -76,6 +79,14 @@ def _repeats(said: object, answer: object) -> bool:
     if isinstance(said, str) and isinstance(last, str):
         return said.strip() == last.strip()
     return said is not None and said == last
+
+
+def _bare(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
+    """Return messages without the white space around their texts."""
+    return [
+        {key: one.strip() if isinstance(one, str) else one for key, one in message.items()}
+        for message in messages
+    ]
 
 
 def _ends_with_answer(messages: Sequence[Mapping[str, Any]]) -> bool:

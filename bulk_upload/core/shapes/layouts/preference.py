@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.shapes.reading import Reading
     from bulk_upload.core.shapes.target import Mapped
 
+VERDICT = "label"
+"""Where KTO says whether an answer is good."""
+
 
 def as_preference(reading: Reading) -> Mapped | None:
     """Return a record as a preference pair, None where it is not known as one. Raises CannotConvert."""
     record, shape = reading.record, shape_name(reading.keys)
     keys = next((pair for pair in PAIR_KEYS if pair[0] in record and pair[1] in record), None)
     if keys is None:
-        if is_boolean(record.get("label", b"")):
+        if is_boolean(record.get(VERDICT, b"")):
             raise CannotConvert("has one answer with a verdict (KTO), and a pair needs two")
         return None
     if all(is_transcript(record[name]) for name in keys):

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 REFERENCE_KEYS = (REFERENCE, "ground_truth", "answer", "expected_answer", "reference", "solution")
 """Where tools keep the answer to compare with."""
 
-_REWARD, _TRUTH = "reward_model", "ground_truth"
+REWARD = "reward_model"
+"""Where verl keeps the answer, in an object of its own."""
+
+_TRUTH = "ground_truth"
 
 
 def as_reinforcement(reading: Reading) -> Mapped | None:
@@ -48,8 +51,7 @@ def _reference(reading: Reading) -> Json | None:
         if name != REFERENCE:
             reading.account.is_changed = True
         return _as_text(reading, reading.take(name), name)
-    # verl keeps it in an object of its own.
-    value = reading.record.get(_REWARD)
+    value = reading.record.get(REWARD)
     if value is None or not is_object(value):
         return None
     try:
@@ -58,12 +60,12 @@ def _reference(reading: Reading) -> Json | None:
         return None
     if _TRUTH not in inner:
         return None
-    reading.take(_REWARD)
+    reading.take(REWARD)
     reading.account.is_changed = True
     truth = inner.pop(_TRUTH)
     if inner:
-        reading.put_back(_REWARD, object_of(inner))
-    return _as_text(reading, truth, f"{_REWARD}.{_TRUTH}")
+        reading.put_back(REWARD, object_of(inner))
+    return _as_text(reading, truth, f"{REWARD}.{_TRUTH}")
 
 
 def _as_text(reading: Reading, value: Json, name: str) -> Json:

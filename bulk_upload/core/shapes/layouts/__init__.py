@@ -1,0 +1,1 @@
+"""How a record becomes one of each layout: one module for each."""

@@ -1,0 +1,76 @@
+"""Checks data that comes by streams beside files on disk."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.edge.files import fingerprint_of, source_error
+from bulk_upload.engine.validation.file_validator import Checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bulk_upload.core.run.source import ContentCheck, SourceError
+    from bulk_upload.core.validation.report import FileReport
+    from bulk_upload.edge.validation import DataStream
+    from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+
+
+class StreamValidator:
+    """`Validating` with streams under names of their own, and with files for every other name.
+
+    Args:
+        files: checks the files, and says what a stream is checked for.
+        streams: by the names that targets and findings have for them; each is checked once.
+        on_bytes: called with how many more bytes of a stream were read, on another thread.
+    """
+
+    def __init__(
+        self,
+        files: FileValidator,
+        streams: Mapping[str, DataStream],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self._files = files
+        self._streams = streams
+        self._on_bytes = on_bytes
+
+    def rules(self, purpose: str) -> str:
+        """Return the version of the rules for a purpose."""
+        return self._files.rules(purpose)
+
+    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
+        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
+        return self._files.checks_when_read(target, byte_count)
+
+    def content_check(self, target: CheckTarget) -> ContentCheck:
+        """Return what checks the content of such a file."""
+        return self._files.content_check(target)
+
+    async def check_all(
+        self, targets: Sequence[CheckTarget], *, are_small: bool
+    ) -> list[Checked | SourceError]:
+        """Check files and streams; one that cannot be read has its error in its place."""
+        results: list[Checked | SourceError] = []
+        for target in targets:
+            stream = self._streams.get(target.path)
+            if stream is None:
+                results += await self._files.check_all([target], are_small=are_small)
+            else:
+                results.append(await self._streamed(stream, target))
+        return results
+
+    async def _streamed(self, stream: DataStream, target: CheckTarget) -> Checked | SourceError:
+        check: Callable[[], FileReport] = partial(
+            stream.check, self._files.task(*target), on_bytes=self._on_bytes
+        )
+        try:
+            # A reader of a pipe may wait for ever; Ctrl-C must not wait for it.
+            report = await anyio.to_thread.run_sync(check, abandon_on_cancel=True)
+        except OSError as error:
+            return source_error(error)
+        return Checked(report=report, fingerprint=fingerprint_of(stream.status()))

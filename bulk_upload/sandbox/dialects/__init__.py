@@ -1,0 +1,1 @@
+"""The dialects a sandbox speaks: one module for each family of Files APIs."""
