@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.api.profile import NameAlphabet
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import GivenPurposes
 from bulk_upload.core.manifest.globs import PurposeMap
@@ -255,6 +256,7 @@ class JobPlanner:
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
             file_field=self._connection.profile.file_field,
+            portable_names=self._connection.profile.name_alphabet is NameAlphabet.PORTABLE,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
         )
         return Preparation(

@@ -49,7 +49,8 @@ COMMANDS = {
     "undo": "bulk_upload.cli.commands.undo:undo",
     "sandbox": "bulk_upload.cli.commands.sandbox:sandbox",
     "doctor": "bulk_upload.cli.commands.doctor:doctor",
-    "config": "bulk_upload.cli.commands.config:config",
+    "config": "bulk_upload.cli.commands.settings.config:config",
+    "profiles": "bulk_upload.cli.commands.settings.profiles:profiles",
     "completion": "bulk_upload.cli.commands.completion:completion",
 }
 """The module of each command; imported only when needed, so that `--help` is quick."""
@@ -75,6 +76,7 @@ _SUMMARIES = {
     "sandbox": "Serve the Flow Files API on this machine, for rehearsals.",
     "doctor": "Check key, server, certificates, clock and disk; uploads nothing.",
     "config": "Show each setting and where its value comes from.",
+    "profiles": "List the APIs that files can be sent to, and what is proven.",
     "completion": "Print a completion script for bash, zsh or fish.",
 }
 

@@ -154,11 +154,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is."""
+    """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is.
+
+    `remedy` says what a person must do where neither is: the account is at its limit.
+    """
 
     http_status: int
     reason: str
     request_id: str | None = None
+    remedy: str | None = None
 
 
 class Misdirected(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +209,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
     `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id from an
     answer that was not credible. `at_its_word` is what a success would mean whose only flaw is that name or purpose are
-    not what was sent. `id_kind` says of which kind an id is that cannot be used, such as "a number".
+    not what was sent. `is_there_already` says that the server refused the file because it has it as the candidate. `id_kind` says of which kind an id is that cannot be used, such as "a number".
     """
 
     reason: str
@@ -214,6 +218,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     candidate_id: str | None = None
     request_id: str | None = None
     at_its_word: Accepted | None = None
+    is_there_already: bool = False
     id_kind: str | None = None
 
 
