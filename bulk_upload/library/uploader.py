@@ -12,7 +12,6 @@ from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import Redaction
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.log_records import Failed, RunEnded
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
@@ -64,7 +63,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: the lowest speed of a body over a minute; 0 accepts any speed.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
-        purposes: the rules of each purpose; `core.validation.schema_file.read_schemas` reads additional ones.
+        purposes: the rules of each purpose, by default those of the profile; `core.validation.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
@@ -88,7 +87,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
         on_event: Callable[[Event], None] | None = None,
         tracer: Tracer | None = None,
         meter: Meter | None = None,
