@@ -40,4 +40,18 @@ class ConvertCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _shell_word(word: str) -> str:
-    return word if _SAFE.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+    """Return a word as bash and zsh read it; what is not printable in the form that they have for bytes."""
+    if _SAFE.fullmatch(word):
+        return word
+    if word.isprintable():
+        return "'" + word.replace("'", "'\"'\"'") + "'"
+    return "$'" + "".join(map(_in_bytes, word)) + "'"
+
+
+def _in_bytes(character: str) -> str:
+    if character in "'\\":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    # Not by its number in Unicode, which bash on macOS does not know.
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
