@@ -15,6 +15,7 @@ from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.report.log_records import Failed, RunEnded
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.library.arguments import check_uploader
@@ -105,7 +106,7 @@ class Uploader(JobRunner):
                 "min_bytes_per_s": min_bytes_per_s,
                 "allow_plain_http": allow_plain_http,
                 "network": network,
-                "purposes": purposes,
+                "purposes": {} if purposes is None else purposes,
                 "on_event": on_event,
                 "tracer": tracer,
                 "meter": meter,
@@ -133,7 +134,7 @@ class Uploader(JobRunner):
             ),
             api_key=_learnt(redaction, api_key),
             settings=settings_with(settings or RunSettings(), options),
-            purposes=purposes,
+            purposes=purposes_of(profile.name) if purposes is None else purposes,
             on_event=self._log if on_event is None else both(self._log, on_event),
             clock=clock,
         )
@@ -244,7 +245,7 @@ class UploaderOptions(SettingOptions, total=False):
     min_bytes_per_s: float
     allow_plain_http: bool
     network: Network
-    purposes: Mapping[str, Purpose]
+    purposes: Mapping[str, Purpose] | None
     on_event: Callable[[Event], None] | None
     tracer: Tracer | None
     meter: Meter | None

@@ -279,6 +279,12 @@ def looked_up_file(body: bytes, profile: Profile = FLOW) -> ListedFile | None:
     return listed_file(described, file_id, profile)
 
 
+def is_plausible_success(body: bytes) -> bool:
+    """Whether the body of a success that needs none is credible: empty, or an object that names no error."""
+    answer = _json_object(body)
+    return not body.strip() if answer is None else not _names_error(answer)
+
+
 def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:
     """Return the object in an answer that describes the file: the one with its id."""
     for name in id_field.split(".")[:-1]:

@@ -13,6 +13,9 @@ import msgspec
 from bulk_upload.core.api.profile import BUILT_IN_NAMES, FLOW, Profile
 from bulk_upload.core.api.profile_table import profile_of
 from bulk_upload.core.report.proof import Proof
+from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +52,16 @@ class BuiltInProfiles(Mapping[str, Profile]):
 
 
 BUILT_IN = BuiltInProfiles()
+
+
+def built_in_profile(name: str) -> Profile:
+    """Return a built-in profile by its name, such as "openai". Raises UsageError for an unknown one."""
+    if name not in BUILT_IN:
+        raise UsageError(
+            f"there is no built-in profile {printable(name)!r}",
+            hint=f"{did_you_mean(name, BUILT_IN_NAMES)}Built in: {', '.join(BUILT_IN_NAMES)}",
+        )
+    return BUILT_IN[name]
 
 
 @lru_cache

@@ -14,6 +14,7 @@ from bulk_upload.core.api.profile import Paging
 from bulk_upload.core.api.responses import (
     ANSWER_BYTES_MAX,
     LISTED_BYTES_MAX,
+    is_plausible_success,
     listed_page,
     looked_up_file,
     reason_of,
@@ -131,7 +132,7 @@ class FilesApi:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
         if response.status == 404:
             return False
-        if not 200 <= response.status < 300:
+        if not (200 <= response.status < 300 and is_plausible_success(body)):
             raise self._unusable(response, body, what)
         return True
 

@@ -19,6 +19,7 @@ from bulk_upload.core.api.responses import (
     UNUSABLE_TEXT,
     decipher,
     is_file_id,
+    is_plausible_success,
     listed_file,
     listed_page,
     looked_up_file,
@@ -523,6 +524,25 @@ def test_listed_files() -> None:
 def test_not_a_list(body: bytes) -> None:
     """What is not a list answer is told apart from an empty list, for absence is a decision."""
     assert listed_page(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", True),
+        (b" \n", True),
+        (b"{}", True),
+        (b'{"id": "file-1", "deleted": true}', True),
+        (b'{"error": {"message": "no"}}', False),
+        (b'{"detail": "no"}', False),
+        (b"{chaos", False),
+        (b"<html>", False),
+        (b"[]", False),
+    ],
+)
+def test_what_a_deletion_may_answer(body: bytes, expected: bool) -> None:
+    """A gateway's page, or half an answer, is no success: the deletion is asked for again, and finds nothing then."""
+    assert is_plausible_success(body) is expected
 
 
 def test_looked_up_file() -> None:

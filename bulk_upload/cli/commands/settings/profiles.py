@@ -43,7 +43,7 @@ _CONFIG = click.option(
 def profiles(ctx: click.Context, *, config: str | None, as_json: bool) -> None:
     """List the profiles that --profile takes, and what is proven of each, and how.
 
-    "vendor's SDK": it works with the same server as the vendor's own SDK. "real server": it was run against a server that
+    "vendor's SDK": it works with the sandbox's dialect, as the vendor's own SDK does. "real server": it was run against a server that
     others wrote. "description": it does what the vendor's documents say. "unproven live": little is known. "no": it cannot
     be done. None of them was run against the vendor's live service.
 
