@@ -64,7 +64,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: the lowest speed of a body over a minute; 0 accepts any speed.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
-        purposes: the rules of each purpose, by default those that are known of the profile; `core.schema_file.read_schemas` reads additional ones.
+        purposes: the rules of each purpose, by default those of the profile; `core.validation.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
@@ -144,15 +144,23 @@ class Uploader(JobRunner):
         """Return an uploader with what the environment says; keyword arguments are those of `Uploader`, and prevail.
 
         Key, address and team come from the variables of the profile (of Flow `SEEKR_API_KEY`, `SEEKR_BASE_URL`,
-        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Nothing else in the library reads the
-        environment.
+        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. `upload`, `upload_async` and `plan` do the
+        same where they get no key; nothing else in the library reads the environment.
 
         Raises UsageError, also when there is no key.
         """
         check_uploader(options)
-        given = with_environment(options)
+        profile = options.get("profile", FLOW)
+        given: dict[str, Any] = dict(options)
         if "api_key" not in given:
-            given["api_key"] = key_of_environment(given.get("profile", FLOW))
+            given["api_key"] = key_of_environment(profile)
+        if "base_url" not in given:
+            given["base_url"] = variable(profile.base_url_variable)
+        if "team" not in given:
+            given["team"] = variable(profile.team_variable)
+        if "network" not in given:
+            endpoint = str(given["base_url"] or profile.base_url)
+            given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
         return cls(**given)
 
     def run(
@@ -242,20 +250,6 @@ class UploaderOptions(SettingOptions, total=False):
     tracer: Tracer | None
     meter: Meter | None
     clock: Clock | None
-
-
-def with_environment(options: UploaderOptions) -> dict[str, Any]:
-    """Return arguments of `Uploader` with address, team and proxy of the environment, where they are not given."""
-    given: dict[str, Any] = dict(options)
-    profile = options.get("profile", FLOW)
-    if "base_url" not in given:
-        given["base_url"] = variable(profile.base_url_variable)
-    if "team" not in given:
-        given["team"] = variable(profile.team_variable)
-    if "network" not in given:
-        endpoint = str(given["base_url"] or profile.base_url)
-        given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
-    return given
 
 
 def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be no key
