@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -125,6 +126,26 @@ def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> 
     options = ("--exclude", "*.md", "--exclude", "/nothing.jsonl", *shlex.split(exclude))
     assert typed("./datasets", *options, server=server).status == DONE
     assert statuses(folder.parent)["it's pairs.converted.jsonl"] == "preference-fine-tune accepted"
+
+
+def test_advice_for_what_no_purpose_helps(folder: Path) -> None:
+    """Packed files, mixtures and data that cannot be converted are named with what helps, never with a purpose."""
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(lines(CHAT)))
+    (folder / "half.jsonl").write_bytes(lines(CHAT, EXAMPLES["pre-train"]))
+    (folder / "kto.jsonl").write_bytes(lines({"prompt": "p", "completion": "c", "label": True}))
+    (folder / "alpaca.json").write_text('[{"instruction": "i", "output": "o"}]')
+    said = typed("./datasets", "--dry-run", "--exclude", "*.md").stderr.splitlines()
+    advice = {
+        said[index - 1].split(":")[0].strip(): line.strip()
+        for index, line in enumerate(said)
+        if "--exclude" in line
+    }
+    assert advice == {
+        "a.jsonl.gz": "unpack it, and add --exclude '*.gz'",
+        "half.jsonl": "split it into a file for each purpose, and add --exclude /half.jsonl",
+        "kto.jsonl": "add --exclude /kto.jsonl",
+        "alpaca.json": "run bulk-upload convert datasets/alpaca.json --purpose fine-tune, and add --exclude '*.json'",
+    }
 
 
 def test_quiet_is_quiet_until_something_is_left_out(folder: Path, server: str) -> None:
