@@ -23,6 +23,8 @@ _COMPRESSED = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
     (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d it"),
 )
+PACKED = tuple(name for _, name, _ in _COMPRESSED)
+"""What compressed files and archives are called."""
 _BINARY = (
     (PARQUET_MAGIC, "a Parquet file", "Give it the suffix .parquet if the purpose takes such files, or export its rows as JSON Lines"),
     (b"%PDF", "a PDF", "Give it the suffix .pdf, or extract its text"),
