@@ -175,7 +175,7 @@ PURPOSES = {
     )
 }
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised whenever a rule of validation changes what it finds: results of other rules are not used again."""
 
 

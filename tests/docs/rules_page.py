@@ -113,6 +113,10 @@ EXAMPLES: dict[str, Example] = {
     "empty-messages": Example('{"messages": []}\n'),
     "empty-content": Example(chat(ASKED, '{"role": "assistant", "content": " "}')),
     "no-assistant": Example(chat(ASKED)),
+    "template-marks": Example(
+        chat('{"role": "user", "content": "<|im_start|>user\\nIs it raining?<|im_end|>"}', SAID),
+        chat(ASKED, SAID),
+    ),
     "role-order": Example(chat(ASKED, OTHER, SAID), chat(ASKED, SAID, OTHER, MAYBE)),
     "last-role": Example(chat(ASKED, SAID, OTHER), chat(ASKED, SAID, OTHER, MAYBE)),
     "bad-part": Example(
@@ -159,6 +163,11 @@ EXAMPLES: dict[str, Example] = {
 
 NO_EXAMPLE = {
     "unreadable": "A file without read permission, one that keeps changing, or one on a disk that fails.",
+    "duplicate-across-files": "An example that an earlier file has, too, with `--stats`, `--report` or `--group`.",
+    "train-eval-overlap": "An example of the group `eval` that the group `train` has, or whose prompt it has, with `--group`.",
+    "too-many-tokens": "An example that is longer than `--max-tokens` by `--tokenizer`.",
+    "likely-secret": "A text with a key such as `AKIA` and sixteen characters, with `--scan secrets`.",
+    "personal-data": "A text with an email address or a card number, with `--scan secrets`.",
     "duplicates-unchecked": "A file of more than a million lines.",
     "compressed-unread": "A Zstandard file where zstandard is not installed.",
     "parquet-columns": "A Parquet file for `fine-tune` without the column `messages`.",

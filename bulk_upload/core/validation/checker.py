@@ -15,6 +15,7 @@ from bulk_upload.core.validation.examples.file_values import (
     FileValues,
     limit_complaints,
 )
+from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -70,6 +71,7 @@ class Checker:
         self._judge = LineJudge(purpose, known=known, thorough=thorough, counted=self._findings.counted)
         self._schema = purpose.schema
         self._separators = SeparatorSearch()
+        self._marks = TemplateMarks()
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -249,6 +251,8 @@ class Checker:
             compared = self._values.take(lines, first_no)
             if repeated or compared:
                 found = sorted([*found, *repeated, *compared], key=lambda one: one[0])
+        if marked := list(self._marks.complaints(lines)):
+            found = sorted([*found, *marked], key=lambda one: one[0])
         for index, complaints in found:
             self._add_all(complaints, lines, index, first_no)
         if not self._opening:

@@ -18,7 +18,9 @@ from bulk_upload.core.validation.examples.answers import (
     ASSISTANT,
     PROMPT_ROLES,
     answer_fields,
+    prompts_differ,
     question_field,
+    same_answers,
 )
 from bulk_upload.core.validation.line_schema import MESSAGE_KEYS, order_complaints, system_keys
 from bulk_upload.core.validation.rules import Complaint
@@ -66,18 +68,21 @@ class LineReader:
     def __init__(self, schema: Schema) -> None:
         self.lenient = _decoder(schema, strict=False)
         self.strict = _decoder(schema, strict=True)
-        self.judge = _row_judge(schema)
+        self.judge = _row_judge(schema, strict=False)
+        self.judge_strict = _row_judge(schema, strict=True)
+        """For lines that `strict` passed, of which all is known."""
         if any(field.fields for field in schema.fields):
             self.strict = _whole(self.strict) if _is_plain(schema.fields) else _pass_none
             self.lenient = self.lenient if _is_plain(schema.fields) else _pass_none
 
 
-def _row_judge(schema: Schema) -> RowJudge:  # noqa: C901 (calls would cost more than they explain)
+def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (calls would cost more than they explain)
     """Return a function without lookups that could be made once: it is called for every line of a good file."""
     asked = question_field(schema) if answer_fields(schema) else None
     turns: list[tuple[Callable[[Any], Any], dict[Roles, Verdict], Callable[[Roles], Verdict]]] = []
     texts: list[Callable[[Any], Any]] = []
     pair: list[Callable[[Any], Any]] = []
+    pair_complaint = _pair_judge(schema, strict=strict)
     for place, field in enumerate(schema.fields):
         value_of = attrgetter(_attribute(place))
         if field.kind is Kind.MESSAGES:
@@ -105,8 +110,9 @@ def _row_judge(schema: Schema) -> RowJudge:  # noqa: C901 (calls would cost more
             text = text_of(row)
             if text is not msgspec.UNSET and text.isspace():
                 return None
-        if pair and _may_be_no_pair(*(answer_of(row) for answer_of in pair)):
-            return None
+        if pair and _may_be_no_pair(*(answers := [answer_of(row) for answer_of in pair])):
+            found_wrong = pair_complaint(*answers)
+            return None if found_wrong is None else [*complaints, found_wrong]
         return complaints
 
     return judge
@@ -134,11 +140,35 @@ class _Orders:
 def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
     is_whole = len(first) > 1
     for one in others:
-        if first[-1].content.strip() == one[-1].content.strip() or (
-            (is_whole or len(one) > 1) and _prompt(one) != _prompt(first)
-        ):
+        if _end_alike(first, one) or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
             return True
     return False
+
+
+def _pair_judge(schema: Schema, *, strict: bool) -> Callable[..., Complaint | None]:
+    """Return what names the fault of two answers, None where only the exact path can say it."""
+    names = [one.name for one in answer_fields(schema) if one.kind is Kind.MESSAGES]
+    if len(names) != 2:
+        return lambda *_: None
+    same, differing = same_answers(*names), prompts_differ(*names)
+
+    def judge(first: list[Any], second: list[Any]) -> Complaint | None:
+        if first == second:
+            # Other keys may make a difference.
+            return same if strict and first else None
+        return differing if not _end_alike(first, second) and _have_own_prompts(first, second) else None
+
+    return judge
+
+
+def _have_own_prompts(first: list[Any], second: list[Any]) -> bool:
+    """Whether two conversations end with an answer, each to its own prompt."""
+    return first[-1].role == second[-1].role == ASSISTANT and _prompt(first) != _prompt(second)
+
+
+def _end_alike(first: list[Any], second: list[Any]) -> bool:
+    """Whether two answers are the same but for white space, or one is absent."""
+    return not first or not second or first[-1].content.strip() == second[-1].content.strip()
 
 
 def _prompt(messages: list[Any]) -> list[Any]:

@@ -56,6 +56,9 @@ def parse_line(
     constants: list[Constant] = []
     decoder = _PLAIN
     if find_repeated_keys or "NaN" in text or "Infinity" in text:
+        is_counted = "not-a-number" in counted and not find_repeated_keys
+        if is_counted and (found := _counted_constants(text)) is not None:
+            return found
         decoder = _decoder(constants, find_repeated_keys=find_repeated_keys)
     try:
         value, end = decoder.raw_decode(text, _skip(text, 0))
@@ -65,7 +68,7 @@ def parse_line(
         return Parsed([Complaint("too-deep", "the value is nested more deeply than can be read")])
     complaints = []
     if constants:
-        complaints += _constants(value, constants, counted)
+        complaints += _constants(value, constants)
     if find_repeated_keys:
         complaints += _repeated_keys(value)
     if (rest := _skip(text, end)) < len(text):
@@ -102,6 +105,8 @@ def _whole(digits: str) -> int | float:
 
 _PLAIN = json.JSONDecoder(parse_int=_whole)
 """For text without constants: making a decoder takes as long as a short line."""
+
+_WITH_CONSTANTS = json.JSONDecoder(parse_int=_whole, parse_constant=Constant)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
@@ -245,9 +250,7 @@ def step(key: str) -> str:
     return f".{key}" if key.isidentifier() else f"[{json.dumps(key[:_SEEN_CHARACTERS])}]"
 
 
-def _constants(value: object, constants: list[Constant], counted: Container[str]) -> list[Complaint]:
-    if "not-a-number" in counted and (count := _constant_count(value)) is not None:
-        return [COUNTED["not-a-number"]] * (count or 1)
+def _constants(value: object, constants: list[Constant]) -> list[Complaint]:
     found = [
         Complaint("not-a-number", f"{child.name} is not JSON", f"{path}{_step(key)}")
         for path, one in _walk(value)
@@ -269,18 +272,23 @@ def _repeated_keys(value: object) -> list[Complaint]:
     ]
 
 
-def _constant_count(value: object) -> int | None:
-    """Return how many constants a value holds, None where there may be more values than are walked."""
-    if isinstance(value, Constant):
-        return 1
-    count = walked_count = 0
-    waiting: list[dict[str, Any] | list[Any]] = [value] if isinstance(value, dict | list) else []
-    while waiting:
-        one = waiting.pop()
-        walked_count += 1 + len(one)
-        for child in one.values() if isinstance(one, dict) else one:
-            if isinstance(child, dict | list):
-                waiting.append(child)
-            elif isinstance(child, Constant):
+def _counted_constants(text: str) -> Parsed | None:
+    """Return what a text holds that has constants and no other fault, None where it is another text."""
+    if len(text) > _VALUES_WALKED_MAX or ("\\u" in text and _SURROGATE.search(text) is not None):
+        return None
+    try:
+        value = _WITH_CONSTANTS.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict | list):
+        return None
+    count = 0
+    waiting: list[Any] = [value]
+    for one in waiting:
+        for child in one.values() if type(one) is dict else one:
+            kind = type(child)
+            if kind is Constant:
                 count += 1
-    return count if walked_count < _VALUES_WALKED_MAX else None
+            elif kind is dict or kind is list:
+                waiting.append(child)
+    return Parsed([COUNTED["not-a-number"]] * count, value, is_json=True) if count else None

@@ -8,7 +8,6 @@ import msgspec
 
 from bulk_upload.core.shapes.telling_keys import TELLING_KEYS
 from bulk_upload.core.validation.conversion.line_faults import with_fault_named
-from bulk_upload.core.validation.conversion.quick_repair import quickly_mended
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
 from bulk_upload.core.validation.foreign import (
     are_plain_messages,
@@ -19,6 +18,8 @@ from bulk_upload.core.validation.foreign import (
 )
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.line_schema import LineRules
+from bulk_upload.core.validation.quick.repair import quickly_mended
+from bulk_upload.core.validation.quick.text_faults import counted_fault
 from bulk_upload.core.validation.rules import NO_RULES, Complaint, is_error
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class LineJudge:
 
     def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
         """Yield each line with findings, by its index."""
-        decode, judge_row, strict = self._decode, self._reader.judge, self._reader.strict
+        decode, strict = self._decode, self._reader.strict
+        judge_row = self._reader.judge_strict if decode is strict else self._reader.judge
         missed_count, left_count = self._missed_count, 0
         for index, line in enumerate(lines):
             is_tried = not left_count
@@ -104,7 +106,8 @@ class LineJudge:
                 yield index, complaints
             if is_tried and decode is strict and not any(map(is_error, complaints)):
                 # Good, but not passed: it has other keys, as the rest of the file will probably have.
-                decode = self._decode = self._decode_lenient
+                decode, judge_row = self._decode_lenient, self._reader.judge
+                self._decode = decode
         self._missed_count = missed_count
 
     def passes_alone(self, line: bytes) -> bool:
@@ -112,7 +115,7 @@ class LineJudge:
         if not (self._needs_all and self._schema.fields):
             return False
         try:
-            found = self._reader.judge(self._reader.strict(line))
+            found = self._reader.judge_strict(self._reader.strict(line))
         except NOT_PASSED:
             return False
         return found is not None and not found
@@ -126,11 +129,34 @@ class LineJudge:
             return self._schema_complaints(value)
         if isinstance(value, list):
             return self._array_complaints(value, line)
-        mended = quickly_mended(line)
-        if mended is None:
-            return self.examine(line)
-        complaint, value = mended
-        return [complaint, *self._schema_complaints(value)]
+        return self._fault_complaints(line, value) or self.examine(line)
+
+    def _fault_complaints(self, line: bytes, value: object) -> list[Complaint]:
+        """Return what is wrong with a line that is no object as it stands, nothing where the exact way must say it."""
+        fault = quickly_mended(line, value)
+        if fault is None and value is _UNREAD:
+            fault = counted_fault(line, self._counted)
+        if fault is None:
+            return []
+        complaint, text = fault
+        if text is None:
+            return [complaint]
+        found = self._object_complaints(text)
+        return [] if found is None else [complaint, *found]
+
+    def _object_complaints(self, text: bytes) -> list[Complaint] | None:
+        """Return what is wrong with the object that a text is, None where it is none or not read quickly."""
+        try:
+            found = self._reader.judge_strict(self._reader.strict(text))
+        except NOT_PASSED:
+            found = None
+        if found is not None:
+            return found
+        try:
+            value = _plain(text)
+        except _NOT_PLAIN:
+            return None
+        return self._schema_complaints(value) if isinstance(value, dict) else None
 
     def _read(self, line: bytes) -> Any:  # noqa: ANN401 (a JSON value)
         """Return what a line holds, `_UNREAD` where only the exact way can say it, and after many such lines untried."""

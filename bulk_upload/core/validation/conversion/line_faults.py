@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bulk_upload.core.shapes.command import FIX
 from bulk_upload.core.shapes.repairs import Damage, is_example, repaired
 from bulk_upload.core.shapes.values import BETWEEN, ValueSplitter
 from bulk_upload.core.validation.json_text import parse_line
+from bulk_upload.core.validation.quick.text_faults import is_amid_a_value
 from bulk_upload.core.validation.rules import NO_RULES, Complaint
 
 if TYPE_CHECKING:
@@ -29,19 +28,6 @@ _RULES = {
 _SPACE = b" \t\r\n"
 _LEFT_OUT = BETWEEN + b"\x0b\x0c"
 """What a repair may take from the beginning of a line."""
-_skip = msgspec.json.Decoder(msgspec.Raw).decode
-
-
-def _words_for_what_follows() -> str:
-    try:
-        _skip(b"1 1")
-    except msgspec.DecodeError as error:
-        return str(error).partition("(byte")[0]
-    return ""
-
-
-_FOLLOWED = _words_for_what_follows()
-"""How msgspec begins its message about text after a value."""
 
 
 def with_fault_named(parsed: Parsed, line: bytes, counted: Container[str] = NO_RULES) -> Parsed:
@@ -74,7 +60,7 @@ def _is_beyond_repair(parsed: Parsed, line: bytes, counted: Container[str]) -> b
     if text[:1] != b"{":
         return False
     if "not-utf-8" in rules:
-        return _is_amid_a_value(text)
+        return is_amid_a_value(text, _valid_bytes(text))
     return (
         # Several objects on one line, or one and something else: it is said in the same words, which are not wanted.
         "trailing-garbage" in counted
@@ -85,18 +71,13 @@ def _is_beyond_repair(parsed: Parsed, line: bytes, counted: Container[str]) -> b
     )
 
 
-def _is_amid_a_value(text: bytes) -> bool:
-    """Whether what is not UTF-8 comes before the first value ends."""
+def _valid_bytes(text: bytes) -> int:
+    """Return how many bytes of a text come before the first that is not UTF-8."""
     try:
-        text.decode()
+        text.decode("utf-8")
     except UnicodeDecodeError as error:
-        try:
-            _skip(text[: error.start])
-        except msgspec.DecodeError as fault:
-            return not str(fault).startswith(_FOLLOWED)
-        except RecursionError:
-            return False
-    return False
+        return error.start
+    return len(text)
 
 
 def _complaint(damage: Damage, parsed: Parsed) -> Complaint:

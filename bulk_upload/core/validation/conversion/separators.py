@@ -35,8 +35,8 @@ class SeparatorSearch:
         self._left -= len(piece)
         if not (piece.isascii() and self._tail.isascii()):
             text = self._tail + piece
-            # One byte is found ten times as fast as three.
-            self._is_near = any(mark[:1] in text and mark in text for mark in _SEPARATORS)
+            # One byte is found ten times as fast as three, and the last one is the rarest.
+            self._is_near = any(mark[-1:] in text and mark in text for mark in _SEPARATORS)
         self._tail = (self._tail + piece[-_OVERLAP:])[-_OVERLAP:]
 
     def take(self, run: Run) -> None:

@@ -46,15 +46,25 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
     chosen, rejected = value.get(first), value.get(second)
     if not _are_messages(chosen) or not _are_messages(rejected):
         return
-    place = f"${step(second)}"
     if chosen == rejected:
-        yield Complaint("same-answers", f"`{first}` and `{second}` are the same: nothing is learnt", place)
+        yield same_answers(first, second)
     elif _bare(chosen) == _bare(rejected):
         found = f"`{first}` and `{second}` differ in white space only: nothing is learnt"
-        yield Complaint("same-answers", found, place)
+        yield Complaint("same-answers", found, f"${step(second)}")
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
-        found = f"`{first}` and `{second}` answer different prompts"
-        yield Complaint("prompts-differ", found, place)
+        yield prompts_differ(first, second)
+
+
+def same_answers(first: str, second: str) -> Complaint:
+    """Return a complaint about two answers that are one."""
+    found = f"`{first}` and `{second}` are the same: nothing is learnt"
+    return Complaint("same-answers", found, f"${step(second)}")
+
+
+def prompts_differ(first: str, second: str) -> Complaint:
+    """Return a complaint about two answers to different prompts."""
+    found = f"`{first}` and `{second}` answer different prompts"
+    return Complaint("prompts-differ", found, f"${step(second)}")
 
 
 def _given_away(value: Mapping[str, Any], question: str, answers: Sequence[Field]) -> Iterator[Complaint]:

@@ -5,26 +5,24 @@ It mends a line only as `with_fault_named` would; a test compares the two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.shapes.json_values import NOT_JSON, text_of
 from bulk_upload.core.shapes.repairs import Damage
 from bulk_upload.core.validation.conversion.line_faults import complaint_about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bulk_upload.core.validation.rules import Complaint
 
-_plain: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-# Numbers of thousands of digits are values that Python refuses to make.
-_NOT_PLAIN = (*NOT_JSON, ValueError)
 
+def quickly_mended(line: bytes, value: object) -> tuple[Complaint, bytes | None] | None:
+    """Return what must be mended in a line and the text of the object that it then may hold.
 
-def quickly_mended(line: bytes) -> tuple[Complaint, dict[str, Any]] | None:
-    """Return what must be mended in a line and the object it holds then, None where only the exact way can say it."""
+    It is mended so if that text is one object in UTF-8; None where only the exact way can say how. `value` is what the
+    line holds as it is, if that is known.
+    """
+    if isinstance(value, str):
+        return complaint_about(Damage.ENCODED), value.strip().encode()
     text = line.strip()
     ends = text[:1] + text[-1:]
     if ends == b"{,":
@@ -36,11 +34,7 @@ def quickly_mended(line: bytes) -> tuple[Complaint, dict[str, Any]] | None:
         damage, inner = unquoted
     else:
         return None
-    try:
-        value = _plain(inner)
-    except _NOT_PLAIN:
-        return None
-    return (complaint_about(damage), value) if isinstance(value, dict) else None
+    return complaint_about(damage), inner
 
 
 def _unquoted(text: bytes) -> tuple[Damage, bytes] | None:
