@@ -14,6 +14,8 @@ HEAD_BYTES = 512
 PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
 
+_OFFICE = b"[Content_Types].xml"
+"""The first member of an archive that is an Office file."""
 _COMPRESSED = (
     (b"\x1f\x8b", "gzip", None),
     (ZIP_MAGIC, "a ZIP archive", "unzip it"),
@@ -97,6 +99,12 @@ def _are_weights(head: bytes) -> bool:
 
 
 def _other_format(head: bytes) -> Complaint | None:
+    if head.startswith(ZIP_MAGIC) and _OFFICE in head:
+        return Complaint(
+            "not-json-lines",
+            "the file is an Office file (.xlsx, .docx), not JSON Lines",
+            remedy="Export the data as JSON Lines or CSV",
+        )
     for magic, name, remedy in _COMPRESSED:
         if head.startswith(magic):
             found = f"the file is {name}, not JSON Lines"
