@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.listed import nothing_to_do, tell_left_out
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
@@ -54,6 +55,7 @@ _CONVERTED = "converted.jsonl"
 
 async def validate_and_report(request: ValidateRequest) -> int:
     """Validate and return the exit code. Raises UsageError, ManifestInvalid, LedgerUnusable."""
+    refuse_ledger(request.paths)
     with ExitStack() as opened:
         wanted = request.folder_request()
         source = source_of(request, opened)
@@ -212,7 +214,8 @@ class _Command:
             return path
         full = self._source.tree.absolute(path)
         beneath = os.path.relpath(full, os.getcwd())
-        return full if beneath.startswith("../") else beneath
+        # Alone, a dash is standard input.
+        return full if beneath.startswith("../") or beneath == "-" else beneath
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a slightly outdated count is good enough.

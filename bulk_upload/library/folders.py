@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.edge.folder import is_folder
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobInput
 
@@ -42,7 +43,7 @@ FOLDER_NAMES = frozenset(FolderOptions.__annotations__)
 def folder_input(
     job: Job, options: FolderOptions, planner: JobPlanner, on_count: Callable[[int], None]
 ) -> JobInput:
-    """Return the job of a folder with the list of its files. Blocks. Raises UsageError, ManifestInvalid, LedgerUnusable."""
+    """Return the job of a folder, or of one file in it, with the list of its files. Blocks. Raises UsageError, ManifestInvalid, LedgerUnusable."""
     newer_than = options.get("newer_than")
     request = FolderRequest(
         paths=(job.manifest,),
@@ -65,7 +66,15 @@ def folder_input(
     except BaseException:
         listing.close()
         raise
-    return JobInput(job=folder.job, listing=listing, left_out=left_out, is_short=bool(left_out), closes=True)
+    is_file = not is_folder(job.manifest)
+    return JobInput(
+        job=folder.job,
+        listing=listing,
+        left_out=left_out,
+        is_short=bool(left_out),
+        closes=True,
+        only=folder.place.within[0] if is_file else None,
+    )
 
 
 def check_folder_options(options: Mapping[str, object]) -> None:

@@ -53,7 +53,7 @@ def source_of(what: What, options: JobOptions) -> Source:
     """Return a function that returns the job. It may block: the first lines of a file say what it is.
 
     A folder is searched. A file whose first lines name files is a manifest, as is whatever is read from a stream; any other file is data,
-    uploaded by itself, with its ledger beside it. Entries are taken in at once.
+    uploaded as a part of its folder's job. Entries are taken in at once.
 
     Raises UsageError, also later.
     """
@@ -104,7 +104,11 @@ def _input_of_path(
         )
     if unfit := FOLDER_NAMES & options.keys():
         raise _not_a_folder(unfit)
-    return JobInput(job=_job_of_path(path, options))
+    job = _job_of_path(path, options)
+    if job.entries is None or job.root is not None:
+        return JobInput(job=job)
+    # A part of its folder's job, as on the command line: a run of the folder knows it.
+    return folder_input(replace(job, entries=None), options, planner, on_count)
 
 
 def _not_a_folder(names: Iterable[str]) -> UsageError:
@@ -114,7 +118,6 @@ def _not_a_folder(names: Iterable[str]) -> UsageError:
 def _job_of_path(path: str, options: Any) -> Job:  # noqa: ANN401 - a folder's options are not among them
     if comes_by_stream(path) or _is_manifest(path):
         return Job(path, **options)
-    folder, name = os.path.split(os.path.abspath(path))
     purpose = options.get("purpose")
     if purpose is None:
         raise UsageError(
@@ -122,8 +125,7 @@ def _job_of_path(path: str, options: Any) -> Job:  # noqa: ANN401 - a folder's o
             hint='pass purpose="fine-tune" or another one; a manifest has lines such as '
             '{"path": "a.jsonl", "purpose": "fine-tune"}',
         )
-    job = Job(path, entries=[Entry(path=name, purpose=purpose)], **options)
-    return job if job.root is not None else replace(job, root=folder)
+    return Job(path, entries=[Entry(path=os.path.basename(path), purpose=purpose)], **options)
 
 
 def _is_manifest(path: str) -> bool:

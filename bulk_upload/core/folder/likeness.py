@@ -32,6 +32,7 @@ LINES_EXAMINED_MAX = 20
 """So many lines at the start of a file decide. Validation reads the rest before anything is sent."""
 
 EMPTY = "empty"
+TEXT = "text, which may be a document or anything else"
 
 _KEYS_SHOWN = 4
 _PARQUET, _TORCH = ".parquet", (".pt", ".pth")
@@ -82,7 +83,7 @@ def likeness(path: str, head: FileHead, purposes: Collection[Purpose]) -> Likene
     if takers and by_lines.purpose is None and not head.content[:HEAD_BYTES].startswith(b"PK"):
         complaint = document_complaint(path, head.content[:HEAD_BYTES])
         guess = takers[0].name if len(takers) == 1 and complaint is None else None
-        return Likeness(purpose=guess, reason="text, which may be a document or anything else")
+        return Likeness(purpose=guess, reason=TEXT)
     return by_lines
 
 

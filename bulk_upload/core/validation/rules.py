@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.purposes import rules_of
-from bulk_upload.core.validation.conversion.advice import remedy_for
+from bulk_upload.core.validation.conversion.advice import options_for, remedy_for
 
 if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
@@ -41,6 +42,8 @@ class Complaint(NamedTuple):
     byte_in_line: int | None = None
     convert: tuple[str, ...] | None = None
     """The options with which `bulk-upload convert` does what `remedy` says, None where it does not."""
+    convert_for: str | None = None
+    """The purpose that the file is converted for, None for the one that it has."""
 
 
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -279,6 +282,11 @@ def finding_of(
     `line_start` is the offset of the line's first byte; `command` converts the file.
     """
     rule = RULES[complaint.rule]
+    convert = options_for(complaint.rule, complaint.remedy, complaint.convert)
+    if convert is not None and complaint.convert_for is not None:
+        convert = ("--purpose", complaint.convert_for, *convert)
+    if command is not None and complaint.convert_for is not None:
+        command = replace(command, purpose=complaint.convert_for)
     offset = None if complaint.byte_in_line is None else line_start + complaint.byte_in_line
     return Finding(
         rule=complaint.rule,
@@ -290,6 +298,7 @@ def finding_of(
         severity=choice.severity_of(complaint.rule),
         column=complaint.column,
         byte_offset=offset,
+        convert=convert,
     )
 
 
