@@ -74,7 +74,7 @@ _SUMMARIES = {
     "verify": "Compare every receipt with the server.",
     "undo": "Delete a job's files from the server; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, for rehearsals.",
-    "doctor": "Check key, server, certificates, clock and disk; uploads nothing.",
+    "doctor": "Check key, server, certificates, clock and disk before a run.",
     "config": "Show each setting and where its value comes from.",
     "profiles": "List the APIs that files can be sent to, and what is proven.",
     "completion": "Print a completion script for bash, zsh or fish.",
