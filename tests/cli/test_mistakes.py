@@ -312,6 +312,23 @@ PLACE_MISTAKES = {
     "map that matches nothing": Mistake(("scan", "data", "--map", "*.txt=alignment"), USAGE, ("matches a --map", "Quote")),
 }  # fmt: skip
 
+NAME_MISTAKES = {
+    f"another name: {' '.join(arguments)}": Mistake(arguments, USAGE, (f'"{arguments[-1]}". Did you mean "{meant}"?',))
+    for arguments, meant in (
+        (("version",), "--version"),
+        (("files", "delete"), "rm"),
+        (("files", "list"), "ls"),
+        (("files", "download"), "get"),
+        (("config", "get"), "show"),
+        (("ledger", "list"), "show"),
+        (("ledger", "restore"), "rebuild"),
+    )
+} | {
+    "folder to convert": Mistake(
+        ("convert", "data", "--purpose", "fine-tune"), USAGE, ("data is a folder", "bulk-upload convert data/*.jsonl")
+    ),
+}  # fmt: skip
+
 LETTER_MISTAKES = {
     f"{' '.join(arguments[:2])}: {letter}": Mistake((*arguments, letter), USAGE, (f"No such option '{letter}'", says))
     for arguments, letter, says in (
@@ -352,7 +369,7 @@ UNIT_MISTAKES = {
 
 MISTAKES = (
     MANIFEST_MISTAKES | WORD_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
-    | OTHER_TOOLS | PLACE_MISTAKES | LETTER_MISTAKES | UNIT_MISTAKES
+    | OTHER_TOOLS | PLACE_MISTAKES | NAME_MISTAKES | LETTER_MISTAKES | UNIT_MISTAKES
 )  # fmt: skip
 
 

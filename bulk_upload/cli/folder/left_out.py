@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.folder.likeness import EMPTY
+from bulk_upload.core.folder.likeness import EMPTY, NOT_TAKEN, SEVERAL_PURPOSES
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.shell_words import path_word, shell_word
+from bulk_upload.core.validation.file_types import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,8 +55,15 @@ def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> s
     exclude = " ".join(answer_options(files, group, None)) or "--exclude PATTERN"
     if group.convert_to:
         return f"{_convert_words(group, root)}, and add {exclude}"
+    what = "it" if group.count == 1 else "them"
     if group.reason == EMPTY:
-        return f"write the data to {'it' if group.count == 1 else 'them'}, or add {exclude}"
+        return f"write the data to {what}, or add {exclude}"
+    if group.reason in PACKED:
+        return f"unpack {what}, and add {exclude}"
+    if group.reason.startswith(SEVERAL_PURPOSES):
+        return f"split {what} into a file for each purpose, and add {exclude}"
+    if group.reason.endswith(NOT_TAKEN):
+        return f"add {exclude}"
     purpose = group.guess or "PURPOSE"
     maps = answer_options(files, group, purpose)
     if not maps:

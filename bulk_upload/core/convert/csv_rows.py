@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.shapes.json_values import (
     NOT_JSON,
     array_of,
+    encode_object,
     encode_text,
     items_of,
     object_of,
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 500
 _DELIMITERS = (",", "\t", ";")
+_JSON_STARTS = frozenset("[{")
 
 
 class BadRow(NamedTuple):
@@ -40,9 +44,9 @@ def delimiter_of(line: bytes) -> str | None:
 
 def csv_rows(pieces: Iterable[bytes]) -> Iterator[list[Json] | BadRow]:
     """Return rows as JSON objects, some at once. A cell that holds a JSON array or object becomes that value."""
-    lines = _lines(pieces)
+    lines = chain.from_iterable(_texts(pieces))
     first = next(lines, "")
-    reader = csv.reader(_with(first, lines), delimiter=delimiter_of(first.encode()) or ",", strict=True)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter_of(first.encode()) or ",", strict=True)
     header: list[str] | None = None
     rows: list[Json] = []
     while True:
@@ -65,7 +69,7 @@ def csv_rows(pieces: Iterable[bytes]) -> Iterator[list[Json] | BadRow]:
             reason = f"the row has {len(cells):,} cells and the header has {len(header):,}"
             yield BadRow(array_of(map(encode_text, cells)), reason)
             continue
-        rows.append(object_of(dict(zip(header, map(_value, cells), strict=True))))
+        rows.append(_object(header, cells))
         if len(rows) == _ROWS_AT_ONCE:
             yield rows
             rows = []
@@ -73,23 +77,27 @@ def csv_rows(pieces: Iterable[bytes]) -> Iterator[list[Json] | BadRow]:
         yield rows
 
 
-def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+def _texts(pieces: Iterable[bytes]) -> Iterator[StringIO]:
+    """Yield whole lines, some at once."""
     rest = b""
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.decode("utf-8") + "\n"
+        whole, end, rest = (rest + piece).rpartition(b"\n")
+        if end:
+            yield StringIO((whole + end).decode("utf-8"), newline="\n")
     if rest:
-        yield rest.decode("utf-8")
+        yield StringIO(rest.decode("utf-8"), newline="\n")
+
+
+def _object(header: list[str], cells: list[str]) -> Json:
+    for cell in cells:
+        if cell[:1] in _JSON_STARTS:
+            return object_of(dict(zip(header, map(_value, cells), strict=True)))
+    # Nearly all rows have nothing but texts.
+    return encode_object(dict(zip(header, cells, strict=True)))
 
 
 def _value(cell: str) -> Json:
-    if cell[:1] in ("[", "{"):
+    if cell[:1] in _JSON_STARTS:
         text = cell.strip().encode()
         try:
             if text[:1] == b"[":

@@ -108,7 +108,7 @@ class ExampleReader:
         """
         if self._asked is None:
             return NO_PROMPT
-        messages = record[self._asked]
+        messages = record.get(self._asked) or ()
         if self._pair:
             messages = [*messages, *(record.get(self._pair[0]) or ())]
         if self._pair or not self._has_answers:

@@ -27,8 +27,12 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
+_raw = msgspec.json.Decoder(msgspec.Raw).decode
 encode_text = msgspec.json.Encoder().encode
 """Return the JSON text of a string."""
+
+encode_object = msgspec.json.Encoder().encode
+"""Return the JSON text of an object of strings."""
 
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the functions of this module raise for text that is not the JSON they expect."""
@@ -65,6 +69,38 @@ def items_of(value: Json) -> list[Json]:
 def text_of(value: Json) -> str:
     """Return the string that a value is. Raises `NOT_JSON`."""
     return _text(value)
+
+
+def value_length(text: bytes | memoryview) -> int | None:
+    """Return how many bytes the value has that a text begins with, None where that is not certain."""
+    try:
+        _raw(text)
+    except msgspec.DecodeError as error:
+        start = rest_start(error)
+        return None if start is None else len(bytes(text[:start]).rstrip())
+    except RecursionError:
+        return None
+    return len(bytes(text).rstrip())
+
+
+def rest_start(error: msgspec.DecodeError) -> int | None:
+    """Return where a text begins that follows a value, None where the error is another one."""
+    found = _FOLLOWED.fullmatch(str(error))
+    return None if found is None else int(found[1]) - _OFFSET
+
+
+def _offset() -> int:
+    try:
+        _raw(b"{} x")
+    except msgspec.DecodeError as error:
+        found = _FOLLOWED.fullmatch(str(error))
+        return 0 if found is None else int(found[1]) - len(b"{} ")
+    return 0
+
+
+_FOLLOWED = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
+_OFFSET = _offset()
+"""How far behind the first byte after a value the parser says that it is."""
 
 
 def is_text(value: Json) -> bool:

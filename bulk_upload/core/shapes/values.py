@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from bulk_upload.core.shapes.json_values import NOT_JSON, is_text, record_of
+from bulk_upload.core.shapes.json_values import (
+    NOT_JSON,
+    array_of,
+    is_object,
+    is_text,
+    items_of,
+    record_of,
+    value_length,
+)
 from bulk_upload.core.shapes.messages import is_message
 
 if TYPE_CHECKING:
     from bulk_upload.core.shapes.json_values import Json
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+_BEGINNING_BYTES = 8
+_GAP = re.compile(rb"[ \t\r\n,\xef\xbb\xbf]*")
 BETWEEN = b" \t\r\n,\xef\xbb\xbf"
 """What may stand between values."""
 
@@ -73,6 +83,53 @@ class ValueSplitter:
         self._pieces.clear()
         self._pieces_bytes = self._wanted_bytes = 0
         found: list[Json | NotAValue] = []
+        self._take_objects(found)
+        has_objects = True
+        while self._take_tokens(found, until_value=has_objects):
+            has_objects = self._take_objects(found)
+        self._trim()
+        return found
+
+    def _take_objects(self, found: list[Json | NotAValue]) -> bool:
+        """Take the objects that come next and are JSON, as far as they are whole; return whether there were any.
+
+        A parser finds their ends many times as fast as a search for their brackets.
+        """
+        if self._start is not None or self._depth != self._base:
+            return False
+        text, taken_count = self._text, len(found)
+        with memoryview(text) as view:
+            at = _after_gap(text, self._position)
+            while text[at : at + 1] == b"{" and not text[self._end : at].strip(BETWEEN):
+                with view[at:] as rest:
+                    length = value_length(rest)
+                if length is None:
+                    break
+                found.append(text[at : at + length])
+                at = self._go_on(at + length)
+                at = self._take_alike(at, found)
+        return len(found) > taken_count
+
+    def _take_alike(self, at: int, found: list[Json | NotAValue]) -> int:
+        """Take the objects from `at` to the last one that begins like the first one, at once; return where to go on."""
+        last = self._text.rfind(self._text[self._end - 1 : at + _BEGINNING_BYTES], at)
+        if last > at:
+            try:
+                values = items_of(array_of([self._text[at : last + 1]]))
+            except NOT_JSON:
+                return at
+            if all(map(is_object, values)):
+                found += values
+                return self._go_on(last + 1)
+        return at
+
+    def _go_on(self, end: int) -> int:
+        """Return where the next value may begin after one that ends at `end`."""
+        self._end = self._position = end
+        return _after_gap(self._text, end)
+
+    def _take_tokens(self, found: list[Json | NotAValue], *, until_value: bool) -> bool:
+        """Take what comes next by its brackets, all of it or until a value ends; return whether there may be more."""
         for match in _TOKEN.finditer(self._text, self._position):
             token = match[0]
             if token == b'"':
@@ -84,6 +141,8 @@ class ValueSplitter:
                 self._open(token, match.start(), found)
             elif token in (b"}", b"]"):
                 self._close(match.end(), found)
+                if until_value and self._depth == self._base and self._start is None:
+                    return True
             elif self._depth == self._base:
                 self._begin(match.start(), found)
                 self._emit(match.end(), found)
@@ -95,8 +154,7 @@ class ValueSplitter:
                 self._emit(match.end(), found)
         else:
             self._position = len(self._text)
-        self._trim()
-        return found
+        return False
 
     def _open(self, token: bytes, at: int, found: list[Json | NotAValue]) -> None:
         if self._depth == self._base:
@@ -159,6 +217,11 @@ class ValueSplitter:
         self._inner_start -= done
         self._end = 0 if self._start is None else self._end - done
         self._start = None if self._start is None else 0
+
+
+def _after_gap(text: bytes, at: int) -> int:
+    gap = _GAP.match(text, at)
+    return at if gap is None else gap.end()
 
 
 def values_in(text: bytes) -> list[Json] | None:

@@ -96,7 +96,15 @@ class LineRules:
     def _member(self, holder: Mapping[str, Any], field: Field, path: str) -> Sequence[Complaint]:
         if field.name in holder:
             return self._field(holder[field.name], field, path)
-        return (_missing(field.name, tuple(holder), path, self._counted),) if field.required else ()
+        if not field.required:
+            return ()
+        wrapped = _array_with(field.name, holder)
+        if wrapped is None or "missing-key" in self._counted:
+            return (_missing(field.name, tuple(holder), path, self._counted),)
+        found = f'there is no "{field.name}"; the records are in the array `{wrapped}` of one object'
+        return (
+            Complaint("missing-key", found, path, f"Write each record of `{wrapped}` on a line of its own"),
+        )
 
     def _field(self, value: object, field: Field, path: str) -> Sequence[Complaint]:
         if isinstance(value, Constant) or field.kind is Kind.ANY:
@@ -193,6 +201,18 @@ def _wrong_value(value: str, values: tuple[str, ...], path: str) -> Complaint:
     hint = f"{meant}Known values: {shown}"
     return Complaint(
         "wrong-value", f"the value is {quoted(value[:_VALUE_SHOWN])}, not one of {shown}", path, hint
+    )
+
+
+def _array_with(name: str, holder: Mapping[str, Any]) -> str | None:
+    """Return the key of an array whose first object has a field that is missed; None where there is none."""
+    return next(
+        (
+            key
+            for key, value in holder.items()
+            if isinstance(value, list) and value and isinstance(value[0], dict) and name in value[0]
+        ),
+        None,
     )
 
 

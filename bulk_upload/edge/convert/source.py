@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bulk_upload.core.convert.framing import HEAD_BYTES, RECORD_BYTES_MAX
 from bulk_upload.core.shapes.values import ValueTooLong
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.shell_words import path_word
 from bulk_upload.core.text.text_bytes import BOM, wide_json
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.errors import UsageError
@@ -155,8 +156,15 @@ def _descriptor(path: str) -> int:
         return os.dup(given)
     # A named pipe without a writer would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            files = path_word(path.rstrip("/"))
+            raise UsageError(
+                f"{printable(path)} is a folder",
+                hint=f"name its files: bulk-upload convert {files}/*.jsonl --purpose P",
+            )
         raise UsageError(
             f"{printable(path)} is not a regular file",
             hint="for a pipe, write `-` in its place, and let the shell read it: - < PIPE",

@@ -27,7 +27,7 @@ def survey_lines(result: SurveyResult) -> Iterator[str]:
 
 
 def _purpose_lines(purpose: str, one: Statistics, max_tokens: int | None) -> Iterator[str]:
-    others = f"; {many(one.other_count, 'line')} of them not counted below" if one.other_count else ""
+    others = f", and {many(one.other_count, 'line')} of another shape" if one.other_count else ""
     yield f"{printable(purpose)}: {many(one.example_count, 'example')} in {many(one.file_count, 'file')}{others}"
     yield from _amount_lines("turns", one.turns)
     yield from _amount_lines("characters", one.characters, one.longest)

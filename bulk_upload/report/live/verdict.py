@@ -175,10 +175,10 @@ def next_step(
     return [] if status is ExitStatus.DONE else _step("Run the same command again:", command)
 
 
-def verdict_line(status: ExitStatus) -> SummaryLine:
-    """Return the last line: the exit code and what it means."""
+def verdict_line(status: ExitStatus, meaning: str | None = None) -> SummaryLine:
+    """Return the last line: the exit code and what it means, here or in general."""
     mark = GOOD if status is ExitStatus.DONE else BAD
-    text = f"Exit code {int(status)}: {status.meaning}."
+    text = f"Exit code {int(status)}: {meaning or status.meaning}."
     return SummaryLine(text, style=mark.style, mark=mark.sign, ascii_mark=mark.ascii)
 
 

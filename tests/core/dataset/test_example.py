@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.dataset.example import NO_PROMPT, ExampleReader
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.purposes import PURPOSES, Field, Kind, Schema
 
 CHAT, PREFERENCE, REINFORCEMENT, PRETRAIN, _ = PURPOSES.values()
 
 ASKED = {"role": "user", "content": "Rain?"}
 SYSTEM = {"role": "system", "content": "Be brief."}
+
+OPTIONAL = Schema(
+    fields=(
+        Field(name="messages", kind=Kind.MESSAGES, required=False),
+        Field(name="chosen", kind=Kind.MESSAGES, required=False, is_answer=True),
+        Field(name="rejected", kind=Kind.MESSAGES, required=False, is_answer=True),
+        Field(name="text", kind=Kind.ANY, required=False),
+    )
+)
+"""A schema of a user's own, in which nothing must be there."""
 
 
 def said(text: str) -> dict[str, str]:
@@ -67,3 +78,40 @@ def test_some_have_no_prompt() -> None:
     assert chat.prompt_digest({"messages": [SYSTEM, said("Hello.")]}) == NO_PROMPT
     assert chat.prompt_digest({"messages": [ASKED]}) == NO_PROMPT
     assert ExampleReader(PRETRAIN.schema).prompt_digest({"text": "Once."}) == NO_PROMPT
+
+
+JSON_VALUE = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=5),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["role", "content", "tool_calls", "function", "name", "text", "x"]),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["messages", "chosen", "rejected", "reference_answer", "text", "tools"]), JSON_VALUE
+    )
+)
+def test_any_record_is_read(record: dict[str, Any]) -> None:
+    """Whatever a line holds, it is an example or none; one has its hashes and its texts."""
+    decoded = msgspec.json.decode(json.dumps(record))
+    for schema in (*(one.schema for one in PURPOSES.values()), OPTIONAL):
+        reader = ExampleReader(schema)
+        example = reader.read(decoded)
+        if example is not None:
+            assert all(isinstance(text, str) for _, text in (*example.texts, *example.call_texts))
+            assert reader.digest(decoded)
+            assert reader.prompt_digest(decoded) >= NO_PROMPT

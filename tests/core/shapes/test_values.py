@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bulk_upload.core.shapes.repairs import Damage, repaired
 from bulk_upload.core.shapes.values import NotAValue, ValueSplitter, ValueTooLong, values_in
@@ -75,3 +79,37 @@ def test_lines_that_are_left_alone(line: bytes) -> None:
 def test_only_examples_count_as_values() -> None:
     """Text between objects is never thrown away."""
     assert values_in(b'{"a": 1} and {"b": 2}') is None
+
+
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"instruction": st.sampled_from(["a", '}, {"instr', "]", "\\", "é"])},
+        optional={"turns": st.lists(st.just({"instruction": "b"}), max_size=2), "x": st.none()},
+    ).map(lambda row: json.dumps(row, ensure_ascii=False).encode())
+    | st.sampled_from([b"{", b"}", b"]", b"[", b",", b"x", b'"a"', b"[1]", b'{"instruction": NaN}', b'{"instruction"', b"\xff"]),
+    max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    _ROWS,
+    st.sampled_from([b",", b", ", b",\n", b"\n", b""]),
+    st.sampled_from([b"", b"["]),
+    st.integers(1, 90),
+)
+def test_a_parser_finds_the_values_that_a_search_for_brackets_does(
+    rows: list[bytes], gap: bytes, start: bytes, size: int
+) -> None:
+    """Objects that are taken many at once are those that come out one by one, whatever stands between them."""
+    text = start + gap.join(rows) + (b"]" if start else b"")
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+
+    def values(splitter: ValueSplitter) -> list[bytes | NotAValue]:
+        return [*(one for piece in pieces for one in splitter.feed(piece)), *splitter.finish()]
+
+    class BracketsOnly(ValueSplitter):
+        def _take_objects(self, found: list[bytes | NotAValue]) -> bool:
+            return False
+
+    assert values(ValueSplitter(10_000)) == values(BracketsOnly(10_000))

@@ -65,7 +65,8 @@ def serve(ledger: str, *, address: str, control: bool, with_run: bool) -> int:
         anyio.run(partial(_serve, ledger, host, port, control=control, with_run=with_run))
     except OSError as error:
         raise UsageError(
-            f"--serve: cannot listen at {printable(address)}: {error.strerror or error}",
+            # asyncio's own text names the address again.
+            f"cannot listen at {printable(address)}: {os.strerror(error.errno) if error.errno else error}",
             hint="choose another address or port",
         ) from None
     return ExitStatus.DONE

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.shapes.json_values import rest_start
 from bulk_upload.core.shapes.values import BETWEEN
 from bulk_upload.core.validation.rules import COUNTED
 
@@ -29,9 +30,6 @@ _FAULT = re.compile(
     r" \(byte (\d+)\)"
 )
 """What msgspec says of a text at a place where Python's reader stops too, unless a constant is there."""
-
-_FOLLOWED = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
-"""Its message about text after a value, with where the first such character ends."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CUT = "Input data was truncated"
@@ -72,10 +70,9 @@ def counted_fault(line: bytes, counted: Container[str]) -> tuple[Complaint, byte
         _skip(text)
     except msgspec.DecodeError as error:
         words = str(error)
-        followed = _FOLLOWED.fullmatch(words)
-        if followed is not None:
-            start = text[: int(followed[1]) - 1]
-            return (COUNTED["trailing-garbage"], start) if _is_followed(text, counted) else None
+        start = rest_start(error)
+        if start is not None:
+            return (COUNTED["trailing-garbage"], text[:start]) if _is_followed(text, counted) else None
         is_sure = "bad-json" in counted and _is_bad_json(text, words)
         return (COUNTED["bad-json"], None) if is_sure else None
     except RecursionError:

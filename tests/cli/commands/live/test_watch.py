@@ -104,7 +104,7 @@ def test_the_watched_run_s_end_is_told_with_its_exit_code(desk: Path, server: st
         connection.execute("UPDATE runs SET exit_status = NULL, ended_utc = NULL")
     died = run_here("watch", "l.db")
     assert died.status == ExitStatus.UNFINISHED
-    assert "did not end by itself" in died.stderr
+    assert died.stderr.splitlines()[-1] == "Exit code 5: the run did not end by itself."
     assert "  bulk-upload status l.db" in died.stderr.splitlines()
 
 
