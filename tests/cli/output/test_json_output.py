@@ -19,7 +19,17 @@ from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, environment, run_here
 from tests.docs import json_page
 
-PRINT_NO_DATA = {"demo", "convert", "watch", "serve", "ledger rebuild", "report", "sandbox", "completion"}
+PRINT_NO_DATA = {
+    "demo",
+    "convert",
+    "watch",
+    "serve",
+    "ledger rebuild",
+    "report",
+    "sandbox",
+    "completion",
+    "profiles show",
+}
 """They show something to a person, write a file, serve, or print a script."""
 
 SCAN = ("scan", "data", "--map", "*.jsonl=pre-train", "-o", "m.jsonl")
@@ -31,6 +41,7 @@ EXAMPLES = {
     "resolve": ("resolve", "doubt.db", "--json"),
     "resolve reconcile|adopt|resend|abandon": ("resolve", "doubt.db", "--json", "abandon", "--all", "--yes"),
     "verify": ("verify", "l.db", "--json"),
+    "profiles": ("profiles", "--json"),
     "undo": ("undo", "l.db", "--dry-run", "--json"),
     "files ls": ("files", "ls", "--json"),
     "doctor": ("doctor", "--json"),
