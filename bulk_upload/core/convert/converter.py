@@ -13,8 +13,8 @@ from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
+from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
-from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import is_error
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Converter:
         self._fix = fix
         self._lossy = lossy
         self._drop = frozenset(drop)
-        self._judge = LineJudge(purpose, known=known)
+        self._judge = line_judge(purpose, known=known)
         self._line_bytes_max = purpose.schema.line_bytes_max
         self._reader = reader_of(purpose.schema)
         self._converts = False
