@@ -214,7 +214,8 @@ class _Command:
             return path
         full = self._source.tree.absolute(path)
         beneath = os.path.relpath(full, os.getcwd())
-        return full if beneath.startswith("../") else beneath
+        # Alone, a dash is standard input.
+        return full if beneath.startswith("../") or beneath == "-" else beneath
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a slightly outdated count is good enough.

@@ -107,6 +107,8 @@ VENDOR_PURPOSES: Mapping[str, tuple[Purpose, ...]] = {
         ),
         _anything("ocr", "documents to be read", (".pdf", ".docx", ".pptx", *_IMAGES)),
     ),
+    # The API knows no purposes: this one is for manifests.
+    "anthropic": (_anything("file", "any file", (*_DOCUMENTS, *_IMAGES)),),
 }
 """The purposes of each built-in profile but Flow's. Names that are missing have no known schema."""
 

@@ -78,7 +78,7 @@ _UPLOADER: dict[str, Check] = {
     "min_bytes_per_s": Check(_number(0), "a number of at least 0"),
     "allow_plain_http": Check(_is(bool), "True or False"),
     "network": Check(_is(Network), "a core.api.network.Network"),
-    "purposes": Check(_is(Mapping), "a mapping of names to Purpose"),
+    "purposes": Check(_is(Mapping, type(None)), "a mapping of names to Purpose"),
     "on_event": Check(_is_listener, "a plain function of one event, not a coroutine function"),
     "tracer": Check(_has("start_span"), 'a tracer: opentelemetry.trace.get_tracer("…")'),
     "meter": Check(_has("create_histogram"), 'a meter: opentelemetry.metrics.get_meter("…")'),

@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from bulk_upload.core.api.connection import Connection
-from bulk_upload.core.api.endpoint import endpoint_of
-from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.errors import UsageError
-from bulk_upload.job_plan import JobPlanner
 from bulk_upload.library.arguments import check_flag, check_uploader
 from bulk_upload.library.displays import display_for, showing
-from bulk_upload.library.jobs import JOB_NAMES, JobOptions, source_of
-from bulk_upload.library.settings import SETTING_NAMES, settings_with
-from bulk_upload.library.uploader import Uploader, UploaderOptions, both, planned_by, with_environment
+from bulk_upload.library.jobs import JOB_NAMES, JobOptions
+from bulk_upload.library.settings import SETTING_NAMES
+from bulk_upload.library.uploader import Uploader, UploaderOptions, both
 from bulk_upload.library.waiting import BackgroundRun
 
 if TYPE_CHECKING:
@@ -96,27 +90,12 @@ def plan(
     Raises ManifestInvalid, LedgerUnusable, UsageError.
     """
     job_options, uploader_options = _split(options)
-    check_uploader(uploader_options)
-    given: dict[str, Any] = (
-        dict(uploader_options) if "api_key" in uploader_options else with_environment(uploader_options)
-    )
-    profile = given.get("profile", FLOW)
-    endpoint = endpoint_of(
-        given.get("base_url") or profile.base_url,
-        allow_plain_http=given.get("allow_plain_http", False),
-        files_path=profile.files_path,
-    )
-    planner = JobPlanner(
-        Connection(endpoint=endpoint, profile=profile, team=given.get("team")),
-        settings=settings_with(
-            given.get("settings") or RunSettings(),
-            {name: value for name, value in given.items() if name in SETTING_NAMES},
-        ),
-        purposes=given.get("purposes", PURPOSES),
-    )
-    return planned_by(planner, source_of(what, job_options), on_entry=on_entry)
+    given: dict[str, Any] = {**uploader_options, "api_key": _NO_KEY}
+    uploader = Uploader(**given) if "api_key" in options else Uploader.from_env(**given)
+    return uploader.plan(what, on_entry=on_entry, **job_options)
 
 
+_NO_KEY = "no-key-is-sent"
 _NAMES = tuple(sorted(JOB_NAMES | SETTING_NAMES | UploaderOptions.__annotations__.keys()))
 
 

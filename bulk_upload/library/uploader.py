@@ -12,10 +12,10 @@ from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import Redaction
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.log_records import Failed, RunEnded
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.library.arguments import check_uploader
@@ -64,7 +64,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: the lowest speed of a body over a minute; 0 accepts any speed.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
-        purposes: the rules of each purpose; `core.schema_file.read_schemas` reads additional ones.
+        purposes: the rules of each purpose, by default those of the profile; `core.validation.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
@@ -88,7 +88,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
         on_event: Callable[[Event], None] | None = None,
         tracer: Tracer | None = None,
         meter: Meter | None = None,
@@ -106,7 +106,7 @@ class Uploader(JobRunner):
                 "min_bytes_per_s": min_bytes_per_s,
                 "allow_plain_http": allow_plain_http,
                 "network": network,
-                "purposes": purposes,
+                "purposes": {} if purposes is None else purposes,
                 "on_event": on_event,
                 "tracer": tracer,
                 "meter": meter,
@@ -134,7 +134,7 @@ class Uploader(JobRunner):
             ),
             api_key=_learnt(redaction, api_key),
             settings=settings_with(settings or RunSettings(), options),
-            purposes=purposes,
+            purposes=purposes_of(profile.name) if purposes is None else purposes,
             on_event=self._log if on_event is None else both(self._log, on_event),
             clock=clock,
         )
@@ -144,15 +144,23 @@ class Uploader(JobRunner):
         """Return an uploader with what the environment says; keyword arguments are those of `Uploader`, and prevail.
 
         Key, address and team come from the variables of the profile (of Flow `SEEKR_API_KEY`, `SEEKR_BASE_URL`,
-        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Nothing else in the library reads the
-        environment.
+        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. `upload`, `upload_async` and `plan` do the
+        same where they get no key; nothing else in the library reads the environment.
 
         Raises UsageError, also when there is no key.
         """
         check_uploader(options)
-        given = with_environment(options)
+        profile = options.get("profile", FLOW)
+        given: dict[str, Any] = dict(options)
         if "api_key" not in given:
-            given["api_key"] = key_of_environment(given.get("profile", FLOW))
+            given["api_key"] = key_of_environment(profile)
+        if "base_url" not in given:
+            given["base_url"] = variable(profile.base_url_variable)
+        if "team" not in given:
+            given["team"] = variable(profile.team_variable)
+        if "network" not in given:
+            endpoint = str(given["base_url"] or profile.base_url)
+            given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
         return cls(**given)
 
     def run(
@@ -237,25 +245,11 @@ class UploaderOptions(SettingOptions, total=False):
     min_bytes_per_s: float
     allow_plain_http: bool
     network: Network
-    purposes: Mapping[str, Purpose]
+    purposes: Mapping[str, Purpose] | None
     on_event: Callable[[Event], None] | None
     tracer: Tracer | None
     meter: Meter | None
     clock: Clock | None
-
-
-def with_environment(options: UploaderOptions) -> dict[str, Any]:
-    """Return arguments of `Uploader` with address, team and proxy of the environment, where they are not given."""
-    given: dict[str, Any] = dict(options)
-    profile = options.get("profile", FLOW)
-    if "base_url" not in given:
-        given["base_url"] = variable(profile.base_url_variable)
-    if "team" not in given:
-        given["team"] = variable(profile.team_variable)
-    if "network" not in given:
-        endpoint = str(given["base_url"] or profile.base_url)
-        given["network"] = replace(DIRECT, proxy=usable_proxy(proxy_of_environment(endpoint)))
-    return given
 
 
 def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be no key

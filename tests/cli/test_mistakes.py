@@ -362,7 +362,7 @@ UNIT_MISTAKES = {
     "unknown validation": run("--validate", "yes", says=("--validate", "'yes'", "ahead", "off")),
     "unknown check": run("--confirm", "no", says=("--confirm", "'no'", "list", "off")),
     "unknown hash": run("--hash", "md5", says=("--hash", "'md5'", "sha256")),
-    "unknown profile": run("--profile", "openai", says=("there is no profile", "'openai'", "flow")),
+    "unknown profile": run("--profile", "cohere", says=("there is no profile", "'cohere'", "flow")),
     "no such job": run("--job", "nightly", says=("both MANIFEST and --job",)),
     "no settings file": run("--config", "nope.toml", says=("nope.toml", "No such file", "--config")),
 }

@@ -28,6 +28,7 @@ from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import is_loopback
+from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.api.secret import usable_key
 from bulk_upload.core.report import doctor_checks
@@ -188,7 +189,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
     transport = Transport(settings, SystemClock())
     async with transport.running():
         try:
-            await transport.list_page(limit=1, offset=0)
+            await transport.list_page(PageRequest(limit=1))
             checks = [fine("server", f"{settings.connection.endpoint} answers")]
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))

@@ -104,7 +104,7 @@ def plan_and_show(
             validate=ValidateMode(options["validate"]),
             rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         ),
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], profile),
     )
     request = folder_request_of(paths, options)
     say = tell if list_entries or as_json else _put_line

@@ -310,7 +310,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         api_key=api_key,
         connection=connection,
         settings=settings,
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], profile),
         results=options["results"],
         metrics=options["metrics_file"],
         live=not options["no_progress"],

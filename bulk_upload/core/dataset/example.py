@@ -108,12 +108,14 @@ class ExampleReader:
         """
         if self._asked is None:
             return NO_PROMPT
-        messages = list(record[self._asked])
+        messages = record[self._asked]
         if self._pair:
-            messages += record.get(self._pair[0]) or ()
+            messages = [*messages, *(record.get(self._pair[0]) or ())]
         if self._pair or not self._has_answers:
-            last = max((i for i, one in enumerate(messages) if one.get("role") == _ASSISTANT), default=None)
-            messages = [] if last is None else messages[:last]
+            end = len(messages) - 1
+            while end >= 0 and messages[end].get("role") != _ASSISTANT:
+                end -= 1
+            messages = messages[: max(0, end)]
         told = [(one.get("role"), one.get("content")) for one in messages]
         return _hash(told) if any(role == _USER for role, _ in told) else NO_PROMPT
 

@@ -31,10 +31,12 @@ def sighting(kind: str, text: str) -> Sighting:
     return Sighting(kind, text[: min(SHOWN_MAX, len(text) // _SHOWN_SHARE)])
 
 
-_EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b")
+_LOCAL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}\Z")
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 # RFC 2606 and 6761: nobody has such an address.
 _NOBODYS = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost)$", re.IGNORECASE)
-_INTERNATIONAL = re.compile(r"(?<![\w+])\+[1-9][0-9]{0,2}(?:[ ./-]?\(?[0-9]{1,5}\)?){2,5}(?![0-9])")
+_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{0,2}(?:[ ./-]?\(?[0-9]{1,5}\)?){2,5}(?![0-9])")
+_NEVER_BEFORE = ("_", "+")
 _PHONE_DIGITS = range(9, 16)
 
 _may_have_number = run_of(digits + "() .-", 9)
@@ -67,7 +69,8 @@ def personal_data(text: str) -> Iterator[Sighting]:
         yield from _emails(text)
     if "+" in text:
         for match in _INTERNATIONAL.finditer(text):
-            if sum(map(str.isdigit, match[0])) in _PHONE_DIGITS:
+            before = text[match.start() - 1 : match.start()]
+            if not (before.isalnum() or before in _NEVER_BEFORE) and _digit_count(match[0]) in _PHONE_DIGITS:
                 yield sighting("phone number", match[0])
     content = text.encode("utf-8", "replace")
     if _may_have_number(content):
@@ -79,10 +82,20 @@ def personal_data(text: str) -> Iterator[Sighting]:
                 yield sighting("bank account", match[0])
 
 
+def _digit_count(text: str) -> int:
+    return sum(map(str.isdigit, text))
+
+
 def _emails(text: str) -> Iterator[Sighting]:
-    for match in _EMAIL.finditer(text):
-        if not _NOBODYS.search(match[1]):
-            yield sighting("email address", match[0])
+    # From each @ on: a pattern that begins with the name before it is tried at every letter.
+    at = text.find("@")
+    while at >= 0:
+        domain = _DOMAIN.match(text, at + 1)
+        if domain is not None and not _NOBODYS.search(domain[0]):
+            local = _LOCAL.search(text[max(0, at - 65) : at])
+            if local is not None:
+                yield sighting("email address", f"{local[0]}@{domain[0]}")
+        at = text.find("@", at + 1)
 
 
 def _numbers(text: str) -> Iterator[Sighting]:

@@ -268,6 +268,23 @@ class DataComparison(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class KnownProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile that `--profile` takes."""
+
+    name: Annotated[str, _meaning("its name")]
+    summary: Annotated[str, _meaning("which API it is for")]
+    base_url: Annotated[str, _meaning("the address of the server")]
+    purposes: Annotated[tuple[str, ...], _meaning("the purposes that it takes")]
+    key_variable: Annotated[str | None, _meaning("the environment variable with the key, or null")]
+    proof: Annotated[
+        Mapping[str, str] | None,
+        _meaning(
+            "how it is known that `upload`, `list`, `settle`, `verify`, `content` and `undo` work: `vendor's SDK`, `real server`, "
+            "`description`, `unproven live` or `no`; null for your own"
+        ),
+    ]
+
+
 SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "scan": ScanSummary,
     "validate": DataFinding,
@@ -284,6 +301,7 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "files rm": RemovedFile,
     "doctor": DoctorCheck,
     "config show": SettingValue,
+    "profiles": KnownProfile,
 }
 """The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
 the status of docs/how-to/control.md."""

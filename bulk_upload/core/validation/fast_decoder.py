@@ -140,9 +140,7 @@ class _Orders:
 def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
     is_whole = len(first) > 1
     for one in others:
-        if first[-1].content.strip() == one[-1].content.strip() or (
-            (is_whole or len(one) > 1) and _prompt(one) != _prompt(first)
-        ):
+        if _end_alike(first, one) or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
             return True
     return False
 
@@ -158,21 +156,19 @@ def _pair_judge(schema: Schema, *, strict: bool) -> Callable[..., Complaint | No
         if first == second:
             # Other keys may make a difference.
             return same if strict and first else None
-        if first and second and first[-1].content.strip() == second[-1].content.strip():
-            # They may differ in white space only.
-            return None
-        return differing if _have_own_prompts(first, second) else None
+        return differing if not _end_alike(first, second) and _have_own_prompts(first, second) else None
 
     return judge
 
 
 def _have_own_prompts(first: list[Any], second: list[Any]) -> bool:
     """Whether two conversations end with an answer, each to its own prompt."""
-    return (
-        bool(first and second)
-        and first[-1].role == second[-1].role == ASSISTANT
-        and _prompt(first) != _prompt(second)
-    )
+    return first[-1].role == second[-1].role == ASSISTANT and _prompt(first) != _prompt(second)
+
+
+def _end_alike(first: list[Any], second: list[Any]) -> bool:
+    """Whether two answers are the same but for white space, or one is absent."""
+    return not first or not second or first[-1].content.strip() == second[-1].content.strip()
 
 
 def _prompt(messages: list[Any]) -> list[Any]:

@@ -90,6 +90,8 @@ def _amount_lines(name: str, amounts: Histogram, longest: Longest | None = None)
     where = "" if longest is None else f" in {printable(longest.path)}:{longest.line_no}"
     yield _line(name, amount_words(amounts) + where)
     bars = amounts.bars()
+    if len(bars) == 1:
+        return
     highest = max(bar.value_count for bar in bars)
     names = [f"{bar.low:,}" if bar.low == bar.high else f"{bar.low:,} - {bar.high:,}" for bar in bars]
     width = max(map(len, names))

@@ -148,6 +148,8 @@ def _figure(name: str, title: str, amounts: Histogram, longest: Longest | None) 
     summary = amount_words(amounts)
     if longest is not None:
         summary += f", in {longest.path}:{longest.line_no}"
+    if amounts.least == amounts.most:
+        return f"<h3>{inert(title)}</h3>\n<p>{amounts.most:,} in each</p>\n"
     bins = [Bin(bar.low, bar.high, bar.value_count) for bar in amounts.bars()]
     return histogram(
         name, title, f"{summary}.", bins=bins, label_of=lambda value: f"{value:,.0f}", what="examples"

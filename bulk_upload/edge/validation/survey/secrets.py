@@ -42,30 +42,42 @@ class _Text(NamedTuple):
 
     text: str
     lower: str
-    has_named_key: bool
+    named_keys: str
+    """What is around each name of a key that a long value follows, in lower case."""
 
 
-Gate = Callable[[_Text], object]
-"""Says whether a detector may find something."""
+Gate = Callable[[_Text], str]
+"""Returns what a detector looks at: the text, a part of it, or nothing where it would find nothing."""
 
 
 def _pattern(pattern: str) -> Gate:
     search = re.compile(pattern).search
-    return lambda one: search(one.text)
+    return lambda one: one.text if search(one.text) else ""
 
 
 def _literal(*literals: str) -> Gate:
-    return lambda one: any(literal in one.text for literal in literals)
+    return lambda one: one.text if any(literal in one.text for literal in literals) else ""
 
 
-def _named_key(*literals: str) -> Gate:
-    return lambda one: one.has_named_key or any(literal in one.lower for literal in literals)
+def _lower(*literals: str) -> Gate:
+    return lambda one: one.text if any(literal in one.lower for literal in literals) else ""
+
+
+def _named_key(literal: str) -> Gate:
+    return lambda one: one.text if literal in one.lower else one.named_keys
+
+
+def _aws(one: _Text) -> str:
+    return one.text if "aws" in one.lower or _find_aws_id(one.text) else ""
 
 
 _may_have_key = run_of(ascii_letters + digits + "-_/+=.:", 20)
-_find_named_key = re.compile(
+_find_named_keys = re.compile(
     r"""(?:key|pwd|pw|password|pass|token)["']?\]? *(?:=>|:=|::|=|:| ) *["']?[0-9a-z_-]{24}"""
-).search
+).finditer
+_BEFORE_KEY, _AFTER_KEY = 80, 160
+"""Characters around them: more than what stands before such a key, and than it is long."""
+
 _find_aws_id = re.compile(r"A(?:3T[A-Z0-9]|BIA|CCA|KIA|SIA)[0-9A-Z]{16}").search
 
 _SHORT = frozenset({"ArtifactoryDetector", "BasicAuthDetector", "PrivateKeyDetector", "SlackDetector"})
@@ -73,16 +85,16 @@ _SHORT = frozenset({"ArtifactoryDetector", "BasicAuthDetector", "PrivateKeyDetec
 
 _GATES: dict[str, Gate] = {
     "ArtifactoryDetector": _pattern(r"AKC[a-zA-Z0-9]{10}|AP[0-9A-F][a-zA-Z0-9]{8}"),
-    "AWSKeyDetector": lambda one: "aws" in one.lower or _find_aws_id(one.text),
+    "AWSKeyDetector": _aws,
     "BasicAuthDetector": _literal("://"),
-    "CloudantDetector": _named_key("cloudant"),
+    "CloudantDetector": _named_key("cloudant.com"),
     "DiscordBotTokenDetector": _pattern(r"\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}"),
-    "IbmCloudIamDetector": _named_key(),
-    "IbmCosHmacDetector": _named_key(),
+    "IbmCloudIamDetector": lambda one: one.named_keys,
+    "IbmCosHmacDetector": lambda one: one.named_keys,
     "MailchimpDetector": _literal("-us"),
     "PrivateKeyDetector": _literal("PRIVATE KEY", "PuTTY-User-Key-File"),
-    "SlackDetector": lambda one: "xox" in one.lower or "hooks.slack.com" in one.lower,
-    "SoftlayerDetector": _named_key("softlayer"),
+    "SlackDetector": _lower("xox", "hooks.slack.com"),
+    "SoftlayerDetector": _named_key("softlayer.com"),
     "StripeDetector": _literal("k_live_"),
     "TelegramBotTokenDetector": _pattern(r":[0-9A-Za-z_-]{35}"),
 }
@@ -132,16 +144,20 @@ def _detectors() -> tuple[_Detector, ...]:
     return tuple(found)
 
 
+def _named_keys(lower: str) -> str:
+    found = _find_named_keys(lower)
+    return "\n".join([lower[max(0, one.start() - _BEFORE_KEY) : one.end() + _AFTER_KEY] for one in found])
+
+
 def secrets_in(text: str) -> Iterator[Sighting]:
     """Yield the secrets that a text likely has."""
     lower = text.lower()
     may_have_key = _may_have_key(text.encode("utf-8", "replace"))
-    seen = _Text(text, lower, may_have_key and _find_named_key(lower) is not None)
+    seen = _Text(text, lower, _named_keys(lower) if may_have_key else "")
     for kind, is_short, gate, patterns in _detectors():
-        if not (is_short or may_have_key) or (gate is not None and not gate(seen)):
-            continue
-        for pattern in patterns:
-            for match in pattern.finditer(text):
+        looked_at = "" if not (is_short or may_have_key) else text if gate is None else gate(seen)
+        for pattern in patterns if looked_at else ():
+            for match in pattern.finditer(looked_at):
                 secret = max(match.groups(default=""), key=len, default="")
                 secret = secret if len(secret) >= _SECRET_CHARACTERS else match[0]
                 if not _PLACEHOLDER.search(secret):
