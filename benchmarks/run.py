@@ -28,6 +28,7 @@ from workloads.progress import progress
 from workloads.settled import settled
 from workloads.start_up import start_up
 from workloads.uploads import WORKLOADS, report, run_uploads
+from workloads.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ def _ledger(*, rounds: int, scale: float) -> list[dict[str, Any]]:  # noqa: ARG0
 _OTHER_WORKLOADS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "start-up": start_up,
     "progress": progress,
+    "watched": watched,
     "growth": growth,
     "settled": settled,
     "ledger": _ledger,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.rules import RuleChoice
     from bulk_upload.edge.convert import Conversion, convert
     from bulk_upload.edge.ledger import LedgerReader
+    from bulk_upload.edge.profiles import built_in_profile
     from bulk_upload.engine.after.undo import UndoScope
     from bulk_upload.errors import (
         BulkUploadError,
@@ -123,6 +124,7 @@ _HOMES = {
         "convert",
     ),
     "bulk_upload.edge.ledger": ("LedgerReader",),
+    "bulk_upload.edge.profiles": ("built_in_profile",),
     "bulk_upload.engine.after.undo": ("UndoScope",),
     "bulk_upload.errors": (
         "BulkUploadError",
@@ -222,6 +224,7 @@ __all__ = [
     "UsageError",
     "ValidateMode",
     "__version__",
+    "built_in_profile",
     "convert",
     "log_record",
     "plan",

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from bulk_upload.core.finding import Finding
 
 
+FINDINGS_NOTED_MAX = 10
+
+
 class BulkUploadError(Exception):
-    """Base of everything this package raises on purpose.
+    """Base of everything this package raises on purpose. A traceback shows the hint below the message.
 
     Args:
         message: what happened, and to what.
@@ -29,6 +32,12 @@ class BulkUploadError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        for note in self._notes():
+            self.add_note(note)
+
+    def _notes(self) -> list[str]:
+        """Return what a traceback shows below the message."""
+        return [] if self.hint is None else [f"hint: {self.hint}"]
 
 
 class UsageError(BulkUploadError):
@@ -40,7 +49,7 @@ class UsageError(BulkUploadError):
 class ManifestInvalid(BulkUploadError):
     """The manifest, or a file it names, is not usable: fix the lines that `findings` names.
 
-    Nothing was sent. `finding_count` counts all findings, also those beyond the ones kept in `findings`, and `counts` the
+    Nothing was sent. A traceback shows the first findings. `finding_count` counts all findings, also those beyond the ones kept in `findings`, and `counts` the
     same by rule.
     """
 
@@ -55,10 +64,16 @@ class ManifestInvalid(BulkUploadError):
         counts: Mapping[str, int] | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
         self.findings = tuple(findings)
         self.counts = {} if counts is None else dict(counts)
         self.finding_count = max(finding_count, len(self.findings))
+        super().__init__(message, hint=hint)
+
+    def _notes(self) -> list[str]:
+        notes = [str(one) for one in self.findings[:FINDINGS_NOTED_MAX]]
+        if self.finding_count > len(notes) > 0:
+            notes.append(f"and {self.finding_count - len(notes):,} more")
+        return notes + super()._notes()
 
 
 class LedgerUnusable(BulkUploadError):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.api.connection import STALL_S, Connection
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
-from bulk_upload.core.api.profile import PROFILES
 from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.core.run.settings import RunSettings
@@ -17,6 +16,7 @@ from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
 from bulk_upload.edge.ledger.recovery.missing import record_missing
+from bulk_upload.edge.profiles import BUILT_IN
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.after.resolve import Resolving
 from bulk_upload.engine.after.sent_files import SentFiles
@@ -70,7 +70,7 @@ class JobLedger:
         stall_s: float = STALL_S,
         network: Network = DIRECT,
         clock: Clock | None = None,
-        profiles: Mapping[str, Profile] = PROFILES,
+        profiles: Mapping[str, Profile] = BUILT_IN,
     ) -> None:
         path = os.fspath(path)
         self._path = path

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.api.profile import NameAlphabet
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import GivenPurposes
 from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.purposes import PURPOSES, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.folder import place_of
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
@@ -70,7 +72,7 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
 
     `left_out` names, in words, files of the folder that nobody decided to leave out. `is_short` says that there are such
     files, which the verdict of the run counts as failed. `closes` says that the listing is
-    closed with the run.
+    closed with the run. `only` is the path of the one file that is wanted of a folder's job, None for all.
     """
 
     job: Job
@@ -78,6 +80,7 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     is_short: bool = False
     closes: bool = False
+    only: str | None = None
 
     def close(self) -> None:
         """Close the listing, if that is not its maker's to do."""
@@ -99,7 +102,7 @@ class JobPlanner:
     Args:
         connection: the server.
         settings: of the runs that are planned.
-        purposes: the rules of each purpose.
+        purposes: the rules of each purpose; by default those of the profile.
     """
 
     def __init__(
@@ -107,11 +110,11 @@ class JobPlanner:
         connection: Connection,
         *,
         settings: RunSettings | None = None,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
     ) -> None:
         self._connection = connection
         self._settings = settings or RunSettings()
-        self._purposes = purposes
+        self._purposes = purposes_of(connection.profile.name) if purposes is None else purposes
 
     def ledger_path(self, job: Job) -> str:
         """Return the path of a job's ledger. Raises UsageError for a manifest that has no folder."""
@@ -254,6 +257,7 @@ class JobPlanner:
             purposes=known_purposes(self._connection.profile.purposes, self._purposes),
             allow_unknown_purpose=job.force,
             file_field=self._connection.profile.file_field,
+            portable_names=self._connection.profile.name_alphabet is NameAlphabet.PORTABLE,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
         )
         return Preparation(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, open_ledger
@@ -47,7 +46,7 @@ class JobRebuild:
         decided_by: who rebuilds, as recorded in the ledger.
         trust_names: take a file by name, size and purpose where these name one entry only.
         compare_max_bytes: larger files are compared by ranges.
-        purposes: the rules of each purpose.
+        purposes: the rules of each purpose; by default those of the profile.
         clock: time and randomness.
 
     Raises UsageError where the server has no list, or where neither names nor contents can decide.
@@ -61,7 +60,7 @@ class JobRebuild:
         decided_by: str,
         trust_names: bool = False,
         compare_max_bytes: int = COMPARE_MAX_BYTES,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
         clock: Clock | None = None,
     ) -> None:
         _require_evidence(connection, trust_names=trust_names)

@@ -51,7 +51,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `dropped_count` entries of the ledger are not in the manifest: of earlier versions of it, or of others.
     `uncompared_count` touched files were not compared with their receipts before the run ended.
     `left_out` says, in words, which files of a folder are missing for want of a purpose, or could not be read: then the job
-    is not `ok`.
+    is not `ok`. `only` is the path of the one file that was to be uploaded as a part of its folder's job: rows are those of
+    that file. None for a whole job.
     """
 
     status: ExitStatus
@@ -61,6 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     dropped_count: int = 0
     uncompared_count: int = 0
     left_out: tuple[str, ...] = ()
+    only: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -92,7 +94,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         if states and not any(self.states.get(state) for state in states):
             return []
         with LedgerReader(self.ledger) as reader:
-            return list(reader.rows(states=frozenset(states or EntryState)))
+            rows = reader.rows(states=frozenset(states or EntryState))
+            return [one for one in rows if self.only in (None, one.path)]
 
     @property
     def file_id(self) -> str:

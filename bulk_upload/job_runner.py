@@ -14,9 +14,9 @@ from weakref import WeakSet
 from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.machine.shortage import naming_shortage
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
@@ -65,7 +65,7 @@ class JobRunner:
         api_key: sent as it is, in the profile's header. A callable is asked for it, and asked again, once, when the
             server refuses the key during a run.
         settings: of every run.
-        purposes: the rules of each purpose.
+        purposes: the rules of each purpose; by default those of the profile.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         clock: time and randomness.
 
@@ -78,15 +78,15 @@ class JobRunner:
         *,
         api_key: str | Callable[[], str],
         settings: RunSettings | None = None,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._connection = connection
         self._api_key, self._read_key_again = key_and_source(api_key)
         self._settings = settings or RunSettings()
-        self._purposes = purposes
-        self._planner = JobPlanner(connection, settings=self._settings, purposes=purposes)
+        self._purposes = purposes_of(connection.profile.name) if purposes is None else purposes
+        self._planner = JobPlanner(connection, settings=self._settings, purposes=self._purposes)
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._runs: WeakSet[JobRun] = WeakSet()
@@ -286,6 +286,7 @@ class JobRunner:
                 dropped_count=dropped_count,
                 uncompared_count=result.uncompared_count,
                 left_out=given.left_out,
+                only=given.only,
             )
         finally:
             try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from bulk_upload.core.purposes import PURPOSES, Kind, Purpose
-from bulk_upload.core.validation.checker import LINES_COMPARED_MAX, Checker
+from bulk_upload.core.validation.checker import Checker
+from bulk_upload.core.validation.examples.file_values import LINES_COMPARED_MAX
 from measuring.absent import Absent
 
 if TYPE_CHECKING:

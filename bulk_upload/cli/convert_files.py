@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.cli.folder.data_file import data_likeness
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, put, tell
 from bulk_upload.core.purposes import purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.shell_words import bare_path_word, path_word, shell_word
 from bulk_upload.edge.convert import STANDARD_INPUT, Conversion, ConvertRequest, convert_file, default_output
+from bulk_upload.edge.manifest_file import names_files
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.conversion_summary import summary_lines
 from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bulk_upload.core.purposes import Purpose
 
 _STDOUT = "/dev/stdout"
+_FILES_NAMED_MAX = 5
 
 
 class FilesRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,7 @@ class FilesRequest(msgspec.Struct, frozen=True, kw_only=True):
     private: bool
     as_json: bool
     quiet: bool
+    schema_file: str | None = None
 
 
 class _Done(msgspec.Struct):
@@ -68,14 +73,17 @@ def convert_and_report(request: FilesRequest) -> int:
     """Convert and return the exit code. Raises UsageError."""
     wanted = [_wanted(request, path) for path in request.paths]
     done = _Done(byte_total=_byte_total(request.paths), file_total=len(wanted))
-    left_count = 0
+    made_files: list[Conversion] = []
     with command_progress_shown(done.progress, quiet=request.quiet):
         for one in wanted:
             made = convert_file(one, on_bytes=done.add)
             done.file_count += 1
-            left_count += made.tally.left
+            made_files.append(made)
             _report(request, made)
-    return ExitStatus.INVALID_INPUT if left_count else ExitStatus.DONE
+    if not request.quiet:
+        for line in _next_lines(request, made_files):
+            tell(line)
+    return ExitStatus.INVALID_INPUT if any(one.tally.left for one in made_files) else ExitStatus.DONE
 
 
 def _wanted(request: FilesRequest, path: str) -> ConvertRequest:
@@ -104,6 +112,32 @@ def _wanted(request: FilesRequest, path: str) -> ConvertRequest:
         known=tuple(request.purposes.values()),
         private=request.private,
     )
+
+
+def _next_lines(request: FilesRequest, made: list[Conversion]) -> Iterator[str]:
+    """Yield the commands that validate and upload what was written, as they can be typed."""
+    outputs = [one.output for one in made if one.output is not None and one.output != _STDOUT]
+    if not outputs:
+        return
+    files = " ".join(map(bare_path_word, outputs)) if len(outputs) <= _FILES_NAMED_MAX else "FILE..."
+    if request.purpose is None and len(outputs) == 1 and names_files(outputs[0]):
+        yield f"Next: bulk-upload validate {files}"
+        yield f"Then: bulk-upload run {files}"
+        return
+    purpose = request.purpose or _purpose_of(request, outputs)
+    options = f"--purpose {shell_word(purpose)}"
+    if request.schema_file is not None:
+        options += f" --schema {path_word(request.schema_file)}"
+    yield f"Next: bulk-upload validate {files} {options}"
+    yield f"Then: bulk-upload {files} {options}"
+
+
+def _purpose_of(request: FilesRequest, outputs: list[str]) -> str:
+    """Return the purpose of files that were only mended, as far as their lines show it."""
+    found = {
+        like and like.purpose for like in (data_likeness(one, request.purposes.values()) for one in outputs)
+    }
+    return found.pop() or "PURPOSE" if len(found) == 1 else "PURPOSE"
 
 
 def _byte_total(paths: tuple[str, ...]) -> int | None:

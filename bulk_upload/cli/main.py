@@ -33,6 +33,7 @@ COMMANDS = {
     "demo": "bulk_upload.cli.commands.demo:demo",
     "scan": "bulk_upload.cli.commands.scan:scan",
     "validate": "bulk_upload.cli.commands.data.validate:validate",
+    "sample": "bulk_upload.cli.commands.data.sample:sample",
     "convert": "bulk_upload.cli.commands.data.convert:convert",
     "plan": "bulk_upload.cli.commands.plan:plan",
     "run": "bulk_upload.cli.commands.run:run",
@@ -48,7 +49,8 @@ COMMANDS = {
     "undo": "bulk_upload.cli.commands.undo:undo",
     "sandbox": "bulk_upload.cli.commands.sandbox:sandbox",
     "doctor": "bulk_upload.cli.commands.doctor:doctor",
-    "config": "bulk_upload.cli.commands.config:config",
+    "config": "bulk_upload.cli.commands.settings.config:config",
+    "profiles": "bulk_upload.cli.commands.settings.profiles:profiles",
     "completion": "bulk_upload.cli.commands.completion:completion",
 }
 """The module of each command; imported only when needed, so that `--help` is quick."""
@@ -57,6 +59,7 @@ _SUMMARIES = {
     "demo": "Upload a small sample to a local sandbox and show the ledger.",
     "scan": "Write a manifest for the files in a folder.",
     "validate": "Check training data line by line; sends nothing.",
+    "sample": "Show examples of training data, taken by chance.",
     "convert": "Write training data in the shape that a purpose wants.",
     "plan": "Show what `run` would do, and why; changes nothing.",
     "run": "Upload a folder or a manifest; run again to resume.",
@@ -71,8 +74,9 @@ _SUMMARIES = {
     "verify": "Compare every receipt with the server.",
     "undo": "Delete a job's files from the server; asks first.",
     "sandbox": "Serve the Flow Files API on this machine, for rehearsals.",
-    "doctor": "Check key, server, certificates, clock and disk; uploads nothing.",
+    "doctor": "Check key, server, certificates, clock and disk before a run.",
     "config": "Show each setting and where its value comes from.",
+    "profiles": "List the APIs that files can be sent to, and what is proven.",
     "completion": "Print a completion script for bash, zsh or fish.",
 }
 

@@ -46,6 +46,27 @@ _OF_OTHER_TOOLS = {
 """Options that other tools have, or that belong to another command, and what does it here."""
 
 
+_LETTERS = {
+    "c": ("--config", "--concurrency"),
+    "d": ("--dir", "--dry-run"),
+    "e": ("--exclude",),
+    "f": ("--force", "--format"),
+    "i": ("--include",),
+    "j": ("--jobs", "--json"),
+    "k": ("--api-key-file",),
+    "l": ("--ledger", "--list"),
+    "n": ("--dry-run", "--limit"),
+    "o": ("--output", "--results"),
+    "p": ("--purpose", "--port"),
+    "q": ("--quiet",),
+    "s": ("--quiet",),
+    "u": ("--base-url",),
+    "x": ("--exclude",),
+}
+"""What single letters usually stand for; what a command has of it comes before options that begin with the letter."""
+_SHOWN_MAX = 4
+
+
 def misuse_message(error: click.ClickException) -> str:
     """Return the complaint about a command line in one line."""
     if isinstance(error, click.NoSuchOption) and error.option_name in _OF_OTHER_TOOLS:
@@ -65,9 +86,14 @@ def misuse_hint(error: click.ClickException) -> str:
 
             return f"set {FLOW.key_variable}, or pass --api-key-file FILE; others can see the command line"
         if context is not None and isinstance(context.command, click.Group) and context.parent is None:
-            return f"options go after the command: `bulk-upload run MANIFEST {error.option_name} ...`"
-        if error.option_name in _OF_OTHER_TOOLS:
+            return (
+                f"options go after the command: `bulk-upload run MANIFEST {_in_full(error.option_name)} ...`"
+            )
+        is_letter = len(error.option_name) == len("-j")
+        if error.option_name in _OF_OTHER_TOOLS and not (is_letter and _lacks(context, "--concurrency")):
             return _of_other_tool(error.option_name, command)
+        if context is not None and (meant := _meant_by_letter(error.option_name, context)):
+            return f"did you mean {meant}? `{command} --help` lists the options"
     if isinstance(error, click.MissingParameter) and context is not None:
         return f"`{command} --help` shows examples"
     if isinstance(error, click.BadOptionUsage) and context is None:
@@ -90,6 +116,27 @@ def address_hint(arguments: Iterable[str], message: str) -> str | None:
                 return "this takes a path on this machine; the server's address goes to --base-url URL"
             return "this takes a path on this machine: download the files first, or mount them"
     return None
+
+
+def _lacks(context: click.Context | None, option: str) -> bool:
+    return context is None or not any(option in param.opts for param in context.command.params)
+
+
+def _in_full(option: str) -> str:
+    """Return the long form of what a single letter usually stands for; any other option as it is."""
+    return next(iter(_LETTERS.get(option.removeprefix("-"), ())), option) if len(option) == 2 else option
+
+
+def _meant_by_letter(option: str, context: click.Context) -> str:
+    """Return the options that a single letter may be short for; nothing where there is none."""
+    letter = option.removeprefix("-")
+    if len(letter) != 1:
+        return ""
+    known = [one for param in context.command.params if isinstance(param, click.Option) for one in param.opts]
+    usual = [one for one in _LETTERS.get(letter, ()) if one in known]
+    found = usual or [one for one in known if one.startswith(f"--{letter}")]
+    shown = found[:_SHOWN_MAX]
+    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _of_other_tool(option: str, command: str) -> str:

@@ -29,6 +29,8 @@ from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_s
 from bulk_upload.cli.output.run_results import open_results, save_results
 from bulk_upload.cli.output.serving import page_served
 from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
+from bulk_upload.cli.related_commands import data_commands
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
@@ -42,6 +44,7 @@ from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.live.notable_events import BY_SIGNAL
 from bulk_upload.report.live.run_summary import altered_lines, closing_lines
+from bulk_upload.report.live.verdict import DataCommands
 
 if TYPE_CHECKING:
     import signal
@@ -66,7 +69,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `command` is what a person types to run the same job again, and `named` how the manifest or folder is called in it;
     `listing` has the entries of a folder's job; `listeners` are called with every event after the
-    display; `settings_from` names the file that settings came from; `log` has the options of the log.
+    display; `validate_command` returns the command that shows the errors in the data, None where there is none, and
+    `schema_file` is the one of its own purposes; `settings_from` names the file that settings came from; `log` has the options of the log.
     """
 
     job: Job
@@ -87,6 +91,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     bell: bool = False
     serve: tuple[str, int] | None = None
     page_controls: bool = False
+    validate_command: Callable[[], str | None] = lambda: None
+    schema_file: str | None = None
 
     def says_goodbye(self, status: ExitStatus) -> bool:
         """Whether to print a summary for people."""
@@ -336,11 +342,28 @@ def _say_goodbye(
         dropped_count=result.dropped_count,
         uncompared_count=result.uncompared_count,
         list_decides=request.connection.profile.list_decides,
+        data_commands=_data_commands(request, tally, result),
         columns=told_columns(),
         rows=told_rows(),
     )
     for line in styled(lines):
         tell(line)
+
+
+def _data_commands(request: RunRequest, tally: Tally, result: Result) -> DataCommands:
+    """Return what leads on from invalid data; nothing where there is none."""
+    invalid_count = result.states.get(EntryState.INVALID, 0)
+    if not invalid_count:
+        return DataCommands()
+    # Of several files `validate` names what each of them needs.
+    is_only_one = tally.convertible_count == invalid_count == 1
+    return data_commands(
+        request.validate_command,
+        tally.convertible if is_only_one else None,
+        ledger=result.ledger,
+        schema_file=request.schema_file,
+        is_folder=request.listing is not None,
+    )
 
 
 def _as_typed(path: str, manifest: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.listed import nothing_to_do, tell_left_out
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
@@ -19,7 +20,14 @@ from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import STANDARD_INPUT
-from bulk_upload.edge.validation import FileIsPacked, Quarantine, QuarantineFailed, Workers, usable_processors
+from bulk_upload.edge.validation import (
+    SMALL_BYTES_MAX,
+    FileIsPacked,
+    Quarantine,
+    QuarantineFailed,
+    Workers,
+    usable_processors,
+)
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
@@ -34,9 +42,11 @@ from bulk_upload.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bulk_upload.cli.dataset.survey import Survey
     from bulk_upload.cli.validate_request import ValidateRequest
     from bulk_upload.cli.validate_source import Amount, Source
     from bulk_upload.core.model import Entry
+    from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.validation import Quarantined
 
 _CONVERTED = "converted.jsonl"
@@ -45,21 +55,27 @@ _CONVERTED = "converted.jsonl"
 
 async def validate_and_report(request: ValidateRequest) -> int:
     """Validate and return the exit code. Raises UsageError, ManifestInvalid, LedgerUnusable."""
+    refuse_ledger(request.paths)
     with ExitStack() as opened:
         wanted = request.folder_request()
         source = source_of(request, opened)
         if wanted is not None and source.listing is not None and not source.listing.entry_count:
             return nothing_to_do(source.listing, wanted, doing="validate")
         job_count = request.job_count or usable_processors()
+        survey = _survey(request, opened)
+        small_bytes_max = 0 if survey is not None and survey.is_in_processes else SMALL_BYTES_MAX
         # No uploads run meanwhile that need priority.
-        workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
-        command = _Command(request, source, workers)
+        workers = opened.enter_context(
+            closing(Workers(job_count, niceness=0, small_bytes_max=small_bytes_max))
+        )
+        command = _Command(request, source, workers, survey)
         with command_progress_shown(command.progress, quiet=request.quiet):
             inspection = Inspection(command.validator, job_count=job_count)
             try:
                 await inspection.look(command.entries(), command.tell)
             except BaseExceptionGroup as group:
                 raise innermost(group) from None
+            await command.compare()
         command.show()
         if not request.quiet:
             tell(str(command.totals))
@@ -77,11 +93,22 @@ async def validate_and_report(request: ValidateRequest) -> int:
     return ExitStatus.INVALID_INPUT if command.totals.error_count else ExitStatus.DONE
 
 
+def _survey(request: ValidateRequest, opened: ExitStack) -> Survey | None:
+    if request.survey is None:
+        return None
+    from bulk_upload.cli.dataset.survey import Survey  # noqa: PLC0415 - seldom wanted, and slow to import
+
+    return Survey(request.survey, request.choice, opened)
+
+
 class _Command:
     """One run of the command: counts findings, and prints them as they come, or by rule at the end."""
 
-    def __init__(self, request: ValidateRequest, source: Source, workers: Workers) -> None:
+    def __init__(
+        self, request: ValidateRequest, source: Source, workers: Workers, survey: Survey | None
+    ) -> None:
         self._request = request
+        self._survey = survey
         self._source = source
         self._read_bytes = 0
         self._done_count = 0
@@ -101,6 +128,7 @@ class _Command:
             thorough=request.thorough,
             on_bytes=self._on_bytes,
             command_for=self._command_for,
+            survey=None if survey is None else survey.task,
         )
         self.validator = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
 
@@ -130,13 +158,30 @@ class _Command:
         entry, report = inspected
         self.totals.add(report)
         self._done_count += 1
-        _print(self._format.add(entry.path, entry.purpose, report))
+        self._put(entry.path, entry.purpose, report)
+        if self._survey is not None:
+            await self._survey.take(entry, report)
         if self._quarantine is not None and not report.is_valid:
             await self._set_apart(self._quarantine, inspected)
 
+    def _put(self, path: str, purpose: str, report: FileReport) -> None:
+        _print(self._format.add(path, purpose, report))
+        if self._survey is not None:
+            self._survey.findings.add(path, report)
+
+    async def compare(self) -> None:
+        """Take the findings about examples of several files. Raises UsageError."""
+        if self._survey is None:
+            return
+        for path, purpose, report in await self._survey.compare():
+            self.totals.add_findings(report)
+            self._put(path, purpose, report)
+
     def show(self) -> None:
-        """Print what could not be printed as it came."""
+        """Print what could not be printed as it came, and what the data is. Raises UsageError."""
         _print(self._format.end())
+        if self._survey is not None:
+            self._survey.show(self._request, self.totals)
 
     def progress(self) -> CommandProgress:
         """Return the progress; called on another thread, and only once it takes long."""
@@ -169,7 +214,8 @@ class _Command:
             return path
         full = self._source.tree.absolute(path)
         beneath = os.path.relpath(full, os.getcwd())
-        return full if beneath.startswith("../") else beneath
+        # Alone, a dash is standard input.
+        return full if beneath.startswith("../") or beneath == "-" else beneath
 
     def _on_bytes(self, byte_count: int) -> None:
         # On another thread; a slightly outdated count is good enough.
@@ -178,6 +224,8 @@ class _Command:
     def _complain(self, finding: Finding) -> None:
         self.totals.error_count += 1
         _print(self._format.add_one(finding))
+        if self._survey is not None:
+            self._survey.findings.add_one(finding)
 
     async def _set_apart(self, quarantine: Quarantine, inspected: Inspected) -> None:
         entry, report = inspected

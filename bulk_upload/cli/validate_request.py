@@ -17,6 +17,7 @@ from bulk_upload.job_plan import JobPlanner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bulk_upload.cli.dataset.options import SurveyRequest
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.rules import RuleChoice
@@ -51,6 +52,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     newer_than_ns: int | None = None
     base_url: str | None = None
     ledger: str | None = None
+    survey: SurveyRequest | None = None
 
     def folder_request(self) -> FolderRequest | None:
         """Return what is wanted of files and folders; None where no folder is among the paths."""

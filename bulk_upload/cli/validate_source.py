@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from bulk_upload.cli.folder.data_file import data_likeness
 from bulk_upload.cli.folder.listed import listed_with_progress
 from bulk_upload.cli.folder.screen import folder_lines
 from bulk_upload.cli.output.streams import tell
@@ -17,7 +18,10 @@ from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import purpose_remedy, unknown_purpose
 from bulk_upload.core.run.job import Job
+from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.shell_words import path_word, shell_word
+from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.manifest_file import (
     LINES_LOOKED_AT,
     STANDARD_INPUT,
@@ -185,6 +189,35 @@ def _are_data(stream: DataStream) -> bool:
     return not lists_files(beginning.splitlines(keepends=True))
 
 
+def _refuse_data(request: ValidateRequest) -> None:
+    """Refuse training data without a purpose: as a manifest, every line of it would be wrong. Raises ManifestInvalid."""
+    path = request.paths[0]
+    like = data_likeness(path, request.purposes.values())
+    if like is None:
+        return
+    schema = "" if request.schema_file is None else f" --schema {path_word(request.schema_file)}"
+    if like.convert_to:
+        raise ManifestInvalid(
+            f"{quoted(path)} looks like training data, not like a manifest: {like.reason}",
+            hint=f"`{ConvertCommand(file=path, purpose=_one_of(like.convert_to)).line()}` converts it"
+            f"{_choices(like.convert_to)}",
+        )
+    purpose = like.purpose or "PURPOSE"
+    sure = "" if like.is_sure else f" ({like.reason})"
+    raise ManifestInvalid(
+        f"{quoted(path)} looks like training data, not like a manifest{sure}: give its purpose",
+        hint=f"`bulk-upload validate {path_word(path)} --purpose {shell_word(purpose)}{schema}` validates it",
+    )
+
+
+def _one_of(purposes: tuple[str, ...]) -> str:
+    return purposes[0] if len(purposes) == 1 else "PURPOSE"
+
+
+def _choices(purposes: tuple[str, ...]) -> str:
+    return "" if len(purposes) == 1 else f" (PURPOSE: {' or '.join(purposes)})"
+
+
 def _are_data_files(request: ValidateRequest, streams: Mapping[str, DataStream]) -> bool:
     """Whether the arguments are training data. One file without --purpose can only be meant as a manifest."""
     if len(request.paths) > 1 and request.purpose is None:
@@ -193,6 +226,7 @@ def _are_data_files(request: ValidateRequest, streams: Mapping[str, DataStream])
             hint="give one manifest, or the purpose of the data files with --purpose",
         )
     if request.purpose is None:
+        _refuse_data(request)
         return False
     if len(request.paths) > 1 or _is_named_pipe(request.paths[0]):
         # To open a pipe would wait for its writer, maybe for ever.

@@ -200,6 +200,7 @@ class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
     """Validation found something in a file of `line_count` lines, 0 where it has none; by rule, also what keeps no file back.
 
     `counts` has the number of findings by rule, `first_lines` the line of the first one, where a rule is about lines.
+    `convert` has the options with which `bulk-upload convert FILE` puts the first error right that it can, None for none.
     """
 
     path: str
@@ -207,6 +208,7 @@ class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
     line_count: int
     counts: Mapping[str, int]
     first_lines: Mapping[str, int]
+    convert: tuple[str, ...] | None = None
 
 
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):

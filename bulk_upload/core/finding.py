@@ -25,6 +25,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `rule` is a short stable id (`unknown-field`, `missing-file`); `where` names the file; `line_no` is 1-based;
     `place` is a column, a field name or a JSON path; `found` says what is wrong; `remedy` what to do about it.
+    `convert` has the words of the options with which `bulk-upload convert FILE` puts it right, None where it does not.
     `column` counts characters from 1, `byte_offset` bytes of the file from 0, where they are known.
     """
 
@@ -37,6 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity = Severity.ERROR
     column: int | None = None
     byte_offset: int | None = None
+    convert: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         location = printable(self.where)

@@ -15,7 +15,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One manifest line: a file and its use at the server.
 
     `path` is relative to the job's root, `/`-separated and free of `.` and `..`; bytes that are not UTF-8 are
-    kept as surrogate escapes (`os.fsdecode`). `fields` are further form fields, sorted by name.
+    kept as surrogate escapes (`os.fsdecode`). `remote_name` is the name at the server, by default the file's own;
+    `vector_database_id` the database that the file is for. `fields` are further form fields, sorted by name. `line_no` is
+    the line of the manifest, from 1, and 0 where there is none.
     """
 
     path: str
@@ -62,7 +64,12 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryState(StrEnum):
-    """The state of an entry. The values are the `status` column of every export."""
+    """The state of an entry. The values are the `status` column of every export.
+
+    `pending`: the next run sends it. `in_doubt`: the server may have it. `accepted`: it has a receipt. `rejected`: the server
+    refused it. `failed_local`: the file is missing, cannot be read or changed meanwhile. `invalid`: validation found
+    errors in it. `withdrawn`: the server no longer has the file of its receipt.
+    """
 
     PENDING = "pending"
     IN_DOUBT = "in_doubt"
@@ -147,11 +154,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is."""
+    """401 or 403: the credentials are in question, not the file. 404 or 405 on every entry: the address is.
+
+    `remedy` says what a person must do where neither is: the account is at its limit.
+    """
 
     http_status: int
     reason: str
     request_id: str | None = None
+    remedy: str | None = None
 
 
 class Misdirected(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +209,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
     `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id from an
     answer that was not credible. `at_its_word` is what a success would mean whose only flaw is that name or purpose are
-    not what was sent. `id_kind` says of which kind an id is that cannot be used, such as "a number".
+    not what was sent. `is_there_already` says that the server refused the file because it has it as the candidate. `id_kind` says of which kind an id is that cannot be used, such as "a number".
     """
 
     reason: str
@@ -207,6 +218,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     candidate_id: str | None = None
     request_id: str | None = None
     at_its_word: Accepted | None = None
+    is_there_already: bool = False
     id_kind: str | None = None
 
 
@@ -250,7 +262,12 @@ class ReceiptOrigin(StrEnum):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The durable binding of a path and its content to the id the server gave it."""
+    """The durable binding of a path and its content to the id the server gave it.
+
+    `file_bytes` and `sha256` are of what was sent, the hash None where none was made; `sent_name` is the name that the
+    server was told. `obtained` says where the id came from, `size_confirmed` that the server reported the same size.
+    `settled_utc` is UTC as a text.
+    """
 
     path: str
     purpose: str

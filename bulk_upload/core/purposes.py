@@ -44,7 +44,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a line.
 
     `ends_with` is the role of the last message, where the field is `messages` and it matters; `is_answer` says that
-    the field answers another one, so that its messages may begin with that role too.
+    the field answers another one, so that its messages may begin with that role too. `values` are all values that a
+    string may have, `fields` those of an object. A `unique` value differs from line to line; one that is the `same`
+    does not.
     """
 
     name: str
@@ -52,6 +54,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = True
     ends_with: str | None = None
     is_answer: bool = False
+    values: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    unique: bool = False
+    same: bool = False
 
 
 ROLES = ("system", "user", "assistant")
@@ -68,6 +74,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         content_parts: `content` may also be a list of parts, `[{"type": "text", "text": "..."}]`. The reference shows
             strings only, so a list counts as a mistake unless the user says that the server accepts it.
         tool_calls: `content` may be null or absent in a message that has `tool_calls`.
+        lines_max: how many lines the server takes in a file; None where no limit is known.
+        file_bytes_max: the same for bytes.
     """
 
     fields: tuple[Field, ...]
@@ -75,6 +83,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     content_parts: bool = False
     tool_calls: bool = False
     line_bytes_max: int = LINE_BYTES_MAX
+    lines_max: int | None = None
+    file_bytes_max: int | None = None
     required_names: tuple[str, ...] = ()
     """The names that every line must have: computed once, since each file uses those of every purpose."""
 
@@ -165,7 +175,7 @@ PURPOSES = {
     )
 }
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised whenever a rule of validation changes what it finds: results of other rules are not used again."""
 
 

@@ -77,6 +77,14 @@ async def post(url: str, data: bytes, *, tls: ssl.SSLContext | bool, proxy: str 
     except TimeoutError:
         raise NotDelivered(f"it did not answer within {POST_S_MAX:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise NotDelivered(f"{type(error).__name__}") from None
+        # Never its text: the URL may be in it, and the URL may be a secret.
+        raise NotDelivered(f"the request failed: {_system_words(error) or type(error).__name__}") from None
     if not 200 <= status < 300:
         raise NotDelivered(f"it answered with HTTP {status}")
+
+
+def _system_words(error: Exception) -> str | None:
+    """Return what the system says of a connection, None where the number is another library's."""
+    if isinstance(error, aiohttp.ClientSSLError) or not isinstance(error, OSError):
+        return None
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else None

@@ -243,7 +243,7 @@ def assemble(
         drain=drain,
         clock=clock,
         clock_watch=clock_watch,
-        intends_ahead=profile.list_decides,
+        intends_ahead=profile.list_shows_absence,
     )
     closing_check = ClosingCheck(
         settings=settings,

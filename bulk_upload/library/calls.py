@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from bulk_upload.core.api.connection import Connection
-from bulk_upload.core.api.endpoint import endpoint_of
-from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.errors import UsageError
-from bulk_upload.job_plan import JobPlanner
+from bulk_upload.library.arguments import check_flag, check_uploader
 from bulk_upload.library.displays import display_for, showing
-from bulk_upload.library.jobs import JOB_NAMES, JobOptions, source_of
-from bulk_upload.library.uploader import Uploader, UploaderOptions, both, planned_by
+from bulk_upload.library.jobs import JOB_NAMES, JobOptions
+from bulk_upload.library.settings import SETTING_NAMES
+from bulk_upload.library.uploader import Uploader, UploaderOptions, both
 from bulk_upload.library.waiting import BackgroundRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.events import Event
-    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.engine.plan import Plan
     from bulk_upload.job_run import Result
@@ -48,6 +44,7 @@ def upload(what: What, *, progress: bool = False, **options: Unpack[UploadOption
 
     Raises BulkUploadError for what prevents or ends the run.
     """
+    check_flag("progress", progress)
     job_options, uploader_options = _split(options)
     with display_for(progress=progress) as display:
         uploader = _uploader(uploader_options, display.on_event)
@@ -69,6 +66,7 @@ async def upload_async(what: What, *, progress: bool = False, **options: Unpack[
             "upload_async needs a running event loop of asyncio",
             hint="beside trio call upload in a thread: await trio.to_thread.run_sync(upload, …)",
         ) from None
+    check_flag("progress", progress)
     job_options, uploader_options = _split(options)
     with display_for(progress=progress) as display:
         async with _uploader(uploader_options, display.on_event) as uploader:
@@ -81,30 +79,29 @@ async def upload_async(what: What, *, progress: bool = False, **options: Unpack[
 def plan(
     what: What,
     *,
-    base_url: str | None = None,
-    profile: Profile = FLOW,
-    team: str | None = None,
-    allow_plain_http: bool = False,
-    purposes: Mapping[str, Purpose] = PURPOSES,
     on_entry: Callable[[PlannedEntry], None] | None = None,
-    **options: Unpack[JobOptions],
+    **options: Unpack[UploadOptions],
 ) -> Plan:
     """Return what `upload` would do now with the same arguments; needs no key, touches nothing, sends nothing.
 
-    `on_entry` is called with every entry with its step and the reason for it. Raises ManifestInvalid, LedgerUnusable,
-    UsageError.
+    Address and team come from the environment where `upload` takes them from there: without `api_key`. What only matters
+    for sending is left alone. `on_entry` is called with every entry with its step and the reason for it.
+
+    Raises ManifestInvalid, LedgerUnusable, UsageError.
     """
-    endpoint = endpoint_of(
-        profile.base_url if base_url is None else base_url,
-        allow_plain_http=allow_plain_http,
-        files_path=profile.files_path,
-    )
-    planner = JobPlanner(Connection(endpoint=endpoint, profile=profile, team=team), purposes=purposes)
-    return planned_by(planner, source_of(what, options), on_entry=on_entry)
+    job_options, uploader_options = _split(options)
+    given: dict[str, Any] = {**uploader_options, "api_key": _NO_KEY}
+    uploader = Uploader(**given) if "api_key" in options else Uploader.from_env(**given)
+    return uploader.plan(what, on_entry=on_entry, **job_options)
+
+
+_NO_KEY = "no-key-is-sent"
+_NAMES = tuple(sorted(JOB_NAMES | SETTING_NAMES | UploaderOptions.__annotations__.keys()))
 
 
 def _uploader(options: UploaderOptions, on_event: Callable[[Event], None]) -> Uploader:
     """Return an uploader that calls `on_event` before the caller's own listener; without a key from the environment."""
+    check_uploader(options)
     given: dict[str, Any] = dict(options)
     theirs = options.get("on_event")
     given["on_event"] = on_event if theirs is None else both(on_event, theirs)
@@ -112,6 +109,10 @@ def _uploader(options: UploaderOptions, on_event: Callable[[Event], None]) -> Up
 
 
 def _split(options: UploadOptions) -> tuple[JobOptions, UploaderOptions]:
+    """Return the options of the job and those of the uploader. Raises TypeError for a name that is none."""
+    for name in options:
+        if name not in _NAMES:
+            raise TypeError(f"there is no argument {name!r}. {did_you_mean(name, _NAMES)}".rstrip())
     of_job = {name: value for name, value in options.items() if name in JOB_NAMES}
     of_uploader = {name: value for name, value in options.items() if name not in JOB_NAMES}
     return cast("JobOptions", of_job), cast("UploaderOptions", of_uploader)

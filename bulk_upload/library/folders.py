@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, TypedDict
 
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.text.wording import quoted
+from bulk_upload.edge.folder import is_folder
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
 
     from bulk_upload.core.run.job import Job
     from bulk_upload.engine.folder.listing import FolderListing
@@ -41,14 +43,14 @@ FOLDER_NAMES = frozenset(FolderOptions.__annotations__)
 def folder_input(
     job: Job, options: FolderOptions, planner: JobPlanner, on_count: Callable[[int], None]
 ) -> JobInput:
-    """Return the job of a folder with the list of its files. Blocks. Raises UsageError, ManifestInvalid, LedgerUnusable."""
+    """Return the job of a folder, or of one file in it, with the list of its files. Blocks. Raises UsageError, ManifestInvalid, LedgerUnusable."""
     newer_than = options.get("newer_than")
     request = FolderRequest(
         paths=(job.manifest,),
         purpose=job.purpose,
         mappings=tuple(f"{pattern}={purpose}" for pattern, purpose in options.get("mapping", {}).items()),
-        include=_patterns("include", options.get("include", ())),
-        exclude=_patterns("exclude", options.get("exclude", ())),
+        include=tuple(options.get("include", ())),
+        exclude=tuple(options.get("exclude", ())),
         newer_than_ns=None if newer_than is None else round(newer_than.timestamp() * 1e6) * _NS_PER_US,
     )
     folder = planner.folder_job(job, request)
@@ -64,15 +66,42 @@ def folder_input(
     except BaseException:
         listing.close()
         raise
-    return JobInput(job=folder.job, listing=listing, left_out=left_out, is_short=bool(left_out), closes=True)
+    is_file = not is_folder(job.manifest)
+    return JobInput(
+        job=folder.job,
+        listing=listing,
+        left_out=left_out,
+        is_short=bool(left_out),
+        closes=True,
+        only=folder.place.within[0] if is_file else None,
+    )
 
 
-def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(patterns, str):
+def check_folder_options(options: Mapping[str, object]) -> None:
+    """Raise UsageError for an option of a folder that is of a wrong type. Patterns must be in a list or a tuple."""
+    for name in ("include", "exclude"):
+        patterns = options.get(name, ())
+        if isinstance(patterns, str):
+            raise UsageError(
+                f"{name} is a text, and must be a list of patterns", hint=f"pass {name}=[{patterns!r}]"
+            )
+        if not isinstance(patterns, (list, tuple, set, frozenset)) or not _are_texts(patterns):
+            raise UsageError(f"{name} must be a list of patterns", hint=f'pass {name}=["*.tmp"], for example')
+    mapping = options.get("mapping", {})
+    if not isinstance(mapping, Mapping) or not _are_texts([*mapping, *mapping.values()]):
         raise UsageError(
-            f"{name} is a text, and must be a list of patterns", hint=f"pass {name}=[{patterns!r}]"
+            "mapping must be a dict of patterns and purposes", hint='pass mapping={"corpus/**": "pre-train"}'
         )
-    return tuple(patterns)
+    newer_than = options.get("newer_than")
+    if newer_than is not None and not isinstance(newer_than, datetime):
+        raise UsageError(
+            f"newer_than is of the type {type(newer_than).__name__}, and must be a datetime",
+            hint="pass newer_than=datetime(2026, 11, 1, tzinfo=UTC); without a time zone it is local time",
+        )
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(one, str) for one in values)
 
 
 def _left_out(listing: FolderListing) -> Iterator[str]:

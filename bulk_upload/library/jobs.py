@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from bulk_upload.edge.folder import is_folder
 from bulk_upload.edge.manifest_file import comes_by_stream, names_files
 from bulk_upload.errors import ManifestInvalid, UsageError
 from bulk_upload.job_plan import JobInput, JobPlanner
-from bulk_upload.library.folders import FOLDER_NAMES, FolderOptions, folder_input
+from bulk_upload.library.folders import FOLDER_NAMES, FolderOptions, check_folder_options, folder_input
 
 AnyEntry = Entry | AnyPath | Mapping[str, object]
 """One file to upload: an `Entry`, a path, or a mapping with the fields of a manifest's line."""
@@ -53,7 +53,7 @@ def source_of(what: What, options: JobOptions) -> Source:
     """Return a function that returns the job. It may block: the first lines of a file say what it is.
 
     A folder is searched. A file whose first lines name files is a manifest, as is whatever is read from a stream; any other file is data,
-    uploaded by itself, with its ledger beside it. Entries are taken in at once.
+    uploaded as a part of its folder's job. Entries are taken in at once.
 
     Raises UsageError, also later.
     """
@@ -61,16 +61,16 @@ def source_of(what: What, options: JobOptions) -> Source:
         if options:
             raise UsageError(f"{next(iter(options))} is given beside a Job", hint="pass it to the Job")
         return lambda _planner, _on_count: JobInput(job=what)
+    check_folder_options(options)
+    # Made for its checks: what is wrong is told at the call, and not by the run.
+    Job(**_of_job(options))
     if isinstance(what, str) or hasattr(what, "__fspath__"):
         path = os.fspath(what)  # type: ignore[arg-type]
         return partial(_input_of_path, path, options)
     if unfit := FOLDER_NAMES & options.keys():
         raise _not_a_folder(unfit)
-    if isinstance(what, (bytes, Mapping)) or not isinstance(what, Iterable):
-        raise UsageError(
-            f"what to upload is of the type {type(what).__name__}",
-            hint="pass the path of a manifest or of a file, a list of entries, or a Job",
-        )
+    if isinstance(what, (bytes, Mapping)) or hasattr(what, "read") or not isinstance(what, Iterable):
+        raise UsageError(f"what to upload is of the type {type(what).__name__}", hint=_hint_for(what))
     entries = tuple(_entry(number, one, options.get("purpose")) for number, one in enumerate(what, start=1))
     if not entries:
         raise UsageError("there are no entries to upload", hint="name at least one file")
@@ -78,15 +78,37 @@ def source_of(what: What, options: JobOptions) -> Source:
     return lambda _planner, _on_count: JobInput(job=job)
 
 
+def _hint_for(what: object) -> str:
+    if hasattr(what, "read"):
+        return "pass the path of the file in place of the open file"
+    if isinstance(what, AsyncIterable):
+        return "take its entries in first: [one async for one in …]"
+    if isinstance(what, Mapping):
+        return "pass a list of entries, also for one"
+    return "pass the path of a folder, a manifest or a file, a list of entries, or a Job"
+
+
+def _of_job(options: JobOptions) -> Any:  # noqa: ANN401 - keyword arguments
+    return {name: value for name, value in options.items() if name not in FOLDER_NAMES}
+
+
 def _input_of_path(
     path: str, options: JobOptions, planner: JobPlanner, on_count: Callable[[int], None]
 ) -> JobInput:
     if is_folder(path):
-        of_job: Any = {name: value for name, value in options.items() if name not in FOLDER_NAMES}
-        return folder_input(Job(path, **of_job), options, planner, on_count)
+        return folder_input(Job(path, **_of_job(options)), options, planner, on_count)
+    if not comes_by_stream(path) and not os.path.lexists(path):
+        raise UsageError(
+            f"cannot read {quoted(path)}: there is no such file or folder",
+            hint=f"check the name; relative paths start from {quoted(os.getcwd())}",
+        )
     if unfit := FOLDER_NAMES & options.keys():
         raise _not_a_folder(unfit)
-    return JobInput(job=_job_of_path(path, options))
+    job = _job_of_path(path, options)
+    if job.entries is None or job.root is not None:
+        return JobInput(job=job)
+    # A part of its folder's job, as on the command line: a run of the folder knows it.
+    return folder_input(replace(job, entries=None), options, planner, on_count)
 
 
 def _not_a_folder(names: Iterable[str]) -> UsageError:
@@ -96,7 +118,6 @@ def _not_a_folder(names: Iterable[str]) -> UsageError:
 def _job_of_path(path: str, options: Any) -> Job:  # noqa: ANN401 - a folder's options are not among them
     if comes_by_stream(path) or _is_manifest(path):
         return Job(path, **options)
-    folder, name = os.path.split(os.path.abspath(path))
     purpose = options.get("purpose")
     if purpose is None:
         raise UsageError(
@@ -104,8 +125,7 @@ def _job_of_path(path: str, options: Any) -> Job:  # noqa: ANN401 - a folder's o
             hint='pass purpose="fine-tune" or another one; a manifest has lines such as '
             '{"path": "a.jsonl", "purpose": "fine-tune"}',
         )
-    job = Job(path, entries=[Entry(path=name, purpose=purpose)], **options)
-    return job if job.root is not None else replace(job, root=folder)
+    return Job(path, entries=[Entry(path=os.path.basename(path), purpose=purpose)], **options)
 
 
 def _is_manifest(path: str) -> bool:

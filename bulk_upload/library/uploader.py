@@ -12,12 +12,13 @@ from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import Redaction
-from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.log_records import Failed, RunEnded
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import BulkUploadError
 from bulk_upload.job_runner import JobRunner
+from bulk_upload.library.arguments import check_uploader
 from bulk_upload.library.environment import (
     key_of_environment,
     proxy_of_environment,
@@ -63,7 +64,7 @@ class Uploader(JobRunner):
         min_bytes_per_s: the lowest speed of a body over a minute; 0 accepts any speed.
         allow_plain_http: the key may go unencrypted to a server that is not this machine.
         network: proxy and certificates.
-        purposes: the rules of each purpose; `core.schema_file.read_schemas` reads additional ones.
+        purposes: the rules of each purpose, by default those of the profile; `core.validation.schema_file.read_schemas` reads additional ones.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         tracer: an OpenTelemetry tracer: each run gets a span, and beneath it each attempt. Needs the extra `otel`.
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
@@ -87,13 +88,31 @@ class Uploader(JobRunner):
         min_bytes_per_s: float = 0.0,
         allow_plain_http: bool = False,
         network: Network = DIRECT,
-        purposes: Mapping[str, Purpose] = PURPOSES,
+        purposes: Mapping[str, Purpose] | None = None,
         on_event: Callable[[Event], None] | None = None,
         tracer: Tracer | None = None,
         meter: Meter | None = None,
         clock: Clock | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
+        check_uploader(
+            {
+                "base_url": base_url,
+                "profile": profile,
+                "team": team,
+                "settings": settings,
+                "stall_s": stall_s,
+                "answer_s": answer_s,
+                "min_bytes_per_s": min_bytes_per_s,
+                "allow_plain_http": allow_plain_http,
+                "network": network,
+                "purposes": {} if purposes is None else purposes,
+                "on_event": on_event,
+                "tracer": tracer,
+                "meter": meter,
+                "clock": clock,
+            }
+        )
         redaction = Redaction()
         self._clean = redaction.clean
         self._log = partial(log, clean=redaction.clean)
@@ -115,7 +134,7 @@ class Uploader(JobRunner):
             ),
             api_key=_learnt(redaction, api_key),
             settings=settings_with(settings or RunSettings(), options),
-            purposes=purposes,
+            purposes=purposes_of(profile.name) if purposes is None else purposes,
             on_event=self._log if on_event is None else both(self._log, on_event),
             clock=clock,
         )
@@ -125,11 +144,12 @@ class Uploader(JobRunner):
         """Return an uploader with what the environment says; keyword arguments are those of `Uploader`, and prevail.
 
         Key, address and team come from the variables of the profile (of Flow `SEEKR_API_KEY`, `SEEKR_BASE_URL`,
-        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Nothing else in the library reads the
-        environment.
+        `SEEKR_TEAM_ID`), the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. `upload`, `upload_async` and `plan` do the
+        same where they get no key; nothing else in the library reads the environment.
 
         Raises UsageError, also when there is no key.
         """
+        check_uploader(options)
         profile = options.get("profile", FLOW)
         given: dict[str, Any] = dict(options)
         if "api_key" not in given:
@@ -225,7 +245,7 @@ class UploaderOptions(SettingOptions, total=False):
     min_bytes_per_s: float
     allow_plain_http: bool
     network: Network
-    purposes: Mapping[str, Purpose]
+    purposes: Mapping[str, Purpose] | None
     on_event: Callable[[Event], None] | None
     tracer: Tracer | None
     meter: Meter | None

@@ -55,6 +55,8 @@ def summary_lines(made: Converted) -> Iterator[str]:
     if tally.left:
         place = "; they stay in the original" if made.left is None else f": {made.left}"
         yield f"  not converted: {_many(tally.left, 'record')}{place}"
+        if made.left is not None:
+            yield f"  why, line by line: {made.left}.reasons.jsonl"
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> Iterator[str]:

@@ -24,6 +24,7 @@ class SandboxConfig:
         port: 0 takes a free one.
         directory: where the bytes of uploaded files go, named by file id; None keeps only size and SHA-256, so
             that memory and disk stay flat however large the files are.
+        memory_bytes: without a directory, contents are kept in memory as long as they fit in so many bytes together.
         journal_path: a file that gets every journal record as one line of JSON, appended.
         keys: the accepted API keys; empty accepts any key that is not empty.
         purposes: the accepted values of the form field `purpose`; None for those of the profile.
@@ -38,6 +39,7 @@ class SandboxConfig:
     host: str = "127.0.0.1"
     port: int = 0
     directory: str | None = None
+    memory_bytes: int = 0
     journal_path: str | None = None
     # Keys stay out of `repr`: a rehearsal may well be run with the real one.
     keys: tuple[str, ...] = field(default=(), repr=False)

@@ -41,7 +41,9 @@ class Service:
         self.habits = self.dialect.habits | set(config.habits)
         self.answers = Answers(self.dialect)
         self.purposes = config.purposes if config.purposes is not None else self.dialect.purposes or ()
-        self.store = FileStore(config.directory, habits=self.habits, monotonic=monotonic)
+        self.store = FileStore(
+            config.directory, memory_bytes=config.memory_bytes, habits=self.habits, monotonic=monotonic
+        )
         self.journal = Journal(config.journal_path)
         self.in_flight = 0
         self.peak_in_flight = 0

@@ -1,4 +1,4 @@
-"""The files the sandbox has taken: their metadata in memory, their bytes on disk or only their digest."""
+"""The files the sandbox has taken: their metadata in memory, their bytes on disk or in memory, or only their digest."""
 
 from __future__ import annotations
 
@@ -22,13 +22,36 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class StagedFile:
-    """A file part on its way in: hashed, counted and, where bytes are kept, written to a temporary name."""
+class _Room:
+    """How much memory is left for the bytes of files."""
 
-    def __init__(self, filename: str, path: str | None) -> None:
+    def __init__(self, byte_count: int) -> None:
+        self._left = byte_count
+
+    def take(self, byte_count: int) -> bool:
+        """Take so much, if it is there."""
+        if byte_count > self._left:
+            return False
+        self._left -= byte_count
+        return True
+
+    def give_back(self, byte_count: int) -> None:
+        """Give back so much."""
+        self._left += byte_count
+
+
+class StagedFile:
+    """A file part on its way in: hashed, counted and, where bytes are kept, written to a temporary name or to memory.
+
+    `room` None keeps no bytes in memory.
+    """
+
+    def __init__(self, filename: str, path: str | None, room: _Room | None = None) -> None:
         self.filename = filename
         self.path = path
         self.size = 0
+        self._room = room
+        self._kept = None if room is None else bytearray()
         self._hash = hashlib.sha256()
         self._file = open(path, "xb") if path is not None else None  # noqa: SIM115 - open across many calls
 
@@ -38,6 +61,22 @@ class StagedFile:
         self._hash.update(data)
         if self._file is not None:
             self._file.write(data)
+        if self._kept is not None and self._room is not None:
+            if self._room.take(len(data)):
+                self._kept += data
+            else:
+                self._forget()
+
+    def take_content(self) -> bytes | None:
+        """Return the bytes, which are the caller's then, with their room; None where they are not in memory."""
+        content = None if self._kept is None else bytes(self._kept)
+        self._kept = None
+        return content
+
+    def _forget(self) -> None:
+        if self._kept is not None and self._room is not None:
+            self._room.give_back(len(self._kept))
+        self._kept = None
 
     def close(self) -> str:
         """Close the part and return its SHA-256."""
@@ -46,8 +85,9 @@ class StagedFile:
         return self._hash.hexdigest()
 
     def discard(self) -> None:
-        """Forget the part and its temporary file."""
+        """Forget the part, its temporary file and its bytes."""
         self.close()
+        self._forget()
         if self.path is not None and os.path.exists(self.path):
             os.unlink(self.path)
 
@@ -63,11 +103,13 @@ class FileStore:
         self,
         directory: str | None,
         *,
+        memory_bytes: int = 0,
         habits: Collection[Habit] = (),
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
+        self._room = _Room(memory_bytes)
         self._habits = habits
         self._now = now
         self._monotonic = monotonic
@@ -80,7 +122,7 @@ class FileStore:
     def stage(self, filename: str) -> StagedFile:
         """Start to take a file part."""
         if self._directory is None:
-            return StagedFile(filename, None)
+            return StagedFile(filename, None, self._room)
         return StagedFile(filename, os.path.join(self._directory, f".staged-{uuid.uuid4()}"))
 
     def store(
@@ -113,8 +155,10 @@ class FileStore:
                 fields=fields,
                 number=number,
                 path=path,
+                content=staged.take_content(),
                 listed_from_s=self._monotonic() + list_lag_s,
             )
+            self._drop_content(self._files.get(file_id))
             self._files[file_id] = file
         return file
 
@@ -150,16 +194,20 @@ class FileStore:
         with self._lock:
             file = self._files[file_id]
             if file.path is not None:
-                with open(file.path, "wb") as kept:
-                    kept.write(content)
+                with open(file.path, "wb") as on_disk:
+                    on_disk.write(content)
+            kept = None
+            if file.content is not None:
+                self._drop_content(file)
+                kept = content if self._room.take(len(content)) else None
             self._files[file_id] = replace(
-                file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+                file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), content=kept
             )
 
     def delete(self, file: StoredFile) -> None:
         """Forget a file and its bytes."""
         with self._lock:
-            self._files.pop(file.file_id, None)
+            self._drop_content(self._files.pop(file.file_id, None))
         if file.path is not None and os.path.exists(file.path):
             os.unlink(file.path)
 
@@ -168,6 +216,10 @@ class FileStore:
         """All files, oldest first."""
         with self._lock:
             return tuple(self._files.values())
+
+    def _drop_content(self, file: StoredFile | None) -> None:
+        if file is not None and file.content is not None:
+            self._room.give_back(len(file.content))
 
     def _name(self, sent: str) -> str:
         if Habit.SANITISED_NAMES not in self._habits:

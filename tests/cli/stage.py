@@ -18,7 +18,7 @@ KEY = "sk-never-show-me-4711"
 NOWHERE = "http://127.0.0.1:9"
 """The server unless a test names another: nothing listens there, and nothing ever leaves this machine."""
 
-_OURS = ("SEEKR_", "BULK_UPLOAD_")
+_OURS = ("SEEKR_", "BULK_UPLOAD_", "OPENAI_", "GROQ_", "MISTRAL_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ defaults. An empty variable is ignored.
 | `SEEKR_API_KEY` | the API key of the profile `flow`; `--api-key-file` overrides it. There is no option for the key itself: other users can see the command line |
 | `SEEKR_BASE_URL` | `--base-url` of `run`, `plan`, `validate` and `doctor` with the profile `flow` |
 | `SEEKR_TEAM_ID` | `--team` of `run`, `plan` and `doctor` with the profile `flow` |
-| named by [your own profile](configuration.md#profiles) | the same three, for that profile |
+| named by [your own profile](profiles.md) | the same three, for that profile |
 | `BULK_UPLOAD_CONFIG` | `--config` of every command that has it |
 | `BULK_UPLOAD_OPTION` | any option of `run`, `plan`, `validate` and `doctor`: `BULK_UPLOAD_MAX_ATTEMPTS=3` is `--max-attempts 3`, `BULK_UPLOAD_QUIET=1` is `--quiet` |
 | `BULK_UPLOAD_COMMAND_OPTION` | any option of another command: `BULK_UPLOAD_LEDGER_SHOW_LIMIT=20` |

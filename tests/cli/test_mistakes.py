@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
 
+from bulk_upload.cli.main import COMMANDS, bulk_upload
+from bulk_upload.cli.options.limit_units import Size
+from bulk_upload.cli.options.units import Duration
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
@@ -174,7 +178,12 @@ LEDGER_MISTAKES = {
 }
 
 OPTION_MISTAKES = {
-    "bad duration": run("--deadline", "5x", says=("--deadline", "'5x'", "30s, 15m or 2h")),
+    "bad duration": run(
+        "--deadline", "5x", says=("--deadline", "'5x'", "30s, 15m or 2h", "without a unit is seconds")
+    ),
+    "a letter before the command": Mistake(
+        ("-q", "run", "good.jsonl"), USAGE, ("`bulk-upload run MANIFEST --quiet",)
+    ),
     "no time at all": run("--stall", "0s", says=("--stall", "'0s'", "30s")),
     "bad least rate": run("--min-rate", "fast", says=("--min-rate", "'fast'", "10kB/s or off")),
     "bad count": run("--max-errors", "many", says=("--max-errors", "'many'", "20 or 5%")),
@@ -303,6 +312,42 @@ PLACE_MISTAKES = {
     "map that matches nothing": Mistake(("scan", "data", "--map", "*.txt=alignment"), USAGE, ("matches a --map", "Quote")),
 }  # fmt: skip
 
+NAME_MISTAKES = {
+    f"another name: {' '.join(arguments)}": Mistake(arguments, USAGE, (f'"{arguments[-1]}". Did you mean "{meant}"?',))
+    for arguments, meant in (
+        (("version",), "--version"),
+        (("files", "delete"), "rm"),
+        (("files", "list"), "ls"),
+        (("files", "download"), "get"),
+        (("config", "get"), "show"),
+        (("ledger", "list"), "show"),
+        (("ledger", "restore"), "rebuild"),
+    )
+} | {
+    "folder to convert": Mistake(
+        ("convert", "data", "--purpose", "fine-tune"), USAGE, ("data is a folder", "bulk-upload convert data/*.jsonl")
+    ),
+}  # fmt: skip
+
+LETTER_MISTAKES = {
+    f"{' '.join(arguments[:2])}: {letter}": Mistake((*arguments, letter), USAGE, (f"No such option '{letter}'", says))
+    for arguments, letter, says in (
+        (("run", "good.jsonl"), "-q", "did you mean --quiet?"),
+        (("run", "good.jsonl"), "-n", "did you mean --dry-run?"),
+        (("run", "good.jsonl"), "-l", "did you mean --ledger?"),
+        (("run", "good.jsonl"), "-b", "did you mean --base-url, --bandwidth or --bell?"),
+        (("run", "good.jsonl"), "-z", "`bulk-upload run --help` lists the options"),
+        (("./data",), "-q", "did you mean --quiet?"),
+        (("scan", "data"), "-x", "did you mean --exclude?"),
+        (("status", "l.db"), "-j", "did you mean --json?"),
+        (("validate", "good.jsonl"), "-j", "did you mean --jobs or --json?"),
+        (("convert", "good.jsonl"), "-p", "did you mean --purpose?"),
+        (("ledger", "show", "l.db"), "-n", "did you mean --limit?"),
+        (("sandbox",), "-d", "did you mean --dir?"),
+        (("files", "ls"), "-k", "did you mean --api-key-file?"),
+    )
+}  # fmt: skip
+
 UNIT_MISTAKES = {
     "size without a unit": run("--compare-max", "10", says=("'10' has no unit", "64MiB or 1GB")),
     "size in words": run("--compare-max", "much", says=("--compare-max", "'much'", "64MiB or 1GB")),
@@ -317,14 +362,14 @@ UNIT_MISTAKES = {
     "unknown validation": run("--validate", "yes", says=("--validate", "'yes'", "ahead", "off")),
     "unknown check": run("--confirm", "no", says=("--confirm", "'no'", "list", "off")),
     "unknown hash": run("--hash", "md5", says=("--hash", "'md5'", "sha256")),
-    "unknown profile": run("--profile", "openai", says=("there is no profile", "'openai'", "flow")),
+    "unknown profile": run("--profile", "cohere", says=("there is no profile", "'cohere'", "flow")),
     "no such job": run("--job", "nightly", says=("both MANIFEST and --job",)),
     "no settings file": run("--config", "nope.toml", says=("nope.toml", "No such file", "--config")),
 }
 
 MISTAKES = (
     MANIFEST_MISTAKES | WORD_MISTAKES | KEY_MISTAKES | ADDRESS_MISTAKES | LEDGER_MISTAKES | OPTION_MISTAKES
-    | OTHER_TOOLS | PLACE_MISTAKES | UNIT_MISTAKES
+    | OTHER_TOOLS | PLACE_MISTAKES | NAME_MISTAKES | LETTER_MISTAKES | UNIT_MISTAKES
 )  # fmt: skip
 
 
@@ -385,6 +430,44 @@ def test_a_process_says_the_same(name: str, trouble: Path) -> None:
     here = run_here(*mistake.arguments, **mistake.env)
     assert run_process(*mistake.arguments, **mistake.env) == here
     assert_told_well(here, mistake.status, mistake.says)
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "scan", ""])
+def test_a_ledger_in_the_place_of_its_manifest(desk: Path, server: str, command: str) -> None:
+    """It is named as what it is, with the commands that show its job and that run it again."""
+    assert run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server).status == 0
+    assert run_here("./data", "--purpose", "pre-train", SEEKR_BASE_URL=server).status == 0
+    (beside,) = desk.glob("data@*.ledger.db")
+    for path, again in (("./l.db", "run good.jsonl --ledger ./l.db"), (f"./{beside.name}", "./data")):
+        typed = (command, path) if command else (path,)
+        assert_told_well(
+            run_here(*typed, SEEKR_API_KEY=None),
+            INVALID,
+            ("is a ledger", f"`bulk-upload status {typed[-1]}` shows its job", f"`bulk-upload {again}"),
+        )
+    (desk / "good.jsonl").unlink()
+    assert_told_well(run_here("run", "l.db"), INVALID, ("is a ledger", "a run takes its manifest or folder"))
+
+
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "resolve reconcile", "files ls", "ledger show", "ledger rebuild"]
+)
+def test_help_says_what_a_bare_number_is(command: str) -> None:
+    """Of each duration and size: seconds, or that a unit is needed."""
+    with click.Context(bulk_upload) as context:
+        found: click.Command | None = bulk_upload
+        for word in command.split():
+            assert isinstance(found, click.Group)
+            found = found.get_command(context, word)
+    assert found is not None
+    durations = [one for one in found.params if isinstance(one.type, Duration)]
+    shown = " ".join(found.get_help(click.Context(found, max_content_width=100)).split())
+    for one in durations:
+        assert f"{one.opts[0]} SECONDS|15m|2h" in shown
+    for one in found.params:
+        if isinstance(one.type, Size):
+            assert f"{one.opts[0]} SIZE" in shown
+            assert "[default: 64MiB]" in shown
 
 
 def test_findings_come_all_at_once(desk: Path) -> None:

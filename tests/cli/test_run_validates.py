@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.cli.stage import run_here, run_process
+from tests.cli.stage import run_here, run_process, run_shell
 
 GOOD = '{"text": "fine"}\n'
 BAD = '{"text": "fine too"}\n{"txt": "no"}\n'
@@ -41,6 +42,51 @@ def test_an_invalid_file_is_not_sent(job: Path, server: str, mode: str) -> None:
     assert (status, states) == (3, {"bad.jsonl": "invalid", "good.jsonl": "accepted"})
     assert 'invalid: data/bad.jsonl: line 2, $.text: there is no "text"; there is txt (missing-key)' in told
     assert "1 entry invalid, not sent" in told
+
+
+def next_commands(told: str) -> list[list[str]]:
+    """The commands that the summary names, one below each other, as a shell reads them."""
+    lines = told[told.rindex("\nNext, ") :].splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("  bulk-upload")]
+
+
+def test_the_summary_names_what_shows_the_errors(job: Path, server: str) -> None:
+    """The command has the options of the run that concern the data, and finds what the run found."""
+    job.write_text('{"path": "bad.jsonl"}\n')
+    _, told, _ = run_job(
+        server,
+        "--root",
+        "data",
+        "--purpose",
+        "pre-train",
+        "--ignore",
+        "crlf,last-role",
+        "--max-attempts",
+        "2",
+    )
+    validate, _ = next_commands(told)
+    assert " ".join(validate) == (
+        "validate m.jsonl --purpose pre-train --ledger l.db --root data --ignore crlf --ignore last-role"
+    )
+    assert b"missing-key" in run_here(*validate).stdout
+    read = run_shell(
+        "bulk-upload run - --ledger x.db --root data --purpose pre-train < m.jsonl", SEEKR_BASE_URL=server
+    )
+    assert "Next, fix these files" in read.stderr
+
+
+def test_the_summary_names_what_converts_the_only_invalid_file(desk: Path, server: str) -> None:
+    """With the option that leaves the old file out, and the same command again, the folder is done."""
+    (desk / "data" / "it's.jsonl").write_text('{"instruction": "i", "output": "o"}\n')
+    ended = run_here("./data", "--map", "it*=fine-tune", SEEKR_BASE_URL=server)
+    assert ended.status == 3
+    # The command of this process is that of the tests; the option at its end is ours.
+    convert, run = next_commands(ended.stderr)
+    assert convert == ["convert", "data/it's.jsonl", "--purpose", "fine-tune"]
+    assert run_here(*convert).status == 0
+    ended = run_here("./data", "--map", "it*=fine-tune", *run[-2:], SEEKR_BASE_URL=server)
+    assert ended.status == 0
+    assert "Accepted 1 of 3 entries" in ended.stderr
 
 
 def test_a_mended_file_follows(job: Path, server: str) -> None:

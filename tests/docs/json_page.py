@@ -25,6 +25,7 @@ Keys may be added within a version; those that are here keep their meaning.
 """
 _OTHERS = """| `run` | a [row](exports.md) per entry, as it is settled (`--results -`) |
 | `ledger show`, `ledger export` | a [row](exports.md) per entry |
+| `sample` | the examples themselves, one a line |
 | `control` | one object, [the state of the run](../how-to/control.md) |
 """
 

@@ -21,6 +21,15 @@ GOOD = f'{{"messages": [{ASKED}, {SAID}]}}\n'
 TEXT = '{"text": "Once upon a time."}\n'
 CALL = '{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}'
 RESULT = '{"role": "tool", "tool_call_id": "c1", "content": "dry"}'
+REQUESTS = """\
+[purposes.requests]
+lines_max = 2
+file_bytes_max = 120
+fields.id = { type = "string", unique = true }
+fields.url = { type = "string", values = ["/v1/chat", "/v1/embeddings"], same = true }
+"""
+ASKING = '{"id": "a", "url": "/v1/chat"}\n'
+ASKING_TOO = '{"id": "b", "url": "/v1/chat"}\n'
 AGENT = '[purposes.fine-tune]\nroles = ["system", "user", "assistant", "tool"]\ncontent_parts = true\ntool_calls = true\n'
 
 
@@ -104,6 +113,10 @@ EXAMPLES: dict[str, Example] = {
     "empty-messages": Example('{"messages": []}\n'),
     "empty-content": Example(chat(ASKED, '{"role": "assistant", "content": " "}')),
     "no-assistant": Example(chat(ASKED)),
+    "template-marks": Example(
+        chat('{"role": "user", "content": "<|im_start|>user\\nIs it raining?<|im_end|>"}', SAID),
+        chat(ASKED, SAID),
+    ),
     "role-order": Example(chat(ASKED, OTHER, SAID), chat(ASKED, SAID, OTHER, MAYBE)),
     "last-role": Example(chat(ASKED, SAID, OTHER), chat(ASKED, SAID, OTHER, MAYBE)),
     "bad-part": Example(
@@ -128,6 +141,15 @@ EXAMPLES: dict[str, Example] = {
     "answer-in-messages": Example(pair(SAID, MAYBE, f"{ASKED}, {SAID}"), PAIR, PREFERENCE),
     "blank-line": Example(GOOD + "\n"),
     "duplicate-line": Example(GOOD * 2),
+    "wrong-value": Example('{"id": "a", "url": "/chat"}\n', ASKING, "requests", schema=REQUESTS),
+    "repeated-value": Example(ASKING + '{"id": "a", "url": "/v1/chat", "n": 2}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS),
+    "differing-value": Example(ASKING + '{"id": "b", "url": "/v1/embeddings"}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS),
+    "too-many-lines": Example(
+        ASKING + ASKING_TOO + '{"id": "c", "url": "/v1/chat"}\n', ASKING + ASKING_TOO, "requests", schema=REQUESTS
+    ),
+    "too-many-bytes": Example(
+        ASKING.replace("\"a\"", f'"{"a" * 100}"'), ASKING, "requests", schema=REQUESTS
+    ),
     "duplicate-key": Example('{"text": "one", "text": "two"}\n', '{"text": "two"}\n', PRETRAIN, thorough=True),
     "bad-parquet": Example(b"PAR1", b"", name="data.parquet", what_wrong="a Parquet file without its end", what_right="the whole file"),
     "bad-torch": Example(
@@ -141,6 +163,11 @@ EXAMPLES: dict[str, Example] = {
 
 NO_EXAMPLE = {
     "unreadable": "A file without read permission, one that keeps changing, or one on a disk that fails.",
+    "duplicate-across-files": "An example that an earlier file has, too, with `--stats`, `--report` or `--group`.",
+    "train-eval-overlap": "An example of the group `eval` that the group `train` has, or whose prompt it has, with `--group`.",
+    "too-many-tokens": "An example that is longer than `--max-tokens` by `--tokenizer`.",
+    "likely-secret": "A text with a key such as `AKIA` and sixteen characters, with `--scan secrets`.",
+    "personal-data": "A text with an email address or a card number, with `--scan secrets`.",
     "duplicates-unchecked": "A file of more than a million lines.",
     "compressed-unread": "A Zstandard file where zstandard is not installed.",
     "parquet-columns": "A Parquet file for `fine-tune` without the column `messages`.",

@@ -1,4 +1,4 @@
-"""docs/reference/configuration.md: its examples are read as they stand, and its table has every key."""
+"""docs/reference/configuration.md and profiles.md: their examples are read as they stand, their tables have every key."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from bulk_upload.cli.config.reading import configuration_for
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.core.api.profile_table import PROFILE_KEYS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
-EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PROFILES_PAGE = (REFERENCE / "profiles.md").read_text("utf-8")
+PAGES = (REFERENCE / "configuration.md").read_text("utf-8") + PROFILES_PAGE
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -28,10 +30,10 @@ def test_examples_are_read(example: str, tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_profile_is_explained() -> None:
-    """The table has the keys in their order, and says of each whether it is needed."""
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (yes|no) \|", PAGE, re.MULTILINE)
+    """The tables have every key once, and say of each whether it is needed."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (yes|no) \|", PROFILES_PAGE, re.MULTILINE)
     assert {name for name, _ in rows} == set(PROFILE_KEYS)
     assert len(rows) == len(PROFILE_KEYS)
     assert [name for name, needed in rows if needed == "yes"] == [
-        "base-url", "method", "files-path", "file-field", "purpose-field", "purposes",
+        "base-url", "method", "files-path", "file-field", "purposes",
     ]  # fmt: skip

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.api.paging import ListedPage
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.api.server_clock import ServerClock
 from bulk_upload.core.clock import moment
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.paging import PageRequest
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.server_clock import ClockOffset
     from bulk_upload.core.clock import Clock, Moment
     from bulk_upload.core.doubt.content import ByteRange
@@ -104,9 +108,9 @@ class FakeTransport:
         clock: Clock,
         *,
         on_start: Callable[[Sending], None] | None = None,
-        keeps_names: bool = True,
+        profile: Profile = FLOW,
     ) -> None:
-        self._keeps_names = keeps_names
+        self._profile = profile
         self._server = server
         self._clock = clock
         self._on_start = on_start
@@ -199,14 +203,14 @@ class FakeTransport:
             outcome = _ended(sending, sending.given_up or "the request was given up")
         return UploadReport(outcome=outcome, sent=sending.sent)
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+    async def list_page(self, request: PageRequest) -> ListedPage:
         """Return one page of the server's list. Raises NoAnswer."""
-        page = await self._server.list_page(limit=limit, offset=offset)
+        page = await self._server.list_page(limit=request.limit, offset=request.offset)
         if page is None:
             raise NoAnswer("the server's list gave no usable answer (HTTP 500)")
         self._note_clock()
         self._server_clock.note_listed(page)
-        return page
+        return ListedPage(page)
 
     async def sha256_of(self, file_id: str) -> str | None:
         """Return the hash of what the server has for an id. Raises NoAnswer."""
@@ -300,7 +304,7 @@ class FakeTransport:
             body=answer.body,
             sent=sending.sent,
             now_utc_s=self._clock.utc_s(),
-            keeps_names=self._keeps_names,
+            profile=self._profile,
         )
         if isinstance(outcome, Accepted):
             self._server_clock.note_accepted(

@@ -87,7 +87,7 @@ class Scene:
         self.clock = VirtualClock(f"{world.seed} {world.run_count}", ahead_s=world.clock_ahead_s)
         self.reader = FakeReader(world.files, whole_bytes_max=world.whole_bytes_max)
         self.transport = FakeTransport(
-            world.server, self.clock, on_start=self._look_at_start, keeps_names=profile.keeps_names
+            world.server, self.clock, on_start=self._look_at_start, profile=profile
         )
         store = world.ledger.begin_run(utc_s=self.clock.utc_s())
         self.ledger = MemoryLedger(world.ledger, store, mishap=mishap, on_death=loop.kill)

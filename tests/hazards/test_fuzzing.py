@@ -25,7 +25,7 @@ from bulk_upload.core.api.responses import (
     ANSWER_BYTES_MAX,
     decipher,
     is_file_id,
-    listed_files,
+    listed_page,
     looked_up_file,
 )
 from bulk_upload.core.api.retry_after import retry_after_s
@@ -215,7 +215,8 @@ def echoed_keys(random: Random) -> None:
 
 def lists(random: Random) -> None:
     """Any list gives files whose ids can stand in a path, and a verdict."""
-    files = listed_files(mutated(random, _LISTS))
+    page = listed_page(mutated(random, _LISTS))
+    files = [] if page is None else list(page.files)
     looked_up = looked_up_file(mutated(random, _ANSWERS))
     assert looked_up is None or is_file_id(looked_up.file_id)
     doubt = Doubt(
@@ -228,8 +229,8 @@ def lists(random: Random) -> None:
         settles_at_utc_s=1_781_775_030.0,
         candidate_id="file-2",
     )
-    assert all(is_file_id(one.file_id) for one in files or [] if one.has_id)
-    suspected = suspects(doubt, files or [], clock_offset_s=0.0)
+    assert all(is_file_id(one.file_id) for one in files if one.has_id)
+    suspected = suspects(doubt, files, clock_offset_s=0.0)
     found = judge(doubt, suspected, claimed_ids=set(), settled=True, clock_offset_s=0.0)
     assert not isinstance(found, Found) or is_file_id(found.file.file_id)
 

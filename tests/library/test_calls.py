@@ -37,6 +37,7 @@ from bulk_upload import (
 )
 from bulk_upload.core.run.plan import Step
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import run_here
 from tests.library.scenes import assert_at_rest, assert_nothing_goes_on, manifest_of, text_files
 from tests.waiting import until
 
@@ -59,13 +60,24 @@ def server(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def test_one_file_has_one_id(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
-    """A data file is uploaded by itself, with its ledger beside it; the same call again sends nothing."""
-    (path,) = text_files(tmp_path, 1)
-    for one in (path, str(path)):
+    """A data file is a part of its folder's job, as on the command line: a run of either knows what the other sent."""
+    first, second = text_files(tmp_path / "data", 2)
+    for one in (first, str(first)):
         file_id = upload(one, purpose="pre-train", **server).file_id
         assert [file_id] == [stored.file_id for stored in sandbox.files]
-    (ledger,) = tmp_path.glob("file-0*.ledger.db")
+    (ledger,) = tmp_path.glob("data@*.ledger.db")
     assert_at_rest(ledger)
+    folder = upload(tmp_path / "data", **server)
+    assert (folder.ok, folder.ledger, len(sandbox.files)) == (True, str(ledger), 2)
+    again = upload(second, purpose="pre-train", **server)
+    assert (again.ledger, len(sandbox.files)) == (str(ledger), 2)
+    assert again.file_id == sandbox.files[1].file_id
+    assert [row.path for row in again.rows()] == ["file-1.jsonl"]
+    typed = run_here(str(first), "--purpose", "pre-train", SEEKR_BASE_URL=server["base_url"])
+    assert "Nothing to do" in typed.stderr
+    assert len(sandbox.files) == 2
+    rooted = upload(first, purpose="pre-train", root=tmp_path / "data", **server)
+    assert rooted.ledger != str(ledger)
 
 
 def test_a_manifest_may_be_a_path_object(tmp_path: Path, server: dict[str, Any]) -> None:

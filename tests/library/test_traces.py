@@ -84,7 +84,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path, sandbox: Sandbox, collector: 
     rejected, refused = collector.spans("bulk_upload.run")
     assert rejected.status.status_code is refused.status.status_code is StatusCode.ERROR
     assert rejected.attributes["bulk_upload.rejected_count"] == 1
-    assert "cannot read the manifest" in refused.status.description
+    assert "there is no such file or folder" in refused.status.description
 
 
 def test_spans_end_with_a_run_that_is_cancelled(

@@ -10,8 +10,11 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 
+from bulk_upload.core.api.profile import BUILT_IN_NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 BESIDE_MODULES = {
+    *(f"bulk_upload/edge/profiles/{name}.toml" for name in BUILT_IN_NAMES),
     "bulk_upload/py.typed",
     "bulk_upload/report/page/live.css",
     "bulk_upload/report/page/live.js",

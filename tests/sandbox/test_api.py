@@ -225,6 +225,32 @@ async def test_content_with_ranges(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+async def test_contents_in_memory() -> None:
+    """Without a folder contents are kept as long as they fit; a deleted file makes room; of others the 404 names --dir."""
+    async with Sandbox(SandboxConfig(memory_bytes=10)) as sandbox:
+        ids = [(await upload(sandbox.url, data)).json["id"] for data in (b"0123456", b"abcd")]
+        first, second = (f"/v1/flow/files/{one}/content" for one in ids)
+        whole = await call(sandbox.url, "GET", first)
+        assert (whole.status, whole.body) == (200, b"0123456")
+        for wanted, status, body, place in (
+            ("bytes=0-1", 206, b"01", "bytes 0-1/7"),
+            ("bytes=-2", 206, b"56", "bytes 5-6/7"),
+            ("bytes=5-", 206, b"56", "bytes 5-6/7"),
+            ("bytes=3-99", 206, b"3456", "bytes 3-6/7"),
+            ("bytes=7-", 416, b"", "bytes */7"),
+            ("bytes=x", 416, b"", "bytes */7"),
+        ):
+            part = await call(sandbox.url, "GET", first, headers=[f"Range: {wanted}"])
+            assert (part.status, part.body, part.headers["content-range"]) == (status, body, place), wanted
+        refused = await call(sandbox.url, "GET", second)
+        assert refused.status == 404
+        assert "contents up to 10 B in all" in refused.json["detail"]
+        assert "start it with --dir DIR" in refused.json["detail"]
+        assert (await call(sandbox.url, "DELETE", first.removesuffix("/content"))).status == 200
+        third = (await upload(sandbox.url, b"0123456789")).json["id"]
+        assert (await call(sandbox.url, "GET", f"/v1/flow/files/{third}/content")).body == b"0123456789"
+
+
 async def test_content_without_bytes_is_an_honest_404() -> None:
     """A sandbox that keeps digests only says so when asked for content."""
     async with Sandbox() as sandbox:

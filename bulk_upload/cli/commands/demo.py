@@ -104,8 +104,7 @@ def _conclude(status: int, stored_count: int, again_count: int) -> int:
     tell("\nShow the ledger at any time:")
     tell(f"  bulk-upload status {LEDGER}")
     tell("With your own files:")
-    tell("  bulk-upload scan FOLDER --map '*.jsonl=fine-tune' -o FOLDER/manifest.jsonl")
-    tell("  bulk-upload run FOLDER/manifest.jsonl")
+    tell("  bulk-upload ./FOLDER")
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import shutil
 import sqlite3
 import ssl
@@ -22,16 +23,23 @@ from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import JOB_CONTEXT, endpoint_options
+from bulk_upload.cli.options.ledger import require_yes
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.server import connection_of, endpoint_in
+from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import is_loopback
+from bulk_upload.core.api.paging import PageRequest
+from bulk_upload.core.api.profile import NameAlphabet
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.api.secret import usable_key
+from bulk_upload.core.manifest.sent_name import portable_name
+from bulk_upload.core.purposes import purpose_remedy
 from bulk_upload.core.report import doctor_checks
 from bulk_upload.core.report.doctor_checks import Grade, doubtful, fine, problem
+from bulk_upload.core.report.probe_checks import probe_checks, probe_content
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
@@ -39,7 +47,8 @@ from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.edge.ledger.file.location import kind_of_place, require_folder
 from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.transport import NoAnswer, Transport, TransportSettings
-from bulk_upload.errors import BulkUploadError
+from bulk_upload.engine.files.probed import probe as send_probe
+from bulk_upload.errors import BulkUploadError, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
 
@@ -49,8 +58,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.network import Network
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.report.doctor_checks import Check
+    from bulk_upload.core.report.probe_checks import Probed
 
 _ANSWER_S_MAX = 15.0
+_PROBE_REQUESTS_MAX = 8
 _HEAD_COLUMNS = 22
 _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
 
@@ -62,9 +73,27 @@ _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="json: one JSON object per check.",
 )  # fmt: skip
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Also upload one small file, find it, read it back and delete it; says what that costs, and asks first.",
+)
+@click.option(
+    "--purpose", type=WORD, metavar="P", help="Purpose of the file of --probe (default: the profile's first)."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option("a JSON object per check (--format json)")
-def doctor(manifest: str | None, *, form: str, as_json: bool, **options: Any) -> int:
-    """Check what a run needs: key, server, certificates, proxy, clock, disk; uploads nothing.
+def doctor(
+    manifest: str | None,
+    *,
+    form: str,
+    probe: bool,
+    purpose: str | None,
+    yes: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Check what a run needs: key, server, certificates, proxy, clock, disk; uploads nothing unless --probe is given.
 
     Requests one entry of the server's list. Checks the folder of MANIFEST's ledger, or the current folder. The exit
     code is 0 if nothing prevents a run, warnings or not; otherwise it is the code such a run would end with: 2, 5,
@@ -75,13 +104,54 @@ def doctor(manifest: str | None, *, form: str, as_json: bool, **options: Any) ->
       bulk-upload doctor
       bulk-upload doctor --job nightly
       bulk-upload doctor --base-url http://127.0.0.1:8099 --json
+      bulk-upload doctor --profile mistral --probe
     """
     redaction = Redaction()
     checks = []
     for one in _checks(manifest, options, redaction):
         checks.append(one)
         put(_line(one, redaction, as_json=as_json or form == "json"))
+    if probe and not any(one.verdict is Grade.PROBLEM for one in checks):
+        for one in _probed(options, purpose, redaction, yes=yes):
+            checks.append(one)
+            put(_line(one, redaction, as_json=as_json or form == "json"))
     return doctor_checks.exit_status_of(checks)
+
+
+def _probed(
+    options: dict[str, Any], purpose: str | None, redaction: Redaction, *, yes: bool
+) -> Iterator[Check]:
+    """Probe the server with the user's own key, once that is allowed. Raises UsageError where nobody can be asked."""
+    profile = profile_named(options["profile"])
+    wanted = profile.purposes[0] if purpose is None else purpose
+    if wanted not in profile.purposes:
+        raise UsageError(
+            f"the profile {profile.name} has no purpose {printable(wanted)!r}",
+            hint=purpose_remedy(wanted, profile.purposes),
+        )
+    connection = connection_of(options, profile)
+    content = probe_content(wanted)
+    reads = ", read it back" if profile.reads_back(wanted) else ""
+    require_yes(
+        f"Upload a file of {len(content)} bytes for {wanted} to {connection.endpoint}, look it up{reads} and delete it? These "
+        f"are up to {_PROBE_REQUESTS_MAX} requests, which count against the limits of your account",
+        yes=yes,
+    )
+    source = redaction.learning(api_key_of(options, profile))
+    settings = TransportSettings(
+        connection=connection,
+        api_key=usable_key(source if isinstance(source, str) else source()),
+        user_agent=f"bulk-upload/{__version__}",
+    )
+    # Letters that a server may change show whether it keeps names.
+    name = f"bulk-upload probe naïve {secrets.token_hex(4)}.jsonl"
+    sent_name = portable_name(name) if profile.name_alphabet is NameAlphabet.PORTABLE else name
+
+    async def work() -> Probed:
+        async with Transport(settings, SystemClock()).running() as transport:
+            return await send_probe(transport, profile, purpose=wanted, content=content, sent_name=sent_name)
+
+    yield from probe_checks(anyio.run(work), profile)
 
 
 def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:
@@ -188,7 +258,7 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
     transport = Transport(settings, SystemClock())
     async with transport.running():
         try:
-            await transport.list_page(limit=1, offset=0)
+            await transport.list_page(PageRequest(limit=1))
             checks = [fine("server", f"{settings.connection.endpoint} answers")]
             if has_key:
                 checks.append(fine("key accepted", "the server lists files with it"))

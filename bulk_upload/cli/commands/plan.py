@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload, tell_left_out
 from bulk_upload.cli.folder.options import Paths
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
@@ -90,6 +91,7 @@ def plan_and_show(
     paths: tuple[str, ...], options: dict[str, Any], *, list_entries: bool = False, as_json: bool = False
 ) -> int:
     """Print the plan of a manifest, or of files and folders, and return the exit code."""
+    refuse_ledger(paths)
     profile = profile_named(options["profile"])
     # Network settings are not needed: a plan sends nothing.
     connection = Connection(endpoint=endpoint_in(options, profile), profile=profile, team=options["team"])
@@ -102,7 +104,7 @@ def plan_and_show(
             validate=ValidateMode(options["validate"]),
             rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         ),
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], profile),
     )
     request = folder_request_of(paths, options)
     say = tell if list_entries or as_json else _put_line

@@ -248,6 +248,9 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
       bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
       bulk-upload run --job nightly --log-format json --log-file beside
     """
+    from bulk_upload.cli.folder.ledger_given import refuse_ledger  # noqa: PLC0415 - help must not wait for SQLite
+
+    refuse_ledger(manifest)
     if dry_run:
         from bulk_upload.cli.commands.plan import plan_and_show  # noqa: PLC0415 - help must not wait for SQLite
 
@@ -258,6 +261,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
     from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415
+    from bulk_upload.cli.related_commands import validate_command  # noqa: PLC0415
     from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
     from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
@@ -306,7 +310,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         api_key=api_key,
         connection=connection,
         settings=settings,
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], profile),
         results=options["results"],
         metrics=options["metrics_file"],
         live=not options["no_progress"],
@@ -317,6 +321,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         page_controls=options["control"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
+        validate_command=lambda: validate_command(manifest),
+        schema_file=options["schema"],
     )
     raise_descriptor_limit()
     share_one_arena()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.edge.signals import staged_signals, status_after
 from bulk_upload.sandbox import Habit, Sandbox, SandboxConfig, parse_faults
 from bulk_upload.sandbox.dialects.flow import FLOW
@@ -17,12 +17,18 @@ from bulk_upload.sandbox.dialects.named import DIALECTS
 
 DEFAULT_PORT = 8099
 PLAY_KEY = "sandbox-key"
+MEMORY_BYTES = 64_000_000
+"""Contents of so many bytes are kept, so that a rehearsal of `files get` and `ledger rebuild` needs no option."""
 
 
 @click.command("sandbox")
 @click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one.")
 @click.option(
-    "--dir", "directory", metavar="DIR", help="Keep uploaded bytes in DIR (default: only size and SHA-256)."
+    "--dir",
+    "directory",
+    metavar="DIR",
+    help=f"Keep uploaded bytes in DIR (default: in memory, up to {human_bytes(MEMORY_BYTES)} in all; of more only size "
+    "and SHA-256).",
 )
 @click.option(
     "--profile",
@@ -82,7 +88,7 @@ def sandbox(
     fault_text: str,
     **settings: float | None,
 ) -> None:
-    """Serve a Files API on 127.0.0.1 until Ctrl-C, for rehearsals: Flow's, or another --profile.
+    """Serve a Files API on 127.0.0.1 until Ctrl-C (exit code 0), for rehearsals: Flow's, or another --profile.
 
     \b
     Separate faults with commas:
@@ -106,6 +112,7 @@ def sandbox(
     config = SandboxConfig(
         port=port,
         directory=directory,
+        memory_bytes=MEMORY_BYTES,
         profile=profile,
         habits=tuple(Habit(one) for one in habits),
         journal_path=journal_path,
@@ -134,7 +141,12 @@ def _announce(running: Sandbox) -> None:
     click.echo(
         f"  export {dialect.url_variable}={base_url} {dialect.key_variable}={shlex.quote(key)}", err=True
     )
-    if config.directory is not None:
+    if config.directory is None:
+        click.echo(
+            f"  contents are kept in memory, up to {human_bytes(MEMORY_BYTES)} in all; --dir DIR keeps them all",
+            err=True,
+        )
+    else:
         click.echo(f"  uploaded bytes go to {printable(config.directory)}", err=True)
     if config.journal_path is not None:
         click.echo(f"  every request is logged to {printable(config.journal_path)}", err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -12,15 +11,19 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.left_out import left_out_lines
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.job import profile_option
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.schema import ignore_option, rules_chosen
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.folder.left_out import UndecidedFiles
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import Chosen, GivenPurposes, Own, Skipped, Undecided
@@ -28,13 +31,15 @@ from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.header import header_line
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import PURPOSES, Format, purpose_remedy, unknown_purpose
+from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.core.report.json_shapes import ScanSummary
 from bulk_upload.core.text.printable import printable
+from bulk_upload.core.text.shell_words import path_word, shell_word
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
 from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.beginnings import beginning_of
 from bulk_upload.edge.folder import FolderPlace, is_folder
 from bulk_upload.edge.manifest_file import write_manifest
@@ -44,9 +49,10 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bulk_upload.core.folder.sightings import Sighting
+    from bulk_upload.core.purposes import Purpose
 
 _EXAMPLES_MAX = 5
 _LEDGER_NAME = "manifest.ledger.db"
@@ -68,6 +74,7 @@ _LEDGER_NAME = "manifest.ledger.db"
     shell_complete=file_names,
     help="Write the manifest to FILE (default: stdout).",
 )
+@profile_option
 @ignore_option
 @json_option("what was found as one JSON object; needs -o FILE")
 @private_option
@@ -83,6 +90,7 @@ def scan(
     exclude: tuple[str, ...],
     newer_than: int | None,
     output: str,
+    profile: str,
     ignore: tuple[tuple[str, ...], ...],
     as_json: bool,
     private: bool,
@@ -113,8 +121,11 @@ def scan(
       bulk-upload scan data --map '*.jsonl=fine-tune' -o data/manifest.jsonl
       bulk-upload scan data --map 'corpus/**=pre-train' --exclude '*.tmp' -o m.jsonl
     """
-    if purpose is not None and purpose not in PURPOSES:
-        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose))
+    chosen_profile = profile_named(profile)
+    purposes = purposes_of(profile)
+    known = known_purposes(chosen_profile.purposes, purposes)
+    if purpose is not None and purpose not in known:
+        raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
     to_stdout = output == STANDARD_OUTPUT
     if to_stdout and as_json:
         raise UsageError(
@@ -124,13 +135,13 @@ def scan(
     scanned = FolderScan(
         place=_place(folder),
         selection=Selection(include, exclude, newer_than_ns=newer_than),
-        given=GivenPurposes(mapping=PurposeMap.parse(mappings), rest=purpose),
-        candidates=tuple(PURPOSES.values()),
+        given=GivenPurposes(mapping=PurposeMap.parse(mappings, known=known), rest=purpose),
+        candidates=tuple(one for one in purposes.values() if one.name in known),
         looks=not mappings and purpose is None,
         output=None if to_stdout else output,
     )
     checks_purposes = PURPOSE_MISMATCH not in rules_chosen(ignore).ignored
-    tally = _Tally(first_files=FirstFiles() if checks_purposes else None)
+    tally = _Tally(purposes=purposes, first_files=FirstFiles() if checks_purposes else None)
     lines = tally.manifest_lines(scanned.sightings(), folder)
     # A manifest printed to the terminal already shows the progress.
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
@@ -148,7 +159,7 @@ def scan(
     elif not quiet:
         tally.show()
         _show_idle(mappings, tally.chosen)
-        tell(f"Next: {_run_command(folder, None if to_stdout else output)}")
+        tell(f"Next: {_run_command(folder, None if to_stdout else output, profile)}")
     # The last word, also where nothing else is said: `scan && run` must not go on with a part of the files.
     tally.show_unreadable()
     tally.show_undecided(folder)
@@ -159,11 +170,12 @@ def scan(
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
+        refuse_ledger((folder,))
         is_there = os.path.lexists(folder)
         reason = os.strerror(errno.ENOTDIR if is_there else errno.ENOENT)
         hint = "Name a folder that this user may read"
         if os.path.isfile(folder):
-            hint = f"{hint}; `bulk-upload {_shell_word(folder)}` uploads a file without a manifest"
+            hint = f"{hint}; `bulk-upload {path_word(folder)}` uploads a file without a manifest"
         raise UsageError(f"cannot scan {quoted(folder)}: {reason}", hint=hint)
     return FolderPlace(root=os.path.realpath(folder))
 
@@ -171,6 +183,7 @@ def _place(folder: str) -> FolderPlace:
 class _Tally(msgspec.Struct):
     """What a scan found, in numbers and a few examples."""
 
+    purposes: Mapping[str, Purpose]
     chosen: Counter[str] = msgspec.field(default_factory=Counter)
     chosen_count: int = 0
     chosen_bytes: int = 0
@@ -216,7 +229,7 @@ class _Tally(msgspec.Struct):
 
     def _judge_purpose(self, file: Chosen, folder: str) -> None:
         """Judge the purpose of a file, if it is among the first of its purpose."""
-        purpose = PURPOSES[file.purpose]
+        purpose = self.purposes.get(file.purpose) or unknown_to_us(file.purpose)
         is_judged = self.first_files is not None and self.first_files.wants(file.purpose)
         if not is_judged or purpose.format_of(file.path) is not Format.JSON_LINES:
             return
@@ -228,7 +241,7 @@ class _Tally(msgspec.Struct):
                 is_whole=beginning.is_whole,
                 path=file.path,
                 declared=purpose,
-                known=PURPOSES.values(),
+                known=self.purposes.values(),
             )
             self.first_files.add(file.purpose, file.path, complaint, where=file.path)
 
@@ -340,7 +353,7 @@ def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
     """Report patterns that chose no file: most often an earlier pattern took their files."""
     for mapping in mappings:
         if not chosen[mapping.rpartition("=")[2]]:
-            tell(f"No file for --map {_shell_word(mapping)}: the first matching pattern applies")
+            tell(f"No file for --map {shell_word(mapping)}: the first matching pattern applies")
 
 
 def _show_others(title: str, count: int, examples: list[str]) -> None:
@@ -353,20 +366,9 @@ def _show_others(title: str, count: int, examples: list[str]) -> None:
         tell(f"  and {count - len(examples):,} more")
 
 
-def _run_command(folder: str, output: str | None) -> str:
-    manifest = "MANIFEST" if output is None else _shell_word(output)
+def _run_command(folder: str, output: str | None, profile: str) -> str:
+    chosen = "" if profile == FLOW.name else f" --profile {shell_word(profile)}"
+    manifest = "MANIFEST" if output is None else path_word(output)
     if output is not None and os.path.realpath(os.path.dirname(output) or ".") == os.path.realpath(folder):
-        return f"bulk-upload run {manifest}"
-    return f"bulk-upload run {manifest} --root {_shell_word(folder)}"
-
-
-def _shell_word(path: str) -> str:
-    """Return a path as one word for bash and zsh, whatever bytes it has; never as an option."""
-    path = f"./{path}" if path.startswith("-") else path
-    if path.isprintable():
-        return shlex.quote(path)
-    spelled = "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
-        for byte in os.fsencode(path)
-    )
-    return f"$'{spelled}'"
+        return f"bulk-upload run {manifest}{chosen}"
+    return f"bulk-upload run {manifest} --root {path_word(folder)}{chosen}"

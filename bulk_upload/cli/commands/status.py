@@ -78,6 +78,7 @@ def _status(reader: LedgerReader) -> JobStatus:
         entry_count=sum(states.values()),
         accepted_bytes=reader.accepted_bytes(),
         dropped_count=reader.dropped_count(),
+        missing_count=reader.missing_count(),
     )
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bulk_upload.core.api.profile import FLOW, PROFILES, Profile
+from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.toml_lines import line_of
 from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.edge.profiles import BUILT_IN
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     defaults: Mapping[str, Any] = msgspec.field(default_factory=dict)
     jobs: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
-    profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: PROFILES)
+    profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN)
 
     def defaults_of(self, settings: Settings, job: str | None = None) -> dict[str, Any]:
         """Return click's default map for a command that has `settings`: values by parameter."""

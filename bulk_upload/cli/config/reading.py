@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import click
 
 from bulk_upload.cli.config.file import FILE_NAME, Configuration, typed_for
-from bulk_upload.core.api.profile import FLOW, PROFILES, Profile, variable_flaw
+from bulk_upload.core.api.profile import FLOW, Profile, variable_flaw
 from bulk_upload.core.api.profile_table import ProfileFlaw, profile_of
 from bulk_upload.core.api.redaction import SECRET_CHARS_MIN
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.text_bytes import text_in
 from bulk_upload.core.text.toml_lines import line_of
 from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.edge.profiles import BUILT_IN
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +140,11 @@ class _Reading:
         for profile in profiles.values():
             self._check_variables(profile, profiles)
         return Configuration(
-            path=self._path, text=self._text, defaults=defaults, jobs=jobs, profiles={**PROFILES, **profiles}
+            path=self._path,
+            text=self._text,
+            defaults=defaults,
+            jobs=jobs,
+            profiles=ChainMap(profiles, cast("dict[str, Profile]", BUILT_IN)),
         )
 
     def _table(self, name: str) -> dict[str, Any]:
@@ -205,7 +211,7 @@ class _Reading:
         except ProfileFlaw as flaw:
             keys = ("profiles", name) if flaw.key is None else ("profiles", name, flaw.key)
             raise self._wrong(
-                keys, str(flaw), "docs/reference/configuration.md explains every key of a profile"
+                keys, str(flaw), "docs/reference/profiles.md explains every key of a profile"
             ) from None
 
     def _check_variables(self, profile: Profile, profiles: Mapping[str, Profile]) -> None:

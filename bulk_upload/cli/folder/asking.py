@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 from bulk_upload.cli.folder.left_out import answer_options, group_words
 from bulk_upload.cli.folder.screen import files
+from bulk_upload.cli.output.questions import answer_to, is_agreed
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import did_you_mean
@@ -53,13 +52,14 @@ def ask_purposes(listing: FolderListing, purposes: Sequence[str]) -> None:
 
 def _answer(question: str, purposes: Sequence[str]) -> str:
     while True:
-        text = click.prompt(question, default="", show_default=False, err=True).strip()
+        text = answer_to(question)
         if text in ("", _NONE_OF_THESE, *purposes):
-            return str(text)
-        tell(f"  {printable(text)} is not a known purpose. {did_you_mean(text, tuple(purposes))}".rstrip())
+            return text
+        meant = did_you_mean(text, tuple(purposes)) or f"Type one of those above, {_NONE_OF_THESE}, or Enter."
+        tell(f"  {printable(text)} is not a known purpose. {meant}".rstrip())
 
 
 def confirm(count: int, size: int, endpoint: str) -> bool:
     """Ask whether to upload so many files with so many bytes. Raises click.Abort at Ctrl-C or Ctrl-D."""
     question = f"Upload {files(count)} ({human_bytes(size)}) to {printable(endpoint)}?"
-    return click.confirm(question, default=False, err=True)
+    return is_agreed(question)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.folder.likeness import EMPTY
+from bulk_upload.core.folder.likeness import EMPTY, NOT_TAKEN, SEVERAL_PURPOSES
 from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.shell_words import path_word, shell_word
+from bulk_upload.core.validation.file_types import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,8 +55,15 @@ def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> s
     exclude = " ".join(answer_options(files, group, None)) or "--exclude PATTERN"
     if group.convert_to:
         return f"{_convert_words(group, root)}, and add {exclude}"
+    what = "it" if group.count == 1 else "them"
     if group.reason == EMPTY:
-        return f"write the data to {'it' if group.count == 1 else 'them'}, or add {exclude}"
+        return f"write the data to {what}, or add {exclude}"
+    if group.reason in PACKED:
+        return f"unpack {what}, and add {exclude}"
+    if group.reason.startswith(SEVERAL_PURPOSES):
+        return f"split {what} into a file for each purpose, and add {exclude}"
+    if group.reason.endswith(NOT_TAKEN):
+        return f"add {exclude}"
     purpose = group.guess or "PURPOSE"
     maps = answer_options(files, group, purpose)
     if not maps:
@@ -70,10 +78,8 @@ def _convert_words(group: UndecidedGroup, root: str) -> str:
     if group.count == 1:
         full = os.path.join(os.path.abspath(root), group.examples[0])
         beneath = os.path.relpath(full)
-        # A name that begins with a dash would be taken for an option.
-        near = f"./{beneath}" if beneath.startswith("-") else beneath
-        file = _word(full if beneath.startswith("../") else near)
-    command = f"bulk-upload convert {file} --purpose {_word(purpose)}"
+        file = path_word(full if beneath.startswith("../") else beneath)
+    command = f"bulk-upload convert {file} --purpose {shell_word(purpose)}"
     if len(group.convert_to) > 1:
         return f"run {command} (PURPOSE: {' or '.join(map(printable, group.convert_to))})"
     return f"run {command}"
@@ -83,16 +89,5 @@ def answer_options(files: UndecidedFiles, group: UndecidedGroup, purpose: str | 
     """Return the options that give a group a purpose, or leave it out; nothing where no patterns match just its files."""
     patterns = files.patterns(group)
     if purpose is None:
-        return [f"--exclude {_word(one.excluded)}" for one in patterns]
-    return [f"--map {_word(f'{one.mapped}={purpose}')}" for one in patterns]
-
-
-def _word(text: str) -> str:
-    """Return a text as one word for a shell, whatever bytes it has."""
-    if text.isprintable():
-        return shlex.quote(text)
-    spelled = "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
-        for byte in text.encode("utf-8", "surrogateescape")
-    )
-    return f"$'{spelled}'"
+        return [f"--exclude {shell_word(one.excluded)}" for one in patterns]
+    return [f"--map {shell_word(f'{one.mapped}={purpose}')}" for one in patterns]

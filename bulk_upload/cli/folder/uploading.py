@@ -11,6 +11,7 @@ from bulk_upload.cli.commands.plan import plan_lines
 from bulk_upload.cli.folder.asking import ask_purposes, can_ask, confirm
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
+from bulk_upload.cli.output.questions import ended_by_abort
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.cli.run_job import RunRequest, run_and_report
 from bulk_upload.core.purposes import known_purposes
@@ -35,7 +36,8 @@ def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> i
     folder = planner.folder_job(request.job, wanted)
     with listed_with_progress(planner, folder, quiet=quiet) as listing:
         if asks:
-            ask_purposes(listing, known_purposes(request.connection.profile.purposes, request.purposes))
+            with ended_by_abort("Nothing was sent."):
+                ask_purposes(listing, known_purposes(request.connection.profile.purposes, request.purposes))
         if asks or not quiet:
             for line in folder_lines(listing, wanted.paths):
                 tell(line)
@@ -65,10 +67,14 @@ def agreed(
             "The ledger is of an older version. The run brings it up to date, and then sends what it does not have."
         )
         totals = listing.totals().values()
-        return confirm(sum(count for count, _ in totals), sum(size for _, size in totals), endpoint)
+        with ended_by_abort("Nothing was sent."):
+            return confirm(sum(count for count, _ in totals), sum(size for _, size in totals), endpoint)
     for line in plan_lines(plan, planner.ledger_path(folder.job), validate):
         tell(line)
     tell(to_upload_line(plan))
     may_send = [plan.total(step) for step in MAY_SEND]
     count = sum(one.entry_count for one in may_send)
-    return not count or confirm(count, sum(one.file_bytes for one in may_send), endpoint)
+    if not count:
+        return True
+    with ended_by_abort("Nothing was sent."):
+        return confirm(count, sum(one.file_bytes for one in may_send), endpoint)

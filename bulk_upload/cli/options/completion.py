@@ -30,9 +30,9 @@ def job_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[Co
 
 def profile_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, built in and of bulk-upload.toml in the current folder."""
-    from bulk_upload.core.api.profile import PROFILES  # noqa: PLC0415
+    from bulk_upload.core.api.profile import BUILT_IN_NAMES  # noqa: PLC0415
 
-    return _beginning(incomplete, "profiles", PROFILES)
+    return _beginning(incomplete, "profiles", BUILT_IN_NAMES)
 
 
 def _beginning(incomplete: str, table: str, known: Iterable[str] = ()) -> list[CompletionItem]:

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 JOB_CONTEXT = {"auto_envvar_prefix": "BULK_UPLOAD"}
 """`run` and `plan` read the same variables, so that a plan is a plan of that run: BULK_UPLOAD_ROOT, not _RUN_ROOT."""
 
+profile_option = click.option(
+    "--profile",
+    type=WORD,
+    is_eager=True,
+    metavar="NAME",
+    shell_complete=profile_names,
+    default=FLOW.name,
+    show_default=True,
+    help="API profile; bulk-upload.toml can define others.",
+)
 _DESTINATION_OPTIONS = (
     click.option(
         "--base-url",
@@ -49,16 +59,7 @@ _DESTINATION_OPTIONS = (
         help="Upload for this team (default: the profile's variable, for "
         f"{FLOW.name} ${FLOW.team_variable}).",
     ),
-    click.option(
-        "--profile",
-        type=WORD,
-        is_eager=True,
-        metavar="NAME",
-        shell_complete=profile_names,
-        default=FLOW.name,
-        show_default=True,
-        help="API profile; bulk-upload.toml can define others.",
-    ),
+    profile_option,
 )
 _ENDPOINT_OPTIONS = (
     *_DESTINATION_OPTIONS,

@@ -13,6 +13,7 @@ import click
 from bulk_upload.cli.config.file import current_configuration
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.server import network_of
+from bulk_upload.cli.output.questions import ended_by_abort, is_agreed
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
@@ -43,7 +44,9 @@ def require_yes(question: str, *, yes: bool) -> None:
         raise UsageError(
             f"cannot ask without a terminal: {question}", hint="pass --yes to confirm; nothing was done"
         )
-    if not click.confirm(question, default=False, err=True):
+    with ended_by_abort("Nothing was done."):
+        agreed = is_agreed(question)
+    if not agreed:
         tell("Nothing was done.")
         raise click.exceptions.Exit(ExitStatus.UNFINISHED)
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from bulk_upload.cli.options.units import WORD
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.core.validation.rules import NEVER_IGNORED, RULES, RuleChoice
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.purposes import Purpose
 
 _FILE_BYTES_MAX = 1024 * 1024
@@ -84,10 +86,11 @@ schema_option = click.option(
 )
 
 
-def schemas_of(name: str | None) -> Mapping[str, Purpose]:
-    """Return the rules of all purposes. Raises UsageError for a file that cannot be used."""
+def schemas_of(name: str | None, profile: Profile = FLOW) -> Mapping[str, Purpose]:
+    """Return the rules of all purposes of a profile. Raises UsageError for a file that cannot be used."""
+    purposes = purposes_of(profile.name)
     if name is None:
-        return PURPOSES
+        return purposes
     from bulk_upload.core.validation.schema_file import read_schemas  # noqa: PLC0415 - help must not wait for msgspec
 
     try:
@@ -99,4 +102,4 @@ def schemas_of(name: str | None) -> Mapping[str, Purpose]:
         ) from None
     if len(text) > _FILE_BYTES_MAX:
         raise UsageError(f"{printable(name)} is too large for a schema file", hint="check --schema")
-    return read_schemas(text, name=name)
+    return read_schemas(text, name=name, purposes=purposes)

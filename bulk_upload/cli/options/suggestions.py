@@ -36,6 +36,19 @@ MEANT = {
 }
 """Names that people try first, and the command that does it."""
 
+_MEANT_IN_GROUPS = {
+    "list": ("ls", "show"),
+    "get": ("show",),
+    "cat": ("get",),
+    "download": ("get",),
+    "fetch": ("get",),
+    "delete": ("rm",),
+    "remove": ("rm",),
+    "restore": ("rebuild",),
+}
+"""The same for the members of groups: the first that a group has."""
+_MEANT_OPTIONS = {"help": "--help", "version": "--version"}
+
 
 class SuggestingGroup(click.Group):
     """A click group whose error about an unknown command suggests the probable one.
@@ -60,8 +73,11 @@ class SuggestingGroup(click.Group):
             return super().resolve_command(ctx, args)
         meant = MEANT.get(word, "")
         group, _, member = meant.rpartition(" ")
-        if word == "help":
-            suggestion = '. Did you mean "--help"?'
+        in_group = next((one for one in _MEANT_IN_GROUPS.get(word, ()) if one in names), None)
+        if word in _MEANT_OPTIONS:
+            suggestion = f'. Did you mean "{_MEANT_OPTIONS[word]}"?'
+        elif in_group is not None:
+            suggestion = f'. Did you mean "{in_group}"?'
         elif group in names or member in names:
             suggestion = f'. Did you mean "{meant if group in names else member}"?'
         else:

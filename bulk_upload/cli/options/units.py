@@ -56,10 +56,18 @@ class Duration(click.ParamType[float]):
         """Return seconds."""
         seconds = float(value) if isinstance(value, int | float) else _seconds(str(value).strip())
         if seconds is None:
-            self.fail(f"{value!r} is not a duration; write 30s, 15m or 2h", param, ctx)
+            self.fail(
+                f"{value!r} is not a duration; write 30s, 15m or 2h; a number without a unit is seconds",
+                param,
+                ctx,
+            )
         if self._positive and seconds <= 0:
             self.fail(f"{value!r} is not above 0; write 30s, for example", param, ctx)
         return seconds
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - the same for all
+        """Return how help shows the value: what a number without a unit is, and units."""
+        return "SECONDS|15m|2h"
 
 
 class CountOrShare(click.ParamType[tuple[int | None, float | None]]):

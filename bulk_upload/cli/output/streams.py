@@ -113,15 +113,17 @@ def told_columns() -> int:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
         return COLUMNS_MAX
-    return max(COLUMNS_MIN, min(columns, COLUMNS_MAX))
+    # A terminal that nobody gave a size says 0.
+    return max(COLUMNS_MIN, min(columns or COLUMNS_MAX, COLUMNS_MAX))
 
 
 def told_rows() -> int | None:
     """Return how many rows a summary on stderr may take, with the prompt below it; None where it is no terminal."""
     try:
-        return max(1, os.get_terminal_size(sys.stderr.fileno()).lines - 1)
+        rows = os.get_terminal_size(sys.stderr.fileno()).lines
     except (OSError, ValueError):
         return None
+    return max(1, rows - 1) if rows else None
 
 
 def styled(lines: Iterable[str]) -> Iterator[str]:

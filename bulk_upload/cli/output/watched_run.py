@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.control import ControlAnswer, ControlStatus, RunNumbers, UploadNow
 
 ANSWER_S = 10.0
+MISSED_S_MAX = 5.0
+"""For so long what a run told last is kept: it turns some away where many ask it in one moment."""
+
 UPLOADS_ASKED = 64
 LEDGER_SHARE_MAX = 0.05
 """The ledger is counted by who watches only as often as that this takes a twentieth of the time."""
@@ -53,6 +57,7 @@ class WatchedLedger:
         self._path = path
         self._now = now
         self._began_at = now()
+        self._answered_at = -math.inf
         self._counted: Tally | None = None
         self._count_again_at = 0.0
         self.latest = Look()
@@ -69,7 +74,8 @@ class WatchedLedger:
             answer = None
         if answer is not None and answer.numbers is not None and answer.status is not None:
             self.latest = _look_of(answer, answer.status, answer.numbers)
-        else:
+            self._answered_at = self._now()
+        elif self._now() - self._answered_at >= MISSED_S_MAX:
             self.latest = self._count(answer)
         return self.latest
 

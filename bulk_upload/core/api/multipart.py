@@ -44,8 +44,10 @@ def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, 
 
 
 def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:
-    """Return the form fields of an entry, purpose first."""
-    fields = [(profile.purpose_field, entry.purpose)]
+    """Return the form fields of an entry, purpose first. Those of the entry replace fixed ones of the profile."""
+    own = {name for name, _ in entry.fields}
+    fields = [] if profile.purpose_field is None else [(profile.purpose_field, entry.purpose)]
+    fields += [(name, value) for name, value in profile.form if name not in own]
     if entry.vector_database_id is not None:
         fields.append(("vector_database_id", entry.vector_database_id))
     fields.extend(entry.fields)

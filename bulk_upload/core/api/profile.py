@@ -1,4 +1,7 @@
-"""How an endpoint accepts uploads: method, path, field names, credentials, form of its answers."""
+"""How an endpoint accepts uploads: method, path, field names, credentials, form of its answers.
+
+A profile is data: where servers behave differently, it names one of a few known ways.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,41 @@ from bulk_upload.core.purposes import PURPOSES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values, in order."""
+
+
+class Paging(StrEnum):
+    """How a list is asked for page by page.
+
+    `offset`: `limit` and `offset`, with `sort_by` and `sort_order`. `after`: `limit`, `order` and the id of the file before.
+    `next-page`: `limit`, and as `page` what the answer before called `next_page`. `page`: `page_size` and the number of the
+    `page`. `none`: one answer has all files.
+    """
+
+    OFFSET = "offset"
+    AFTER = "after"
+    NEXT_PAGE = "next-page"
+    PAGE = "page"
+    NONE = "none"
+
+
+class Complete(StrEnum):
+    """What proves that a file is not at the server: a `walk` through the whole list, only a list that came in `one-page`
+    (cursors may skip files), or `never` a list."""
+
+    WALK = "walk"
+    ONE_PAGE = "one-page"
+    NEVER = "never"
+
+
+class NameAlphabet(StrEnum):
+    """Which names a server keeps: `any`, or `portable` ones of letters, digits, dots, dashes and underscores, without a
+    leading dot and without two dots in a row."""
+
+    ANY = "any"
+    PORTABLE = "portable"
+
 
 class Answered5xx(StrEnum):
     """What an answered 5xx means for a complete upload, where no list can tell."""
@@ -23,14 +61,27 @@ class Answered5xx(StrEnum):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of one kind of Files API.
 
-    `files_path` answers uploads (`method`) and, when `can_list`, lists with GET. `keeps_names` says that a
-    listed `filename` is the name that was sent: without it a list cannot resolve entries in doubt. `id_field` says
-    where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object `file`, which then
-    describes the file. Lists hold such objects in `data`. `can_read_back` says that GET with `content_path` after a file's
-    own path returns what was sent: a listed file is then compared before it is adopted.
+    *Requests.* Uploads go to `upload_path` (by default `files_path`) with `method`, in a form with `file_field`,
+    `purpose_field` (None: it has none) and the fixed fields of `form`; an entry's own field replaces a fixed one. `headers`
+    and `query` go with every request. `files_path` lists with GET when `can_list`; a file is looked up, read and deleted
+    below it.
 
-    `answered_5xx` is what the server is known to have done with an upload that it answers with a 5xx; it counts only where
-    no list can tell.
+    *Answers.* `id_field` says where an answer has the file's id: `id`, or behind dots `file.id`, the `id` in the object
+    `file`, which then describes the file. Lists hold such objects in `data`. `name_field` and `size_field` are in the same
+    object; without the latter `bytes` or `size_bytes` is. Ids begin with `id_prefix`, which is not repeated in addresses.
+
+    *The list.* `paging` is how it is asked for, at most `list_page` files at once, pages counted from `first_page`.
+    `newest_first` says that its order is that of `created_at`, the newest file first: it is then read no further than
+    needed. `complete` says what proves that a file is not there. `keeps_names` says that a listed name is the name that
+    was sent: without it a list cannot resolve entries in doubt. `name_alphabet` are the names that the server keeps, and
+    the only ones that are sent.
+
+    *Contents.* `can_read_back` says that GET with `content_path` after a file's own path returns what was sent, for all
+    purposes or for those it names: a listed file is then compared before it is adopted.
+
+    *Refusals.* `conflict` says what a 409 means: `reject` the file, `retry` it, or `adopt:FIELD`, the file with the id in that
+    field is there already. An error with one of `final_codes` is about the account and ends the run. `answered_5xx` is what the server is known to have done with an upload that it answers with a 5xx; it counts
+    only where no list can tell.
 
     `key_variable`, `base_url_variable` and `team_variable` name the environment variables that hold this profile's key,
     address and team; they are names only, which the command line looks up, and no other profile's are.
@@ -40,19 +91,33 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     method: str
     files_path: str
+    upload_path: str | None = None
     file_field: str
-    purpose_field: str
+    purpose_field: str | None
+    form: Pairs = ()
+    headers: Pairs = ()
+    query: Pairs = ()
     auth_header: str
     auth_prefix: str
     team_header: str | None
     purposes: tuple[str, ...]
     can_list: bool
+    paging: Paging = Paging.OFFSET
+    first_page: int = 0
+    newest_first: bool = True
+    complete: Complete = Complete.WALK
     keeps_names: bool
+    name_alphabet: NameAlphabet = NameAlphabet.ANY
     list_page: int
     size_limit_bytes: int | None = None
     id_field: str = "id"
-    can_read_back: bool = True
+    id_prefix: str = ""
+    name_field: str = "filename"
+    size_field: str | None = None
+    can_read_back: bool | tuple[str, ...] = True
     content_path: str = "/content"
+    conflict: str = "reject"
+    final_codes: tuple[str, ...] = ()
     answered_5xx: Answered5xx = Answered5xx.IN_DOUBT
     key_variable: str | None = None
     base_url_variable: str | None = None
@@ -62,6 +127,25 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def list_decides(self) -> bool:
         """Whether the server's list can settle doubts: there is one, and it shows the names that were sent."""
         return self.can_list and self.keeps_names
+
+    @property
+    def list_shows_absence(self) -> bool:
+        """Whether the list shows, however long it is, that a file is not there: then a doubt needs no person."""
+        return self.list_decides and self.complete is Complete.WALK
+
+    @property
+    def listed_purpose(self) -> str | None:
+        """The purpose of every file, where the API knows none."""
+        return self.purposes[0] if self.purpose_field is None else None
+
+    @property
+    def adopts_from(self) -> str | None:
+        """Where a 409 names the file that is there already, None where it does not."""
+        return self.conflict.removeprefix("adopt:") if self.conflict.startswith("adopt:") else None
+
+    def reads_back(self, purpose: str) -> bool:
+        """Whether the server returns the content of files with a purpose."""
+        return self.can_read_back if isinstance(self.can_read_back, bool) else purpose in self.can_read_back
 
 
 FLOW = Profile(
@@ -89,13 +173,25 @@ FLOW = Profile(
 )
 """The Files API of Seekr Flow."""
 
-PROFILES = {FLOW.name: FLOW}
+BUILT_IN_NAMES = (
+    "flow",
+    "openai",
+    "azure",
+    "groq",
+    "xai",
+    "llama-stack",
+    "litellm",
+    "mistral",
+    "anthropic",
+)
+"""The profiles that come with the package, a file each in `edge/profiles`. No other profile has one of these names."""
 
 
 def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str] | None:
     """Return which key of a custom profile names a variable it may not use, and why; None where all are valid.
 
-    A built-in profile's variables are its own. A key's variable has no other use: addresses and teams are printed.
+    The variables of `flow` are its own: no profile gets them by a mistake. A key's variable has no other use: addresses and
+    teams are printed.
     """
     named = {
         "key-variable": profile.key_variable,
@@ -105,9 +201,8 @@ def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str
     for key, variable in named.items():
         if variable is None:
             continue
-        for one in PROFILES.values():
-            if variable in (one.key_variable, one.base_url_variable, one.team_variable):
-                return key, f"{variable} belongs to the profile {one.name}"
+        if variable in (FLOW.key_variable, FLOW.base_url_variable, FLOW.team_variable):
+            return key, f"{variable} belongs to the profile {FLOW.name}"
         for one in (profile, *others):
             if key != "key-variable" and variable == one.key_variable:
                 return key, f"{variable} holds the key of the profile {one.name}"

@@ -5,22 +5,46 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.api.profile import PROFILES, Answered5xx, Profile
+from bulk_upload.core.api.profile import BUILT_IN_NAMES, Answered5xx, Complete, NameAlphabet, Paging, Profile
 from bulk_upload.core.text.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from enum import StrEnum
+
+    from bulk_upload.core.api.profile import Pairs
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _FIELD_NAME = re.compile(r"[^\x00-\x1f\x7f\"]{1,64}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~%:+-]+)+", re.ASCII)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z-]{0,15} )?", re.ASCII)
 _ID_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,7}", re.ASCII)
+_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_CONFLICT = re.compile(rf"reject|retry|adopt:{_ID_FIELD.pattern}", re.ASCII)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z-]{0,15} )?", re.ASCII)
 # Capitals only: a key that is entered here by mistake is refused, not looked up.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-PAGE_MAX = 1000
+_ID_PREFIX = re.compile(r"([A-Za-z0-9_-]{1,32}/){0,3}", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?", re.ASCII)
+_QUERY_TEXT = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
+_FORM_VALUE = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+# What a request has anyway: a second one would contradict it.
+_OWN_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "te",
+    }
+    | {"transfer-encoding", "upgrade", "user-agent"}
+)
+PAGE_MAX = 10_000
 
 
 class ProfileFlaw(Exception):
@@ -59,13 +83,45 @@ def _whether(value: Any) -> bool:  # noqa: ANN401
     return value
 
 
-def _count(most: int) -> Callable[[Any], int]:
+def _whether_or_purposes(value: Any) -> bool | tuple[str, ...]:  # noqa: ANN401
+    if isinstance(value, bool):
+        return value
+    try:
+        return _words(value)
+    except ValueError:
+        raise ValueError('must be true, false, or a list of purposes such as ["batch"]') from None
+
+
+def _count(most: int, *, least: int = 1) -> Callable[[Any], int]:
     def take(value: Any) -> int:  # noqa: ANN401
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise ValueError(f"must be a whole number from 1 to {most}")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
         return value
 
     return take
+
+
+def _pairs(name: re.Pattern[str], text: re.Pattern[str], example: str) -> Callable[[Any], Pairs]:
+    def take(value: Any) -> Pairs:  # noqa: ANN401
+        given = value.items() if isinstance(value, dict) else ()
+        usable = [
+            (one, said)
+            for one, said in given
+            if isinstance(said, str) and name.fullmatch(one) and text.fullmatch(said)
+        ]
+        if not usable or len(usable) < len(value):
+            raise ValueError(f"must be a table of strings such as {example}")
+        return tuple(usable)
+
+    return take
+
+
+def _fixed_headers(value: Any) -> Pairs:  # noqa: ANN401
+    found = _pairs(_TOKEN, _HEADER_VALUE, '{ "api-version" = "2" }')(value)
+    for name, _ in found:
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"must be without {name}, which every request has anyway")
+    return found
 
 
 def _words(value: Any) -> tuple[str, ...]:  # noqa: ANN401
@@ -73,6 +129,20 @@ def _words(value: Any) -> tuple[str, ...]:  # noqa: ANN401
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise ValueError('must be a list of strings such as ["assistants"]')
     return tuple(words)
+
+
+def _codes(value: Any) -> tuple[str, ...]:  # noqa: ANN401
+    codes = value if isinstance(value, list) else []
+    if not codes or not all(isinstance(one, str) and _CODE.fullmatch(one) for one in codes):
+        raise ValueError('must be a list of codes such as ["insufficient_quota"]')
+    return tuple(codes)
+
+
+def _conflict(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, str) or not _CONFLICT.fullmatch(value):
+        meant = did_you_mean(value, ("reject", "retry", "adopt")).strip() if isinstance(value, str) else ""
+        raise ValueError(f'must be "reject", "retry" or "adopt:FIELD"{". " * bool(meant)}{meant}')
+    return value
 
 
 def _address(value: Any) -> str:  # noqa: ANN401
@@ -85,17 +155,31 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "base-url": _address,
     "method": _like(re.compile(r"PUT|POST"), "POST"),
     "files-path": _like(_PATH, "/v1/files"),
+    "upload-path": _like(_PATH, "/v1/files/upload"),
     "file-field": _like(_FIELD_NAME, "file"),
     "purpose-field": _like(_FIELD_NAME, "purpose"),
     "purposes": _words,
+    "form": _pairs(_FIELD_NAME, _FORM_VALUE, '{ visibility = "user" }'),
+    "headers": _fixed_headers,
+    "query": _pairs(_QUERY_TEXT, _QUERY_TEXT, '{ api-version = "v1" }'),
     "id-field": _like(_ID_FIELD, "id"),
+    "id-prefix": _like(_ID_PREFIX, "files/"),
+    "name-field": _like(_FIELD, "filename"),
+    "size-field": _like(_FIELD, "bytes"),
     "auth-header": _like(_TOKEN, "Authorization"),
     "auth-prefix": _like(_SCHEME, "Bearer "),
     "team-header": _like(_TOKEN, "x-team-id"),
     "can-list": _whether,
+    "paging": _one_of(Paging),
+    "first-page": _count(1, least=0),
+    "newest-first": _whether,
+    "complete": _one_of(Complete),
     "keeps-names": _whether,
-    "can-read-back": _whether,
+    "name-alphabet": _one_of(NameAlphabet),
+    "can-read-back": _whether_or_purposes,
     "content-path": _like(_PATH, "/content"),
+    "conflict": _conflict,
+    "final-codes": _codes,
     "answered-5xx": _one_of(Answered5xx),
     "list-page": _count(PAGE_MAX),
     "size-limit-bytes": _count(2**63 - 1),
@@ -107,15 +191,30 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
 
 # No defaults where a wrong guess would duplicate or misplace files.
 _DEFAULTS: dict[str, object] = {
+    "upload-path": None,
+    "purpose-field": None,
+    "form": (),
+    "headers": (),
+    "query": (),
     "id-field": "id",
+    "id-prefix": "",
+    "name-field": "filename",
+    "size-field": None,
     "auth-header": "Authorization",
     "auth-prefix": "Bearer ",
     "team-header": None,
     "can-list": False,
+    "paging": Paging.OFFSET,
+    "first-page": 0,
+    "newest-first": True,
+    "complete": Complete.WALK,
     "keeps-names": False,
+    "name-alphabet": NameAlphabet.ANY,
     # A server that returns no content says so.
     "can-read-back": True,
     "content-path": "/content",
+    "conflict": "reject",
+    "final-codes": (),
     "answered-5xx": Answered5xx.IN_DOUBT,
     "list-page": 100,
     "size-limit-bytes": None,
@@ -126,9 +225,12 @@ _DEFAULTS: dict[str, object] = {
 PROFILE_KEYS = tuple(_TAKEN)
 
 
-def profile_of(name: str, table: Mapping[str, Any]) -> Profile:
-    """Return the profile that a table describes. Raises ProfileFlaw for the first thing that is wrong."""
-    if name in PROFILES:
+def profile_of(name: str, table: Mapping[str, Any], *, built_in: Collection[str] = BUILT_IN_NAMES) -> Profile:
+    """Return the profile that a table describes. Raises ProfileFlaw for the first thing that is wrong.
+
+    `built_in` are names that it cannot have.
+    """
+    if name in built_in:
         raise ProfileFlaw(f"the profile {name!r} is built in; give yours another name")
     if not _NAME.fullmatch(name):
         raise ProfileFlaw("the name of a profile has lower-case letters, digits and dashes, 32 at most")
@@ -144,4 +246,29 @@ def profile_of(name: str, table: Mapping[str, Any]) -> Profile:
     if missing:
         raise ProfileFlaw(f"the profile lacks {', '.join(missing)}")
     fields: dict[str, Any] = {key.replace("-", "_"): value for key, value in values.items()}
-    return Profile(name=name, **fields)
+    profile = Profile(name=name, **fields)
+    _check_together(profile)
+    return profile
+
+
+def _check_together(profile: Profile) -> None:
+    """Raise ProfileFlaw for keys that contradict each other."""
+    if profile.purpose_field is None and len(profile.purposes) > 1:
+        raise ProfileFlaw(
+            "without purpose-field the server knows no purposes, so that purposes must be a list of one",
+            "purposes",
+        )
+    if not isinstance(profile.can_read_back, bool):
+        for purpose in profile.can_read_back:
+            if purpose not in profile.purposes:
+                meant = did_you_mean(purpose, profile.purposes)
+                raise ProfileFlaw(
+                    f"can-read-back names {purpose!r}, which is none of purposes. {meant}", "can-read-back"
+                )
+    taken = {profile.auth_header.lower(), *((profile.team_header.lower(),) if profile.team_header else ())}
+    for name, _ in profile.headers:
+        if name.lower() in taken:
+            raise ProfileFlaw(f"headers has {name}, which is the header of the key or the team", "headers")
+    for name, _ in profile.form:
+        if name in (profile.file_field, profile.purpose_field):
+            raise ProfileFlaw(f"form has {name}, which is the field of the file or the purpose", "form")

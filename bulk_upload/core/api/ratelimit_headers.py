@@ -18,7 +18,11 @@ _EPOCH_S_MIN = 1e9
 _EPOCH_MS_MIN = 1e12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _HEADER_CHARS_MAX = 1000
-_NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
+_NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining", "x-ratelimit-remaining-requests")
+_DURATION = re.compile(
+    r"(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,12}(?:\.[0-9]{1,9})?)ms)?",
+    re.ASCII,
+)
 
 
 def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo | None:
@@ -32,6 +36,7 @@ def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo 
     - `RateLimit-Remaining` and `RateLimit-Reset` (before that), in seconds
     - `X-RateLimit-Remaining` and `X-RateLimit-Reset` (no standard), in seconds from now or since 1970; a time
     is compared with the answer's own `Date`, so that a wrong local clock does no harm
+    - `X-RateLimit-Remaining-Requests` and `X-RateLimit-Reset-Requests` (OpenAI, Groq), a duration such as `6m0s` or `20ms`
     """
     if not any(name in headers for name in _NAMES):
         return None
@@ -43,12 +48,33 @@ def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo 
     if found is not None:
         return found
     answered_s = http_date_s(headers.get("date", ""))
-    return _pair(
+    found = _pair(
         headers,
         "x-ratelimit-remaining",
         "x-ratelimit-reset",
         epoch_s=now_utc_s if answered_s is None else answered_s,
     )
+    return found or _of_requests(headers)
+
+
+def _of_requests(headers: Mapping[str, str]) -> RateLimitInfo | None:
+    remaining = _number(headers.get("x-ratelimit-remaining-requests", ""))
+    reset_s = duration_s(headers.get("x-ratelimit-reset-requests", ""))
+    if remaining is None or reset_s is None or reset_s > RESET_S_MAX:
+        return None
+    return RateLimitInfo(int(remaining), reset_s)
+
+
+def duration_s(text: str) -> float | None:
+    """Return a duration such as `1h2m3.5s` or `20ms` in seconds, also a bare number; None where `text` is none."""
+    plain = text.strip()
+    if (seconds := _number(plain)) is not None:
+        return seconds
+    found = _DURATION.fullmatch(plain)
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds_, milliseconds = (float(one or 0) for one in found.groups())
+    return hours * 3600 + minutes * 60 + seconds_ + milliseconds / 1000
 
 
 def _policies(text: str) -> Iterator[RateLimitInfo]:

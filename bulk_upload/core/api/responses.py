@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.api.paging import ListedPage, next_page_in
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.ratelimit_headers import allowance
+from bulk_upload.core.api.refusal.special import special_refusal
 from bulk_upload.core.api.retry_after import retry_after_s
 from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
 from bulk_upload.core.model import (
@@ -33,14 +37,19 @@ from bulk_upload.core.text.timestamps import time_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bulk_upload.core.api.profile import Profile
+
 ANSWER_BYTES_MAX = 64 * 1024
 """A FileResponse is well under 1 KiB; anything longer is not one."""
 
 REASON_CHARS_MAX = 300
+LISTED_BYTES_MAX = 2 * 1024
+"""What one file of a list may take: a FileResponse has about 400 bytes."""
+
 _FILE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]{0,200}>")
-_REQUEST_ID_HEADERS = ("cf-ray", "x-request-id")
+_REQUEST_ID_HEADERS = ("cf-ray", "x-request-id", "request-id", "apim-request-id")
 
 
 MISSING_ID = "missing"
@@ -48,9 +57,15 @@ NUMBER_ID = "a number"
 UNUSABLE_TEXT = "a text that cannot be part of an address"
 
 
-def is_file_id(value: object) -> bool:
-    """Whether `value` can be used in a URL path as a file id: no slashes, no escapes, not only dots."""
-    return isinstance(value, str) and _FILE_ID.fullmatch(value) is not None and value.strip(".") != ""
+def is_file_id(value: object, prefix: str = "") -> bool:
+    """Whether `value` can be used in a URL path as a file id: no slashes, no escapes, not only dots.
+
+    An id of a server whose ids begin with a `prefix` may have the slashes of that.
+    """
+    if not isinstance(value, str) or not value.startswith(prefix):
+        return False
+    plain = value[len(prefix) :]
+    return _FILE_ID.fullmatch(plain) is not None and plain.strip(".") != ""
 
 
 def decipher(
@@ -60,26 +75,17 @@ def decipher(
     body: bytes,
     sent: SentBody,
     now_utc_s: float,
-    id_field: str = "id",
-    keeps_names: bool = True,
+    profile: Profile = FLOW,
 ) -> Outcome:
     """Return what a complete, well-formed HTTP answer means.
 
-    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. `keeps_names` is the profile's: where it is
-    False, another name than was sent is no contradiction. Never raises, whatever the server sends.
+    `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. The profile says where things are in an answer;
+    where it does not keep names, another name than was sent is no contradiction. Never raises, whatever the server sends.
     """
     request_id = _request_id(headers)
     if 200 <= status < 300:
         quota = allowance(headers, now_utc_s=now_utc_s)
-        return _success(
-            status,
-            body,
-            sent,
-            request_id=request_id,
-            quota=quota,
-            id_field=id_field,
-            keeps_names=keeps_names,
-        )
+        return _success(status, body, sent, request_id=request_id, quota=quota, profile=profile)
     if 300 <= status < 400:
         return Misdirected(http_status=status, location_host=_location_host(headers), request_id=request_id)
     reason = reason_of(status, body)
@@ -87,6 +93,17 @@ def decipher(
         return Unavailable(reason=reason, http_status=status, request_id=request_id, remedy=USE_HTTPS)
     if status in (401, 403):
         return Refused(http_status=status, reason=reason, request_id=request_id)
+    special = special_refusal(
+        status,
+        headers,
+        _json_object(body) or {},
+        reason=reason,
+        request_id=request_id,
+        profile=profile,
+        is_file_id=partial(is_file_id, prefix=profile.id_prefix),
+    )
+    if special is not None:
+        return special
     wait_s = retry_after_s(headers, now_utc_s=now_utc_s)
     if status == 429 or (status == 503 and wait_s is not None):
         return Throttled(
@@ -119,8 +136,7 @@ def _success(
     *,
     request_id: str | None,
     quota: RateLimitInfo | None,
-    id_field: str,
-    keeps_names: bool,
+    profile: Profile,
 ) -> Outcome:
     def doubt(
         reason: str,
@@ -144,10 +160,11 @@ def _success(
     answer = _json_object(body)
     if answer is None:
         return doubt("the success answer is not a JSON object")
-    described = _described(answer, id_field)
-    file_id = described.get(_id_name(id_field))
-    if not isinstance(file_id, str) or not is_file_id(file_id):
-        kind = _id_kind(described, _id_name(id_field))
+    described = _described(answer, profile.id_field)
+    id_name = _id_name(profile.id_field)
+    file_id = described.get(id_name)
+    if not isinstance(file_id, str) or not is_file_id(file_id, profile.id_prefix):
+        kind = _id_kind(described, id_name)
         words = " ".join(_words(answer).split()) or f"it is {kind}"
         reason = _line(f"the success answer has no usable file id: {words}")
         return doubt(reason, id_kind=None if _names_error(answer) else kind)
@@ -155,7 +172,7 @@ def _success(
         return doubt("the server reported success before the body was complete", file_id)
     if answer.get("error"):
         return doubt(_line(f"the success answer names an error: {' '.join(_words(answer).split())}"), file_id)
-    listed = listed_file(described, file_id)
+    listed = listed_file(described, file_id, profile)
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
         return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
     sha256 = _sha256(described.get("sha256"))
@@ -172,7 +189,7 @@ def _success(
         altered=altered,
         allowance=quota,
     )
-    if any(keeps_names or one.field is not AlteredField.NAME for one in altered):
+    if any(profile.keeps_names or one.field is not AlteredField.NAME for one in altered):
         return doubt("; ".join(accepted.warnings), file_id, at_its_word=accepted)
     return accepted
 
@@ -213,52 +230,59 @@ def _id_kind(described: Mapping[str, Any], name: str) -> str:
     return "an object" if isinstance(value, dict) else "a list"
 
 
-def listed_file(value: Mapping[str, Any], file_id: str) -> ListedFile:
+def listed_file(value: Mapping[str, Any], file_id: str, profile: Profile = FLOW) -> ListedFile:
     """Return a FileResponse, read leniently: only the id is required, fields of a wrong type count as absent."""
-    size = value.get("bytes")
-    if size is None:
+    size = value.get(profile.size_field or "bytes")
+    if size is None and profile.size_field is None:
         size = value.get("size_bytes")
     return ListedFile(
         file_id=file_id,
-        filename=_text(value.get("filename")),
+        filename=_text(value.get(profile.name_field)),
         bytes=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
-        purpose=_text(value.get("purpose")),
+        purpose=profile.listed_purpose or _text(value.get("purpose")),
         created_at=time_text(value.get("created_at")),
     )
 
 
-def listed_files(body: bytes, *, id_field: str = "id") -> list[ListedFile] | None:
-    """Return the files of one list answer, or None where it is not a list answer.
+def listed_page(body: bytes, profile: Profile = FLOW) -> ListedPage | None:
+    """Return one page of a list, or None where it is not one.
 
     Members without a usable id are kept without one: nothing can be adopted from them, and nothing is absent that they
     may be.
     """
     answer = _json_object(body)
     data = answer.get("data") if answer is not None else None
-    if not isinstance(data, list):
+    if answer is None or not isinstance(data, list):
         return None
-    name = _id_name(id_field)
-    return [_member(one, name) for one in data]
+    return ListedPage([_member(one, profile) for one in data], next_page_in(answer))
 
 
-def _member(value: object, id_name: str) -> ListedFile:
+def _member(value: object, profile: Profile) -> ListedFile:
     """Return one member of a list, whatever it is."""
     described = value if isinstance(value, dict) else {}
-    file_id = described.get(id_name)
-    if isinstance(file_id, str) and is_file_id(file_id):
-        return listed_file(described, file_id)
+    file_id = described.get(_id_name(profile.id_field))
+    if isinstance(file_id, str) and is_file_id(file_id, profile.id_prefix):
+        return listed_file(described, file_id, profile)
     shown = value if file_id is None and not described else file_id
     # Only plain values: turning anything deeper into text could exhaust the stack.
     words = _line(str(shown)) if isinstance(shown, str | int | float) else "no id"
-    return replace(listed_file(described, words), has_id=False)
+    return replace(listed_file(described, words, profile), has_id=False)
 
 
-def looked_up_file(body: bytes, *, id_field: str = "id") -> ListedFile | None:
+def looked_up_file(body: bytes, profile: Profile = FLOW) -> ListedFile | None:
     """Return the file of one look-up answer, or None where it is not one."""
     answer = _json_object(body)
-    described = {} if answer is None else _described(answer, id_field)
-    file_id = described.get(_id_name(id_field))
-    return listed_file(described, file_id) if isinstance(file_id, str) and is_file_id(file_id) else None
+    described = {} if answer is None else _described(answer, profile.id_field)
+    file_id = described.get(_id_name(profile.id_field))
+    if not isinstance(file_id, str) or not is_file_id(file_id, profile.id_prefix):
+        return None
+    return listed_file(described, file_id, profile)
+
+
+def is_plausible_success(body: bytes) -> bool:
+    """Whether the body of a success that needs none is credible: empty, or an object that names no error."""
+    answer = _json_object(body)
+    return not body.strip() if answer is None else not _names_error(answer)
 
 
 def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,8 +33,13 @@ LINES_EXAMINED_MAX = 20
 """So many lines at the start of a file decide. Validation reads the rest before anything is sent."""
 
 EMPTY = "empty"
+TEXT = "text, which may be a document or anything else"
+NOT_TAKEN = ", which cannot be converted"
+"""How a reason ends where neither a purpose nor a conversion helps."""
+SEVERAL_PURPOSES = "lines of several purposes"
 
 _KEYS_SHOWN = 4
+_DECODER = json.JSONDecoder()
 _PARQUET, _TORCH = ".parquet", (".pt", ".pth")
 
 
@@ -78,11 +84,14 @@ def likeness(path: str, head: FileHead, purposes: Collection[Purpose]) -> Likene
     takers = [one for one in purposes if suffix in one.documents]
     if takers and is_marked_document(suffix):
         return _document(path, head.content[:HEAD_BYTES], takers)
+    in_array = _in_array(head, purposes)
+    if in_array is not None:
+        return in_array
     by_lines = _by_lines(suffix, head, purposes)
     if takers and by_lines.purpose is None and not head.content[:HEAD_BYTES].startswith(b"PK"):
         complaint = document_complaint(path, head.content[:HEAD_BYTES])
         guess = takers[0].name if len(takers) == 1 and complaint is None else None
-        return Likeness(purpose=guess, reason="text, which may be a document or anything else")
+        return Likeness(purpose=guess, reason=TEXT)
     return by_lines
 
 
@@ -123,7 +132,7 @@ def _by_lines(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Lik
             return Likeness(reason=value)
         names = _meant(value, described.values())
         if not names:
-            return _unknown(value, described.values())
+            return _begun_like(found) or _unknown(value, described.values())
         if len(names) > 1:
             return Likeness(reason=_several(names))
         found[names[0]] = None
@@ -135,7 +144,7 @@ def _by_lines(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Lik
         errors += [wrong[0].found] if wrong else []
         example_count += 1
     if len(found) > 1:
-        return Likeness(reason=f"lines of several purposes: {' and '.join(found)}")
+        return Likeness(reason=f"{SEVERAL_PURPOSES}: {' and '.join(found)}")
     if not found:
         return Likeness(reason="no line of JSON")
     purpose = described[next(iter(found))]
@@ -212,7 +221,38 @@ def _unknown(value: Mapping[str, Any], purposes: Iterable[Purpose]) -> Likeness:
     meant = tuple(
         one.name for one in targets if not any(_covers(other, one) for other in targets if other is not one)
     )
-    return Likeness(reason=f"{shape}, to be converted" if meant else shape, convert_to=meant)
+    return Likeness(reason=f"{shape}, to be converted" if meant else f"{shape}{NOT_TAKEN}", convert_to=meant)
+
+
+def _begun_like(found: Mapping[str, None]) -> Likeness | None:
+    """Return what the lines before one that no purpose takes are for, None where there are none."""
+    if not found:
+        return None
+    name = next(iter(found))
+    return Likeness(purpose=name, reason=f"like {name}, but not on each of its first lines")
+
+
+def _in_array(head: FileHead, purposes: Collection[Purpose]) -> Likeness | None:
+    """Return what the records of a JSON array are to be converted for, None where they are no known training data."""
+    text = head.content.removeprefix(BOM).lstrip()
+    if not text.startswith(b"["):
+        return None
+    try:
+        value, _ = _DECODER.raw_decode(text[1:].decode("utf-8", "ignore").lstrip())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    described = [one for one in purposes if one.schema.fields]
+    names = _meant(value, described)
+    if names:
+        return Likeness(reason="a JSON array, to be converted to lines", convert_to=tuple(names))
+    like = _unknown(value, described)
+    return (
+        Likeness(reason=f"a JSON array of {like.reason}", convert_to=like.convert_to)
+        if like.convert_to
+        else None
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -36,12 +36,15 @@ class Complaints:
 def manifest_invalid(complaints: Complaints, missing: Complaints) -> ManifestInvalid:
     """Return the error for a manifest with problems."""
     count = complaints.count + missing.count
+    kept = [*complaints.kept, *missing.kept]
+    # What is wrong with the manifest as a whole is mended by no line of it.
+    is_whole = count == 1 and kept[0].line_no is None and kept[0].place is None
     return ManifestInvalid(
         f"the manifest has {count} {'problem' if count == 1 else 'problems'}; nothing was sent",
-        findings=sorted([*complaints.kept, *missing.kept], key=lambda one: one.line_no or 0),
+        findings=sorted(kept, key=lambda one: one.line_no or 0),
         finding_count=count,
         counts=complaints.by_rule + missing.by_rule,
-        hint="fix the lines listed above and run the same command again",
+        hint=kept[0].remedy if is_whole else "fix the lines listed above and run the same command again",
     )
 
 

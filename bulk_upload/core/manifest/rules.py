@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint, is_plain, relative_path
+from bulk_upload.core.manifest.sent_name import portable_name, sent_name
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES, purpose_remedy, unknown_purpose
 from bulk_upload.core.text.wording import did_you_mean, quoted
@@ -34,7 +36,7 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     `root` and `root_as_typed` are those of `paths.relative_path`. Without `strict_paths` a path that no file can have is
     no finding: the entry has it as it is, and the source tree refuses it. `default_purpose` is for entries that name
     none. `file_field` is the form field of the file itself, which no entry may set. `name_template` names the files
-    of entries without a `remote_name`.
+    of entries without a `remote_name`; with `portable_names` every name becomes one that `portable_name` returns.
 
     Raises:
         UsageError: `default_purpose` is not a known purpose.
@@ -50,6 +52,7 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     allow_unknown_purpose: bool = False
     file_field: str = "files"
     name_template: NameTemplate | None = None
+    portable_names: bool = False
 
     def __post_init__(self) -> None:
         if self.default_purpose is not None and not self.knows(self.default_purpose):
@@ -63,8 +66,14 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
         return purpose in self.purposes or (self.allow_unknown_purpose and purpose != "")
 
     def named(self, entry: Entry) -> Entry:
-        """Return an entry with the name that the template gives it, if there is one."""
-        return entry if self.name_template is None else self.name_template.named(entry)
+        """Return an entry with the name that the template gives it, if there is one, as far as the server keeps it."""
+        if self.name_template is not None:
+            entry = self.name_template.named(entry)
+        if not self.portable_names:
+            return entry
+        sent = sent_name(entry.path, entry.remote_name)
+        kept = portable_name(sent)
+        return entry if kept == sent else replace(entry, remote_name=kept)
 
     def finding(
         self, rule: str, line_no: int | None, *, found: str, remedy: str, place: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 SENT_NAME_BYTES_MAX = 200
@@ -9,6 +10,7 @@ SENT_NAME_BYTES_MAX = 200
 
 _EXTENSION_BYTES_MAX = 20
 _REPLACED = frozenset('"\\/')
+_NOT_PORTABLE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 # Categories: controls, format characters (direction overrides), line and paragraph separators, unassigned.
 _REPLACED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cn"})
 
@@ -25,6 +27,17 @@ def sent_name(path: str, remote_name: str | None = None) -> str:
         return wanted
     clean = _shortened("".join(_clean(character) for character in unicodedata.normalize("NFC", wanted)))
     return clean if clean.strip(" .") else "_" * max(1, len(clean))
+
+
+def portable_name(name: str) -> str:
+    """Return a name that servers which sanitise names keep unchanged: only letters, digits, dots, dashes and underscores
+    of ASCII, no leading dot, and no two dots in a row.
+
+    Accents are dropped, everything else becomes an underscore. Two names may become one.
+    """
+    plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
+    kept = _NOT_PORTABLE.sub("_", plain).replace("..", "__")
+    return f"_{kept[1:]}" if kept.startswith(".") else kept
 
 
 def _is_clean(name: str) -> bool:

@@ -116,7 +116,7 @@ def answered(
         remedy = "get a valid key; if the key is right, check --team and --base-url"
         refused = problem("key accepted", words, remedy, ExitStatus.CREDENTIALS_REFUSED)
         return [fine("server", f"answers, with HTTP {http_status}"), refused]
-    if http_status in (404, 405) and not can_list:
+    if not can_list and (http_status in (404, 405) or http_status >= 500):
         untried = "not tried: this profile's servers do not list files"
         return [
             fine("server", f"answers, with HTTP {http_status}"),

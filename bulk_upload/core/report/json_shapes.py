@@ -86,6 +86,9 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     entry_count: Annotated[int, _meaning("entries of the last manifest")]
     accepted_bytes: Annotated[int, _meaning("bytes of accepted files")]
     dropped_count: Annotated[int, _meaning("entries that the last manifest does not have")]
+    missing_count: Annotated[
+        int, _meaning("accepted entries whose files `verify` found gone from the server")
+    ]
 
 
 class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,9 +195,101 @@ class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
     source: Annotated[str, _meaning("where it comes from")]
 
 
+class Amounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The distribution of whole numbers, one for each example."""
+
+    total: Annotated[int, _meaning("their sum")]
+    mean: Annotated[float, _meaning("their mean")]
+    least: Annotated[int, _meaning("the least")]
+    p50: Annotated[int, _meaning("half of them are not above it")]
+    p90: Annotated[int, _meaning("nor 90 %")]
+    p95: Annotated[int, _meaning("nor 95 %")]
+    p99: Annotated[int, _meaning("nor 99 %")]
+    most: Annotated[int, _meaning("the largest")]
+    bars: Annotated[
+        tuple[tuple[int, int, int], ...], _meaning("least and largest value, and how many lie between")
+    ]
+
+
+class DataStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples of one purpose, printed after the findings.
+
+    An object of amounts has `total`, `mean`, `least`, `p50`, `p90`, `p95`, `p99`, `most`, and `bars`: triples of the least
+    and the largest value and how many lie between. Percentiles are exact below 64; above, they are at most 3.2 % too high.
+    """
+
+    kind: Annotated[str, _meaning("`statistics`; findings have no `kind`")]
+    purpose: Annotated[str, _meaning("the purpose")]
+    file_count: Annotated[int, _meaning("its files")]
+    example_count: Annotated[int, _meaning("lines, rows or values of an array that are examples")]
+    other_count: Annotated[int, _meaning("those that are none, and that nothing else counts")]
+    turns: Annotated[Amounts | None, _meaning("amounts: messages per example; null where it has none")]
+    characters: Annotated[Amounts | None, _meaning("amounts: characters of all texts per example")]
+    tokens: Annotated[Amounts | None, _meaning("amounts: tokens per example; null without `--tokenizer`")]
+    over_count: Annotated[int | None, _meaning("examples above `--max-tokens`, or null")]
+    longest: Annotated[
+        Mapping[str, str | int] | None, _meaning("`file`, `line` and `characters` of the longest example")
+    ]
+    longest_in_tokens: Annotated[Mapping[str, str | int] | None, _meaning("`file`, `line` and `tokens`")]
+    roles: Annotated[
+        Mapping[str, Mapping[str, int]],
+        _meaning("`message_count` and `characters` by role, or by text field"),
+    ]
+    tool_example_count: Annotated[int, _meaning("examples with tools or calls of them")]
+    tools: Annotated[Mapping[str, int], _meaning("calls by tool")]
+    answers: Annotated[
+        Mapping[str, int] | None,
+        _meaning(
+            "preference data: `pair_count`, `chosen_characters`, `rejected_characters`, `chosen_longer_count`, "
+            "`rejected_longer_count`"
+        ),
+    ]
+
+
+class DataComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Which examples of all files are the same, printed last."""
+
+    kind: Annotated[str, _meaning("`comparison`")]
+    example_count: Annotated[int, _meaning("examples that were compared")]
+    within_count: Annotated[int, _meaning("those that are the same as an earlier one of their own file")]
+    across_count: Annotated[
+        int, _meaning("those that are the same as one of an earlier file of their group, if there are groups")
+    ]
+    examples: Annotated[
+        tuple[Mapping[str, str | int], ...],
+        _meaning("the first ones of both: `file`, `line`, `same_as_file`, `same_as_line`"),
+    ]
+    overlaps: Annotated[
+        tuple[Mapping[str, str | int], ...],
+        _meaning(
+            "for two groups each: `group`, its `group_example_count`, the group `beside` it, `example_count`: examples "
+            "of `group` that `beside` has, `prompt_count`: those more whose prompt it has"
+        ),
+    ]
+
+
+class KnownProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile that `--profile` takes."""
+
+    name: Annotated[str, _meaning("its name")]
+    summary: Annotated[str, _meaning("which API it is for")]
+    base_url: Annotated[str, _meaning("the address of the server")]
+    purposes: Annotated[tuple[str, ...], _meaning("the purposes that it takes")]
+    key_variable: Annotated[str | None, _meaning("the environment variable with the key, or null")]
+    proof: Annotated[
+        Mapping[str, str] | None,
+        _meaning(
+            "how it is known that `upload`, `list`, `settle`, `verify`, `content` and `undo` work: `vendor's SDK`, `real server`, "
+            "`description`, `unproven live` or `no`; null for your own"
+        ),
+    ]
+
+
 SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "scan": ScanSummary,
     "validate": DataFinding,
+    "validate --stats": DataStatistics,
+    "validate --stats|validate --group": DataComparison,
     "plan": PlanSummary,
     "status": JobStatus,
     "resolve": InDoubtEntry,
@@ -206,6 +301,7 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "files rm": RemovedFile,
     "doctor": DoctorCheck,
     "config show": SettingValue,
+    "profiles": KnownProfile,
 }
 """The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
 the status of docs/how-to/control.md."""

@@ -138,7 +138,13 @@ def level_of(record: Record) -> Level:
 def log_record(
     record: Record, *, at_utc: str, clean: Callable[[str], str] = lambda text: text
 ) -> dict[str, Any]:
-    """Return a record as JSON-compatible values, every text passed through `clean`."""
+    """Return a record as JSON-compatible values, every text passed through `clean`.
+
+    Args:
+        record: an event, or another record of the log.
+        at_utc: when it was, as a text; the field `at`.
+        clean: removes what no log may hold, such as a key.
+    """
     return {
         "v": LOG_VERSION,
         "at": at_utc,

@@ -50,6 +50,14 @@ class Cause(msgspec.Struct):
     varies: bool = False
 
 
+class Convertible(msgspec.Struct, frozen=True, kw_only=True):
+    """A file whose errors `bulk-upload convert` puts right, with these options."""
+
+    path: str
+    purpose: str
+    options: tuple[str, ...]
+
+
 class AlteredEntries(msgspec.Struct):
     """Entries whose name, or purpose, the server reports otherwise than it was sent, with the first such change."""
 
@@ -100,6 +108,8 @@ class Tally(msgspec.Struct):
     chance_share: float | None = None
     checked: ReceiptsChecked | None = None
     findings: FindingsByRule = msgspec.field(default_factory=FindingsByRule)
+    convertible: Convertible | None = None
+    convertible_count: int = 0
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -126,6 +136,7 @@ class Tally(msgspec.Struct):
                     counts=event.counts,
                     first_lines=event.first_lines,
                 )
+                self._add_convertible(event)
             case RunLimited():
                 self.held_s = event.held_s
                 self.chance_share = event.chance_share
@@ -200,6 +211,13 @@ class Tally(msgspec.Struct):
         if event.state.settled:
             self.failed_bytes += event.file_bytes
         self._add_cause(event)
+
+    def _add_convertible(self, event: DataFindings) -> None:
+        if event.convert is None:
+            return
+        self.convertible_count += 1
+        if self.convertible is None:
+            self.convertible = Convertible(path=event.path, purpose=event.purpose, options=event.convert)
 
     def _add_cause(self, event: EntrySettled | ReceiptWithdrawn) -> None:
         reason = event.reason or "no reason recorded"

@@ -117,6 +117,8 @@ class FaultScope:
                 return Judgement(outcome, _unreachable(outcome.reason, remedy))
             case Misdirected():
                 return Judgement(outcome, _redirected(outcome))
+            case Refused(remedy=str() as remedy):
+                return Judgement(outcome, _at_limit(outcome, remedy))
             case Refused(http_status=403) if self._accepted_any:
                 return self._forbidden_again(outcome, entry)
             case Refused():
@@ -185,6 +187,14 @@ class FaultScope:
 
 def _unreachable(reason: str, hint: str) -> Stop:
     return Stop(status=ExitStatus.UNFINISHED, reason=f"the server cannot be reached: {reason}", hint=hint)
+
+
+def _at_limit(outcome: Refused, remedy: str) -> Stop:
+    return Stop(
+        status=ExitStatus.UNFINISHED,
+        reason=f"the server takes no more from this account: {outcome.reason}",
+        hint=remedy,
+    )
 
 
 def _redirected(outcome: Misdirected) -> Stop:

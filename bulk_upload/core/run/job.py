@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec.structs import force_setattr
 
-# ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
 from bulk_upload.core.api.endpoint import ledger_stem
 from bulk_upload.core.model import Entry
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bulk_upload.core.api.connection import Connection
 
 FOLDER_HASH_BYTES = 4
@@ -104,14 +102,48 @@ class Job(_Input, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("manifest", "ledger", "ledger_dir", "root"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
+            if value is not None:
                 force_setattr(self, name, _path_text(name, value))
+        for name in ("purpose", "name_template"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name} is of the type {type(value).__name__}", hint="pass a text")
+        for name in _FLAGS:
+            # `force="no"` would force.
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}", hint="pass True or False")
         if self.entries is not None:
-            force_setattr(self, "entries", tuple(self.entries))
+            force_setattr(self, "entries", _entries_of(self.entries))
+
+
+_FLAGS = (
+    "follow_symlinks",
+    "allow_outside",
+    "force",
+    "ignore_ctime",
+    "moved_root",
+    "strict_paths",
+    "private",
+)
+
+
+def _entries_of(given: object) -> tuple[Entry, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"entries is of the type {type(given).__name__}", hint="pass a list of Entry")
+    entries = tuple(given)
+    for number, one in enumerate(entries, start=1):
+        if not isinstance(one, Entry):
+            raise UsageError(
+                f"entry {number} is of the type {type(one).__name__}",
+                hint="a Job has values of the type Entry; `upload` takes paths and mappings, too",
+            )
+    return entries
 
 
 def _path_text(name: str, value: object) -> str:
     text = value.__fspath__() if hasattr(value, "__fspath__") else value
+    if isinstance(text, str) and ("\0" in text or (name == "ledger" and not text)):
+        raise UsageError(f"{name} cannot be {text!r}", hint="pass the path of a file, or leave it out")
     if not isinstance(text, str):
         raise UsageError(
             f"{name} is of the type {type(value).__name__}, and must be a path",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.api.server_clock import ClockOffset
     from bulk_upload.core.clock import Moment
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
@@ -55,8 +56,8 @@ class FilesApi(Protocol):
     def clock_offset(self, then: Moment) -> ClockOffset:
         """Return the server's clock minus ours at a moment since the first query."""
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the list, newest first."""
+    async def list_page(self, request: PageRequest) -> ListedPage:
+        """Return one page of the list."""
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file, None where the server does not know it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.api.profile import Complete
 from bulk_upload.core.api.responses import altered_fields
 from bulk_upload.core.api.server_habits import ServerHabits
 from bulk_upload.core.model import AlteredField
@@ -23,6 +24,7 @@ from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import Altered, ListedFile
 
 LATE_S = 60.0
@@ -207,6 +209,21 @@ def _judge_only(
             "must say keeps-names = false"
         )
     return Found(only, altered, bool(altered) and not habits.are_proven(altered))
+
+
+def unproven_absence(profile: Profile, *, page_count: int) -> Undecided | None:
+    """Return why a list that lacks a file proves nothing by its profile, None where it may."""
+    match profile.complete:
+        case Complete.NEVER:
+            return Undecided(
+                f"the list does not show it, which proves nothing: lists of a {profile.name} server are not known to be complete"
+            )
+        case Complete.ONE_PAGE if page_count > 1:
+            return Undecided(
+                f"the list does not show it, but came in {page_count} pages: a {profile.name} server may skip files "
+                "between pages"
+            )
+    return None
 
 
 def as_shown(listed: ListedFile, looked_up: ListedFile) -> bool:

@@ -79,7 +79,18 @@ class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Exponential backoff with full jitter, at most `attempts_max` attempts that count."""
+    """Exponential backoff with full jitter, at most `attempts_max` attempts that count.
+
+    Requests that the server throttled, and those that this machine did not make, do not count.
+
+    Args:
+        attempts_max: requests for one entry in one run, the first included.
+        backoff_s_initial: the longest wait after the first failed attempt; it doubles with each further one.
+        backoff_s_max: no wait for the next attempt is longer.
+        slow_s: the shortest and the longest wait while retries are many beside what is accepted (`RetryBudget`).
+        local_limit_s: about how long to wait when this machine is short of something, such as open files.
+        throttled_s: the longest wait of a throttled entry to which the server named none.
+    """
 
     attempts_max: int = 6
     backoff_s_initial: float = 0.5

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
-_SAFE = re.compile(r"[A-Za-z0-9_./:@%+=,-]+")
+from bulk_upload.core.text.shell_words import shell_word
 
 FIX: tuple[str, ...] = ("--fix",)
 DROP = "--drop"
@@ -36,8 +34,4 @@ class ConvertCommand(msgspec.Struct, frozen=True, kw_only=True):
             words += ["--schema", self.schema_file]
         if self.output is not None:
             words += ["--output", self.output]
-        return " ".join(map(_shell_word, (*words, *options)))
-
-
-def _shell_word(word: str) -> str:
-    return word if _SAFE.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+        return " ".join(map(shell_word, (*words, *options)))

@@ -60,6 +60,12 @@ def require_utf8(text: bytes) -> None:
     decoder.decode(b"", final=True)
 
 
+def require_json(text: bytes) -> None:
+    """Raise `NOT_JSON`, or ValueError for a number that is too long, where a text is no JSON value."""
+    require_utf8(text)
+    msgspec.json.decode(text)
+
+
 def records_of(value: Json) -> list[Record]:
     """Return the objects of an array. Raises `NOT_JSON`."""
     return [{key: bytes(inner) for key, inner in one.items()} for one in _objects(value)]

@@ -18,11 +18,16 @@ class Damage(StrEnum):
     """What a writer did to a line."""
 
     MARK = "a byte order mark before the object"
+    SEPARATOR = "a record separator before the object, as in JSON text sequences"
     COMMA = "a comma after the object"
     ENCODED = "JSON inside a string"
     QUOTED = "CSV quotes around JSON"
     SEVERAL = "several objects on one line"
     CR = "lines that end with CR alone"
+
+
+_SEPARATOR = b"\x1e"
+"""RFC 7464: it stands before each text of a sequence."""
 
 
 class Repair(NamedTuple):
@@ -38,6 +43,9 @@ def repaired(line: bytes) -> Repair | None:
     if text.startswith(BOM):
         text = text.removeprefix(BOM).lstrip()
         damage.append(Damage.MARK)
+    if text.startswith(_SEPARATOR):
+        text = text.removeprefix(_SEPARATOR).lstrip()
+        damage.append(Damage.SEPARATOR)
     if text.endswith(b","):
         text = text[:-1].rstrip()
         damage.append(Damage.COMMA)

@@ -57,6 +57,14 @@ class CannotConvert(ValueError):
     """A record that cannot be converted without a guess. The message says why; it completes `the record ...`."""
 
 
+class OtherLayout(CannotConvert):
+    """A record that is data of another purpose: one whose shape is `layout`."""
+
+    def __init__(self, message: str, layout: Layout) -> None:
+        super().__init__(message)
+        self.layout = layout
+
+
 class Mapped(NamedTuple):
     """A converted record.
 

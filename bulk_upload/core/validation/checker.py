@@ -10,6 +10,12 @@ from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.conversion.line_faults import fault_of_huge_line
 from bulk_upload.core.validation.conversion.separators import SeparatorSearch
+from bulk_upload.core.validation.examples.file_values import (
+    LINES_COMPARED_MAX,
+    FileValues,
+    limit_complaints,
+)
+from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
 from bulk_upload.core.validation.line_checker import LineJudge
@@ -29,9 +35,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.line_splitter import Run
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.core.validation.rules import RuleChoice
-
-LINES_COMPARED_MAX = 1_000_000
-"""Lines beyond this many are not compared with others: about 100 MB of memory hold this many hashes."""
 
 
 class Checker:
@@ -68,6 +71,7 @@ class Checker:
         self._judge = LineJudge(purpose, known=known, thorough=thorough, counted=self._findings.counted)
         self._schema = purpose.schema
         self._separators = SeparatorSearch()
+        self._marks = TemplateMarks()
         self._told_count = 0
         self._head: bytes | None = b""
         self._byte_count = 0
@@ -84,6 +88,7 @@ class Checker:
         self._crlf_line_no: int | None = None
         self._held_back_cr = False
         self._first_seen: dict[int, int] = {}
+        self._values = FileValues(purpose.schema)
 
     def feed(self, data: bytes) -> list[Finding]:
         """Check the next bytes; return new findings."""
@@ -119,6 +124,8 @@ class Checker:
             self._add(Complaint("crlf", "lines end with CR LF"), self._crlf_line_no)
         if self._separators.line_no is not None and not self._is_other:
             self._add(Complaint("line-separator", self._separators.found), self._separators.line_no)
+        for limit in limit_complaints(self._schema, line_count=self._line_count, byte_count=self._byte_count):
+            self._add(limit, None)
         if self._line_count > LINES_COMPARED_MAX and not self._is_other:
             found = f"only the first {LINES_COMPARED_MAX:,} of {self._line_count:,} lines were compared with each other"
             self._add(Complaint("duplicates-unchecked", found), None)
@@ -241,8 +248,11 @@ class Checker:
         ]
         if first_no <= LINES_COMPARED_MAX:
             repeated = self._repeated(lines, first_no)
-            if repeated:
-                found = sorted([*found, *repeated], key=lambda one: one[0])
+            compared = self._values.take(lines, first_no)
+            if repeated or compared:
+                found = sorted([*found, *repeated, *compared], key=lambda one: one[0])
+        if marked := list(self._marks.complaints(lines)):
+            found = sorted([*found, *marked], key=lambda one: one[0])
         for index, complaints in found:
             self._add_all(complaints, lines, index, first_no)
         if not self._opening:

@@ -26,6 +26,8 @@ from bulk_upload.core.validation.line_schema import MESSAGE_KEYS, order_complain
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from bulk_upload.core.purposes import Field, Schema
 
 NOT_PASSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -64,11 +66,14 @@ class LineReader:
     """
 
     def __init__(self, schema: Schema) -> None:
-        self.strict = _decoder(schema, strict=True)
         self.lenient = _decoder(schema, strict=False)
+        self.strict = _decoder(schema, strict=True)
         self.judge = _row_judge(schema, strict=False)
         self.judge_strict = _row_judge(schema, strict=True)
         """For lines that `strict` passed, of which all is known."""
+        if any(field.fields for field in schema.fields):
+            self.strict = _whole(self.strict) if _is_plain(schema.fields) else _pass_none
+            self.lenient = self.lenient if _is_plain(schema.fields) else _pass_none
 
 
 def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (calls would cost more than they explain)
@@ -85,8 +90,8 @@ def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (call
             turns.append((value_of, orders.known, orders.judge))
             if field.is_answer:
                 pair.append(value_of)
-        elif field.kind is Kind.STRING:
-            texts.append(value_of)
+        else:
+            texts += map(attrgetter, _texts(field, _attribute(place)))
 
     def judge(row: Any) -> list[Complaint] | None:  # noqa: ANN401 (rows are of a type made for the schema)
         complaints: list[Complaint] = []
@@ -188,22 +193,77 @@ def _decoder(schema: Schema, *, strict: bool) -> Callable[[bytes], Any]:
         forbid_unknown_fields=strict,
         gc=False,
     )
-    kinds = {**_TYPES, Kind.MESSAGES: Annotated[list[message], msgspec.Meta(min_length=1)]}  # type: ignore[valid-type]
-    line = msgspec.defstruct(
-        "Line",
-        [
-            *(
-                _member(_attribute(place), field, kinds[field.kind])
-                for place, field in enumerate(schema.fields)
-            ),
-            *(() if strict else _nothing(system_keys(schema))),
-        ],
-        rename={_attribute(place): field.name for place, field in enumerate(schema.fields)},
+    # The type is made at run time, so mypy cannot know it.
+    messages = Annotated[list[message], msgspec.Meta(min_length=1)]  # type: ignore[valid-type]
+    further = () if strict else _nothing(system_keys(schema))
+    return msgspec.json.Decoder(_object(schema.fields, messages, further, strict=strict)).decode
+
+
+def _object(
+    fields: Sequence[Field],
+    messages: Any,  # noqa: ANN401 (a type made at run time)
+    further: Sequence[tuple[str, Any, Any]] = (),
+    *,
+    strict: bool,
+) -> type[msgspec.Struct]:
+    """Return the type of an object with these fields; `strict` allows no others, `further` ones are allowed."""
+    members = [
+        _member(_attribute(place), field, _type_of(field, messages)) for place, field in enumerate(fields)
+    ]
+    return msgspec.defstruct(
+        "Object",
+        [*members, *further],
+        rename={_attribute(place): field.name for place, field in enumerate(fields)},
         forbid_unknown_fields=strict,
         kw_only=True,
         gc=False,
     )
-    return msgspec.json.Decoder(line).decode
+
+
+def _type_of(field: Field, messages: Any) -> Any:  # noqa: ANN401 (types made at run time)
+    if field.kind is Kind.MESSAGES:
+        return messages
+    if field.values:
+        return Literal[field.values]
+    # What else an object holds is nobody's business.
+    return _object(field.fields, messages, strict=False) if field.fields else _TYPES[field.kind]
+
+
+def _texts(field: Field, attribute: str) -> Iterator[str]:
+    """Yield where in a row the texts of a field are that may be white space only."""
+    if field.kind is Kind.STRING and not field.values:
+        yield attribute
+    for place, one in enumerate(field.fields):
+        yield from _texts(one, f"{attribute}.{_attribute(place)}")
+
+
+def _is_plain(fields: Sequence[Field]) -> bool:
+    """Whether what is inside of objects needs no judgement of conversations, nor of objects that may be absent."""
+    return all(
+        not field.fields
+        or (
+            field.required
+            and _is_plain(field.fields)
+            and all(one.kind is not Kind.MESSAGES for one in field.fields)
+        )
+        for field in fields
+    )
+
+
+def _whole(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return a decoder that checks UTF-8 also in what it skips, which msgspec does not."""
+
+    def checked(line: bytes) -> Any:  # noqa: ANN401 (rows are of a type made for the schema)
+        row = decode(line)
+        if not line.isascii():
+            line.decode("utf-8")
+        return row
+
+    return checked
+
+
+def _pass_none(line: bytes) -> Any:  # noqa: ANN401, ARG001 (a decoder by its signature)
+    raise msgspec.DecodeError
 
 
 def _nothing(keys: tuple[str, ...]) -> list[tuple[str, Any, Any]]:

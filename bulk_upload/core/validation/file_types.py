@@ -14,6 +14,8 @@ HEAD_BYTES = 512
 PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
 
+_OFFICE = b"[Content_Types].xml"
+"""The first member of an archive that is an Office file."""
 _COMPRESSED = (
     (b"\x1f\x8b", "gzip", None),
     (ZIP_MAGIC, "a ZIP archive", "unzip it"),
@@ -23,6 +25,8 @@ _COMPRESSED = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
     (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d it"),
 )
+PACKED = tuple(name for _, name, _ in _COMPRESSED)
+"""What compressed files and archives are called."""
 _BINARY = (
     (PARQUET_MAGIC, "a Parquet file", "Give it the suffix .parquet if the purpose takes such files, or export its rows as JSON Lines"),
     (b"%PDF", "a PDF", "Give it the suffix .pdf, or extract its text"),
@@ -95,6 +99,12 @@ def _are_weights(head: bytes) -> bool:
 
 
 def _other_format(head: bytes) -> Complaint | None:
+    if head.startswith(ZIP_MAGIC) and _OFFICE in head:
+        return Complaint(
+            "not-json-lines",
+            "the file is an Office file (.xlsx, .docx), not JSON Lines",
+            remedy="Export the data as JSON Lines or CSV",
+        )
     for magic, name, remedy in _COMPRESSED:
         if head.startswith(magic):
             found = f"the file is {name}, not JSON Lines"

@@ -56,7 +56,7 @@ def suspicion(
         return Suspicion(_array() if text[:1] == b"[" else _pretty(), is_sure=False, holds_alone=False)
     if text[:1] == b"[":
         return Suspicion(_array(), is_sure=False, holds_alone=False)
-    if text[:1] == b"{" or any(one.rule != "bad-json" for one in parsed.complaints):
+    if text[:1] in (b"{", b"\x1e") or any(one.rule != "bad-json" for one in parsed.complaints):
         return None
     return Suspicion(_other(text, name, schema), is_sure=False, holds_alone=True)
 
@@ -109,6 +109,9 @@ def _other(text: bytes, file_name: str, schema: Schema | None) -> Complaint:
                 remedy="Write each row as one JSON object on its own line; csv.DictReader and json.dumps do it",
             )
     if is_table(file_name):
+        if schema is not None and rows_can_be_converted(header, ",", schema):
+            found = f"the file is CSV by its name, not JSON Lines; it begins {shown}"
+            return Complaint("not-json-lines", found, remedy="Write its rows as JSON Lines", convert=PLAIN)
         return Complaint(
             "not-json-lines",
             f"the file is CSV by its name, not JSON Lines; it begins {shown}",

@@ -14,7 +14,7 @@ from bulk_upload.core.shapes.messages import is_message
 from bulk_upload.core.shapes.names import known_name
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.roles import meant_role
-from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
+from bulk_upload.core.shapes.target import CannotConvert, Layout, OtherLayout, target_of
 from bulk_upload.core.shapes.telling_keys import may_be_known
 from bulk_upload.core.validation.rules import Complaint
 
@@ -34,6 +34,8 @@ def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None
     name = known_name(value)
     try:
         made = _converted(value, schema)
+    except OtherLayout as error:
+        return None if name is None else _of_another(name, value, schema, error)
     except CannotConvert as error:
         return None if name is None else _cannot(name, schema, f"such a line {error}")
     if made is not None and not made.is_same:
@@ -123,6 +125,26 @@ def _complaint(made: Mapped, schema: Schema) -> Complaint:
 def _cannot(name: str, schema: Schema, reason: str) -> Complaint:
     found = f"the lines are {name}, not {names_listed(schema.required_names)}"
     return Complaint("foreign-schema", found, remedy=f"They cannot be converted: {reason}")
+
+
+def _of_another(name: str, value: object, schema: Schema, error: OtherLayout) -> Complaint:
+    """Return a complaint about data of another purpose, with what makes them that purpose's."""
+    for one in PURPOSES.values():
+        target = target_of(one.schema)
+        if target is None or target.layout is not error.layout:
+            continue
+        found = f"the lines are {name}, data of {one.name}, not {names_listed(schema.required_names)}"
+        remedy = f"Give the file the purpose {one.name}"
+        try:
+            made = _converted(value, one.schema)
+        except CannotConvert:
+            made = None
+        if made is None or made.is_same:
+            return Complaint("foreign-schema", found, remedy=remedy)
+        return Complaint(
+            "foreign-schema", found, remedy=f"{remedy}, and convert it", convert=PLAIN, convert_for=one.name
+        )
+    return _cannot(name, schema, f"such a line {error}")
 
 
 def other_purpose(

@@ -168,6 +168,8 @@ def _words(
     if character == "\0":
         return "a zero byte, which no text has", "Remove it; writers that crash leave zero bytes behind"
     if ord(character) < ord(" "):
+        if not error.msg.startswith("Invalid control character"):
+            return f"a control character (0x{ord(character):02x}) outside of strings", "Remove it"
         remedy = "Write it as an escape such as \\n or \\t; json.dumps does"
         return f"a raw control character (0x{ord(character):02x}) in a string", remedy
     shown = text[position : position + _SEEN_CHARACTERS].rstrip(_BLANK)

@@ -10,7 +10,7 @@ from bulk_upload.core.purposes import Kind
 from bulk_upload.core.shapes.command import PLAIN
 from bulk_upload.core.shapes.messages import is_message
 from bulk_upload.core.shapes.roles import meant_role
-from bulk_upload.core.text.wording import did_you_mean, quoted
+from bulk_upload.core.text.wording import did_you_mean, nearest, quoted
 from bulk_upload.core.validation.conversion.content_parts import unexpected_parts
 from bulk_upload.core.validation.examples.answers import answer_complaints, answer_fields
 from bulk_upload.core.validation.examples.parts import part_complaints
@@ -58,6 +58,7 @@ _ERROR_KEYS = _ERRORS | {
 }
 """The keys of what a server answers in the place of a file, such as RFC 9457's."""
 _ROLE_REMEMBERED_MAX = 64
+_VALUE_SHOWN = 80
 _LONG_ORDER = 64
 _ORDERS_REMEMBERED_MAX = 4096
 _WHOLE_MAX = 10**18 - 1
@@ -83,10 +84,7 @@ class LineRules:
         """Return what is wrong with the fields of one line, the first few."""
         complaints: list[Complaint] = []
         for field, path in self._fields:
-            if field.name in value:
-                complaints += self._field(value[field.name], field, path)
-            elif field.required:
-                complaints.append(_missing(field.name, tuple(value), f"$.{field.name}", self._counted))
+            complaints += self._member(value, field, path)
         if self._has_answers:
             complaints += answer_complaints(value, self._schema)
         for key in self._system_keys:
@@ -94,6 +92,19 @@ class LineRules:
                 found = f'there is "{key}" beside the messages; the reference has no such field, and it would be dropped'
                 complaints.append(Complaint("system-beside-messages", found, f"$.{key}"))
         return complaints[:COMPLAINTS_PER_LINE_MAX]
+
+    def _member(self, holder: Mapping[str, Any], field: Field, path: str) -> Sequence[Complaint]:
+        if field.name in holder:
+            return self._field(holder[field.name], field, path)
+        if not field.required:
+            return ()
+        wrapped = _array_with(field.name, holder)
+        if wrapped is None or "missing-key" in self._counted:
+            return (_missing(field.name, tuple(holder), path, self._counted),)
+        found = f'there is no "{field.name}"; the records are in the array `{wrapped}` of one object'
+        return (
+            Complaint("missing-key", found, path, f"Write each record of `{wrapped}` on a line of its own"),
+        )
 
     def _field(self, value: object, field: Field, path: str) -> Sequence[Complaint]:
         if isinstance(value, Constant) or field.kind is Kind.ANY:
@@ -103,8 +114,13 @@ class LineRules:
         types = _TYPES[field.kind]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             return (_wrong_type(value, _NAMES[types[0]], path, self._counted),)
+        if field.values and value not in field.values:
+            return (_wrong_value(str(value), field.values, path),)
         if isinstance(value, str) and (not value or value.isspace()):
             return (_empty("text", value, path, self._counted),)
+        if isinstance(value, dict) and field.fields:
+            inner = (self._member(value, one, f"{path}{step(one.name)}") for one in field.fields)
+            return [complaint for complaints in inner for complaint in complaints]
         return ()
 
     def _messages(self, value: object, field: Field, path: str) -> Sequence[Complaint]:
@@ -125,16 +141,16 @@ class LineRules:
         for one in complaints:
             if one.rule not in _ORDERED_ALL_THE_SAME:
                 return complaints
-        return [*complaints, *_extras(value, field, path), *self._ordered(value, field)]
+        return [*complaints, *_extras(value, field, path), *self._ordered(value, field, path)]
 
-    def _ordered(self, messages: list[dict[str, Any]], field: Field) -> Sequence[Complaint]:
+    def _ordered(self, messages: list[dict[str, Any]], field: Field, path: str) -> Sequence[Complaint]:
         """Return what is unusual about the roles of a conversation. Most conversations of a file have the same."""
         roles = tuple([message["role"] for message in messages])
-        known = self._orders.get((field.name, roles))
+        known = self._orders.get((path, roles))
         if known is None:
-            known = tuple(order_complaints(roles, field))
+            known = tuple(order_complaints(roles, field, path))
             if len(roles) <= _LONG_ORDER and len(self._orders) < _ORDERS_REMEMBERED_MAX:
-                self._orders[field.name, roles] = known
+                self._orders[path, roles] = known
         return known
 
 
@@ -150,9 +166,9 @@ def _extras(messages: list[dict[str, Any]], field: Field, path: str) -> Iterator
         yield from tool_complaints(messages, path)
 
 
-def order_complaints(roles: Sequence[str], field: Field) -> list[Complaint]:
-    """Return what is unusual about the roles of one conversation, in their order."""
-    path = f"$.{field.name}"
+def order_complaints(roles: Sequence[str], field: Field, path: str | None = None) -> list[Complaint]:
+    """Return what is unusual about the roles of one conversation, in their order. `path` is where it stands in a line."""
+    path = f"${step(field.name)}" if path is None else path
     complaints = []
     odd = _odd_turn(roles, may_begin_with_answer=field.is_answer)
     if odd is not None:
@@ -175,6 +191,29 @@ def system_keys(schema: Schema) -> tuple[str, ...]:
         return ()
     names = {field.name for field in schema.fields}
     return tuple(key for key in SYSTEM_KEYS if key not in names)
+
+
+def _wrong_value(value: str, values: tuple[str, ...], path: str) -> Complaint:
+    shown = ", ".join(values)
+    by_lower = {one.lower(): one for one in values}
+    near = nearest(value, tuple(by_lower))
+    meant = "" if near is None else f"Did you mean {quoted(by_lower[near])}? "
+    hint = f"{meant}Known values: {shown}"
+    return Complaint(
+        "wrong-value", f"the value is {quoted(value[:_VALUE_SHOWN])}, not one of {shown}", path, hint
+    )
+
+
+def _array_with(name: str, holder: Mapping[str, Any]) -> str | None:
+    """Return the key of an array whose first object has a field that is missed; None where there is none."""
+    return next(
+        (
+            key
+            for key, value in holder.items()
+            if isinstance(value, list) and value and isinstance(value[0], dict) and name in value[0]
+        ),
+        None,
+    )
 
 
 def _missing(name: str, present: tuple[str, ...], place: str, counted: Container[str]) -> Complaint:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.validation.examples.file_values import FileValues
+from bulk_upload.core.validation.examples.template_marks import RULE as TEMPLATE_MARKS
+from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of
 
@@ -43,6 +47,8 @@ class LineSorter:
         self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
         self._judge = LineJudge(purpose, known=known)
+        self._values = FileValues(purpose.schema)
+        self._marks = TemplateMarks() if choice.is_error(TEMPLATE_MARKS) else None
         self.line_count = 0
         self.blank_count = 0
 
@@ -50,7 +56,14 @@ class LineSorter:
         """Sort the next lines."""
         bad: list[tuple[int, bytes, list[Finding]]] = []
         out: set[int] = set()
-        for index, complaints in self._judge.judge(lines):
+        found: dict[int, list[Complaint]] = {}
+        for index, complaints in chain(
+            self._judge.judge(lines),
+            self._values.take(lines, self.line_count + 1),
+            () if self._marks is None else self._marks.complaints(lines),
+        ):
+            found.setdefault(index, []).extend(complaints)
+        for index, complaints in sorted(found.items()):
             if not lines[index].strip():
                 self.blank_count += 1
                 out.add(index)

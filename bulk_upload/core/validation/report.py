@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.dataset.facts import FileFacts  # noqa: TC001 - as Mapping
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.validation.rules import (
     ALL_RULES,
@@ -26,6 +27,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of one file, the first ones of each rule, and how many there are in all.
 
     `counts` has the number of all findings by rule, `severities` how much those matter that the person raised. `line_count` is 0 for files that are not lines.
+    `facts` are there where they were asked for.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -33,6 +35,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     line_count: int = 0
     byte_count: int = 0
     severities: Mapping[str, Severity] = msgspec.field(default_factory=dict)
+    facts: FileFacts | None = None
 
     def count(self, severity: Severity) -> int:
         """Return how many findings there are of a severity, those not kept included."""

@@ -37,6 +37,12 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
     @property
+    def convert(self) -> tuple[str, ...] | None:
+        """The options with which `bulk-upload convert FILE` puts the first error right that it can, None for none."""
+        errors = (one for one in self.findings if one.severity is Severity.ERROR)
+        return next((one.convert for one in errors if one.convert is not None), None)
+
+    @property
     def is_valid(self) -> bool:
         """Whether the file may be sent."""
         return not self.error_count

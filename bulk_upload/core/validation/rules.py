@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.purposes import rules_of
-from bulk_upload.core.validation.conversion.advice import remedy_for
+from bulk_upload.core.validation.conversion.advice import options_for, remedy_for
 
 if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
@@ -41,6 +42,8 @@ class Complaint(NamedTuple):
     byte_in_line: int | None = None
     convert: tuple[str, ...] | None = None
     """The options with which `bulk-upload convert` does what `remedy` says, None where it does not."""
+    convert_for: str | None = None
+    """The purpose that the file is converted for, None for the one that it has."""
 
 
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -97,6 +100,8 @@ RULES: dict[str, Rule] = {
     "unknown-schema": Rule(
         _N, "no schema is known for the purpose", "Describe it in a file and pass --schema FILE", once=True
     ),
+    "too-many-lines": Rule(_E, "the file has more lines than the API takes", "Split the file", once=True),
+    "too-many-bytes": Rule(_E, "the file has more bytes than the API takes", "Split the file", once=True),
     "duplicates-unchecked": Rule(
         _N, "only the first million lines were compared with each other",
         "Look for more with: sort FILE | uniq -d", once=True,
@@ -128,6 +133,10 @@ RULES: dict[str, Rule] = {
     "no-assistant": Rule(
         _E, "a conversation has no message of the assistant: there is nothing to learn from", "Add the answer, or remove the line"
     ),
+    "template-marks": Rule(
+        _W, "a text holds marks of a chat template, such as [INST], which training adds by itself",
+        "Write the bare texts, each as a message with its role, without the marks",
+    ),
     "role-order": Rule(_W, "the roles come in an unusual order", "Let user and assistant take turns, system first"),
     "last-role": Rule(_W, "the last message is not the assistant's", "End with the answer that is to be learnt"),
     "bad-part": Rule(
@@ -158,6 +167,31 @@ RULES: dict[str, Rule] = {
     ),
     "blank-line": Rule(_W, "the line is empty", "Remove the line"),
     "duplicate-line": Rule(_W, "the line is the same as an earlier one", "Remove one of them"),
+    "wrong-value": Rule(_E, "a field has a value that the API does not know", "Use one of the values it knows"),
+    "repeated-value": Rule(
+        _E, "a value that must differ from line to line stands on an earlier line", "Give each line a value of its own"
+    ),
+    "differing-value": Rule(
+        _E, "a value that must be the same on every line differs", "Write lines with another value to a file of their own"
+    ),
+    "duplicate-across-files": Rule(
+        _W, "the example is the same as one of another file (`--stats`)", "Remove one of them"
+    ),
+    "train-eval-overlap": Rule(
+        _W, "the example, or its prompt, is also in a group that should have nothing in common with it (`--group`)",
+        "Remove it from one of the groups",
+    ),
+    "too-many-tokens": Rule(
+        _W, "the example has more tokens than `--max-tokens`", "Shorten or split it: trainers cut off what is longer"
+    ),
+    "likely-secret": Rule(
+        _W, "a text likely holds a key, a token or a password (`--scan secrets`)",
+        "Replace it, and revoke it where it is real: models repeat what they learn",
+    ),
+    "personal-data": Rule(
+        _W, "a text likely holds an email address, a phone, card, account or social security number (`--scan secrets`)",
+        "Replace it, unless you may train on it",
+    ),
     "duplicate-key": Rule(_W, "an object has a duplicate key; most readers keep the last", "Remove one of them"),
     # Files that are not lines
     "bad-parquet": Rule(_E, "the file is not a complete Parquet file", "Write it again, and make sure that it was copied completely"),
@@ -248,6 +282,11 @@ def finding_of(
     `line_start` is the offset of the line's first byte; `command` converts the file.
     """
     rule = RULES[complaint.rule]
+    convert = options_for(complaint.rule, complaint.remedy, complaint.convert)
+    if convert is not None and complaint.convert_for is not None:
+        convert = ("--purpose", complaint.convert_for, *convert)
+    if command is not None and complaint.convert_for is not None:
+        command = replace(command, purpose=complaint.convert_for)
     offset = None if complaint.byte_in_line is None else line_start + complaint.byte_in_line
     return Finding(
         rule=complaint.rule,
@@ -259,6 +298,7 @@ def finding_of(
         severity=choice.severity_of(complaint.rule),
         column=complaint.column,
         byte_offset=offset,
+        convert=convert,
     )
 
 

@@ -9,6 +9,7 @@ import pwd
 import socket
 import stat
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.run.control import MESSAGE_BYTES_MAX, ControlAnswer, decode_request, encode
@@ -187,6 +188,7 @@ def _bind(path: str) -> socket.socket:
     return made
 
 
+@cache
 def _who(uid: int) -> str:
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"

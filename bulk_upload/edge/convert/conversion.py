@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import errno
 import hashlib
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from bulk_upload.core.convert.converter import Converter, Left, Tally
-from bulk_upload.core.convert.framing import RECORD_BYTES_MAX, Framing, batches, framing_of
+from bulk_upload.core.convert.framing import Framing, batches, framing_of
 from bulk_upload.core.purposes import PURPOSES, Purpose, rules_of
-from bulk_upload.core.shapes.values import ValueTooLong
-from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.file_types import PARQUET_MAGIC, other_format
-from bulk_upload.edge.convert.source import STANDARD_INPUT, Source, opened
+from bulk_upload.edge.convert.source import STANDARD_INPUT, Source, explained, long_cells, opened
 from bulk_upload.edge.output import FileSet, is_stream, replaced
 from bulk_upload.errors import UsageError
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 LINEAGE_SUFFIX = ".lineage.json"
 LEFT_SUFFIX = ".left"
@@ -68,29 +65,18 @@ def convert_file(request: ConvertRequest, *, on_bytes: Callable[[int], None] | N
 
     Raises UsageError where the file cannot be read or the new one cannot be written; nothing is left behind then.
     """
-    name = printable(request.path)
-    try:
-        with opened(request.path, on_bytes) as (source, descriptor), _long_cells():
-            if is_stream(request.output):
-                with replaced(request.output) as stream:
-                    return _Run(request, source).write(stream, None)
-            return _into_files(request, source, descriptor)
-    except ValueTooLong:
-        limit = human_bytes(RECORD_BYTES_MAX)
-        raise UsageError(f"{name} holds a value of more than {limit}", hint="split the file") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{name} is not UTF-8: {error.reason} (0x{error.object[error.start]:02x})",
-            hint='save it as "CSV UTF-8"',
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            f"cannot convert {name}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0)
-        ) from error
+    with (
+        explained(request.path, doing="convert"),
+        opened(request.path, on_bytes) as (source, descriptor),
+        long_cells(),
+    ):
+        if is_stream(request.output):
+            with replaced(request.output) as stream:
+                return _Run(request, source).write(stream, None)
+        return _into_files(request, source, descriptor)
 
 
 _PARQUET_HINT = "Parquet is not converted: export its rows as JSON Lines; `validate` reads it as it is"
-_HINTS = {errno.ENOSPC: "free some space, or name another place with -o", errno.ENOENT: "check the name"}
 
 
 def default_output(path: str) -> str:
@@ -260,13 +246,3 @@ def _remove_old(request: ConvertRequest, made: Conversion) -> None:
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
     # ctime too: a writer that restores mtime cannot restore ctime.
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Let cells of CSV be as long as records may be."""
-    before = csv.field_size_limit(RECORD_BYTES_MAX)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

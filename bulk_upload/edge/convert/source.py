@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -14,8 +16,10 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.convert.framing import HEAD_BYTES
-from bulk_upload.core.text.printable import printable
+from bulk_upload.core.convert.framing import HEAD_BYTES, RECORD_BYTES_MAX
+from bulk_upload.core.shapes.values import ValueTooLong
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.shell_words import path_word
 from bulk_upload.core.text.text_bytes import BOM, wide_json
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.errors import UsageError
@@ -103,6 +107,39 @@ class Source:
             ) from None
 
 
+_HINTS = {errno.ENOSPC: "free some space, or name another place with -o", errno.ENOENT: "check the name"}
+
+
+@contextmanager
+def explained(path: str, *, doing: str) -> Iterator[None]:
+    """Raise UsageError in words for what may happen while a file is read."""
+    name = printable(path)
+    try:
+        yield
+    except ValueTooLong:
+        limit = human_bytes(RECORD_BYTES_MAX)
+        raise UsageError(f"{name} holds a value of more than {limit}", hint="split the file") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8: {error.reason} (0x{error.object[error.start]:02x})",
+            hint='save it as "CSV UTF-8"',
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot {doing} {name}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0)
+        ) from error
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let cells of CSV be as long as records may be."""
+    before = csv.field_size_limit(RECORD_BYTES_MAX)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 @contextmanager
 def opened(path: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[tuple[Source, int]]:
     """Yield the file at `path`, `-` for standard input, and its descriptor. Raises UsageError, OSError."""
@@ -119,11 +156,18 @@ def _descriptor(path: str) -> int:
         return os.dup(given)
     # A named pipe without a writer would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            files = path_word(path.rstrip("/"))
+            raise UsageError(
+                f"{printable(path)} is a folder",
+                hint=f"name its files: bulk-upload convert {files}/*.jsonl --purpose P",
+            )
         raise UsageError(
             f"{printable(path)} is not a regular file",
-            hint="for a pipe, use `-` and let the shell read it: bulk-upload convert - < PIPE",
+            hint="for a pipe, write `-` in its place, and let the shell read it: - < PIPE",
         )
     return descriptor
 

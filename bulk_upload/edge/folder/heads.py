@@ -64,13 +64,18 @@ def own_by_neighbours(path: str) -> str | None:
 
 
 def _begins_like_a_ledger(path: str) -> bool:
+    return is_ledger(first_bytes(path))
+
+
+def first_bytes(path: str) -> bytes:
+    """Return the first bytes of a regular file, by which a ledger is recognised; nothing where they cannot be read."""
     try:
         descriptor = os.open(path, _READING)
-    except OSError:
-        return False
+    except (OSError, ValueError):
+        return b""
     try:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode) and is_ledger(os.read(descriptor, _DATABASE_BYTES))
+        return os.read(descriptor, _DATABASE_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except OSError:
-        return False
+        return b""
     finally:
         os.close(descriptor)

@@ -16,7 +16,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import from_text
 from bulk_upload.edge.ledger.owned_ids import LIVE
-from bulk_upload.edge.ledger.reading.receipts import ADOPTED, HELD, held_receipt
+from bulk_upload.edge.ledger.reading.receipts import ADOPTED, FILES_RM, HELD, held_receipt
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.verify import HeldReceipt
@@ -62,7 +62,10 @@ def ask(store: LedgerStore, one: PlannedDeletion, *, asked_by: str, utc_s: float
 def end(
     store: LedgerStore, one: PlannedDeletion, outcome: Deleted, *, reason: str | None, utc_s: float
 ) -> None:
-    """Record how a deletion ended. An entry whose file is gone is pending again; a file that was kept is accepted."""
+    """Record how a deletion ended. An entry whose file is gone is pending again; a file that was kept is accepted.
+
+    `reason` is the server's, where it refused; or what deleted the file, where it was not `undo`.
+    """
     now = utc_text(utc_s)
     store.connection.execute(
         "UPDATE deletions SET ended_utc = ?, outcome = ?, reason = ? WHERE file_id = ? AND outcome IS NULL",
@@ -85,11 +88,12 @@ def end(
         "UPDATE entries SET receipt_id = NULL WHERE entry_id = ? AND receipt_id = ? AND state <> 'accepted'",
         (one.entry_id, one.receipt_id),
     ).rowcount
+    by = FILES_RM if reason == FILES_RM else "undo"
     if gone:
         store.connection.execute(
             "UPDATE entries SET state = ?, settled_utc = NULL, reason = ?"
             f" WHERE entry_id = ? AND state = 'in_doubt' AND {_NO_OPEN_DOUBT}",
-            (EntryState.PENDING.value, f"{one.file_id} was deleted from the server by undo", one.entry_id),
+            (EntryState.PENDING.value, f"{one.file_id} was deleted from the server by {by}", one.entry_id),
         )
 
 

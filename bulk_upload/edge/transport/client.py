@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from yarl import URL
 
 from bulk_upload.core.api.multipart import frame
 from bulk_upload.core.api.responses import (
@@ -33,6 +32,7 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.records import without_secret
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import outcome_of
+from bulk_upload.edge.transport.addresses import upload_url
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.api.server_clock import ClockOffset
     from bulk_upload.core.clock import Clock, Moment
@@ -64,7 +65,7 @@ class Transport:
         self._connection = connection = settings.connection
         self._profile = connection.profile
         self._clock = clock
-        self._files_url = URL(connection.endpoint + connection.profile.files_path, encoded=True)
+        self._upload_url = upload_url(connection.endpoint, connection.profile)
         self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
         self._content_type = f"multipart/form-data; boundary={self._boundary}"
         # Connections are limited here and not in aiohttp's pool, to distinguish waiting for one from connecting.
@@ -97,15 +98,14 @@ class Transport:
             self._session = session
             self._files_api = FilesApi(
                 session,
-                self._files_url,
+                self._connection.endpoint,
+                self._profile,
                 asked_at_once_max=self._settings.question_limit,
                 quiet_s=self._connection.stall_s,
                 credentials=self._credentials,
                 authorization=self._authorization,
                 clock=self._clock,
                 on_headers=self._note_clock,
-                id_field=self._profile.id_field,
-                content_path=self._profile.content_path if self._profile.can_read_back else None,
                 bare_session=bare,
             )
             try:
@@ -202,10 +202,10 @@ class Transport:
             self._over_bytes += body.left_bytes
         return _report(request, body, outcome)
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first. Raises NoAnswer."""
-        page = await self._open_questions().list_page(limit=limit, offset=offset)
-        self._server_clock.note_listed(page)
+    async def list_page(self, request: PageRequest) -> ListedPage:
+        """Return one page of the server's list. Raises NoAnswer."""
+        page = await self._open_questions().list_page(request)
+        self._server_clock.note_listed(page.files)
         return page
 
     async def look_up(self, file_id: str) -> ListedFile | None:
@@ -244,7 +244,7 @@ class Transport:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
                     self._profile.method,
-                    self._files_url,
+                    self._upload_url,
                     data=body,
                     headers=self._authorization(key),
                     expect100=asks,
@@ -278,8 +278,7 @@ class Transport:
             body=answer,
             sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
-            id_field=self._profile.id_field,
-            keeps_names=self._profile.keeps_names,
+            profile=self._profile,
         )
         if isinstance(outcome, Accepted):
             self._credentials.worked(key)

@@ -8,13 +8,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-from yarl import URL
 
-from bulk_upload.core.api.responses import ANSWER_BYTES_MAX, listed_files, looked_up_file, reason_of
+from bulk_upload.core.api.paging import ListedPage
+from bulk_upload.core.api.profile import Paging
+from bulk_upload.core.api.responses import (
+    ANSWER_BYTES_MAX,
+    LISTED_BYTES_MAX,
+    is_plausible_success,
+    listed_page,
+    looked_up_file,
+    reason_of,
+)
 from bulk_upload.core.api.retry_after import retry_after_s
 from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.run.records import listed_without_secret
+from bulk_upload.edge.transport.addresses import file_url, list_url
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most
 from bulk_upload.edge.transport.content import ContentReader
 from bulk_upload.edge.transport.no_answer import NoAnswer, naming
@@ -23,7 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     import aiohttp
+    from yarl import URL
 
+    from bulk_upload.core.api.paging import PageRequest
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.doubt.content import ByteRange
@@ -33,28 +45,31 @@ if TYPE_CHECKING:
 LIST_BYTES_MAX = 4 * 1024 * 1024
 """A page of 100 FileResponses is about 40 KiB."""
 
+WHOLE_LIST_BYTES_MAX = 64 * 1024 * 1024
+"""A list without pages has all files in one answer: this is room for 100,000 of them."""
+
 
 class FilesApi:
     """Asks one server about its files.
 
     Args:
         session: with the headers of every request.
-        files_url: answers lists; a file's own address is below it.
+        endpoint: of the server.
+        profile: says where files are listed, and how; a file's own address is below that of the list.
         asked_at_once_max: how many queries may be unanswered.
         quiet_s: abort a query after this long without a byte.
         credentials: the key, which is also removed from the server's messages.
         authorization: makes headers of a key.
         clock: resolves a Retry-After date.
         on_headers: called with the headers of every answer.
-        id_field: the field of an answer with a file's id.
-        content_path: follows a file's address where its content is, None where the server returns none.
         bare_session: without the headers of the server's requests, for content that lies on another host.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        files_url: URL,
+        endpoint: str,
+        profile: Profile,
         *,
         asked_at_once_max: int,
         quiet_s: float,
@@ -62,43 +77,40 @@ class FilesApi:
         authorization: Callable[[Secret], dict[str, str]],
         clock: Clock,
         on_headers: Callable[[Mapping[str, str]], None],
-        id_field: str = "id",
-        content_path: str | None = "/content",
         bare_session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._session = session
-        self._files_url = files_url
+        self._profile = profile
+        self._endpoint = endpoint
         self._turns = asyncio.Semaphore(asked_at_once_max)
         self._quiet_s = quiet_s
         self._credentials = credentials
         self._authorization = authorization
         self._clock = clock
         self._on_headers = on_headers
-        self._id_field = id_field
-        self._content_path = content_path
         self._contents = ContentReader(
             partial(self._asked, "GET", waits_turn=False),
             bare_session,
-            origin=files_url.origin(),
+            origin=list_url(endpoint, profile).origin(),
             quiet_s=quiet_s,
             refused=self._refused,
         )
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the server's list, newest first, with what has no usable id. Raises NoAnswer."""
-        query: dict[str, str | int] = {
-            "limit": limit,
-            "offset": offset,
-            "sort_by": "created_at",
-            "sort_order": "desc",
-        }
+    async def list_page(self, request: PageRequest) -> ListedPage:
+        """Return one page of the server's list, with what has no usable id. Raises NoAnswer."""
+        url = list_url(self._endpoint, self._profile).update_query(request.query(self._profile.paging))
+        bytes_max = max(LIST_BYTES_MAX, request.limit * LISTED_BYTES_MAX)
+        if self._profile.paging is Paging.NONE:
+            bytes_max = WHOLE_LIST_BYTES_MAX
         what = "the server's list"
-        async with self._asked("GET", self._files_url.with_query(query), what) as response:
-            body = await self._read(response, LIST_BYTES_MAX, what)
-        files = listed_files(body, id_field=self._id_field) if response.status == 200 else None
-        if files is None:
+        async with self._asked("GET", url, what) as response:
+            body = await self._read(response, bytes_max, what)
+        page = listed_page(body, self._profile) if response.status == 200 else None
+        if page is None:
             raise self._unusable(response, body, what)
-        return [listed_without_secret(one, self._credentials) for one in files]
+        return ListedPage(
+            [listed_without_secret(one, self._credentials) for one in page.files], page.next_page
+        )
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file by its id, None where the server does not know it. Raises NoAnswer."""
@@ -107,7 +119,7 @@ class FilesApi:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
         if response.status == 404:
             return None
-        file = looked_up_file(body, id_field=self._id_field) if response.status == 200 else None
+        file = looked_up_file(body, self._profile) if response.status == 200 else None
         if file is None or file.file_id != file_id:
             raise self._unusable(response, body, what)
         harmless = listed_without_secret(file, self._credentials)
@@ -120,7 +132,7 @@ class FilesApi:
             body = await self._read(response, ANSWER_BYTES_MAX, what)
         if response.status == 404:
             return False
-        if not 200 <= response.status < 300:
+        if not (200 <= response.status < 300 and is_plausible_success(body)):
             raise self._unusable(response, body, what)
         return True
 
@@ -134,13 +146,15 @@ class FilesApi:
     ) -> ReadBack:
         """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
         it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
-        if self._content_path is None:
+        if not self._profile.can_read_back:
             return ReadBack(
                 sha256=None, read_bytes=0, reason="its profile says that the server returns no content"
             )
-        url = URL(f"{self._url_of(file_id)}{self._content_path}", encoded=True)
         return await self._contents.read_back(
-            url, f"reading {file_id} back", file_bytes=file_bytes, ranges=ranges
+            self._url_of(file_id, self._profile.content_path),
+            f"reading {file_id} back",
+            file_bytes=file_bytes,
+            ranges=ranges,
         )
 
     async def download(
@@ -148,11 +162,11 @@ class FilesApi:
     ) -> ReadBack:
         """Write a file's content, piece by piece, and return its hash and length; without either and with the reason
         where the server returns none. Raises NoAnswer."""
-        url = URL(f"{self._url_of(file_id)}{self._content_path or ''}", encoded=True)
+        url = self._url_of(file_id, self._profile.content_path)
         return await self._contents.copy(url, f"reading {file_id}", write, file_bytes=file_bytes)
 
-    def _url_of(self, file_id: str) -> URL:
-        return URL(f"{self._files_url}/{file_id}", encoded=True)
+    def _url_of(self, file_id: str, beneath: str = "") -> URL:
+        return file_url(self._endpoint, self._profile, file_id, beneath)
 
     @asynccontextmanager
     async def _asked(

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def server_session(settings: TransportSettings, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     """Return the session for the server; the key is added to each request. It owns the connector."""
-    headers = {"Accept": "application/json"}
     connection = settings.connection
+    headers = {"Accept": "application/json", **dict(connection.profile.headers)}
     if connection.team is not None and connection.profile.team_header is not None:
         headers[connection.profile.team_header] = connection.team
     return _session(settings, connector, headers, owns=True)

@@ -5,6 +5,7 @@ from bulk_upload.edge.validation.reading import CheckTask, check_content, check_
 from bulk_upload.edge.validation.stream import DataStream
 from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.edge.validation.workers import (
+    SMALL_BYTES_MAX,
     CheckRequest,
     FileMoved,
     Looked,
@@ -14,6 +15,7 @@ from bulk_upload.edge.validation.workers import (
 )
 
 __all__ = [
+    "SMALL_BYTES_MAX",
     "CheckRequest",
     "CheckTask",
     "DataStream",

@@ -21,12 +21,16 @@ from bulk_upload.core.validation.opening.documents import TAIL_BYTES, content_co
 from bulk_upload.core.validation.report import FileReport, Findings
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
 from bulk_upload.edge.validation.packed import MAGIC_BYTES, is_packed, unpacked
-from bulk_upload.edge.validation.tables import check_parquet
+from bulk_upload.edge.validation.survey.task import SurveyTask  # noqa: TC001 - as ConvertCommand
+from bulk_upload.edge.validation.tables import check_parquet, parquet_rows
 from bulk_upload.edge.validation.torch_archive import torch_file_complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
+
+    from bulk_upload.edge.validation.survey.surveyed import SurveyedChecker
+    from bulk_upload.edge.validation.survey.surveyor import Surveyor
 
 READ_BYTES = PIECE_BYTES
 """Buffers that a checker accepts without a copy."""
@@ -36,6 +40,7 @@ class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """What to check a file for. `path` is what findings call it, and its suffix says how to read it.
 
     `known` are the purposes whose lines a file may look like, `choice` the rules that apply; `command` converts the file.
+    `survey` is what is wanted of its examples beside findings.
     """
 
     path: str
@@ -44,6 +49,7 @@ class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     thorough: bool = False
     choice: RuleChoice = ALL_RULES
     command: ConvertCommand | None = None
+    survey: SurveyTask | None = None
 
 
 def check_file(
@@ -112,8 +118,8 @@ def _about_the_name(task: CheckTask) -> Findings:
     return findings
 
 
-def _checker(task: CheckTask) -> Checker:
-    return Checker(
+def _checker(task: CheckTask) -> Checker | SurveyedChecker:
+    checker = Checker(
         task.purpose,
         where=task.path,
         thorough=task.thorough,
@@ -121,6 +127,18 @@ def _checker(task: CheckTask) -> Checker:
         choice=task.choice,
         command=task.command,
     )
+    if task.survey is None:
+        return checker
+    from bulk_upload.edge.validation.survey.surveyed import SurveyedChecker  # noqa: PLC0415 - seldom wanted
+
+    surveyor = _surveyor(task, task.survey)
+    return SurveyedChecker(checker, surveyor)
+
+
+def _surveyor(task: CheckTask, survey: SurveyTask) -> Surveyor:
+    from bulk_upload.edge.validation.survey.surveyor import Surveyor  # noqa: PLC0415 - as above
+
+    return Surveyor(survey, task.purpose, path=task.path, findings=Findings(task.choice))
 
 
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
@@ -216,7 +234,27 @@ def _check_parquet(
     for row_no, complaint in complaints:
         if not findings.counts_only(complaint.rule):
             findings.add(complaint, where=task.path, line_no=row_no)
-    return findings.report(line_count=row_count, byte_count=byte_count)
+    report = findings.report(line_count=row_count, byte_count=byte_count)
+    if task.survey is None:
+        return report
+    return _with_rows_surveyed(report, descriptor, task, task.survey, on_bytes)
+
+
+def _with_rows_surveyed(
+    report: FileReport,
+    descriptor: int,
+    task: CheckTask,
+    survey: SurveyTask,
+    on_bytes: Callable[[int], None] | None,
+) -> FileReport:
+    """Return a report with what was counted in the rows, which are read once more: as values, not by columns."""
+    surveyor = _surveyor(task, survey)
+    for rows in parquet_rows(descriptor):
+        surveyor.take_rows(rows)
+        if on_bytes is not None:
+            on_bytes(0)
+    surveyor.finish()
+    return surveyor.added_to(report)
 
 
 def _known_unless_ignored(task: CheckTask) -> tuple[Purpose, ...]:
@@ -236,4 +274,5 @@ def _merged(first: Findings, then: FileReport) -> FileReport:
         severities={**first.report(line_count=0, byte_count=0).severities, **then.severities},
         line_count=then.line_count,
         byte_count=then.byte_count,
+        facts=then.facts,
     )

@@ -32,7 +32,7 @@ from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.waits import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -227,21 +227,22 @@ class _Check:
         """Read the list, newest first, until all receipts are seen, or it is before the run, or the requests are used up."""
         extent = self._extent
         # Pages need not overlap: a file that slips between two of them is looked up.
-        pager = Pager(pages_max=LIST_PAGES_MAX, overlap=0)
+        pager = Pager.through(self._profile, pages_max=LIST_PAGES_MAX, overlap=0)
         before_ids: set[str] = set()
         reach, self._why = Reach(), None
-        self._reaches.append(reach)
+        if self._profile.newest_first:
+            self._reaches.append(reach)
         while self._seen_count < extent.receipt_count and self._left_count > LOOK_UPS_MIN:
-            turn = partial(self._files_api.list_page, limit=self._profile.list_page, offset=pager.offset)
             try:
-                page = await self._answer(turn)
+                turned = await self._answer(partial(self._files_api.list_page, pager.request))
             except (NoAnswer, _BudgetSpent) as error:
                 self._why = str(error) or None
                 break
+            page = turned.files
             shows_own = await self._compare_page(page)
             reach.read(page)
             ids = {one.file_id for one in page}
-            problem = pager.turn([one.file_id for one in page], fresh_count=len(ids - before_ids))
+            problem = pager.turn(turned, fresh_count=len(ids - before_ids))
             before_ids = ids
             if pager.at_end or (not shows_own and self._is_before_run(page)):
                 self._is_complete = True
@@ -250,13 +251,13 @@ class _Check:
                 self._why = problem
                 break
 
-    def _is_before_run(self, page: list[ListedFile]) -> bool:
+    def _is_before_run(self, page: Sequence[ListedFile]) -> bool:
         offset_s, began_utc_s = self._files_api.clock_offset_s, self._extent.began_utc_s
-        if offset_s is None or began_utc_s is None:
+        if offset_s is None or began_utc_s is None or not self._profile.newest_first:
             return False
         return is_before(page, began_utc_s + offset_s - CLOCK_TOLERANCE_S)
 
-    async def _compare_page(self, page: list[ListedFile]) -> bool:
+    async def _compare_page(self, page: Sequence[ListedFile]) -> bool:
         """Compare a page with the receipts of its files; return whether it has any."""
         files = {one.file_id: one for one in page}
         receipts = await self._ledger.run(partial(receipts_by_id, start=self._start, file_ids=list(files)))

@@ -142,6 +142,12 @@ class Verifier:
         if receipt.sha256 is None:
             self.verified.no_sha256_count += 1
             return found
+        if not self._profile.reads_back(receipt.purpose):
+            self.verified.refused_count += 1
+            self.verified.refused_reason = (
+                self.verified.refused_reason or f"its profile says so of files for {receipt.purpose}"
+            )
+            return found
         try:
             sha256 = await self._inquiry.sha256_of(receipt.file_id)
         except RequestDenied as error:
@@ -157,12 +163,12 @@ class Verifier:
         return differences(receipt, file, keeps_names=self._profile.keeps_names)
 
     async def _list_all(self) -> None:
-        pager = Pager(pages_max=LIST_PAGES_MAX)
+        pager = Pager.through(self._profile, pages_max=LIST_PAGES_MAX)
         while not pager.at_end:
-            page = await self._inquiry.list_page(limit=self._profile.list_page, offset=pager.offset)
-            fresh_count = await self._on_thread(partial(self._inventory.add, page))
+            page = await self._inquiry.list_page(pager.request)
+            fresh_count = await self._on_thread(partial(self._inventory.add, page.files))
             self.verified.listed_count += fresh_count
-            problem = pager.turn([one.file_id for one in page], fresh_count=fresh_count)
+            problem = pager.turn(page, fresh_count=fresh_count)
             if problem is not None:
                 raise ServerUnusable(problem, hint="without a list it is unknown what else the server has")
 

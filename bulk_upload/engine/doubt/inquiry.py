@@ -14,6 +14,7 @@ from bulk_upload.errors import CredentialsRefused, ServerUnusable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile
     from bulk_upload.engine.doubt.api_retry import ApiRetry
@@ -54,9 +55,9 @@ class Inquiry:
         """The server's clock minus ours, None while that is unknown."""
         return self._server.clock_offset_s
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
-        """Return one page of the list, newest first."""
-        return await self._ask(partial(self._server.list_page, limit=limit, offset=offset))
+    async def list_page(self, request: PageRequest) -> ListedPage:
+        """Return one page of the list."""
+        return await self._ask(partial(self._server.list_page, request))
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file, None where the server does not know it."""

@@ -36,12 +36,13 @@ SAMPLE_MAX = 64
 class Listing(msgspec.Struct):
     """A reading of the list: `files` are those that could matter, `ids` all that it showed.
 
-    It goes back to `not_before_s` by the server's clock, None where to its end. `offsets` has the clock offset of each
+    It came in `page_count` pages. It goes back to `not_before_s` by the server's clock, None where to its end. `offsets` has the clock offset of each
     attempt that decided how far that is: the files must be judged with the same ones. `others` have other names than were
     sent, and may be among the `files` for all that. `claims` are the receipts that this ledger has for the files.
     """
 
     began_s: float
+    page_count: int = 0
     not_before_s: float | None = None
     files: list[ListedFile] = msgspec.field(default_factory=list)
     others: list[ListedFile] = msgspec.field(default_factory=list)
@@ -68,11 +69,11 @@ async def read_list(
     candidates = {one.candidate_id: one for one in doubts if one.candidate_id is not None}
     listing = Listing(began_s=clock.monotonic())
     seen: set[object] = set()
-    pager = Pager(pages_max=LIST_PAGES_MAX)
+    pager = Pager.through(profile, pages_max=LIST_PAGES_MAX)
     while True:
         with waits.on(Wait.SERVER):
-            page = await files_api.list_page(limit=profile.list_page, offset=pager.offset)
-        fresh = [one for one in page if _identity(one) not in seen]
+            page = await files_api.list_page(pager.request)
+        fresh = [one for one in page.files if _identity(one) not in seen]
         seen.update(map(_identity, fresh))
         for one in fresh:
             if kept.could_matter(one):
@@ -97,10 +98,13 @@ async def read_list(
             window_start_utc_s([one], clock_offset_s=listing.offsets[one.attempt_id].least_s)
             for one in doubts
         ]
-        not_before_s = None if None in starts else min(one for one in starts if one is not None)
+        # A list in another order is read to its end.
+        is_known = profile.newest_first and None not in starts
+        not_before_s = None if not is_known else min(one for one in starts if one is not None)
         listing.not_before_s = not_before_s
-        problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
-        if pager.at_end or (not_before_s is not None and is_before(page, not_before_s)):
+        problem = pager.turn(page, fresh_count=len(fresh))
+        listing.page_count = pager.page_count
+        if pager.at_end or (not_before_s is not None and is_before(page.files, not_before_s)):
             return listing
         if problem is not None:
             raise NoAnswer(problem)

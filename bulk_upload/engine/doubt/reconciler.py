@@ -22,6 +22,7 @@ from bulk_upload.core.run.reconcile import (
     judge,
     matches,
     suspects,
+    unproven_absence,
 )
 from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
@@ -251,7 +252,8 @@ class Reconciler:
             habits=self.habits,
         )
         if isinstance(found, Absent):
-            return await self._unless_list_lacks(question, listing)
+            unproven = unproven_absence(self._profile, page_count=listing.page_count)
+            return unproven or await self._unless_list_lacks(question, listing)
         may_get_clear = doubt.began_at is not None and (
             candidate_id is None or candidate_id in listing.claims
         )

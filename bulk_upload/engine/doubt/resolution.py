@@ -15,10 +15,12 @@ from bulk_upload.core.api.profile import Answered5xx
 from bulk_upload.core.clock import STEP_S, moment
 from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
 from bulk_upload.core.doubt.content import ComparedBy
+from bulk_upload.core.doubt.existing import judge_existing
 from bulk_upload.core.model import EntryState, ReceiptOrigin
 from bulk_upload.core.run.reconcile import Absent, Doubt, Found, Undecided, withdrawn_reason
 from bulk_upload.core.run.settings import InDoubtPolicy
 from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import BY_RECONCILIATION
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.comparing import ENDED
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.doubt.adoption import Compared
     from bulk_upload.core.model import Altered, InDoubt, ListedFile
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
@@ -54,6 +57,12 @@ class Sendable(msgspec.Struct, frozen=True):
 
 class StillInDoubt(msgspec.Struct, frozen=True):
     """It cannot be decided; `reason` is in the ledger."""
+
+    reason: str
+
+
+class Refuted(msgspec.Struct, frozen=True):
+    """The server refused the file because of another one, which is not this entry's; the ledger has it as rejected."""
 
     reason: str
 
@@ -100,7 +109,9 @@ class Doubts:
             owners=reconciler.owners, comparer=comparer, profile=profile, drain=drain
         )
 
-    async def resolve_attempt(self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt) -> Resolution:
+    async def resolve_attempt(
+        self, attempt: RecordedAttempt, entry_id: int, outcome: InDoubt
+    ) -> Resolution | Refuted:
         """Resolve an attempt of this run."""
         settle_s = self._settings.settles_after_s(answered=outcome.answered)
         now = moment(self._clock)
@@ -124,6 +135,9 @@ class Doubts:
             # The list has such ids, too: the answer says why it cannot decide.
             return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
+        if outcome.is_there_already and outcome.candidate_id is not None and not held:
+            with self._parked(), self._reconciler.comparing(doubt):
+                return await self._existing(doubt, outcome.candidate_id, outcome.reason)
         if self._is_not_stored(outcome) and not held:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
         return await self.resolve(doubt)
@@ -235,6 +249,48 @@ class Doubts:
                 f"{candidate_id} came with the answer, but nothing proves that it is the file: {why}"
             )
         return Undecided(ENDED)
+
+    async def _existing(self, doubt: Doubt, file_id: str, refusal: str) -> Resolution | Refuted:
+        """Adopt the file that a refusal names, where it is what was sent and no row owns it."""
+        claim = (await self._reconciler.owners.claims([file_id])).get(file_id)
+        if claim is not None and claim.entry_id != doubt.entry_id:
+            return await self._refute(doubt, f"{refusal}; {file_id} is the receipt of another entry")
+        reason = ENDED
+        file: ListedFile | None = None
+        with self._drain.cut():
+            try:
+                file = await self._comparer.look_up(file_id)
+                compared = None if file is None else await self._comparer.compare_one(doubt, file)
+            except NoAnswer as error:
+                compared, reason = None, str(error)
+            else:
+                reason = f"a look-up does not find {file_id}"
+            match None if compared is None else self._judged_existing(doubt, compared):
+                case Adopt() as adopt:
+                    if await self.adopt(doubt, adopt):
+                        return Adopted(file_id, self._comparer.prove(doubt, adopt))
+                    return await self._refute(doubt, f"{refusal}; {file_id} is the receipt of another entry")
+                case RuledOut():
+                    shown = "another file" if file is None else repr(printable(str(file.filename)))
+                    return await self._refute(doubt, f"{refusal}; {file_id} is {shown}, not what was sent")
+                case Doubtful() as doubtful:
+                    reason = doubtful.reason
+        reason = f"{refusal}; {reason}"
+        await self._ledger.run(lambda store: store.explain(doubt.entry_id, reason))
+        return StillInDoubt(reason)
+
+    def _judged_existing(self, doubt: Doubt, compared: Compared) -> Adopt | RuledOut | Doubtful:
+        return judge_existing(
+            compared,
+            sent_name=doubt.sent_name,
+            file_bytes=doubt.file_bytes,
+            purpose=doubt.purpose,
+            keeps_names=self._profile.keeps_names,
+        )
+
+    async def _refute(self, doubt: Doubt, reason: str) -> Refuted:
+        await self.release(doubt, reason, state=EntryState.REJECTED)
+        return Refuted(reason)
 
     async def _alone(
         self, doubt: Doubt, sent: SentContent, adopted: Adopt, *, rival_count: int

@@ -12,6 +12,7 @@ from bulk_upload.errors import ServerUnusable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import ListedFile
     from bulk_upload.engine.doubt.inquiry import Inquiry
 
@@ -21,7 +22,7 @@ PAGES_REMEMBERED = 3
 
 
 async def listed(
-    inquiry: Inquiry, *, page_files: int, purpose: str | None = None, name: str | None = None
+    inquiry: Inquiry, profile: Profile, *, purpose: str | None = None, name: str | None = None
 ) -> AsyncIterator[ListedFile]:
     """Yield files in the order of the list, newest first, as they come: memory does not grow with their number.
 
@@ -29,21 +30,21 @@ async def listed(
 
     Args:
         inquiry: the server.
-        page_files: how many files to ask for at once.
+        profile: says how its list is asked for.
         purpose: only files with this purpose.
         name: only files whose name matches this pattern of `*`, `?` and `[...]`.
     """
-    pager = Pager(pages_max=LIST_PAGES_MAX)
+    pager = Pager.through(profile, pages_max=LIST_PAGES_MAX)
     recent: deque[frozenset[str]] = deque(maxlen=PAGES_REMEMBERED)
     while not pager.at_end:
-        page = await inquiry.list_page(limit=page_files, offset=pager.offset)
+        page = await inquiry.list_page(pager.request)
         known = frozenset().union(*recent)
-        fresh = [one for one in page if one.file_id not in known]
-        recent.append(frozenset(one.file_id for one in page))
+        fresh = [one for one in page.files if one.file_id not in known]
+        recent.append(frozenset(page.ids))
         for one in fresh:
             if _is_wanted(one, purpose=purpose, name=name):
                 yield one
-        problem = pager.turn([one.file_id for one in page], fresh_count=len(fresh))
+        problem = pager.turn(page, fresh_count=len(fresh))
         if problem is not None:
             raise ServerUnusable(problem, hint="the files above are not all")
 

@@ -10,6 +10,7 @@ import msgspec
 from bulk_upload.edge.ledger import Deleted
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.deletions import ask, end, planned_for
+from bulk_upload.edge.ledger.reading.receipts import FILES_RM
 from bulk_upload.engine.doubt.inquiry import RequestDenied
 from bulk_upload.errors import CredentialsRefused, ServerUnusable
 
@@ -64,7 +65,7 @@ class Removing:
         except ServerUnusable as error:
             return Removed(file_id=file_id, outcome=None, reason=str(error))
         outcome = Deleted.DELETED if was_there else Deleted.GONE
-        await self._end(file_id, planned, outcome, None)
+        await self._end(file_id, planned, outcome, FILES_RM)
         return Removed(file_id=file_id, outcome=outcome)
 
     async def _ask(self, file_id: str) -> PlannedDeletion | None:

@@ -109,12 +109,14 @@ class FirstLook:
     async def _read(self, runs: EarlierRuns) -> bool:
         """Add the part of the list that matters; return whether it could be read and judged."""
         since_s = runs.sent_since_utc_s
-        pager = Pager(pages_max=NEW_PAGES_MAX if since_s is None else PAGES_MAX)
+        pages_max = NEW_PAGES_MAX if since_s is None else PAGES_MAX
+        pager = Pager.through(self._profile, pages_max=pages_max)
         judged = True
         with anyio.move_on_after(LOOK_S) as scope:
             try:
                 while not pager.at_end:
-                    page = await self._files_api.list_page(limit=self._profile.list_page, offset=pager.offset)
+                    turned = await self._files_api.list_page(pager.request)
+                    page = turned.files
                     offset_s = self._files_api.clock_offset_s
                     wanted = page
                     if since_s is not None:
@@ -122,9 +124,14 @@ class FirstLook:
                         judged = judged and None not in ages
                         wanted = [one for one, is_since in zip(page, ages, strict=True) if is_since]
                     fresh_count = await self._entries.call(partial(add_listed, files=wanted))
-                    if since_s is not None and offset_s is not None and is_before(page, since_s + offset_s):
+                    if (
+                        self._profile.newest_first
+                        and since_s is not None
+                        and offset_s is not None
+                        and is_before(page, since_s + offset_s)
+                    ):
                         break
-                    if pager.turn([one.file_id for one in page], fresh_count=fresh_count or len(page)):
+                    if pager.turn(turned, fresh_count=fresh_count or len(page)):
                         break
             except NoAnswer:
                 return False

@@ -125,12 +125,12 @@ class Rebuilder:
         return self.rebuilt
 
     async def _list_all(self) -> None:
-        pager = Pager(pages_max=LIST_PAGES_MAX)
+        pager = Pager.through(self._profile, pages_max=LIST_PAGES_MAX)
         while not pager.at_end:
-            page = await self._inquiry.list_page(limit=self._profile.list_page, offset=pager.offset)
-            fresh_count = await self._entries.call(partial(add_listed, files=page))
+            page = await self._inquiry.list_page(pager.request)
+            fresh_count = await self._entries.call(partial(add_listed, files=page.files))
             self.rebuilt.listed_count += fresh_count
-            problem = pager.turn([one.file_id for one in page], fresh_count=fresh_count)
+            problem = pager.turn(page, fresh_count=fresh_count)
             if problem is not None:
                 raise ServerUnusable(problem, hint="without the whole list it is unknown what the server has")
 

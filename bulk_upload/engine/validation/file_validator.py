@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.shapes.command import ConvertCommand
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.source_tree import SourceTree
+    from bulk_upload.edge.validation.survey.task import SurveyTask
 
 TRIES_MAX = 3
 """How often a file is checked in all that changes meanwhile, or whose process is lost."""
@@ -78,6 +79,7 @@ class FileValidator:
         ignore_ctime: see `Job.ignore_ctime`.
         on_bytes: called with how many more bytes were read, on any thread.
         command_for: returns what converts a file of a path and a purpose, for remedies that name it.
+        survey: what is wanted of the examples beside findings.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class FileValidator:
         ignore_ctime: bool = False,
         on_bytes: Callable[[int], None] | None = None,
         command_for: Callable[[str, str], ConvertCommand] | None = None,
+        survey: SurveyTask | None = None,
     ) -> None:
         self._tree = tree
         self._workers = workers
@@ -101,6 +104,7 @@ class FileValidator:
         self._ignore_ctime = ignore_ctime
         self._on_bytes = on_bytes
         self._command_for = command_for
+        self._survey = survey
         self._rules: dict[str, str] = {}
 
     def rules(self, purpose: str) -> str:
@@ -120,6 +124,7 @@ class FileValidator:
             thorough=self._thorough,
             choice=self._choice,
             command=None if self._command_for is None else self._command_for(path, purpose),
+            survey=self._survey,
         )
 
     def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:

@@ -288,6 +288,7 @@ class Gate:
                     line_count=validation.line_count,
                     counts=validation.counts,
                     first_lines=validation.first_lines,
+                    convert=validation.convert,
                 )
             )
         admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bulk_upload.core.finding import Finding
+    from bulk_upload.core.report.findings_by_rule import RuleTotals
     from bulk_upload.core.validation.report import FileReport
 
 EXAMPLES_MAX = 10
@@ -55,6 +56,11 @@ class Totals(msgspec.Struct):
         self.error_count += report.error_count
         self.warning_count += report.count(Severity.WARNING)
         self.invalid_count += not report.is_valid
+
+    def add_findings(self, report: FileReport) -> None:
+        """Count more findings about a file that was counted."""
+        self.error_count += report.error_count
+        self.warning_count += report.count(Severity.WARNING)
 
     def __str__(self) -> str:
         counted = f"{_many(self.file_count, 'file')}, {_many(self.line_count, 'line')}, {human_bytes(self.byte_count)}"
@@ -98,6 +104,10 @@ class GroupedFindings:
                     yield f"    -> {printable(one.remedy)}"
             if totals.finding_count > len(examples):
                 yield f"  and {totals.finding_count - len(examples):,} more; --json lists findings one by one"
+
+    def by_rule(self) -> list[tuple[RuleTotals, list[Finding]]]:
+        """Return the totals of each rule, and examples of its findings."""
+        return [(totals, self._examples[totals.rule]) for totals in self._by_rule.totals()]
 
     def _keep(self, finding: Finding) -> None:
         examples = self._examples.setdefault(finding.rule, [])

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.cells import cell_len
-from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +18,7 @@ from bulk_upload.report.live.marks import RETRIED, STATE_MARKS, STATE_WORDS, UNC
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import Console, RenderableType
 
     from bulk_upload.report.live.marks import Mark
     from bulk_upload.report.live.progress import Reading
@@ -34,6 +33,8 @@ NARROW_COLUMNS = 66
 """Below this, the times have a line of their own."""
 
 UPLOAD_BAR_COLUMNS, SHORT_UPLOAD_BAR_COLUMNS = 12, 8
+GAP_COLUMNS = 2
+PATH_COLUMNS_MIN = 4
 WIDE_COLUMNS = 90
 """From here on, uploads have their sizes and longer bars."""
 
@@ -102,24 +103,25 @@ def upload_lines(uploads: Sequence[UploadReading], more_count: int, look: Look) 
         return
     is_wide, is_narrow = look.columns >= WIDE_COLUMNS, look.columns < NARROW_COLUMNS
     bar_columns = UPLOAD_BAR_COLUMNS if is_wide else SHORT_UPLOAD_BAR_COLUMNS
-    lines = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    lines.width = look.columns
-    lines.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    if is_wide:
-        lines.add_column(no_wrap=True, justify="right", min_width=len("999.9 MB"))
-    if not is_narrow:
-        lines.add_column(width=bar_columns)
-    lines.add_column(no_wrap=True, min_width=len("awaiting the answer"))
-    lines.add_column(no_wrap=True, justify="right", min_width=len("59 s"))
-    for one in uploads:
-        cells: list[RenderableType] = [_PathEnd(one.path)]
+    times = [whole_seconds(one.since_s) for one in uploads]
+    doing_columns = max(len("awaiting the answer"), *(len(one.doing) for one in uploads))
+    time_columns = max(len("59 s"), *(len(one) for one in times))
+    taken = doing_columns + time_columns + 2 * GAP_COLUMNS
+    taken += len("999.9 MB") + GAP_COLUMNS if is_wide else 0
+    taken += 0 if is_narrow else bar_columns + GAP_COLUMNS
+    path_columns = max(PATH_COLUMNS_MIN, look.columns - taken)
+    gap = " " * GAP_COLUMNS
+    # By hand: rich's tables take many times as long, four times a second and for each upload.
+    for one, time in zip(uploads, times, strict=True):
+        line = _line(path_cell(one.path, path_columns))
         if is_wide:
-            cells.append(_line(human_bytes(one.file_bytes), "dim"))
+            line.append(f"{gap}{human_bytes(one.file_bytes):>8}", "dim")
         if not is_narrow:
-            cells.append(_upload_bar(one, look, bar_columns))
-        cells.append(_line(one.doing, HELD_STYLE if one.is_held else "dim"))
-        lines.add_row(*cells, _line(whole_seconds(one.since_s), "dim"))
-    yield lines
+            line.append(gap)
+            line.append_text(_upload_bar(one, look, bar_columns))
+        line.append(f"{gap}{one.doing:<{doing_columns}}", HELD_STYLE if one.is_held else "dim")
+        line.append(f"{gap}{time:>{time_columns}}", "dim")
+        yield line
     if more_count > 0:
         yield _line(f"and {more_count:,} more", "dim")
 
@@ -231,25 +233,14 @@ def _packed(pieces: Iterable[Text], columns: int) -> list[Text]:
 
 def _upload_bar(upload: UploadReading, look: Look, columns: int) -> Text:
     if upload.share is None:
-        return Text("")
+        return Text(" " * columns)
     return bar_of([(upload.share, SENT_STYLE)], look, columns)
 
 
-class _PathEnd:
-    """A path whose beginning is cut where space is short: its end distinguishes files."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        text = Text(self._path, no_wrap=True)
-        surplus = text.cell_len - options.max_width
-        if surplus > 0:
-            text = Text(f"...{end_that_fits(self._path, max(0, options.max_width - 3))}", no_wrap=True)
-        yield text
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement(4, max(4, cell_len(self._path)))
+def path_cell(path: str, columns: int) -> str:
+    """Return a path in exactly so many cells: where space is short its beginning is cut, for its end tells files apart."""
+    text = path if cell_len(path) <= columns else f"...{end_that_fits(path, max(0, columns - 3))}"
+    return text + " " * (columns - cell_len(text))
 
 
 def end_that_fits(text: str, columns: int) -> str:

@@ -29,7 +29,7 @@ class LineProgress:
         write: takes one line without its newline. After it raises OSError nothing more is written.
         snapshot: returns the state of the run.
         now: monotonic seconds.
-        every_s: seconds between two progress lines.
+        every_s: seconds between two progress lines, `first_s` those before the first; by default as many.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class LineProgress:
         snapshot: Callable[[], Snapshot],
         now: Callable[[], float],
         every_s: float = 30.0,
+        first_s: float | None = None,
     ) -> None:
         self._write = write
         self._now = now
         self._every_s = every_s
         self._progress = Progress(snapshot, now)
         self._event_lines = EventLines()
-        self._next_at = now() + every_s
+        self._next_at = now() + (every_s if first_s is None else first_s)
         self._paused_until = 0.0
         self._reconciling_next_at = 0.0
         self._gone = False

@@ -15,6 +15,8 @@ from bulk_upload.core.report.tally import EXAMPLES_MAX
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.report.live.verdict import (
+    NO_DATA_COMMANDS,
+    DataCommands,
     SummaryLine,
     dropped_lines,
     file_lines,
@@ -94,6 +96,7 @@ def closing_lines(
     dropped_count: int = 0,
     uncompared_count: int = 0,
     list_decides: bool = True,
+    data_commands: DataCommands = NO_DATA_COMMANDS,
     columns: int = COLUMNS_MAX,
     rows: int | None = None,
 ) -> list[str]:
@@ -111,6 +114,7 @@ def closing_lines(
         dropped_count: how many entries of the ledger the manifest does not have.
         uncompared_count: how many touched files were not compared before the run ended.
         list_decides: whether the server's list can settle doubts: the server has one, and keeps names.
+        data_commands: what leads on from invalid data.
         columns: where sentences are wrapped; paths and commands are not wrapped.
         rows: where the summary should end; None for no limit. Examples and causes are left out first.
     """
@@ -119,7 +123,7 @@ def closing_lines(
         blocks = _blocks(
             tally, states, detail, stop=stop, status=status, elapsed_s=elapsed_s, ledger_path=ledger_path,
             results_path=results_path, rerun_command=rerun_command, dropped_count=dropped_count,
-            uncompared_count=uncompared_count, list_decides=list_decides,
+            uncompared_count=uncompared_count, list_decides=list_decides, data_commands=data_commands,
         )  # fmt: skip
         lines = []
         for block in filter(None, blocks):
@@ -149,6 +153,7 @@ def _blocks(
     dropped_count: int,
     uncompared_count: int,
     list_decides: bool,
+    data_commands: DataCommands,
 ) -> list[list[str]]:
     step = next_step(
         states,
@@ -157,6 +162,7 @@ def _blocks(
         ledger_path=ledger_path,
         uncompared_count=uncompared_count,
         list_decides=list_decides,
+        data_commands=data_commands,
     )
     return [
         _mixed_up(tally),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from bulk_upload.report.live.notable_events import EventLine
 
 REFRESHES_PER_S = 4.0
+DRAWING_SHARE_MAX = 0.01
+"""How much of a processor drawing may take: where a frame is large or the machine slow, fewer are drawn."""
+
 FRAMES_KEPT = 8
 """A terminal that gets narrower may report it up to two seconds later, on a busy machine."""
 
@@ -149,6 +154,7 @@ class _Display(Live):
         self._frames: deque[list[int]] = deque(maxlen=FRAMES_KEPT)
         """The widths of the lines of the last frames."""
         self._suspended = False
+        self._again_at = 0.0
         # Last: it requests a frame at once.
         super().__init__(
             console=console,
@@ -160,10 +166,13 @@ class _Display(Live):
         )
 
     def refresh(self) -> None:
+        if threading.current_thread() is self._refresh_thread and not self.is_due():
+            return
         try:
             with self._lock, self.console:
                 if self._suspended or _in_background(self.console.file):
                     return
+                began_s = time.thread_time()
                 self._follow_width()
                 lines = []
                 while self._told:
@@ -171,8 +180,13 @@ class _Display(Live):
                 if lines:
                     self.console.print(Group(*lines))
                 super().refresh()
+                self._again_at = time.monotonic() + (time.thread_time() - began_s) / DRAWING_SHARE_MAX
         except Exception as error:  # noqa: BLE001 - on a thread of its own: raised to the caller that feeds the display
             self.error = self.error or error
+
+    def is_due(self) -> bool:
+        """Whether the next frame may be drawn without taking more than its share of a processor."""
+        return time.monotonic() >= self._again_at
 
     def suspend(self) -> None:
         """Erase the frame and show the cursor, past the console: the thread in the midst of a write is this one."""

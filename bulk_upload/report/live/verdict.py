@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.fault_scope import RERUN_HINT
 from bulk_upload.core.text.printable import printable
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
 COMMAND_STYLE = "bold"
 
 _FAILED = (EntryState.REJECTED, EntryState.INVALID, EntryState.FAILED_LOCAL, EntryState.WITHDRAWN)
+
+
+class DataCommands(msgspec.Struct, frozen=True, kw_only=True):
+    """Commands that show what is wrong with data and put it right, quoted for a shell.
+
+    `validate` is None where its manifest cannot be read a second time. `convert` is the command for one file, and
+    `leaves_out` the option with which the folder's next run takes the new file instead; empty for a manifest.
+    """
+
+    validate: str | None = None
+    convert: str | None = None
+    leaves_out: str = ""
+
+
+NO_DATA_COMMANDS = DataCommands()
 
 
 class SummaryLine(str):
@@ -117,8 +134,12 @@ def next_step(
     ledger_path: str,
     uncompared_count: int,
     list_decides: bool,
+    data_commands: DataCommands = NO_DATA_COMMANDS,
 ) -> list[str]:
-    """Return the one command that leads further, and why; nothing where all is done."""
+    """Return the one command that leads further, and why; nothing where all is done.
+
+    Of invalid data it is one that shows or mends the errors, where there is one, and then the run.
+    """
     command = printable(rerun_command)
     if states.get(EntryState.PENDING, 0) or uncompared_count:
         return _step("Run the same command to resume:", command)
@@ -131,6 +152,21 @@ def next_step(
     left = [state for state in _FAILED if states.get(state, 0)]
     if left == [EntryState.WITHDRAWN]:
         return _step("Next, send again what the server does not have:", f"{command} --retry withdrawn")
+    if EntryState.INVALID in left and data_commands.convert is not None:
+        then = (
+            "Then send the new file in its place:"
+            if data_commands.leaves_out
+            else "Then name the new file in the manifest, and send it:"
+        )
+        return [
+            *_step("Next, write the data in the shape that is wanted:", data_commands.convert),
+            *_step(then, f"{command} {data_commands.leaves_out}".rstrip()),
+        ]
+    if EntryState.INVALID in left and data_commands.validate is not None:
+        return [
+            *_step("Next, see what is wrong with the data, and how to fix it:", data_commands.validate),
+            *_step("Then send what was fixed:", command),
+        ]
     if left:
         return _step("Next, fix these files and send the changed ones:", command)
     if status is ExitStatus.SOME_FAILED:
@@ -139,10 +175,10 @@ def next_step(
     return [] if status is ExitStatus.DONE else _step("Run the same command again:", command)
 
 
-def verdict_line(status: ExitStatus) -> SummaryLine:
-    """Return the last line: the exit code and what it means."""
+def verdict_line(status: ExitStatus, meaning: str | None = None) -> SummaryLine:
+    """Return the last line: the exit code and what it means, here or in general."""
     mark = GOOD if status is ExitStatus.DONE else BAD
-    text = f"Exit code {int(status)}: {status.meaning}."
+    text = f"Exit code {int(status)}: {meaning or status.meaning}."
     return SummaryLine(text, style=mark.style, mark=mark.sign, ascii_mark=mark.ascii)
 
 

@@ -77,6 +77,34 @@
     by(`${name}-summary`).textContent = isOver ? `${words(most)} at most.` : `${words(values[values.length - 1])} now, ${words(most)} at most.`;
   };
 
+  /* These change each second: rows stay, and only what is new in them is written. */
+  const newUpload = () => {
+    const row = element("tr");
+    const name = element("th", "mono");
+    name.scope = "row";
+    const cell = element("td", "cell-share");
+    cell.append(bar([["fill", 0]], "share"));
+    row.append(name, element("td", "number"), cell, element("td"), element("td", "number"));
+    return row;
+  };
+  const write = (node, text) => {
+    if (node.textContent !== text) node.textContent = text;
+  };
+  const showUploads = (uploads) => {
+    const body = by("uploads-rows");
+    while (body.rows.length > uploads.length) body.deleteRow(-1);
+    uploads.forEach(([path, size, sent, doing, since], at) => {
+      const row = body.rows[at] || body.appendChild(newUpload());
+      const [name, sizeCell, share, doingCell, sinceCell] = row.cells;
+      write(name, path);
+      write(sizeCell, size);
+      share.firstChild.style.visibility = sent === null ? "hidden" : "";
+      if (sent !== null) share.querySelector(".fill").setAttribute("width", `${(100 * sent).toFixed(1)}%`);
+      write(doingCell, doing);
+      write(sinceCell, since);
+    });
+  };
+
   let phase = "";
   const enter = (state) => {
     const entered = state.phase + (state.good ? ", well" : "");
@@ -125,15 +153,7 @@
       return row;
     }));
     by("uploads").hidden = !state.uploads.length;
-    fill("uploads-rows", state.uploads, (uploads) => uploads.map(([path, size, sent, doing, since]) => {
-      const row = element("tr");
-      const cell = element("td", "cell-share");
-      if (sent !== null) cell.append(bar([["fill", sent]], "share"));
-      const name = element("th", "mono", path);
-      name.scope = "row";
-      row.append(name, element("td", "number", size), cell, element("td", "", doing), element("td", "number", since));
-      return row;
-    }));
+    showUploads(state.uploads);
     by("control").hidden = !state.may_change;
     by("pause").textContent = state.paused_by_hand ? "Resume" : "Pause";
     by("pause").dataset.paused = state.paused_by_hand;

@@ -111,10 +111,10 @@ def write_page(
     """
     accepted_count = states.get(EntryState.ACCEPTED, 0)
     other_count = sum(states.values()) - accepted_count
-    style, script = _resource("style.css"), _resource("script.js")
+    style, script = resource("style.css"), resource("script.js")
     parts: Iterator[str] = chain(
         [
-            _head(style, script),
+            page_head("Upload report", style, script, skip=("accepted", "receipts")),
             header(
                 ledger=heading.ledger,
                 facts=heading.facts,
@@ -149,18 +149,21 @@ def write_page(
     stream.writelines(part.encode("utf-8") for part in parts)
 
 
-def _head(style: str, script: str) -> str:
+def page_head(title: str, style: str, script: str = "", *, skip: tuple[str, str]) -> str:
+    """Return the start of a page that loads nothing. `skip` is a part of it, and what that is called."""
+    part, words = skip
+    allowed = _hash(script) if script else "'none'"
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src {_hash(style)}; script-src {_hash(script)}"
+        f"style-src {_hash(style)}; script-src {allowed}"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        '<title>Upload report</title>\n<link rel="icon" href="data:,">\n'
-        f'<style>{style}</style>\n</head>\n<body>\n<a class="skip" href="#accepted">Skip to the receipts</a>\n'
+        f'<title>{inert(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f'<style>{style}</style>\n</head>\n<body>\n<a class="skip" href="#{part}">Skip to the {words}</a>\n'
     )
 
 
@@ -180,5 +183,6 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Return a part of a page that is a file of this package."""
     return resources.files("bulk_upload.report.page").joinpath(name).read_text("utf-8")

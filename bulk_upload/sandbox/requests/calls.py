@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.sandbox.dialects.dialect import Habit, Problem
 
 if TYPE_CHECKING:
     from bulk_upload.sandbox.service import Service
     from bulk_upload.sandbox.stored_file import StoredFile
-
-_DIGESTS_ONLY = "this sandbox keeps digests only: start it with a folder to keep the bytes"
 
 
 class Calls:
@@ -50,8 +49,17 @@ class Calls:
             return self.not_found(request)
         if Habit.NO_CONTENT in self._service.habits:
             return self._service.answers.problem(self._service.dialect.content_problem(file))
+        if file.content is not None:
+            return _content_answer(request, file.content)
         if file.path is None:
-            return self._service.answers.refusal(404, _DIGESTS_ONLY)
+            kept = self._service.config.memory_bytes
+            keeps = (
+                f"contents up to {human_bytes(kept)} in all, and of this file the digest"
+                if kept
+                else "digests"
+            )
+            message = f"this sandbox keeps {keeps} only: start it with --dir DIR to keep the bytes"
+            return self._service.answers.refusal(404, message)
         return web.FileResponse(file.path, headers={"Content-Type": "application/octet-stream"})
 
     async def delete_file(self, request: web.Request) -> web.StreamResponse:
@@ -72,3 +80,20 @@ class Calls:
 
     def _described(self, file: StoredFile) -> web.Response:
         return self._service.answers.json(self._service.dialect.retrieved_body(file))
+
+
+def _content_answer(request: web.Request, content: bytes) -> web.Response:
+    """Return bytes in memory, or the range of them that is wanted."""
+    size = len(content)
+    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+    try:
+        wanted = request.http_range
+    except ValueError:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    start, stop, _ = wanted.indices(size)
+    if wanted.start is None and wanted.stop is None:
+        return web.Response(body=content, headers=headers)
+    if start >= stop:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return web.Response(status=206, body=content[start:stop], headers=headers)

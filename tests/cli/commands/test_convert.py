@@ -15,6 +15,7 @@ from tests.cli.stage import run_here, run_shell
 
 ALPACA = '{"instruction": "i", "output": "o"}\n'
 CHAT = '{"messages":[{"role":"user","content":"i"},{"role":"assistant","content":"o"}]}\n'
+OWN = '[purposes.labels]\nsuffixes = [".jsonl"]\nfields = { text = "string", label = "string" }\n'
 GOOD = '{"messages": [{"role": "user", "content": "q%d"}, {"role": "assistant", "content": "a"}]}'
 
 
@@ -26,6 +27,8 @@ def test_a_file_is_converted_beside_the_original(desk: Path) -> None:
     assert ended.stderr == (
         "x.json: 1 record -> x.converted.jsonl (1 line)\n"
         "  converted from: Alpaca (`instruction`, `input`, `output`) (1)\n"
+        "Next: bulk-upload validate ./x.converted.jsonl --purpose fine-tune\n"
+        "Then: bulk-upload ./x.converted.jsonl --purpose fine-tune\n"
     )
     assert (desk / "x.converted.jsonl").read_text() == CHAT
     assert run_here("validate", "x.converted.jsonl", "--purpose", "fine-tune").status == 0
@@ -39,6 +42,42 @@ def test_records_that_are_left_end_with_10(desk: Path) -> None:
     assert "not converted: 1 record: x.converted.jsonl.left" in ended.stderr
     said = json.loads(ended.stdout)
     assert (said["output"], said["tally"]["left"]) == ("x.converted.jsonl", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments"),
+    [
+        ({"x.jsonl": ALPACA}, ("x.jsonl", "--purpose", "fine-tune")),
+        ({"it's.jsonl": ALPACA, "sub/-y.jsonl": ALPACA}, ("it's.jsonl", "sub/-y.jsonl", "--purpose", "fine-tune")),
+        ({"x.jsonl": ALPACA}, ("x.jsonl", "--purpose", "fine-tune", "-o", "run")),
+        ({"x.jsonl": CHAT.replace("\n", "\r\n")}, ("x.jsonl", "--fix")),
+        ({"m.json": '[{"path": "data/a.jsonl", "purpose": "pre-train"}]'}, ("m.json", "--fix")),
+        ({"own.toml": OWN, "x.jsonl": '"a text"\n'}, ("x.jsonl", "--purpose", "pre-train", "--schema", "own.toml")),
+    ],
+)  # fmt: skip
+def test_the_next_commands_work_as_printed(
+    desk: Path, server: str, files: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    """They validate and upload what was written, under whatever name."""
+    for name, content in files.items():
+        (desk / name).parent.mkdir(exist_ok=True)
+        (desk / name).write_bytes(content.encode())
+    ended = run_here("convert", *arguments)
+    assert ended.status == 0
+    lines = [line.split(": bulk-upload ", 1) for line in ended.stderr.splitlines()]
+    commands = [one for one in lines if one[0] in ("Next", "Then")]
+    assert [one[0] for one in commands] == ["Next", "Then"]
+    for _, command in commands:
+        assert run_here(*shlex.split(command), SEEKR_BASE_URL=server).status == 0
+
+
+def test_what_cannot_be_told_is_left_to_the_reader(desk: Path) -> None:
+    """Of lines that no purpose takes, or of many files, the commands have a word in place of what is to be named."""
+    for number in range(6):
+        (desk / f"{number}.jsonl").write_bytes(b'{"odd": 1}\r\n')
+    ended = run_here("convert", *(f"{number}.jsonl" for number in range(6)), "--fix")
+    assert "Next: bulk-upload validate FILE... --purpose PURPOSE\n" in ended.stderr
+    assert run_here("convert", "0.jsonl", "--fix", "-o", "x", "--quiet").stderr == ""
 
 
 def test_streams(desk: Path) -> None:

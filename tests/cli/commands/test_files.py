@@ -169,6 +169,9 @@ def test_a_deletion_is_recorded_in_the_ledger(sandbox: Sandbox) -> None:
     with closing(sqlite3.connect("l.db")) as ledger:
         deletions = ledger.execute("SELECT file_id, outcome FROM deletions").fetchall()
         decisions = ledger.execute("SELECT decision FROM decisions WHERE entry_id IS NULL").fetchall()
+    exported = run_here("ledger", "export", "l.db", "--all-receipts").text
+    assert f"{ids['data/a.jsonl']} was deleted from the server by files rm" in exported
+    assert ",deleted from the server by files rm," in exported
     assert deletions == [(ids["data/a.jsonl"], "deleted")]
     assert decisions == [(f"deleted {stranger} from the server",)]
     assert set(run_job(sandbox)) == {"data/a.jsonl", "data/b.jsonl"}

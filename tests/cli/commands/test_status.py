@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -66,6 +67,7 @@ def test_files_that_verify_found_gone(job: Path) -> None:
         "Every entry is accepted.",
         "1 accepted file is gone from the server, as `verify` found: --retry missing sends them again.",
     ]
+    assert json.loads(run_here("status", "l.db", "--json").stdout)["missing_count"] == 1
 
 
 @pytest.mark.parametrize(

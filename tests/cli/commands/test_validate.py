@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,40 @@ def test_data_files_are_told_from_manifests(desk: Path) -> None:
     ended = run_here("validate", "data/a.jsonl")
     assert ended.status == 10
     assert "--purpose" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says", "command"),
+    [
+        ("x.jsonl", GOOD % 1, "give its purpose", "validate x.jsonl --purpose fine-tune"),
+        ("-it's.jsonl", '{"text": "t"}\n' * 20, "give its purpose", "validate './-it'\"'\"'s.jsonl' --purpose pre-train"),
+        ("x.jsonl", '{"text": 1}\n', "(lines with text)", None),
+        ("x.pdf", "%PDF-1.7 x", "give its purpose", "validate x.pdf --purpose alignment"),
+        ("x.md", "# Tides", "a document or anything else", "validate x.md --purpose alignment"),
+        ("x.jsonl", '{"instruction": "i", "output": "o"}\n', "Alpaca", "convert x.jsonl --purpose fine-tune"),
+        ("x.jsonl", '{"paht": "a", "purpose": "pre-train"}\n', None, None),
+        ("x.csv", "paht,purpose\na,pre-train\n", None, None),
+        ("x.json", '[{"path": "a", "purpose": "pre-train"}]', None, None),
+        ("x.jsonl", '{"path": "none.jsonl", "purpose": "pre-train"}\n', None, None),
+        ("x.jsonl", "not JSON\n", None, None),
+    ],
+)  # fmt: skip
+def test_training_data_without_a_purpose_is_recognised(
+    desk: Path, name: str, content: str, says: str | None, command: str | None
+) -> None:
+    """It is not read as a manifest that is wrong on every line; the command that is named does what is meant."""
+    (desk / name).write_text(content)
+    ended = run_here("validate", "--", name)
+    assert ended.status == 10
+    if command is None:
+        assert "looks like training data" not in ended.stderr
+        assert ended.stdout.startswith(b"error: ")
+        return
+    assert ended.stdout == b""
+    assert f'"{name}" looks like training data, not like a manifest' in ended.stderr
+    assert str(says) in ended.stderr
+    assert f"  hint: `bulk-upload {command}` " in ended.stderr
+    assert run_here(*shlex.split(command)).status == 0
 
 
 @pytest.mark.parametrize(

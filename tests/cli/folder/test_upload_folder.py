@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -34,6 +35,13 @@ from tests.core.folder.test_likeness import CHAT, EXAMPLES, lines
 
 DONE, SHORT, USAGE = ExitStatus.DONE, ExitStatus.SOME_FAILED, ExitStatus.USAGE
 WAIT_S = 60.0
+AT_TERMINAL = """
+import fcntl, termios
+from bulk_upload.cli.main import main
+# Ctrl-C is a signal only from the terminal that controls the session.
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+main()
+"""
 
 
 @pytest.fixture
@@ -118,6 +126,26 @@ def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> 
     options = ("--exclude", "*.md", "--exclude", "/nothing.jsonl", *shlex.split(exclude))
     assert typed("./datasets", *options, server=server).status == DONE
     assert statuses(folder.parent)["it's pairs.converted.jsonl"] == "preference-fine-tune accepted"
+
+
+def test_advice_for_what_no_purpose_helps(folder: Path) -> None:
+    """Packed files, mixtures and data that cannot be converted are named with what helps, never with a purpose."""
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(lines(CHAT)))
+    (folder / "half.jsonl").write_bytes(lines(CHAT, EXAMPLES["pre-train"]))
+    (folder / "kto.jsonl").write_bytes(lines({"prompt": "p", "completion": "c", "label": True}))
+    (folder / "alpaca.json").write_text('[{"instruction": "i", "output": "o"}]')
+    said = typed("./datasets", "--dry-run", "--exclude", "*.md").stderr.splitlines()
+    advice = {
+        said[index - 1].split(":")[0].strip(): line.strip()
+        for index, line in enumerate(said)
+        if "--exclude" in line
+    }
+    assert advice == {
+        "a.jsonl.gz": "unpack it, and add --exclude '*.gz'",
+        "half.jsonl": "split it into a file for each purpose, and add --exclude /half.jsonl",
+        "kto.jsonl": "add --exclude /kto.jsonl",
+        "alpaca.json": "run bulk-upload convert datasets/alpaca.json --purpose fine-tune, and add --exclude '*.json'",
+    }
 
 
 def test_quiet_is_quiet_until_something_is_left_out(folder: Path, server: str) -> None:
@@ -355,7 +383,7 @@ def at_terminal(
     """Run a command at a terminal; each answer is typed once its question is there."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "bulk_upload", *arguments],
+        [sys.executable, "-c", AT_TERMINAL, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -413,16 +441,58 @@ def test_an_older_ledger_is_no_dead_end(
 
     asked: list[str] = []
 
-    def confirm(question: str, **_: object) -> bool:
+    def prompt(question: str, **_: object) -> str:
         asked.append(question)
-        return False
+        return "n"
 
     monkeypatch.setattr(JobPlanner, "plan", plan)
-    monkeypatch.setattr(click, "confirm", confirm)
+    monkeypatch.setattr(click, "prompt", prompt)
     with planner.listing(found) as listing:
         assert not agreed(planner, found, listing, connection, ValidateMode.AHEAD)
     assert "Upload 3 files (" in asked[0]
     assert "older version" in capsys.readouterr().err
+
+
+PURPOSE_QUESTION, CONFIRMATION = "purpose of 1 file, perhaps alignment: ", "[y/N]: "
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "says"),
+    [
+        ([(PURPOSE_QUESTION, "\n"), (CONFIRMATION, "\n")], ExitStatus.UNFINISHED, "Nothing was sent."),
+        (
+            [(PURPOSE_QUESTION, "none\n"), (CONFIRMATION, "perhaps\n"), (CONFIRMATION, "No\n")],
+            ExitStatus.UNFINISHED,
+            "Type y for yes; n or Enter for no.",
+        ),
+        (
+            [(PURPOSE_QUESTION, "y\n"), (PURPOSE_QUESTION, " alignment \n"), (CONFIRMATION, "YES\n")],
+            DONE,
+            "y is not a known purpose. Type one of those above, none, or Enter.",
+        ),
+        ([(PURPOSE_QUESTION, "\x03")], ExitStatus.INTERRUPTED, "Nothing was sent."),
+        ([(PURPOSE_QUESTION, "\x04")], ExitStatus.INTERRUPTED, "Nothing was sent."),
+        ([(PURPOSE_QUESTION, "\n"), (CONFIRMATION, "\x03")], ExitStatus.INTERRUPTED, "Nothing was sent."),
+        ([(PURPOSE_QUESTION, "\n"), (CONFIRMATION, "\x04")], ExitStatus.INTERRUPTED, "Nothing was sent."),
+    ],
+    ids=["Enter", "no", "yes", "Ctrl-C at a purpose", "Ctrl-D at a purpose", "Ctrl-C", "Ctrl-D"],
+)
+def test_every_answer_to_the_questions(
+    folder: Path, fresh_server: str, answers: list[tuple[str, str]], status: ExitStatus, says: str
+) -> None:
+    """Yes, no, Enter, another word, Ctrl-C, Ctrl-D: each does what is said, and nothing is sent but after a yes."""
+    ended, shown = at_terminal(["./datasets"], answers, server=fresh_server)
+    assert ended == status
+    assert says in shown
+    assert bool(list(folder.parent.glob("*.ledger.db"))) == (status is DONE)
+
+
+def test_at_a_terminal_with_nothing_left_to_send_nothing_is_confirmed(folder: Path, server: str) -> None:
+    """The screen says that all is accepted, and the command ends as it does without a terminal."""
+    assert typed("./datasets", "--exclude", "*.md", server=server).status == DONE
+    status, shown = at_terminal(["./datasets", "--exclude", "*.md"], [], server=server)
+    assert (status, CONFIRMATION in shown) == (DONE, False)
+    assert "To upload: nothing; all 2 are accepted already\n" in shown
 
 
 def test_at_a_terminal_yes_asks_nothing(folder: Path, server: str, desk: Path) -> None:

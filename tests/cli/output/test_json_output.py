@@ -71,7 +71,7 @@ def test_every_command_that_prints_data_takes_json() -> None:
     for name, command in commands().items():
         if name not in PRINT_NO_DATA:
             assert any("--json" in one.opts for one in command.params), name
-            assert name in SHAPES or name in ROWS or name == "control", name
+            assert name in SHAPES or name in ROWS or name in ("control", "sample"), name
 
 
 def test_the_page_is_made_of_the_shapes() -> None:

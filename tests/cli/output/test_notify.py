@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -89,7 +91,10 @@ def test_a_command_that_ended_before_its_run_is_told_too(desk: Path, server: str
     ("target", "why"),
     [
         ("sh -c 'exit 3'", "sh: it exited with 3"),
-        ("http://127.0.0.1:9/hook/token-never-show-me", "127.0.0.1: ClientConnectorError"),
+        (
+            "http://127.0.0.1:9/hook/token-never-show-me",
+            f"127.0.0.1: the request failed: {os.strerror(errno.ECONNREFUSED)}",
+        ),
     ],
 )
 def test_a_message_that_does_not_arrive_is_a_warning(desk: Path, server: str, target: str, why: str) -> None:

@@ -6,14 +6,24 @@ import csv
 import io
 import json
 import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+import threading
+import tty
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bulk_upload.cli.main import READER_LEFT
+from bulk_upload.cli.output.streams import told_columns, told_rows
 from bulk_upload.core.report.export import COLUMNS
+from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
-from tests.cli.stage import run_here, run_shell
+from tests.cli.stage import environment, run_here, run_shell
 
 FULL = "/dev/full"
 needs_full_device = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no /dev/full here")
@@ -131,14 +141,74 @@ def test_quiet(desk: Path, fresh_server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["bulk-upload", "trap '' HUP; bulk-upload", "TERM=xterm-256color CI=true bulk-upload"]
-)
+    "how",
+    [
+        "bulk-upload", "trap '' HUP; bulk-upload", f"nohup {sys.executable} -m bulk_upload", "TERM=xterm-256color CI=true bulk-upload",
+        "FORCE_COLOR=1 CLICOLOR_FORCE=1 TTY_COMPATIBLE=1 bulk-upload",
+    ],
+)  # fmt: skip
 def test_a_log_has_no_stray_bytes(desk: Path, server: str, how: str) -> None:
     """Under nohup, in a pipe, or where CI keeps the output: plain lines, no colours, no marks, no cursor."""
     ended = run_shell(f"{how} run good.jsonl", SEEKR_BASE_URL=server, PYTHONIOENCODING="utf-8")
     assert ended.status == 0
     assert not [one for one in ended.stderr if one != "\n" and not " " <= one <= "~"]
     assert ended.stderr.splitlines()[-1] == "Exit code 0: every entry of the job is accepted."
+
+
+def on_terminal(command: str, **environ: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; return its exit code and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    termios.tcsetwinsize(theirs, (24, 80))
+    with subprocess.Popen(
+        ["sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(environ),
+    ) as process:
+        os.close(theirs)
+        limit = threading.Timer(60, process.kill)
+        limit.start()
+        written = b""
+        with suppress(OSError):  # the other end was closed
+            while data := os.read(ours, 65536):
+                written += data
+        os.close(ours)
+        limit.cancel()
+        return process.wait(60), written.decode("utf-8")
+
+
+@pytest.mark.parametrize("command", ["run good.jsonl --serve", "watch l.db"])
+def test_a_dumb_terminal_gets_plain_lines(done: Path, server: str, command: str) -> None:
+    """As CI systems and editors have them: no colours, no marks, nothing that moves a cursor."""
+    environ = {"SEEKR_BASE_URL": server, "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    status, written = on_terminal(f"exec {sys.executable} -m bulk_upload {command}", **environ)
+    assert status == 0, written
+    assert not [one for one in written if one != "\n" and not " " <= one <= "~"]
+    assert written.splitlines()[-1] == "Exit code 0: every entry of the job is accepted."
+
+
+@pytest.mark.parametrize("command", ["run good.jsonl", "watch l.db"])
+def test_a_terminal_is_left_as_it_was(done: Path, server: str, command: str) -> None:
+    """Whatever was switched off for drawing (the cursor, the wrapping of lines) is on again, and all styles are over."""
+    environ = {"SEEKR_BASE_URL": server, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    status, written = on_terminal(f"exec {sys.executable} -m bulk_upload {command}", **environ)
+    assert status == 0, written
+    for off, on in (("\x1b[?25l", "\x1b[?25h"), ("\x1b[?7l", "\x1b[?7h")):
+        assert written.rfind(off) <= written.rfind(on)
+    styles = re.findall(r"\x1b\[([0-9;]*)m", written)
+    assert styles[-1] == "0"
+    assert set(re.findall(r"\x1b\[[?0-9;]*([A-Za-z])", written)) <= set("mhlAK")
+
+
+def test_a_terminal_without_a_size_is_as_wide_as_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says 0, as those that a program opens without more ado."""
+    monkeypatch.setattr(
+        "bulk_upload.cli.output.streams.os.get_terminal_size", lambda _: os.terminal_size((0, 0))
+    )
+    assert told_columns() == COLUMNS_MAX
+    assert told_rows() is None
 
 
 def test_manifest_on_stdin(desk: Path, server: str) -> None:

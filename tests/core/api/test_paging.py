@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.api.paging import PAGE_OVERLAP, STALE_PAGES_MAX, Pager
+from bulk_upload.core.api.paging import PAGE_OVERLAP, STALE_PAGES_MAX, ListedPage, Pager
+from bulk_upload.core.model import ListedFile
 
-PAGE = [f"file-{number}" for number in range(10)]
+
+def shown(ids: Sequence[str], next_page: str | None = None) -> ListedPage:
+    """Return a page with these files."""
+    return ListedPage([ListedFile(file_id=one) for one in ids], next_page)
+
+
+PAGE = shown([f"file-{number}" for number in range(10)])
 
 
 class _List:
@@ -26,7 +35,7 @@ class _List:
         page = self.files[self.pager.offset : self.pager.offset + self.page_files]
         fresh = [one for one in page if one not in self.seen]
         self.seen.update(fresh)
-        return self.pager.turn(page, fresh_count=len(fresh))
+        return self.pager.turn(shown(page), fresh_count=len(fresh))
 
     def add(self, count: int) -> None:
         self.files[:0] = [f"new-{self.added_count + number}" for number in range(count)]
@@ -90,8 +99,8 @@ def test_a_list_that_grows_as_fast_as_it_is_read_is_given_up() -> None:
 def test_a_short_page_is_not_the_end() -> None:
     """A server may have a smaller limit than was asked for, and may show fewer than that."""
     pager = Pager(pages_max=10)
-    assert pager.turn([f"file-{number}" for number in range(20)], fresh_count=20) is None
-    assert pager.turn([f"file-{number}" for number in range(10, 25)], fresh_count=5) is None
+    assert pager.turn(shown([f"file-{number}" for number in range(20)]), fresh_count=20) is None
+    assert pager.turn(shown([f"file-{number}" for number in range(10, 25)]), fresh_count=5) is None
     assert not pager.at_end
 
 
@@ -107,7 +116,7 @@ def test_a_list_that_ignores_the_offset_is_given_up() -> None:
 def test_a_list_without_end_is_given_up() -> None:
     """After so many pages there is something wrong with it."""
     pager = Pager(pages_max=3)
-    pages = [[f"file-{number}-{place}" for place in range(10)] for number in range(3)]
+    pages = [shown([f"file-{number}-{place}" for place in range(10)]) for number in range(3)]
     assert [pager.turn(page, fresh_count=10) for page in pages][-1] == (
         "the server's list did not end after 3 pages"
     )

@@ -38,8 +38,9 @@ def test_the_built_in_one_can_be_said() -> None:
     table = {
         key: list(value) if isinstance(value, tuple) else value
         for key in PROFILE_KEYS
-        if (value := getattr(FLOW, key.replace("-", "_"))) is not None
+        if (value := getattr(FLOW, key.replace("-", "_"))) not in (None, (), "")
     }
+    table["auth-prefix"] = FLOW.auth_prefix
     made = profile_of("other", table)
     for one in fields(Profile):
         assert one.name == "name" or getattr(made, one.name) == getattr(FLOW, one.name)
@@ -61,6 +62,27 @@ def test_the_built_in_one_can_be_said() -> None:
         ("purposes", "assistants"),
         ("purposes", []),
         ("can-list", "yes"),
+        ("paging", "cursor"),
+        ("paging", 1),
+        ("first-page", 2),
+        ("complete", True),
+        ("name-alphabet", "ascii"),
+        ("answered-5xx", "stored"),
+        ("can-read-back", "yes"),
+        ("can-read-back", []),
+        ("upload-path", "v1/files"),
+        ("headers", {"x y": "1"}),
+        ("headers", {"x": "a\r\nb"}),
+        ("headers", {"Content-Type": "text/plain"}),
+        ("headers", "x: 1"),
+        ("query", {"api-version": "a&b"}),
+        ("query", {}),
+        ("form", {"a": 1}),
+        ("id-prefix", "files"),
+        ("id-prefix", "../"),
+        ("name-field", "a.b"),
+        ("size-field", ""),
+        ("list-page", 10_001),
         ("list-page", 0),
         ("list-page", True),
         ("size-limit-bytes", 1.5),
@@ -96,6 +118,25 @@ def test_unknown_and_missing_keys() -> None:
         profile_of("mine", {**LEAST, "file_field": "x"})
     with pytest.raises(ProfileFlaw, match="lacks base-url, files-path"):
         profile_of("mine", {key: LEAST[key] for key in LEAST if key not in ("base-url", "files-path")})
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "words"),
+    [
+        ({"paging": "aftr"}, "paging", 'Did you mean "after"?'),
+        ({"purposes": ["a", "b"]}, "purposes", "must be a list of one"),
+        ({"can-read-back": ["asistants"]}, "can-read-back", 'Did you mean "assistants"?'),
+        ({"headers": {"authorization": "x"}}, "headers", "the header of the key"),
+        ({"form": {"file": "x"}}, "form", "the field of the file"),
+    ],
+)
+def test_keys_that_contradict_each_other(change: dict[str, Any], key: str, words: str) -> None:
+    """What cannot be meant together is told with the key to change."""
+    table = {name: value for name, value in {**LEAST, **change}.items() if name != "purpose-field"}
+    with pytest.raises(ProfileFlaw) as caught:
+        profile_of("mine", table)
+    assert caught.value.key == key
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

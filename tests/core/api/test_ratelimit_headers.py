@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_upload.core.api.ratelimit_headers import RESET_S_MAX, allowance
+from bulk_upload.core.api.ratelimit_headers import RESET_S_MAX, allowance, duration_s
 from bulk_upload.core.model import RateLimitInfo
 
 NOW_S = 784111777.0
@@ -16,7 +16,8 @@ NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
 LATE_NOW_S = 2_000_000_000.0
 
 NAMES = (
-    "ratelimit", "ratelimit-remaining", "ratelimit-reset", "x-ratelimit-remaining", "x-ratelimit-reset", "date"
+    "ratelimit", "ratelimit-remaining", "ratelimit-reset", "x-ratelimit-remaining", "x-ratelimit-reset", "date",
+    "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
 )  # fmt: skip
 
 
@@ -33,6 +34,10 @@ NAMES = (
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000000012000"}, RateLimitInfo(0, 12.0)),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1999999000"}, RateLimitInfo(0, 0.0)),
         (
+            {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "6m0s"},
+            RateLimitInfo(9, 360.0),
+        ),
+        (
             {"ratelimit": "nonsense", "x-ratelimit-remaining": "1", "x-ratelimit-reset": "2"},
             RateLimitInfo(1, 2.0),
         ),
@@ -41,6 +46,31 @@ NAMES = (
 def test_forms(headers: dict[str, str], expected: RateLimitInfo) -> None:
     """Each form in use is understood; the first that makes sense wins."""
     assert allowance(headers, now_utc_s=LATE_NOW_S) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6m0s", 360.0),
+        ("1s", 1.0),
+        ("20ms", 0.02),
+        ("1h2m3.5s", 3723.5),
+        ("2m59.56s", 179.56),
+        ("59m", 3540.0),
+        ("1m20ms", 60.02),
+        ("7", 7.0),
+        ("", None),
+        ("m", None),
+        ("1s1m", None),
+        ("-1s", None),
+        ("1d", None),
+        ("1 s", None),
+    ],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    """As Go writes them, which OpenAI and Groq send."""
+    found = duration_s(text)
+    assert found == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_a_moment_is_measured_against_the_answers_own_date() -> None:

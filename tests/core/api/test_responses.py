@@ -10,6 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.api.paging import ListedPage
+from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.responses import (
     ANSWER_BYTES_MAX,
     MISSING_ID,
@@ -17,8 +19,9 @@ from bulk_upload.core.api.responses import (
     UNUSABLE_TEXT,
     decipher,
     is_file_id,
+    is_plausible_success,
     listed_file,
-    listed_files,
+    listed_page,
     looked_up_file,
     lost_answer,
     reason_of,
@@ -62,7 +65,7 @@ def answered(
         body=data,
         sent=replace(sent(complete=complete), sha256=sha256),
         now_utc_s=0.0,
-        keeps_names=keeps_names,
+        profile=replace(FLOW, keeps_names=keeps_names),
     )
 
 
@@ -474,7 +477,7 @@ def test_decipher_never_raises(status: int, headers: dict[str, str], body: bytes
 @given(BODIES)
 def test_lists_never_raise(body: bytes) -> None:
     """Any body is a list of files, each with a sane id or none, a single such file, or not an answer."""
-    assert all(is_file_id(one.file_id) for one in listed_files(body) or [] if one.has_id)
+    assert all(is_file_id(one.file_id) for one in (listed_page(body) or ListedPage()).files if one.has_id)
     looked_up = looked_up_file(body)
     assert looked_up is None or is_file_id(looked_up.file_id)
 
@@ -501,7 +504,9 @@ def test_listed_files() -> None:
             ],
         }
     ).encode()
-    assert listed_files(body) == [
+    page = listed_page(body)
+    assert page is not None
+    assert page.files == [
         ListedFile(file_id="file-1", filename="a", bytes=1, purpose="p", created_at="2026-06-18T09:30:00Z"),
         ListedFile(file_id="../x", has_id=False, filename="b"),
         ListedFile(file_id="1003", has_id=False, filename="c", bytes=2),
@@ -510,7 +515,7 @@ def test_listed_files() -> None:
         ListedFile(file_id="no id", has_id=False),
         ListedFile(file_id="file-2"),
     ]
-    assert listed_files(b'{"object": "list", "data": []}') == []
+    assert listed_page(b'{"object": "list", "data": [], "next_page": "abc"}') == ListedPage([], "abc")
 
 
 @pytest.mark.parametrize(
@@ -518,7 +523,26 @@ def test_listed_files() -> None:
 )
 def test_not_a_list(body: bytes) -> None:
     """What is not a list answer is told apart from an empty list, for absence is a decision."""
-    assert listed_files(body) is None
+    assert listed_page(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", True),
+        (b" \n", True),
+        (b"{}", True),
+        (b'{"id": "file-1", "deleted": true}', True),
+        (b'{"error": {"message": "no"}}', False),
+        (b'{"detail": "no"}', False),
+        (b"{chaos", False),
+        (b"<html>", False),
+        (b"[]", False),
+    ],
+)
+def test_what_a_deletion_may_answer(body: bytes, expected: bool) -> None:
+    """A gateway's page, or half an answer, is no success: the deletion is asked for again, and finds nothing then."""
+    assert is_plausible_success(body) is expected
 
 
 def test_looked_up_file() -> None:

@@ -122,6 +122,33 @@ def test_what_can_be_converted_says_for_which_purpose(
     assert ("to be converted" in found.reason) is bool(purposes)
 
 
+@pytest.mark.parametrize(
+    ("records", "purposes", "words"),
+    [
+        ([{"instruction": "a", "output": "c"}], ("fine-tune",), "a JSON array of Alpaca"),
+        ([CHAT, CHAT], ("fine-tune",), "a JSON array, to be converted to lines"),
+        ([{"a": 1}], (), "text"),
+        ([1, 2], (), "text"),
+    ],
+)
+def test_an_array_of_records_is_no_document(
+    records: list[Any], purposes: tuple[str, ...], words: str
+) -> None:
+    """Training data in one array is to be converted; as a document it would be sent for the wrong purpose."""
+    content = json.dumps(records, indent=1).encode()
+    for whole in (True, False):
+        found = like("a.json", content, whole=whole)
+        assert found.convert_to == purposes
+        assert found.reason.startswith(words)
+
+
+def test_a_file_that_begins_like_a_purpose_is_a_guess() -> None:
+    """The next lines are for validation to report; the option that is named has the purpose."""
+    found = like("a.jsonl", lines(CHAT, {"messages": "x"}))
+    assert (found.purpose, found.is_sure) == ("fine-tune", False)
+    assert found.reason == "like fine-tune, but not on each of its first lines"
+
+
 def test_an_unusual_suffix_is_a_guess() -> None:
     """Content alone does not decide where no file of the purpose has such a name."""
     for path in ("part-00000", "a.json", "a.ndjson", "a.txt"):

@@ -61,6 +61,7 @@ def test_clock(offset_s: float | None, grade: Grade, words: str) -> None:
         (302, True, {"server": PROBLEM}, ExitStatus.UNFINISHED),
         (429, True, {"server": WARNING}, ExitStatus.DONE),
         (503, True, {"server": PROBLEM}, ExitStatus.UNFINISHED),
+        (500, False, {"server": OK, "key accepted": WARNING}, ExitStatus.DONE),
         (200, True, {"server": PROBLEM}, ExitStatus.UNFINISHED),
     ],
 )

@@ -388,6 +388,8 @@ def test_conventions_of_other_tools(purpose: Purpose, value: dict[str, Any], wor
     }
     if word.split(maxsplit=1)[0] in can_be.get(purpose, "").split():
         assert report.findings[0].remedy == "Convert them"
+    elif word == "preference pairs" and purpose in (CHAT, ALIGNMENT):
+        assert report.findings[0].remedy == "Give the file the purpose preference-fine-tune, and convert it"
     else:
         assert report.findings[0].remedy.startswith("They cannot be converted: ")
     assert report.error_count == 5

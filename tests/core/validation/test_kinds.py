@@ -101,6 +101,22 @@ KINDS = {
         REINFORCE, b'{"messages": [{"role": "user", "content": "a"}], "reference_answer": 12345678901234567890123}\n',
         "wrong-type", "a number", "Write it as a string, in quotes",
     ),
+    "a JSON text sequence": Kind(
+        TUNE, b"".join(b"\x1e" + line for line in GOOD.splitlines(keepends=True)), "bad-json", "record separator", f"{CONVERTED} fine-tune --fix"
+    ),
+    "the end mark of DOS": Kind(TUNE, GOOD + b"\x1a", "bad-json", "(0x1a) outside of strings", "Remove it"),
+    "a form feed between values": Kind(
+        TUNE, GOOD + b'{"messages":\x0c[]}\n', "bad-json", "(0x0c) outside of strings", "Remove it"
+    ),
+    "an Office file": Kind(
+        TUNE, b"PK\x03\x04\x14\0\6\0\x08\0\0\0!\0[Content_Types].xml" + bytes(40), "not-json-lines", "Office file", "Export the data"
+    ),
+    "records in one object": Kind(
+        TUNE, lines({"data": [chat(USER, SAID), chat(USER, SAID)]}), "missing-key", "in the array `data`", "record of `data` on a line"
+    ),
+    "a weight that JSON has under another name": Kind(
+        TUNE, lines(chat(USER, {**SAID, "weight": True})), "bad-weight", "the weight is true", "Write 1"
+    ),
     "a small number": Kind(TRAIN, lines({"text": 42}), "wrong-type", "42", 'Write it as a string, in quotes: "42"'),
 }  # fmt: skip
 
@@ -144,3 +160,13 @@ def test_what_is_converted_is_valid(bad: dict[str, Any]) -> None:
     made = converter.convert([*lines(chat(USER, SAID)).splitlines(), *lines(bad).splitlines()])
     assert (len(made.lines), len(made.left), converter.tally.kept) == (1, 1, 1)
     assert "no-assistant" in made.left[0].reason
+
+
+def test_a_table_of_one_column_of_json_is_converted() -> None:
+    """A program of csv and json alone would write the cells as texts."""
+    checker = Checker(PURPOSES[TUNE], where="d.csv", command=ConvertCommand(file="d.csv", purpose=TUNE))
+    cell = json.dumps([USER, SAID]).replace('"', '""')
+    checker.feed(f'messages\n"{cell}"\n'.encode())
+    checker.finish()
+    (finding,) = checker.report().findings
+    assert finding.remedy == "Write its rows as JSON Lines: bulk-upload convert d.csv --purpose fine-tune"

@@ -9,6 +9,7 @@ from email.utils import formatdate
 
 import pytest
 
+from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.model import Accepted, ListedFile
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.transport import NoAnswer
@@ -50,12 +51,17 @@ async def test_the_list_is_read_newest_first() -> None:
     async with Sandbox() as sandbox, transport_to(sandbox.url) as transport:
         outcomes = [(await ship(transport, name=f"{number}.jsonl")).outcome for number in range(3)]
         ids = [outcome.file_id for outcome in outcomes if isinstance(outcome, Accepted)]
-        page = await transport.list_page(limit=2, offset=0)
+        page = (await transport.list_page(PageRequest(limit=2))).files
         assert [file.file_id for file in page] == ids[:0:-1]
         assert page[0].filename == "2.jsonl"
         assert page[0].bytes == 17
-        assert [file.file_id for file in await transport.list_page(limit=2, offset=2)] == ids[:1]
-        assert await transport.look_up(ids[0]) == (await transport.list_page(limit=1, offset=2))[0]
+        assert [
+            file.file_id for file in (await transport.list_page(PageRequest(limit=2, offset=2))).files
+        ] == ids[:1]
+        assert (
+            await transport.look_up(ids[0])
+            == (await transport.list_page(PageRequest(limit=1, offset=2))).files[0]
+        )
         assert await transport.look_up("file-unknown") is None
 
 
@@ -63,7 +69,7 @@ async def test_the_query_is_the_one_the_api_documents() -> None:
     """A list request carries the page and the order, and the bare key."""
     server = ScriptedServer(stores(answer(200, b'{"data": [{"id": "f-1"}, {"id": "../x"}, 7]}')))
     async with server.running(), transport_to(server.url) as transport:
-        page = await transport.list_page(limit=100, offset=90)
+        page = (await transport.list_page(PageRequest(limit=100, offset=90))).files
     assert page == [
         ListedFile(file_id="f-1"),
         ListedFile(file_id="../x", has_id=False),
@@ -83,7 +89,7 @@ async def test_a_useless_answer_is_list_failed(kind: str) -> None:
     server = ScriptedServer(scene)
     async with server.running(), transport_to(server.url, stall_s=0.2) as transport:
         with pytest.raises(NoAnswer, match=words) as listing:
-            await transport.list_page(limit=100, offset=0)
+            await transport.list_page(PageRequest(limit=100))
         with pytest.raises(NoAnswer, match=words) as looking:
             await transport.look_up("f-1")
     assert KEY not in f"{listing.value!r} {looking.value!r}"
@@ -97,7 +103,7 @@ async def test_a_redirected_list_is_not_followed() -> None:
         server = ScriptedServer(stores(answer(302, b"", {"Location": other.url})))
         async with server.running(), transport_to(server.url) as transport:
             with pytest.raises(NoAnswer, match="HTTP 302"):
-                await transport.list_page(limit=100, offset=0)
+                await transport.list_page(PageRequest(limit=100))
             with pytest.raises(NoAnswer, match="HTTP 302"):
                 await transport.look_up("f-1")
     assert other.connections == 0
@@ -115,7 +121,7 @@ async def test_an_unreachable_list_names_the_reason() -> None:
     """A list that cannot be asked for says why."""
     async with transport_to("http://127.0.0.1:9") as transport:
         with pytest.raises(NoAnswer, match=r"cannot connect to 127\.0\.0\.1:9: Connection refused"):
-            await transport.list_page(limit=100, offset=0)
+            await transport.list_page(PageRequest(limit=100))
 
 
 async def test_a_list_never_waits_behind_uploads() -> None:
@@ -124,7 +130,7 @@ async def test_a_list_never_waits_behind_uploads() -> None:
     async with server.running(), transport_to(server.url, connection_limit=2, stall_s=5) as transport:
         uploads = [asyncio.create_task(ship(transport)) for _ in range(3)]
         await until(lambda: server.stored == 2)
-        assert await transport.list_page(limit=100, offset=0) == []
+        assert (await transport.list_page(PageRequest(limit=100))).files == []
         transport.end_all("enough")
         await asyncio.gather(*uploads)
     assert server.connections == 3
@@ -144,9 +150,9 @@ async def test_the_servers_clock_is_noted() -> None:
         assert transport.clock_offset_s is None
         await ship(transport)
         assert transport.clock_offset_s == pytest.approx(3600, abs=60)
-        await transport.list_page(limit=1, offset=0)
+        await transport.list_page(PageRequest(limit=1))
         assert transport.clock_offset_s == pytest.approx(-3600, abs=60)
-        await transport.list_page(limit=1, offset=0)
+        await transport.list_page(PageRequest(limit=1))
         assert transport.clock_offset_s == pytest.approx(-3600, abs=60)
 
 
@@ -160,7 +166,7 @@ async def test_the_servers_clock_without_a_date(ahead_s: int) -> None:
         stores(answer(200, {**ANSWER, "created_at": created_at})),
     )
     async with server.running(), transport_to(server.url) as transport:
-        await transport.list_page(limit=1, offset=0)
+        await transport.list_page(PageRequest(limit=1))
         assert transport.clock_offset_s is None
         assert isinstance((await ship(transport)).outcome, Accepted)
         assert transport.clock_offset_s == pytest.approx(ahead_s, abs=60)
@@ -175,5 +181,5 @@ async def test_the_list_tells_the_time_of_files_that_were_just_sent() -> None:
     async with server.running(), transport_to(server.url) as transport:
         assert isinstance((await ship(transport)).outcome, Accepted)
         assert transport.clock_offset_s is None
-        await transport.list_page(limit=1, offset=0)
+        await transport.list_page(PageRequest(limit=1))
         assert transport.clock_offset_s == pytest.approx(3600, abs=60)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compare
 from bulk_upload.edge.transport import NoAnswer
@@ -360,7 +361,7 @@ async def test_a_list_does_not_wait_for_contents() -> None:
     ):
         tasks = [reading.create_task(transport.read_back("f-1", file_bytes=5000)) for _ in range(6)]
         async with asyncio.timeout(30):
-            assert await transport.list_page(limit=1, offset=0) == []
+            assert (await transport.list_page(PageRequest(limit=1))).files == []
         for one in tasks:
             one.cancel()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.model import Accepted, Refused, Unavailable
 from bulk_upload.edge.transport import NoAnswer
@@ -100,10 +101,10 @@ async def test_questions_renew_the_key_too() -> None:
     server = ScriptedServer(takes_the_new_key)
     async with server.running():
         async with transport_to(server.url, read_key_again=read) as transport:
-            assert await transport.list_page(limit=10, offset=0) == []
+            assert (await transport.list_page(PageRequest(limit=10))).files == []
         async with transport_to(server.url) as transport:
             with pytest.raises(NoAnswer) as caught:
-                await transport.list_page(limit=10, offset=0)
+                await transport.list_page(PageRequest(limit=10))
     assert caught.value.http_status == 401
     assert given == [NEW]
     assert KEY not in str(caught.value)

@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from bulk_upload.core.api.network import Network
+from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.edge.transport import NoAnswer, Transport
 from bulk_upload.errors import UsageError
@@ -253,7 +254,7 @@ async def test_trouble_that_lasts_names_its_remedy(authority: Authority, scene: 
     async with hopeless(authority, scene) as transport:
         outcome = (await ship(transport)).outcome
         with pytest.raises(NoAnswer) as caught:
-            await transport.list_page(limit=1, offset=0)
+            await transport.list_page(PageRequest(limit=1))
     assert isinstance(outcome, Unavailable)
     assert caught.value.final
     for word in HOPELESS[scene]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import EntrySettled, Noticed, ReceiptsChecked, ReceiptWithdrawn
 from bulk_upload.core.model import EntryState
@@ -207,14 +208,14 @@ def test_what_no_look_up_answers_is_in_doubt_until_it_is_found() -> None:
     def hide(scene: Scene) -> None:
         real = scene.transport.list_page
 
-        async def list_page(*, limit: int, offset: int) -> list[ListedFile]:
-            page = await real(limit=limit, offset=offset)
+        async def list_page(request: PageRequest) -> ListedPage:
+            page = await real(request)
             world.server.list_fails = 100  # Look-ups from here on.
-            return [one for one in page if one.filename not in hidden]
+            return ListedPage([one for one in page.files if one.filename not in hidden])
 
-        async def listing(*, limit: int, offset: int) -> list[ListedFile]:
+        async def listing(request: PageRequest) -> ListedPage:
             world.server.list_fails = 0
-            return await list_page(limit=limit, offset=offset)
+            return await list_page(request)
 
         scene.transport.list_page = listing  # type: ignore[method-assign]
 
@@ -237,8 +238,9 @@ def test_not_found_proves_nothing_where_own_files_are_not_found(count: int) -> N
     def other_ids(scene: Scene) -> None:
         real = scene.transport.list_page
 
-        async def list_page(*, limit: int, offset: int) -> list[ListedFile]:
-            return [replace(one, file_id=f"x{one.file_id}") for one in await real(limit=limit, offset=offset)]
+        async def list_page(request: PageRequest) -> ListedPage:
+            page = await real(request)
+            return ListedPage([replace(one, file_id=f"x{one.file_id}") for one in page.files])
 
         async def look_up(file_id: str) -> ListedFile | None:
             return None
@@ -258,8 +260,9 @@ def test_an_empty_list_proves_nothing() -> None:
     world = world_of(5)
 
     def hide(scene: Scene) -> None:
-        async def list_page(*, limit: int, offset: int) -> list[ListedFile]:
-            return []
+        async def list_page(request: PageRequest) -> ListedPage:
+            del request
+            return ListedPage()
 
         scene.transport.list_page = list_page  # type: ignore[method-assign]
         world.server.list_fails = 1000

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
@@ -74,10 +75,10 @@ class Server:
         )
         self.sha256s[file_id] = sha256
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+    async def list_page(self, request: PageRequest) -> ListedPage:
         """Return all files."""
         await self._pause()
-        return list(self.files.values())[offset : offset + limit]
+        return ListedPage(list(self.files.values())[request.offset : request.offset + request.limit])
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return a file."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.server_clock import ClockOffset
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import NoAnswer
@@ -44,7 +45,7 @@ class Desk:
             raise answer
         return answer
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+    async def list_page(self, request: PageRequest) -> ListedPage:
         """Not asked here."""
         raise NotImplementedError
 

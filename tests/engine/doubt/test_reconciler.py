@@ -8,7 +8,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.api.paging import STALE_PAGES_MAX
+from bulk_upload.core.api.paging import STALE_PAGES_MAX, ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.server_clock import DATE_ALONE_S, ClockOffset
 from bulk_upload.core.api.server_habits import OwnFile
@@ -51,13 +51,13 @@ class Desk(FakeTransport):
         self.looked_up: list[ListedFile | None] = []
         """What look-ups answer instead of the truth, in order."""
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+    async def list_page(self, request: PageRequest) -> ListedPage:
         """Return a page, after the test had its say."""
         self.before_page(len(self.offsets))
-        self.offsets.append(offset)
+        self.offsets.append(request.offset)
         if self.page_hangs:
             await asyncio.sleep(3600)
-        return await super().list_page(limit=limit, offset=0 if self.ignores_offset else offset)
+        return await super().list_page(replace(request, offset=0) if self.ignores_offset else request)
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return what the test wants, else the truth."""
@@ -99,10 +99,10 @@ class Bench:
     def goes_away(self, until_s: float) -> None:
         """Let nobody connect before that time."""
 
-        async def unconnected(*, limit: int, offset: int) -> list[ListedFile]:
+        async def unconnected(request: PageRequest) -> ListedPage:
             if self.now < until_s:
                 raise NoAnswer("listing files failed: Connection refused", away=True)
-            return await list_page(limit=limit, offset=offset)
+            return await list_page(request)
 
         list_page = self.desk.list_page
         self.desk.list_page = unconnected  # type: ignore[method-assign]
@@ -465,7 +465,9 @@ async def test_a_look_up_that_disagrees_decides_nothing() -> None:
         async with bench.serving() as reconciler:
             wrong = None
             if told is not None:
-                (right,) = await FakeTransport(bench.server, bench.clock).list_page(limit=1, offset=0)
+                (right,) = (
+                    await FakeTransport(bench.server, bench.clock).list_page(PageRequest(limit=1))
+                ).files
                 wrong = replace(right, bytes=999)
             bench.desk.looked_up = [wrong]
             verdict = await reconciler.resolve(bench.doubt())

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
 from bulk_upload.core.clock import Moment
@@ -66,12 +67,13 @@ class Desk:
         del then
         return UNKNOWN
 
-    async def list_page(self, *, limit: int, offset: int) -> list[ListedFile]:
+    async def list_page(self, request: PageRequest) -> ListedPage:
         """Return a page."""
         self.list_count += 1
         if self.fails:
             raise NoAnswer("the server's list gave no usable answer (HTTP 404)", http_status=404)
-        return [file for file, _ in self.files[offset : offset + limit]]
+        files = self.files[request.offset : request.offset + request.limit]
+        return ListedPage([file for file, _ in files])
 
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file."""

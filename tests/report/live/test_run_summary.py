@@ -12,7 +12,7 @@ from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.run_summary import closing_lines
-from bulk_upload.report.live.verdict import SummaryLine
+from bulk_upload.report.live.verdict import NO_DATA_COMMANDS, DataCommands, SummaryLine
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"
@@ -36,6 +36,7 @@ def _closing(
     results_path: str | None = "m.results.csv",
     dropped_count: int = 0,
     list_decides: bool = True,
+    data_commands: DataCommands = NO_DATA_COMMANDS,
     columns: int = COLUMNS_MAX,
     rows: int | None = None,
 ) -> list[str]:
@@ -50,6 +51,7 @@ def _closing(
         rerun_command=COMMAND,
         dropped_count=dropped_count,
         list_decides=list_decides,
+        data_commands=data_commands,
         columns=columns,
         rows=rows,
     )
@@ -178,6 +180,38 @@ def test_failures_are_clustered_with_examples_and_the_command_that_retries_them(
     assert lines[-4:-2] == ["Next, fix these files and send the changed ones:", f"  {COMMAND}"]
     assert lines[-2].startswith("Exit code 3: finished; some entries were rejected")
     assert "For an HTML report: bulk-upload report m.ledger.db" in lines
+
+
+def test_invalid_data_names_the_command_that_leads_on() -> None:
+    """`convert` where it puts the only invalid file right, else `validate`; then the run. Other faults change nothing."""
+    states = {EntryState.ACCEPTED: 1, EntryState.INVALID: 2, EntryState.REJECTED: 1}
+
+    def step(commands: DataCommands) -> list[str]:
+        lines = _closing(Tally(), states, data_commands=commands)
+        return next(lines[index:] for index, line in enumerate(lines) if line.startswith("Next, "))
+
+    shown = DataCommands(validate="bulk-upload validate m.jsonl")
+    assert step(shown)[:4] == [
+        "Next, see what is wrong with the data, and how to fix it:",
+        "  bulk-upload validate m.jsonl",
+        "Then send what was fixed:",
+        f"  {COMMAND}",
+    ]
+    convert = replace(shown, convert="bulk-upload convert a.jsonl --purpose fine-tune")
+    assert step(convert)[:4] == [
+        "Next, write the data in the shape that is wanted:",
+        "  bulk-upload convert a.jsonl --purpose fine-tune",
+        "Then name the new file in the manifest, and send it:",
+        f"  {COMMAND}",
+    ]
+    folder = replace(convert, leaves_out="--exclude /a.jsonl")
+    assert step(folder)[2:4] == [
+        "Then send the new file in its place:",
+        f"  {COMMAND} --exclude /a.jsonl",
+    ]
+    assert "Next, fix these files and send the changed ones:" in _closing(
+        Tally(), {EntryState.REJECTED: 1}, data_commands=convert
+    )
 
 
 @pytest.mark.parametrize(

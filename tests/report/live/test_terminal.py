@@ -8,11 +8,12 @@ from typing import cast
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from bulk_upload.core.events import BodyNow, Draining, Noticed, Paused, Preparing
 from bulk_upload.core.model import EntryState, Throttled, Unavailable
-from bulk_upload.report.live.frame import REST_STYLE, Look, bar_of
+from bulk_upload.report.live.frame import REST_STYLE, Look, bar_of, path_cell
 from bulk_upload.report.live.terminal import LiveProgress
 from tests.report.scripted_run import FILE_BYTES, ScriptedRun, ended, plan, settled, started
 
@@ -370,6 +371,34 @@ def test_failures_scroll_by_above_the_bar_one_line_each() -> None:
     assert text.count("rejected:\x1b[0m f") == 10
     assert text.count("more failures") == 1
     assert "500 rejected" in text
+
+
+def test_where_a_frame_takes_long_fewer_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing has a bounded share of a processor, whatever the machine; what is asked for is drawn all the same."""
+    run = ScriptedRun()
+    console = _console()
+    with LiveProgress(console, run.snapshot, run.now) as display:
+        display.on_event(plan(3))
+        assert display._display is not None
+        monkeypatch.setattr("bulk_upload.report.live.terminal.DRAWING_SHARE_MAX", 1e-9)
+        display.refresh()
+        assert not display._display.is_due()
+        before = len(_written(console))
+        display.refresh()
+        assert len(_written(console)) > before
+        monkeypatch.setattr("bulk_upload.report.live.terminal.DRAWING_SHARE_MAX", 1e9)
+        display.refresh()
+        assert display._display.is_due()
+
+
+@pytest.mark.parametrize(
+    "path", ["short.jsonl", "folder/" * 9 + "end.jsonl", "\u65e5\u672c" * 20 + ".jsonl", "e\u0301" * 50]
+)
+def test_a_path_has_its_cells_whatever_its_letters_take(path: str) -> None:
+    """The columns beside it line up; its end is what is kept."""
+    cell = path_cell(path, 30)
+    assert cell_len(cell) == 30
+    assert cell.rstrip().endswith(path[-9:])
 
 
 def test_events_write_nothing_themselves() -> None:

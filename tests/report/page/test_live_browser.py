@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.report.page.conftest import EVIL
-from tests.report.page.live_states import served, state
 from tests.report.page.pages import COLOURS_OF_TEXT, Watched, unreadable
+from workloads.live_states import served, state
 
 pytestmark = pytest.mark.browser
 

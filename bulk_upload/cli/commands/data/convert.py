@@ -82,5 +82,6 @@ def convert(paths: tuple[str, ...], **options: Any) -> int:
         private=options["private"],
         as_json=options["output_format"] == "json",
         quiet=options["quiet"],
+        schema_file=options["schema"],
     )
     return convert_and_report(request)

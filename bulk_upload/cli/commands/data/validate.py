@@ -8,10 +8,11 @@ import anyio
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.dataset.options import survey_options, survey_request
 from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
-from bulk_upload.cli.options.completion import file_names, profile_names
-from bulk_upload.cli.options.job import JOB_CONTEXT
+from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.job import JOB_CONTEXT, profile_option
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
 from bulk_upload.cli.options.schema import (
@@ -27,7 +28,6 @@ from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.validate_files import validate_and_report
 from bulk_upload.cli.validate_request import ValidateRequest
-from bulk_upload.core.api.profile import FLOW
 from bulk_upload.errors import UsageError
 from bulk_upload.report.findings import FORMATS
 
@@ -68,16 +68,7 @@ from bulk_upload.report.findings import FORMATS
 @click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
 @click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
-@click.option(
-    "--profile",
-    type=WORD,
-    is_eager=True,
-    metavar="NAME",
-    shell_complete=profile_names,
-    default=FLOW.name,
-    show_default=True,
-    help="API profile; bulk-upload.toml can define others.",
-)
+@profile_option
 @schema_option
 @ignore_option
 @error_option
@@ -93,6 +84,7 @@ from bulk_upload.report.findings import FORMATS
     metavar="DIR",
     help="Write a repaired copy of each file with bad lines to DIR, with the bad lines and their findings beside it.",
 )
+@survey_options
 @private_option
 @click.option(
     "--jobs",
@@ -125,7 +117,9 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
       zcat big.jsonl.gz | bulk-upload validate - --purpose pre-train
       bulk-upload validate manifest.jsonl --json > findings.jsonl
       bulk-upload validate manifest.jsonl --quarantine repaired
+      bulk-upload validate manifest.jsonl --stats --report data.html
     """
+    profile = profile_named(options["profile"])
     request = ValidateRequest(
         paths=manifest,
         purpose=options["purpose"],
@@ -133,8 +127,8 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         follow_symlinks=options["follow_symlinks"],
         allow_outside=options["allow_outside"],
         force=options["force"],
-        profile=profile_named(options["profile"]),
-        purposes=schemas_of(options["schema"]),
+        profile=profile,
+        purposes=schemas_of(options["schema"], profile),
         schema_file=options["schema"],
         choice=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
         thorough=options["thorough"],
@@ -149,6 +143,7 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         newer_than_ns=options["newer_than"],
         base_url=options["base_url"],
         ledger=options["ledger"],
+        survey=survey_request(options),
     )
     if request.folder_request() is None:
         refuse_folder_options(manifest[0])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import ListedFile
     from bulk_upload.engine.files.removed import Removed
     from bulk_upload.job_files import ServerFiles
@@ -117,7 +118,7 @@ def ls(
     async def work() -> None:
         count = 0
         async with server.inquiring() as inquiry:
-            pages = listed(inquiry, page_files=connection.profile.list_page, purpose=only_purpose, name=name)
+            pages = listed(inquiry, connection.profile, purpose=only_purpose, name=name)
             async for one in pages:
                 put(line(one))
                 count += 1
@@ -158,8 +159,8 @@ def get(file_id: str, *, output: str | None, force: bool, as_json: bool, form: s
     from bulk_upload.edge.ledger import LedgerReader  # noqa: PLC0415
     from bulk_upload.engine.files.fetched import Fetched, fetch  # noqa: PLC0415
 
-    _require_ids([file_id])
     server, connection = _server_of(options)
+    _require_ids([file_id], connection.profile)
     if not connection.profile.can_read_back:
         raise UsageError(
             f"the profile {connection.profile.name} says that the server returns no content (can-read-back = false)",
@@ -217,8 +218,8 @@ def rm(
     import anyio  # noqa: PLC0415
 
     wanted = list(dict.fromkeys(file_ids))
-    _require_ids(wanted)
     server, connection = _server_of(options)
+    _require_ids(wanted, connection.profile)
     line = _removed_json if as_json or form == "json" else _removed_text
     work = partial(_remove, server, wanted, ledger=options["ledger"], yes=yes, dry_run=dry_run, line=line)
     tell(f"server: {printable(connection.endpoint)}")
@@ -316,11 +317,11 @@ def _require_no_destination() -> None:
             )
 
 
-def _require_ids(file_ids: Sequence[str]) -> None:
+def _require_ids(file_ids: Sequence[str], profile: Profile) -> None:
     from bulk_upload.core.api.responses import is_file_id  # noqa: PLC0415
 
     for one in file_ids:
-        if not is_file_id(one):
+        if not is_file_id(one, profile.id_prefix):
             raise UsageError(
                 f"{printable(one)!r} cannot be the id of a file", hint="`bulk-upload files ls` shows the ids"
             )

@@ -86,7 +86,7 @@ def rebuild(
         decided_by=person(),
         trust_names=trust_names,
         compare_max_bytes=compare_max,
-        purposes=schemas_of(options["schema"]),
+        purposes=schemas_of(options["schema"], profile),
     )
     shown = _Shown()
     with ExitStack() as closing:

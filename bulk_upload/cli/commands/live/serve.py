@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ _STARTING = (
 @click.option("--control", is_flag=True, help="Let the page pause, resume and limit the run.")
 @click.option("--with-run", is_flag=True, help="End when standard input ends; `run --serve` uses this.")
 def serve(ledger: str, *, address: str, control: bool, with_run: bool) -> int:
-    """Serve a live page about the job of LEDGER until Ctrl-C: figures, charts, uploads in flight, failures.
+    """Serve a live page about the job of LEDGER until Ctrl-C (exit code 0): figures, charts, uploads in flight, failures.
 
     Open the printed address; what follows # is a token, so treat the address like a password. Only this machine can
     reach the page unless --address names another of its addresses; it is HTTP without TLS, so use a tunnel or a proxy
@@ -64,7 +65,8 @@ def serve(ledger: str, *, address: str, control: bool, with_run: bool) -> int:
         anyio.run(partial(_serve, ledger, host, port, control=control, with_run=with_run))
     except OSError as error:
         raise UsageError(
-            f"--serve: cannot listen at {printable(address)}: {error.strerror or error}",
+            # asyncio's own text names the address again.
+            f"cannot listen at {printable(address)}: {os.strerror(error.errno) if error.errno else error}",
             hint="choose another address or port",
         ) from None
     return ExitStatus.DONE
@@ -76,6 +78,7 @@ async def _serve(ledger: str, host: str, port: int, *, control: bool, with_run: 
     from bulk_upload.cli.output.live_state import LiveState, change  # noqa: PLC0415 - help needs no HTTP library
     from bulk_upload.cli.output.watched_run import WatchedLedger  # noqa: PLC0415
     from bulk_upload.edge.live_server import LiveServer  # noqa: PLC0415
+    from bulk_upload.edge.signals import staged_signals, status_after  # noqa: PLC0415
     from bulk_upload.report.page.live_page import live_page  # noqa: PLC0415
 
     async def act(asked: dict[str, object]) -> list[str]:
@@ -84,20 +87,28 @@ async def _serve(ledger: str, host: str, port: int, *, control: bool, with_run: 
     page, policy = live_page()
     server = LiveServer(page, policy, act=act if control else None)
     live = LiveState(ledger, WatchedLedger(ledger, time.monotonic), time.monotonic, may_change=control)
-    async with server.listening(host, port) as where:
-        if with_run:
-            put(f"live page: {where}\n")
-            sys.stdout.flush()
-        else:
-            tell(f"Live page: {where}")
-            tell("Treat the address like a password. Ctrl-C ends the page, not the run.")
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_keep_publishing, server, live)
+    stopped = anyio.Event()
+    with ExitStack() as signals:
+        if not with_run:
+            # A service that is stopped has done what it was asked to: it ends well.
+            stages = (lambda _: stopped.set(),)
+            signals.enter_context(staged_signals(stages, leave=status_after))
+        async with server.listening(host, port) as where:
             if with_run:
-                await _standard_input_ends()
-                server.publish(await anyio.to_thread.run_sync(_state, live))
-                # The last state is on its way to who watches.
-                await anyio.sleep(0.2)
+                put(f"live page: {where}\n")
+                sys.stdout.flush()
+            else:
+                tell(f"Live page: {where}")
+                tell("Treat the address like a password. Ctrl-C ends the page, not the run.")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_keep_publishing, server, live)
+                if with_run:
+                    await _standard_input_ends()
+                    server.publish(await anyio.to_thread.run_sync(_state, live))
+                    # The last state is on its way to who watches.
+                    await anyio.sleep(0.2)
+                else:
+                    await stopped.wait()
                 tasks.cancel_scope.cancel()
 
 

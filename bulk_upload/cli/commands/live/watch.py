@@ -107,7 +107,8 @@ class _Lines:
     def __init__(self, watched: WatchedLedger) -> None:
         from bulk_upload.report.live.plain_lines import LineProgress  # noqa: PLC0415 - loads the events
 
-        self._lines = LineProgress(tell, lambda: watched.latest.snapshot, time.monotonic)
+        # A person who begins to watch need not wait for the first line.
+        self._lines = LineProgress(tell, lambda: watched.latest.snapshot, time.monotonic, first_s=0.0)
 
     def show(self, look: Look) -> None:
         """Print the line that is due."""
@@ -138,15 +139,15 @@ def _end_lines(
     took = (
         "" if began_s is None or ended_s is None else f", after {human_seconds(max(0.0, ended_s - began_s))}"
     )
-    ended = "did not end by itself" if run.exit_status is None else f"ended {_time(run.ended_utc)}{took}"
-    yield f"The last run began {_time(run.started_utc)} and {ended}."
+    ended = "" if run.exit_status is None else f" and ended {_time(run.ended_utc)}{took}"
+    yield f"The last run began {_time(run.started_utc)}{ended}."
     for state in STATE_WORDS:
         if count := states.get(state, 0):
             yield state_line(f"{count:,} {STATE_WORDS[state]}", state)
     if status is not ExitStatus.DONE:
         yield "What is left, and what to do about it:"
         yield whole(f"  bulk-upload status {printable(ledger)}", "bold")
-    yield verdict_line(status)
+    yield verdict_line(status, None if run.exit_status is not None else "the run did not end by itself")
 
 
 def _time(utc: str | None) -> str:

@@ -288,6 +288,7 @@ class AdaptiveLimit:
         elif shown is Shown.BY_CALM:
             self._rate.lift()
             self._slots.free()
+            self._verdict.rate_refuted()
             self._reason = "refusals do not depend on the rate"
             self._restart(now)
 
@@ -315,9 +316,9 @@ class AdaptiveLimit:
     def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
         before_s = self._pause.wait_s(now, self._started_count)
         self._pause.hold(now, wait_s, jitter)
-        self._ramp.on_pause()
-        self._passed.on_pause(now, self._pause.wait_s(now, self._started_count))
         after_s = self._pause.wait_s(now, self._started_count)
+        self._ramp.on_pause(now + after_s)
+        self._passed.on_pause(now, after_s)
         if after_s > 1.1 * before_s:
             self._reason = f"{reason}, waiting {human_seconds(after_s)}"
 
@@ -325,7 +326,7 @@ class AdaptiveLimit:
         """Wait for answers before more is sent: one round trip, doubled each time it does not help."""
         trip = min(BREATH_S[1], max(BREATH_S[0], self._meter.cost.fixed_s))
         self._pause.hold(now, min(BREATH_S[1], trip * 2 ** max(0, min(10, self._breaker.bad_count - 1))))
-        self._ramp.on_pause()
+        self._ramp.on_pause(now)
 
     def _bad(self, now: float, ticket: Ticket, *, quota: bool) -> bool:
         """Record it at the breaker and return whether the breaker is open."""

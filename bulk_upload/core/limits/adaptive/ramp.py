@@ -18,17 +18,21 @@ class Ramp:
         self._free = 0
         self._free_until = float("-inf")
         self._next_at = float("-inf")
+        self._paused_until = float("-inf")
 
     def on_accepted(self, now: float, trip_s: float) -> None:
         """Record that an accepted upload left its slot."""
+        if now < self._paused_until:
+            return
         if now > self._free_until:
             self._free = 0
         self._free += 1
         self._free_until = now + trip_s
 
-    def on_pause(self) -> None:
-        """Record that all slots may run empty."""
+    def on_pause(self, until: float) -> None:
+        """Record that nothing starts until then, so that slots run empty."""
         self._free = 0
+        self._paused_until = max(self._paused_until, until)
 
     def wait_s(self, now: float) -> float:
         """Return how long until the next slot opens; 0 means now."""

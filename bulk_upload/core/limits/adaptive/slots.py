@@ -67,6 +67,7 @@ class Slots:
         self.ceiling: int | None = None
         self.tests_met = 0
         self._too_many: int | None = None
+        self._refused_at: int | None = None
         self._before: int | None = None
         self._floor = 1.0
         self._up_wait_s, self._down_wait_s, self._ceiling_wait_s = (
@@ -119,6 +120,7 @@ class Slots:
     def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
         """Record that the server refused the request that was number `level` in flight: it counts simultaneous ones."""
         ceiling = max(1, level - 1)
+        self._refused_at = ceiling
         if self.ceiling is not None and ceiling >= self.ceiling:
             self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * 2)
             self.tests_met += 1
@@ -156,7 +158,7 @@ class Slots:
     def come_back(self, limit_before: int) -> str | None:
         """Restart with three quarters of the slots after an outage."""
         self._interrupt(TrialEvent.OUTAGE_OVER)
-        self.ceiling = self._too_many = None
+        self.ceiling = self._too_many = self._refused_at = None
         return self._move(
             max(1, limit_before * 3 // 4), "back from an outage with three quarters of the slots"
         )
@@ -172,7 +174,7 @@ class Slots:
 
     def free(self) -> None:
         """Record that no limit refuses: what was known of ceilings is forgotten, and slots double again."""
-        self.ceiling = self._too_many = self._before = None
+        self.ceiling = self._too_many = self._before = self._refused_at = None
         self._interrupt(TrialEvent.FREED)
 
     def retest(self, now: float) -> None:
@@ -235,7 +237,10 @@ class Slots:
         if self.limit >= MANY:
             growth = min(growth, GROWTH_MANY)
         self._enter(event)
-        return self._move(min(reach, max(self.limit + 1, int(self.limit * growth))), f"growing: {earned}")
+        step = int(self.limit * growth)
+        if self._refused_at is not None and self.limit < self._refused_at:
+            step = min(step, geometric_mean(self.limit, self._refused_at))
+        return self._move(min(reach, max(self.limit + 1, step)), f"growing: {earned}")
 
     def _settle(self, now: float, event: TrialEvent, limit: int, earned: str) -> str | None:
         self._rest(now, event)

@@ -14,6 +14,9 @@ BELOW_SHARE = 15 / 16
 BELOW_TIMES = 3
 SETTLE_TRIPS = 3.0
 
+REFUTED_TIMES = 2
+"""Another client at the same quota may be what refuses slower starts: once shows little."""
+
 
 class Verdict:
     """Suspects the slots until what a limit of simultaneous requests cannot do was seen; from then on the rate.
@@ -26,12 +29,21 @@ class Verdict:
         self.rate_suspected = rate_suspected
         self._left: int | None = None
         self._below = 0
+        self._refuted = 0
         self._ceiling_at = float("-inf")
 
     def on_ceiling(self, now: float, ceiling: int | None, tests_met: int) -> None:
         """Record what a burst of refusals left; `tests_met` is how many tests of this ceiling were refused."""
         self._ceiling_at = now
         self._left = ceiling if tests_met == 0 else None
+
+    def rate_refuted(self) -> None:
+        """Record that slower starts were refused as often: what refuses next concerns the slots."""
+        self._refuted += 1
+        if self._refuted >= REFUTED_TIMES:
+            self.rate_suspected = False
+            self._left = None
+            self._below = 0
 
     def on_level(self, level: int) -> None:
         """Record that so many in flight were accepted for a whole epoch."""

@@ -8,7 +8,7 @@ from bulk_upload.core.shapes.json_values import is_boolean
 from bulk_upload.core.shapes.messages import ASSISTANT, text_of_messages, turns_of
 from bulk_upload.core.shapes.names import shape_name
 from bulk_upload.core.shapes.prompts import QUESTION_KEYS, conversation_key, take_conversation, take_question
-from bulk_upload.core.shapes.target import CHOSEN, MESSAGES, REJECTED, CannotConvert
+from bulk_upload.core.shapes.target import CHOSEN, MESSAGES, REJECTED, CannotConvert, Layout, OtherLayout
 
 if TYPE_CHECKING:
     from bulk_upload.core.shapes.reading import Reading
@@ -22,7 +22,7 @@ def as_conversation(reading: Reading) -> Mapped | None:
     """Return a record as a conversation, None where it is not known as one. Raises CannotConvert."""
     record, shape = reading.record, shape_name(reading.keys)
     if CHOSEN in record and REJECTED in record and MESSAGES not in record:
-        raise CannotConvert("has a good and a bad answer: data of preference-fine-tune")
+        raise OtherLayout("has a good and a bad answer: data of preference-fine-tune", Layout.PREFERENCE)
     name = conversation_key(reading)
     if name is not None:
         messages = reading.led_by_system(take_conversation(reading, name))

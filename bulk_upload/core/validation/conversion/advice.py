@@ -33,6 +33,12 @@ ADVICE = {
 """Advice for rules whose findings need none of their own."""
 
 
+def options_for(rule: str, own: str | None, options: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the options of the conversion that puts a finding right, None where none does: see `remedy_for`."""
+    advice = ADVICE.get(rule) if own is None else None
+    return advice.options if advice is not None and options is None else options
+
+
 def remedy_for(
     rule: str, own: str | None, usual: str, options: tuple[str, ...] | None, command: ConvertCommand | None
 ) -> str:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _RULES = {
     Damage.MARK: ("byte-order-mark", "a byte order mark (U+FEFF) stands before the object"),
+    Damage.SEPARATOR: (
+        "bad-json",
+        "a record separator (0x1e) stands before the object, as in JSON text sequences",
+    ),
     Damage.COMMA: ("trailing-comma", "a comma follows the object"),
     Damage.ENCODED: ("double-encoded", "the object is JSON inside a string"),
     Damage.QUOTED: ("double-encoded", "the object is in quotes, and its own are doubled, as in CSV"),
@@ -26,7 +30,7 @@ _RULES = {
 
 
 _SPACE = b" \t\r\n"
-_LEFT_OUT = BETWEEN + b"\x0b\x0c"
+_LEFT_OUT = BETWEEN + b"\x0b\x0c\x1e"
 """What a repair may take from the beginning of a line."""
 
 
@@ -91,6 +95,8 @@ def _complaint(damage: Damage, parsed: Parsed) -> Complaint:
 def complaint_about(damage: Damage) -> Complaint:
     """Return a complaint about a damage that leaves one object on its line."""
     rule, words = _RULES[damage]
+    if damage is Damage.SEPARATOR:
+        return Complaint(rule, words, remedy="Write a copy without these characters", convert=FIX)
     return Complaint(rule, words)
 
 

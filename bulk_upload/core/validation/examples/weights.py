@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.validation.rules import Complaint
@@ -20,7 +21,8 @@ def weight_complaints(
         weight = message.get("weight")
         if weight is None or (weight in (0, 1) and not isinstance(weight, bool)):
             continue
-        shown = repr(weight)[:_SHOWN_CHARACTERS]
+        # As JSON has it, not Python.
+        shown = json.dumps(weight, default=str)[:_SHOWN_CHARACTERS]
         yield Complaint("bad-weight", f"the weight is {shown}, neither 0 nor 1", f"{path}[{index}].weight")
     answers = [one for one in messages if one.get("role") == learnt_from]
     if answers and all(one.get("weight") == 0 and one.get("weight") is not False for one in answers):

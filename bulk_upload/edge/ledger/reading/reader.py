@@ -21,6 +21,7 @@ from bulk_upload.edge.ledger.file.opening import open_for_reading
 from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
+from bulk_upload.edge.ledger.reading.receipts import FILES_RM
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -39,7 +40,7 @@ FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id 
 """
 _OTHER_RECEIPTS = f"""
 SELECT e.path, r.purpose, CASE WHEN r.withdrawn_utc IS NULL THEN 'superseded' ELSE 'withdrawn' END, r.file_id,
-       r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by undo' FROM deletions d WHERE d.receipt_id = r.receipt_id
+       r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by ' || CASE d.reason WHEN '{FILES_RM}' THEN d.reason ELSE 'undo' END FROM deletions d WHERE d.receipt_id = r.receipt_id
        AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id

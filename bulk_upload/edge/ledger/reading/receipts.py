@@ -11,6 +11,9 @@ from bulk_upload.core.run.verify import HeldReceipt, Standing
 if TYPE_CHECKING:
     from bulk_upload.edge.ledger.store import LedgerStore
 
+FILES_RM = "files rm"
+"""What deleted a file, by the reason that its deletion is recorded with, where it was not `undo`."""
+
 ADOPTED = f"r.obtained <> '{ReceiptOrigin.ANSWERED.value}'"
 """The condition that the id of a receipt `r` did not come with the answer to its upload."""
 

@@ -73,6 +73,23 @@ def parquet_columns(descriptor: int) -> tuple[str, ...] | None:
         return None
 
 
+def parquet_rows(descriptor: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of an open Parquet file that can be read, some at a time. Raises OSError as `check_parquet` does."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        return
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        try:
+            opened = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+        except Exception:  # noqa: BLE001 - what cannot be read was reported by the check
+            return
+        with opened:
+            for _, batch in _batches(opened):
+                if not isinstance(batch, Complaint):
+                    yield batch.to_pylist()
+
+
 def _rows(opened: Any, schema: Schema, on_rows: Callable[[int], None]) -> Iterator[RowComplaint]:  # noqa: ANN401 (pyarrow has no types)
     from bulk_upload.edge.validation.tables.screening import suspects  # noqa: PLC0415 - imports pyarrow
 

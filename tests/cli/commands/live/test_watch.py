@@ -57,6 +57,18 @@ def test_a_run_in_another_process_is_shown_as_by_itself(ledger: str) -> None:
         assert words in text, text
 
 
+def test_a_run_that_turns_a_watcher_away_once_is_shown_as_it_was(ledger: str) -> None:
+    """Many may ask it in one moment; after some seconds without an answer its ledger is counted."""
+    run = ScriptedRun()
+    watched = WatchedLedger(ledger, run.now)
+    with answering(ledger, ANSWER):
+        told = watched.look()
+    run.moves(seconds=1.0)
+    assert watched.look() is told
+    run.moves(seconds=5.0)
+    assert watched.look().tally is None
+
+
 def test_a_run_that_tells_no_numbers_is_counted_by_its_ledger(ledger: str) -> None:
     """One of another version, of another user, or one that is about to end: files, but no bytes."""
     with closing(sqlite3.connect(ledger)) as connection, connection:
@@ -92,7 +104,7 @@ def test_the_watched_run_s_end_is_told_with_its_exit_code(desk: Path, server: st
         connection.execute("UPDATE runs SET exit_status = NULL, ended_utc = NULL")
     died = run_here("watch", "l.db")
     assert died.status == ExitStatus.UNFINISHED
-    assert "did not end by itself" in died.stderr
+    assert died.stderr.splitlines()[-1] == "Exit code 5: the run did not end by itself."
     assert "  bulk-upload status l.db" in died.stderr.splitlines()
 
 

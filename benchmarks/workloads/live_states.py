@@ -1,4 +1,4 @@
-"""States of the live page as `serve` publishes them, and a server that publishes them."""
+"""States of the live page of a large run as `serve` publishes them, and a server that publishes them; tests use them too."""
 
 from __future__ import annotations
 

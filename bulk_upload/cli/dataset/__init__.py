@@ -1,0 +1,1 @@
+"""What data is: options of `validate` that count, compare and scan examples."""

@@ -1,0 +1,1 @@
+"""Files APIs of other vendors, over real connections."""

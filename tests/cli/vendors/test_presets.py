@@ -1,0 +1,69 @@
+"""Each built-in profile against the sandbox's dialect of its vendor, which the vendors' own clients work with, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bulk_upload.core.api.profile import BUILT_IN_NAMES
+from bulk_upload.core.report.proof import Evidence
+from bulk_upload.core.vendor_purposes import VENDOR_PURPOSES
+from bulk_upload.edge.profiles import BUILT_IN, preset
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
+from tests.cli.stage import KEY, run_here
+
+LEDGER = "m.ledger.db"
+NAMES = [*(f"{number}.jsonl" for number in range(8)), "naïve ä.jsonl"]
+
+
+def line_of(purpose: str, number: int) -> str:
+    """Return a line that is good for a purpose."""
+    if purpose == "batch":
+        request = {"method": "POST", "url": "/v1/chat/completions", "body": {"model": "m"}}
+        return json.dumps({"custom_id": f"c{number}", **request})
+    turns = [{"role": "user", "content": f"q{number}"}, {"role": "assistant", "content": "a"}]
+    return json.dumps({"messages": turns})
+
+
+@pytest.mark.parametrize("name", BUILT_IN_NAMES)
+def test_a_job_with_each_profile(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploaded, with an answer lost to a 500 of a stored file; verified and deleted as far as the profile says."""
+    monkeypatch.chdir(tmp_path)
+    profile, proof = BUILT_IN[name], preset(name).proof
+    purpose = "batch" if "batch" in profile.purposes else profile.purposes[0]
+    rows = []
+    for number, file in enumerate(NAMES):
+        text = "\n".join(line_of(purpose, one) for one in range(number + 1)) + "\n"
+        (tmp_path / file).write_text(text)
+        rows.append(json.dumps({"path": file, "purpose": purpose}))
+    (tmp_path / "m.jsonl").write_text("\n".join(rows) + "\n")
+    config = SandboxConfig(
+        profile=name, directory=str(tmp_path / "server"), keys=(KEY,), faults=parse_faults("stored-500")
+    )
+    with sandbox_in_thread(config) as sandbox:
+        env = {str(profile.key_variable): KEY}
+        job = ("run", "m.jsonl", "--profile", name, "--base-url", sandbox.url, "--ledger", LEDGER)
+        ended = run_here(*job, "--settle", "0s", "--concurrency", "1", **env)
+        settles = profile.list_decides
+        assert ended.status == (ExitStatus.DONE if settles else ExitStatus.IN_DOUBT), ended.stderr
+        assert len(sandbox.files) == len(NAMES)
+        if proof.verify is not Evidence.NO:
+            ended = run_here("verify", LEDGER, **env)
+            assert "Differences" not in ended.stderr or "orphan" in ended.stdout.decode(), ended.text
+            assert ended.status == (ExitStatus.DONE if settles else ended.status), ended.text
+        if proof.content is not Evidence.NO:
+            ended = run_here("verify", LEDGER, "--content", **env)
+            assert f"compared: {len(NAMES) - (not settles)}" in ended.stderr, ended.text
+        if proof.undo is not Evidence.NO:
+            ended = run_here("undo", LEDGER, "--adopted", "--yes", **env)
+            assert ended.status == 0, ended.text
+            assert len(sandbox.files) == (0 if settles else 1)
+
+
+@pytest.mark.parametrize("name", VENDOR_PURPOSES)
+def test_the_rules_are_those_of_the_profiles_purposes(name: str) -> None:
+    """No rules are known for a purpose that the profile does not have."""
+    assert {one.name for one in VENDOR_PURPOSES[name]} <= set(BUILT_IN[name].purposes)

@@ -1,0 +1,1 @@
+"""Refusals that mean something else with some vendors."""
