@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # Legal in JSON strings, but many readers take them for the end of a line.
 _ESCAPES = {b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029", b"\xc2\x85": b"\\u0085"}
 _CUTTING = re.compile(b"|".join(_ESCAPES))
+_SHORTER_MAX = 4
+"""Without its line ends and its repetitions no record becomes shorter than this part of it."""
+
 _SEPARATORS = "line separators in texts, now escapes"
 
 
@@ -147,6 +150,7 @@ class Converter:
         return text + b"\n"
 
     def _lines(self, text: bytes) -> list[Json]:
+        self._require_fitting(text)
         mended = None if is_object(text) else self._mended(text)
         if mended is not None:
             return mended
@@ -157,6 +161,13 @@ class Converter:
             if mended is None:
                 raise _Refused(self._error(text) or "it is not JSON") from None
             return mended
+
+    def _require_fitting(self, text: bytes) -> None:
+        """Refuse a record that is far too long to become a line, before several copies of it are made."""
+        if len(text) > self._line_bytes_max * _SHORTER_MAX and not (self._lossy or self._drop):
+            raise _Refused(
+                f"the record has {len(text):,} bytes, and the limit of a line is {self._line_bytes_max:,}"
+            )
 
     def _mended(self, text: bytes) -> list[Json] | None:
         repair = repaired(text)

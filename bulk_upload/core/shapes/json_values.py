@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import getincrementaldecoder
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,7 @@ Record: TypeAlias = dict[str, Json]
 """An object whose values are not decoded."""
 
 EMPTY_TEXT: Json = b'""'
+_DECODED_BYTES = 1024 * 1024
 _EMPTY = frozenset({b'""', b"null", b"[]", b"{}"})
 _NUMBER_START = frozenset(b"-0123456789")
 _BROKEN_LINE = re.compile(rb"[ \t]*[\r\n]\s*")
@@ -46,8 +48,16 @@ def record_of(text: bytes) -> Record:
 
 def require_utf8(text: bytes) -> None:
     """Raise UnicodeDecodeError for other text: msgspec does not check what it does not decode."""
-    if not text.isascii():
+    if text.isascii():
+        return
+    if len(text) <= _DECODED_BYTES:
         text.decode("utf-8")
+        return
+    # The whole as a string would take up to four times its memory.
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(text), _DECODED_BYTES):
+        decoder.decode(text[start : start + _DECODED_BYTES])
+    decoder.decode(b"", final=True)
 
 
 def require_json(text: bytes) -> None:
