@@ -242,7 +242,7 @@ class _Reading:
         tables = self._tables.get("profiles")
         own = tables.values() if isinstance(tables, dict) else ()
         named = [table.get("key-variable") for table in own if isinstance(table, dict)]
-        for variable in (FLOW.key_variable, *named):
+        for variable in (*(one.key_variable for one in BUILT_IN.values()), *named):
             key = os.environ.get(variable, "").strip() if isinstance(variable, str) and variable else ""
             if len(key) >= SECRET_CHARS_MIN:
                 yield key

@@ -178,7 +178,9 @@ def _success(
     sha256 = _sha256(described.get("sha256"))
     if sha256 is not None and sent.sha256 not in (None, sha256):
         return doubt(f"the server reports the sha256 {sha256}, {sent.sha256} was sent", file_id)
-    altered = altered_fields(listed, name=sent.sent_name, purpose=sent.purpose)
+    # A server that is told no purpose shows none.
+    purpose = sent.purpose if profile.purpose_field is not None else str(listed.purpose)
+    altered = altered_fields(listed, name=sent.sent_name, purpose=purpose)
     accepted = Accepted(
         file_id=file_id,
         http_status=status,

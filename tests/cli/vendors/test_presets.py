@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -61,6 +62,44 @@ def test_a_job_with_each_profile(name: str, tmp_path: Path, monkeypatch: pytest.
             ended = run_here("undo", LEDGER, "--adopted", "--yes", **env)
             assert ended.status == 0, ended.text
             assert len(sandbox.files) == (0 if settles else 1)
+
+
+@pytest.mark.parametrize("name", ["openai", "llama-stack", "groq", "anthropic", "litellm"])
+def test_faults_double_nothing_in_any_dialect(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that are lost, and failures of what was stored: no file twice, no wrong receipt, every doubt is named."""
+    monkeypatch.chdir(tmp_path)
+    profile = BUILT_IN[name]
+    purpose = "batch" if "batch" in profile.purposes else profile.purposes[0]
+    rows, hashes = [], {}
+    for number in range(16):
+        data = "".join(f"{line_of(purpose, one)}\n" for one in range(number + 1)).encode()
+        (tmp_path / f"{number}.jsonl").write_bytes(data)
+        hashes[f"{number}.jsonl"] = hashlib.sha256(data).hexdigest()
+        rows.append(json.dumps({"path": f"{number}.jsonl", "purpose": purpose}))
+    (tmp_path / "m.jsonl").write_text("\n".join(rows) + "\n")
+    faults = "drop-stored@20%,stored-500@20%,stored-504@10%,no-id@10%,drop-mid@10%,429:0@10%,budget=2"
+    config = SandboxConfig(
+        profile=name, directory=str(tmp_path / "server"), keys=(KEY,), faults=parse_faults(faults)
+    )
+    with sandbox_in_thread(config) as sandbox:
+        env = {str(profile.key_variable): KEY}
+        where = ("--profile", name, "--base-url", sandbox.url, "--ledger", LEDGER)
+        job = ("run", "m.jsonl", *where, "--settle", "1s", "--concurrency", "4")
+        ended, runs = run_here(*job, **env), 1
+        while ended.status != ExitStatus.DONE and runs < (8 if profile.list_decides else 2):
+            ended, runs = run_here(*job, **env), runs + 1
+        stored = {one.file_id: one.sha256 for one in sandbox.files}
+    exported = run_here("ledger", "export", LEDGER, "--format", "jsonl").stdout.splitlines()
+    found = {row["path"]: row for row in map(json.loads, exported)}
+    assert len(set(stored.values())) == len(stored)
+    for path, row in found.items():
+        if row["status"] == "accepted":
+            assert stored[row["file_id"]] == hashes[path]
+        else:
+            assert (row["status"], bool(row["reason"])) == ("in_doubt", True)
+    assert profile.list_decides <= (ended.status == ExitStatus.DONE)
 
 
 @pytest.mark.parametrize("name", VENDOR_PURPOSES)

@@ -145,3 +145,9 @@ def test_what_a_named_file_is() -> None:
     assert isinstance(named(Sameness.OTHER), RuledOut)
     assert isinstance(named(Sameness.SAME, bytes=4), RuledOut)
     assert isinstance(named(Sameness.SAME, purpose="batch"), RuledOut)
+
+
+def test_a_server_that_is_told_no_purpose_contradicts_none() -> None:
+    """Its list has the profile's one purpose, whatever an entry was forced to have."""
+    profile = replace(FLOW, purpose_field=None, purposes=("file",))
+    assert told(200, {"id": "file-1", "purpose": "other"}, profile).__class__.__name__ == "Accepted"
