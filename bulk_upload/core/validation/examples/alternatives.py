@@ -41,7 +41,11 @@ class AlternativesJudge:
         self._schemas = tuple(one.schema for one in shapes)
         self._judges = tuple(judges)
         self._readers = tuple(reader_of(one.schema) for one in shapes)
-        self._thorough = thorough
+        # A line with the fields of an earlier alternative alone is one of that, and needs a look at its keys.
+        self._is_quick = tuple(
+            not thorough and not any(_takes(earlier, one) for earlier in self._schemas[:number])
+            for number, one in enumerate(self._schemas)
+        )
         self._current = 0
 
     def judge(self, lines: Sequence[bytes]) -> Iterator[tuple[int, list[Complaint]]]:
@@ -79,7 +83,7 @@ class AlternativesJudge:
 
     def _quickly(self, line: bytes) -> list[Complaint] | None:
         """Return what is wrong with a line of the same shape as the one before, None where that takes a closer look."""
-        if self._thorough:
+        if not self._is_quick[self._current]:
             return None
         reader = self._readers[self._current]
         try:
@@ -103,6 +107,11 @@ def alternative_of(value: Mapping[str, Any], schemas: Sequence[Schema]) -> int:
     return max(
         range(len(schemas)), key=lambda number: sum(name in value for name in schemas[number].required_names)
     )
+
+
+def _takes(earlier: Schema, later: Schema) -> bool:
+    """Whether a line with no other fields than those of the later alternative may follow the earlier one."""
+    return set(earlier.required_names) <= {one.name for one in later.fields}
 
 
 def _value_of(line: bytes) -> object:
