@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from codecs import getincrementaldecoder
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +20,8 @@ Record: TypeAlias = dict[str, Json]
 
 EMPTY_TEXT: Json = b'""'
 _DECODED_BYTES = 1024 * 1024
+_CHARACTER_BYTES = 4
+_CONTINUES = frozenset(bytes([one]) for one in range(0x80, 0xC0))
 _EMPTY = frozenset({b'""', b"null", b"[]", b"{}"})
 _NUMBER_START = frozenset(b"-0123456789")
 _BROKEN_LINE = re.compile(rb"[ \t]*[\r\n]\s*")
@@ -54,10 +55,14 @@ def require_utf8(text: bytes) -> None:
         text.decode("utf-8")
         return
     # The whole as a string would take up to four times its memory.
-    decoder = getincrementaldecoder("utf-8")()
-    for start in range(0, len(text), _DECODED_BYTES):
-        decoder.decode(text[start : start + _DECODED_BYTES])
-    decoder.decode(b"", final=True)
+    start = 0
+    while start < len(text):
+        end = start + _DECODED_BYTES
+        for _ in range(_CHARACTER_BYTES):
+            # Not within a character.
+            end -= text[end : end + 1] in _CONTINUES
+        text[start:end].decode("utf-8")
+        start = end
 
 
 def require_json(text: bytes) -> None:
