@@ -126,7 +126,7 @@ class Pager(msgspec.Struct):
         ids, before = page.ids, self._last_ids
         self._last_ids = ids
         self.page_count += bool(ids)
-        self._stale_count = 0 if fresh_count or not ids else self._stale_count + 1
+        self._stale_count = 0 if fresh_count else self._stale_count + 1
         problem = self._step(page, ids, before, fresh_count)
         if self.at_end or problem is not None:
             return problem

@@ -184,7 +184,8 @@ BUILT_IN_NAMES = (
     "mistral",
     "anthropic",
 )
-"""The profiles that come with the package, a file each in `edge/profiles`. No other profile has one of these names."""
+"""The profiles that come with the package, a file each in `edge/profiles`. A person's own profile may have such a name, but for
+`flow`, and is then taken instead: files and ledgers from before there was a built-in one go on."""
 
 
 def variable_flaw(profile: Profile, others: Iterable[Profile]) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.api.profile import BUILT_IN_NAMES, Answered5xx, Complete, NameAlphabet, Paging, Profile
+from bulk_upload.core.api.profile import FLOW, Answered5xx, Complete, NameAlphabet, Paging, Profile
 from bulk_upload.core.text.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ _DEFAULTS: dict[str, object] = {
 PROFILE_KEYS = tuple(_TAKEN)
 
 
-def profile_of(name: str, table: Mapping[str, Any], *, built_in: Collection[str] = BUILT_IN_NAMES) -> Profile:
+def profile_of(name: str, table: Mapping[str, Any], *, built_in: Collection[str] = (FLOW.name,)) -> Profile:
     """Return the profile that a table describes. Raises ProfileFlaw for the first thing that is wrong.
 
     `built_in` are names that it cannot have.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bulk_upload.core.api.profile import BUILT_IN_NAMES, FLOW, Profile
-from bulk_upload.core.api.profile_table import profile_of
 from bulk_upload.core.report.proof import Proof
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
@@ -69,6 +66,12 @@ def preset(name: str) -> Preset:
     """Return a built-in profile with what is known of it. Raises KeyError for an unknown name."""
     if name not in BUILT_IN_NAMES:
         raise KeyError(name)
+    # Most commands need no other profile than Flow's.
+    import tomllib  # noqa: PLC0415
+    from importlib import resources  # noqa: PLC0415
+
+    from bulk_upload.core.api.profile_table import profile_of  # noqa: PLC0415
+
     text = resources.files(__package__).joinpath(f"{name}.toml").read_text("utf-8")
     described, _, _ = text.partition(_PROOF_TABLE)
     heading, _, body = described.partition("\n\n")

@@ -77,6 +77,20 @@ def test_the_list_names_what_is_proven(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows[-1]["proof"] is None
 
 
+def test_ones_own_profile_is_taken_before_a_built_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file from before there was a built-in one of that name means what it meant; `flow` alone cannot be changed."""
+    monkeypatch.chdir(tmp_path)
+    shown = run_here("profiles", "show", "groq").stdout.decode()
+    (tmp_path / "bulk-upload.toml").write_text(shown.replace("my-groq", "openai"))
+    rows = {one["name"]: one for one in map(json.loads, run_here("profiles", "--json").stdout.splitlines())}
+    assert (rows["openai"]["base_url"], rows["openai"]["proof"]) == ("https://api.groq.com", None)
+    (tmp_path / "bulk-upload.toml").write_text(shown.replace("my-groq", "flow"))
+    ended = run_here("profiles")
+    assert (ended.status, "is built in" in ended.stderr) == (ExitStatus.USAGE, True)
+
+
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     """Wherever a profile is named."""
     for words in (("profiles", "show", "opnai"), ("plan", "x", "--profile", "opnai", "--ledger", "y")):

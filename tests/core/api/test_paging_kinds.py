@@ -145,11 +145,13 @@ def test_the_next_page_is_what_the_answer_names() -> None:
     assert pager.turn(shown(["a"], "t1"), fresh_count=1) == SAME_NEXT
 
 
-def test_tokens_in_a_circle_are_given_up() -> None:
-    """New names for the same files end as any list that goes round."""
+@pytest.mark.parametrize("ids", [["a"], []], ids=["the same", "nothing"])
+def test_tokens_in_a_circle_are_given_up(ids: list[str]) -> None:
+    """New names for the same files, or for none, end as any list that goes round."""
     pager = Pager(pages_max=1000, paging=Paging.NEXT_PAGE)
     assert pager.turn(shown(["a"], "t0"), fresh_count=1) is None
-    told = [pager.turn(shown(["a"], f"t{number}"), fresh_count=0) for number in range(1, STALE_PAGES_MAX + 2)]
+    turns = range(1, STALE_PAGES_MAX + 2)
+    told = [pager.turn(shown(ids, f"t{number}"), fresh_count=0) for number in turns]
     assert told[-2:] == [None, SAME_PAGE]
 
 

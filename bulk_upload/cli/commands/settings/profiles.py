@@ -94,11 +94,11 @@ def _configuration(named: str | None) -> Configuration:
 
 
 def _known(configuration: Configuration) -> Iterator[KnownProfile]:
-    for name in BUILT_IN_NAMES:
-        found = preset(name)
-        yield _described(found.profile, found.summary, found.proof)
     for name, profile in configuration.profiles.items():
-        if name not in BUILT_IN_NAMES:
+        found = preset(name) if name in BUILT_IN_NAMES else None
+        if found is not None and found.profile == profile:
+            yield _described(profile, found.summary, found.proof)
+        else:
             yield _described(profile, f"your own, from {configuration.path}", None)
 
 
