@@ -19,8 +19,18 @@ from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, environment, run_here
 from tests.docs import json_page
 
-PRINT_NO_DATA = {"demo", "convert", "watch", "serve", "ledger rebuild", "report", "sandbox", "completion"}
-"""They show something to a person, write a file, serve, or print a script."""
+PRINT_NO_DATA = {
+    "demo",
+    "convert",
+    "watch",
+    "serve",
+    "ledger rebuild",
+    "report",
+    "sandbox",
+    "completion",
+    "profiles show",
+}
+"""They show something to a person, write a file, serve, or print a script or settings to copy."""
 
 SCAN = ("scan", "data", "--map", "*.jsonl=pre-train", "-o", "m.jsonl")
 EXAMPLES = {
