@@ -1,6 +1,6 @@
 """How fast data of other tools is converted, beside a loop of json.loads and json.dumps over the same lines.
 
-    python benchmarks/conversion.py [--folder DIR] [--megabytes 50] [--rounds 3] [--only SHAPE]
+    python benchmarks/conversion.py [--folder DIR] [--megabytes 50] [--rounds 5] [--only SHAPE]
 
 Expectation: Alpaca takes at most 1.6 times as long as the loop, which converts nothing, and memory does not depend on the
 size of the file.
@@ -16,25 +16,20 @@ import os
 import random
 import resource
 import statistics
-import string
 import subprocess
 import sys
 import tempfile
 import time
+from operator import truediv
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload import convert
+from measuring.rounds import in_turn
 from measuring.tables import table
+from measuring.training_data import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-def texts(chance: random.Random) -> Callable[[int, int], str]:
-    """Return what makes texts of so many words."""
-    words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(5000)]
-    words += ["\n", '"so"', "end.\n\n", "caf\u00e9", "\u2013", "na\u00efve,"] * 60
-    return lambda least, most: " ".join(chance.choices(words, k=chance.randint(least, most)))
 
 
 def alpaca(text: Callable[[int, int], str], chance: random.Random) -> dict[str, Any]:
@@ -154,7 +149,7 @@ def main() -> None:
     )
     parser.add_argument("--folder")
     parser.add_argument("--megabytes", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=list(SHAPES))
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,18 +160,46 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for shape in [options.only] if options.only else SHAPES:
             path, plain = write(folder, shape, options.megabytes)
-            ours, theirs, peaks = [], [], []
-            for _ in range(options.rounds):
-                seconds, peak = measured("convert", path, SHAPES[shape][2])
-                ours.append(seconds)
-                peaks.append(peak)
-                theirs.append(measured("loop", plain, SHAPES[shape][2])[0])
-            one, other = statistics.median(ours), statistics.median(theirs)
-            rows.append([shape, f"{one:.2f}", f"{other:.2f}", f"{one / other:.2f}", f"{max(peaks):.0f}"])
+            peer = "csv loop" if SHAPES[shape][1] == "csv" else "json loop"
+            paths = {"convert": path, "json loop": plain, "csv loop": path}
+            taken: dict[str, list[float]] = {}
+            peaks = []
+            for _, way in in_turn(tuple(dict.fromkeys(("convert", "json loop", peer))), options.rounds):
+                seconds, peak = measured(way, paths[way], SHAPES[shape][2])
+                taken.setdefault(way, []).append(seconds)
+                peaks += [peak] if way == "convert" else []
+            medians = {way: statistics.median(seconds) for way, seconds in taken.items()}
+            ratios = [
+                f"{statistics.median(map(truediv, taken['convert'], taken[way])):.2f}"
+                for way in ("json loop", peer)
+            ]
+            rows.append(
+                [
+                    shape,
+                    f"{medians['convert']:.2f}",
+                    f"{medians['json loop']:.2f}",
+                    *ratios,
+                    f"{max(peaks):.0f}",
+                ]
+            )
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
     print(f"CPU s for {options.megabytes} MB, medians of {options.rounds}")
-    print(table([["shape", "convert", "json.loads + dumps", "ratio", "peak MiB"], *rows]))
+    print(
+        table(
+            [
+                [
+                    "shape",
+                    "convert",
+                    "json.loads + dumps",
+                    "ratio",
+                    "to the loop over its own bytes",
+                    "peak MiB",
+                ],
+                *rows,
+            ]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import json
 import os
 import random
 import statistics
-import string
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from bulk_upload.edge.validation import CheckTask, Workers
 from measuring.absent import Absent
 from measuring.rounds import in_turn
 from measuring.tables import table
+from measuring.training_data import texts
 from peers.validators import VALIDATORS, purpose_of
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ def purposes() -> list[str]:
 
 def lines(purpose: Purpose, chance: random.Random) -> Iterator[bytes]:
     """Return good lines without end: conversations of one to three turns, texts of some hundred words."""
-    words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(5000)]
-    # As people write: sentences, lines, quotations, now and then a word that is not ASCII.
-    words += ["\n", '"so"', "end.\n\n", "caf\u00e9", "\u2013", "na\u00efve,"] * 60
-
-    def text(least: int, most: int) -> str:
-        return " ".join(chance.choices(words, k=chance.randint(least, most)))
+    text = texts(chance)
 
     def conversation(ends_with: str | None, *, is_answer: bool) -> list[dict[str, str]]:
         answer = {"role": "assistant", "content": text(20, 150)}

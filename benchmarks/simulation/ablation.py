@@ -8,6 +8,7 @@ from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.adaptive.breaker import Breaker
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.ramp import Ramp
+from bulk_upload.core.limits.adaptive.rate import Rate
 from bulk_upload.core.limits.adaptive.runs import Finding, Runs
 from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import Verdict
@@ -15,7 +16,8 @@ from bulk_upload.core.limits.pause import Pause
 
 if TYPE_CHECKING:
     from bulk_upload.core.limits.adaptive.goodput import Epoch
-    from bulk_upload.core.limits.adaptive.limit import LoadedTicket
+    from bulk_upload.core.limits.adaptive.loaded import LoadedTicket
+    from bulk_upload.core.limits.adaptive.rate import Passage
     from bulk_upload.core.model import RateLimitInfo
 
 
@@ -109,6 +111,55 @@ class WithoutContradiction(AdaptiveLimit):
         self._verdict = _Trusting()
 
 
+class _LevelBlind(Verdict):
+    """Does not look at the levels of paced starts."""
+
+    def on_paced_refused(self, now: float, started_at: float, level: int) -> bool:
+        return False
+
+
+class WithoutLevels(AdaptiveLimit):
+    """A rate is never found to be one of slots by the levels at which paced starts are refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verdict = _LevelBlind()
+
+
+class _Leaping(Slots):
+    """Grow past a ceiling by half again, whatever was refused there."""
+
+    def on_refused(self, now: float, level: int, retry_after_s: float | None) -> str | None:
+        reason = super().on_refused(now, level, retry_after_s)
+        self._refused_at = None
+        return reason
+
+
+class WithoutApproach(AdaptiveLimit):
+    """The level that was refused is leapt over, not approached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slots = _Leaping()
+
+
+class _Spiral(Rate):
+    """May be lowered below what was taken, and is never refuted by how far it was lowered."""
+
+    is_refuted = False
+
+    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0) -> None:
+        super().refused(now, passed)
+
+
+class WithoutBottom(AdaptiveLimit):
+    """Nothing but what got through since the last verdict keeps a rate from falling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = _Spiral()
+
+
 class _NoRamp(Ramp):
     """All slots open at once."""
 
@@ -170,6 +221,9 @@ ABLATIONS = {
     "alarm": WithoutAlarm,
     "refutation": WithoutRefutation,
     "runs between waits": WithoutRuns,
+    "levels of paced starts": WithoutLevels,
+    "a bottom of the rate": WithoutBottom,
+    "approach to the refused level": WithoutApproach,
     "ramp": WithoutRamp,
     "contradiction of slots": WithoutContradiction,
     "rate": WithoutRate,

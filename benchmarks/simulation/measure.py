@@ -42,6 +42,24 @@ def run_shared(
 
     Both count while all of them run. The later ones begin some seconds after the first.
     """
+    tallies, shares, lasted_s = _run_together(scenario, seed, [make] * scenario.client_count)
+    jain = sum(shares) ** 2 / (len(shares) * sum(one * one for one in shares))
+    return tallies, jain, sum(shares) / lasted_s
+
+
+def run_beside(
+    scenario: Scenario, seed: int, make: Callable[[], Controller], neighbour: Callable[[], Controller]
+) -> tuple[float, float]:
+    """Let a client run beside one of another kind; return its share of the work while both run, and of its requests
+    that which was refused."""
+    tallies, shares, _ = _run_together(scenario, seed, [make, neighbour])
+    return shares[0] / sum(shares), tallies[0].refused_share
+
+
+def _run_together(
+    scenario: Scenario, seed: int, makers: list[Callable[[], Controller]]
+) -> tuple[list[Tally], list[float], float]:
+    """Return the tallies, each client's work while all run, and for how long that is."""
     world = World(scenario.server)
     clients = [
         world.add(
@@ -50,15 +68,14 @@ def run_shared(
             seed=f"{scenario.name} {seed} {index} chance",
             starts_at=index * 5.0 * seed,
         )
-        for index in range(scenario.client_count)
+        for index, make in enumerate(makers)
     ]
     world.run()
     tallies = [client.tally for client in clients]
     begins = max(one.started_at for one in tallies)
     ends = min(one.started_at + one.lasted_s for one in tallies)
     shares = [_work_at(one, scenario, ends) - _work_at(one, scenario, begins) for one in tallies]
-    jain = sum(shares) ** 2 / (len(shares) * sum(one * one for one in shares))
-    return tallies, jain, sum(shares) / (ends - begins)
+    return tallies, shares, ends - begins
 
 
 def _work_at(tally: Tally, scenario: Scenario, when: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from simulation.families import FAMILIES
-from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_shared, score
+from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_beside, run_shared, score
 from simulation.policies import Aimd, Gradient, Peer
 from simulation.scenarios import BURSTS, CHANCE, EXTRA, SCENARIOS, SHARED, random_scenario
 
@@ -142,6 +142,16 @@ def shared_rows(make: Callable[[], Controller], name: str) -> Iterable[str]:
         yield f"| {name} | {scenario.what} | {sum(indices) / len(indices):.2f} | {min(indices):.2f} |"
 
 
+def neighbour_rows(make: Callable[[], Controller], name: str) -> Iterable[str]:
+    """Return a line for each shared server: a client beside one that always has 64 in flight and never waits for all."""
+    for scenario in SHARED:
+        ones = [run_beside(scenario, seed, make, POLICIES["fixed-64"]) for seed in range(5)]
+        share = sum(one[0] for one in ones) / len(ones)
+        refused = sum(one[1] for one in ones) / len(ones)
+        least = min(one[0] for one in ones)
+        yield f"| {name} | {scenario.what} | {share:.2f} | {least:.2f} | {100 * refused:.1f} % |"
+
+
 def remember() -> int:
     """Search what the oracle would do in every scenario, and write it down; return how many there are."""
     found = {}
@@ -182,3 +192,6 @@ def tables() -> Iterable[str]:
     yield "\n| two clients | sharing | Jain, mean | worst of 5 seeds |\n|---|---|---|---|"
     for name in ("AIMD", "**adaptive**"):
         yield from shared_rows(POLICIES[name], name)
+    yield "\n| beside fixed-64 | sharing | its share, mean | least of 5 seeds | refused |\n|---|---|---|---|---|"
+    for name in ("fixed-64", "AIMD", "**adaptive**"):
+        yield from neighbour_rows(POLICIES[name], name)

@@ -67,6 +67,10 @@ def _sharegpt(text: Text, chance: random.Random) -> bytes:
     return _dumped({"conversations": turns})
 
 
+def _answer(text: Text) -> dict[str, Any]:
+    return {"role": "assistant", "content": text(20, 150)}
+
+
 def _pair(*, is_same: bool) -> Line:
     def line(text: Text, chance: random.Random) -> bytes:
         messages = _turns(text, chance)
@@ -76,7 +80,7 @@ def _pair(*, is_same: bool) -> Line:
             {
                 "messages": messages,
                 "chosen": answer if is_same else prompt + answer,
-                "rejected": answer if is_same else [{"role": "user", "content": text(4, 8)}, *answer],
+                "rejected": answer if is_same else [{"role": "user", "content": text(4, 8)}, _answer(text)],
             }
         )
 

@@ -76,6 +76,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         tool_calls: `content` may be null or absent in a message that has `tool_calls`.
         lines_max: how many lines the server takes in a file; None where no limit is known.
         file_bytes_max: the same for bytes.
+        alternatives: schemas of which each line follows one, in order of preference; `fields` is empty then.
+        is_closed: as one of several, it is for lines without any other field.
     """
 
     fields: tuple[Field, ...]
@@ -85,12 +87,19 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     line_bytes_max: int = LINE_BYTES_MAX
     lines_max: int | None = None
     file_bytes_max: int | None = None
+    alternatives: tuple[Schema, ...] = ()
+    is_closed: bool = False
     required_names: tuple[str, ...] = ()
     """The names that every line must have: computed once, since each file uses those of every purpose."""
 
     def __post_init__(self) -> None:
         names = tuple(field.name for field in self.fields if field.required)
         msgspec.structs.force_setattr(self, "required_names", names)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it says anything of a line."""
+        return bool(self.fields or self.alternatives)
 
 
 class Purpose(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +197,14 @@ def rules_of(purpose: Purpose) -> str:
 def unknown_to_us(name: str) -> Purpose:
     """Return the rules for an unknown purpose: lines must be JSON objects."""
     return Purpose(name=name, summary="no schema is known", suffixes=(), schema=Schema(fields=()))
+
+
+def shapes_of(purpose: Purpose) -> tuple[Purpose, ...]:
+    """Return a purpose once for each shape that its lines may have."""
+    return tuple(
+        msgspec.structs.replace(purpose, schema=one)
+        for one in purpose.schema.alternatives or (purpose.schema,)
+    )
 
 
 def known_purposes(names: tuple[str, ...], described: Mapping[str, Purpose]) -> tuple[str, ...]:

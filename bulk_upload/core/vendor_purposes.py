@@ -5,7 +5,7 @@ The upload itself checks little of this: a bad file is taken, and the job that r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema
 
@@ -69,11 +69,81 @@ _DOCUMENTS = (
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
+_TOOLS = (
+    Field(name="tools", kind=Kind.ARRAY, required=False),
+    Field(name="parallel_tool_calls", kind=Kind.BOOLEAN, required=False),
+)
+
+
+def _conversations(**more: Any) -> Schema:
+    """Return a schema of conversations with the roles, tools and parts that OpenAI's models know."""
+    return Schema(**more, roles=_ROLES, content_parts=True, tool_calls=True)
+
+
+# platform.openai.com/docs/guides/fine-tuning, "Preparing your dataset", and the guides for direct preference optimisation
+# and reinforcement fine-tuning: one purpose, and the job says which it is. Lines of reinforcement end with the user and
+# have further fields, which the grader reads.
+_OPENAI_FINE_TUNE = Purpose(
+    name="fine-tune",
+    summary="`messages`; `input`, `preferred_output`, `non_preferred_output`; or `prompt`, `completion`",
+    suffixes=(".jsonl",),
+    schema=Schema(
+        fields=(),
+        alternatives=(
+            _conversations(
+                fields=(
+                    Field(name="messages", kind=Kind.MESSAGES, ends_with="assistant"),
+                    *_TOOLS,
+                    Field(name="functions", kind=Kind.ARRAY, required=False),
+                ),
+                is_closed=True,
+            ),
+            _conversations(
+                fields=(
+                    Field(
+                        name="input",
+                        kind=Kind.OBJECT,
+                        fields=(Field(name="messages", kind=Kind.MESSAGES), *_TOOLS),
+                    ),
+                    Field(name="preferred_output", kind=Kind.MESSAGES, ends_with="assistant", is_answer=True),
+                    Field(
+                        name="non_preferred_output", kind=Kind.MESSAGES, ends_with="assistant", is_answer=True
+                    ),
+                )
+            ),
+            Schema(
+                fields=(
+                    Field(name="prompt", kind=Kind.STRING),
+                    Field(name="completion", kind=Kind.STRING),
+                )
+            ),
+            _conversations(fields=(Field(name="messages", kind=Kind.MESSAGES, ends_with="user"),)),
+        ),
+    ),
+)
+
+# docs.mistral.ai/capabilities/finetuning/text_finetuning
+_MISTRAL_FINE_TUNE = Purpose(
+    name="fine-tune",
+    summary="conversations to learn from: `messages`, with or without `tools`",
+    suffixes=(".jsonl",),
+    schema=Schema(
+        fields=(
+            Field(name="messages", kind=Kind.MESSAGES, ends_with="assistant"),
+            Field(name="tools", kind=Kind.ARRAY, required=False),
+        ),
+        roles=("system", "user", "assistant", "tool"),
+        tool_calls=True,
+        file_bytes_max=512 * _MB,
+    ),
+)
+
 _OPENAI_BATCH = _requests(urls=_OPENAI_URLS, lines_max=50_000, file_bytes_max=200 * _MB)
 _ASSISTANTS = _anything("assistants", "documents for assistants and file search", (*_DOCUMENTS, *_IMAGES))
 
 _OPENAI = (
     _OPENAI_BATCH,
+    _OPENAI_FINE_TUNE,
     _ASSISTANTS,
     _anything("vision", "images", _IMAGES),
     _anything("user_data", "files for model inputs", (*_DOCUMENTS, *_IMAGES)),
@@ -84,6 +154,7 @@ VENDOR_PURPOSES: Mapping[str, tuple[Purpose, ...]] = {
     "openai": _OPENAI,
     "azure": (
         _requests(urls=_AZURE_URLS, lines_max=50_000, file_bytes_max=200 * _MB),
+        _OPENAI_FINE_TUNE,
         _ASSISTANTS,
     ),
     # console.groq.com/docs/batch
@@ -105,6 +176,7 @@ VENDOR_PURPOSES: Mapping[str, tuple[Purpose, ...]] = {
                 lines_max=1_000_000,
             ),
         ),
+        _MISTRAL_FINE_TUNE,
         _anything("ocr", "documents to be read", (".pdf", ".docx", ".pptx", *_IMAGES)),
     ),
     # The API knows no purposes: this one is for manifests.

@@ -30,19 +30,17 @@ def test_a_run_is_paused_and_resumed_from_its_page(tmp_path: Path, chromium: Any
         watched = Watched(chromium)
         page = watched.page
         page.goto(where)
-        page.wait_for_function("document.querySelector('#headline').textContent.startsWith('Running: ')")
+        watched.waits_for("#headline", re.compile("^Running: "))
         page.locator("#pause").click()
         watched.waits_for("#answer", "paused")
         watched.waits_for("#pause", "Resume")
-        page.wait_for_function("document.querySelector('#headline').textContent.startsWith('Paused: ')")
-        page.wait_for_function("document.querySelectorAll('#numbers dd')[3].firstChild.data === '0'")
+        watched.waits_for("#headline", re.compile("^Paused: "))
+        watched.waits_for("#numbers div:nth-child(4)", re.compile(r"^In flight\s*0\s*of"))
         sent = len(uploads_of(stage))
         assert sent < COUNT
         page.locator("[name=bandwidth]").fill("fast")
         page.locator("[name=bandwidth]").press("Enter")
-        page.wait_for_function(
-            "document.querySelector('#answer').textContent.includes(\"'fast' is not a bandwidth\")"
-        )
+        watched.waits_for("#answer", re.compile("'fast' is not a bandwidth"))
         assert len(uploads_of(stage)) == sent
         page.locator("#pause").click()
         watched.waits_for("#answer", "resumed")

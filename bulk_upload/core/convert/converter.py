@@ -13,8 +13,8 @@ from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
+from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
-from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import is_error
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # Legal in JSON strings, but many readers take them for the end of a line.
 _ESCAPES = {b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029", b"\xc2\x85": b"\\u0085"}
 _CUTTING = re.compile(b"|".join(_ESCAPES))
+_SHORTER_MAX = 4
+"""Without its line ends and its repetitions no record becomes shorter than this part of it."""
+
 _SEPARATORS = "line separators in texts, now escapes"
 
 
@@ -100,7 +103,7 @@ class Converter:
         self._fix = fix
         self._lossy = lossy
         self._drop = frozenset(drop)
-        self._judge = LineJudge(purpose, known=known)
+        self._judge = line_judge(purpose, known=known)
         self._line_bytes_max = purpose.schema.line_bytes_max
         self._reader = reader_of(purpose.schema)
         self._converts = False
@@ -147,6 +150,7 @@ class Converter:
         return text + b"\n"
 
     def _lines(self, text: bytes) -> list[Json]:
+        self._require_fitting(text)
         mended = None if is_object(text) else self._mended(text)
         if mended is not None:
             return mended
@@ -157,6 +161,13 @@ class Converter:
             if mended is None:
                 raise _Refused(self._error(text) or "it is not JSON") from None
             return mended
+
+    def _require_fitting(self, text: bytes) -> None:
+        """Refuse a record that is far too long to become a line, before several copies of it are made."""
+        if len(text) > self._line_bytes_max * _SHORTER_MAX and not (self._lossy or self._drop):
+            raise _Refused(
+                f"the record has {len(text):,} bytes, and the limit of a line is {self._line_bytes_max:,}"
+            )
 
     def _mended(self, text: bytes) -> list[Json] | None:
         repair = repaired(text)

@@ -19,6 +19,9 @@ Record: TypeAlias = dict[str, Json]
 """An object whose values are not decoded."""
 
 EMPTY_TEXT: Json = b'""'
+_DECODED_BYTES = 1024 * 1024
+_CHARACTER_BYTES = 4
+_CONTINUES = frozenset(bytes([one]) for one in range(0x80, 0xC0))
 _EMPTY = frozenset({b'""', b"null", b"[]", b"{}"})
 _NUMBER_START = frozenset(b"-0123456789")
 _BROKEN_LINE = re.compile(rb"[ \t]*[\r\n]\s*")
@@ -46,8 +49,20 @@ def record_of(text: bytes) -> Record:
 
 def require_utf8(text: bytes) -> None:
     """Raise UnicodeDecodeError for other text: msgspec does not check what it does not decode."""
-    if not text.isascii():
+    if text.isascii():
+        return
+    if len(text) <= _DECODED_BYTES:
         text.decode("utf-8")
+        return
+    # The whole as a string would take up to four times its memory.
+    start = 0
+    while start < len(text):
+        end = start + _DECODED_BYTES
+        for _ in range(_CHARACTER_BYTES):
+            # Not within a character.
+            end -= text[end : end + 1] in _CONTINUES
+        text[start:end].decode("utf-8")
+        start = end
 
 
 def require_json(text: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.shapes.json_values import NOT_JSON, is_array, is_object, is_text, record_of, text_of
 from bulk_upload.core.shapes.messages import is_conversation
-from bulk_upload.core.shapes.values import values_in
+from bulk_upload.core.shapes.values import BETWEEN, values_in
 from bulk_upload.core.text.text_bytes import BOM
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class Damage(StrEnum):
 
 _SEPARATOR = b"\x1e"
 """RFC 7464: it stands before each text of a sequence."""
+
+LEFT_OUT = BETWEEN + b"\x0b\x0c" + _SEPARATOR
+"""What a repair may take from the beginning of a line."""
 
 
 class Repair(NamedTuple):

@@ -10,6 +10,7 @@ from bulk_upload.core.text.printable import human_bytes
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.conversion.line_faults import fault_of_huge_line
 from bulk_upload.core.validation.conversion.separators import SeparatorSearch
+from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.examples.file_values import (
     LINES_COMPARED_MAX,
     FileValues,
@@ -18,7 +19,6 @@ from bulk_upload.core.validation.examples.file_values import (
 from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
-from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
 from bulk_upload.core.validation.mixup.sample import RULE, PurposeSample
 from bulk_upload.core.validation.opening.hold import Hold, Verdict
@@ -62,13 +62,13 @@ class Checker:
         known = tuple(known)
         self._where = where
         self._line_bytes_max = purpose.schema.line_bytes_max
-        self._has_schema = bool(purpose.schema.fields)
+        self._has_schema = purpose.schema.is_known
         self._sample = None if RULE in choice.ignored else PurposeSample(purpose, known)
         self._awaiting: list[tuple[Complaint, int | None, int]] | None = None
         self._purpose_name = purpose.name
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)
         self._findings = Findings(choice, command=command)
-        self._judge = LineJudge(purpose, known=known, thorough=thorough, counted=self._findings.counted)
+        self._judge = line_judge(purpose, known=known, thorough=thorough, counted=self._findings.counted)
         self._schema = purpose.schema
         self._separators = SeparatorSearch()
         self._marks = TemplateMarks()

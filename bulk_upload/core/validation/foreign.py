@@ -161,10 +161,13 @@ def other_purpose(
 
 def likely_purpose(names: Container[str], declared: Purpose, known: Iterable[Purpose]) -> Purpose | None:
     """Return the purpose that data with fields of these names is probably for, None where the declared one is as likely."""
-    needed = declared.schema.required_names
+    shapes = declared.schema.alternatives or (declared.schema,)
+    needed = max(
+        (len(one.required_names) for one in shapes if _has_all(names, one.required_names)), default=-1
+    )
     fits = [one for one in known if one.schema.fields and _has_all(names, one.schema.required_names)]
     best = max(fits, key=lambda one: len(one.schema.required_names), default=None)
-    if best is None or (_has_all(names, needed) and len(best.schema.required_names) <= len(needed)):
+    if best is None or best.name == declared.name or len(best.schema.required_names) <= needed:
         return None
     return best
 

@@ -7,10 +7,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.printable import human_bytes
+from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.examples.file_values import FileValues
 from bulk_upload.core.validation.examples.template_marks import RULE as TEMPLATE_MARKS
 from bulk_upload.core.validation.examples.template_marks import TemplateMarks
-from bulk_upload.core.validation.line_checker import LineJudge
 from bulk_upload.core.validation.rules import ALL_RULES, Complaint, finding_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class LineSorter:
         self._where = where
         self._choice = choice
         self._limit = human_bytes(purpose.schema.line_bytes_max)
-        self._judge = LineJudge(purpose, known=known)
+        self._judge = line_judge(purpose, known=known)
         self._values = FileValues(purpose.schema)
         self._marks = TemplateMarks() if choice.is_error(TEMPLATE_MARKS) else None
         self.line_count = 0

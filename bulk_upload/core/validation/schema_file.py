@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec.structs import replace
 
-from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, unknown_to_us
+from bulk_upload.core.purposes import PURPOSES, Field, Kind, Purpose, Schema, unknown_to_us
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.errors import UsageError
@@ -46,6 +46,12 @@ class _Field(msgspec.Struct, forbid_unknown_fields=True):
     same: bool = False
 
 
+class _Shape(msgspec.Struct, forbid_unknown_fields=True):
+    fields: dict[_Name, str | _Field]
+    ends_with: dict[_Name, _Name] | None = None
+    closed: bool = False
+
+
 class _Purpose(msgspec.Struct, forbid_unknown_fields=True):
     summary: str | None = None
     suffixes: list[Annotated[str, msgspec.Meta(pattern=r"^\.[^./]+$")]] | None = None
@@ -57,6 +63,7 @@ class _Purpose(msgspec.Struct, forbid_unknown_fields=True):
     line_bytes_max: _Positive | None = None
     lines_max: _Positive | None = None
     file_bytes_max: _Positive | None = None
+    one_of: Annotated[list[_Shape], msgspec.Meta(min_length=2)] | None = None
 
 
 _SET_AS_THEY_ARE = ("content_parts", "tool_calls", "line_bytes_max", "lines_max", "file_bytes_max")
@@ -104,12 +111,30 @@ def _changed(purpose: Purpose, change: _Purpose, file_name: str) -> Purpose:
         schema = replace(schema, roles=tuple(change.roles))
     set_here = {name: value for name in _SET_AS_THEY_ARE if (value := getattr(change, name)) is not None}
     schema = replace(schema, **set_here)
+    if change.one_of is not None:
+        schema = _one_of(change, schema, purpose.name, file_name)
     return replace(
         purpose,
         summary=purpose.summary if change.summary is None else change.summary,
         suffixes=purpose.suffixes if change.suffixes is None else tuple(change.suffixes),
         schema=schema,
     )
+
+
+def _one_of(change: _Purpose, schema: Schema, purpose: str, file_name: str) -> Schema:
+    """Return a schema whose lines follow one of several, which have its roles and limits."""
+    if change.fields is not None or change.ends_with is not None:
+        raise UsageError(
+            f"the schema file {quoted(file_name)} gives {purpose} both fields and one_of",
+            hint="fields and ends_with belong to each entry of one_of",
+        )
+    reader = _FieldReader(purpose, file_name)
+    alternatives = []
+    for shape in change.one_of or ():
+        ends = shape.ends_with or {}
+        fields = (replace(one, ends_with=ends.get(one.name)) for one in reader.fields(shape.fields))
+        alternatives.append(replace(schema, fields=tuple(fields), alternatives=(), is_closed=shape.closed))
+    return replace(schema, fields=(), alternatives=tuple(alternatives))
 
 
 class _FieldReader:

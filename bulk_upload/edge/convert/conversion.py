@@ -173,7 +173,8 @@ class _Run:
             }
             reasons.write(json.dumps(said).encode() + b"\n")
             if one.text:
-                records.write(one.text + b"\n")
+                records.write(one.text)
+                records.write(b"\n")
 
 
 def _lineage(request: ConvertRequest, source: Source, made: Conversion, sha256: str) -> bytes:

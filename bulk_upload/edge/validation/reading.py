@@ -110,7 +110,7 @@ def check_open(file: IO[bytes], head: bytes, task: CheckTask) -> FileReport:
 
 def _about_the_name(task: CheckTask) -> Findings:
     findings = Findings(task.choice, command=task.command)
-    if not task.purpose.expects(task.path) and task.purpose.schema.fields:
+    if not task.purpose.expects(task.path) and task.purpose.schema.is_known:
         suffix = suffix_of(task.path) or "no suffix"
         usual = ", ".join((*task.purpose.suffixes, *task.purpose.documents))
         found = f"files for {task.purpose.name} usually end in {usual}, this one has {suffix}"

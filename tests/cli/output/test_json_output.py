@@ -30,7 +30,7 @@ PRINT_NO_DATA = {
     "completion",
     "profiles show",
 }
-"""They show something to a person, write a file, serve, or print a script."""
+"""They show something to a person, write a file, serve, or print a script or settings to copy."""
 
 SCAN = ("scan", "data", "--map", "*.jsonl=pre-train", "-o", "m.jsonl")
 EXAMPLES = {
@@ -41,7 +41,6 @@ EXAMPLES = {
     "resolve": ("resolve", "doubt.db", "--json"),
     "resolve reconcile|adopt|resend|abandon": ("resolve", "doubt.db", "--json", "abandon", "--all", "--yes"),
     "verify": ("verify", "l.db", "--json"),
-    "profiles": ("profiles", "--json"),
     "undo": ("undo", "l.db", "--dry-run", "--json"),
     "files ls": ("files", "ls", "--json"),
     "doctor": ("doctor", "--json"),

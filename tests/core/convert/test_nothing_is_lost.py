@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.convert.converter import Converter
 from bulk_upload.core.purposes import Purpose
@@ -240,3 +241,14 @@ def test_any_bytes_do() -> None:
         assert tally.record_count == len(lines)
         assert tally.record_count - tally.blank - tally.left == len(written.lines)
         assert not written.lines or not check(PRETRAIN, b"".join(written.lines)).error_count
+
+
+def test_a_record_that_is_far_too_long_is_left_at_once() -> None:
+    """It is refused before copies of it are made; one that is long only by its line ends is converted."""
+    small = replace(CHAT, schema=replace(CHAT.schema, line_bytes_max=100))
+    record = b'{"instruction": "a", "output": "%s"}' % (b"x" * 400)
+    (left,) = Converter(small).convert([record]).left
+    assert left.reason == f"the record has {len(record)} bytes, and the limit of a line is 100"
+    assert left.text == record
+    spaced = b'{"instruction": "a",%s"output": "b"}' % (b"\n" * 300)
+    assert Converter(small).convert([spaced]).lines

@@ -6,11 +6,17 @@ from itertools import pairwise
 
 import pytest
 
+from bulk_upload.core.limits.adaptive import AdaptiveLimit
+from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.goodput import Epoch, UploadCost
 from bulk_upload.core.limits.adaptive.passed import Passed
 from bulk_upload.core.limits.adaptive.ramp import SPREAD, Ramp
+from bulk_upload.core.limits.adaptive.rate import Passage, Rate
+from bulk_upload.core.limits.adaptive.runs import Runs
 from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import REFUTED_TIMES, Verdict
+from simulation.families import FAMILIES
+from simulation.measure import run
 
 
 def test_a_pause_that_lies_after_a_refused_start_is_no_time_of_its_run() -> None:
@@ -103,3 +109,134 @@ def test_a_rate_that_is_refuted_twice_is_no_cause() -> None:
         assert not concerns_slots()
         verdict.rate_refuted()
     assert concerns_slots()
+
+
+def _established(starts: int) -> Chance:
+    """Return chance that was established, and held for so many starts."""
+    chance = Chance()
+    _refuse(chance, 1)
+    for _ in range(5):
+        chance.contradicted()
+    assert chance.find() is Shown.BY_LOAD
+    for number in range(2, starts):
+        chance.on_accepted(number, calm=False)
+    _refuse(chance, starts)
+    return chance
+
+
+def _refuse(chance: Chance, number: int, *, new: bool = False) -> bool:
+    """Record a refused start and return whether it alarms."""
+    return chance.on_bad(number, number, beyond=False, calm=False, easy=False, new=new, regular=False)
+
+
+@pytest.mark.parametrize(
+    ("new", "starts", "kept"), [(True, 200, True), (True, 20, False), (False, 200, False)]
+)
+def test_what_is_refused_at_a_new_level_leaves_chance_established(new: bool, starts: int, kept: bool) -> None:
+    """A limit met with more in flight than ever says nothing of those below, where chance held for long."""
+    chance = _established(starts)
+    assert any(_refuse(chance, starts + more, new=new) for more in range(1, 6))
+    assert chance.established is kept
+
+
+def _lowered(*, paused: bool) -> Rate:
+    """Return a rate of 40 that verdicts of few refusals have lowered to a third."""
+    rate = Rate()
+    rate.refused(0.0, Passage(per_s=40.0, recent_per_s=40.0, share=0.5))
+    for now in range(1, 60):
+        if rate.known > 12.0:
+            rate.refused(float(now), Passage(per_s=1.0, recent_per_s=1.0, share=0.97, paused=paused))
+    return rate
+
+
+def test_a_rate_that_is_refused_as_rarely_at_a_third_is_refuted() -> None:
+    """A quota refuses far more of three times as many: what refuses three in a hundred at either is none."""
+    assert _lowered(paused=False).is_refuted
+    chance = Chance()
+    chance.on_rate(is_refuted=True)
+    assert chance.find() is Shown.BY_CALM
+
+
+def test_named_waits_refute_no_rate() -> None:
+    """In a wait nothing is refused: the share says little of the rate."""
+    assert not _lowered(paused=True).is_refuted
+
+
+def test_a_rate_that_many_refusals_lowered_is_not_refuted() -> None:
+    """A first finding may be far too high."""
+    rate = Rate()
+    for now in range(8):
+        rate.refused(float(now), Passage(per_s=1.0, recent_per_s=40.0, share=0.7))
+    assert not rate.is_refuted
+
+
+def _run_between_waits(runs: Runs, now: float, number: int, count: int, per_s: float) -> tuple[float, int]:
+    """Start so many after a wait of one second, and have the next refused."""
+    for _ in range(count):
+        number += 1
+        runs.on_start(now, number, 4)
+        now += 1 / per_s
+    number += 1
+    runs.on_start(now, number, 4)
+    runs.on_refused(number, now, 4)
+    runs.on_pause(1.0)
+    return now + 1.0, number
+
+
+def test_what_exceeds_the_shortest_run_came_at_the_rate() -> None:
+    """A bucket of ten that fills by forty a second takes ten at once, or fifty within a second."""
+    runs, now, number = Runs(), 0.0, 0
+    assert runs.taken_per_s == 0.0
+    for count, per_s in ((12, 1000.0), (50, 50.0)):
+        now, number = _run_between_waits(runs, now, number, count, per_s)
+    assert runs.taken_per_s == pytest.approx(37.0)
+
+
+def test_no_verdict_lowers_a_rate_below_what_was_taken() -> None:
+    """Waits make what got through look like little; the runs between them show more."""
+    rate = Rate()
+    rate.refused(0.0, Passage(per_s=40.0, recent_per_s=40.0, share=0.5))
+    rate.refused(9.0, Passage(per_s=5.0, recent_per_s=5.0, share=0.7, paused=True), taken_per_s=33.0)
+    assert rate.known == pytest.approx(33.0)
+
+
+def test_a_limit_behind_chance_ends_no_run_in_a_crawl() -> None:
+    """Twelve at once and 3.6 % refused at random: no rate is lowered time and again for refusals it does not change."""
+    tally = run(FAMILIES["mixture"](1011), 0, AdaptiveLimit, count=4000)
+    assert tally.lasted_s <= 60.0
+
+
+def _refused_at(levels: list[int], *, usual: int) -> list[bool]:
+    """Return what paced refusals at these levels show where so many are usually in flight."""
+    verdict, shown = Verdict(rate_suspected=True), []
+    for now, level in enumerate(levels, start=1):
+        for _ in range(20):
+            verdict.on_paced(usual)
+        shown.append(verdict.on_paced_refused(now + 0.5, float(now), level))
+    return shown
+
+
+def test_paced_starts_refused_at_the_top_show_a_limit_of_simultaneous_requests() -> None:
+    """They differ only in what is in flight: four refused far above the average are no quota's."""
+    assert _refused_at([12, 12, 12, 12], usual=6) == [False, False, False, True]
+
+
+def test_paced_starts_refused_at_any_level_leave_the_rate_suspected() -> None:
+    """What a quota refuses has as much in flight as others."""
+    assert not any(_refused_at([6, 12, 7, 12, 5, 12] * 5, usual=6))
+
+
+def test_refusals_of_one_moment_count_once() -> None:
+    """Those that had started when the first was answered say the same."""
+    verdict = Verdict(rate_suspected=True)
+    verdict.on_paced(6)
+    assert not any(verdict.on_paced_refused(10.0 + more, 9.0, 12) for more in range(8))
+
+
+def test_a_limit_that_levels_showed_is_one_at_any_height() -> None:
+    """That quotas are more common than limits of two counts no more."""
+    verdict = Verdict(rate_suspected=True)
+    for now in range(1, 5):
+        verdict.on_paced(1)
+        verdict.on_paced_refused(now + 0.5, float(now), 3 + now)
+    assert verdict.concerns_slots(9.0, 2, paced=False, ceiling=None, latency_s=0.1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulk_upload.core.shapes import json_values
 from bulk_upload.core.shapes.repairs import Damage, repaired
 from bulk_upload.core.shapes.values import NotAValue, ValueSplitter, ValueTooLong, values_in
 
@@ -113,3 +114,16 @@ def test_a_parser_finds_the_values_that_a_search_for_brackets_does(
             return False
 
     assert values(ValueSplitter(10_000)) == values(BracketsOnly(10_000))
+
+
+@pytest.mark.parametrize("text", ["a" * 7 + "\u00e9" * 9, "\U0001f600" * 9, "a\u20ac" * 9])
+def test_utf_8_is_checked_in_pieces(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text is UTF-8 or not wherever its pieces end, between characters or within them."""
+    for size in range(4, 12):
+        monkeypatch.setattr(json_values, "_DECODED_BYTES", size)
+        json_values.require_utf8(text.encode())
+        for at in range(len(text.encode())):
+            whole = text.encode()
+            for broken in (whole[:at] + b"\xff" + whole[at:], whole[: at + 1][:-1] + b"\xe2" + whole[at:]):
+                with pytest.raises(UnicodeDecodeError):
+                    json_values.require_utf8(broken)

@@ -24,7 +24,7 @@ EVERY = list(PURPOSES.values())
 _MESSAGE = b'{"role": "user", "content": "x"}'
 _NOISE = [
     b",", b"{", b"}", b"[", b"]", b'"', b'""', b'"{""', b"\\", b"\\ud83d", b"\\u00e9", b"\\uZZ", b"\t", b"\r", b"\x0b",
-    b"\x0c", b" ", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xbb", b"\xe2\x80\xa8", b"NaN", b"-Infinity", b"None", b"01",
+    b"\x0c", b" ", b"\x00", b"\x1e", b"\xff", b"\xef\xbb\xbf", b"\xbb", b"\xe2\x80\xa8", b"NaN", b"-Infinity", b"None", b"01",
     b"1e999", b"-", b"12345678901234567890123", b"null", b"{}", b"[{}]", b" x", b"'", _MESSAGE, b"[" + _MESSAGE + b"]",
 ]  # fmt: skip
 _roles = st.sampled_from(["user", "assistant", "system", "human", "gpt", "nobody", "", None, 3])

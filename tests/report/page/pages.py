@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 COLOURS_OF_TEXT = """() => {
@@ -39,12 +40,14 @@ class Watched:
         self.page.on("dialog", lambda one: self.complaints.append(one.message))
         self.page.on("request", lambda one: self.requests.append(one.url))
 
-    def waits_for(self, selector: str, text: str) -> None:
-        """Wait until an element has a text."""
-        self.page.wait_for_function(
-            "([selector, text]) => document.querySelector(selector)?.textContent === text",
-            arg=[selector, text],
-        )
+    def waits_for(self, selector: str, text: str | re.Pattern[str]) -> None:
+        """Wait until an element has a text, or one that a pattern is found in.
+
+        Not by a function that the page runs again and again: its content security policy forbids that.
+        """
+        from playwright.sync_api import expect  # noqa: PLC0415 - an extra
+
+        expect(self.page.locator(selector)).to_have_text(text, timeout=60_000)
 
 
 def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:

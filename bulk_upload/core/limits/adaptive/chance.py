@@ -36,6 +36,8 @@ EVIDENCE_CONTRADICTION = 5.0
 CALM_REFUSED = 3
 CALM_STARTS = 50
 WRONG_SHARE = 0.2
+KEPT_STARTS = 100
+"""What held for so many starts is not lost by what is refused at a level that was never accepted."""
 
 
 class Shown(Enum):
@@ -73,6 +75,8 @@ class Chance:
         self._at_level = 0
         self._evidence_needed = EVIDENCE
         self._watched: tuple[int, int] | None = None
+        self._is_refuted = False
+        self._since = 0
 
     @property
     def share(self) -> float:
@@ -135,7 +139,7 @@ class Chance:
         expected = not calm and not self.established
         if not regular and max(self._quick, self._slow) < (ALARM if expected else ALARM_RARE):
             return False
-        self._alarm(explained=beyond or new or regular)
+        self._alarm(new=new, explained=beyond or new or regular)
         return True
 
     def find(self) -> Shown | None:
@@ -150,16 +154,24 @@ class Chance:
             and refused <= SHARE[1] * (refused + accepted)
             and now_refused <= SHARE[1] * (now_refused + now_accepted)
         )
+        calm = calm or self._is_refuted
         if not calm and self._evidence < self._evidence_needed:
             return None
+        self._is_refuted = False
         self.established = True
+        self._since = self._newest
         self.is_known = True
         self._calm, self._batch = [0, 0], [0, 0]
         self._evidence = 0.0
         return Shown.BY_CALM if calm else Shown.BY_LOAD
 
-    def on_rate(self) -> None:
-        """Record that another rate is known from now on. If too many were refused below the last one, it was wrong."""
+    def on_rate(self, *, is_refuted: bool = False) -> None:
+        """Record that another rate is known from now on. If too many were refused below the last one, it was wrong.
+
+        Args:
+            is_refuted: rates were lowered so far that fewer would be refused by now, if one of them was the limit.
+        """
+        self._is_refuted = is_refuted
         refused, accepted = self._batch
         if refused <= WRONG_SHARE * (refused + accepted):
             self._calm = [self._calm[0] + refused, self._calm[1] + accepted]
@@ -191,12 +203,14 @@ class Chance:
         if self._quick == self._slow == 0.0:
             self._excursion = 0
 
-    def _alarm(self, *, explained: bool) -> None:
-        if self.established:
+    def _alarm(self, *, new: bool, explained: bool) -> None:
+        # What is refused at a level that was never accepted does not speak of those below it.
+        kept = self.established and new and self._newest >= self._since + KEPT_STARTS
+        if self.established and not kept:
             self._evidence_needed *= 2
             self._calm_needed *= 2
             self._calm, self._batch = [0, 0], [0, 0]
-        self.established = False
+        self.established = kept
         self._quick = self._slow = 0.0
         if explained and not self.is_known:
             # What made the alarm was no chance.

@@ -1,5 +1,4 @@
-"""The controller that finds its own concurrency: slots, rate, pause and breaker, and which of them a refusal
-concerns, if any."""
+"""The controller that finds its own concurrency, and which of its parts a refusal concerns, if any."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.limits.adaptive.breaker import TRIP, Breaker
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.goodput import Meter
+from bulk_upload.core.limits.adaptive.loaded import LoadedTicket
 from bulk_upload.core.limits.adaptive.passed import Passed
 from bulk_upload.core.limits.adaptive.ramp import Ramp, trip_s
 from bulk_upload.core.limits.adaptive.rate import Pacing, Rate
@@ -15,12 +15,13 @@ from bulk_upload.core.limits.adaptive.runs import Finding, Runs
 from bulk_upload.core.limits.adaptive.slots import FIRST, Slots
 from bulk_upload.core.limits.adaptive.spacing import Spacing
 from bulk_upload.core.limits.adaptive.verdict import Verdict
-from bulk_upload.core.limits.controller import LearnedLimits, Ticket, chance_words
+from bulk_upload.core.limits.controller import LearnedLimits, chance_words
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.signal import SignalKind
 from bulk_upload.core.text.printable import human_seconds
 
 if TYPE_CHECKING:
+    from bulk_upload.core.limits.controller import Ticket
     from bulk_upload.core.limits.signal import Signal
     from bulk_upload.core.model import RateLimitInfo
 
@@ -38,16 +39,6 @@ LEVEL_WEIGHT = 1 / 16
 
 LATE = 0.5
 """So long after a burst, in latencies, a named wait has let run out what was accepted: no more is learned of a ceiling."""
-
-
-class LoadedTicket(Ticket, frozen=True, kw_only=True):
-    """A ticket with the load at its start: `beyond` a known limit; `calm`, near none although one is suspected; `easy`,
-    no closer to others than usual; or `new`, with more in flight than was ever accepted."""
-
-    beyond: bool = False
-    calm: bool = False
-    easy: bool = False
-    new: bool = False
 
 
 class AdaptiveLimit:
@@ -138,6 +129,8 @@ class AdaptiveLimit:
             ceiling is not None and level > ceiling and not (self._chance.is_known and self._above >= ABOVE)
         )
         paced = self._rate.take(now)
+        if paced:
+            self._verdict.on_paced(level)
         self._ramp.on_start(now, self.limit, self._trip_s)
         ticket = LoadedTicket(
             number,
@@ -244,17 +237,25 @@ class AdaptiveLimit:
                 self._moved(now, slots.on_refused_too(len(self._in_flight)))
                 self._verdict.on_ceiling(now, slots.ceiling, slots.tests_met)
             return
-        regular = found is Finding.QUOTA or found is Finding.SLOTS
-        if regular:
-            self._verdict.rate_suspected = found is Finding.QUOTA
+        regular = self._is_regular(now, ticket, found)
         alarmed = self._alarms(now, ticket, regular=regular)
-        if not alarmed and signal.retry_after_s and not self._chance.established:
+        if not alarmed and signal.retry_after_s and not self._chance.is_known:
             self._moved(now, self._slots.on_costly(ticket.level))
-        if not alarmed or (ticket.paced and now - self._burst_at < UNMEASURED_S):
+        if not alarmed or (self._rate.on and ticket.paced and now - self._burst_at < UNMEASURED_S):
             return
         self._breathe(now)
         if self._breaker.bad_count < TRIP:
             self._blame(now, ticket, signal.retry_after_s)
+
+    def _is_regular(self, now: float, ticket: LoadedTicket, found: Finding) -> bool:
+        """Return whether runs, or the levels of paced starts, show which limit it is."""
+        if ticket.paced and self._verdict.on_paced_refused(now, ticket.started_at, ticket.level):
+            self._rate.lift()
+            return True
+        if found is not Finding.QUOTA and found is not Finding.SLOTS:
+            return False
+        self._verdict.rate_suspected = found is Finding.QUOTA
+        return True
 
     def _on_failed(self, now: float, ticket: LoadedTicket) -> None:
         """Count a failure: a few mean little, many in a row are an outage."""
@@ -370,7 +371,7 @@ class AdaptiveLimit:
         self._burst_blames_slots = self._passed.total == 0 or self._verdict.concerns_slots(
             now,
             level,
-            paced=ticket.paced,
+            paced=ticket.paced and self._rate.on,
             ceiling=slots.ceiling,
             latency_s=self._meter.cost.seconds,
         )
@@ -380,12 +381,14 @@ class AdaptiveLimit:
             self._verdict.on_ceiling(now, slots.ceiling, slots.tests_met)
         else:
             self._moved(now, slots.acquit())
-            self._rate.refused(now, self._passed.passage(now, ticket.number, ticket.started_at))
-            self._chance.on_rate()
+            passage = self._passed.passage(now, ticket.number, ticket.started_at)
+            self._rate.refused(now, passage, taken_per_s=self._runs.taken_per_s)
+            self._chance.on_rate(is_refuted=self._rate.is_refuted)
             self._reason = f"the server accepts about {self._rate.known:.3g} per second"
         self._passed.on_verdict(now, self._started_count)
         self._passed.on_pause(now, self._pause.wait_s(now, self._started_count))
         self._restart(now)
+        self._acquit_all(now)
 
     def _moved(self, now: float, reason: str | None) -> None:
         if reason is not None:

@@ -30,6 +30,10 @@ OUTGROWN = 1.3
 RUINED = 0.1
 """A remembered rate of less than this share of what got through was ruined by trouble, and is not believed."""
 
+REFUTED = 0.4
+"""A quota that refuses a tenth is passed by a tenth, and another client may take half of it: one that still refuses as
+few at so much less never did."""
+
 SHARE_MIN = 0.5
 """The share accepted is measured on few starts: a verdict at most halves the rate."""
 
@@ -71,6 +75,7 @@ class Rate:
         self._remembered = remembered or 0.0
         self._lifted = 0.0
         self._met = 0
+        self._lowered_from = 0.0
         self._climb_s = CLIMB_S_FIRST
         self._climbed_s = 0.0
         self._tokens = 1.0
@@ -113,8 +118,19 @@ class Rate:
         per_s = self.per_s
         return per_s is not None and per_s >= NEAR * self.known
 
-    def refused(self, now: float, passed: Passage) -> None:
-        """Correct the known rate after a refusal: never lower than what got through, nor by more than was refused."""
+    @property
+    def is_refuted(self) -> bool:
+        """Whether verdicts of which each saw few refused have lowered the rate so far that it is no cause."""
+        return self.known < REFUTED * self._lowered_from
+
+    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0) -> None:
+        """Correct the known rate after a refusal: never lower than what got through, nor by more than was refused.
+
+        Args:
+            now: monotonic seconds.
+            passed: what got through.
+            taken_per_s: what the server was seen to take in the runs between its waits.
+        """
         pace = self.per_s
         hunting = False
         if pace is None:
@@ -142,6 +158,10 @@ class Rate:
         if pace is not None and self.pacing is Pacing.KNOWN and passed.paused and passed.per_s < bound:
             # Pauses leave little to be refused: the share says less than what got through.
             bound = max(math.sqrt(passed.per_s * bound), SHARE_MIN * self.known)
+        bound = max(bound, min(taken_per_s, pace or taken_per_s))
+        few_refused = passed.share >= FEW_REFUSED and not passed.paused
+        lowers = self.pacing is Pacing.KNOWN and bound < self.known and few_refused
+        self._lowered_from = (self._lowered_from or self.known) if lowers else 0.0
         self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
 
     def averaged(self, now: float, per_s: float, cycle_s: float) -> None:
@@ -153,7 +173,8 @@ class Rate:
         """Pace no longer: the rate was not the cause. Should it be after all, it is known at once."""
         self.pacing = Pacing.OFF
         self._remembered = 0.0
-        self._lifted = self.known
+        self._lifted = max(self.known, self._lowered_from)
+        self._lowered_from = 0.0
         self._met = 0
         self._held_since = None
 

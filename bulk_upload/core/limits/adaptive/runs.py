@@ -81,6 +81,19 @@ class Runs:
         self._similar = 0
         self._known = False
 
+    @property
+    def taken_per_s(self) -> float:
+        """The rate that the server takes at least, if it counts requests; 0 where nothing shows one.
+
+        After a pause a bucket holds no more than the shortest run after one as long had: the rest came while it ran.
+        """
+        least = 0.0
+        for one in self._runs:
+            held = min(other.count for other in self._runs if other.pause_s >= SAME_PAUSE * one.pause_s)
+            if one.count >= COUNT_MIN:
+                least = max(least, (one.count - held - 1) / one.lasted_s)
+        return least
+
     def on_pause(self, pause_s: float) -> None:
         """Record that every start waits for so long."""
         self._pause_s = max(pause_s, self._pause_s or 0.0)

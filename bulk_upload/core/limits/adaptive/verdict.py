@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 FEW = 2
 """With at most this many in flight a refusal concerns the rate: quotas are more common than limits of one or two."""
 
@@ -13,6 +15,17 @@ least so many, must lie between what a burst left and what was accepted later.""
 BELOW_SHARE = 15 / 16
 BELOW_TIMES = 3
 SETTLE_TRIPS = 3.0
+
+TOP = 1.5
+TOP_MIN = 1.5
+"""A refused start is at the top with this many times as much in flight as an average one, and so many more."""
+
+TOP_STEP = math.log(0.8 / 0.2)
+TOP_ENOUGH = 5.0
+"""Of paced starts a limit of simultaneous requests refuses those at the top: four in five, a quota hardly one in five.
+Four more at the top than not are enough."""
+
+LEVEL_WEIGHT = 1 / 64
 
 REFUTED_TIMES = 2
 """Another client at the same quota may be what refuses slower starts: once shows little."""
@@ -30,12 +43,40 @@ class Verdict:
         self._left: int | None = None
         self._below = 0
         self._refuted = 0
+        self._usual_level = 0.0
+        self._at_top = 0.0
+        self._top_at = float("-inf")
+        self._is_slots = False
         self._ceiling_at = float("-inf")
 
     def on_ceiling(self, now: float, ceiling: int | None, tests_met: int) -> None:
         """Record what a burst of refusals left; `tests_met` is how many tests of this ceiling were refused."""
         self._ceiling_at = now
         self._left = ceiling if tests_met == 0 else None
+
+    def on_paced(self, level: int) -> None:
+        """Record a start that had waited for the rate, as number `level` in flight."""
+        self._usual_level += (level - self._usual_level) * (LEVEL_WEIGHT if self._usual_level else 1.0)
+
+    def on_paced_refused(self, now: float, started_at: float, level: int) -> bool:
+        """Record that one was refused, and return whether that shows a limit of simultaneous requests.
+
+        Paced starts are alike but for what is in flight. Of those that started together one counts.
+        """
+        if started_at <= self._top_at:
+            return False
+        self._top_at = now
+        usual = self._usual_level
+        is_top = level >= TOP * usual and level >= usual + TOP_MIN
+        self._at_top = max(0.0, self._at_top + (TOP_STEP if is_top else -TOP_STEP))
+        if self._at_top < TOP_ENOUGH:
+            return False
+        self._at_top = 0.0
+        self._is_slots = True
+        self.rate_suspected = False
+        self._left = None
+        self._below = 0
+        return True
 
     def rate_refuted(self) -> None:
         """Record that slower starts were refused as often: what refuses next concerns the slots."""
@@ -63,7 +104,7 @@ class Verdict:
             ceiling: the known one, if any.
             latency_s: of an upload; a new ceiling takes some of them to show.
         """
-        if paced or self.rate_suspected or level <= FEW:
+        if paced or self.rate_suspected or (level <= FEW and not self._is_slots):
             return False
         if now < self._ceiling_at + SETTLE_TRIPS * latency_s:
             return True

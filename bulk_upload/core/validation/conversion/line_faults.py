@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.shapes.command import FIX
-from bulk_upload.core.shapes.repairs import Damage, is_example, repaired
-from bulk_upload.core.shapes.values import BETWEEN, ValueSplitter
+from bulk_upload.core.shapes.repairs import LEFT_OUT, Damage, is_example, repaired
+from bulk_upload.core.shapes.values import ValueSplitter
 from bulk_upload.core.validation.json_text import parse_line
 from bulk_upload.core.validation.quick.text_faults import is_amid_a_value
 from bulk_upload.core.validation.rules import NO_RULES, Complaint
@@ -30,8 +30,6 @@ _RULES = {
 
 
 _SPACE = b" \t\r\n"
-_LEFT_OUT = BETWEEN + b"\x0b\x0c\x1e"
-"""What a repair may take from the beginning of a line."""
 
 
 def with_fault_named(parsed: Parsed, line: bytes, counted: Container[str] = NO_RULES) -> Parsed:
@@ -56,7 +54,7 @@ def _is_beyond_repair(parsed: Parsed, line: bytes, counted: Container[str]) -> b
         # A whole value: only a string may hold another one.
         return not isinstance(parsed.value, str)
     text = line.lstrip(_SPACE)
-    if text[0] in _LEFT_OUT:
+    if text[0] in LEFT_OUT:
         return False
     if "bad-json" in rules:
         # The text does not even begin with a value, and a repair takes nothing from its beginning.

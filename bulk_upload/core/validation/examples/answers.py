@@ -48,7 +48,7 @@ def _pair(value: Mapping[str, Any], first: str, second: str) -> Iterator[Complai
         return
     if chosen == rejected:
         yield same_answers(first, second)
-    elif _bare(chosen) == _bare(rejected):
+    elif _are_alike(chosen, rejected):
         found = f"`{first}` and `{second}` differ in white space only: nothing is learnt"
         yield Complaint("same-answers", found, f"${step(second)}")
     elif _ends_with_answer(chosen) and _ends_with_answer(rejected) and _prompt(chosen) != _prompt(rejected):
@@ -91,12 +91,18 @@ def _repeats(said: object, answer: object) -> bool:
     return said is not None and said == last
 
 
-def _bare(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
-    """Return messages without the white space around their texts."""
-    return [
-        {key: one.strip() if isinstance(one, str) else one for key, one in message.items()}
-        for message in messages
-    ]
+def _are_alike(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether messages are the same but for the white space around their texts."""
+    if len(first) != len(second):
+        return False
+    for one, other in zip(first, second, strict=True):
+        if one.keys() != other.keys() or any(_bare(one[key]) != _bare(other[key]) for key in one):
+            return False
+    return True
+
+
+def _bare(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _ends_with_answer(messages: Sequence[Mapping[str, Any]]) -> bool:

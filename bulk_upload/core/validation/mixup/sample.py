@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.purposes import Format
+from bulk_upload.core.purposes import Format, shapes_of
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.foreign import foreign_schema, likely_purpose, names_listed
 from bulk_upload.core.validation.json_text import parse_line
@@ -36,10 +36,10 @@ class PurposeSample:
 
     def __init__(self, declared: Purpose, known: Iterable[Purpose]) -> None:
         self._declared = declared
-        self._known = tuple(known)
+        self._known = tuple(shape for one in known for shape in shapes_of(one))
         self._likely: Counter[str] = Counter()
         self._line_count = 0
-        self.is_over = not declared.schema.fields
+        self.is_over = not declared.schema.is_known
         """Whether no further line matters."""
 
     def add(self, value: object) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.shapes.json_values import rest_start
-from bulk_upload.core.shapes.values import BETWEEN
+from bulk_upload.core.shapes.repairs import LEFT_OUT
 from bulk_upload.core.validation.rules import COUNTED
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _BLANK = b" \t\r\n"
-_NOT_QUICK = frozenset(BETWEEN + b"\x0b\x0c-0123456789")
+_NOT_QUICK = frozenset(LEFT_OUT + b"-0123456789")
 """First bytes that a repair may take away, or that begin a number: of "01" Python's reader takes the first digit."""
 
 _FAULT = re.compile(
