@@ -94,7 +94,7 @@ class JobLedger:
         if run_is_at_work(self._path):
             raise LedgerLocked(
                 "a run is active on this ledger: its uploads would be reported as orphans",
-                hint="verify after it has ended; `bulk-upload status` shows its progress",
+                hint="verify after it has ended; `bulk-upload watch` shows its progress",
             )
         inventory = Inventory(self._path)
         try:

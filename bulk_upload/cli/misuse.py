@@ -45,6 +45,8 @@ _OF_OTHER_TOOLS = {
 }
 """Options that other tools have, or that belong to another command, and what does it here."""
 
+_OF_THE_LEDGER = ("--profile", "--base-url", "--team")
+"""Options of `run` that a ledger records."""
 
 _LETTERS = {
     "c": ("--config", "--concurrency"),
@@ -69,7 +71,10 @@ _SHOWN_MAX = 4
 
 def misuse_message(error: click.ClickException) -> str:
     """Return the complaint about a command line in one line."""
-    if isinstance(error, click.NoSuchOption) and error.option_name in _OF_OTHER_TOOLS:
+    if isinstance(error, click.NoSuchOption) and (
+        error.option_name in _OF_OTHER_TOOLS
+        or (error.option_name in _OF_THE_LEDGER and _takes_a_ledger(error.ctx))
+    ):
         # What click suggests by spelling is not what was meant.
         return f"No such option {error.option_name!r}."
     # click sets choices one below the other.
@@ -92,6 +97,8 @@ def misuse_hint(error: click.ClickException) -> str:
         is_letter = len(error.option_name) == len("-j")
         if error.option_name in _OF_OTHER_TOOLS and not (is_letter and _lacks(context, "--concurrency")):
             return _of_other_tool(error.option_name, command)
+        if error.option_name in _OF_THE_LEDGER and _takes_a_ledger(context):
+            return f"`{command}` takes it from the ledger, which has that of its runs: leave the option out"
         if context is not None and (meant := _meant_by_letter(error.option_name, context)):
             return f"did you mean {meant}? `{command} --help` lists the options"
     if isinstance(error, click.MissingParameter) and context is not None:
@@ -118,6 +125,12 @@ def address_hint(arguments: Iterable[str], message: str) -> str | None:
     return None
 
 
+def _takes_a_ledger(context: click.Context | None) -> bool:
+    return context is not None and any(
+        isinstance(one, click.Argument) and one.name == "ledger" for one in context.command.params
+    )
+
+
 def _lacks(context: click.Context | None, option: str) -> bool:
     return context is None or not any(option in param.opts for param in context.command.params)
 
@@ -140,6 +153,8 @@ def _meant_by_letter(option: str, context: click.Context) -> str:
 
 
 def _of_other_tool(option: str, command: str) -> str:
+    if option == "--dry-run" and command.endswith(" rebuild"):
+        return f"`{command}` sends and deletes nothing, and replaces no receipt: leave the option out"
     if option == "--dry-run" and command.endswith((" plan", " validate", " status")):
         return f"`{command}` changes nothing and sends nothing: leave the option out"
     return _OF_OTHER_TOOLS[option]

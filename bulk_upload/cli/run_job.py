@@ -340,6 +340,7 @@ def _say_goodbye(
         else _as_typed(results_path, request.named or request.job.manifest),
         rerun_command=request.command,
         dropped_count=result.dropped_count,
+        is_selected=request.listing is not None and request.listing.tally.unwanted_count > 0,
         uncompared_count=result.uncompared_count,
         list_decides=request.connection.profile.list_decides,
         data_commands=_data_commands(request, tally, result),

@@ -275,6 +275,15 @@ PLACE_MISTAKES = {
     ),
     "ledger for a manifest": Mistake(("run", "other.db"), INVALID, ("other.db", "SQLite", "JSON Lines or CSV", "bulk-upload status LEDGER")),
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),
+    "dry run of a rebuild": Mistake(
+        ("ledger", "rebuild", "good.jsonl", "--dry-run"), USAGE, ("sends and deletes nothing", "leave the option out")
+    ),
+    "profile of a ledger": Mistake(
+        ("verify", "l.db", "--profile", "openai"), USAGE, ("No such option '--profile'.\n", "takes it from the ledger")
+    ),
+    "address of a ledger's server": Mistake(
+        ("undo", "l.db", "--base-url", "http://127.0.0.1:1"), USAGE, ("takes it from the ledger", "leave the option out")
+    ),
     "dry run of a validation": Mistake(
         ("validate", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")
     ),
@@ -535,13 +544,13 @@ def test_the_ledger_of_another_server(desk: Path, server: str) -> None:
 
 
 def test_a_second_run_at_once(desk: Path, server: str) -> None:
-    """While one run works on a ledger a second one is told whose it is, and that `status` shows its progress."""
+    """While one run works on a ledger a second one is told whose it is, and that `watch` shows its progress."""
     lock = RunLock.acquire("l.db")
     try:
         ended = run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
     finally:
         lock.release()
-    assert_told_well(ended, LEDGER, ("l.db", f"pid {os.getpid()}", "bulk-upload status"))
+    assert_told_well(ended, LEDGER, ("l.db", f"pid {os.getpid()}", "bulk-upload watch"))
 
 
 def test_a_port_that_is_taken(server: str) -> None:

@@ -37,7 +37,7 @@ _ORDER = (
 )
 _TROUBLED = _ORDER[2:]
 _ADVICE = {
-    EntryState.PENDING: "pending: the same `bulk-upload run` command continues with them",
+    EntryState.PENDING: "pending: the same command, run again, continues with them",
     EntryState.IN_DOUBT: "in_doubt: the next run looks them up in the server's list first, if that can show them; `bulk-upload resolve` settles the rest",
     EntryState.REJECTED: "rejected: changed files are sent by the next run, the others with --retry rejected",
     EntryState.FAILED_LOCAL: "failed_local: the next run sends files that it can read again, and changed ones, the others with --retry failed",
@@ -64,6 +64,10 @@ def status(ledger: str, *, as_json: bool) -> None:
             return
         for line in _lines(reader):
             put(f"{line}\n")
+        if reader.run_at_work:
+            put(
+                f"A run is active: `bulk-upload watch {printable(shlex.quote(ledger))}` shows its progress.\n"
+            )
 
 
 def _status(reader: LedgerReader) -> JobStatus:
@@ -93,7 +97,7 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
             yield ""
             yield from _example_lines(reader, state, states[state])
     yield ""
-    yield from _advice_lines(states)
+    yield from _advice_lines(states, run_at_work=reader.run_at_work)
     run = reader.last_run()
     if (
         job is not None
@@ -142,11 +146,12 @@ def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Itera
         yield f"  ... and {count - _EXAMPLES_MAX:,} more"
 
 
-def _advice_lines(states: Mapping[EntryState, int]) -> Iterator[str]:
+def _advice_lines(states: Mapping[EntryState, int], *, run_at_work: bool) -> Iterator[str]:
     if not sum(states.values()):
         yield "The ledger has no entries yet."
     elif {state for state, count in states.items() if count} == {EntryState.ACCEPTED}:
         yield "Every entry is accepted."
     for state, advice in _ADVICE.items():
-        if states.get(state):
+        # An active run is at work on what is pending.
+        if states.get(state) and not (state is EntryState.PENDING and run_at_work):
             yield f"{advice}."

@@ -44,7 +44,11 @@ class LedgerName(Word):
                 hint="give one of them instead",
             )
         if os.path.isdir(path):
-            raise LedgerUnusable(f"there is no ledger for the folder {printable(path)}", hint=_HINT)
+            raise LedgerUnusable(
+                f"there is no ledger for the folder {printable(path)}",
+                hint=f"{_HINT}; a lost one is made again by `bulk-upload ledger rebuild"
+                f" {printable(shlex.quote(path))}` with the options of its runs",
+            )
         raise LedgerUnusable(f"{printable(path)} is not a ledger; it may be a manifest", hint=_HINT)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,8 @@ SEVERAL_PURPOSES = "lines of several purposes"
 
 _KEYS_SHOWN = 4
 _DECODER = json.JSONDecoder()
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_COLUMNS_MIN = 2
 _PARQUET, _TORCH = ".parquet", (".pt", ".pth")
 
 
@@ -87,6 +91,9 @@ def likeness(path: str, head: FileHead, purposes: Collection[Purpose]) -> Likene
     in_array = _in_array(head, purposes)
     if in_array is not None:
         return in_array
+    in_table = _in_table(suffix, head, purposes)
+    if in_table is not None:
+        return in_table
     by_lines = _by_lines(suffix, head, purposes)
     if takers and by_lines.purpose is None and not head.content[:HEAD_BYTES].startswith(b"PK"):
         complaint = document_complaint(path, head.content[:HEAD_BYTES])
@@ -253,6 +260,27 @@ def _in_array(head: FileHead, purposes: Collection[Purpose]) -> Likeness | None:
         if like.convert_to
         else None
     )
+
+
+def _in_table(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Likeness | None:
+    """Return what the rows of a table are to be converted for, None where its columns are of no known training data."""
+    separator = _SEPARATORS.get(suffix)
+    if separator is None:
+        return None
+    text = head.content.removeprefix(BOM).decode("utf-8", "replace")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        columns, values = next(rows), next(rows)
+    except (StopIteration, csv.Error):
+        return None
+    if len(columns) < _COLUMNS_MIN or len(columns) != len(values):
+        # A single word, or commas, may be those of a text.
+        return None
+    row = dict(zip(columns, values, strict=True))
+    like = _unknown(row, [one for one in purposes if one.schema.fields])
+    if not like.convert_to:
+        return None
+    return Likeness(reason=f"{suffix[1:].upper()} of {like.reason}", convert_to=like.convert_to)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -138,9 +138,9 @@ def is_number(value: Json) -> bool:
     return value[0] in _NUMBER_START
 
 
-def is_boolean(value: Json) -> bool:
-    """Whether a value is true or false."""
-    return value in (b"true", b"false")
+def is_verdict(value: Json) -> bool:
+    """Whether a value is true or false, also as text or as 1 or 0, as tables have it."""
+    return value.removeprefix(b'"').removesuffix(b'"').lower() in (b"true", b"false", b"1", b"0")
 
 
 def is_empty(value: Json) -> bool:

@@ -154,7 +154,7 @@ class Verifier:
             self.verified.refused_count += 1
             self.verified.refused_reason = self.verified.refused_reason or str(error)
             return found
-        self.verified.content_count += 1
+        self.verified.content_count += sha256 is not None
         self.verified.content_bytes += receipt.file_bytes
         difference = content_difference(receipt, sha256)
         return found if difference is None else [*found, difference]

@@ -94,6 +94,7 @@ def closing_lines(
     results_path: str | None,
     rerun_command: str,
     dropped_count: int = 0,
+    is_selected: bool = False,
     uncompared_count: int = 0,
     list_decides: bool = True,
     data_commands: DataCommands = NO_DATA_COMMANDS,
@@ -112,6 +113,7 @@ def closing_lines(
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
         dropped_count: how many entries of the ledger the manifest does not have.
+        is_selected: whether --include or --exclude left out files of a folder.
         uncompared_count: how many touched files were not compared before the run ended.
         list_decides: whether the server's list can settle doubts: the server has one, and keeps names.
         data_commands: what leads on from invalid data.
@@ -124,6 +126,7 @@ def closing_lines(
             tally, states, detail, stop=stop, status=status, elapsed_s=elapsed_s, ledger_path=ledger_path,
             results_path=results_path, rerun_command=rerun_command, dropped_count=dropped_count,
             uncompared_count=uncompared_count, list_decides=list_decides, data_commands=data_commands,
+            is_selected=is_selected,
         )  # fmt: skip
         lines = []
         for block in filter(None, blocks):
@@ -151,6 +154,7 @@ def _blocks(
     results_path: str | None,
     rerun_command: str,
     dropped_count: int,
+    is_selected: bool,
     uncompared_count: int,
     list_decides: bool,
     data_commands: DataCommands,
@@ -184,7 +188,7 @@ def _blocks(
         _group(tally, states, EntryState.PENDING, "not finished", advice=[], detail=detail),
         altered_lines(tally),
         uncompared_lines(uncompared_count),
-        dropped_lines(dropped_count, ledger_path),
+        dropped_lines(dropped_count, ledger_path, is_selected=is_selected),
         [*file_lines(ledger_path, results_path, status), *([] if step else [verdict_line(status)])],
         [*step, verdict_line(status)] if step else [],
     ]

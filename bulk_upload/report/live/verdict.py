@@ -103,13 +103,17 @@ def uncompared_lines(count: int) -> list[str]:
     ]
 
 
-def dropped_lines(count: int, ledger_path: str) -> list[str]:
-    """Return how many entries the manifest no longer has, and what may be done about them; nothing for none."""
+def dropped_lines(count: int, ledger_path: str, *, is_selected: bool = False) -> list[str]:
+    """Return how many entries the manifest no longer has, and what may be done about them; nothing for none.
+
+    With `is_selected` options left out files that may be among them, and that nobody need want to delete.
+    """
     if not count:
         return []
     ledger = printable(shlex.quote(ledger_path))
+    also = ", or left out by --include or --exclude" if is_selected else ""
     return [
-        f"{dropped_words(count)}. To see them, and to delete their files:",
+        f"{dropped_words(count)}{also}. To see them, and to delete their files:",
         whole(f"    bulk-upload ledger export {ledger} --all"),
         whole(f"    bulk-upload undo {ledger} --only dropped"),
     ]

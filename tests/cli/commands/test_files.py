@@ -155,6 +155,7 @@ def test_files_are_deleted_after_a_question(sandbox: Sandbox) -> None:
     assert list(ids_at(sandbox.url)) == [second]
     ended = files(sandbox, "rm", first, second, "--yes")
     assert "Not on the server: 1 of 2 files." in ended.stderr
+    assert ended.stderr.splitlines()[-1] == "Deleted: 1. Already gone: 1."
     assert ended.stdout.decode().split() == ["gone", first, "deleted", second]
 
 

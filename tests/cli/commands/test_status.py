@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.core.model import EntryState
+from bulk_upload.edge.ledger.file.lock import RunLock
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, run_here
@@ -73,7 +74,7 @@ def test_files_that_verify_found_gone(job: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "advice"),
     [
-        (EntryState.PENDING, "the same `bulk-upload run` command continues"),
+        (EntryState.PENDING, "the same command, run again, continues"),
         (EntryState.IN_DOUBT, "looks them up in the server's list"),
         (EntryState.REJECTED, "--retry rejected"),
         (EntryState.FAILED_LOCAL, "--retry failed"),
@@ -120,7 +121,20 @@ def test_a_job_whose_server_is_not_there(desk: Path) -> None:
     run_here("run", "good.jsonl", "--ledger", "l.db", "--max-attempts", "1")
     told = status_lines("l.db")
     assert "pending       2" in told
-    assert "pending: the same `bulk-upload run` command continues with them." in told
+    assert "pending: the same command, run again, continues with them." in told
+
+
+def test_a_job_at_work(desk: Path) -> None:
+    """While a run is active what is pending needs no other command; `watch` shows the progress."""
+    run_here("run", "good.jsonl", "--ledger", "l.db", "--max-attempts", "1")
+    lock = RunLock.acquire("l.db")
+    try:
+        told = status_lines("l.db")
+    finally:
+        lock.release()
+    assert "pending       2" in told
+    assert told[-1] == "A run is active: `bulk-upload watch l.db` shows its progress."
+    assert not any(line.startswith("pending:") for line in told)
 
 
 def test_the_table_is_whole_where_there_is_no_terminal(job: Path, desk: Path) -> None:

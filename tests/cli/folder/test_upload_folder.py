@@ -98,6 +98,15 @@ def test_the_options_that_are_named_settle_it(folder: Path, server: str) -> None
     assert typed("./datasets", server=server).status == DONE
 
 
+def test_an_include_is_named_beside_what_it_drops(folder: Path, server: str) -> None:
+    """The summary of a run of some files only does not offer to delete the others as if they were gone."""
+    assert typed("./datasets", "--exclude", "*.md", server=server).status == DONE
+    ended = typed("./datasets", "--include", "corpus/*", server=server)
+    assert ended.status == DONE
+    told = " ".join(ended.stderr.split())
+    assert "1 entry of the ledger is not in this manifest (dropped), or left out by --include" in told
+
+
 def test_the_ledger_has_the_verdict_of_a_run_that_left_files_out(folder: Path, server: str) -> None:
     """Who watches, or looks later, is told the exit code that the run had."""
     assert typed("./datasets", server=server).status == SHORT

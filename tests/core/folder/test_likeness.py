@@ -182,6 +182,27 @@ def test_text_may_be_anything(path: str) -> None:
     assert "may be a document" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "reason", "purposes"),
+    [
+        ("a.csv", b'"prompt",completion\r\np,"c\nd"\r\n', "CSV of `prompt` and `completion`", ("fine-tune",)),
+        ("a.tsv", b"instruction\toutput\na\tb\n", "TSV of Alpaca", ("fine-tune",)),
+        ("a.csv", b"prompt,chosen,rejected\n1,2,3\n", "CSV of preference pairs", ("preference-fine-tune",)),
+        ("a.csv", b"prompt,completion,label\np,c,False\n", "text", ()),
+        ("a.csv", b"port,depth\nWick,3\n", "text", ()),
+        ("a.csv", b"prompt,completion\n", "text", ()),
+        ("a.txt", b"prompt,completion\np,c\n", "text", ()),
+    ],
+)
+def test_a_table_by_its_columns(path: str, content: bytes, reason: str, purposes: tuple[str, ...]) -> None:
+    """A table with the columns of training data is to be converted; any other one may be a document."""
+    found = like(path, content)
+    assert not found.is_sure
+    assert found.reason.startswith(reason)
+    assert found.convert_to == purposes
+    assert found.purpose == (None if purposes else "alignment")
+
+
 def test_parquet_by_its_columns() -> None:
     """A Parquet file is sure if its columns are those of the purpose that takes such files."""
     assert like("a.parquet", b"PAR1", columns=("id", "messages")).is_sure

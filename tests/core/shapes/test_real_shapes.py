@@ -148,6 +148,10 @@ def expect(purpose: Purpose, given: Any, wanted: Any) -> None:
 CANNOT = [
     (PREFERENCE, {"prompt": "p", "completion": "c", "label": True}, "KTO"),
     (CHAT, {"prompt": "p", "completion": "c", "label": False}, "KTO"),
+    # A table has texts or digits only.
+    (CHAT, {"prompt": "p", "completion": "c", "label": "False"}, "KTO"),
+    (CHAT, {"prompt": "p", "completion": "c", "label": 0}, "KTO"),
+    (PREFERENCE, {"prompt": "p", "completion": "c", "label": "1"}, "KTO"),
     (CHAT, {"prompt": "p", "chosen": "g", "rejected": "b"}, "preference-fine-tune"),
     (PREFERENCE, {"chosen": turns("u:p", "a:g"), "rejected": turns("u:x", "a:b")}, "different questions"),
     (CHAT, {"system": "x", "messages": turns("s:s", "u:u", "a:a")}, "two different system prompts"),

@@ -359,6 +359,15 @@ async def test_verify_goes_on_past_a_content_that_may_not_be_read(
     assert "first" in verified.refused_reason
 
 
+async def test_verify_counts_as_compared_what_was_downloaded(host: Host, server: Server) -> None:
+    """A file that the server lists without content is a difference, and is not counted as compared."""
+    host.gets("own", 0)
+    server.has_content = False
+    found, verified = await host.verify(FLOW)
+    assert [(one.kind, one.file_id) for one in found] == [(DifferenceKind.CONTENT, "own")]
+    assert verified.content_count == 0
+
+
 @pytest.mark.parametrize("keeps_names", [True, False])
 async def test_another_name_is_a_difference_only_where_names_are_kept(
     host: Host, server: Server, keeps_names: bool

@@ -35,6 +35,7 @@ def _closing(
     ledger_path: str = "m.ledger.db",
     results_path: str | None = "m.results.csv",
     dropped_count: int = 0,
+    is_selected: bool = False,
     list_decides: bool = True,
     data_commands: DataCommands = NO_DATA_COMMANDS,
     columns: int = COLUMNS_MAX,
@@ -50,6 +51,7 @@ def _closing(
         results_path=results_path,
         rerun_command=COMMAND,
         dropped_count=dropped_count,
+        is_selected=is_selected,
         list_decides=list_decides,
         data_commands=data_commands,
         columns=columns,
@@ -149,6 +151,20 @@ def test_what_the_manifest_no_longer_has_is_told() -> None:
         "    bulk-upload ledger export m.ledger.db --all",
         "    bulk-upload undo m.ledger.db --only dropped",
     ]
+
+
+def test_what_options_left_out_is_not_called_dropped_only() -> None:
+    """Files that --include or --exclude leaves out are still wanted, maybe: the summary that offers to delete says so."""
+    lines = _closing(
+        _tally(plan(1), started("a"), settled("a")),
+        {EntryState.ACCEPTED: 1},
+        dropped_count=1,
+        is_selected=True,
+    )
+    assert " ".join(lines[2:4]).startswith(
+        "1 entry of the ledger is not in this manifest (dropped), or left out by --include or --exclude. "
+        "To see them, and to delete their files:"
+    )
 
 
 def test_an_empty_manifest_has_nothing_to_do() -> None:

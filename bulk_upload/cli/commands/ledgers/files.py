@@ -266,9 +266,11 @@ def _verdict(removed: Sequence[Removed]) -> ExitStatus:
 
     kept_count = sum(one.outcome is Deleted.KEPT for one in removed)
     open_count = sum(one.outcome is None for one in removed)
-    done_count = len(removed) - kept_count - open_count
+    gone_count = sum(one.outcome is Deleted.GONE for one in removed)
+    deleted_count = len(removed) - kept_count - open_count - gone_count
     tell(
-        f"Deleted: {done_count:,}."
+        f"Deleted: {deleted_count:,}."
+        + (f" Already gone: {gone_count:,}." if gone_count else "")
         + (f" Kept: {kept_count:,}." if kept_count else "")
         + (f" Without an answer: {open_count:,}; run the same command again." if open_count else "")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.shapes.json_values import is_boolean
+from bulk_upload.core.shapes.json_values import is_verdict
 from bulk_upload.core.shapes.messages import ASSISTANT, text_of_messages, turns_of
 from bulk_upload.core.shapes.names import shape_name
 from bulk_upload.core.shapes.prompts import QUESTION_KEYS, conversation_key, take_conversation, take_question
@@ -30,7 +30,7 @@ def as_conversation(reading: Reading) -> Mapped | None:
         question, answer = reading.first_of(QUESTION_KEYS), reading.first_of(ANSWER_KEYS)
         if question is None or answer is None:
             return None
-        if is_boolean(record.get("label", b"")):
+        if is_verdict(record.get("label", b"")):
             raise CannotConvert(
                 "has an answer with a verdict, good or bad (KTO), and no conversation to imitate"
             )

@@ -97,7 +97,7 @@ def _lock(descriptor: int, ledger_path: str) -> None:
             holder = os.read(descriptor, 64).decode("ascii", "replace").strip()
             raise LedgerLocked(
                 f"another run is active on {printable(ledger_path)} ({printable(holder) or 'holder unknown'})",
-                hint="wait until it ends; `bulk-upload status` shows its progress",
+                hint="wait until it ends; `bulk-upload watch` shows its progress",
             )
         tries += 1
         time.sleep(_TRY_EVERY_S)

@@ -94,8 +94,8 @@ class LedgerReader:
         self._path = path
         self._connection: sqlite3.Connection = open_for_reading(path)
         self._selected: WeakSet[Generator[tuple[Any, ...]]] = WeakSet()
-        self._run_at_work = run_is_at_work(path)
-        self._attempts = orphans.open_attempts("main", run_at_work=self._run_at_work)
+        self.run_at_work: bool = run_is_at_work(path)
+        self._attempts = orphans.open_attempts("main", run_at_work=self.run_at_work)
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +138,7 @@ class LedgerReader:
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""
         try:
-            return open_doubts(self._connection, run_at_work=self._run_at_work)
+            return open_doubts(self._connection, run_at_work=self.run_at_work)
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
 
