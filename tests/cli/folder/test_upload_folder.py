@@ -10,6 +10,7 @@ import select
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ from tests.core.folder.test_likeness import CHAT, EXAMPLES, lines
 
 DONE, SHORT, USAGE = ExitStatus.DONE, ExitStatus.SOME_FAILED, ExitStatus.USAGE
 WAIT_S = 60.0
+CTRL_C, CTRL_C_AGAIN_S = "\x03", 2.0
 AT_TERMINAL = """
 import fcntl, termios
 from bulk_upload.cli.main import main
@@ -400,10 +402,16 @@ def at_terminal(
         start_new_session=True,
     )
     os.close(slave)
-    shown, seen = b"", 0
+    shown, seen, typed = b"", 0, ""
     left = list(answers)
+    ends_at = time.monotonic() + WAIT_S
     try:
-        while select.select([master], [], [], WAIT_S)[0]:
+        while time.monotonic() < ends_at:
+            if not select.select([master], [], [], CTRL_C_AGAIN_S)[0]:
+                if typed == CTRL_C:
+                    # Readline misses a signal that comes between its prompt and its wait; so does a person's first Ctrl-C.
+                    os.write(master, CTRL_C.encode())
+                continue
             piece = b""
             with suppress(OSError):
                 # At the end Linux says EIO.
@@ -413,7 +421,8 @@ def at_terminal(
             shown += piece
             if left and left[0][0].encode() in shown[seen:]:
                 seen = len(shown)
-                os.write(master, left.pop(0)[1].encode())
+                typed = left.pop(0)[1]
+                os.write(master, typed.encode())
         return process.wait(WAIT_S), shown.decode().replace("\r", "")
     finally:
         process.kill()
