@@ -64,7 +64,7 @@ def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="text",
             show_default=True,
             help="json: the same as --json.",
-        ),
+        ),  # fmt: skip
     )
     return functools.reduce(
         lambda wrapped, option: option(wrapped), reversed(options), destination_options(command)
@@ -115,17 +115,19 @@ def ls(
         )
     line = _json_line if as_json or form == "json" else _text_line
 
-    async def work() -> None:
+    async def work() -> int:
         count = 0
         async with server.inquiring() as inquiry:
-            pages = listed(inquiry, connection.profile, purpose=only_purpose, name=name)
-            async for one in pages:
+            async for one in listed(inquiry, connection.profile, purpose=only_purpose, name=name):
                 put(line(one))
                 count += 1
                 if count == limit:
-                    return
+                    break
+        return count
 
-    anyio.run(work)
+    if not anyio.run(work) and line is _text_line:
+        such = "" if only_purpose is None and name is None else "such "
+        tell(f"The server has no {such}files.")
     return ExitStatus.DONE
 
 
