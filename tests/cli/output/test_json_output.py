@@ -45,6 +45,7 @@ EXAMPLES = {
     "files ls": ("files", "ls", "--json"),
     "doctor": ("doctor", "--json"),
     "config show": ("config", "show", "--json"),
+    "profiles": ("profiles", "--json"),
 }
 ROWS = {
     "run": ("run", "good.jsonl", "--ledger", "new.db", "--json"),
