@@ -64,7 +64,7 @@ def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="text",
             show_default=True,
             help="json: the same as --json.",
-        ),  # fmt: skip
+        ),
     )
     return functools.reduce(
         lambda wrapped, option: option(wrapped), reversed(options), destination_options(command)
@@ -126,8 +126,7 @@ def ls(
         return count
 
     if not anyio.run(work) and line is _text_line:
-        such = "" if only_purpose is None and name is None else "such "
-        tell(f"The server has no {such}files.")
+        tell("The server has no such files." if only_purpose or name else "The server has no files.")
     return ExitStatus.DONE
 
 
