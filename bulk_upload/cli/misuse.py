@@ -97,10 +97,8 @@ def misuse_hint(error: click.ClickException) -> str:
         is_letter = len(error.option_name) == len("-j")
         if error.option_name in _OF_OTHER_TOOLS and not (is_letter and _lacks(context, "--concurrency")):
             return _of_other_tool(error.option_name, command)
-        if error.option_name in _OF_THE_LEDGER and _takes_a_ledger(context):
-            return f"`{command}` takes it from the ledger, which has that of its runs: leave the option out"
-        if context is not None and (meant := _meant_by_letter(error.option_name, context)):
-            return f"did you mean {meant}? `{command} --help` lists the options"
+        if context is not None and (hint := _of_this_command(error.option_name, context)):
+            return hint
     if isinstance(error, click.MissingParameter) and context is not None:
         return f"`{command} --help` shows examples"
     if isinstance(error, click.BadOptionUsage) and context is None:
@@ -122,6 +120,18 @@ def address_hint(arguments: Iterable[str], message: str) -> str | None:
             if one.startswith("http"):
                 return "this takes a path on this machine; the server's address goes to --base-url URL"
             return "this takes a path on this machine: download the files first, or mount them"
+    return None
+
+
+def _of_this_command(option: str, context: click.Context) -> str | None:
+    """Return what a command has in place of an option, None where it has nothing like it."""
+    command = context.command_path
+    if option in _OF_THE_LEDGER and _takes_a_ledger(context):
+        return f"`{command}` takes it from the ledger, which has that of its runs: leave the option out"
+    if option == "--port" and not _lacks(context, "--address"):
+        return "did you mean --address? A port alone is one, such as --address 8080"
+    if meant := _meant_by_letter(option, context):
+        return f"did you mean {meant}? `{command} --help` lists the options"
     return None
 
 

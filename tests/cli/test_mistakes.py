@@ -275,6 +275,9 @@ PLACE_MISTAKES = {
     ),
     "ledger for a manifest": Mistake(("run", "other.db"), INVALID, ("other.db", "SQLite", "JSON Lines or CSV", "bulk-upload status LEDGER")),
     "dry run of a plan": Mistake(("plan", "good.jsonl", "--dry-run"), USAGE, ("sends nothing", "leave the option out")),
+    "port of the live page": Mistake(
+        ("serve", "l.db", "--port", "8080"), USAGE, ("No such option '--port'", "--address 8080")
+    ),
     "dry run of a rebuild": Mistake(
         ("ledger", "rebuild", "good.jsonl", "--dry-run"), USAGE, ("sends and deletes nothing", "leave the option out")
     ),

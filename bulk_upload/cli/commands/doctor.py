@@ -278,6 +278,10 @@ async def _asked(settings: TransportSettings, has_key: bool) -> list[Check]:
 
 
 def _ledger(manifest: str | None, options: dict[str, Any], profile: Profile) -> Iterator[Check]:
+    if manifest not in (None, "-") and not os.path.exists(manifest):
+        # It may be written between now and the run.
+        remedy = "check the name; paths start from the current folder"
+        yield doubtful("manifest", f"there is no file or folder {printable(manifest)}", remedy)
     try:
         path = _ledger_path(manifest, options, profile)
         require_folder(path)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES_SHOWN = 3
 _GROUPS_SHOWN = 12
+_MADE_SUFFIX = ".jsonl"
+"""Of what `convert` writes: an option for the files it was made from must not leave it out."""
 
 
 def left_out_lines(files: UndecidedFiles, groups: Iterable[UndecidedGroup], *, root: str) -> Iterator[str]:
@@ -74,20 +76,26 @@ def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> s
 def _convert_words(group: UndecidedGroup, root: str) -> str:
     """Return the command that converts a group's file, or what converts each of several."""
     purpose = group.convert_to[0] if len(group.convert_to) == 1 else "PURPOSE"
-    file = "FILE"
-    if group.count == 1:
-        full = os.path.join(os.path.abspath(root), group.examples[0])
-        beneath = os.path.relpath(full)
-        file = path_word(full if beneath.startswith("../") else beneath)
-    command = f"bulk-upload convert {file} --purpose {shell_word(purpose)}"
+    named = group.count <= _EXAMPLES_SHOWN
+    files = " ".join(_typed_path(root, path) for path in group.examples) if named else "FILE..."
+    command = f"bulk-upload convert {files} --purpose {shell_word(purpose)}"
     if len(group.convert_to) > 1:
         return f"run {command} (PURPOSE: {' or '.join(map(printable, group.convert_to))})"
     return f"run {command}"
+
+
+def _typed_path(root: str, path: str) -> str:
+    full = os.path.join(os.path.abspath(root), path)
+    beneath = os.path.relpath(full)
+    return path_word(full if beneath.startswith("../") else beneath)
 
 
 def answer_options(files: UndecidedFiles, group: UndecidedGroup, purpose: str | None) -> list[str]:
     """Return the options that give a group a purpose, or leave it out; nothing where no patterns match just its files."""
     patterns = files.patterns(group)
     if purpose is None:
-        return [f"--exclude {shell_word(one.excluded)}" for one in patterns]
+        excluded = [one.excluded for one in patterns]
+        if excluded == [f"*{_MADE_SUFFIX}"] and any(one.convert_to for one in files.groups):
+            excluded.append(f"!*.converted{_MADE_SUFFIX}")
+        return [f"--exclude {shell_word(one)}" for one in excluded]
     return [f"--map {shell_word(f'{one.mapped}={purpose}')}" for one in patterns]

@@ -54,6 +54,13 @@ def test_a_key_that_is_missing_misshapen_or_refused(desk: Path, server: str) -> 
     assert (status, verdicts["key accepted"]) == (ExitStatus.CREDENTIALS_REFUSED, "problem")
 
 
+def test_a_manifest_that_is_not_there(desk: Path, server: str) -> None:
+    """It is a warning: the manifest may be written before the run."""
+    status, verdicts, words = checks("nosuch.jsonl", SEEKR_BASE_URL=server)
+    assert (status, verdicts["manifest"]) == (0, "warning")
+    assert words["manifest"].startswith("there is no file or folder nosuch.jsonl")
+
+
 def test_a_server_that_is_not_there(desk: Path) -> None:
     """A dead address is exit code 5, one that is none 2; what needs no server is looked at all the same."""
     status, verdicts, words = checks()

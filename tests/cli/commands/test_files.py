@@ -140,6 +140,14 @@ def test_a_content_that_is_not_the_receipts_is_not_written(sandbox: Sandbox, tmp
     assert not Path("second").exists()
 
 
+def test_an_empty_list_is_told(sandbox: Sandbox) -> None:
+    """To people, not to programs: no file, or none with the purpose or name that was asked for."""
+    assert files(sandbox, "ls").stderr == "The server has no files.\n"
+    store(sandbox, "a.txt", b"a")
+    assert files(sandbox, "ls", "--purpose", "nothing").stderr == "The server has no such files.\n"
+    assert files(sandbox, "ls", "--name", "*.csv", "--json").text == ""
+
+
 def test_files_are_deleted_after_a_question(sandbox: Sandbox) -> None:
     """Without a terminal --yes is needed; --dry-run shows what would go; a file that is gone counts as deleted."""
     first, second = store(sandbox, "a.txt", b"a"), store(sandbox, "b.txt", b"b")

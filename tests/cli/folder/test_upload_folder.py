@@ -139,6 +139,24 @@ def test_what_must_be_converted_names_its_command(folder: Path, server: str) -> 
     assert statuses(folder.parent)["it's pairs.converted.jsonl"] == "preference-fine-tune accepted"
 
 
+def test_what_is_converted_is_not_left_out_with_its_originals(folder: Path, server: str) -> None:
+    """Where all files of a suffix are to be converted, the option that is named for them spares what that makes."""
+    (folder / "chat.jsonl").unlink()
+    (folder / "corpus" / "sea.jsonl").unlink()
+    for name in ("a.jsonl", "b.jsonl"):
+        (folder / name).write_bytes(lines({"instruction": "i", "output": "o"}))
+    said = typed("./datasets", "--exclude", "*.md", server=server).stderr.splitlines()
+    (advice,) = (one.strip() for one in said if "bulk-upload convert" in one)
+    command, _, exclude = advice.removeprefix("run ").partition(", and add ")
+    assert command == "bulk-upload convert datasets/a.jsonl datasets/b.jsonl --purpose fine-tune"
+    assert run_here(*shlex.split(command)[1:]).status == DONE
+    assert typed("./datasets", "--exclude", "*.md", *shlex.split(exclude), server=server).status == DONE
+    assert statuses(folder.parent) == {
+        "a.converted.jsonl": "fine-tune accepted",
+        "b.converted.jsonl": "fine-tune accepted",
+    }
+
+
 def test_advice_for_what_no_purpose_helps(folder: Path) -> None:
     """Packed files, mixtures and data that cannot be converted are named with what helps, never with a purpose."""
     (folder / "a.jsonl.gz").write_bytes(gzip.compress(lines(CHAT)))

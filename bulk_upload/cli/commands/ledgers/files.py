@@ -115,17 +115,18 @@ def ls(
         )
     line = _json_line if as_json or form == "json" else _text_line
 
-    async def work() -> None:
+    async def work() -> int:
         count = 0
         async with server.inquiring() as inquiry:
-            pages = listed(inquiry, connection.profile, purpose=only_purpose, name=name)
-            async for one in pages:
+            async for one in listed(inquiry, connection.profile, purpose=only_purpose, name=name):
                 put(line(one))
                 count += 1
                 if count == limit:
-                    return
+                    break
+        return count
 
-    anyio.run(work)
+    if not anyio.run(work) and line is _text_line:
+        tell("The server has no such files." if only_purpose or name else "The server has no files.")
     return ExitStatus.DONE
 
 
