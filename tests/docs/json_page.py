@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def text() -> str:
     lines.append(_OTHERS)
     for shape in dict.fromkeys(SHAPES.values()):
         lines.append(
-            f"\n## {shape.__name__}\n\n{(shape.__doc__ or '').strip()}\n\n| key | meaning |\n|---|---|\n"
+            f"\n## {shape.__name__}\n\n{inspect.cleandoc(shape.__doc__ or '')}\n\n| key | meaning |\n|---|---|\n"
         )
         lines += [f"| `{name}` | {words.replace('|', chr(92) + '|')} |\n" for name, words in meanings(shape)]
     return "".join(lines)
