@@ -92,12 +92,12 @@ def uvicorn(folder: Path, *options: str, body_bytes_max: int = 4_000_000) -> Ite
 
 
 @contextmanager
-def prism(folder: Path) -> Iterator[str]:
+def prism(folder: Path, description: str = "files_api.yaml") -> Iterator[str]:
     """Run Prism as a mock of the described API."""
     program = shutil.which("prism")
     if program is None:
         pytest.skip("needs Prism on the PATH: npm install @stoplight/prism-cli")
     (port,) = free_ports(1)
-    command = [program, "mock", "-h", "127.0.0.1", "-p", str(port), str(HERE / "files_api.yaml")]
+    command = [program, "mock", "-h", "127.0.0.1", "-p", str(port), str(HERE / description)]
     with started(command, port=port, folder=folder):
         yield f"http://127.0.0.1:{port}"

@@ -23,7 +23,9 @@ from bulk_upload import (
     RetryPolicy,
     RunSettings,
     ValidateMode,
+    built_in_profile,
 )
+from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.run.records import status_in
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import run_here
@@ -65,7 +67,15 @@ class Ran:
         return self.result.states.get(state, 0)
 
 
-def run(folder: Path, url: str, *, attempts_max: int = 6, concurrency: int = 4, force: bool = False) -> Ran:
+def run(
+    folder: Path,
+    url: str,
+    *,
+    attempts_max: int = 6,
+    concurrency: int = 4,
+    force: bool = False,
+    profile: Profile = FLOW,
+) -> Ran:
     """Run the job in a folder."""
     answers: Counter[int | None] = Counter()
 
@@ -82,7 +92,7 @@ def run(folder: Path, url: str, *, attempts_max: int = 6, concurrency: int = 4, 
             retry_policy=RetryPolicy(attempts_max=attempts_max, backoff_s_initial=0.2, backoff_s_max=1.0),
         )
         async with Impatient(
-            api_key=KEY, base_url=url, settings=settings, clock=Chance(0.5), on_event=hear
+            api_key=KEY, base_url=url, profile=profile, settings=settings, clock=Chance(0.5), on_event=hear
         ) as up:
             return await up.run(Job(manifest=str(folder / "m.jsonl"), force=force))
 
@@ -203,12 +213,33 @@ def test_prism_refuses_another_purpose(tmp_path: Path) -> None:
 
 
 def test_prism_gives_everybody_the_same_id(tmp_path: Path) -> None:
-    """A server that gives one id to two files is believed once; the other entry is in doubt and not sent again."""
+    """Of a server that gives one id to two files neither answer is believed, and nothing is sent again."""
     with prism(tmp_path) as url:
         files_in(tmp_path, {"a.jsonl": 100, "b.jsonl": 200})
         result = run(tmp_path, url)
         assert result.status is ExitStatus.IN_DOUBT
-        assert result.count(EntryState.ACCEPTED) == result.count(EntryState.IN_DOUBT) == 1
+        assert result.count(EntryState.IN_DOUBT) == 2
+        assert result.answers == {200: 2}
+
+
+def test_prism_finds_requests_as_openai_describes_them(tmp_path: Path) -> None:
+    """A mock made from OpenAI's own description takes our upload and our list; its made-up answer leaves a doubt."""
+    with prism(tmp_path, "openai_files_api.yaml") as url:
+        files_in(tmp_path, {"a b.jsonl": 100})
+        result = run(tmp_path, url, attempts_max=1, profile=built_in_profile("openai"))
+        assert result.answers == {200: 1}
+        assert result.status is ExitStatus.IN_DOUBT
+
+
+def test_prism_refuses_what_openai_does_not_describe(tmp_path: Path) -> None:
+    """A purpose that OpenAI does not have is a refusal of this file."""
+    with prism(tmp_path, "openai_files_api.yaml") as url:
+        files_in(tmp_path, {"a.jsonl": 100})
+        manifest = tmp_path / "m.jsonl"
+        manifest.write_text(manifest.read_text().replace("fine-tune", "no-such-purpose"))
+        result = run(tmp_path, url, force=True, profile=built_in_profile("openai"))
+        assert result.answers == {422: 1}
+        assert result.status is ExitStatus.SOME_FAILED
 
 
 def test_a_proxy_that_repeats_an_upload_is_found_out(tmp_path: Path) -> None:
