@@ -15,6 +15,7 @@ from bulk_upload.cli.config.reading import configuration_for
 from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.core.api.profile import BUILT_IN_NAMES, FLOW
 from bulk_upload.core.report.proof import Evidence
+from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.profiles import BUILT_IN, preset
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import run_here
@@ -104,4 +105,6 @@ def test_the_table_of_the_docs_is_that_of_the_profiles() -> None:
     page = (ROOT / "docs" / "how-to" / "vendors.md").read_text("utf-8")
     for name in BUILT_IN_NAMES:
         evidence = msgspec.to_builtins(preset(name).proof).values()
-        assert f"| `{name}` | {' | '.join(evidence)} |" in page
+        validated = [one.name for one in purposes_of(name).values() if one.schema.is_known]
+        row = f"| `{name}` | {' | '.join(evidence)} | {', '.join(validated) or 'none'} | no |"
+        assert row in page
