@@ -200,7 +200,7 @@ class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
     """Validation found something in a file of `line_count` lines, 0 where it has none; by rule, also what keeps no file back.
 
     `counts` has the number of findings by rule, `first_lines` the line of the first one, where a rule is about lines.
-    `convert` has the options with which `bulk-upload convert FILE` puts the first error right that it can, None for none.
+    `convert` has the options with which `bulk-upload convert FILE` puts all errors right, None where none does.
     """
 
     path: str
