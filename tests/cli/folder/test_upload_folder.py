@@ -170,7 +170,7 @@ def test_advice_for_what_no_purpose_helps(folder: Path) -> None:
         if "--exclude" in line
     }
     assert advice == {
-        "a.jsonl.gz": "unpack it, and add --exclude '*.gz'",
+        "a.jsonl.gz": "run gunzip -k datasets/a.jsonl.gz, and add --exclude '*.gz'",
         "half.jsonl": "split it into a file for each purpose, and add --exclude /half.jsonl",
         "kto.jsonl": "add --exclude /kto.jsonl",
         "alpaca.json": "run bulk-upload convert datasets/alpaca.json --purpose fine-tune, and add --exclude '*.json'",
