@@ -237,9 +237,10 @@ def _warn_of_doubts(ledger: str) -> None:
 
 def _point_at_dropped(ledger: str) -> None:
     with LedgerReader(ledger) as reader:
-        count = reader.dropped_count()
+        count = reader.dropped_count() if reader.has_dropped_files() else 0
+        in_folder = reader.is_of_folder()
     if count:
-        tell(f"note: {dropped_words(count)}; --only dropped deletes their files")
+        tell(f"note: {dropped_words(count, in_folder=in_folder)}; --only dropped deletes their files")
 
 
 async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:
