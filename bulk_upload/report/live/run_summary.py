@@ -265,6 +265,9 @@ def _effort(tally: Tally) -> list[str]:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
         said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.absent_count:
+        was = "was" if tally.absent_count == 1 else "were"
+        said.append(f"{_entries(tally.absent_count)} in doubt {was} not on the server: sent again.")
     if tally.compared_count:
         files = _count(tally.compared_count, "file", "files")
         said.append(

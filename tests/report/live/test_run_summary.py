@@ -342,6 +342,13 @@ def test_causes_that_the_ledger_no_longer_holds_are_not_shown() -> None:
     assert not any("rejected" in line for line in lines)
 
 
+def test_what_became_of_doubts_is_told() -> None:
+    """Whoever was told that an entry is in doubt learns that it was not on the server, and that it was sent again."""
+    again = replace(started("a"), was_absent=True)
+    lines = _closing(_tally(plan(1), again, settled("a")), {EntryState.ACCEPTED: 1})
+    assert "1 entry in doubt was not on the server: sent again." in lines
+
+
 def test_effort_is_told_only_where_there_was_some() -> None:
     """Retries, throttling, adopted files and unconfirmed sizes are worth a sentence each."""
     tally = _tally(
