@@ -25,7 +25,7 @@ from bulk_upload.engine.after.verify import Verifier
 from bulk_upload.engine.after.withdrawing import Withdrawals
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.comparing import Comparer
-from bulk_upload.engine.doubt.inquiry import Inquiry
+from bulk_upload.engine.doubt.inquiry import ContentInquiry, Inquiry
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
 from bulk_upload.engine.limits.drain import Drain
@@ -101,7 +101,7 @@ class JobLedger:
             async with self._transport().running() as transport:
                 verifier = Verifier(
                     inventory,
-                    Inquiry(transport, ApiRetry(self._clock)),
+                    ContentInquiry(transport, ApiRetry(self._clock)),
                     profile=self._connection.profile,
                     job_began_utc_s=utc_seconds(self.facts.created_utc) or 0.0,
                     questions_max=QUESTIONS_AT_ONCE,

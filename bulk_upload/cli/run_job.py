@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +34,18 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.signals import staged_signals, status_after, stoppable
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import BulkUploadError
+from bulk_upload.errors import BulkUploadError, LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobInput
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.live.notable_events import BY_SIGNAL
 from bulk_upload.report.live.run_summary import altered_lines, closing_lines
-from bulk_upload.report.live.verdict import DataCommands
+from bulk_upload.report.live.verdict import NONE_DROPPED, DataCommands, Dropped
 
 if TYPE_CHECKING:
     import signal
@@ -339,8 +340,7 @@ def _say_goodbye(
         if results_path is None
         else _as_typed(results_path, request.named or request.job.manifest),
         rerun_command=request.command,
-        dropped_count=result.dropped_count,
-        is_selected=request.listing is not None and request.listing.tally.unwanted_count > 0,
+        dropped=_dropped(request, result),
         uncompared_count=result.uncompared_count,
         list_decides=request.connection.profile.list_decides,
         data_commands=_data_commands(request, tally, result),
@@ -349,6 +349,22 @@ def _say_goodbye(
     )
     for line in styled(lines):
         tell(line)
+
+
+def _dropped(request: RunRequest, result: Result) -> Dropped:
+    """Return what the ledger has besides the entries of the run."""
+    if not result.dropped_count:
+        return NONE_DROPPED
+    has_files = True
+    with suppress(LedgerUnusable), LedgerReader(result.ledger) as reader:
+        has_files = reader.has_dropped_files()
+    listing = request.listing
+    return Dropped(
+        entry_count=result.dropped_count,
+        has_files=has_files,
+        in_folder=listing is not None,
+        is_selected=listing is not None and listing.tally.unwanted_count > 0,
+    )
 
 
 def _data_commands(request: RunRequest, tally: Tally, result: Result) -> DataCommands:

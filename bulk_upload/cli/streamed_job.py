@@ -42,6 +42,12 @@ def with_header(job: Job, connection: Connection) -> Job:
         raise UsageError(
             f"cannot read the manifest on standard input: {error.strerror}", hint="name a file in its place"
         ) from None
+    except EOFError:
+        where = "standard input" if job.manifest == STANDARD_INPUT else printable(job.manifest)
+        raise UsageError(
+            f"{where} is empty: no manifest came",
+            hint="see the message of the command that should write it; one that `scan` did not write needs --ledger FILE, too",
+        ) from None
     if header is None or header.ledger is None:
         return job
     # As of a manifest on disk with the ledger beside it: another server has a ledger of its own.

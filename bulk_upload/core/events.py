@@ -45,11 +45,15 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry got a slot and its body is about to be sent; the intent is already durable."""
+    """An entry got a slot and its body is about to be sent; the intent is already durable.
+
+    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server.
+    """
 
     path: str
     attempt_no: int
     file_bytes: int
+    was_absent: bool = False
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +136,13 @@ class RunLimited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reconciling(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's list is being searched for `waiting_count` entries in doubt."""
+    """The server's list is being searched for `waiting_count` entries in doubt.
+
+    `wait_max_s` is how long it may be searched again for files that the server shows late, before their absence is believed.
+    """
 
     waiting_count: int
+    wait_max_s: float = 0.0
 
 
 class ContentCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,7 +208,7 @@ class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
     """Validation found something in a file of `line_count` lines, 0 where it has none; by rule, also what keeps no file back.
 
     `counts` has the number of findings by rule, `first_lines` the line of the first one, where a rule is about lines.
-    `convert` has the options with which `bulk-upload convert FILE` puts the first error right that it can, None for none.
+    `convert` has the options with which `bulk-upload convert FILE` puts all errors right, None where none does.
     """
 
     path: str

@@ -16,7 +16,7 @@ def header_of_stream(descriptor: int) -> Header | None:
     """Return the header of the manifest at a descriptor, None where there is none. Blocks until its first line is there.
 
     What comes by a pipe with a header is copied into an unnamed temporary file, which takes the descriptor's place. Without
-    one, what was read of a pipe is lost. Nothing is read of a terminal. Raises OSError.
+    one, what was read of a pipe is lost. Nothing is read of a terminal. Raises OSError, and EOFError where nothing comes.
     """
     if os.isatty(descriptor):
         return None
@@ -27,6 +27,8 @@ def header_of_stream(descriptor: int) -> Header | None:
         if not piece:
             break
         content += piece
+    if not content:
+        raise EOFError
     first_line = content.partition(b"\n")[0]
     if not is_header(first_line):
         return None

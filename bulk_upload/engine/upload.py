@@ -28,6 +28,7 @@ class Upload(msgspec.Struct):
     count against the limit. `ask_first` is set once a connection broke while the body was sent: the server's reason
     can be read only when it is asked beforehand. `checked` is the version that validation found good; no other one is
     sent where validation is on. `altered` is what the last answer had otherwise than it was sent. `reason` says why the entry would be left as it is if the run ended now.
+    `was_absent` is set until the next attempt where the last one was in doubt and left nothing at the server.
     """
 
     planned: PlannedEntry
@@ -41,6 +42,7 @@ class Upload(msgspec.Struct):
     checked: Fingerprint | None = None
     altered: tuple[Altered, ...] = ()
     reason: str = DRAINED
+    was_absent: bool = False
 
     @property
     def twin_key(self) -> TwinKey:

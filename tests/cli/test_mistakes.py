@@ -166,7 +166,10 @@ LEDGER_MISTAKES = {
     "verify of a manifest with two ledgers": Mistake(
         ("verify", "good.jsonl"),
         USAGE,
-        ("has 2 ledgers: good.ledger.db, good@127.0.0.1-8099.ledger.db", "give one of them"),
+        (
+            "has 2 ledgers: good.ledger.db, good@127.0.0.1-8099.ledger.db",
+            "give one of them: `bulk-upload verify ",
+        ),
         files={"good@127.0.0.1-8099.ledger.db": "", "good.ledger.db": ""},
     ),
     "status of a folder without a ledger": Mistake(

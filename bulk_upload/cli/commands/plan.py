@@ -149,7 +149,8 @@ def _show(
     if as_json and not list_entries:
         put_json(_summary(made, ledger_path))
         return
-    for line in plan_lines(made, ledger_path, ValidateMode(options["validate"])):
+    mode = ValidateMode(options["validate"])
+    for line in plan_lines(made, ledger_path, mode, in_folder=listing is not None):
         say(line)
     if listing is not None:
         say(to_upload_line(made))
@@ -216,7 +217,9 @@ class _Listed:
             self._lines.clear()
 
 
-def plan_lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator[str]:
+def plan_lines(
+    made: Plan, ledger_path: str, validate: ValidateMode, *, in_folder: bool = False
+) -> Iterator[str]:
     """Yield what a run would do, and why."""
     yield from (f"warning: {printable(mixup)}" for mixup in made.mixups)
     yield _total(made)
@@ -238,7 +241,7 @@ def plan_lines(made: Plan, ledger_path: str, validate: ValidateMode) -> Iterator
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
     if made.dropped_count:
-        yield dropped_words(made.dropped_count)
+        yield dropped_words(made.dropped_count, in_folder=in_folder)
     yield from _validation(made, validate)
     yield f"Ledger: {printable(ledger_path)}{'' if os.path.exists(ledger_path) else ' (the run will create it)'}"
 

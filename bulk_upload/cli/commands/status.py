@@ -91,7 +91,10 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
     states = reader.states()
     if job is not None:
         yield from _job_lines(job, time.time())
-    yield from _state_lines(states, reader.accepted_bytes(), reader.dropped_count())
+    yield from _state_lines(states, reader.accepted_bytes())
+    if dropped_count := reader.dropped_count():
+        of_what = "among the files" if reader.is_of_folder() else "in the manifest"
+        yield f"{'dropped':<14}{dropped_count:,}, not {of_what} of the last run"
     for state in _TROUBLED:
         if states.get(state):
             yield ""
@@ -127,15 +130,13 @@ def _job_lines(job: JobFacts, now_utc_s: float) -> Iterator[str]:
     yield ""
 
 
-def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int, dropped_count: int) -> Iterator[str]:
+def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int) -> Iterator[str]:
     total = sum(states.values())
     width = len(f"{total:,}")
     for state in _ORDER:
         yield f"{state.value:<14}{states.get(state, 0):>{width},}"
     yield f"{'entries':<14}{total:,}"
     yield f"{'uploaded':<14}{human_bytes(accepted_bytes)}"
-    if dropped_count:
-        yield f"{'dropped':<14}{dropped_count:,}, not in the manifest of the last run"
 
 
 def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Iterator[str]:

@@ -25,7 +25,7 @@ from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import Deleted, LedgerReader
 from bulk_upload.edge.manifest_file import STANDARD_INPUT, is_standard_input
 from bulk_upload.edge.signals import staged_signals, status_after
-from bulk_upload.engine.after.undo import UndoScope
+from bulk_upload.engine.after.undo import ADOPTED, UndoScope
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 
@@ -106,7 +106,7 @@ def undo(
         raise UsageError("second copies have no receipt that could be adopted", hint="leave --adopted out")
     job = job_ledger_of(ledger, options)
     named = frozenset(file_ids)
-    told = _Told(as_json=as_json)
+    told = UndoTold(as_json=as_json)
     if only == _DUPLICATES:
         return anyio.run(
             partial(_undo_duplicates, job, ledger, told=told, named=named, dry_run=dry_run, yes=yes)
@@ -118,7 +118,7 @@ def undo(
 
 
 async def _undo(
-    job: JobLedger, ledger: str, *, told: _Told, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, told: UndoTold, scope: UndoScope, adopted: bool, dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
@@ -167,7 +167,7 @@ async def _list_adopted(undoing: Undoing, scope: UndoScope, count: int) -> None:
 
 
 async def _undo_duplicates(
-    job: JobLedger, ledger: str, *, told: _Told, named: frozenset[str], dry_run: bool, yes: bool
+    job: JobLedger, ledger: str, *, told: UndoTold, named: frozenset[str], dry_run: bool, yes: bool
 ) -> int:
     tell(f"server: {printable(job.facts.endpoint)}")
     _warn_of_doubts(ledger)
@@ -237,9 +237,10 @@ def _warn_of_doubts(ledger: str) -> None:
 
 def _point_at_dropped(ledger: str) -> None:
     with LedgerReader(ledger) as reader:
-        count = reader.dropped_count()
+        count = reader.dropped_count() if reader.has_dropped_files() else 0
+        in_folder = reader.is_of_folder()
     if count:
-        tell(f"note: {dropped_words(count)}; --only dropped deletes their files")
+        tell(f"note: {dropped_words(count, in_folder=in_folder)}; --only dropped deletes their files")
 
 
 async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]:
@@ -255,12 +256,17 @@ async def _duplicates(job: JobLedger, named: frozenset[str]) -> list[SecondCopy]
     return [one for one in copies if not named or one.file.file_id in named]
 
 
-class _Told:
+_KEPT_SHOWN_MAX = 5
+"""So many of the adopted files that are kept are shown: their reason is the same for all."""
+
+
+class UndoTold:
     """Prints the result for each file, and a summary at the end."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._counts: Counter[Deleted | None] = Counter()
+        self._adopted_count = 0
 
     def preview(self, file_id: str, path: str) -> None:
         """Print a file that would be deleted."""
@@ -270,23 +276,36 @@ class _Told:
             put(f"{file_id}  {printable(path)}\n")
 
     def tell(self, one: Undone) -> None:
-        """Print one file's result: deletions are data, the others are for people."""
+        """Print one file's result: deletions are data, the others are for people.
+
+        Adopted files that are kept have one reason: of these a few are shown, and the summary counts them.
+        """
         self._counts[one.outcome] += 1
+        is_adopted = one.outcome is Deleted.KEPT and one.reason == ADOPTED
+        self._adopted_count += is_adopted
         if self._as_json:
             outcome = str(one.outcome or "unknown")
             put_json(
                 UndoneFile(file_id=one.file_id, path=one.path, outcome=outcome, reason=one.reason or None)
             )
             return
+        if is_adopted and self._adopted_count > _KEPT_SHOWN_MAX:
+            return
         line = f"{one.outcome or 'unknown':<8}  {one.file_id}  {printable(one.path)}"
-        put(f"{line}\n" if not one.reason else f"{line}  {printable(one.reason)}\n")
+        put(f"{line}\n" if not one.reason or is_adopted else f"{line}  {printable(one.reason)}\n")
 
     def conclude(self, stopped_by: list[signal.Signals]) -> ExitStatus:
         """Print the summary and return the verdict."""
         counts = self._counts
         tell(f"Deleted {_files(counts[Deleted.DELETED])}; already gone: {counts[Deleted.GONE]:,}.")
-        if counts[Deleted.KEPT]:
-            tell(f"Kept {_files(counts[Deleted.KEPT])}: see the reasons above.")
+        if self._adopted_count:
+            shown = "" if self._as_json or self._adopted_count <= _KEPT_SHOWN_MAX else "; --json names all"
+            tell(
+                f"Kept {_files(self._adopted_count)} whose ID did not come with the answer to an upload, but was adopted: "
+                f"--adopted deletes them{shown}."
+            )
+        if others := counts[Deleted.KEPT] - self._adopted_count:
+            tell(f"Kept {_files(others)}: see the reasons above.")
         if counts[None]:
             tell(f"No answer about {_files(counts[None])}: run the same command again.")
         if stopped_by:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.folder.left_out import pattern_of
 from bulk_upload.core.folder.likeness import EMPTY, NOT_TAKEN, SEVERAL_PURPOSES
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.shell_words import path_word, shell_word
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 _EXAMPLES_SHOWN = 3
 _GROUPS_SHOWN = 12
+_UNPACKING = {
+    ".gz": "gunzip -k",
+    ".bz2": "bunzip2 -k",
+    ".xz": "unxz -k",
+    ".zst": "unzstd -k",
+    ".lz4": "unlz4 -m",
+}
+"""What unpacks files beside them, by their suffix: these programs take no others."""
 _MADE_SUFFIX = ".jsonl"
 """Of what `convert` writes: an option for the files it was made from must not leave it out."""
 
@@ -61,9 +70,14 @@ def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> s
     if group.reason == EMPTY:
         return f"write the data to {what}, or add {exclude}"
     if group.reason in PACKED:
-        return f"unpack {what}, and add {exclude}"
+        return f"{_unpack_words(group, root)}, and add {exclude}"
     if group.reason.startswith(SEVERAL_PURPOSES):
-        return f"split {what} into a file for each purpose, and add {exclude}"
+        # The new files have the old suffix, and may lie beside the old ones: a pattern would leave them out, too.
+        named = [pattern_of("/", path).excluded for path in group.examples[:_EXAMPLES_SHOWN]]
+        each = " ".join(f"--exclude {shell_word(one)}" for one in named)
+        if group.count > len(named):
+            each = f"--exclude FILE for each, as in --exclude {shell_word(named[0])}"
+        return f"split {what} into a file for each purpose, and add {each}"
     if group.reason.endswith(NOT_TAKEN):
         return f"add {exclude}"
     purpose = group.guess or "PURPOSE"
@@ -71,6 +85,16 @@ def options_for(files: UndecidedFiles, group: UndecidedGroup, *, root: str) -> s
     if not maps:
         return f"add --map 'PATTERN={purpose}' for them, or --exclude PATTERN"
     return f"add {' '.join(maps)}, or {exclude}"
+
+
+def _unpack_words(group: UndecidedGroup, root: str) -> str:
+    """Return the command that unpacks a group's files and keeps them, where one is known for their suffix."""
+    command = _UNPACKING.get(group.suffix)
+    if command is None:
+        return f"unpack {'it' if group.count == 1 else 'them'}"
+    named = group.count <= _EXAMPLES_SHOWN
+    files = " ".join(_typed_path(root, path) for path in group.examples) if named else "FILE..."
+    return f"run {command} {files}"
 
 
 def _convert_words(group: UndecidedGroup, root: str) -> str:

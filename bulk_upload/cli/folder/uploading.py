@@ -69,7 +69,7 @@ def agreed(
         totals = listing.totals().values()
         with ended_by_abort("Nothing was sent."):
             return confirm(sum(count for count, _ in totals), sum(size for _, size in totals), endpoint)
-    for line in plan_lines(plan, planner.ledger_path(folder.job), validate):
+    for line in plan_lines(plan, planner.ledger_path(folder.job), validate, in_folder=True):
         tell(line)
     tell(to_upload_line(plan))
     may_send = [plan.total(step) for step in MAY_SEND]

@@ -41,7 +41,7 @@ class LedgerName(Word):
         if found:
             raise UsageError(
                 f"{printable(path)} has {len(found):,} ledgers: {_shown(found)}",
-                hint="give one of them instead",
+                hint=f"give one of them: {_commands(found, ctx)}",
             )
         if os.path.isdir(path):
             raise LedgerUnusable(
@@ -123,6 +123,23 @@ def _ledger_folders() -> list[str]:
 def _shown(found: list[str]) -> str:
     more = ", ..." if len(found) > _SHOWN_MAX else ""
     return f"{', '.join(map(shlex.quote, found[:_SHOWN_MAX]))}{more}"
+
+
+def _commands(found: list[str], ctx: click.Context | None) -> str:
+    """Return the command with each of several ledgers, that which was used last first."""
+    command = "bulk-upload status" if ctx is None else ctx.command_path
+    by_age = sorted(found[:_SHOWN_MAX], key=_used_at_ns, reverse=True)
+    first, *others = (f"`{command} {printable(shlex.quote(one))}`" for one in by_age)
+    return ", ".join([f"{first} (used last)", *others])
+
+
+def _used_at_ns(ledger: str) -> int:
+    """Return when a ledger was last written: what a run writes is in the log beside it first."""
+    at_ns = 0
+    for one in (ledger, f"{ledger}-wal"):
+        with suppress(OSError):
+            at_ns = max(at_ns, os.stat(one).st_mtime_ns)
+    return at_ns
 
 
 LEDGER = LedgerName()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bulk_upload.core.convert.csv_rows import delimiter_of
 from bulk_upload.core.finding import Severity
 from bulk_upload.core.purposes import Kind, suffix_of
 from bulk_upload.core.text.text_bytes import BOM
@@ -42,7 +43,7 @@ SEVERAL_PURPOSES = "lines of several purposes"
 
 _KEYS_SHOWN = 4
 _DECODER = json.JSONDecoder()
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_TABLES = (".csv", ".tsv")
 _COLUMNS_MIN = 2
 _PARQUET, _TORCH = ".parquet", (".pt", ".pth")
 
@@ -264,11 +265,13 @@ def _in_array(head: FileHead, purposes: Collection[Purpose]) -> Likeness | None:
 
 def _in_table(suffix: str, head: FileHead, purposes: Collection[Purpose]) -> Likeness | None:
     """Return what the rows of a table are to be converted for, None where its columns are of no known training data."""
-    separator = _SEPARATORS.get(suffix)
-    if separator is None:
+    if suffix not in _TABLES:
         return None
     text = head.content.removeprefix(BOM).decode("utf-8", "replace")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    delimiter = delimiter_of(text.partition("\n")[0].encode())
+    if delimiter is None:
+        return None
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         columns, values = next(rows), next(rows)
     except (StopIteration, csv.Error):

@@ -70,6 +70,7 @@ class Tally(msgspec.Struct):
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
     requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
+    `absent_count` in doubt were not on the server and sent again,
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
@@ -92,6 +93,7 @@ class Tally(msgspec.Struct):
     retry_count: int = 0
     throttled_count: int = 0
     lost_answer_count: int = 0
+    absent_count: int = 0
     ended: dict[EntryState, int] = msgspec.field(default_factory=dict)
     accepted_bytes: int = 0
     failed_bytes: int = 0
@@ -117,6 +119,7 @@ class Tally(msgspec.Struct):
             case AttemptStarted():
                 self.in_flight += 1
                 self.attempt_count += 1
+                self.absent_count += event.was_absent
                 self.open_doubts.discard(event.path)
             case AttemptEnded():
                 self._add_attempt_end(event)

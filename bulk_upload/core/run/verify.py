@@ -20,6 +20,7 @@ from bulk_upload.core.text.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from bulk_upload.core.doubt.content import ReadBack
     from bulk_upload.core.model import ListedFile
 
 UNEXPLAINED = "no lost answer of this job explains it, it may belong to another job; give its ID to delete it"
@@ -172,15 +173,17 @@ def differences(
     return wrong
 
 
-def content_difference(receipt: HeldReceipt, sha256: str | None) -> Difference | None:
-    """Return the difference between the content sent and the content the server returns, by hash.
-
-    `sha256` is None where the server returns no content though it lists the file.
-    """
-    if sha256 == receipt.sha256:
+def content_difference(receipt: HeldReceipt, back: ReadBack) -> Difference | None:
+    """Return the difference between the content sent and the content the server returns, by hash or by length."""
+    if back.sha256 == receipt.sha256:
         return None
     sent = f"sha256 {receipt.sha256} was sent"
-    given = "its content cannot be downloaded" if sha256 is None else f"the server returned sha256 {sha256}"
+    if back.sha256 is not None:
+        given = f"the server returned sha256 {back.sha256}"
+    elif back.total_bytes is not None:
+        sent, given = f"{receipt.file_bytes} bytes were sent", f"the server returned {back.total_bytes}"
+    else:
+        given = back.reason or "the server returns no content"
     return Difference(
         kind=DifferenceKind.CONTENT,
         path=receipt.path,

@@ -27,10 +27,10 @@ def clock_step_words(step_s: float) -> str:
     return f"this machine's clock was set forward by, or it slept for, {human_seconds(step_s)}"
 
 
-def dropped_words(count: int) -> str:
-    """Return how many entries of the ledger the manifest does not have, as a sentence without its end."""
+def dropped_words(count: int, *, in_folder: bool = False) -> str:
+    """Return how many entries of the ledger the manifest, or the folder, does not have, as a sentence without its end."""
     entries = "1 entry of the ledger is" if count == 1 else f"{count:,} entries of the ledger are"
-    return f"{entries} not in this manifest (dropped)"
+    return f"{entries} not {'among these files' if in_folder else 'in this manifest'} (dropped)"
 
 
 def did_you_mean(word: str, choices: tuple[str, ...]) -> str:

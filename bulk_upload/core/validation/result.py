@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.finding import Severity
+from bulk_upload.core.shapes.command import FIX, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +39,18 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def convert(self) -> tuple[str, ...] | None:
-        """The options with which `bulk-upload convert FILE` puts the first error right that it can, None for none."""
-        errors = (one for one in self.findings if one.severity is Severity.ERROR)
-        return next((one.convert for one in errors if one.convert is not None), None)
+        """The options with which `bulk-upload convert FILE` puts all errors right; None where some error needs a person.
+
+        So it is too where a rule has errors of which no finding is kept.
+        """
+        errors = [one for one in self.findings if one.severity is Severity.ERROR]
+        known_count = sum(self.counts.get(rule, 0) for rule in {one.rule for one in errors})
+        if not errors or known_count != self.error_count:
+            return None
+        options = {one.convert for one in errors}
+        if len(options) > 1 and options <= {PLAIN, FIX}:
+            return FIX
+        return options.pop() if len(options) == 1 else None
 
     @property
     def is_valid(self) -> bool:

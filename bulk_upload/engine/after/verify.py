@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.verify import Difference, HeldReceipt, SecondCopy
     from bulk_upload.edge.ledger import Inventory
-    from bulk_upload.engine.doubt.inquiry import Inquiry
+    from bulk_upload.engine.doubt.inquiry import ContentInquiry
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Verifier:
     def __init__(
         self,
         inventory: Inventory,
-        inquiry: Inquiry,
+        inquiry: ContentInquiry,
         *,
         profile: Profile,
         job_began_utc_s: float,
@@ -149,14 +149,14 @@ class Verifier:
             )
             return found
         try:
-            sha256 = await self._inquiry.sha256_of(receipt.file_id)
+            back = await self._inquiry.content_of(receipt.file_id, file_bytes=receipt.file_bytes)
         except RequestDenied as error:
             self.verified.refused_count += 1
             self.verified.refused_reason = self.verified.refused_reason or str(error)
             return found
-        self.verified.content_count += sha256 is not None
+        self.verified.content_count += back.sha256 is not None or back.total_bytes is not None
         self.verified.content_bytes += receipt.file_bytes
-        difference = content_difference(receipt, sha256)
+        difference = content_difference(receipt, back)
         return found if difference is None else [*found, difference]
 
     def _differences(self, receipt: HeldReceipt, file: ListedFile | None) -> list[Difference]:

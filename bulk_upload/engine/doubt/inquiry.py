@@ -119,6 +119,15 @@ class ContentInquiry(Inquiry):
             partial(self._contents.read_back, file_id, file_bytes=file_bytes, ranges=ranges)
         )
 
+    async def content_of(self, file_id: str, *, file_bytes: int) -> ReadBack:
+        """Return the hash of a file's content, or why there is none; of one that has not `file_bytes` bytes the length.
+
+        Raises RequestDenied where the server shows the file and refuses its content.
+        """
+        return await self._ask(
+            partial(self._contents.read_back, file_id, file_bytes=file_bytes), is_content=True
+        )
+
     async def download(
         self,
         file_id: str,

@@ -174,8 +174,9 @@ class Reconciler:
 
     async def _list_and_judge(self) -> None:
         """Read the list once for all waiting entries, and answer those that it decides."""
-        self._emit(Reconciling(waiting_count=len(self._questions)))
         questions = list(self._questions)
+        wait_max_s = max(one.settles_s for one in questions) - self._clock.monotonic()
+        self._emit(Reconciling(waiting_count=len(questions), wait_max_s=max(0.0, wait_max_s)))
         listing = await read_list(
             [one.doubt for one in questions],
             files_api=self._files_api,

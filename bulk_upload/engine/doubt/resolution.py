@@ -49,6 +49,10 @@ class Adopted(msgspec.Struct, frozen=True):
     altered: tuple[Altered, ...] = ()
 
 
+ABSENT = "not on the server: it can be sent again"
+"""Why an entry may be sent again whose file the server's list shows not to be there."""
+
+
 class Sendable(msgspec.Struct, frozen=True):
     """The ledger says that the attempt left nothing, or that the person accepts a duplicate; `reason` says which."""
 
@@ -171,7 +175,7 @@ class Doubts:
                         return Adopted(found.file.file_id, altered)
                     found = Undecided(f"{found.file.file_id} was claimed by another entry")
         if isinstance(found, Absent):
-            return await self.release(doubt, "not on the server: it can be sent again")
+            return await self.release(doubt, ABSENT)
         if settings.in_doubt is InDoubtPolicy.RESEND and sendable and not self._drain.begun:
             return await self.release(doubt, f"sent again by --in-doubt resend ({found.reason})")
         reason = f"{why}; {found.reason}" if why else found.reason

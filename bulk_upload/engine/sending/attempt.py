@@ -211,8 +211,10 @@ class Attempts:
                 path=upload.planned.entry.path,
                 attempt_no=upload.attempt_no,
                 file_bytes=prepared.fingerprint.size,
+                was_absent=upload.was_absent,
             )
         )
+        upload.was_absent = False
         request = _Request(
             attempt_id=upload.attempt_id,
             number=prepared.number,

@@ -10,7 +10,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.run.retry import Leave, StopRun
 from bulk_upload.edge.ledger import receipt_of
-from bulk_upload.engine.doubt.resolution import Adopted, StillInDoubt
+from bulk_upload.engine.doubt.resolution import ABSENT, Adopted, StillInDoubt
 from bulk_upload.engine.limits.twins import TwinKey
 from bulk_upload.engine.sending.retries import EntryResult
 from bulk_upload.engine.tasks import plain_task_group
@@ -184,8 +184,10 @@ class EntryTasks:
         elif unreadable is not None:
             await self._end_without_file(planned, known.entry_id, unreadable)
             return
-        altered = resolution.altered if isinstance(resolution, Adopted) else ()
-        await self._plan_again(planned, known, altered)
+        if isinstance(resolution, Adopted):
+            await self._plan_again(planned, known, altered=resolution.altered)
+        else:
+            await self._plan_again(planned, known, was_absent=resolution.reason == ABSENT)
 
     async def _end_without_file(self, planned: PlannedEntry, entry_id: int, error: SourceError) -> None:
         """End an entry that left nothing at the server, and whose file cannot be read now."""
@@ -196,7 +198,12 @@ class EntryTasks:
         self._settler.settled(planned, EntryState.PENDING, reason=error.reason)
 
     async def _plan_again(
-        self, planned: PlannedEntry, known: KnownEntry, altered: tuple[Altered, ...]
+        self,
+        planned: PlannedEntry,
+        known: KnownEntry,
+        *,
+        altered: tuple[Altered, ...] = (),
+        was_absent: bool = False,
     ) -> None:
         """Continue with an entry whose doubt is resolved, by its current state in the ledger."""
         step = plan_entry(known, planned.fingerprint)
@@ -205,7 +212,12 @@ class EntryTasks:
         elif planned.fingerprint is None:
             raise AssertionError("what has no file is not sent")
         else:
-            upload = Upload(planned=planned, entry_id=known.entry_id, fingerprint=planned.fingerprint)
+            upload = Upload(
+                planned=planned,
+                entry_id=known.entry_id,
+                fingerprint=planned.fingerprint,
+                was_absent=was_absent,
+            )
             if step.step is Step.COMPARE:
                 if await self._touched.settles(upload, known):
                     return

@@ -10,7 +10,7 @@ from bulk_upload.core.model import EntryState, InDoubt, NotSent, Unavailable
 from bulk_upload.core.run.records import altered_in, reason_in
 from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, TryAgain
 from bulk_upload.core.run.source import outcome_of
-from bulk_upload.engine.doubt.resolution import Adopted, Refuted, StillInDoubt
+from bulk_upload.engine.doubt.resolution import ABSENT, Adopted, Refuted, StillInDoubt
 from bulk_upload.engine.upload import FileChanged, NotBegun
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class Retries:
                 http_status=outcome.http_status,
             )
             return EntryResult(Settle(), EntryState.REJECTED)
+        upload.was_absent = resolution.reason == ABSENT
         if not outcome.answered:
             # A small body fits into the system's buffers: a server that closed on it looks like a lost answer.
             upload.ask_first = True

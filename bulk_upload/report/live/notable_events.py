@@ -18,11 +18,12 @@ from bulk_upload.core.events import (
     Noticed,
     PlanMade,
     ReceiptWithdrawn,
+    Reconciling,
 )
 from bulk_upload.core.finding import Severity
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.findings_by_rule import FindingsByRule
-from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.wording import clock_step_words
 from bulk_upload.report.live.marks import STATE_WORDS
 
@@ -55,6 +56,10 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.head}: ...{self.path[3 - path_max :]}: {self.text}"
 
 
+_WAIT_TOLD_S = 5.0
+"""A wait for late files as long as this is told, once."""
+
+
 class EventLines:
     """Chooses the lines of a run: the first failures and notices each, the first warning of each rule, the plan, the drain."""
 
@@ -64,6 +69,7 @@ class EventLines:
         self._rules: set[str] = set()
         self._step_count = 0
         self._drain_reason: str | None = None
+        self._wait_was_told = False
 
     def lines_of(self, event: Event) -> Sequence[EventLine]:
         """Return the lines for one event, mostly none."""
@@ -80,18 +86,12 @@ class EventLines:
                 return self._data_findings(event)
             case Noticed():
                 return self._notice(event)
+            case Reconciling():
+                return self._late_files(event)
             case ClockStepped():
                 return self._clock_step(event)
             case Draining() if event.reason != self._drain_reason:
-                self._drain_reason = event.reason
-                if event.reason.startswith(BY_SIGNAL):
-                    return ()
-                reason = printable(event.reason)
-                return [
-                    EventLine(
-                        head="draining", text=f"{reason}; finishing uploads in flight, starting nothing new"
-                    )
-                ]
+                return self._drain(event)
             case _:
                 return ()
 
@@ -105,6 +105,21 @@ class EventLines:
             return [EventLine(head="more failures", text="counted from here on, and listed at the end")]
         reason = printable(event.reason or "no reason recorded")
         return [EventLine(head=STATE_WORDS[event.state], text=reason, path=printable(event.path))]
+
+    def _drain(self, event: Draining) -> list[EventLine]:
+        self._drain_reason = event.reason
+        if event.reason.startswith(BY_SIGNAL):
+            return []
+        text = f"{printable(event.reason)}; finishing uploads in flight, starting nothing new"
+        return [EventLine(head="draining", text=text)]
+
+    def _late_files(self, event: Reconciling) -> list[EventLine]:
+        """Say once how long the run may wait for files that the server shows late."""
+        if self._wait_was_told or event.wait_max_s < _WAIT_TOLD_S:
+            return []
+        self._wait_was_told = True
+        wait = human_seconds(event.wait_max_s)
+        return [EventLine(head="in doubt", text=f"waiting up to {wait} for files that the server shows late")]
 
     def _data_findings(self, event: DataFindings) -> list[EventLine]:
         """Return a line for each warning of a rule that no file before had; the summary counts all of them."""

@@ -59,8 +59,9 @@ class LineProgress:
             case Reconciling():
                 self._tell_reconciling(event)
             case _:
-                for told in self._event_lines.lines_of(event):
-                    self._put(str(told))
+                pass
+        for told in self._event_lines.lines_of(event):
+            self._put(str(told))
 
     def take(self, tally: Tally, *, running_s: float, draining: bool) -> None:
         """Show the numbers of a run in another process."""

@@ -16,7 +16,9 @@ from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seco
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.report.live.verdict import (
     NO_DATA_COMMANDS,
+    NONE_DROPPED,
     DataCommands,
+    Dropped,
     SummaryLine,
     dropped_lines,
     file_lines,
@@ -93,8 +95,7 @@ def closing_lines(
     ledger_path: str,
     results_path: str | None,
     rerun_command: str,
-    dropped_count: int = 0,
-    is_selected: bool = False,
+    dropped: Dropped = NONE_DROPPED,
     uncompared_count: int = 0,
     list_decides: bool = True,
     data_commands: DataCommands = NO_DATA_COMMANDS,
@@ -112,8 +113,7 @@ def closing_lines(
         ledger_path: the ledger.
         results_path: the mapping written at the end, None when there is none.
         rerun_command: the command that resumes the job, quoted for a shell.
-        dropped_count: how many entries of the ledger the manifest does not have.
-        is_selected: whether --include or --exclude left out files of a folder.
+        dropped: which entries of the ledger the manifest does not have.
         uncompared_count: how many touched files were not compared before the run ended.
         list_decides: whether the server's list can settle doubts: the server has one, and keeps names.
         data_commands: what leads on from invalid data.
@@ -124,9 +124,8 @@ def closing_lines(
     for detail in _DETAILS:
         blocks = _blocks(
             tally, states, detail, stop=stop, status=status, elapsed_s=elapsed_s, ledger_path=ledger_path,
-            results_path=results_path, rerun_command=rerun_command, dropped_count=dropped_count,
+            results_path=results_path, rerun_command=rerun_command, dropped=dropped,
             uncompared_count=uncompared_count, list_decides=list_decides, data_commands=data_commands,
-            is_selected=is_selected,
         )  # fmt: skip
         lines = []
         for block in filter(None, blocks):
@@ -153,8 +152,7 @@ def _blocks(
     ledger_path: str,
     results_path: str | None,
     rerun_command: str,
-    dropped_count: int,
-    is_selected: bool,
+    dropped: Dropped,
     uncompared_count: int,
     list_decides: bool,
     data_commands: DataCommands,
@@ -188,7 +186,7 @@ def _blocks(
         _group(tally, states, EntryState.PENDING, "not finished", advice=[], detail=detail),
         altered_lines(tally),
         uncompared_lines(uncompared_count),
-        dropped_lines(dropped_count, ledger_path, is_selected=is_selected),
+        dropped_lines(dropped, ledger_path),
         [*file_lines(ledger_path, results_path, status), *([] if step else [verdict_line(status)])],
         [*step, verdict_line(status)] if step else [],
     ]
@@ -267,6 +265,9 @@ def _effort(tally: Tally) -> list[str]:
         said.append(f"The server throttled {_count(tally.throttled_count, 'attempt', 'attempts')}.")
     if tally.reconciled_count:
         said.append(f"{_entries(tally.reconciled_count)} accepted through the server's list.")
+    if tally.absent_count:
+        was = "was" if tally.absent_count == 1 else "were"
+        said.append(f"{_entries(tally.absent_count)} in doubt {was} not on the server: sent again.")
     if tally.compared_count:
         files = _count(tally.compared_count, "file", "files")
         said.append(

@@ -67,6 +67,22 @@ class SummaryLine(str):
         return SummaryLine(text, style=self.style, mark=mark, ascii_mark=ascii_mark, is_whole=self.is_whole)
 
 
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries of the ledger the manifest does not have, or the folder where `in_folder`.
+
+    With `is_selected`, --include or --exclude left out files that may be among them, and that nobody need want to delete.
+    `has_files` says whether the server has files of theirs.
+    """
+
+    entry_count: int = 0
+    has_files: bool = True
+    in_folder: bool = False
+    is_selected: bool = False
+
+
+NONE_DROPPED = Dropped()
+
+
 def whole(text: str, style: str = "") -> SummaryLine:
     """Return a line with a path or a command."""
     return SummaryLine(text, style=style, is_whole=True)
@@ -103,18 +119,19 @@ def uncompared_lines(count: int) -> list[str]:
     ]
 
 
-def dropped_lines(count: int, ledger_path: str, *, is_selected: bool = False) -> list[str]:
-    """Return how many entries the manifest no longer has, and what may be done about them; nothing for none.
-
-    With `is_selected` options left out files that may be among them, and that nobody need want to delete.
-    """
-    if not count:
+def dropped_lines(dropped: Dropped, ledger_path: str) -> list[str]:
+    """Return how many entries the manifest no longer has, and what may be done about them; nothing for none."""
+    if not dropped.entry_count:
         return []
     ledger = printable(shlex.quote(ledger_path))
-    also = ", or left out by --include or --exclude" if is_selected else ""
+    also = ", or left out by --include or --exclude" if dropped.is_selected else ""
+    what = f"{dropped_words(dropped.entry_count, in_folder=dropped.in_folder)}{also}"
+    shows = whole(f"    bulk-upload ledger export {ledger} --all")
+    if not dropped.has_files:
+        return [f"{what}. To see them:", shows]
     return [
-        f"{dropped_words(count)}{also}. To see them, and to delete their files:",
-        whole(f"    bulk-upload ledger export {ledger} --all"),
+        f"{what}. To see them, and to delete their files:",
+        shows,
         whole(f"    bulk-upload undo {ledger} --only dropped"),
     ]
 

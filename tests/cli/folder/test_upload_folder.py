@@ -106,7 +106,7 @@ def test_an_include_is_named_beside_what_it_drops(folder: Path, server: str) -> 
     ended = typed("./datasets", "--include", "corpus/*", server=server)
     assert ended.status == DONE
     told = " ".join(ended.stderr.split())
-    assert "1 entry of the ledger is not in this manifest (dropped), or left out by --include" in told
+    assert "1 entry of the ledger is not among these files (dropped), or left out by --include" in told
 
 
 def test_the_ledger_has_the_verdict_of_a_run_that_left_files_out(folder: Path, server: str) -> None:
@@ -170,7 +170,7 @@ def test_advice_for_what_no_purpose_helps(folder: Path) -> None:
         if "--exclude" in line
     }
     assert advice == {
-        "a.jsonl.gz": "unpack it, and add --exclude '*.gz'",
+        "a.jsonl.gz": "run gunzip -k datasets/a.jsonl.gz, and add --exclude '*.gz'",
         "half.jsonl": "split it into a file for each purpose, and add --exclude /half.jsonl",
         "kto.jsonl": "add --exclude /kto.jsonl",
         "alpaca.json": "run bulk-upload convert datasets/alpaca.json --purpose fine-tune, and add --exclude '*.json'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,23 @@ def test_several_ledgers_are_named() -> None:
             found(name)
         assert "data/m.ledger.db" in str(caught.value)
         assert "data/m@127.0.0.1-8099.ledger.db" in str(caught.value)
+
+
+def test_the_ledger_that_was_used_last_is_said() -> None:
+    """By its log, too, which a run writes first; each has the command, so that neither is typed."""
+    made = [make("data/m.ledger.db"), make("data/m@127.0.0.1-8099.ledger.db")]
+    os.utime(made[0], ns=(1, 1))
+    os.utime(made[1], ns=(2, 2))
+
+    def hint() -> str:
+        with pytest.raises(UsageError) as caught:
+            found("data/m.jsonl")
+        return str(caught.value.hint)
+
+    first, second = "`bulk-upload status data/m.ledger.db`", f"`bulk-upload status {made[1]}`"
+    assert hint() == f"give one of them: {second} (used last), {first}"
+    os.utime(make("data/m.ledger.db-wal"), ns=(3, 3))
+    assert hint() == f"give one of them: {first} (used last), {second}"
 
 
 def test_a_manifest_that_is_gone_stands_for_its_ledger_too() -> None:

@@ -187,9 +187,12 @@ def test_text_may_be_anything(path: str) -> None:
     [
         ("a.csv", b'"prompt",completion\r\np,"c\nd"\r\n', "CSV of `prompt` and `completion`", ("fine-tune",)),
         ("a.tsv", b"instruction\toutput\na\tb\n", "TSV of Alpaca", ("fine-tune",)),
+        ("a.csv", b"prompt;completion\np, and so on;c\n", "CSV of `prompt` and `completion`", ("fine-tune",)),
+        ("a.csv", b"instruction\toutput\na\tb\n", "CSV of Alpaca", ("fine-tune",)),
         ("a.csv", b"prompt,chosen,rejected\n1,2,3\n", "CSV of preference pairs", ("preference-fine-tune",)),
         ("a.csv", b"prompt,completion,label\np,c,False\n", "text", ()),
         ("a.csv", b"port,depth\nWick,3\n", "text", ()),
+        ("a.csv", b"port;depth\nWick;3\n", "text", ()),
         ("a.csv", b"prompt,completion\n", "text", ()),
         ("a.txt", b"prompt,completion\np,c\n", "text", ()),
     ],

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.server_clock import MEASURED_S_MAX
+from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import (
     AnsweredUpload,
@@ -86,11 +87,16 @@ def test_what_the_server_does_not_tell_cannot_differ() -> None:
 
 def test_content_is_compared_by_hash() -> None:
     """The same hash is no difference; another one is, and so is content that cannot be read back."""
-    assert content_difference(RECEIPT, "a" * 64) is None
-    for given in ("b" * 64, None):
-        different = content_difference(RECEIPT, given)
+    assert content_difference(RECEIPT, ReadBack(sha256="a" * 64, read_bytes=1)) is None
+    for back, words in (
+        (ReadBack(sha256="b" * 64, read_bytes=1), f"the server returned sha256 {'b' * 64}"),
+        (ReadBack(sha256=None, read_bytes=0, total_bytes=7), "bytes were sent, the server returned 7"),
+        (ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404"), "HTTP 404"),
+    ):
+        different = content_difference(RECEIPT, back)
         assert different is not None
         assert different.kind is DifferenceKind.CONTENT
+        assert words in different.detail
 
 
 def kind_of(

@@ -12,6 +12,7 @@ from bulk_upload.core.model import Fingerprint, ListedFile
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.edge.ledger import Deleted, LedgerReader, PlannedDeletion
 from bulk_upload.edge.ledger.deletions import ask, end, live_receipts, live_total, path_of, unfinished
+from bulk_upload.edge.ledger.manifest_marks import mark_dropped
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, entry, query, stored
 
 NEWER = Fingerprint(size=200, mtime_ns=PRINT.mtime_ns + 1, inode=PRINT.inode)
@@ -158,3 +159,22 @@ def test_a_duplicate_is_deleted_without_a_receipt(store: Store, tmp_path: Path) 
     ended(store, deletion, Deleted.DELETED)
     assert row_of(tmp_path, "a").file_id == "file-1"
     assert path_of(store, entry_id=one) == "a"
+
+
+def test_dropped_entries_have_files_while_a_receipt_is_left(store: Store, tmp_path: Path) -> None:
+    """Of an entry that was never accepted, or whose file is deleted, there is nothing to delete."""
+
+    def has_files() -> bool:
+        with LedgerReader(os.fspath(tmp_path / "a")) as reader:
+            return reader.has_dropped_files()
+
+    never, one, _ = store.known(entry("never"), entry("a"), entry("kept"))
+    store.tried(one, accepted("file-1"))
+    mark_dropped(store, [never], utc_s=START_S)
+    assert not has_files()
+    mark_dropped(store, [one], utc_s=START_S)
+    assert has_files()
+    deletion = PlannedDeletion(entry_id=one, receipt_id=1, file_id="file-1")
+    asked(store, deletion)
+    ended(store, deletion, Deleted.DELETED)
+    assert not has_files()

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.server_clock import ClockOffset
+from bulk_upload.core.doubt.content import ByteRange, ReadBack
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import LAST, NEWER, NO_NEWER, TOO_MANY, UNEXPLAINED, DifferenceKind
 from bulk_upload.core.text.timestamps import utc_text
@@ -27,7 +28,7 @@ from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.after.undo import UNREADABLE, Undoing, UndoScope
 from bulk_upload.engine.after.verify import Verifier
 from bulk_upload.engine.doubt.api_retry import ApiRetry
-from bulk_upload.engine.doubt.inquiry import Inquiry
+from bulk_upload.engine.doubt.inquiry import ContentInquiry
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, entry, stored
 from tests.fakes.virtual_time import VirtualClock
 
@@ -94,6 +95,20 @@ class Server:
             raise NoAnswer(f"reading {file_id} back gave no usable answer", http_status=self.refuses[file_id])
         return self.sha256s[file_id] if file_id in self.files and self.has_content else None
 
+    async def read_back(
+        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+    ) -> ReadBack:
+        """Return the hash of a file, or why there is none."""
+        sha256 = await self.sha256_of(file_id)
+        reason = "the server returns no content, HTTP 404" if sha256 is None else ""
+        return ReadBack(sha256=sha256, read_bytes=0 if sha256 is None else file_bytes, reason=reason)
+
+    async def download(
+        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+    ) -> ReadBack:
+        """Return what `read_back` does; nothing is written."""
+        return await self.read_back(file_id, file_bytes=file_bytes or 0)
+
     async def delete(self, file_id: str) -> bool:
         """Delete a file."""
         await self._pause()
@@ -128,7 +143,7 @@ class Host:
         (self.entry_id,) = store.known(entry("a"))
         self._path = os.fspath(path)
         self._server = server
-        self._inquiry = Inquiry(server, ApiRetry(VirtualClock()))
+        self._inquiry = ContentInquiry(server, ApiRetry(VirtualClock()))
 
     def loses(self, file_id: str | None, at_s: float) -> None:
         """Send the file and get no answer; without an id the server does not store it. It is to be sent again."""
@@ -365,6 +380,7 @@ async def test_verify_counts_as_compared_what_was_downloaded(host: Host, server:
     server.has_content = False
     found, verified = await host.verify(FLOW)
     assert [(one.kind, one.file_id) for one in found] == [(DifferenceKind.CONTENT, "own")]
+    assert found[0].detail.endswith("the server returns no content, HTTP 404")
     assert verified.content_count == 0
 
 

@@ -108,6 +108,17 @@ def test_repeated_looks_at_the_list_share_the_rhythm() -> None:
     assert len(lines) == 2
 
 
+def test_a_wait_for_late_files_is_told_once() -> None:
+    """Nothing is sent for half a minute: a person learns why, and how long at most."""
+    run = ScriptedRun()
+    display, lines = _display(run)
+    for wait_s in (0.0, 30.0, 22.5, 15.0):
+        run.moves(seconds=7.5)
+        display.on_event(Reconciling(waiting_count=1, wait_max_s=wait_s))
+    told = [one for one in lines if one.startswith("in doubt: ")]
+    assert told == ["in doubt: waiting up to 30 s for files that the server shows late"]
+
+
 def test_a_reader_that_is_gone_does_not_end_the_run() -> None:
     """After a write fails, events are still counted and nothing more is written."""
     run = ScriptedRun()

@@ -12,7 +12,7 @@ from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.run_summary import closing_lines
-from bulk_upload.report.live.verdict import NO_DATA_COMMANDS, DataCommands, SummaryLine
+from bulk_upload.report.live.verdict import NO_DATA_COMMANDS, NONE_DROPPED, DataCommands, Dropped, SummaryLine
 from tests.report.scripted_run import FILE_BYTES, LOST, ended, plan, receipt, settled, started
 
 COMMAND = "bulk-upload run m.jsonl"
@@ -34,8 +34,7 @@ def _closing(
     elapsed_s: float = 10.0,
     ledger_path: str = "m.ledger.db",
     results_path: str | None = "m.results.csv",
-    dropped_count: int = 0,
-    is_selected: bool = False,
+    dropped: Dropped = NONE_DROPPED,
     list_decides: bool = True,
     data_commands: DataCommands = NO_DATA_COMMANDS,
     columns: int = COLUMNS_MAX,
@@ -50,8 +49,7 @@ def _closing(
         ledger_path=ledger_path,
         results_path=results_path,
         rerun_command=COMMAND,
-        dropped_count=dropped_count,
-        is_selected=is_selected,
+        dropped=dropped,
         list_decides=list_decides,
         data_commands=data_commands,
         columns=columns,
@@ -145,11 +143,24 @@ def test_what_was_not_compared_is_told_with_the_way_to_resume() -> None:
 
 def test_what_the_manifest_no_longer_has_is_told() -> None:
     """How many, and the commands that show them and delete their files."""
-    lines = _closing(_tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped_count=3)
+    lines = _closing(
+        _tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped=Dropped(entry_count=3)
+    )
     assert lines[2:5] == [
         "3 entries of the ledger are not in this manifest (dropped). To see them, and to delete their files:",
         "    bulk-upload ledger export m.ledger.db --all",
         "    bulk-upload undo m.ledger.db --only dropped",
+    ]
+
+
+def test_what_has_no_files_is_not_offered_to_undo() -> None:
+    """An entry that was only invalid has nothing at the server; files of a folder are in no manifest."""
+    dropped = Dropped(entry_count=1, has_files=False, in_folder=True)
+    lines = _closing(_tally(plan(1), started("a"), settled("a")), {EntryState.ACCEPTED: 1}, dropped=dropped)
+    assert lines[2:5] == [
+        "1 entry of the ledger is not among these files (dropped). To see them:",
+        "    bulk-upload ledger export m.ledger.db --all",
+        "",
     ]
 
 
@@ -158,8 +169,7 @@ def test_what_options_left_out_is_not_called_dropped_only() -> None:
     lines = _closing(
         _tally(plan(1), started("a"), settled("a")),
         {EntryState.ACCEPTED: 1},
-        dropped_count=1,
-        is_selected=True,
+        dropped=Dropped(entry_count=1, is_selected=True),
     )
     assert " ".join(lines[2:4]).startswith(
         "1 entry of the ledger is not in this manifest (dropped), or left out by --include or --exclude. "
@@ -330,6 +340,13 @@ def test_causes_that_the_ledger_no_longer_holds_are_not_shown() -> None:
     tally = _tally(settled("a", EntryState.REJECTED, reason="HTTP 403"))
     lines = _closing(tally, {EntryState.PENDING: 1})
     assert not any("rejected" in line for line in lines)
+
+
+def test_what_became_of_doubts_is_told() -> None:
+    """Whoever was told that an entry is in doubt learns that it was not on the server, and that it was sent again."""
+    again = replace(started("a"), was_absent=True)
+    lines = _closing(_tally(plan(1), again, settled("a")), {EntryState.ACCEPTED: 1})
+    assert "1 entry in doubt was not on the server: sent again." in lines
 
 
 def test_effort_is_told_only_where_there_was_some() -> None:

@@ -92,10 +92,11 @@ def show_mapping(
     with LedgerReader(ledger_path) as reader:
         found = reader.states(all_entries=all_entries)
         count = sum(count for state, count in found.items() if state in states)
+        in_folder = reader.is_of_folder()
         table = mapping_table(reader.rows(states=states, all_entries=all_entries), limit, count)
         left_out = 0 if all_entries else reader.dropped_count()
     if left_out:
-        tell(f"{dropped_words(left_out)}: see --all")
+        tell(f"{dropped_words(left_out, in_folder=in_folder)}: see --all")
     if not count:
         tell("No entry is in this state." if states < frozenset(EntryState) else "The ledger has no entries.")
         return
@@ -184,7 +185,7 @@ def export(
         rows = reader.rows(all_entries=all_entries, all_receipts=all_receipts)
         left_out = 0 if all_entries or all_receipts else reader.dropped_count()
         if left_out:
-            tell(f"{dropped_words(left_out)}: see --all")
+            tell(f"{dropped_words(left_out, in_folder=reader.is_of_folder())}: see --all")
         if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
             raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
         if output == "-":

@@ -19,6 +19,7 @@ from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import open_for_reading
 from bulk_upload.edge.ledger.file.unusable import unusable
+from bulk_upload.edge.ledger.owned_ids import LIVE
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 from bulk_upload.edge.ledger.reading.receipts import FILES_RM
@@ -154,6 +155,19 @@ class LedgerReader:
         """Return how many entries the manifest of the last run does not have."""
         ((count,),) = self._select("SELECT count(*) FROM entries WHERE dropped_utc IS NOT NULL")
         return int(count)
+
+    def has_dropped_files(self) -> bool:
+        """Whether the server has files, by their receipts, of entries that the manifest of the last run does not have."""
+        found = self._select(
+            "SELECT EXISTS (SELECT 1 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id"
+            f" WHERE e.dropped_utc IS NOT NULL AND {LIVE.format(ledger='main')})"
+        )
+        ((is_any,),) = found
+        return bool(is_any)
+
+    def is_of_folder(self) -> bool:
+        """Whether the last run was of a folder, as far as it is there."""
+        return any(os.path.isdir(one) for one in self.manifests()[:1])
 
     def manifests(self) -> list[str]:
         """Return the manifests of the runs, the last one first: absolute paths, `-` for a stream."""
