@@ -61,6 +61,7 @@ def _one(
         file_count=file_count,
         median_bytes=median_bytes,
         floor=floor,
+        # Keywords by name: mypy cannot match their types with the fields.
         **more,  # type: ignore[arg-type]
     )
 
@@ -189,6 +190,7 @@ def random_scenario(number: int) -> Scenario:
         more["workers"] = int(between(4, 100))
         more["work_s"] = between(0.02, 0.5)
         if rng.random() < 0.5:
+            # Set above as a number; the dict holds values of several types.
             more["collapse_at"] = int(more["workers"]) * 2  # type: ignore[call-overload]
     if "moves" in limits:
         more["link_moves"] = ((20.0, link / between(1.5, 4)), (50.0, link))
@@ -199,6 +201,7 @@ def random_scenario(number: int) -> Scenario:
         link_bytes_s=link,
         connection_bytes_s=connection,
         latency_s=latency,
+        # Keywords by name: mypy cannot match their types with the fields.
         **more,  # type: ignore[arg-type]
     )
     # As many files as keep the best client busy for about a minute and a half.

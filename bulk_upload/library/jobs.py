@@ -64,8 +64,8 @@ def source_of(what: What, options: JobOptions) -> Source:
     check_folder_options(options)
     # Made for its checks: what is wrong is told at the call, and not by the run.
     Job(**_of_job(options))
-    if isinstance(what, str) or hasattr(what, "__fspath__"):
-        path = os.fspath(what)  # type: ignore[arg-type]
+    if isinstance(what, (str, os.PathLike)):
+        path = os.fspath(what)
         return partial(_input_of_path, path, options)
     if unfit := FOLDER_NAMES & options.keys():
         raise _not_a_folder(unfit)

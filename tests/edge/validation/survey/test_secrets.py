@@ -35,7 +35,7 @@ SECRETS = {
     "IBM COS HMAC Credentials": [f"secret_access_key = {HEX[:48]}"],
     "JSON Web Token": ["eyJ" + LETTERS + ".eyJ" + LETTERS + "." + LETTERS],
     "Mailchimp Access Key": [HEX[:32] + "-us12"],
-    "NPM tokens": ["//registry.npmjs.org/:_authToken=npm_" + LETTERS],
+    "NPM tokens": ["//npm.example/:_authToken=npm_" + LETTERS],
     "OpenAI Token": ["sk-" + LETTERS[:20] + "T3BlbkFJ" + LETTERS[:20], "sk-proj-" + LETTERS],
     "Private Key": ["-----BEGIN RSA PRIVATE KEY-----\nMIIEow"],
     "SendGrid API Key": ["SG." + LETTERS[:22] + "." + (LETTERS * 2)[:43]],
