@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulk_upload.core.model import Accepted, Entry, Fingerprint, InDoubt, Outcome, SentBody
+from bulk_upload.core.model import Accepted, Entry, Fingerprint, InDoubt, ListedFile, Outcome, SentBody
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.run.plan import PlannedStep, Step
 from bulk_upload.core.run.planned import PlanRow
@@ -24,6 +24,7 @@ START_S = 1_780_000_000.0
 """When every story here begins, in UTC seconds."""
 
 PRINT = Fingerprint(size=100, mtime_ns=1_700_000_000_000_000_001, inode=7)
+NEWER = Fingerprint(size=200, mtime_ns=2, inode=8)
 LOST = InDoubt(reason="connection lost", answered=False)
 
 
@@ -162,3 +163,22 @@ def query(path: Path | str, sql: str) -> list[tuple[Any, ...]]:
 def files(folder: Path) -> dict[str, bytes]:
     """Everything in a folder, to see what changed."""
     return {one.name: one.read_bytes() for one in sorted(folder.iterdir()) if one.is_file()}
+
+
+def attempt(store: Store, attempt_id: int = 1) -> dict[str, Any]:
+    """The columns of an attempt by name."""
+    cursor = store.connection.execute("SELECT * FROM attempts WHERE attempt_id = ?", (attempt_id,))
+    return dict(zip([one[0] for one in cursor.description], cursor.fetchone(), strict=True))
+
+
+def doubt(store: Store) -> Doubt:
+    """The only doubt."""
+    (only,) = store.open_doubts()
+    return only
+
+
+def listed(file_id: str) -> ListedFile:
+    """A file in the server's list that is what was sent."""
+    return ListedFile(
+        file_id=file_id, filename="name", bytes=100, purpose="fine-tune", created_at="2026-05-28"
+    )

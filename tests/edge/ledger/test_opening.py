@@ -1,4 +1,4 @@
-"""Opening a ledger: what is made, what is refused, and that what is refused stays as it was."""
+"""What a ledger is opened in, made of and migrated from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from bulk_upload.core.model import EntryState, InDoubt, Outcome, Rejected, Unavailable
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, open_ledger
+from bulk_upload.edge.ledger import LedgerReader, Staging, open_ledger
 from bulk_upload.edge.ledger.file import opening
 from bulk_upload.edge.ledger.file.opening import open_for_writing
-from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
-from bulk_upload.errors import LedgerMismatch, LedgerNewer, LedgerUnusable
+from bulk_upload.edge.ledger.file.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from bulk_upload.errors import LedgerUnusable
 from tests.edge.ledger.stage import (
     JOB,
     START_S,
@@ -36,7 +34,8 @@ from tests.edge.ledger.stage import (
 )
 
 CREATION_CHILD = os.path.join(os.path.dirname(__file__), "creation_child.py")
-OURS = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+
+
 ODD_NAMES = [
     "a?b",
     "a#b",
@@ -74,41 +73,6 @@ def open_folder() -> Iterator[Path]:
     finally:
         os.chmod(folder, 0o755)
         shutil.rmtree(folder)
-
-
-def database(path: Path, script: str, *, wal: bool = True) -> None:
-    """A database of somebody's own."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        if wal:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(script)
-
-
-def with_log(path: Path, script: str) -> None:
-    """Leave a database as a process does that dies: its last commits in the log only."""
-    making = path.with_name("making")
-    with closing(sqlite3.connect(making, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(script)
-        shutil.copy(making, path)
-        shutil.copy(f"{making}-wal", f"{path}-wal")
-    making.unlink()
-
-
-def refused(path: Path, kind: type[LedgerUnusable] = LedgerUnusable) -> str:
-    """Try every way to open it; return the message, the same for all."""
-    messages = set()
-    for attempt in (
-        lambda: open_ledger(os.fspath(path), JOB, version="1", moved_root=False, utc_s=START_S),
-        lambda: open_for_writing(os.fspath(path)),
-        lambda: LedgerReader(os.fspath(path)),
-    ):
-        with pytest.raises(kind) as caught:
-            attempt()
-        assert caught.value.hint
-        messages.add(str(caught.value))
-    (message,) = messages
-    return message
 
 
 async def test_a_new_ledger_is_durable_and_ours(tmp_path: Path) -> None:
@@ -160,23 +124,6 @@ def test_a_creation_that_is_killed_is_made_again(tmp_path: Path) -> None:
         left = {name for name in os.listdir(path.parent) if not name.startswith(".")}
         assert left <= {"a", "a.lock"}
     assert 5 < made < number - 50
-
-
-@pytest.mark.parametrize("kept", [0, 10, 32, 4000, 20_000])
-def test_a_file_without_content_is_refused_and_left_alone(tmp_path: Path, kept: int) -> None:
-    """An empty file, or a database without a table, may be anything's, or all that a bad disk left of a ledger."""
-    with_log(tmp_path / "a", f"BEGIN; {CREATE} {OURS} COMMIT;")
-    os.truncate(tmp_path / "a-wal", kept)
-    (tmp_path / "b").touch()
-    before = files(tmp_path)
-    assert "is an empty database, not a ledger" in refused(tmp_path / "a")
-    assert "is an empty file, not a ledger" in refused(tmp_path / "b")
-    after = files(tmp_path)
-    assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) <= {"a-shm"}
-    with pytest.raises(LedgerUnusable) as caught:
-        open_for_writing(os.fspath(tmp_path / "b"))
-    assert "remove the file" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -235,122 +182,6 @@ def test_no_ledger_is_made_among_devices() -> None:
     assert os.listdir("/dev") == before
 
 
-def test_a_committed_creation_survives_in_the_log(tmp_path: Path) -> None:
-    """A ledger whose tables are only in the log yet is a whole ledger."""
-    path = tmp_path / "a"
-    with_log(path, f"{CREATE} {OURS}")
-    assert path.stat().st_size == 4096
-    assert exported(path) == []
-    with stored(path) as store:
-        assert store.known(entry("f")) == [1]
-
-
-FOREIGN = {
-    "garbage": (b"x" * 5000, "not a database"),
-    "text": (b'{"path": "a"}\n', "not a database"),
-    "header only": (b"SQLite format 3\0", "not a database"),
-}
-
-
-@pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
-    """A file with other content is named, and neither it nor its folder changes."""
-    content, complaint = FOREIGN[name]
-    (tmp_path / "a").write_bytes(content)
-    before = files(tmp_path)
-    assert complaint in refused(tmp_path / "a")
-    assert files(tmp_path) == before
-
-
-@pytest.mark.parametrize("wal", [False, True])
-@pytest.mark.parametrize(
-    "script", ["CREATE TABLE t (a);", "PRAGMA application_id = 5;", "PRAGMA user_version = 1;"]
-)
-def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path, script: str, wal: bool) -> None:
-    """A database that is not ours stays byte for byte what it was, and nothing appears beside it."""
-    database(tmp_path / "a", script, wal=wal)
-    before = files(tmp_path)
-    assert "another program" in refused(tmp_path / "a")
-    assert files(tmp_path) == before
-
-
-def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """A newer ledger stays byte for byte what it was, and nothing appears beside it."""
-    path = tmp_path / "a"
-    with stored(path):
-        pass
-    database(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}; CREATE TABLE more (a);")
-    before = files(tmp_path)
-    assert f"schema version {SCHEMA_VERSION + 1}" in refused(path, LedgerNewer)
-    assert files(tmp_path) == before
-
-
-def test_a_newer_ledger_in_the_log_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """Ledger and log of a newer run that died stay byte for byte what they were."""
-    path = tmp_path / "a"
-    script = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION + 1};"
-    with_log(path, f"{CREATE} {script}")
-    before = files(tmp_path)
-    refused(path, LedgerNewer)
-    after = files(tmp_path)
-    assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) <= {"a-shm"}
-
-
-@pytest.mark.parametrize("kept", [100, 2000, 4096, 20_000])
-def test_a_truncated_ledger_is_refused_and_left_alone(tmp_path: Path, kept: int) -> None:
-    """A ledger that lost its end is called damaged, never taken for a shorter one."""
-    path = tmp_path / "a"
-    with stored(path) as store:
-        store.known(*(entry(f"f{number}") for number in range(500)))
-    os.truncate(path, kept)
-    before = files(tmp_path)
-    assert "malformed" in refused(path)
-    assert files(tmp_path) == before
-
-
-def test_damage_inside_is_reported_as_an_unusable_ledger(tmp_path: Path) -> None:
-    """A page that is overwritten with noise ends a reader with LedgerUnusable, not with an error of SQLite's."""
-    path = tmp_path / "a"
-    with stored(path) as store:
-        store.known(*(entry(f"f{number}") for number in range(2000)))
-    with open(path, "r+b") as file:
-        # Behind the pages of the schema, which is read at once.
-        file.seek(4096 * 20)
-        file.write(b"\xff" * (path.stat().st_size - 4096 * 20))
-    with pytest.raises(LedgerUnusable, match="malformed"):
-        exported(path)
-    staging = Staging(os.fspath(path))
-    stage(staging, entry("f1"))
-    with pytest.raises(LedgerUnusable, match="cannot compare"):
-        staging.states()
-    staging.close()
-
-
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A folder, a pipe or a device at the ledger's place is refused at once, and gets no side files."""
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "folder", tmp_path / "pipe", Path("/dev/null")):
-        assert "cannot be a ledger" in refused(path)
-    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
-
-
-def test_a_log_without_its_ledger_is_not_thrown_away(tmp_path: Path) -> None:
-    """SQLite would delete the log of a missing database; with the ledger put back its last commits are there."""
-    path = tmp_path / "a"
-    with_log(path, f"{CREATE} {OURS} INSERT INTO job VALUES (1, 'p', 'e', NULL, x'2f', 'c', 'l');")
-    path.rename(tmp_path / "elsewhere")
-    before = files(tmp_path)
-    assert "its ledger is gone" in refused(path)
-    path.touch()
-    assert "its ledger is gone" in refused(path)
-    path.unlink()
-    assert files(tmp_path) == before
-    (tmp_path / "elsewhere").rename(path)
-    assert query(path, "SELECT profile FROM job") == [("p",)]
-
-
 def test_a_missing_ledger_is_only_missed_by_readers(tmp_path: Path) -> None:
     """Reading makes no ledger, and says which command does."""
     with pytest.raises(LedgerUnusable, match="there is no ledger") as caught:
@@ -386,146 +217,6 @@ async def test_relative_and_doubled_slashes_name_the_same_ledger(
     assert exported("a") == exported(f"/{tmp_path / 'a'}") == []
     async with opened(f"/{tmp_path}//a"):
         pass
-
-
-def _sent_one(path: Path) -> None:
-    with stored(path) as store:
-        (one,) = store.known(entry("a"))
-        store.tried(one, accepted("file-1"))
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [accepted("file-1"), InDoubt(reason="lost", answered=False), None],
-    ids=["receipt", "doubt", "open"],
-)
-async def test_a_ledger_stays_with_an_endpoint_that_may_have_files(
-    tmp_path: Path, outcome: Outcome | None
-) -> None:
-    """A receipt, a doubt or an attempt that was left open keeps the ledger where it is."""
-    with stored(tmp_path / "a") as store:
-        (one,) = store.known(entry("a"))
-        if outcome is None:
-            store.intended(one)
-        else:
-            store.tried(one, outcome)
-    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
-        assert reader.may_have_sent()
-    other = replace(JOB, endpoint="https://b")
-    with pytest.raises(LedgerMismatch, match="https://b"):
-        open_ledger(os.fspath(tmp_path / "a"), other, version="1", moved_root=False, utc_s=START_S)
-
-
-async def test_a_ledger_that_sent_nothing_follows_a_corrected_address(tmp_path: Path) -> None:
-    """The endpoint is replaced, which is said and recorded, and what the wrong one rejected is pending again."""
-    with stored(tmp_path / "a") as store:
-        one, two = store.known(entry("a"), entry("b"))
-        store.tried(one, Rejected(http_status=404, reason="HTTP 404: Not Found"))
-        store.tried(two, Unavailable(reason="refused"))
-    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
-        assert not reader.may_have_sent()
-    other = replace(JOB, endpoint="https://b")
-    for team in ("team-2", None):
-        with pytest.raises(LedgerMismatch, match="team"):
-            open_ledger(
-                os.fspath(tmp_path / "a"),
-                replace(other, team=team),
-                version="1",
-                moved_root=False,
-                utc_s=START_S,
-            )
-    async with opened(tmp_path / "a", job=other) as ledger:
-        assert (
-            ledger.notice
-            == f"the ledger now belongs to endpoint https://b: nothing was sent to {JOB.endpoint}"
-        )
-    async with opened(tmp_path / "a", job=other) as ledger:
-        assert ledger.notice is None
-    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
-        facts = reader.job()
-        assert facts is not None
-        assert facts.endpoint == "https://b"
-        assert reader.states() == {EntryState.PENDING: 2}
-    with closing(sqlite3.connect(tmp_path / "a")) as connection:
-        ((by, decision),) = connection.execute("SELECT decided_by, decision FROM decisions")
-    assert (by, "https://b" in decision) == ("bulk-upload", True)
-
-
-async def test_a_job_is_known_by_profile_endpoint_and_team(tmp_path: Path) -> None:
-    """A ledger serves one job; another one's is refused with both named, and unchanged."""
-    _sent_one(tmp_path / "a")
-    async with opened(tmp_path / "a"):
-        pass
-    before = files(tmp_path)["a"]
-    for others, words in (
-        (JobIdentity(profile="x", endpoint=JOB.endpoint, team="team-1", root="/data"), "profile flow"),
-        (JobIdentity(profile="flow", endpoint="https://b", team="team-1", root="/data"), "https://b"),
-        (
-            JobIdentity(profile="flow", endpoint=JOB.endpoint, team=None, root="/data"),
-            "this run is for no team",
-        ),
-    ):
-        with pytest.raises(LedgerMismatch, match=words):
-            open_ledger(os.fspath(tmp_path / "a"), others, version="1", moved_root=False, utc_s=START_S)
-    assert files(tmp_path)["a"] == before
-    async with opened(tmp_path / "a"):
-        pass
-
-
-async def test_a_moved_tree_must_be_announced(tmp_path: Path) -> None:
-    """Another root is refused unless the person says that the tree moved; then the ledger follows."""
-    moved = JobIdentity(profile=JOB.profile, endpoint=JOB.endpoint, team=JOB.team, root="/else\udcff")
-    async with opened(tmp_path / "a"):
-        pass
-    with pytest.raises(LedgerMismatch, match=r"/data.*/else\\xff") as caught:
-        open_ledger(os.fspath(tmp_path / "a"), moved, version="1", moved_root=False, utc_s=START_S)
-    assert "--moved-root" in str(caught.value.hint)
-    async with opened(tmp_path / "a", job=moved, moved_root=True):
-        pass
-    async with opened(tmp_path / "a", job=moved):
-        pass
-    with LedgerReader(os.fspath(tmp_path / "a")) as reader:
-        job = reader.job()
-    assert job is not None
-    assert job.root == "/else\udcff"
-
-
-@pytest.mark.parametrize(
-    ("ledger_root", "root", "hint"),
-    [
-        ("data", ".", "--ledger FILE"),
-        (".", "data", "--ledger FILE"),
-        ("data", "copy", "still there"),
-        ("gone", "data", "if the same tree moved there, run again with --moved-root"),
-    ],
-)
-async def test_a_tree_that_is_in_its_place_has_not_moved(
-    tmp_path: Path, ledger_root: str, root: str, hint: str
-) -> None:
-    """A folder and a manifest beside it may share a ledger's name: that is another job, not a moved tree."""
-    (tmp_path / "data").mkdir()
-
-    def identity(name: str) -> JobIdentity:
-        found = os.path.normpath(tmp_path / name)
-        return JobIdentity(profile=JOB.profile, endpoint=JOB.endpoint, team=JOB.team, root=found)
-
-    async with opened(tmp_path / "a", job=identity(ledger_root)):
-        pass
-    with pytest.raises(LedgerMismatch) as caught:
-        open_ledger(os.fspath(tmp_path / "a"), identity(root), version="1", moved_root=False, utc_s=START_S)
-    assert hint in str(caught.value.hint)
-    is_nested = "." in (ledger_root, root)
-    assert ("--moved-root" in str(caught.value.hint)) is not is_nested
-
-
-async def test_a_team_that_is_no_text_is_still_one_team(tmp_path: Path) -> None:
-    """A team from an environment that is not UTF-8 is recorded, and recognised again."""
-    job = JobIdentity(profile="flow", endpoint=JOB.endpoint, team="t\udcff", root="/data")
-    for _ in range(2):
-        async with opened(tmp_path / "a", job=job) as ledger:
-            assert ledger.writer.failure is None
-    ((team,),) = query(tmp_path / "a", "SELECT team FROM job")
-    assert team == "t\\udcff"
 
 
 def older(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
