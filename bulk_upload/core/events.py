@@ -273,7 +273,7 @@ class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     """One request in flight: `left_bytes` of its body's `body_bytes` have left this process.
 
     `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that
-    the bandwidth cap holds it back at the moment.
+    the bandwidth cap holds it back at the moment. `path` is of the first of its `file_count` files.
     """
 
     path: str
@@ -282,3 +282,4 @@ class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool
     reading: bool = False
     held: bool = False
+    file_count: int = 1
