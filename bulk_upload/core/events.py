@@ -47,13 +47,15 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """An entry got a slot and its body is about to be sent; the intent is already durable.
 
-    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server.
+    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server. Attempts with the same
+    `bundle_id` are one request, and follow each other; None is a request of its own.
     """
 
     path: str
     attempt_no: int
     file_bytes: int
     was_absent: bool = False
+    bundle_id: int | None = None
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -395,6 +395,8 @@ class FakeServer:
     def heal(self) -> None:
         """Let every fault stop."""
         self.faults = Faults()
+        self.bundles.script.clear()
+        self.bundles.chances.clear()
         self.settings = replace(self.settings, capacity=1_000_000)
         self.list_fails = 0
 

@@ -60,6 +60,7 @@ class Sending:
     source: Source
     on_handed: Callable[[int], None]
     began_at: float
+    request_no: int = 0
     pace: Pace | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     handed_bytes: int = 0
@@ -119,6 +120,7 @@ class FakeTransport:
         self._clock = clock
         self._on_start = on_start
         self._over_bytes = 0
+        self._request_count = 0
         self.sending: list[Sending] = []
         self.pauses: list[tuple[int, float]] = []
         self.cancelled: list[str] = []
@@ -185,7 +187,10 @@ class FakeTransport:
         pace: Pace | None = None,
     ) -> UploadReport:
         """Send one file and return what became of it."""
-        sending = Sending(request, source, on_handed, self._clock.monotonic(), pace=pace)
+        self._request_count += 1
+        sending = Sending(
+            request, source, on_handed, self._clock.monotonic(), request_no=self._request_count, pace=pace
+        )
         self._server_clock.note_ours(moment(self._clock))
         if self._on_start is not None:
             self._on_start(sending)
@@ -217,8 +222,10 @@ class FakeTransport:
         pace: Pace | None = None,
     ) -> BundleReport:
         """Send several files and return what became of them."""
+        self._request_count += 1
+        began_at = self._clock.monotonic()
         bundle = [
-            Sending(one, file, on_handed, self._clock.monotonic(), pace=pace)
+            Sending(one, file, on_handed, began_at, request_no=self._request_count, pace=pace)
             for one, file in zip(request.members, files, strict=True)
         ]
         self._server_clock.note_ours(moment(self._clock))
