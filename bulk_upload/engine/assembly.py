@@ -234,7 +234,7 @@ def assemble(
         conditions=conditions,
     )
     bundle_tasks = None
-    if settings.bundle_files is not None and profile.takes_bundles:
+    if settings.bundle is not None and profile.takes_bundles:
         bundle_attempts = BundleAttempts(
             attempts=attempts,
             profile=profile,
@@ -248,7 +248,7 @@ def assemble(
             clock_watch=clock_watch,
         )
         bundle_tasks = BundleTasks(
-            bundling=Bundling(min(settings.bundle_files, profile.bulk_max or settings.bundle_files)),
+            bundling=Bundling(min(settings.bundle, profile.bulk_max or settings.bundle)),
             attempts=bundle_attempts,
             entry_tasks=entry_tasks,
             settler=settler,

@@ -44,7 +44,7 @@ class BundleStory(Story):
         return dataclasses.replace(super()._server(), clock_ahead_s=0.0)
 
     def _settings(self) -> RunSettings:
-        return replace(super()._settings(), bundle_files=self._bundles.choice([2, 5, 64]))
+        return replace(super()._settings(), bundle=self._bundles.choice([2, 5, 64]))
 
 
 def _tell(seed: int, **options: tuple[int, ...]) -> None:

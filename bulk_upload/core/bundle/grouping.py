@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.text.name_forms import twin_form
+from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.model import Entry
 
 FILES_MIN = 2
 FILES_MAX = 64
 """Beyond so many files a request little is left to gain, and more is in doubt at once (measured: 3,000 files of 4 KiB at
 50 ms a request). A run prepares as many small files at once."""
+
+
+def require_bundles(profile: Profile, files_max: int | None) -> None:
+    """Raise UsageError where bundles are asked for that a profile cannot have."""
+    if files_max is None or profile.takes_bundles:
+        return
+    lacks = "has no bulk-path" if profile.bulk_path is None else "cannot settle a lost answer from its list"
+    raise UsageError(
+        f"the profile {profile.name} takes one file in a request, not several: it {lacks}",
+        hint="leave --bundle out; docs/reference/profiles.md says what a profile needs for bundles",
+    )
 
 
 class Member(NamedTuple):

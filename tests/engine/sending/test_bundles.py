@@ -22,7 +22,7 @@ from tests.fakes.world import LARGE_BYTES, PURPOSE, Ran, Scene, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BUNDLES = RunSettings(bundle_files=8)
+BUNDLES = RunSettings(bundle=8)
 
 
 def world_of(count: int = 20, *fates: BundleFate) -> World:
@@ -128,7 +128,7 @@ def test_the_first_bundle_goes_alone() -> None:
         elif isinstance(event, AttemptEnded):
             in_flight.clear()
 
-    run(world, RunSettings(bundle_files=8, concurrency=4), script=lambda scene: scene.hooks.append(hook))
+    run(world, RunSettings(bundle=8, concurrency=4), script=lambda scene: scene.hooks.append(hook))
     assert most[:8] == [1] * 8
     assert max(most) > 1
 
@@ -230,7 +230,7 @@ def test_413_halves_the_bundles() -> None:
     """Too large together: those files go singly, and later bundles have half as many."""
     world = world_of(64)
     world.server.bundles.files_max = 4
-    ran = run(world, RunSettings(bundle_files=16))
+    ran = run(world, RunSettings(bundle=16))
     require_all_accepted(world, ran)
     assert world.server.bundles.sizes[:3] == [16, 8, 4]
     assert set(world.server.bundles.sizes[3:]) == {4}
@@ -344,7 +344,7 @@ def test_killed_in_mid_bundle(at: str) -> None:
 def test_single_requests_are_no_part_of_it() -> None:
     """A bundle is one start: a limit on requests lets eight times as many files through."""
     world = world_of(64)
-    ran = run(world, RunSettings(bundle_files=8, rate_per_s=1.0))
+    ran = run(world, RunSettings(bundle=8, rate_per_s=1.0))
     require_all_accepted(world, ran)
     assert world.server.request_count == 8
     assert 6.0 <= ran.lasted_s <= 20.0

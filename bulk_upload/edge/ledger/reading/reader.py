@@ -61,7 +61,8 @@ SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt
 FROM runs ORDER BY run_id DESC LIMIT 1
 """
 _ATTEMPTS = """
-SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc,
+    bundle_id IS NULL OR bundle_id = attempt_id
 FROM attempts ORDER BY attempt_id
 """
 _UPLOAD_COUNTS = """
