@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -45,6 +46,25 @@ def quick_path() -> Iterator[Path]:
 def pytest_xdist_auto_num_workers() -> int:
     """Return two more workers than there are processors: much of what runs here waits for a process or a clock."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker import its share of the test modules first.
+
+    pytest rewrites the assertions of a module when it is first imported, and keeps the bytecode. In a clean checkout,
+    workers that import the same modules in the same order would each rewrite all of them.
+    """
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        return
+    folders = [Path(arg) for arg in config.args if Path(arg).is_dir()]
+    modules = sorted(path for folder in folders for path in folder.resolve().rglob("test_*.py"))
+    first = int(config.workerinput["workerid"].removeprefix("gw"))
+    for path in modules[first :: config.workerinput["workercount"]]:
+        name = ".".join(path.relative_to(config.rootpath).with_suffix("").parts)
+        # The collection that follows reports what is wrong with a module.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
