@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +31,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 # Reading the system's certificates is a third of a short command's time, and no test speaks to a server that has one.
 os.environ["SSL_CERT_FILE"] = os.devnull
+
+_get_help_option = click.Command.get_help_option
+
+
+def _get_whole_help_option(self: click.Command, ctx: click.Context) -> click.Option | None:
+    assert "-h" in ctx.help_option_names, f"{self.name} was called without the settings of `bulk-upload`"
+    return _get_help_option(self, ctx)
+
+
+# click keeps the first help option that it makes of a command: one without `-h` would fail whatever test comes next.
+click.Command.get_help_option = _get_whole_help_option  # type: ignore[method-assign]
 
 WAITING = ("tests/hazards/", "tests/e2e/", "tests/docs/")
 """The folders of tests that mostly wait for processes, servers and clocks; the longest are in the first."""
