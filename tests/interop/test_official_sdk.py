@@ -95,7 +95,12 @@ def test_bundles_are_what_the_sdk_sends(client: Any, sandbox: Sandbox, tmp_path:
     paths = [training_file(tmp_path, name, count) for count, name in enumerate(names, 1)]
     client.files.bulk_upload([str(path) for path in paths], purpose="fine-tune")
     entries = [{"path": name, "purpose": "fine-tune"} for name in names]
-    settings = {"root": str(tmp_path), "ledger": str(tmp_path / "l.db"), "bundle": 8, "looks_first": False}
+    settings: dict[str, Any] = {
+        "root": str(tmp_path),
+        "ledger": str(tmp_path / "l.db"),
+        "bundle": 8,
+        "looks_first": False,
+    }
     result = upload(entries, api_key=KEY, base_url=sandbox.url, validate="off", **settings)
     assert result.ok
     theirs, ours = sandbox.uploads
@@ -115,7 +120,12 @@ def test_the_sdk_doubles_what_a_bundle_does_not(client: Any, sandbox: Sandbox, t
         client.files.delete(file.file_id)
     sandbox.use_faults(parse_faults("drop-part"))
     entries = [{"path": path.name, "purpose": "fine-tune"} for path in paths]
-    settings = {"root": str(tmp_path), "ledger": str(tmp_path / "l.db"), "bundle": 8, "settle_s": 0.1}
+    settings: dict[str, Any] = {
+        "root": str(tmp_path),
+        "ledger": str(tmp_path / "l.db"),
+        "bundle": 8,
+        "settle_s": 0.1,
+    }
     assert upload(entries, api_key=KEY, base_url=sandbox.url, validate="off", **settings).ok
     assert len(sandbox.files) == 4
 
