@@ -20,7 +20,7 @@ PRESETS = {
     "harsh": "429:1@8%,early-503:1@5%,500@5%,stored-502@5%,drop-head@3%,drop-mid@8%,drop-stored@8%,"
     "no-id@3%,truncated@3%,delay:1@5%,list-lag=1,budget=2",
     "bundles": "429:1@5%,500@5%,stored-422@5%,422@5%,drop-mid@5%,drop-part@8%,drop-stored@5%,reversed@20%,left-out@8%,"
-    "renamed@5%,wrong-bytes@5%,html@5%,budget=2",
+    "renamed@5%,wrong-bytes@5%,html@5%,budget=2,bulk-only=yes",
 }
 """Named mixtures of faults; each always ends because it has a budget per file."""
 
@@ -152,6 +152,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "ignore-expect": ("ignore_expect", _yes),
     "body-max": ("body_bytes_max", _whole),
     "refuse-name": ("refused_name", lambda text, _: text),
+    "bulk-only": ("bulk_only", _yes),
     "bulk": ("has_bulk", _yes),
 }
 

@@ -163,6 +163,7 @@ class Faults:
         ignore_expect: never sends `100 Continue`.
         body_bytes_max: a request with a longer body gets an early 413.
         refused_name: a request with a file whose name contains this is refused with 422, and stores nothing.
+        bulk_only: steps and chances hit only requests with several files.
         has_bulk: False answers 404 to requests with several files, as a server without that call.
 
     Requests refused for their key, by `max_in_flight`, `rate_per_s`, `body_bytes_max` or `has_bulk` take no step.
@@ -185,6 +186,7 @@ class Faults:
     ignore_expect: bool = False
     body_bytes_max: int | None = None
     refused_name: str | None = None
+    bulk_only: bool = False
     has_bulk: bool = True
 
     def __post_init__(self) -> None:

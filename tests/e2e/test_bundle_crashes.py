@@ -30,7 +30,7 @@ ROWS = (
     "answer-delay=0.1,drop-mid@30%",
     "answer-delay=0.1,429:1@30%",
     "answer-delay=0.1,500@15%,stored-500@15%",
-    "answer-delay=0.1,422@15%,stored-422@15%",
+    "answer-delay=0.1,422@15%,stored-422@15%,bulk-only=yes",
     "answer-delay=0.1,reversed@50%",
     "answer-delay=0.1,left-out@30%",
     "answer-delay=0.1,wrong-bytes@15%,duplicate-id@15%",
@@ -49,9 +49,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """Three kills amid lost, partial and refused bundles: no receipt is lost, none is sent again, and all completes."""
     chance = random.Random(20260701)
     tree = mixed_tree(tmp_path / "tree", count=80, seed=7, sizes=(10, 3000), large=(300_000,))
-    weather = (
-        "answer-delay=0.1,drop-part@10%,drop-stored@10%,left-out@10%,stored-422@10%,list-lag=0.3,budget=1"
-    )
+    weather = "answer-delay=0.1,drop-part@10%,drop-stored@10%,left-out@10%,stored-422@10%,list-lag=0.3,budget=1,bulk-only=yes"
     bundle = ("--bundle", "8")
     with staged(tmp_path, f"ok*2,{weather}") as stage:
         stage.use(tree)

@@ -104,3 +104,11 @@ async def test_requests_and_files_are_counted_apart() -> None:
         await send_all(sandbox)
         await upload(sandbox.url)
     assert (sandbox.upload_count, sandbox.file_count) == (2, 5)
+
+
+async def test_faults_of_several_files_alone() -> None:
+    """`bulk-only` spares single uploads, which take no step."""
+    async with rehearsal("422,bulk-only=yes") as sandbox:
+        assert (await upload(sandbox.url)).status == 200
+        assert (await send_all(sandbox)).status == 422
+        assert (await send_all(sandbox)).status == 200

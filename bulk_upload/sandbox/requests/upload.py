@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from bulk_upload.sandbox.answers import raw_answer
+from bulk_upload.sandbox.chooser import Draw
 from bulk_upload.sandbox.dialects.dialect import Problem
 from bulk_upload.sandbox.faults import OK, FaultKind
 from bulk_upload.sandbox.journal import JournalRecord, RecordKind, SentFile
@@ -66,7 +67,8 @@ class Upload:
             self._service.leave()
 
     async def _served(self) -> web.StreamResponse:
-        draw = self._service.chooser.draw(self._request.content_length)
+        hits = self._bulk or not self._service.faults.bulk_only
+        draw = self._service.chooser.draw(self._request.content_length) if hits else Draw(step=OK)
         if draw.step.early:
             self._step = draw.step
             return await self._answered_early()
