@@ -20,7 +20,7 @@ from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
-from bulk_upload.cli.output.streams import failed, send_lines_to, tell
+from bulk_upload.cli.output.streams import failed, lines_for_people, tell
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -169,7 +169,8 @@ def bulk_upload() -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
-    status = _flushed(status_of(sys.argv[1:]))
+    with lines_for_people():
+        status = _flushed(status_of(sys.argv[1:]))
     end_key_commands()
     # Not sys.exit: a thread that hangs in a read on a dead mount must not keep the process.
     os._exit(status)
@@ -187,7 +188,6 @@ def _prepare_streams() -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Run the command that `arguments` name, print its error, if any, and return its exit code."""
-    send_lines_to(None)
     try:
         _require_current_folder()
         if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:
