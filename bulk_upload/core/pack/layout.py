@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -79,9 +80,15 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1024)
+def pack_kind(purpose: str, vector_database_id: str | None, fields: tuple[tuple[str, str], ...]) -> PackKind:
+    """Return a kind of pack, the same object for all its members."""
+    return PackKind(purpose, vector_database_id, fields)
+
+
 def kind_of(entry: Entry) -> PackKind:
     """Return what kind of pack an entry goes into."""
-    return PackKind(entry.purpose, entry.vector_database_id, entry.fields)
+    return pack_kind(entry.purpose, entry.vector_database_id, entry.fields)
 
 
 def sent_name_of(name: str, sha256: str) -> str:

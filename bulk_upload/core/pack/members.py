@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.pack.layout import EarlierPack, MemberKey, PackKind
+from bulk_upload.core.pack.layout import EarlierPack, MemberKey, pack_kind
 from bulk_upload.core.pack.lines import BlankLines, Taken
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def key(self) -> MemberKey:
         """What the member is known by."""
-        kind = PackKind(self.purpose, self.vector_database_id, tuple(sorted(self.fields.items())))
+        kind = pack_kind(self.purpose, self.vector_database_id, tuple(sorted(self.fields.items())))
         return MemberKey(kind, self.path)
 
     @property
@@ -83,9 +83,15 @@ def member_line(member: Member) -> bytes:
 
 def read_members(lines: Iterable[bytes]) -> Iterator[Member]:
     """Yield the members of a list. Raises ValueError for a line that is none, with its number."""
+    known: dict[str, str] = {}
     for line_no, line in enumerate(lines, start=1):
         try:
-            yield _member_in(line)
+            member = _member_in(line)
+            # Each of these texts is that of thousands of members: one object is enough.
+            for name in ("pack", "pack_sha256", "purpose"):
+                text = getattr(member, name)
+                msgspec.structs.force_setattr(member, name, known.setdefault(text, text))
+            yield member
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {line_no} is not a member: {error}") from None
 

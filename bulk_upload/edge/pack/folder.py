@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.pack.layout import is_pack_name
@@ -13,7 +14,7 @@ from bulk_upload.edge.output import FileSet, replaced
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 MEMBERS_NAME = "members.jsonl"
 MANIFEST_NAME = "manifest.jsonl"
@@ -66,16 +67,47 @@ class PackFolder:
             )
         return []
 
-    def claim(self) -> None:
-        """Make the folder, with an empty list: a later packing knows by it that the folder is its own.
+    @contextmanager
+    def claimed(self, earlier: Sequence[Member]) -> Iterator[None]:
+        """Keep other packings out of the folder while the block runs; make it if missing.
 
-        Raises UsageError.
+        A new folder gets an empty list: a later packing knows by it that the folder is its own.
+
+        Raises:
+            UsageError: another packing is at work in it, or was since `earlier` was read; or it cannot be written.
         """
-        if os.path.lexists(self.member_list):
-            return
         try:
             mode = _PRIVATE_FOLDER_MODE if self._private else _FOLDER_MODE
             os.makedirs(self.path, mode=mode, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            self._lock(descriptor)
+            if self.members() != list(earlier):
+                raise UsageError(
+                    f"{printable(self.path)} was packed by another command meanwhile",
+                    hint="run the same command again",
+                )
+            if not os.path.lexists(self.member_list):
+                self._make_empty_list()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another command is packing into {printable(self.path)}", hint="wait for its end"
+            ) from None
+        except OSError:
+            # A file system without locks.
+            return
+
+    def _make_empty_list(self) -> None:
+        try:
             with replaced(self.member_list, private=self._private):
                 pass
         except OSError as error:
@@ -98,6 +130,14 @@ class PackFolder:
                     if status.st_size == size and status.st_ctime_ns <= listed_ns:
                         found.add(name)
         return frozenset(found)
+
+    def has_manifest(self, content: bytes) -> bool:
+        """Whether the manifest is there and has this content."""
+        try:
+            with open(self.manifest, "rb") as file:
+                return file.read() == content
+        except OSError:
+            return False
 
     def commit(self, members: Iterable[Member], manifest: Iterable[bytes]) -> None:
         """Write the list and the manifest, both or none. Raises UsageError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,6 @@ from bulk_upload.edge.pack import MemberChanged, PackFolder, PackWriter, Sources
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.model import Fingerprint
@@ -76,6 +76,8 @@ class Packing:
         on_bytes: Callable[[int], None],
     ) -> None:
         self._folder = folder
+        self._tree = tree
+        self._inside = os.path.join(os.path.realpath(folder.path), "")
         self._sources = Sources(open_file=tree.open_regular, fingerprint_of=fingerprint_of)
         self._size = size
         self._purposes = purposes
@@ -84,7 +86,15 @@ class Packing:
         self._known = {one.key: one for one in self._earlier}
 
     def candidate(self, entry: Entry, status: os.stat_result) -> Candidate:
-        """Return a file as it is now; one that was only touched is hashed."""
+        """Return a file as it is now; one that was only touched is hashed.
+
+        Raises UsageError for a file in the folder of the packs.
+        """
+        if self._tree.absolute(entry.path).startswith(self._inside):
+            raise UsageError(
+                f"{printable(entry.path)} is in the folder of the packs itself",
+                hint="pack the files of another manifest, or name another folder with -o",
+            )
         fingerprint = fingerprint_of(status)
         earlier = self._known.get(MemberKey(kind_of(entry), entry.path))
         if earlier is not None and not fingerprint.same_version(earlier.fingerprint):
@@ -114,21 +124,33 @@ class Packing:
             UsageError: a file changed meanwhile or cannot be read, or the folder cannot be written. The lists are then as
                 they were.
         """
+        if not layout.gone and all(one.is_kept for one in layout.packs):
+            members = self._members(layout, candidates, {})
+            if members == self._earlier and self._folder.has_manifest(b"".join(_manifest_lines(members))):
+                return self._packed(layout, members, {})
+        with self._folder.claimed(self._earlier):
+            written: dict[str, str] = {}
+            members = self._members(layout, candidates, written)
+            self._folder.commit(members, _manifest_lines(members))
+            self._folder.remove_others(members)
+        return self._packed(layout, members, written)
+
+    def _members(
+        self, layout: Layout, candidates: Sequence[Candidate], written: dict[str, str]
+    ) -> list[Member]:
+        """Return the members of all packs, and write those that are not kept; `written` gets their hashes."""
         by_key = {one.key: one for one in candidates}
-        before = {one.pack: one.pack_sha256 for one in self._earlier}
         members: list[Member] = []
-        written: dict[str, str] = {}
-        if layout.gone or not all(one.is_kept for one in layout.packs):
-            self._folder.claim()
         for pack in layout.packs:
             if pack.is_kept:
                 members += self._kept(pack, by_key)
             else:
                 members += self._written(pack, by_key)
                 written[pack.name] = members[-1].pack_sha256
-        if written or members != self._earlier:
-            self._folder.commit(members, _manifest_lines(members))
-            self._folder.remove_others(members)
+        return members
+
+    def _packed(self, layout: Layout, members: Sequence[Member], written: Mapping[str, str]) -> Packed:
+        before = {one.pack: one.pack_sha256 for one in self._earlier}
         other = {name for name, sha256 in written.items() if before.get(name) != sha256}
         return Packed(
             made=tuple(sorted(other - before.keys())),

@@ -283,6 +283,47 @@ def test_a_folder_of_their_own(place: Path) -> None:
     assert pack("--size", "0B").status == 2
 
 
+def test_packs_are_not_packed_into_themselves(place: Path) -> None:
+    """The packs' own manifest is refused for their own folder, and nothing is removed."""
+    write({"a.jsonl": TEXT % "a"})
+    packed()
+    before = {path: path.read_bytes() for path in Path("packed").iterdir()}
+    ended = run_here("pack", "packed/manifest.jsonl", "-o", "packed")
+    assert (ended.status, "is in the folder of the packs itself" in ended.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in Path("packed").iterdir()} == before
+
+
+def test_one_packing_at_a_time(place: Path) -> None:
+    """While a folder is packed, another packing into it is refused; so is one that read an older list."""
+    write({"a.jsonl": TEXT % "a"})
+    packed()
+    write({"a.jsonl": TEXT % "other"})
+    folder = PackFolder("packed")
+    with folder.claimed(folder.members()):
+        ended = pack()
+    assert (ended.status, "another command is packing into packed" in ended.stderr) == (2, True)
+    look = PackFolder.intact
+
+    def meanwhile(self: PackFolder, known: Any) -> frozenset[str]:
+        Path("packed/members.jsonl").write_bytes(b"")
+        return look(self, known)
+
+    with patch.object(PackFolder, "intact", meanwhile):
+        ended = pack()
+    assert (ended.status, "was packed by another command meanwhile" in ended.stderr) == (2, True)
+
+
+def test_a_lost_manifest_is_written_again(place: Path) -> None:
+    """The manifest of the packs follows from the list, also where nothing changed."""
+    write({"a.jsonl": TEXT % "a"})
+    packed()
+    content = Path("packed/manifest.jsonl").read_bytes()
+    for damage in (Path.unlink, lambda path: path.write_text("")):
+        damage(Path("packed/manifest.jsonl"))
+        assert packed()["kept_count"] == 1
+        assert Path("packed/manifest.jsonl").read_bytes() == content
+
+
 def test_an_interrupted_packing_is_finished(place: Path) -> None:
     """Where packs were written and the lists were not, the next packing makes what it would have made, and no more."""
     write({f"{number}.jsonl": TEXT % number for number in range(6)})
