@@ -469,16 +469,14 @@ def test_a_ledger_in_the_place_of_its_manifest(desk: Path, server: str, command:
 )
 def test_help_says_what_a_bare_number_is(command: str) -> None:
     """Of each duration and size: seconds, or that a unit is needed."""
-    with click.Context(bulk_upload) as context:
-        found: click.Command | None = bulk_upload
-        for word in command.split():
-            assert isinstance(found, click.Group)
-            found = found.get_command(context, word)
+    context = click.Context(bulk_upload, **bulk_upload.context_settings)
+    found: click.Command | None = bulk_upload
+    for word in command.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(context, word)
     assert found is not None
     durations = [one for one in found.params if isinstance(one.type, Duration)]
-    # A command remembers its help option, and other tests ask for `-h`.
-    context = click.Context(found, max_content_width=100, help_option_names=["-h", "--help"])
-    shown = " ".join(found.get_help(context).split())
+    shown = " ".join(found.get_help(click.Context(found, parent=context)).split())
     for one in durations:
         assert f"{one.opts[0]} SECONDS|15m|2h" in shown
     for one in found.params:
