@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import msgspec
@@ -35,7 +35,7 @@ from bulk_upload.report.live.data_findings import Totals
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bulk_upload.cli.validate_request import ValidateRequest
     from bulk_upload.cli.validate_source import Source
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.pack.layout import MemberKey
     from bulk_upload.engine.pack.packing import Candidate, Packed
     from bulk_upload.engine.validation.inspection import Inspected
+
+
+Done = TypeVar("Done")
 
 
 class PackRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +71,9 @@ async def pack_and_report(request: PackRequest) -> int:
         source = source_of(files, opened)
         command = _Command(request, source)
         with command_progress_shown(command.progress, quiet=files.quiet):
-            await anyio.to_thread.run_sync(command.look)
+            await command.on_thread(command.look)
             await command.validate(opened)
-            packed = None if command.totals.error_count else await anyio.to_thread.run_sync(command.write)
+            packed = None if command.totals.error_count else await command.on_thread(command.write)
         command.show()
     if packed is None:
         tell(f"{command.totals}. Nothing was written.")
@@ -83,6 +86,10 @@ async def pack_and_report(request: PackRequest) -> int:
     return ExitStatus.DONE
 
 
+class _Stopped(Exception):
+    """The command was interrupted: its thread goes no further."""
+
+
 class _Command:
     """One run of the command."""
 
@@ -90,6 +97,7 @@ class _Command:
         self._request = request
         self._files = request.files
         self._source = source
+        self._is_stopped = False
         self._said: list[str] = []
         self._format = FORMATS[self._files.output_format](str, __version__)
         self._doing = "reading the manifest"
@@ -107,10 +115,19 @@ class _Command:
             on_bytes=self._on_bytes,
         )
 
+    async def on_thread(self, work: Callable[[], Done]) -> Done:
+        """Do what blocks on a thread, which an interruption stops at its next file or piece of one."""
+        try:
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except BaseException:
+            self._is_stopped = True
+            raise
+
     def look(self) -> None:
         """Read the manifest and look which files are there, and which are new or changed. Blocks."""
         first: dict[MemberKey, Entry] = {}
         for item in self._source.items():
+            self._go_on()
             self._done_count += 1
             complaint = item if isinstance(item, Finding) else self._taken(item, first)
             if complaint is not None:
@@ -120,13 +137,13 @@ class _Command:
     def _taken(self, entry: Entry, first: dict[MemberKey, Entry]) -> Finding | None:
         """Take a file, or return why it cannot be packed."""
         where = self._files.paths[0]
-        status = self._source.tree.inspect(entry.path)
-        if isinstance(status, PathComplaint):
-            return status.finding(where=where, line_no=entry.line_no, place="path")
         purpose = self._files.purposes.get(entry.purpose) or unknown_to_us(entry.purpose)
         complaint = not_packable(entry, purpose, where=where)
         if complaint is not None:
             return complaint
+        status = self._source.tree.inspect(entry.path)
+        if isinstance(status, PathComplaint):
+            return status.finding(where=where, line_no=entry.line_no, place="path")
         candidate = self._packing.candidate(entry, status)
         earlier = first.setdefault(candidate.key, entry)
         if earlier is not entry:
@@ -184,7 +201,12 @@ class _Command:
         )
 
     def _on_bytes(self, byte_count: int) -> None:
+        self._go_on()
         self._byte_count += byte_count
+
+    def _go_on(self) -> None:
+        if self._is_stopped:
+            raise _Stopped
 
 
 def _summary(request: PackRequest, packed: Packed) -> PackSummary:

@@ -40,7 +40,9 @@ def packed_rules(choice: RuleChoice) -> RuleChoice:
 def not_packable(entry: Entry, purpose: Purpose, *, where: str) -> Finding | None:
     """Return why a file cannot be in a pack, None where it can."""
     found = None
-    if purpose.format_of(entry.path) is not Format.JSON_LINES:
+    if "://" in entry.path:
+        found = f"{quoted(entry.path)} is no file on this machine"
+    elif purpose.format_of(entry.path) is not Format.JSON_LINES:
         found = f"{quoted(entry.path)} is no JSON Lines file"
     elif purpose.name in WHOLE_TEXTS:
         found = f"files of {quoted(purpose.name)} are read as wholes"
@@ -49,6 +51,8 @@ def not_packable(entry: Entry, purpose: Purpose, *, where: str) -> Finding | Non
     if found is None:
         return None
     remedy = "Upload it unpacked: move its line to a manifest of its own"
+    if "://" in entry.path:
+        remedy = "Upload it unpacked, or fetch it first"
     return _finding(
         "not-packable", entry, where=where, found=f"{found}, and cannot be in a pack", remedy=remedy
     )

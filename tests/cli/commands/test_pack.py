@@ -6,6 +6,8 @@ import csv
 import hashlib
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from unittest.mock import patch
 
 import pytest
 
-from bulk_upload.edge.pack import PackFolder
+from bulk_upload.edge.pack import PackFolder, writing
 from bulk_upload.sandbox import Sandbox, SandboxConfig, sandbox_in_thread
 from tests.cli.stage import KEY, Ended, run_here
 
@@ -340,6 +342,24 @@ def test_an_interrupted_packing_is_finished(place: Path) -> None:
     assert run_here("unpack", "packed").status == 3
     assert packed("--size", "40B")["rebuilt"] == ["pre-train-00001.jsonl"]
     assert run_here("unpack", "packed").status == 0
+
+
+def test_ctrl_c_ends_the_writing(place: Path) -> None:
+    """An interruption ends a large pack at once, with the usual exit code, and leaves no part of it."""
+    write({"a.jsonl": TEXT % "a"})
+    writer: list[threading.Thread] = []
+
+    def endless(descriptor: int) -> Iterator[bytes]:
+        writer.append(threading.current_thread())
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            yield b"x"
+
+    with patch.object(writing, "_pieces", endless):
+        ended = pack()
+        assert ended.status == 130
+        writer[0].join(60)
+    assert [path.name for path in Path("packed").iterdir()] == ["members.jsonl"]
 
 
 def test_a_file_that_changes_meanwhile(place: Path) -> None:
