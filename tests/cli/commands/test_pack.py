@@ -355,10 +355,15 @@ def test_ctrl_c_ends_the_writing(place: Path) -> None:
         while True:
             yield b"x"
 
-    with patch.object(writing, "_pieces", endless):
-        ended = pack()
-        assert ended.status == 130
-        writer[0].join(60)
+    # Tests may be run where the signal is ignored, as by `nohup`.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with patch.object(writing, "_pieces", endless):
+            ended = pack()
+            assert ended.status == 130
+            writer[0].join(60)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [path.name for path in Path("packed").iterdir()] == ["members.jsonl"]
 
 
