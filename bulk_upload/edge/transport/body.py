@@ -1,4 +1,4 @@
-"""The request body: one payload for the whole form, with a known size, sent at most once."""
+"""The request body: one payload for the whole form, or the file alone, with a known size, sent at most once."""
 
 from __future__ import annotations
 
@@ -117,6 +117,11 @@ class UploadBody(Payload):
         """Write the form. Raises SourceError with the body incomplete."""
         self._transport = writer.transport
         try:
+            if not self._body_bytes:
+                # The head alone is all of it.
+                if not self._may_write(writer):
+                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+                self.complete = True
             if not isinstance(self._source, LoadedFile):
                 await self._stream(writer, self._source)
             elif len(self._source.content) <= WRITE_BYTES_MIN:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from bulk_upload.core.api.multipart import frame
 from bulk_upload.core.api.responses import (
     ANSWER_BYTES_MAX,
     decipher,
@@ -32,7 +30,6 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.records import without_secret
 from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.core.run.source import outcome_of
-from bulk_upload.edge.transport.addresses import upload_url
 from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
@@ -40,6 +37,7 @@ from bulk_upload.edge.transport.credentials import Credentials
 from bulk_upload.edge.transport.files_api import FilesApi
 from bulk_upload.edge.transport.sessions import bare_session, server_session
 from bulk_upload.edge.transport.tls import tls_context
+from bulk_upload.edge.transport.upload_form import UploadForm
 from bulk_upload.edge.transport.watchdog import GivenUp, InFlight, Watchdog
 
 if TYPE_CHECKING:
@@ -65,9 +63,7 @@ class Transport:
         self._connection = connection = settings.connection
         self._profile = connection.profile
         self._clock = clock
-        self._upload_url = upload_url(connection.endpoint, connection.profile)
-        self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
-        self._content_type = f"multipart/form-data; boundary={self._boundary}"
+        self._form = UploadForm(connection.endpoint, connection.profile)
         # Connections are limited here and not in aiohttp's pool, to distinguish waiting for one from connecting.
         self._turns = asyncio.Semaphore(settings.connection_limit)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
@@ -172,14 +168,9 @@ class Transport:
         propagates.
         """
         body = UploadBody(
-            frame(
-                fields=request.fields,
-                file_field=self._profile.file_field,
-                filename=request.sent_name,
-                boundary=self._boundary,
-            ),
+            self._form.frame(request),
             source,
-            content_type=self._content_type,
+            content_type=self._form.content_type,
             on_handed=on_handed,
             pace=pace,
         )
@@ -244,7 +235,7 @@ class Transport:
             with self._asking(sending) if asks else nullcontext():
                 response = await session.request(
                     self._profile.method,
-                    self._upload_url,
+                    self._form.url(request),
                     data=body,
                     headers=self._authorization(key),
                     expect100=asks,
@@ -264,7 +255,7 @@ class Transport:
             return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
             return outcome_of(body.failure)
-        if not (body.handed_bytes or asks):
+        if not (body.handed_bytes or body.complete or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent_body(request, body), "the connection held an answer to another request")
         headers = self._credentials.clean(lower_case_headers(response))
