@@ -222,6 +222,18 @@ def test_first_hour(tmp_path: Path) -> None:
     assert sorted(row.status for row in rows) == ["accepted", "accepted", "accepted", "superseded"]
 
 
+def test_packs(stage: Stage, sandbox: Sandbox) -> None:
+    """The numbers are those of the page, and every file of the folder has the id of a pack that is there."""
+    stage.follow("how-to/packs.md")
+    with (stage.folder / "mapping.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    paths = {path.name for path in (stage.folder / "data").iterdir()}
+    assert {row["path"] for row in rows} == paths - {"manifest.jsonl"}
+    assert {row["file_id"] for row in rows} == {file.file_id for file in sandbox.files}
+    text = (DOCS / "how-to/packs.md").read_text("utf-8")
+    assert any(f"`{one.filename}`" in text for one in sandbox.uploads)
+
+
 def test_convert(stage: Stage) -> None:
     """The commands end as the page says, and the lines are those that it shows."""
     stage.follow("how-to/convert.md")
@@ -229,3 +241,18 @@ def test_convert(stage: Stage) -> None:
     assert (stage.folder / "alpaca.converted.jsonl").read_text() == shown.code
     assert (stage.folder / "commas.converted.jsonl").read_text() == '{"any": 1}\n{"any": 2}\n'
     assert "image_url" not in (stage.folder / "picture.converted.jsonl").read_text()
+
+
+def test_bundles(stage: Stage, sandbox: Sandbox) -> None:
+    """The page's numbers are those of its example; configuration and Python do the same, and a rerun does nothing."""
+    write(stage.folder, {f"datasets/{number}.jsonl": TEXT % number for number in range(120)})
+    page = DOCS / "how-to" / "bundles.md"
+    stage.follow("how-to/bundles.md")
+    assert stage.said.splitlines()[-1] == "DONE"
+    assert len(sandbox.files) == 120
+    assert max(len(one.bulk_files) for one in sandbox.uploads) == 64
+    # The probe's request, and two with the files.
+    assert sandbox.upload_count == 3
+    assert stage.run("bulk-upload plan ./datasets --purpose pre-train --bundle 64 --ledger-dir other") == 0
+    (line,) = [one for one in stage.said.splitlines() if one.startswith("Bundles")]
+    assert line in page.read_text("utf-8")

@@ -45,6 +45,8 @@ _OWN_HEADERS = frozenset(
     | {"transfer-encoding", "upgrade", "user-agent"}
 )
 PAGE_MAX = 10_000
+FILES_MAX = 10_000
+"""More files in one request than any run sends."""
 
 
 class ProfileFlaw(Exception):
@@ -182,6 +184,9 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "final-codes": _codes,
     "answered-5xx": _one_of(Answered5xx),
     "list-page": _count(PAGE_MAX),
+    "bulk-path": _like(_PATH, "/v1/bulk_files"),
+    "bulk-field": _like(_FIELD_NAME, "files"),
+    "bulk-max": _count(FILES_MAX, least=2),
     "size-limit-bytes": _count(2**63 - 1),
     "key-variable": _like(_VARIABLE, "ARCHIVE_API_KEY"),
     "base-url-variable": _like(_VARIABLE, "ARCHIVE_BASE_URL"),
@@ -217,6 +222,9 @@ _DEFAULTS: dict[str, object] = {
     "final-codes": (),
     "answered-5xx": Answered5xx.IN_DOUBT,
     "list-page": 100,
+    "bulk-path": None,
+    "bulk-field": None,
+    "bulk-max": None,
     "size-limit-bytes": None,
     "key-variable": None,
     "base-url-variable": None,
@@ -258,6 +266,7 @@ def _check_together(profile: Profile) -> None:
             "without purpose-field the server knows no purposes, so that purposes must be a list of one",
             "purposes",
         )
+    _check_bundles(profile)
     if not isinstance(profile.can_read_back, bool):
         for purpose in profile.can_read_back:
             if purpose not in profile.purposes:
@@ -272,3 +281,16 @@ def _check_together(profile: Profile) -> None:
     for name, _ in profile.form:
         if name in (profile.file_field, profile.purpose_field):
             raise ProfileFlaw(f"form has {name}, which is the field of the file or the purpose", "form")
+
+
+def _check_bundles(profile: Profile) -> None:
+    if profile.bulk_path is None:
+        for key, value in (("bulk-field", profile.bulk_field), ("bulk-max", profile.bulk_max)):
+            if value is not None:
+                raise ProfileFlaw(f"{key} means nothing without bulk-path", key)
+    elif not profile.takes_bundles:
+        raise ProfileFlaw(
+            'bulk-path needs can-list, keeps-names and complete = "walk": a lost answer leaves all its files in doubt, '
+            "and only the list can settle that",
+            "bulk-path",
+        )

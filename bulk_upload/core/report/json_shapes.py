@@ -50,6 +50,8 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     reasons: Annotated[tuple[PlannedReason, ...], _meaning("`step`, `reason` and `entry_count`")]
     twin_count: Annotated[int, _meaning("entries that share name, size and purpose with another")]
     dropped_count: Annotated[int, _meaning("entries of the ledger that the manifest does not have")]
+    bundle_count: Annotated[int, _meaning("requests with several files, 0 without `--bundle`")]
+    bundled_file_count: Annotated[int, _meaning("files in them")]
     mixups: Annotated[tuple[str, ...], _meaning("purposes with files of another one, in words")]
     warnings: Annotated[tuple[str, ...], _meaning("other warnings, in words")]
     ledger: Annotated[str, _meaning("the ledger's path")]
@@ -72,6 +74,30 @@ class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Annotated[str, _meaning("the manifest that was written")]
 
 
+class PackSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What `pack` did. The names are those of packs in their folder."""
+
+    made: Annotated[tuple[str, ...], _meaning("new packs")]
+    rebuilt: Annotated[
+        tuple[str, ...], _meaning("packs with other content than before: a file changed, or is gone")
+    ]
+    kept_count: Annotated[int, _meaning("packs that stayed as they were")]
+    gone: Annotated[
+        tuple[str, ...], _meaning("packs that were removed: none of their files is in the manifest")
+    ]
+    member_count: Annotated[int, _meaning("files in all packs")]
+    pack_bytes: Annotated[int, _meaning("bytes of all packs")]
+    manifest: Annotated[str, _meaning("the manifest of the packs")]
+    members: Annotated[str, _meaning("the list of their members")]
+
+
+class UnpackedDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A file, or a pack, that `unpack` could not bring back."""
+
+    name: Annotated[str, _meaning("the path of the file in the manifest, or the name of the pack")]
+    detail: Annotated[str, _meaning("what is wrong")]
+
+
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a job."""
 
@@ -89,6 +115,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing_count: Annotated[
         int, _meaning("accepted entries whose files `verify` found gone from the server")
     ]
+    request_count: Annotated[int, _meaning("upload requests that were made")]
+    sent_count: Annotated[int, _meaning("files in them, also those that were not accepted")]
 
 
 class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +318,8 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "validate": DataFinding,
     "validate --stats": DataStatistics,
     "validate --stats|validate --group": DataComparison,
+    "pack": PackSummary,
+    "unpack": UnpackedDifference,
     "plan": PlanSummary,
     "status": JobStatus,
     "resolve": InDoubtEntry,
@@ -306,5 +336,5 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
 """The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
 the status of docs/how-to/control.md."""
 
-SINGLE = frozenset({"scan", "plan", "status", "files get"})
+SINGLE = frozenset({"scan", "pack", "plan", "status", "files get"})
 """Commands that print one object; the others print one on each line."""

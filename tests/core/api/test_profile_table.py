@@ -86,6 +86,9 @@ def test_the_built_in_one_can_be_said() -> None:
         ("list-page", 0),
         ("list-page", True),
         ("size-limit-bytes", 1.5),
+        ("bulk-path", "v1/bulk"),
+        ("bulk-field", ""),
+        ("bulk-max", 1),
         ("key-variable", "sk-4711"),
         ("key-variable", "sk4711"),
         ("key-variable", ""),
@@ -128,6 +131,15 @@ def test_unknown_and_missing_keys() -> None:
         ({"can-read-back": ["asistants"]}, "can-read-back", 'Did you mean "assistants"?'),
         ({"headers": {"authorization": "x"}}, "headers", "the header of the key"),
         ({"form": {"file": "x"}}, "form", "the field of the file"),
+        ({"bulk-max": 8}, "bulk-max", "without bulk-path"),
+        ({"bulk-field": "files"}, "bulk-field", "without bulk-path"),
+        ({"bulk-path": "/v1/bulk"}, "bulk-path", "needs can-list, keeps-names"),
+        ({"bulk-path": "/v1/bulk", "can-list": True}, "bulk-path", "needs can-list, keeps-names"),
+        (
+            {"bulk-path": "/v1/bulk", "can-list": True, "keeps-names": True, "complete": "one-page"},
+            "bulk-path",
+            'complete = "walk"',
+        ),
     ],
 )
 def test_keys_that_contradict_each_other(change: dict[str, Any], key: str, words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 CREATE = """
 CREATE TABLE job (
@@ -259,12 +259,19 @@ ALTER TABLE receipts ADD COLUMN missing_utc TEXT;
 
 _SINCE_VERSION_5 = _PLACES + _MISSING
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5
+_BUNDLES = """
+ALTER TABLE attempts ADD COLUMN bundle_id INTEGER;
+"""
+
+_SINCE_VERSION_6 = _BUNDLES
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _SINCE_VERSION_6
 
 MIGRATIONS: dict[int, str] = {
     1: _SINCE_VERSION_2,
     2: _SINCE_VERSION_3,
     3: _SINCE_VERSION_4,
     4: _SINCE_VERSION_5,
+    5: _SINCE_VERSION_6,
 }
 """Script that takes a ledger from version N to N + 1, by N."""
