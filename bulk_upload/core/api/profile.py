@@ -58,11 +58,20 @@ class Answered5xx(StrEnum):
     NOT_STORED = "not-stored"
 
 
+class UploadBodyKind(StrEnum):
+    """What an upload's body is: a `form`, or `raw`, the file's bytes alone. What the form would tell are then parameters of
+    the address."""
+
+    FORM = "form"
+    RAW = "raw"
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of one kind of Files API.
 
     *Requests.* Uploads go to `upload_path` (by default `files_path`) with `method`, in a form with `file_field`,
-    `purpose_field` (None: it has none) and the fixed fields of `form`; an entry's own field replaces a fixed one. `headers`
+    `purpose_field` (None: it has none) and the fixed fields of `form`; an entry's own field replaces a fixed one. With a
+    `raw` `body` these are parameters of the address, `file_field` the one with the file's name. `headers`
     and `query` go with every request. `files_path` lists with GET when `can_list`; a file is looked up, read and deleted
     below it.
 
@@ -96,6 +105,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     files_path: str
     upload_path: str | None = None
+    body: UploadBodyKind = UploadBodyKind.FORM
     file_field: str
     purpose_field: str | None
     form: Pairs = ()

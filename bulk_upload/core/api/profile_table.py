@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.api.profile import FLOW, Answered5xx, Complete, NameAlphabet, Paging, Profile
+from bulk_upload.core.api.profile import (
+    FLOW,
+    Answered5xx,
+    Complete,
+    NameAlphabet,
+    Paging,
+    Profile,
+    UploadBodyKind,
+)
 from bulk_upload.core.text.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -158,6 +166,7 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "method": _like(re.compile(r"PUT|POST"), "POST"),
     "files-path": _like(_PATH, "/v1/files"),
     "upload-path": _like(_PATH, "/v1/files/upload"),
+    "body": _one_of(UploadBodyKind),
     "file-field": _like(_FIELD_NAME, "file"),
     "purpose-field": _like(_FIELD_NAME, "purpose"),
     "purposes": _words,
@@ -197,6 +206,7 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
 # No defaults where a wrong guess would duplicate or misplace files.
 _DEFAULTS: dict[str, object] = {
     "upload-path": None,
+    "body": UploadBodyKind.FORM,
     "purpose-field": None,
     "form": (),
     "headers": (),
@@ -274,6 +284,11 @@ def _check_together(profile: Profile) -> None:
                 raise ProfileFlaw(
                     f"can-read-back names {purpose!r}, which is none of purposes. {meant}", "can-read-back"
                 )
+    _check_names(profile)
+
+
+def _check_names(profile: Profile) -> None:
+    """Raise ProfileFlaw for headers, fields and parameters that are named twice."""
     taken = {profile.auth_header.lower(), *((profile.team_header.lower(),) if profile.team_header else ())}
     for name, _ in profile.headers:
         if name.lower() in taken:
@@ -281,6 +296,10 @@ def _check_together(profile: Profile) -> None:
     for name, _ in profile.form:
         if name in (profile.file_field, profile.purpose_field):
             raise ProfileFlaw(f"form has {name}, which is the field of the file or the purpose", "form")
+    told = {profile.file_field, profile.purpose_field, *(name for name, _ in profile.form)}
+    for name, _ in profile.query:
+        if profile.body is UploadBodyKind.RAW and name in told:
+            raise ProfileFlaw(f"query has {name}, which tells of the file where body is raw", "query")
 
 
 def _check_bundles(profile: Profile) -> None:

@@ -1,4 +1,4 @@
-"""The request body: one payload for the whole form, with a known size, sent at most once."""
+"""The request body: one payload for the whole form, or the file alone, with a known size, sent at most once."""
 
 from __future__ import annotations
 
@@ -104,6 +104,11 @@ class FormBody(Payload):
         """Write the form. Raises SourceError with the body incomplete."""
         self._transport = writer.transport
         try:
+            if not self._body_bytes:
+                # The head alone is all of it.
+                if not self._may_write(writer):
+                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+                self.complete = True
             await self._write_form(writer)
         except SourceError as error:
             self.failure = error

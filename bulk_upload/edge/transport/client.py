@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from bulk_upload.core.api.multipart import file_heads, form_end, frame
 from bulk_upload.core.api.responses import ANSWER_BYTES_MAX, decipher
 from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.api.server_clock import ServerClock
@@ -21,7 +19,6 @@ from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted, Refused, Rejected, SentBody, Unavailable
 from bulk_upload.core.run.records import bundle_without_secret, without_secret
 from bulk_upload.core.run.sender import BundleReport, UploadReport
-from bulk_upload.edge.transport.addresses import bulk_url, upload_url
 from bulk_upload.edge.transport.body import BundleBody, UploadBody
 from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
 from bulk_upload.edge.transport.credentials import Credentials
@@ -29,6 +26,7 @@ from bulk_upload.edge.transport.exchange import Exchanges, HttpAnswer, ended_by_
 from bulk_upload.edge.transport.files_api import FilesApi
 from bulk_upload.edge.transport.sessions import bare_session, server_session
 from bulk_upload.edge.transport.tls import tls_context
+from bulk_upload.edge.transport.upload_form import UploadForm
 from bulk_upload.edge.transport.watchdog import GivenUp, InFlight
 
 if TYPE_CHECKING:
@@ -54,9 +52,7 @@ class Transport:
         self._connection = connection = settings.connection
         self._profile = connection.profile
         self._clock = clock
-        self._upload_url = upload_url(connection.endpoint, connection.profile)
-        self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
-        self._content_type = f"multipart/form-data; boundary={self._boundary}"
+        self._form = UploadForm(connection.endpoint, connection.profile)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
         self._files_api: FilesApi | None = None
         self._server_clock = ServerClock()
@@ -155,14 +151,9 @@ class Transport:
         propagates.
         """
         body = UploadBody(
-            frame(
-                fields=request.fields,
-                file_field=self._profile.file_field,
-                filename=request.sent_name,
-                boundary=self._boundary,
-            ),
+            self._form.frame(request),
             source,
-            content_type=self._content_type,
+            content_type=self._form.content_type,
             on_handed=on_handed,
             pace=pace,
         )
@@ -185,18 +176,11 @@ class Transport:
         pace: Pace | None = None,
     ) -> BundleReport:
         """Send several files in one request and return what became of each, as `send` does with one."""
-        field = self._profile.bulk_field or self._profile.file_field
-        heads = file_heads(
-            fields=request.fields,
-            file_field=field,
-            filenames=[one.sent_name for one in request.members],
-            boundary=self._boundary,
-        )
         body = BundleBody(
-            heads,
+            self._form.bundle_heads(request),
             [one.content for one in files],
-            form_end(self._boundary),
-            content_type=self._content_type,
+            self._form.end,
+            content_type=self._form.bundle_type,
             on_handed=on_handed,
             pace=pace,
         )
@@ -244,7 +228,7 @@ class Transport:
 
     async def _upload(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
         answer = await self._exchanges.request(
-            self._upload_url,
+            self._form.url(request),
             sending,
             sent=partial(sent_body, request, body),
             answer_bytes_max=ANSWER_BYTES_MAX,
@@ -277,7 +261,7 @@ class Transport:
     ) -> BundleAnswer:
         members = sent()
         answer = await self._exchanges.request(
-            bulk_url(self._connection.endpoint, self._profile),
+            self._form.bundle_url,
             sending,
             sent=lambda: sent()[0],
             answer_bytes_max=answer_bytes_max(len(members)),

@@ -160,7 +160,7 @@ class Exchanges:
             return NotSent(reason=str(shortage), local_limit=True)
         if body.failure is not None:
             return outcome_of(body.failure)
-        if not (body.handed_bytes or asks):
+        if not (body.handed_bytes or body.complete or asks):
             # Nothing of the request has left, its head included: this cannot be the answer to it.
             return lost_answer(sent(), "the connection held an answer to another request")
         if response.status >= 300:

@@ -56,6 +56,7 @@ def test_the_built_in_one_can_be_said() -> None:
         ("files-path", "/v1/../files?x=1"),
         ("file-field", 'a"; filename="x'),
         ("file-field", "a\r\nb"),
+        ("body", "bytes"),
         ("auth-header", "X Y"),
         ("auth-prefix", "Bearer sk-secret-4711"),
         ("id-field", "a..b"),
@@ -181,3 +182,13 @@ def test_names(name: str) -> None:
     """A name is short and plain, and no built-in one."""
     with pytest.raises(ProfileFlaw):
         profile_of(name, LEAST)
+
+
+def test_what_tells_of_a_raw_body_is_named_once() -> None:
+    """A fixed parameter cannot have the name of one that tells of the file; in a form they are apart."""
+    for told in ({"purpose": "x"}, {"file": "x"}, {"tag": "x"}):
+        table = {**LEAST, "form": {"tag": "y"}, "query": told}
+        assert profile_of("mine", table).body == "form"
+        with pytest.raises(ProfileFlaw, match="which tells of the file where body is raw") as caught:
+            profile_of("mine", {**table, "body": "raw"})
+        assert caught.value.key == "query"
