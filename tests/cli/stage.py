@@ -50,14 +50,14 @@ def run_here(*arguments: str, **env: str | None) -> Ended:
     return Ended(int(status), _bytes_of(out), _bytes_of(err).decode("utf-8"))
 
 
-def run_process(*arguments: str, **env: str | None) -> Ended:
+def run_process(*arguments: str, within_s: float = 60.0, **env: str | None) -> Ended:
     """Run a command as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "bulk_upload", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(env),
-        timeout=60,
+        timeout=within_s,
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8"))
