@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cli.stage import Ended, environment, run_process
+from tests.cli.stage import Ended, environment, run_within
 
 LEDGER = "m.ledger.db"
 WITHIN_S = 60.0
@@ -47,7 +47,7 @@ class Server:
 
     def command(self, *words: str) -> Ended:
         """Run a command; some of these servers take a second for each request."""
-        return run_process(*words, within_s=LONG_S, **self.variables)
+        return run_within(LONG_S, *words, **self.variables)
 
 
 def lay_out(folder: Path, names: Sequence[str]) -> None:
