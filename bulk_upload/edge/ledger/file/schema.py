@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 CREATE = """
 CREATE TABLE job (
@@ -259,12 +259,20 @@ ALTER TABLE receipts ADD COLUMN missing_utc TEXT;
 
 _SINCE_VERSION_5 = _PLACES + _MISSING
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5
+# What distinguishes the versions of an object in a store.
+_OBJECTS = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {column} TEXT;\n"
+    for table in ("entries", "attempts", "receipts", "validations")
+    for column in ("etag", "version")
+)
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _OBJECTS
 
 MIGRATIONS: dict[int, str] = {
     1: _SINCE_VERSION_2,
     2: _SINCE_VERSION_3,
     3: _SINCE_VERSION_4,
     4: _SINCE_VERSION_5,
+    5: _OBJECTS,
 }
 """Script that takes a ledger from version N to N + 1, by N."""
