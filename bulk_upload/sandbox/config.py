@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bulk_upload.errors import UsageError
 from bulk_upload.sandbox.dialects.named import dialect_named
 from bulk_upload.sandbox.faults import Faults
+from bulk_upload.sandbox.listener import check_address
 
 if TYPE_CHECKING:
     from bulk_upload.sandbox.dialects.dialect import Habit
-
-LOOPBACK = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +47,5 @@ class SandboxConfig:
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
-        if self.host not in LOOPBACK:
-            raise UsageError(
-                f"the sandbox serves this machine only, not {self.host!r}", hint="use 127.0.0.1 or ::1"
-            )
-        if not 0 <= self.port <= 65535:
-            raise UsageError(f"{self.port} is not a port", hint="use 1 to 65535, or 0 for a free one")
+        check_address(self.host, self.port)
         dialect_named(self.profile)

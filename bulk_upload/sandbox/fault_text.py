@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.fault_items import (
+    check_step_count,
+    items_of,
+    number,
+    probability,
+    repeated,
+    whole_number,
+    yes_or_no,
+)
 from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS, Chance, FaultKind, Faults, Moment, Step
 
 if TYPE_CHECKING:
@@ -22,9 +30,7 @@ PRESETS = {
 }
 """Named mixtures of faults; each always ends because it has a budget per file."""
 
-SCRIPT_STEPS_MAX = 100_000
 _STATUS = re.compile(r"(early-|stored-)?([0-9]{3})(?::(.+))?", re.ASCII)
-_REPEAT = re.compile(r"(.+)\*([0-9]{1,6})", re.ASCII)
 
 
 def parse_faults(text: str) -> Faults:
@@ -39,18 +45,16 @@ def parse_faults(text: str) -> Faults:
     script: list[Step] = []
     chances: list[Chance] = []
     settings: dict[str, Any] = {}
-    for item in _items(text):
+    for item in items_of(text, PRESETS):
         if "=" in item:
             field, value = _setting(item)
             settings[field] = value
         elif "@" in item:
             chances.append(_chance(item))
         else:
-            script.extend(_repeated(item))
-            if len(script) > SCRIPT_STEPS_MAX:
-                raise UsageError(
-                    f"sandbox faults: more than {SCRIPT_STEPS_MAX} steps", hint="use chances instead"
-                )
+            step, count = repeated(item)
+            script.extend([parse_step(step)] * count)
+            check_step_count(len(script))
     return replace(Faults(script=tuple(script), chances=tuple(chances)), **settings)
 
 
@@ -71,7 +75,7 @@ def parse_step(text: str) -> Step:
         return Step(kind=kind)
     if kind not in DEFAULT_AMOUNTS:
         raise UsageError(f"sandbox faults: '{word}' takes no number", hint=f"write '{word}'")
-    return Step(kind=kind, amount=_number(amount, text))
+    return Step(kind=kind, amount=number(amount, text))
 
 
 def _status_step(moment: str | None, status: str, header: str | None, *, text: str) -> Step:
@@ -87,67 +91,22 @@ def _status_step(moment: str | None, status: str, header: str | None, *, text: s
     )
 
 
-def _items(text: str) -> list[str]:
-    items: list[str] = []
-    for item in re.split(r"[,\s]+", text.strip()):
-        if item in PRESETS:
-            items.extend(PRESETS[item].split(","))
-        elif item:
-            items.append(item)
-    return items
-
-
 def _chance(item: str) -> Chance:
-    step, _, probability = item.rpartition("@")
-    if probability.endswith("%"):
-        return Chance(step=parse_step(step), probability=_number(probability[:-1], item) / 100)
-    return Chance(step=parse_step(step), probability=_number(probability, item))
-
-
-def _repeated(item: str) -> list[Step]:
-    match = _REPEAT.fullmatch(item)
-    return [parse_step(item)] if match is None else [parse_step(match[1])] * int(match[2])
-
-
-def _number(text: str, item: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(
-            f"sandbox faults: '{text}' in '{item}' is not a number", hint="write it like 0.5 or 20"
-        )
-    return number
-
-
-def _whole(text: str, item: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII):
-        raise UsageError(
-            f"sandbox faults: '{text}' in '{item}' is not a whole number", hint="write it like 3"
-        )
-    return int(text)
-
-
-def _yes(text: str, item: str) -> bool:
-    if text not in ("yes", "no"):
-        raise UsageError(
-            f"sandbox faults: '{text}' in '{item}' is neither yes nor no", hint="write yes or no"
-        )
-    return text == "yes"
+    step, _, text = item.rpartition("@")
+    return Chance(step=parse_step(step), probability=probability(text, item))
 
 
 _SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "seed": ("seed", _whole),
-    "budget": ("fault_budget", _whole),
-    "answer-delay": ("answer_delay_s", _number),
-    "read-rate": ("read_bytes_per_s", _number),
-    "list-lag": ("list_lag_s", _number),
-    "max-in-flight": ("max_in_flight", _whole),
-    "rate": ("rate_per_s", _number),
-    "burst": ("burst", _whole),
-    "linger": ("linger_s", _number),
-    "ignore-expect": ("ignore_expect", _yes),
+    "seed": ("seed", whole_number),
+    "budget": ("fault_budget", whole_number),
+    "answer-delay": ("answer_delay_s", number),
+    "read-rate": ("read_bytes_per_s", number),
+    "list-lag": ("list_lag_s", number),
+    "max-in-flight": ("max_in_flight", whole_number),
+    "rate": ("rate_per_s", number),
+    "burst": ("burst", whole_number),
+    "linger": ("linger_s", number),
+    "ignore-expect": ("ignore_expect", yes_or_no),
 }
 
 

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import obstore
 import pytest
 from click.testing import CliRunner
+from obstore.exceptions import PermissionDeniedError
+from obstore.store import S3Store
 
 from bulk_upload.cli.commands.sandbox import sandbox
 from bulk_upload.errors import UsageError
@@ -57,6 +60,48 @@ async def test_it_serves_until_a_signal(number: signal.Signals, tmp_path: Path) 
     assert "3 requests, 1 files" in stderr
     assert len(journal.read_text().splitlines()) == 3
     assert len(os.listdir(tmp_path / "in")) == 1
+
+
+def test_it_serves_a_folder_of_objects(tmp_path: Path) -> None:
+    """The printed endpoint and key serve a folder's files as objects; the end counts the requests."""
+    (tmp_path / "data" / "sub").mkdir(parents=True)
+    (tmp_path / "data" / "sub" / "a.jsonl").write_text("{}\n")
+    arguments = ("--objects", str(tmp_path), "--object-port", "0", "--object-faults", "403")
+    with running(*arguments) as (process, _, key):
+        assert process.stderr is not None
+        told = "".join(process.stderr.readline() for _ in range(3))
+        endpoint = re.search(r"AWS_ENDPOINT=(\S+) ", told)
+        assert endpoint is not None, told
+        assert f"AWS_ACCESS_KEY_ID={key}" in told
+        store = S3Store(
+            "data",
+            endpoint=endpoint[1],
+            access_key_id=key,
+            secret_access_key=key,
+            region="us-east-1",
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+        assert [one["path"] for one in obstore.list(store).collect()] == ["sub/a.jsonl"]
+        with pytest.raises(PermissionDeniedError):
+            obstore.get(store, "sub/a.jsonl")
+        assert bytes(obstore.get(store, "sub/a.jsonl").bytes()) == b"{}\n"
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "object store stopped: 2 GET, 0 HEAD, 1 LIST requests" in stderr
+
+
+def test_objects_need_a_folder(tmp_path: Path) -> None:
+    """A missing folder, one without buckets, and faults without a store are usage errors."""
+    for arguments in (
+        ["--objects", str(tmp_path / "no")],
+        ["--objects", str(tmp_path)],
+        ["--object-faults", "403"],
+    ):
+        result = CliRunner().invoke(sandbox, arguments, help_option_names=["-h", "--help"])
+        assert isinstance(result.exception, UsageError)
+        assert result.exception.hint
 
 
 def test_it_speaks_as_another_vendor() -> None:
