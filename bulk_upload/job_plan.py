@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -23,11 +24,13 @@ from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.folder import place_of
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
+from bulk_upload.edge.objects import Lookup, Stores
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.engine.folder.known_jobs import place_in_job
 from bulk_upload.engine.folder.listing import FolderListing
 from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.folder.vanished import require_most_files
+from bulk_upload.engine.objects.looking import look_up
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
 from bulk_upload.errors import LedgerOlder, UsageError
@@ -259,7 +262,9 @@ class JobPlanner:
             file_field=self._connection.profile.file_field,
             portable_names=self._connection.profile.name_alphabet is NameAlphabet.PORTABLE,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
+            allow_plain_http=job.allow_plain_http,
         )
+        objects = Lookup(self.stores(job))
         return Preparation(
             rules=rules,
             tree=tree,
@@ -276,7 +281,13 @@ class JobPlanner:
             is_partial=listing is not None and listing.is_partial,
             may_lose_files=job.files_removed,
             on_progress=on_progress,
+            objects=objects,
+            look_up=partial(look_up, manifest.lines, rules, objects),
         )
+
+    def stores(self, job: Job) -> Stores:
+        """Return the stores of a job's objects."""
+        return Stores(job.sources, allow_plain_http=job.allow_plain_http, stall_s=self._connection.stall_s)
 
     def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
         if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:

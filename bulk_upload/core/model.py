@@ -247,13 +247,15 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The file changed while it was sent, or cannot be read. The server has no part of it.
+    """The file changed while it was sent, cannot be read, or was found invalid on its way. The server has no part of it.
 
-    `inaccessible` means that it is not there or may not be read: the next run looks again.
+    `inaccessible` means that it is not there or may not be read: the next run looks again. `invalid` means that
+    validation found errors in it.
     """
 
     reason: str
     inaccessible: bool = False
+    invalid: bool = False
 
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):

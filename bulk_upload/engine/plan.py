@@ -12,7 +12,8 @@ from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, m
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import EntryState, Fingerprint
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.run.plan import (
     MISSING_WORD,
     RENAMED_WORD,
@@ -32,13 +33,13 @@ from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.engine.folder.vanished import require_most_files
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.manifest.rules import ManifestRules
-    from bulk_upload.core.model import Entry, Fingerprint
+    from bulk_upload.core.model import Entry
     from bulk_upload.edge.ledger import Recalled, Staging
+    from bulk_upload.edge.objects import Lookup
     from bulk_upload.edge.source_tree import SourceTree
     from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
@@ -150,7 +151,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
     the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
     the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `on_progress` is called, now and then and on the thread that
-    plans, with the number of entries that were planned so far.
+    plans, with the number of entries that were planned so far. `objects` has what the stores say about objects, which
+    `look_up` asks them for, before anything is planned.
     """
 
     rules: ManifestRules
@@ -168,6 +170,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     is_partial: bool = False
     may_lose_files: bool = False
     on_progress: Callable[[int], None] | None = None
+    objects: Lookup | None = None
+    look_up: Callable[[], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
@@ -176,6 +180,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
         where over half of a purpose's first files are of another purpose, or of a folder's files are gone.
         """
+        if self.look_up is not None:
+            self.look_up()
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
         noted = _Noted()
@@ -259,9 +265,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         unusable: list[tuple[Entry, PathComplaint]],
         noted: _Noted,
     ) -> PlanRow:
-        inspected = self.tree.inspect(entry.path)
+        inspected = self._inspected(entry.path)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
-        fingerprint = None if isinstance(inspected, PathComplaint) else self._fingerprint(inspected)
+        fingerprint = None if isinstance(inspected, PathComplaint) else inspected
         if recalled is None:
             entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:
@@ -314,7 +320,12 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         gone.count += decided.step is not Step.SEND
         return decided
 
-    def _fingerprint(self, status: os.stat_result) -> Fingerprint:
+    def _inspected(self, path: str) -> Fingerprint | PathComplaint:
+        if self.objects is not None and is_address(path):
+            return self.objects.inspect(path)
+        status = self.tree.inspect(path)
+        if isinstance(status, PathComplaint):
+            return status
         return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import pytest
 
 from bulk_upload import LedgerReader
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.docs.stage import DOCS, Stage, blocks_of
 
 KEY = "sandbox-key"
@@ -229,3 +231,16 @@ def test_convert(stage: Stage) -> None:
     assert (stage.folder / "alpaca.converted.jsonl").read_text() == shown.code
     assert (stage.folder / "commas.converted.jsonl").read_text() == '{"any": 1}\n{"any": 2}\n'
     assert "image_url" not in (stage.folder / "picture.converted.jsonl").read_text()
+
+
+def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
+    """Objects are sent from their store as the page says, and the keys are those that the file names variables of."""
+    objects = {"chat/a.jsonl": CHAT % "a", "chat/b.jsonl": CHAT % "b"}
+    config = ObjectStoreConfig(buckets={"training": MemoryBucket(objects)}, access_key="PLAYKEY")
+    stage.env = {"TRAINING_KEY": "PLAYKEY", "TRAINING_SECRET": "PLAYSECRET"}
+    with object_store_in_thread(config) as store:
+        blocks = blocks_of(DOCS / "how-to" / "object-stores.md")
+        # The settings are in place before the first command, as a reader has them who comes back.
+        for block in sorted(blocks, key=lambda block: block.what != "file"):
+            stage.do(replace(block, code=block.code.replace("http://127.0.0.1:8100", store.url)))
+    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl"]
