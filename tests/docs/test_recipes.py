@@ -18,7 +18,7 @@ import pytest
 
 from bulk_upload import LedgerReader
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
-from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
+from bulk_upload.sandbox.objects import Content, MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.docs.stage import DOCS, Stage, blocks_of
 
 KEY = "sandbox-key"
@@ -235,7 +235,9 @@ def test_convert(stage: Stage) -> None:
 
 def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
     """Objects are sent from their store as the page says, and the keys are those that the file names variables of."""
-    objects = {"chat/a.jsonl": CHAT % "a", "chat/b.jsonl": CHAT % "b"}
+    objects: dict[str, Content | bytes | str] = {
+        "chat/a.jsonl": CHAT % "a", "chat/b.jsonl": CHAT % "b", "other/c.jsonl": CHAT % "c",
+    }  # fmt: skip
     config = ObjectStoreConfig(buckets={"training": MemoryBucket(objects)}, access_key="PLAYKEY")
     stage.env = {"TRAINING_KEY": "PLAYKEY", "TRAINING_SECRET": "PLAYSECRET"}
     with object_store_in_thread(config) as store:
@@ -243,4 +245,5 @@ def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
         # The settings are in place before the first command, as a reader has them who comes back.
         for block in sorted(blocks, key=lambda block: block.what != "file"):
             stage.do(replace(block, code=block.code.replace("http://127.0.0.1:8100", store.url)))
-    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl"]
+    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    assert (stage.folder / "chat.jsonl").read_text() == (stage.folder / "manifest.jsonl").read_text()

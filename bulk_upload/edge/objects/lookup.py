@@ -17,7 +17,7 @@ from bulk_upload.edge.objects.failures import source_error
 from bulk_upload.edge.objects.versions import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from obstore import ObjectMeta
 
@@ -135,7 +135,9 @@ class Lookup:
         try:
             # A list begins after the key that it is given.
             for page in store.list(folder or None, offset=before or None, chunk_size=PAGE_OBJECTS):
-                listed = [one["path"] for one in page]
+                listed = [one["path"] for one in _without_folders(page, last)]
+                if not listed:
+                    continue
                 if not _is_sorted([last, *listed]):
                     return None
                 last = listed[-1]
@@ -238,6 +240,17 @@ class _Counted:
         self._count += count
         if self._on_count is not None:
             self._on_count(self._count)
+
+
+def _without_folders(page: Sequence[ObjectMeta], last: str) -> Iterator[ObjectMeta]:
+    """Yield the objects of a page without the empty ones that stand for folders, where these are out of order.
+
+    Their keys end in a slash, which obstore leaves out: `a/` comes after `a-b`, and `a` would not.
+    """
+    for one in page:
+        if one["size"] or last.encode() < one["path"].encode():
+            last = one["path"]
+            yield one
 
 
 def _is_sorted(keys: Sequence[str]) -> bool:

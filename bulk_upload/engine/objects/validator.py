@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Reader
     from bulk_upload.core.run.source import ContentCheck
     from bulk_upload.edge.validation import BlockCheck
-    from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+    from bulk_upload.engine.validation.file_validator import CheckTarget, Validating
 
 
 class ObjectValidator:
@@ -30,7 +30,7 @@ class ObjectValidator:
     """
 
     def __init__(
-        self, files: FileValidator, objects: Reader, *, on_bytes: Callable[[int], None] | None = None
+        self, files: Validating, objects: Reader, *, on_bytes: Callable[[int], None] | None = None
     ) -> None:
         self._files = files
         self._objects = objects
