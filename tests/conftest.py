@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +32,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 # Reading the system's certificates is a third of a short command's time, and no test speaks to a server that has one.
 os.environ["SSL_CERT_FILE"] = os.devnull
 
+_get_help_option = click.Command.get_help_option
+
+
+def _get_whole_help_option(self: click.Command, ctx: click.Context) -> click.Option | None:
+    assert "-h" in ctx.help_option_names, f"{self.name} was called without the settings of `bulk-upload`"
+    return _get_help_option(self, ctx)
+
+
+# click keeps the first help option that it makes of a command: one without `-h` would fail whatever test comes next.
+click.Command.get_help_option = _get_whole_help_option  # type: ignore[method-assign]
+
 WAITING = ("tests/hazards/", "tests/e2e/", "tests/docs/")
 """The folders of tests that mostly wait for processes, servers and clocks; the longest are in the first."""
 
@@ -45,6 +58,25 @@ def quick_path() -> Iterator[Path]:
 def pytest_xdist_auto_num_workers() -> int:
     """Return two more workers than there are processors: much of what runs here waits for a process or a clock."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker import its share of the test modules first.
+
+    pytest rewrites the assertions of a module when it is first imported, and keeps the bytecode. In a clean checkout,
+    workers that import the same modules in the same order would each rewrite all of them.
+    """
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        return
+    folders = [Path(arg) for arg in config.args if Path(arg).is_dir()]
+    modules = sorted(path for folder in folders for path in folder.resolve().rglob("test_*.py"))
+    first = int(config.workerinput["workerid"].removeprefix("gw"))
+    for path in modules[first :: config.workerinput["workercount"]]:
+        name = ".".join(path.relative_to(config.rootpath).with_suffix("").parts)
+        # The collection that follows reports what is wrong with a module.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -90,6 +90,8 @@ def _bare(name: str) -> str:
 
 def _letters(name: str) -> set[str]:
     """Return the letters and digits of a name, also without those that are not ASCII, and without accents."""
+    if name.isascii():
+        return {_SIGNS.sub("", name.lower())}
     folded = unicodedata.normalize("NFKC", name).casefold()
     return {"".join(_pieces(folded)), _SIGNS.sub("", folded), _SIGNS.sub("", _bare(name))}
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.purposes import Purpose
-from bulk_upload.core.validation.fast_decoder import NOT_PASSED, LineReader
-from bulk_upload.core.validation.line_checker import LineJudge
+from bulk_upload.core.validation.fast_decoder import LineReader
 from bulk_upload.core.validation.schema_file import read_schemas
 from bulk_upload.core.vendor_purposes import VENDOR_PURPOSES
 from bulk_upload.errors import UsageError
 from tests.core.data_samples import USER, check, found
+from tests.core.validation.two_ways import assert_ways_agree
 
 SCHEMAS = read_schemas(
     b"""
@@ -117,18 +117,7 @@ def test_the_quick_ways_find_what_the_exact_way_does(
     purpose: Purpose, value: dict[str, Any], noise: bytes, at: int
 ) -> None:
     """A line that is decoded quickly has the findings of the exact way, or is left to it, whatever noise is in it."""
-    written = json.dumps(value).encode()
-    written = written[:at] + noise + written[at:]
-    reader = LineReader(purpose.schema)
-    judge = LineJudge(purpose, known=())
-    exact = judge.examine(written)
-    assert judge._looked_at(written) == exact
-    for decode in (reader.strict, judge._decode_lenient):
-        try:
-            complaints = reader.judge(decode(written))
-        except NOT_PASSED:
-            continue
-        assert complaints is None or list(complaints) == exact
+    assert_ways_agree(purpose, value, noise, at)
 
 
 def test_good_requests_take_the_quick_way() -> None:

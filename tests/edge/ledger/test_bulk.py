@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -78,21 +79,19 @@ def history(path: Path, rounds: Rounds, conclude: Callable[[Store, Sequence[Atte
         return said, rows(store)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rounds=st.lists(
         st.lists(st.tuples(st.integers(0, 5), OUTCOMES), max_size=6, unique_by=lambda one: one[0]),
         max_size=4,
     )
 )
-def test_a_group_is_recorded_as_its_members_would_be(
-    tmp_path_factory: pytest.TempPathFactory, rounds: Rounds
-) -> None:
+def test_a_group_is_recorded_as_its_members_would_be(quick_path: Path, rounds: Rounds) -> None:
     """Ids that come twice, that were candidates elsewhere or have a receipt, receipts that are superseded, failures:
     the same answers and the same rows as one after another."""
-    folder = tmp_path_factory.mktemp("bulk")
-    together = history(folder / "a", rounds, Store.conclude_all)
-    assert together == history(folder / "b", rounds, one_by_one)
+    with TemporaryDirectory(dir=quick_path) as folder:
+        together = history(Path(folder, "a"), rounds, Store.conclude_all)
+        assert together == history(Path(folder, "b"), rounds, one_by_one)
 
 
 Ends = list[tuple[int, int, Outcome]]
@@ -119,14 +118,14 @@ def attempted(path: Path, ends: Ends, conclude: Callable[[Store, Sequence[Attemp
         return said, rows(store)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     own=st.lists(st.tuples(st.integers(0, 3), OUTCOMES), max_size=4, unique_by=lambda one: one[0]),
     strange=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), OUTCOMES), max_size=2),
     data=st.data(),
 )
 def test_a_group_is_refused_where_one_of_its_members_would_be(
-    tmp_path_factory: pytest.TempPathFactory,
+    quick_path: Path,
     own: list[tuple[int, Outcome]],
     strange: Ends,
     data: st.DataObject,
@@ -134,9 +133,9 @@ def test_a_group_is_refused_where_one_of_its_members_would_be(
     """Attempts that nobody intended, that are another entry's or come twice: a LookupError in both ways, and after it
     the ledger is what it was."""
     ends = data.draw(st.permutations([*((number, number, outcome) for number, outcome in own), *strange]))
-    folder = tmp_path_factory.mktemp("bulk")
-    together = attempted(folder / "a", ends, Store.conclude_all)
-    assert together == attempted(folder / "b", ends, one_by_one)
+    with TemporaryDirectory(dir=quick_path) as folder:
+        together = attempted(Path(folder, "a"), ends, Store.conclude_all)
+        assert together == attempted(Path(folder, "b"), ends, one_by_one)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65])

@@ -108,14 +108,17 @@ async def test_a_closed_ledger_is_one_file(tmp_path: Path) -> None:
     assert sorted(files(tmp_path)) == ["a", "a.lock", "copy"]
 
 
-def test_a_creation_that_is_killed_is_made_again(tmp_path: Path) -> None:
+def test_a_creation_that_is_killed_is_made_again(quick_path: Path) -> None:
     """Wherever kill -9 hits, there is no ledger or a whole one, and the next run goes ahead."""
     killed = subprocess.run(
-        [sys.executable, CREATION_CHILD, os.fspath(tmp_path)], stdout=subprocess.PIPE, check=True, timeout=300
+        [sys.executable, CREATION_CHILD, os.fspath(quick_path)],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
     )
     made = 0
     for number in range(1, int(killed.stdout) + 1):
-        path = tmp_path / str(number) / "a"
+        path = quick_path / str(number) / "a"
         if path.exists():
             made += 1
             assert exported(path) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -401,18 +401,18 @@ UPLOADS = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=3)
 """Uploads without an answer: when, in seconds, and whether the server stored the file."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     jobs=st.lists(st.tuples(UPLOADS, st.integers(0, 3)), min_size=2, max_size=3),
     seed=st.integers(0, 2**32),
 )
 def test_a_file_survives_however_several_ledgers_undo_at_once(
-    jobs: list[tuple[list[tuple[int, bool]], int]], seed: int
+    quick_path: Path, jobs: list[tuple[list[tuple[int, bool]], int]], seed: int
 ) -> None:
     """The same job with several ledgers, answers lost or not, in any order of calls: the newest copy is never deleted."""
     chance = random.Random(seed)
     server = Server(chance)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=quick_path) as folder, ExitStack() as stack:
         hosts = []
         for number, (lost, answered_at_s) in enumerate(jobs):
             path = Path(folder) / str(number)
