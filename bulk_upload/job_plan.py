@@ -17,7 +17,7 @@ from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
@@ -134,7 +134,7 @@ class JobPlanner:
             raise UsageError(
                 "a folder is the root of its files: --root is for manifests", hint="leave --root out"
             )
-        if is_address(request.paths[0]):
+        if is_prefix(request.paths[0]):
             place = place_of_prefix(request.paths[0])
         else:
             place = place_in_job(place_of(request.paths), job, self._connection)
@@ -171,7 +171,7 @@ class JobPlanner:
             mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
             rest=request.purpose,
         )
-        if is_address(folder.place.root):
+        if is_prefix(folder.place.root):
             require_given(given, place=folder.place)
             objects = ObjectScan(
                 place=folder.place, selection=selection, given=given, stores=self.stores(job)
@@ -240,7 +240,7 @@ class JobPlanner:
         try:
             with LedgerReader(ledger_path):
                 staging.attach(ledger_path)
-            root = "/" if is_address(job.manifest) else job.manifest
+            root = "/" if is_prefix(job.manifest) else job.manifest
             require_most_files(staging, SourceTree(root), listed_count=listing.entry_count)
         except LedgerOlder:
             # It cannot be read before a run has brought it up to date, and there is nothing to run.
@@ -276,7 +276,7 @@ class JobPlanner:
             file_field=self._connection.profile.file_field,
             portable_names=self._connection.profile.name_alphabet is NameAlphabet.PORTABLE,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
-            allow_plain_http=job.allow_plain_http,
+            allow_plain_http=job.plain_sources,
         )
         objects = Lookup(self.stores(job))
         return Preparation(
@@ -301,7 +301,7 @@ class JobPlanner:
 
     def stores(self, job: Job) -> Stores:
         """Return the stores of a job's objects."""
-        return Stores(job.sources, allow_plain_http=job.allow_plain_http, stall_s=self._connection.stall_s)
+        return Stores(job.sources, allow_plain_http=job.plain_sources, stall_s=self._connection.stall_s)
 
     def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
         if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bulk_upload.core.objects.address import STORES, is_address, scheme_of
 from bulk_upload.core.text.printable import printable
 
 if TYPE_CHECKING:
@@ -117,12 +116,14 @@ _TAKE_OBJECTS = ("run", "plan", "scan", "validate")
 
 def address_hint(arguments: Sequence[str], message: str) -> str | None:
     """Return what to do where an address stands in the place of a file that `message` complains about, else None."""
-    takes_objects = not arguments[:1] or arguments[0] in _TAKE_OBJECTS or is_address(arguments[0])
+    from bulk_upload.core.objects.address import is_prefix  # noqa: PLC0415 - help must not wait for it
+
+    takes_objects = not arguments[:1] or arguments[0] in _TAKE_OBJECTS or is_prefix(arguments[0])
     for before, one in pairwise(("", *arguments)):
         # The value of an option has an error of its own.
         if before.startswith("-"):
             continue
-        if takes_objects and scheme_of(one) in STORES:
+        if takes_objects and is_prefix(one):
             continue
         if one.startswith(("http://", "https://", "s3://", "gs://", "file://")) and one in message:
             if one.startswith("http"):

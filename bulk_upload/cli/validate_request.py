@@ -10,7 +10,7 @@ from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.manifest.rules import ManifestRules
-from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.purposes import known_purposes
 from bulk_upload.edge.folder import is_folder
 from bulk_upload.job_plan import JobPlanner
@@ -60,7 +60,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def folder_request(self) -> FolderRequest | None:
         """Return what is wanted of files and folders; None where no folder is among the paths."""
-        if any(map(is_folder, self.paths)) or any(map(is_address, self.paths)):
+        if any(map(is_folder, self.paths)) or any(map(is_prefix, self.paths)):
             return FolderRequest(
                 paths=self.paths,
                 purpose=self.purpose,

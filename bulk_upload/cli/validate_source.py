@@ -114,7 +114,7 @@ def _folder_source(request: ValidateRequest, wanted: FolderRequest, opened: Exit
         force=request.force,
         follow_symlinks=request.follow_symlinks,
         sources=request.sources,
-        allow_plain_http=request.allow_plain_http,
+        plain_sources=request.allow_plain_http,
     )
     folder = planner.folder_job(job, wanted)
     listing = opened.enter_context(listed_with_progress(planner, folder, quiet=request.quiet))

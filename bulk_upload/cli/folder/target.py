@@ -10,7 +10,7 @@ from bulk_upload.cli.options.suggestions import WITHOUT_COMMAND
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.api.redaction import without_logins
 from bulk_upload.core.folder.sightings import FolderRequest
-from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.folder import is_folder
@@ -33,7 +33,7 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
 
     A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where a manifest is not alone, or where options are for folders only.
     """
-    if any(map(is_address, paths)):
+    if any(map(is_prefix, paths)):
         _require_alone(paths)
     elif len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
         refuse_folder_options(paths[0])

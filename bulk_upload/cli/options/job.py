@@ -187,7 +187,7 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
     return Job(
         manifest=manifest,
         sources=current_configuration().source_options(),
-        allow_plain_http=options["allow_plain_http"],
+        plain_sources=options["allow_plain_http"],
         **{name: options[name] for name in names},
     )
 

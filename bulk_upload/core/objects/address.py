@@ -80,6 +80,11 @@ def is_address(path: str) -> bool:
     return "://" in path and _ADDRESS.match(path) is not None
 
 
+def is_prefix(path: str) -> bool:
+    """Whether a path is an address in a store, which can be listed: of one object, or of all under a prefix."""
+    return scheme_of(path) in STORES
+
+
 def scheme_of(path: str) -> str | None:
     """Return the scheme of an address in lower case, None for a path."""
     found = _ADDRESS.match(path) if "://" in path else None

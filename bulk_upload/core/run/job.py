@@ -62,7 +62,7 @@ class Job(_Input, frozen=True, kw_only=True):
             mount that is not there.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
         sources: how stores of objects are reached, where their usual places do not say so.
-        allow_plain_http: objects may come from other machines without encryption.
+        plain_sources: objects may come from other machines without encryption.
     """
 
     entries: tuple[Entry, ...] | None = None
@@ -80,7 +80,7 @@ class Job(_Input, frozen=True, kw_only=True):
     files_removed: bool = False
     private: bool = False
     sources: tuple[SourceOptions, ...] = ()
-    allow_plain_http: bool = False
+    plain_sources: bool = False
 
     if TYPE_CHECKING:
         # What is given may be more than what is kept.
@@ -103,7 +103,7 @@ class Job(_Input, frozen=True, kw_only=True):
             files_removed: bool = False,
             private: bool = False,
             sources: Iterable[SourceOptions] = (),
-            allow_plain_http: bool = False,
+            plain_sources: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ _FLAGS = (
     "moved_root",
     "strict_paths",
     "private",
-    "allow_plain_http",
+    "plain_sources",
 )
 
 

@@ -43,8 +43,8 @@ class SourceError(Exception):
 class SourceChanged(SourceError):
     """Nothing was read: a file is not the version that was asked for. `fingerprint` is the current one."""
 
-    def __init__(self, reason: str, fingerprint: Fingerprint) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, fingerprint: Fingerprint, *, transient: bool = False) -> None:
+        super().__init__(reason, transient=transient)
         self.fingerprint = fingerprint
 
 

@@ -15,7 +15,7 @@ from bulk_upload.core.objects.address import read_address
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError, SourceGrew
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.objects.failures import REPLACED, no_answer, source_error
-from bulk_upload.edge.objects.stream import BLOCK_BYTES, ObjectStream
+from bulk_upload.edge.objects.stream import BLOCK_BYTES, BLOCK_BYTES_MANY, ObjectStream
 from bulk_upload.edge.objects.versions import if_match, version_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ LOADED_AT_ONCE = 32
 """How many small objects are fetched side by side: each waits for the store most of the time."""
 
 
+FEW_OPEN_MAX = 8
+"""With more objects open, each has smaller blocks: two of them are in memory for each."""
+
 CHECKING_THREADS = 2
 """Small objects are hashed and checked beside the event loop."""
 
@@ -58,14 +61,19 @@ class ObjectReader:
     def __init__(self, stores: Stores, *, hashing: bool = True) -> None:
         self._stores = stores
         self._hashing = hashing
+        self._open_count = 0
         self._loading = anyio.CapacityLimiter(LOADED_AT_ONCE)
         self._pool = ThreadPoolExecutor(CHECKING_THREADS, thread_name_prefix="bulk-upload-objects")
 
     @asynccontextmanager
     async def source(self, path: str, *, expected: Fingerprint | None = None) -> AsyncIterator[ObjectStream]:
         """Hold an object open to be sent. Raises SourceError; SourceChanged where it is not the `expected` version."""
-        async with await self._stream(path, expected, hashing=self._hashing) as stream:
-            yield stream
+        self._open_count += 1
+        try:
+            async with await self._stream(path, expected, hashing=self._hashing) as stream:
+                yield stream
+        finally:
+            self._open_count -= 1
 
     async def load(
         self,
@@ -115,8 +123,15 @@ class ObjectReader:
                 raise SourceError(REPLACED, transient=True)
 
         return ObjectStream(
-            result.stream(BLOCK_BYTES), found, stall_s=self._stores.stall_s, hashing=hashing, confirm=confirm
+            result.stream(self._block_bytes()),
+            found,
+            stall_s=self._stores.stall_s,
+            hashing=hashing,
+            confirm=confirm,
         )
+
+    def _block_bytes(self) -> int:
+        return BLOCK_BYTES if self._open_count <= FEW_OPEN_MAX else BLOCK_BYTES_MANY
 
     async def _load(
         self, path: str, content_check: ContentCheck | None, expected: Fingerprint | None
@@ -146,7 +161,7 @@ class ObjectReader:
         for one in ranges:
             result, found = await self._get(address, expected, part=one)
             if not found.same_version(expected):
-                raise SourceChanged("the object has changed", found)
+                raise SourceChanged("the object has changed", found, transient=True)
             content = await self._answer(result.bytes_async())
             if len(content) != one.length:
                 raise SourceError("the store does not serve parts of the object")
@@ -173,7 +188,7 @@ class ObjectReader:
             if now.same_version(expected):
                 # The store contradicts itself, as caches do for a while.
                 raise
-            raise SourceChanged("the object has changed since it was planned", now) from None
+            raise SourceChanged("the object has changed since it was planned", now, transient=True) from None
         return result, version_of(result.meta)
 
     async def _look(self, address: Address) -> Fingerprint:

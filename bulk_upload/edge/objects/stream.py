@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Fingerprint
 
 BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES_MANY = 256 * 1024
+"""The least that is given out at once, while few objects are open and while many are."""
 
 
 class ObjectStream:

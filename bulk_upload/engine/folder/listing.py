@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from bulk_upload.core.folder.sightings import Chosen, Undecided
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
-from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.edge.manifest_file import lines_from_start
 from bulk_upload.engine.folder.tally import ScanTally
 from bulk_upload.errors import UsageError
@@ -171,7 +171,7 @@ class OpenListing:
 
         Objects under a prefix have whole addresses: theirs is the root of the file system, whatever the current folder.
         """
-        if given is None and is_address(self._root):
+        if given is None and is_prefix(self._root):
             return "/"
         return self._root if given is None else given
 

@@ -12,6 +12,7 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import Step
+from bulk_upload.engine.objects.scan import place_of_prefix
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.sandbox.objects import (
@@ -100,7 +101,7 @@ def test_what_cannot_be_listed(planner: JobPlanner, store: ObjectStore) -> None:
     with pytest.raises(UsageError, match="not looked into"):
         listed(planner, store, "s3://data/chat")
     with pytest.raises(UsageError, match="cannot be listed"):
-        listed(planner, store, "https://host/data", purpose="fine-tune")
+        place_of_prefix("https://host/data")
     with pytest.raises(UsageError, match="has a user name or a password"):
         listed(planner, store, "s3://key:SECRET@data/chat", purpose="fine-tune")
     store.use_faults(parse_object_faults("list-403@100%"))
