@@ -45,7 +45,7 @@ def objects_under(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
 
 
 def _listed(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
-    store = stores.of(prefix)
+    store = stores.asked(prefix)
     try:
         for page in store.list(prefix.key or None, chunk_size=PAGE_OBJECTS):
             for meta in page:
@@ -59,7 +59,7 @@ def _listed(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
 
 def _alone(stores: Stores, address: Address) -> Iterator[ListedObject]:
     try:
-        found = version_of(stores.of(address).head(address.key))
+        found = version_of(stores.asked(address).head(address.key))
     except FileNotFoundError:
         return
     except Exception as error:  # noqa: BLE001 - as above

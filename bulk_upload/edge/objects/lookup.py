@@ -129,7 +129,7 @@ class Lookup:
         None where the store does not list.
         """
         folder = _common_folder(keys[0], keys[-1])
-        store = self._stores.of(home)
+        store = self._stores.asked(home)
         can_skip = home.scheme not in _LISTS_FROM_THE_START
         last = before = _before(keys[0]) if can_skip else ""
         try:
@@ -206,7 +206,7 @@ class Lookup:
 
     def _ask(self, home: Address, keys: Sequence[str], counted: _Counted) -> None:
         """Ask for objects one by one, a few at a time."""
-        store = self._stores.of(home)
+        store = self._stores.asked(home)
 
         def ask(key: str) -> tuple[object, ...]:
             try:

@@ -193,7 +193,7 @@ class ObjectReader:
 
     async def _look(self, address: Address) -> Fingerprint:
         """Return the version that the store has now. Raises SourceError."""
-        store = self._stores.of(address)
+        store = self._stores.asked(address)
         return version_of(await self._answer(store.head_async(address.key)))
 
     async def _answer(self, asking: Awaitable[_T]) -> _T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.objects.address import STORES, is_plain_to_elsewhere
@@ -25,6 +26,14 @@ _READ_FOR = timedelta(days=30)
 for a store that stands still."""
 
 
+class _Use(Enum):
+    """What a store is opened for."""
+
+    READ = auto()
+    READ_ONCE = auto()
+    ASK = auto()
+
+
 class Stores:
     """The stores of a job.
 
@@ -40,7 +49,7 @@ class Stores:
         self._options = tuple(options)
         self._allow_plain_http = allow_plain_http
         self._stall_s = stall_s
-        self._opened: dict[tuple[str, bool], ObjectStore] = {}
+        self._opened: dict[tuple[str, _Use], ObjectStore] = {}
 
     @property
     def stall_s(self) -> float:
@@ -48,19 +57,27 @@ class Stores:
         return self._stall_s
 
     def of(self, address: Address, *, resumes: bool = True) -> ObjectStore:
-        """Return the store of an object.
+        """Return the store of an object that is read.
 
         obstore goes on with a broken answer where it ended. That is safe only with the entity tag of the first part:
         without `resumes` nothing is asked twice.
 
         Raises UsageError: obstore is not installed, or the settings of the store cannot be used.
         """
-        key = (address.base, resumes)
+        return self._store(address, _Use.READ if resumes else _Use.READ_ONCE)
+
+    def asked(self, address: Address) -> ObjectStore:
+        """Return the store of objects that are listed or looked at: each answer comes in the time that it may stand
+        still. Raises as `of`."""
+        return self._store(address, _Use.ASK)
+
+    def _store(self, address: Address, use: _Use) -> ObjectStore:
+        key = (address.base, use)
         if key not in self._opened:
-            self._opened[key] = self._open(address, resumes=resumes)
+            self._opened[key] = self._open(address, use)
         return self._opened[key]
 
-    def _open(self, address: Address, *, resumes: bool) -> ObjectStore:
+    def _open(self, address: Address, use: _Use) -> ObjectStore:
         try:
             from obstore import store  # noqa: PLC0415 - an extra, and only for objects
             from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
@@ -76,10 +93,10 @@ class Stores:
                 hint="use an https:// endpoint, or pass --allow-plain-http for a network that you trust",
             )
         retries: RetryConfig = {
-            "max_retries": RETRIES_MAX if resumes else 0,
+            "max_retries": 0 if use is _Use.READ_ONCE else RETRIES_MAX,
             "retry_timeout": timedelta(seconds=self._stall_s),
         }
-        client = self._client(address, options)
+        client = self._client(address, options, use)
         try:
             if address.scheme not in STORES:
                 return store.HTTPStore(address.base, client_options=client, retry_config=retries)
@@ -92,9 +109,9 @@ class Stores:
                 hint=f'correct [sources."{address.base}"] in bulk-upload.toml, or the variables of the store',
             ) from None
 
-    def _client(self, address: Address, options: SourceOptions) -> ClientConfig:
+    def _client(self, address: Address, options: SourceOptions, use: _Use) -> ClientConfig:
         client: ClientConfig = {
-            "timeout": _READ_FOR,
+            "timeout": timedelta(seconds=self._stall_s) if use is _Use.ASK else _READ_FOR,
             "connect_timeout": timedelta(seconds=min(10.0, self._stall_s)),
             # Whatever the store's own variables say: an endpoint in them is as plain as one in our settings.
             "allow_http": self._allow_plain_http

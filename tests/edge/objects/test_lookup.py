@@ -134,6 +134,20 @@ def test_refused_and_failing(store: ObjectStore) -> None:
     assert busy.transient
 
 
+def test_a_store_that_stands_still(store: ObjectStore) -> None:
+    """A list that never comes is given up, and objects are asked for alone; of those that stay silent the next run asks."""
+    paths = [part(number) for number in range(30)]
+    store.use_faults(parse_object_faults("list-stall-head@100%,head-stall-head@/many/part/00000007.jsonl"))
+    lookup = Lookup(stores_of(store, stall_s=1.0))
+    lookup.expect(paths)
+    lookup.look()
+    silent = lookup.inspect(part(7))
+    assert isinstance(silent, PathComplaint)
+    assert silent.transient
+    assert "did not answer in time" in silent.found
+    assert store.counts[HEAD] >= 29
+
+
 def test_files_of_a_web_server(store: ObjectStore) -> None:
     """A web server has no list; its files are asked for one by one, and one without it is missing."""
     good, bad = web_address(store, "folders/top.jsonl"), web_address(store, "folders/no.jsonl")

@@ -140,9 +140,9 @@ async def test_each_its_outcome(
 async def test_a_store_that_stands_still(tmp_path: Path, store: ObjectStore, server: Sandbox) -> None:
     """The attempt ends after --stall, and another one is made."""
     store.use_faults(parse_object_faults("stall"))
-    result = await run(job_of(tmp_path, store, [PATH]), server, stall_s=2.0)
+    result = await run(job_of(tmp_path, store, [PATH]), server, stall_s=3.0)
     assert result.status is ExitStatus.DONE
-    assert store.counts[GET] == 2
+    assert store.counts[GET] >= 2
     assert hashes_there(server) == [sha256(LARGE)]
 
 
