@@ -20,7 +20,7 @@ from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
 from bulk_upload.cli.options.key_command import end_key_commands
 from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
-from bulk_upload.cli.output.streams import failed, send_lines_to, tell
+from bulk_upload.cli.output.streams import failed, lines_for_people, tell
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -35,6 +35,8 @@ COMMANDS = {
     "validate": "bulk_upload.cli.commands.data.validate:validate",
     "sample": "bulk_upload.cli.commands.data.sample:sample",
     "convert": "bulk_upload.cli.commands.data.convert:convert",
+    "pack": "bulk_upload.cli.commands.data.pack:pack",
+    "unpack": "bulk_upload.cli.commands.data.unpack:unpack",
     "plan": "bulk_upload.cli.commands.plan:plan",
     "run": "bulk_upload.cli.commands.run:run",
     "control": "bulk_upload.cli.commands.control:control",
@@ -61,6 +63,8 @@ _SUMMARIES = {
     "validate": "Check training data line by line; sends nothing.",
     "sample": "Show examples of training data, taken by chance.",
     "convert": "Write training data in the shape that a purpose wants.",
+    "pack": "Write many JSON Lines files as few large ones.",
+    "unpack": "Prove that packs hold what was packed; write the files.",
     "plan": "Show what `run` would do, and why; changes nothing.",
     "run": "Upload a folder or a manifest; run again to resume.",
     "control": "Change a run in progress: limits, pause, resume.",
@@ -169,7 +173,8 @@ def bulk_upload() -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
-    status = _flushed(status_of(sys.argv[1:]))
+    with lines_for_people():
+        status = _flushed(status_of(sys.argv[1:]))
     end_key_commands()
     # Not sys.exit: a thread that hangs in a read on a dead mount must not keep the process.
     os._exit(status)
@@ -187,7 +192,6 @@ def _prepare_streams() -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Run the command that `arguments` name, print its error, if any, and return its exit code."""
-    send_lines_to(None)
     try:
         _require_current_folder()
         if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:

@@ -69,9 +69,9 @@ def _has(name: str) -> Callable[[object], bool]:
 
 _SECONDS = Check(_number(0, but_least=True), "a number of seconds above 0")
 _UPLOADER: dict[str, Check] = {
-    "base_url": Check(_is(str, type(None)), "the address of the server as a text"),
+    "base_url": Check(_is(str, type(None)), "the address of the server as a string"),
     "profile": Check(_is(Profile), "a Profile"),
-    "team": Check(_is(str, type(None)), "a text"),
+    "team": Check(_is(str, type(None)), "a string"),
     "settings": Check(_is(RunSettings, type(None)), "a RunSettings, or each setting by keyword"),
     "stall_s": _SECONDS,
     "answer_s": _SECONDS,

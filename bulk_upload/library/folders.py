@@ -84,7 +84,7 @@ def check_folder_options(options: Mapping[str, object]) -> None:
         patterns = options.get(name, ())
         if isinstance(patterns, str):
             raise UsageError(
-                f"{name} is a text, and must be a list of patterns", hint=f"pass {name}=[{patterns!r}]"
+                f"{name} is a string, and must be a list of patterns", hint=f"pass {name}=[{patterns!r}]"
             )
         if not isinstance(patterns, (list, tuple, set, frozenset)) or not _are_texts(patterns):
             raise UsageError(f"{name} must be a list of patterns", hint=f'pass {name}=["*.tmp"], for example')

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bulk_upload.cli.main import status_of
+from bulk_upload.cli.output.streams import lines_for_people
 
 KEY = "sk-never-show-me-4711"
 NOWHERE = "http://127.0.0.1:9"
@@ -45,7 +46,12 @@ def environment(given: Mapping[str, str | None]) -> dict[str, str]:
 def run_here(*arguments: str, **env: str | None) -> Ended:
     """Run a command in this process, by the function that `main` calls."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with patch.dict(os.environ, environment(env), clear=True), redirect_stdout(out), redirect_stderr(err):
+    with (
+        patch.dict(os.environ, environment(env), clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        lines_for_people(),
+    ):
         status = status_of(list(arguments))
     return Ended(int(status), _bytes_of(out), _bytes_of(err).decode("utf-8"))
 

@@ -224,6 +224,18 @@ def test_first_hour(tmp_path: Path) -> None:
     assert sorted(row.status for row in rows) == ["accepted", "accepted", "accepted", "superseded"]
 
 
+def test_packs(stage: Stage, sandbox: Sandbox) -> None:
+    """The numbers are those of the page, and every file of the folder has the id of a pack that is there."""
+    stage.follow("how-to/packs.md")
+    with (stage.folder / "mapping.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    paths = {path.name for path in (stage.folder / "data").iterdir()}
+    assert {row["path"] for row in rows} == paths - {"manifest.jsonl"}
+    assert {row["file_id"] for row in rows} == {file.file_id for file in sandbox.files}
+    text = (DOCS / "how-to/packs.md").read_text("utf-8")
+    assert any(f"`{one.filename}`" in text for one in sandbox.uploads)
+
+
 def test_convert(stage: Stage) -> None:
     """The commands end as the page says, and the lines are those that it shows."""
     stage.follow("how-to/convert.md")

@@ -45,13 +45,22 @@ class LogOutput(Protocol):
 _outputs: list[LogOutput] = []
 
 
-def send_lines_to(output: LogOutput | None) -> None:
-    """Send all messages to a voice from now on; None restores lines for people."""
-    _outputs[:] = [] if output is None else [output]
+def send_lines_to(output: LogOutput) -> None:
+    """Send all messages to an output from now on, to the end of `lines_for_people`."""
+    _outputs[:] = [output]
+
+
+@contextmanager
+def lines_for_people() -> Iterator[None]:
+    """Restore lines for people after the block: a command in it may send its messages elsewhere."""
+    try:
+        yield
+    finally:
+        _outputs.clear()
 
 
 def failed(error: BulkUploadError) -> bool:
-    """Let the voice write why the command ends; return False where there is no voice."""
+    """Let the output write why the command ends; return False where lines are for people."""
     for output in _outputs:
         output.fail(error)
     return bool(_outputs)

@@ -58,8 +58,7 @@ class Histogram(msgspec.Struct):
         self.most = max(self.most, value)
         self.count += 1
         self.total += value
-        shift = value.bit_length() - _STEP_BITS
-        bucket = value if shift <= 0 else (shift * _STEPS) + (value >> shift)
+        bucket = bucket_of(value)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:

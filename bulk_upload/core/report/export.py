@@ -43,7 +43,7 @@ _STEERING = re.compile(
 )
 
 
-def csv_cells(row: ExportRow) -> list[str]:
+def csv_cells(row: tuple[str | int | None, ...]) -> list[str]:
     """Return a row as CSV cells that a spreadsheet shows as text.
 
     A cell that would start a formula gets a leading apostrophe, and so does what follows a semicolon; control
@@ -53,7 +53,7 @@ def csv_cells(row: ExportRow) -> list[str]:
     return ["" if value is None else str(value) if isinstance(value, int) else _safe(value) for value in row]
 
 
-def plain_csv_line(row: ExportRow) -> str | None:
+def plain_csv_line(row: tuple[str | int | None, ...]) -> str | None:
     """Return a row as its line of CSV where no cell has to be changed or quoted, as in nearly all rows; else None."""
     cells = ["" if value is None else value if isinstance(value, str) else str(value) for value in row]
     line = ",".join(cells)

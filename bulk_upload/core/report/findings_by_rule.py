@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bulk_upload.core.finding import Finding
+    from bulk_upload.core.validation.report import FileReport
 
 
 class RuleTotals(msgspec.Struct, kw_only=True):
@@ -69,6 +70,16 @@ class FindingsByRule(msgspec.Struct):
             totals.finding_count += count
             totals.file_count += 1
             totals.line_count += line_count
+
+    def add_report(self, path: str, report: FileReport) -> None:
+        """Count the findings of one file that was validated."""
+        self.add(
+            path,
+            line_count=report.line_count,
+            counts=report.counts,
+            first_lines=report.first_lines(),
+            severities=report.severities,
+        )
 
     def add_one(self, finding: Finding) -> None:
         """Count a finding about a manifest, or about a file that cannot be validated."""

@@ -72,6 +72,30 @@ class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Annotated[str, _meaning("the manifest that was written")]
 
 
+class PackSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What `pack` did. The names are those of packs in their folder."""
+
+    made: Annotated[tuple[str, ...], _meaning("new packs")]
+    rebuilt: Annotated[
+        tuple[str, ...], _meaning("packs with other content than before: a file changed, or is gone")
+    ]
+    kept_count: Annotated[int, _meaning("packs that stayed as they were")]
+    gone: Annotated[
+        tuple[str, ...], _meaning("packs that were removed: none of their files is in the manifest")
+    ]
+    member_count: Annotated[int, _meaning("files in all packs")]
+    pack_bytes: Annotated[int, _meaning("bytes of all packs")]
+    manifest: Annotated[str, _meaning("the manifest of the packs")]
+    members: Annotated[str, _meaning("the list of their members")]
+
+
+class UnpackedDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A file, or a pack, that `unpack` could not bring back."""
+
+    name: Annotated[str, _meaning("the path of the file in the manifest, or the name of the pack")]
+    detail: Annotated[str, _meaning("what is wrong")]
+
+
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a job."""
 
@@ -290,6 +314,8 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
     "validate": DataFinding,
     "validate --stats": DataStatistics,
     "validate --stats|validate --group": DataComparison,
+    "pack": PackSummary,
+    "unpack": UnpackedDifference,
     "plan": PlanSummary,
     "status": JobStatus,
     "resolve": InDoubtEntry,
@@ -306,5 +332,5 @@ SHAPES: Mapping[str, type[msgspec.Struct]] = {
 """The objects by command. `run`, `ledger show` and `ledger export` print the rows of docs/reference/exports.md, `control`
 the status of docs/how-to/control.md."""
 
-SINGLE = frozenset({"scan", "plan", "status", "files get"})
+SINGLE = frozenset({"scan", "pack", "plan", "status", "files get"})
 """Commands that print one object; the others print one on each line."""

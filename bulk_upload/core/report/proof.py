@@ -29,6 +29,3 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     verify: Evidence
     content: Evidence
     undo: Evidence
-
-
-PROVEN_THINGS = msgspec.structs.fields(Proof)

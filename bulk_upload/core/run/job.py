@@ -114,7 +114,7 @@ class Job(_Input, frozen=True, kw_only=True):
         for name in ("purpose", "name_template"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise UsageError(f"{name} is of the type {type(value).__name__}", hint="pass a text")
+                raise UsageError(f"{name} is of the type {type(value).__name__}", hint="pass a string")
         for name in _FLAGS:
             # `force="no"` would force.
             if not isinstance(getattr(self, name), bool):

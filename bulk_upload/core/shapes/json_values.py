@@ -18,7 +18,6 @@ Json: TypeAlias = bytes
 Record: TypeAlias = dict[str, Json]
 """An object whose values are not decoded."""
 
-EMPTY_TEXT: Json = b'""'
 _DECODED_BYTES = 1024 * 1024
 _CHARACTER_BYTES = 4
 _CONTINUES = frozenset(bytes([one]) for one in range(0x80, 0xC0))

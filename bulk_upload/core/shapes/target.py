@@ -32,8 +32,6 @@ _FIELDS = {
     frozenset({MESSAGES, REFERENCE}): Layout.REINFORCEMENT,
     frozenset({TEXT}): Layout.TEXT,
 }
-FIELDS_OF = {layout: names for names, layout in _FIELDS.items()}
-"""The fields that each shape must have."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,11 @@ def quoted(text: str) -> str:
     return f'"{text}"'
 
 
+def many(count: int, word: str) -> str:
+    """Return a count with its word: `1 file`, `1,200 files`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def clock_step_words(step_s: float) -> str:
     """Return how this machine's clock was set, by seconds forward, or back where negative."""
     if step_s < 0:

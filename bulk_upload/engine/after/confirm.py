@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.paging import Pager
 from bulk_upload.core.events import Noticed, ReceiptsChecked
@@ -24,15 +24,16 @@ from bulk_upload.core.run.after.confirm import (
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, is_before
 from bulk_upload.core.run.settings import ConfirmMode
 from bulk_upload.core.text.printable import human_seconds
-from bulk_upload.edge.ledger.reading.run_receipts import receipts_by_id, receipts_of_run, run_extent
+from bulk_upload.edge.ledger.reading.run_receipts import receipts_by_id, run_extent
 from bulk_upload.edge.ledger.withdrawals import BY_CLOSING_CHECK, note_check
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.after.check_requests import BudgetSpent, RequestBudget
 from bulk_upload.engine.after.content_sample import NOT_TOLD_APART, ContentSample
+from bulk_upload.engine.after.seen_receipts import SeenReceipts
 from bulk_upload.engine.after.withdrawing import Withdrawals
-from bulk_upload.engine.waits import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -49,18 +50,11 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.waits import Waits
 
-T = TypeVar("T")
-
-PAGE_RECEIPTS = 512
 LIST_PAGES_MAX = 1_000_000
 WAIT_SAID_S = 2.0
 
 NOT_SHOWN = "it shows no file of this run"
 NOT_READ = "the list was read no further: the check makes 1 % of the run's requests and 10 more at most"
-
-
-class _BudgetSpent(Exception):
-    """The check has made all requests that it may."""
 
 
 class ClosingCheck:
@@ -136,17 +130,13 @@ class _Check:
         self._settles_s = clock.monotonic() + settle_s
         self._profile = profile
         self._files_api = files_api
-        self._api_retry = api_retry
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
         self._emit = emit
-        self._waits = waits
-        self._requests_max = requests_max(extent.attempt_count)
-        self._request_count = 0
+        self._requests = RequestBudget(requests_max(extent.attempt_count), api_retry=api_retry, waits=waits)
         self._evidence = ListEvidence(keeps_names=profile.keeps_names, in_doubt=extent.in_doubt)
-        self._seen = bytearray(extent.last_receipt_id - start.receipt_id + 1)
-        self._seen_count = 0
+        self._seen = SeenReceipts(start, extent, ledger=ledger)
         self._held: dict[int, tuple[HeldReceipt, tuple[Mismatch, ...]]] = {}
         self._reaches: list[Reach] = []
         self._is_complete = False
@@ -160,20 +150,16 @@ class _Check:
             start, read=self._content, ledger=ledger, withdrawals=self._withdrawals, emit=emit
         )
 
-    @property
-    def _left_count(self) -> int:
-        return self._requests_max - self._request_count
-
     async def compare(self) -> None:
         """Compare all receipts that the requests allow: by the list, by look-ups, and again once it has settled."""
         await self._list()
         # At first half of the requests that are left: the others may be needed once the list has settled.
-        if await self._are_missing_at_most(self._left_count // 2):
+        if await self._are_missing_at_most(self._requests.left_count // 2):
             await self._look_up_missing(is_last=False)
         if await self._are_missing_at_most(0) and not self._passing():
             return
         await self._settle()
-        if not await self._are_missing_at_most(self._left_count):
+        if not await self._are_missing_at_most(self._requests.left_count):
             await self._list()
         for receipt in self._passing():
             await self._look_up(receipt, is_last=False)
@@ -182,7 +168,7 @@ class _Check:
     async def read_back(self) -> None:
         """Compare the content of some files of equal size, where the list does not show whose they are."""
         if self._witness is not None and not self._evidence.shows_names:
-            await self._sample.read(self._left_count)
+            await self._sample.read(self._requests.left_count)
         self._is_read_back = True
 
     async def finish(self) -> None:
@@ -192,7 +178,7 @@ class _Check:
         for receipt in self._unanswered:
             await self._withdrawals.as_open(receipt)
         open_count = self._sample.open_count
-        seen_count = min(self._seen_count, self._extent.receipt_count)
+        seen_count = self._seen.count
         checked_count = max(0, seen_count - open_count)
         why = self._why or (NOT_SHOWN if self._witness is None else NOT_READ)
         if open_count and seen_count == self._extent.receipt_count:
@@ -218,24 +204,23 @@ class _Check:
                 checked_count=checked_count,
                 withdrawn_count=self._withdrawals.counts[EntryState.WITHDRAWN],
                 in_doubt_count=self._withdrawals.counts[EntryState.IN_DOUBT],
-                request_count=self._request_count,
+                request_count=self._requests.used_count,
                 reason=None if checked_count == self._extent.receipt_count else why,
             )
         )
 
     async def _list(self) -> None:
         """Read the list, newest first, until all receipts are seen, or it is before the run, or the requests are used up."""
-        extent = self._extent
         # Pages need not overlap: a file that slips between two of them is looked up.
         pager = Pager.through(self._profile, pages_max=LIST_PAGES_MAX, overlap=0)
         before_ids: set[str] = set()
         reach, self._why = Reach(), None
         if self._profile.newest_first:
             self._reaches.append(reach)
-        while self._seen_count < extent.receipt_count and self._left_count > LOOK_UPS_MIN:
+        while not self._seen.has_all and self._requests.left_count > LOOK_UPS_MIN:
             try:
-                turned = await self._answer(partial(self._files_api.list_page, pager.request))
-            except (NoAnswer, _BudgetSpent) as error:
+                turned = await self._requests.answer(partial(self._files_api.list_page, pager.request))
+            except (NoAnswer, BudgetSpent) as error:
                 self._why = str(error) or None
                 break
             page = turned.files
@@ -272,12 +257,7 @@ class _Check:
         self._held.pop(receipt.receipt_id, None)
         if mismatches:
             self._held[receipt.receipt_id] = (receipt, mismatches)
-        self._mark(receipt)
-
-    def _mark(self, receipt: HeldReceipt) -> None:
-        place = receipt.receipt_id - self._start.receipt_id
-        self._seen_count += not self._seen[place]
-        self._seen[place] = 1
+        self._seen.add(receipt)
 
     async def _settle_held(self, *, is_last: bool) -> None:
         """Withdraw the held receipts that the list is known to contradict, release those that it does not."""
@@ -293,28 +273,14 @@ class _Check:
 
     async def _missing(self, count_max: int) -> list[HeldReceipt]:
         """Return receipts whose files the list should show and did not, the oldest first, at most `count_max`."""
-        found: list[HeldReceipt] = []
-        if self._seen_count >= self._extent.receipt_count:
-            return found
         offset_s = self._files_api.clock_offset_s
-        after_id = self._start.receipt_id
-        while len(found) < count_max:
-            step = partial(receipts_of_run, start=self._start, after_id=after_id, count_max=PAGE_RECEIPTS)
-            page = await self._ledger.run(step)
-            if not page:
-                break
-            after_id = page[-1][0].receipt_id
-            found += [
-                receipt
-                for receipt, sent_at_s in page
-                if receipt.receipt_id <= self._extent.last_receipt_id
-                and not self._seen[receipt.receipt_id - self._start.receipt_id]
-                and (
-                    self._is_complete
-                    or any(one.should_show(sent_at_s, clock_offset_s=offset_s) for one in self._reaches)
-                )
-            ]
-        return found[:count_max]
+
+        def should_show(sent_at_utc_s: float) -> bool:
+            return self._is_complete or any(
+                one.should_show(sent_at_utc_s, clock_offset_s=offset_s) for one in self._reaches
+            )
+
+        return await self._seen.missing(should_show, count_max=count_max)
 
     async def _are_missing_at_most(self, count: int) -> bool:
         return len(await self._missing(count + 1)) <= count
@@ -341,7 +307,7 @@ class _Check:
 
     async def _look_up_missing(self, *, is_last: bool) -> None:
         """Look up files that the list should show, as many as may be."""
-        for receipt in await self._missing(self._left_count):
+        for receipt in await self._missing(self._requests.left_count):
             is_found = await self._look_up(receipt, is_last=is_last)
             if not is_found and self._witness is None:
                 return  # Neither the list nor a look-up finds files of the run.
@@ -350,8 +316,8 @@ class _Check:
         """Look up a file; return whether it was found. That it was not counts at last, and if the list shows others."""
         is_proof = is_last and self._witness is not None
         try:
-            file = await self._answer(partial(self._files_api.look_up, receipt.file_id))
-        except _BudgetSpent:
+            file = await self._requests.answer(partial(self._files_api.look_up, receipt.file_id))
+        except BudgetSpent:
             return False
         except NoAnswer:
             if is_proof:
@@ -361,7 +327,7 @@ class _Check:
             self._compare_one(receipt, file)
             return True
         if is_proof and await self._finds_own_files():
-            self._mark(receipt)
+            self._seen.add(receipt)
             await self._withdrawals.as_gone(receipt)
         elif is_proof:
             self._leave_open(receipt)
@@ -369,32 +335,20 @@ class _Check:
 
     def _leave_open(self, receipt: HeldReceipt) -> None:
         self._unanswered.append(receipt)
-        self._mark(receipt)
+        self._seen.add(receipt)
 
     async def _finds_own_files(self) -> bool:
         """Whether a look-up finds a file of the run that the list shows: else that one is not found proves nothing."""
         if self._answers_look_ups is None:
             self._answers_look_ups = False
             if self._witness is not None:
-                with suppress(NoAnswer, _BudgetSpent):
+                with suppress(NoAnswer, BudgetSpent):
                     look_up = partial(self._files_api.look_up, self._witness.file_id)
-                    self._answers_look_ups = await self._answer(look_up) is not None
+                    self._answers_look_ups = await self._requests.answer(look_up) is not None
         return self._answers_look_ups
 
     async def _content(self, receipt: HeldReceipt) -> ReadBack | None:
-        with suppress(NoAnswer, _BudgetSpent):
+        with suppress(NoAnswer, BudgetSpent):
             read = partial(self._files_api.read_back, receipt.file_id, file_bytes=receipt.file_bytes)
-            return await self._answer(read)
+            return await self._requests.answer(read)
         return None
-
-    async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the server's answer to a call. Raises NoAnswer, _BudgetSpent."""
-
-        async def once() -> T:
-            if self._left_count <= 0:
-                raise _BudgetSpent
-            self._request_count += 1
-            with self._waits.on(Wait.SERVER):
-                return await call()
-
-        return await self._api_retry.answer(once)

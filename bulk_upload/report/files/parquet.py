@@ -6,22 +6,26 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bulk_upload.core.report.export import COLUMNS
+from bulk_upload.core.report.export import ExportRow
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bulk_upload.core.report.export import ExportRow
+    from bulk_upload.core.report.member_rows import MemberRow
 
 GROUP_ROWS = 16_384
 """About 10 MB of Python objects, and groups large enough to be compressed well."""
 
-NUMBERS = ("bytes", "attempts", "http_status")
+NUMBERS = ("bytes", "attempts", "http_status", "first_line", "lines")
 TIMES = ("first_seen_utc", "settled_utc")
 
 
-def write_parquet(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
+def write_parquet(
+    rows: Iterable[ExportRow | MemberRow],
+    stream: BinaryIO,
+    kind: type[ExportRow | MemberRow] = ExportRow,
+) -> int:
     """Write all rows as one Parquet file; return how many.
 
     Raises:
@@ -29,7 +33,7 @@ def write_parquet(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
         OSError: the stream cannot be written.
     """
     arrow, parquet = _pyarrow()
-    schema = arrow.schema([arrow.field(name, _type_of(arrow, name)) for name in COLUMNS])
+    schema = arrow.schema([arrow.field(name, _type_of(arrow, name)) for name in kind._fields])
     remaining = iter(rows)
     count = 0
     with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
@@ -37,7 +41,7 @@ def write_parquet(rows: Iterable[ExportRow], stream: BinaryIO) -> int:
             columns = zip(*group, strict=True)
             arrays = [
                 arrow.array([_cell(name, value) for value in values], schema.field(name).type)
-                for name, values in zip(COLUMNS, columns, strict=True)
+                for name, values in zip(kind._fields, columns, strict=True)
             ]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
             count += len(group)

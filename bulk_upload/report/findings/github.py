@@ -47,13 +47,7 @@ class GithubFindings:
     def add(self, path: str, purpose: str, report: FileReport) -> Iterable[str]:
         """Take the findings of one file."""
         del purpose
-        self._by_rule.add(
-            path,
-            line_count=report.line_count,
-            counts=report.counts,
-            first_lines=report.first_lines(),
-            severities=report.severities,
-        )
+        self._by_rule.add_report(path, report)
         for one in report.findings:
             self._keep(self._name_of(path), one)
         return ()

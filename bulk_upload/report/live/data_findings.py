@@ -78,13 +78,7 @@ class GroupedFindings:
 
     def add(self, path: str, report: FileReport) -> None:
         """Add the findings of one file."""
-        self._by_rule.add(
-            path,
-            line_count=report.line_count,
-            counts=report.counts,
-            first_lines=report.first_lines(),
-            severities=report.severities,
-        )
+        self._by_rule.add_report(path, report)
         for one in report.findings:
             self._keep(one)
 

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bulk_upload.cli.output.streams import tell
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import KEY, NOWHERE, Ended, run_here, run_process
@@ -168,9 +169,11 @@ def test_findings_are_in_the_record(desk: Path) -> None:
     assert last["finding_count"] == 2
 
 
-def test_the_words_are_back_for_the_next_command(desk: Path) -> None:
+def test_the_words_are_back_after_the_command(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Records are for the command that asked for them."""
     run_here("run", "good.jsonl", "--log-format", "json", "--max-attempts", "1")
+    tell("nobody asked for records")
+    assert capsys.readouterr().err == "nobody asked for records\n"
     assert run_here("plan", "nope.jsonl").stderr.startswith("bulk-upload: ")
 
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from bulk_upload.cli.commands.ledgers.files_removal import remove
 from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.job import JOB_CONTEXT, destination_options
@@ -20,6 +21,7 @@ from bulk_upload.cli.options.sections import JOB_SECTIONS, SERVER_SECTIONS, Serv
 from bulk_upload.cli.options.server import connection_of, network_of
 from bulk_upload.cli.options.suggestions import SuggestingGroup
 from bulk_upload.cli.options.units import WORD
+from bulk_upload.cli.output.file_lines import json_line, removed_json, removed_text, text_line
 from bulk_upload.cli.output.streams import put, tell, writing_stdout
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.errors import UsageError
@@ -30,13 +32,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.api.profile import Profile
-    from bulk_upload.core.model import ListedFile
-    from bulk_upload.engine.files.removed import Removed
     from bulk_upload.job_files import ServerFiles
 
 _STANDARD_OUTPUT = "-"
-_NAMED_MAX = 20
-"""Files that are shown before the question."""
 
 _DESTINATION = ("base_url", "profile", "team")
 
@@ -113,7 +111,7 @@ def ls(
             f"the profile {connection.profile.name} says that the server has no list (can-list = false)",
             hint="`bulk-upload ledger show` lists the files of a job",
         )
-    line = _json_line if as_json or form == "json" else _text_line
+    line = json_line if as_json or form == "json" else text_line
 
     async def work() -> int:
         count = 0
@@ -125,7 +123,7 @@ def ls(
                     break
         return count
 
-    if not anyio.run(work) and line is _text_line:
+    if not anyio.run(work) and line is text_line:
         tell("The server has no such files." if only_purpose or name else "The server has no files.")
     return ExitStatus.DONE
 
@@ -221,63 +219,10 @@ def rm(
     wanted = list(dict.fromkeys(file_ids))
     server, connection = _server_of(options)
     _require_ids(wanted, connection.profile)
-    line = _removed_json if as_json or form == "json" else _removed_text
-    work = partial(_remove, server, wanted, ledger=options["ledger"], yes=yes, dry_run=dry_run, line=line)
+    line = removed_json if as_json or form == "json" else removed_text
+    work = partial(remove, server, wanted, ledger=options["ledger"], yes=yes, dry_run=dry_run, line=line)
     tell(f"server: {printable(connection.endpoint)}")
     return anyio.run(work)
-
-
-async def _remove(
-    server: ServerFiles,
-    wanted: Sequence[str],
-    *,
-    ledger: str | None,
-    yes: bool,
-    dry_run: bool,
-    line: Callable[[Removed], str],
-) -> int:
-    from bulk_upload.cli.options.ledger import person, require_yes  # noqa: PLC0415
-
-    async with server.inquiring() as inquiry:
-        there = [file for one in wanted if (file := await inquiry.look_up(one)) is not None]
-        absent_count = len(wanted) - len(there)
-        if absent_count:
-            tell(f"Not on the server: {absent_count:,} of {_files(len(wanted))}.")
-        shown = there if dry_run else there[:_NAMED_MAX]
-        for one in shown:
-            (put if dry_run else _tell_line)(_text_line(one))
-        if len(there) > len(shown):
-            tell(f"  and {len(there) - len(shown):,} more; --dry-run lists all")
-        if dry_run:
-            tell(f"Would delete {_files(len(there))}.")
-            return ExitStatus.DONE
-        if there:
-            require_yes(f"Delete {_files(len(there))}? This cannot be undone.", yes=yes)
-        removed = []
-        # Of files that are gone already, too: a ledger may still have receipts for them.
-        async with server.removing(inquiry, asked_by=person(), ledger_path=ledger) as removing:
-            for file_id in wanted:
-                removed.append(await removing.remove(file_id))
-                put(line(removed[-1]))
-    return _verdict(removed)
-
-
-def _verdict(removed: Sequence[Removed]) -> ExitStatus:
-    from bulk_upload.edge.ledger import Deleted  # noqa: PLC0415
-
-    kept_count = sum(one.outcome is Deleted.KEPT for one in removed)
-    open_count = sum(one.outcome is None for one in removed)
-    gone_count = sum(one.outcome is Deleted.GONE for one in removed)
-    deleted_count = len(removed) - kept_count - open_count - gone_count
-    tell(
-        f"Deleted: {deleted_count:,}."
-        + (f" Already gone: {gone_count:,}." if gone_count else "")
-        + (f" Kept: {kept_count:,}." if kept_count else "")
-        + (f" Without an answer: {open_count:,}; run the same command again." if open_count else "")
-    )
-    if open_count:
-        return ExitStatus.UNFINISHED
-    return ExitStatus.SOME_FAILED if kept_count else ExitStatus.DONE
 
 
 def _server_of(options: dict[str, Any]) -> tuple[ServerFiles, Connection]:
@@ -363,38 +308,3 @@ def _start_over(stream: IO[bytes]) -> None:
     if stream.seekable():
         stream.seek(0)
         stream.truncate()
-
-
-def _text_line(file: ListedFile) -> str:
-    size = "?" if file.bytes is None else human_bytes(file.bytes)
-    made = file.created_at or "?"
-    cells = (file.file_id, f"{size:>9}", f"{file.purpose or '?':<12}", made, file.filename or "?")
-    return "  ".join(map(printable, cells)) + "\n"
-
-
-def _json_line(file: ListedFile) -> str:
-    fields = {
-        "file_id": file.file_id if file.has_id else None,
-        "filename": file.filename,
-        "bytes": file.bytes,
-        "purpose": file.purpose,
-        "created_at": file.created_at,
-    }
-    return json.dumps(fields) + "\n"
-
-
-def _removed_text(one: Removed) -> str:
-    outcome = "no answer" if one.outcome is None else one.outcome
-    return f"{outcome:<9}  {one.file_id}{'  ' if one.reason else ''}{printable(one.reason)}\n"
-
-
-def _removed_json(one: Removed) -> str:
-    return json.dumps({"file_id": one.file_id, "outcome": one.outcome, "reason": one.reason or None}) + "\n"
-
-
-def _tell_line(line: str) -> None:
-    tell(f"  {line.rstrip()}")
-
-
-def _files(count: int) -> str:
-    return f"{count:,} {'file' if count == 1 else 'files'}"

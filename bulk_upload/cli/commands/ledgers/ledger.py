@@ -14,16 +14,22 @@ from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.suggestions import SuggestingGroup
+from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.streams import put, tell, writing_stdout
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.export import ExportRow
+from bulk_upload.core.report.member_rows import MemberRow, member_rows, rows_by_path
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import dropped_words
 from bulk_upload.edge.ledger import LedgerReader
+from bulk_upload.edge.pack import read_member_list
 from bulk_upload.errors import UsageError
 from bulk_upload.report.files.rows import RowFormat, json_line, save_rows, write_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
     from rich.table import Table
 
@@ -159,6 +165,13 @@ def _fit(table: Table, console: Console) -> None:
     is_flag=True,
     help="As --all, and include receipts superseded by a newer version of the file.",
 )
+@click.option(
+    "--members",
+    "member_list",
+    type=WORD,
+    metavar="FILE",
+    help="Export one row per file in the packs of this ledger instead, by the members.jsonl that `pack` wrote.",
+)
 @json_option("a JSON object per row (--format jsonl)")
 @private_option
 def export(
@@ -169,6 +182,7 @@ def export(
     output: str,
     all_entries: bool,
     all_receipts: bool,
+    member_list: str | None,
     private: bool,
 ) -> None:
     """Export one row per entry of the manifest, including failed entries and those in doubt.
@@ -179,22 +193,30 @@ def export(
     Examples:
       bulk-upload ledger export manifest.ledger.db -o mapping.csv
       bulk-upload ledger export manifest.ledger.db --format jsonl | jq -r .file_id
+      bulk-upload ledger export packed/manifest.jsonl --members packed/members.jsonl
     """
     form = RowFormat.JSONL if as_json else RowFormat(row_format)
+    if member_list is not None and (all_entries or all_receipts):
+        raise UsageError("--members is about the packs of the last manifest", hint="leave --all out")
     with LedgerReader(ledger_path) as reader:
-        rows = reader.rows(all_entries=all_entries, all_receipts=all_receipts)
-        left_out = 0 if all_entries or all_receipts else reader.dropped_count()
+        rows: Iterable[ExportRow | MemberRow] = reader.rows(
+            all_entries=all_entries, all_receipts=all_receipts
+        )
+        kind: type[ExportRow | MemberRow] = ExportRow
+        if member_list is not None:
+            rows, kind = member_rows(read_member_list(member_list), rows_by_path(reader.rows())), MemberRow
+        left_out = 0 if all_entries or all_receipts or member_list else reader.dropped_count()
         if left_out:
             tell(f"{dropped_words(left_out, in_folder=reader.is_of_folder())}: see --all")
         if output == "-" and form is RowFormat.PARQUET and sys.stdout.isatty():
             raise UsageError("Parquet cannot be written to a terminal", hint="name a file with -o FILE")
         if output == "-":
             with writing_stdout():
-                write_rows(rows, sys.stdout.buffer, form)
+                write_rows(rows, sys.stdout.buffer, form, kind)
                 sys.stdout.buffer.flush()
             return
         try:
-            count = save_rows(rows, output, form, private=private)
+            count = save_rows(rows, output, form, kind, private=private)
         except OSError as error:
             raise UsageError(
                 f"cannot write {printable(output)}: {error.strerror}", hint="choose another file with -o"

@@ -1,0 +1,80 @@
+"""Runs `unpack`: what does not come back on standard output, a summary on stderr."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from bulk_upload.cli.output.json_output import put_json
+from bulk_upload.cli.output.status_line import command_progress_shown
+from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.core.manifest.paths import PathComplaint, relative_path
+from bulk_upload.core.report.json_shapes import UnpackedDifference
+from bulk_upload.core.text.printable import human_bytes, printable
+from bulk_upload.core.text.wording import many
+from bulk_upload.edge.pack import PackFolder, PackReader, read_member_list
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.live.command_progress import CommandProgress
+
+
+class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line requests. `output` None writes nothing."""
+
+    folder: str
+    output: str | None
+    private: bool
+    as_json: bool
+    quiet: bool
+
+
+def unpack_and_report(request: UnpackRequest) -> int:
+    """Unpack and return the exit code. Raises UsageError."""
+    members = read_member_list(PackFolder(request.folder).member_list)
+    if request.output is not None:
+        _require_inside(request.output, [one.path for one in members])
+    byte_count = 0
+
+    def on_bytes(more: int) -> None:
+        nonlocal byte_count
+        byte_count += more
+
+    def progress() -> CommandProgress:
+        total = sum(one.bytes for one in members)
+        return CommandProgress(doing="unpacking", count=0, byte_count=byte_count, byte_total=total)
+
+    reader = PackReader(request.folder, target=request.output, private=request.private, on_bytes=on_bytes)
+    failed: set[str] = set()
+    with command_progress_shown(progress, quiet=request.quiet):
+        for name, error in reader.read(members):
+            failed.add(name)
+            detail = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+            if request.as_json:
+                put_json(UnpackedDifference(name=name, detail=detail))
+            else:
+                put(f"{printable(name)}: {printable(detail)}\n")
+    if failed:
+        tell(f"{many(len(failed), 'file')} did not come back as packed")
+        return ExitStatus.SOME_FAILED
+    if not request.quiet:
+        done = "proven" if request.output is None else f"written to {printable(request.output)}"
+        tell(f"{many(len(members), 'file')}, {human_bytes(byte_count)}: {done}, byte for byte")
+    return ExitStatus.DONE
+
+
+def _require_inside(target: str, paths: list[str]) -> None:
+    root = os.path.realpath(target)
+    outside = next(
+        (
+            one
+            for one in paths
+            if isinstance(relative_path(one, root=root, allow_outside=False), PathComplaint)
+        ),
+        None,
+    )
+    if outside is not None:
+        raise UsageError(
+            f"{printable(outside)} would be written outside {printable(target)}",
+            hint="unpack without -o proves the packs; files outside the manifest's root are not written",
+        )

@@ -1,0 +1,1 @@
+"""Packing: from the entries of a manifest to a folder of packs."""
