@@ -31,15 +31,20 @@ def source_error(error: Exception) -> SourceError:
     text = str(error)
     if isinstance(error, FileNotFoundError):
         return SourceError("there is no such object (404)", inaccessible=True)
-    status = _status_in(error, text)
-    if status is not None:
-        return _of_status(status, text)
     if any(one in text for one in _LOGIN_PLACES):
         return SourceError(
             "the store was not asked: there are no credentials for it in the environment, in bulk-upload.toml or on "
             "this machine",
             inaccessible=True,
         )
+    if "BadScheme" in text:
+        return SourceError(
+            "the store's address is http://: name it as the endpoint in bulk-upload.toml, or pass --allow-plain-http",
+            inaccessible=True,
+        )
+    status = _status_in(error, text)
+    if status is not None:
+        return _of_status(status, text)
     if "IncompleteBody" in text or "kind: Interrupted" in text or "UnexpectedEof" in text:
         return SourceError("the store sent less of the object than it announced", transient=True)
     if "Content-Length" in text or "MissingContentLength" in text:
