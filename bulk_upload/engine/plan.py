@@ -180,8 +180,15 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
         where over half of a purpose's first files are of another purpose, or of a folder's files are gone.
         """
-        if self.look_up is not None:
-            self.look_up()
+        try:
+            if self.look_up is not None:
+                self.look_up()
+            return self._planned(lines)
+        finally:
+            if self.objects is not None:
+                self.objects.close()
+
+    def _planned(self, lines: Iterable[bytes]) -> Plan:
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
         noted = _Noted()

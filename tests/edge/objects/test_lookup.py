@@ -22,12 +22,13 @@ from bulk_upload.sandbox.objects import (
     object_store_in_thread,
     parse_object_faults,
 )
-from tests.edge.objects.stage import stores_of, web_address
+from tests.edge.objects.stage import WAIT_S, stores_of, web_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LIST, HEAD = RequestKind.LIST, RequestKind.HEAD
+OPENED: list[Lookup] = []
 FOLDERS = {f"{folder}/{name:02}.jsonl": f"{folder}{name}" for folder in "abc" for name in range(60)}
 
 
@@ -41,8 +42,17 @@ def store() -> Iterator[ObjectStore]:
         yield running
 
 
-def looked_up(store: ObjectStore, paths: list[str]) -> Lookup:
-    lookup = Lookup(stores_of(store))
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Close what a test looked up: a database that nobody closes is a warning."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+def looked_up(store: ObjectStore, paths: Iterable[str], *, stall_s: float = WAIT_S) -> Lookup:
+    lookup = Lookup(stores_of(store, stall_s=stall_s))
+    OPENED.append(lookup)
     lookup.expect(paths)
     lookup.look()
     return lookup
@@ -138,9 +148,7 @@ def test_a_store_that_stands_still(store: ObjectStore) -> None:
     """A list that never comes is given up, and objects are asked for alone; of those that stay silent the next run asks."""
     paths = [part(number) for number in range(30)]
     store.use_faults(parse_object_faults("list-stall-head@100%,head-stall-head@/many/part/00000007.jsonl"))
-    lookup = Lookup(stores_of(store, stall_s=1.0))
-    lookup.expect(paths)
-    lookup.look()
+    lookup = looked_up(store, paths, stall_s=1.0)
     silent = lookup.inspect(part(7))
     assert isinstance(silent, PathComplaint)
     assert silent.transient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,12 +58,12 @@ def stores(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Stores:
 async def test_read(store: ObjectStore, stores: Stores, scheme: str) -> None:
     """An object is looked up, read by one GET of the planned version, and continued where its answer breaks."""
     path = f"{scheme}://data/a.txt"
-    lookup = Lookup(stores)
-    lookup.expect([path, *(f"{scheme}://data/x/{number:02}.txt" for number in range(30))])
-    lookup.look()
-    planned = lookup.inspect(path)
+    with closing(Lookup(stores)) as lookup:
+        lookup.expect([path, *(f"{scheme}://data/x/{number:02}.txt" for number in range(30))])
+        lookup.look()
+        planned = lookup.inspect(path)
+        assert isinstance(lookup.inspect(f"{scheme}://data/x/07.txt"), Fingerprint)
     assert isinstance(planned, Fingerprint)
-    assert isinstance(lookup.inspect(f"{scheme}://data/x/07.txt"), Fingerprint)
     reader = ObjectReader(stores)
     store.use_faults(parse_object_faults("drop-mid:0.4"))
     blocks = []
