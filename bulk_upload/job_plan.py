@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import NameAlphabet
+from bulk_upload.core.bundle.grouping import require_bundles
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import GivenPurposes
 from bulk_upload.core.manifest.globs import PurposeMap
@@ -108,6 +109,8 @@ class JobPlanner:
         connection: the server.
         settings: of the runs that are planned.
         purposes: the rules of each purpose; by default those of the profile.
+
+    Raises UsageError for bundles that the profile cannot have.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class JobPlanner:
     ) -> None:
         self._connection = connection
         self._settings = settings or RunSettings()
+        require_bundles(connection.profile, self._settings.bundle)
         self._purposes = purposes_of(connection.profile.name) if purposes is None else purposes
 
     def ledger_path(self, job: Job) -> str:
@@ -294,6 +298,7 @@ class JobPlanner:
             is_listing=listing is not None,
             is_partial=listing is not None and listing.is_partial,
             may_lose_files=job.files_removed,
+            bundle=self._settings.bundle,
             on_progress=on_progress,
             objects=objects,
             look_up=partial(look_up, manifest.lines, rules, objects),

@@ -8,6 +8,9 @@
  * where the file part ends; what lies between is dropped in the kernel (MSG_TRUNC), uncopied. With --keep nothing is
  * dropped: each file part is written to FOLDER under the number in its id.
  *
+ * A body for /v1/flow/bulk_files may have any number of files: it is read whole, part by part, and answered with a list.
+ * Nothing of it is kept.
+ *
  * Content-Disposition is matched as clients write it; this is no parser for what strangers send.
  */
 #define _GNU_SOURCE
@@ -15,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +33,9 @@
 
 enum { BUFFER_BYTES = 64 * 1024, TAIL_BYTES = 1024, TEXT_BYTES = 512, SKIP_BYTES = 4 * 1024 * 1024 };
 
-typedef enum { HEAD, FRONT, SKIP, REST, ANSWERING } Stage;
+typedef enum { HEAD, FRONT, SKIP, REST, BULK, ANSWERING } Stage;
+
+typedef enum { PREAMBLE, BOUNDARY_END, PART_HEAD, PART } Place; /* within a body of several files */
 
 typedef struct Connection {
     int fd;
@@ -39,7 +45,12 @@ typedef struct Connection {
     uint64_t missing_bytes; /* of its body, not received yet */
     uint64_t file_start;    /* where in the body the file part's content begins */
     uint64_t rest_start;    /* where in the body `buffer` begins, once it holds the tail */
-    int is_upload, is_flow, is_refused, closes;
+    int is_upload, is_flow, is_bulk, is_refused, closes;
+    Place place;
+    int in_file;             /* whether the part that is open is a file */
+    uint64_t part_bytes;     /* of the part that is open, so far */
+    char *list;              /* the answer to several files, as it grows */
+    size_t list_bytes, list_room;
     int kept_fd;
     uint64_t number;
     char boundary[TEXT_BYTES]; /* with "\r\n--" in front */
@@ -86,17 +97,38 @@ static void hang_up(Connection *one) {
         counts.broken++;
     if (one->kept_fd >= 0)
         close(one->kept_fd);
+    free(one->list);
+    one->list = NULL;
     if (one->stage != ANSWERING) /* otherwise the queue of answers still has it */
         free(one);
 }
 
 /* --- Answers ---------------------------------------------------------------------------------------------------- */
 
+/* Send more than a socket may take at once; nobody else is served meanwhile. */
+static int send_all(int fd, const char *data, size_t count) {
+    while (count) {
+        struct pollfd writable = {.fd = fd, .events = POLLOUT};
+        ssize_t sent = send(fd, data, count, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN)
+            return 0;
+        if (sent < 0 && poll(&writable, 1, 10000) <= 0)
+            return 0;
+        if (sent > 0)
+            data += sent, count -= (size_t)sent;
+    }
+    return 1;
+}
+
 static void write_answer(Connection *one) {
     if (one->is_upload)
         counts.last_answer_ns = now_ns();
     ssize_t sent = send(one->fd, one->answer, one->answer_bytes, MSG_NOSIGNAL);
     int ended = sent != (ssize_t)one->answer_bytes || one->closes;
+    if (!ended && one->list)
+        ended = !send_all(one->fd, one->list, one->list_bytes);
+    free(one->list);
+    one->list = NULL;
     one->stage = HEAD;
     one->have = 0;
     if (ended)
@@ -111,7 +143,7 @@ static void set_timer(uint64_t at_ns) {
 static void answer(Connection *one, const char *status, const char *header, const char *body) {
     one->answer_bytes = (size_t)snprintf(one->answer, sizeof one->answer,
                                          "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
-                                         status, header, strlen(body), body);
+                                         status, header, one->list ? one->list_bytes : strlen(body), body);
     if (!options.latency_ns || !one->is_upload) {
         write_answer(one);
         return;
@@ -169,8 +201,30 @@ static uint64_t fnv1a(const char *text) {
     return hash;
 }
 
+static void refuse(Connection *one) {
+    char header[64];
+    snprintf(header, sizeof header, "Retry-After: %d\r\n", options.retry_after_s);
+    counts.refused++;
+    answer(one, "429 Too Many Requests", header, "{\"detail\":\"too many requests\"}");
+}
+
+/* Count a file as accepted and write what an answer says of it. */
+static void describe(Connection *one, uint64_t number, uint64_t file_bytes, char *body, size_t room) {
+    char name[2 * TEXT_BYTES], purpose[2 * TEXT_BYTES];
+    counts.accepted++;
+    counts.file_bytes += file_bytes;
+    counts.name_sum += fnv1a(one->name); /* a sum does not mind the order */
+    escape(name, one->name);
+    escape(purpose, one->purpose);
+    snprintf(body, room,
+             "{\"id\":\"file-%012llu\",\"object\":\"file\",\"bytes\":%llu,\"filename\":\"%s\",\"purpose\":\"%s\",\"created_at\":%s}",
+             (unsigned long long)number, (unsigned long long)file_bytes, name, purpose,
+             /* The one API has a text here, the other a number; and OpenAI's has a status too, which clients may lack. */
+             one->is_flow ? "\"2026-01-01T00:00:00Z\"" : "1767225600,\"status\":\"processed\"");
+}
+
 static void accept_file(Connection *one, uint64_t file_bytes) {
-    char name[2 * TEXT_BYTES], purpose[2 * TEXT_BYTES], body[4 * TEXT_BYTES + 512];
+    char body[4 * TEXT_BYTES + 512];
     if (one->kept_fd >= 0) {
         if (ftruncate(one->kept_fd, (off_t)file_bytes) < 0)
             die("truncate");
@@ -178,22 +232,10 @@ static void accept_file(Connection *one, uint64_t file_bytes) {
         one->kept_fd = -1;
     }
     if (one->is_refused) {
-        char header[64];
-        snprintf(header, sizeof header, "Retry-After: %d\r\n", options.retry_after_s);
-        counts.refused++;
-        answer(one, "429 Too Many Requests", header, "{\"detail\":\"too many requests\"}");
+        refuse(one);
         return;
     }
-    counts.accepted++;
-    counts.file_bytes += file_bytes;
-    counts.name_sum += fnv1a(one->name); /* a sum does not mind the order */
-    escape(name, one->name);
-    escape(purpose, one->purpose);
-    snprintf(body, sizeof body,
-             "{\"id\":\"file-%012llu\",\"object\":\"file\",\"bytes\":%llu,\"filename\":\"%s\",\"purpose\":\"%s\",\"created_at\":%s}",
-             (unsigned long long)one->number, (unsigned long long)file_bytes, name, purpose,
-             /* The one API has a text here, the other a number; and OpenAI's has a status too, which clients may lack. */
-             one->is_flow ? "\"2026-01-01T00:00:00Z\"" : "1767225600,\"status\":\"processed\"");
+    describe(one, one->number, file_bytes, body, sizeof body);
     answer(one, "200 OK", "", body);
 }
 
@@ -291,6 +333,108 @@ static void on_front(Connection *one) {
     }
 }
 
+/* --- Bodies with several files ---------------------------------------------------------------------------------- */
+
+static void append(Connection *one, const char *text) {
+    size_t count = strlen(text);
+    if (one->list_bytes + count > one->list_room) {
+        one->list_room = 2 * (one->list_bytes + count);
+        one->list = realloc(one->list, one->list_room);
+        if (!one->list)
+            die("realloc");
+    }
+    memcpy(one->list + one->list_bytes, text, count);
+    one->list_bytes += count;
+}
+
+/* The part that is open has ended: a file is one more in the answer. */
+static void end_part(Connection *one) {
+    char body[4 * TEXT_BYTES + 512];
+    if (!one->in_file || one->is_refused)
+        return;
+    append(one, one->list_bytes ? "," : "[");
+    describe(one, counts.accepted + 1, one->part_bytes, body, sizeof body);
+    append(one, body);
+}
+
+/* Read what is there of a body, as far as it goes; return how many bytes are done with, -1 where it is no form. */
+static ssize_t read_parts(Connection *one) {
+    size_t delimiter_bytes = strlen(one->boundary), done = 0;
+    for (;;) {
+        const char *at = one->buffer + done;
+        size_t left = one->have - done;
+        const char *end;
+        switch (one->place) {
+        case PREAMBLE:
+            /* The first boundary has no line break before it. */
+            if (left < delimiter_bytes - 2)
+                return (ssize_t)done;
+            if (memcmp(at, one->boundary + 2, delimiter_bytes - 2))
+                return -1;
+            done += delimiter_bytes - 2;
+            one->place = BOUNDARY_END;
+            break;
+        case BOUNDARY_END:
+            if (left < 2)
+                return (ssize_t)done;
+            if (!memcmp(at, "--", 2))
+                return (ssize_t)one->have;
+            done += 2;
+            one->place = PART_HEAD;
+            break;
+        case PART_HEAD: {
+            char field[TEXT_BYTES];
+            end = memmem(at, left, "\r\n\r\n", 4);
+            if (!end)
+                return (ssize_t)done;
+            one->in_file = parameter(at, (size_t)(end - at), " filename=\"", one->name) &&
+                           parameter(at, (size_t)(end - at), " name=\"", field) && !strcmp(field, "files");
+            if (!one->in_file && parameter(at, (size_t)(end - at), " name=\"", field) && !strcmp(field, "purpose"))
+                one->purpose[0] = 1; /* its value comes next */
+            done += (size_t)(end + 4 - at);
+            one->part_bytes = 0;
+            one->place = PART;
+            break;
+        }
+        default:
+            end = memmem(at, left, one->boundary, delimiter_bytes);
+            if (!end) {
+                size_t sure = left > delimiter_bytes ? left - delimiter_bytes : 0;
+                if (one->purpose[0] == 1)
+                    return (ssize_t)done; /* short: it is read in one piece */
+                one->part_bytes += sure;
+                return (ssize_t)(done + sure);
+            }
+            one->part_bytes += (uint64_t)(end - at);
+            if (one->purpose[0] == 1 && end - at < TEXT_BYTES) {
+                memcpy(one->purpose, at, (size_t)(end - at));
+                one->purpose[end - at] = 0;
+            }
+            end_part(one);
+            done += (size_t)(end - at) + delimiter_bytes;
+            one->place = BOUNDARY_END;
+        }
+    }
+}
+
+static void on_bulk(Connection *one) {
+    ssize_t done = read_parts(one);
+    if (done < 0 || (!done && one->have == BUFFER_BYTES)) {
+        refuse_malformed(one, "no form with several files");
+        return;
+    }
+    one->have -= (size_t)done;
+    memmove(one->buffer, one->buffer + done, one->have);
+    if (one->missing_bytes)
+        return;
+    if (one->is_refused) {
+        refuse(one);
+        return;
+    }
+    append(one, one->list_bytes ? "]" : "[]");
+    answer(one, "200 OK", "", "");
+}
+
 /* --- Heads ------------------------------------------------------------------------------------------------------ */
 
 static const char *header(const char *head, const char *name) {
@@ -322,6 +466,7 @@ static void on_head(Connection *one, char *head_end) {
     counts.requests++;
     one->is_upload = !strncmp(head, "PUT ", 4) || !strncmp(head, "POST ", 5);
     one->is_flow = strncmp(head + strcspn(head, " "), " /v1/flow", 9) == 0;
+    one->is_bulk = one->is_flow && strstr(head, " /v1/flow/bulk_files") != NULL;
     one->closes = (value = header(head, "\r\nConnection:")) && !strncasecmp(value, "close", 5);
     one->body_bytes = (value = header(head, "\r\nContent-Length:")) ? strtoull(value, NULL, 10) : 0;
     one->purpose[0] = one->name[0] = 0;
@@ -352,8 +497,12 @@ static void on_head(Connection *one, char *head_end) {
     one->have -= head_bytes;
     memmove(one->buffer, one->buffer + head_bytes, one->have);
     one->missing_bytes = one->body_bytes - one->have;
-    one->stage = FRONT;
-    if (one->have)
+    one->stage = one->is_bulk ? BULK : FRONT;
+    one->place = PREAMBLE;
+    one->list_bytes = one->list_room = 0;
+    if (one->have && one->is_bulk)
+        on_bulk(one);
+    else if (one->have)
         on_front(one);
 }
 
@@ -411,6 +560,8 @@ static void on_readable(Connection *one) {
     one->have += (size_t)count;
     if (one->stage == FRONT)
         on_front(one);
+    else if (one->stage == BULK)
+        on_bulk(one);
     else if (!one->missing_bytes)
         end_body(one);
 }

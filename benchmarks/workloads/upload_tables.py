@@ -46,6 +46,7 @@ def _summary(
         "cpu_s_per_unit": median(lambda one: one.cost.cpu_s / amount),
         "peak_rss_mib": median(lambda one: one.cost.peak_rss_bytes / 2**20),
         "connections": median(lambda one: one.counts.connections),
+        "requests": median(lambda one: one.counts.uploads),
         "open_max": median(lambda one: one.counts.open_max),
         "refused": median(lambda one: one.counts.refused),
         "sink_cpu_s": median(lambda one: one.counts.cpu_s),
@@ -76,6 +77,8 @@ def workload_table(
     per = "1,000 files" if unit == "files" else "GiB"
     has_ideal = any("span_of_ideal" in one for one in summary.values())
     has_refused = any(one["refused"] for one in summary.values())
+    # Only where several files go in one: elsewhere it is the number of files.
+    has_requests = len({one["requests"] for one in summary.values()}) > 1 and not has_ideal
     head = [
         "",
         "wall s",
@@ -86,7 +89,7 @@ def workload_table(
         "our wall ÷ its",
         "our CPU ÷ its",
     ]
-    rows = [head + ["span ÷ ideal"] * has_ideal + ["refused"] * has_refused]
+    rows = [head + ["span ÷ ideal"] * has_ideal + ["refused"] * has_refused + ["requests"] * has_requests]
     for name, one in summary.items():
         rows.append(
             [
@@ -101,6 +104,7 @@ def workload_table(
             ]
             + [f"{one['span_of_ideal']:.2f}" for _ in range(has_ideal)]
             + [f"{one['refused']:.0f}" for _ in range(has_refused)]
+            + [f"{one['requests']:.0f}" for _ in range(has_requests)]
         )
     return table(rows)
 

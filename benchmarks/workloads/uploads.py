@@ -33,6 +33,7 @@ _EVERYBODY = (
 )
 # openai and httpx read whole files: of two GiB each, too much for many a machine.
 _STREAMING = (OURS, "ours-validating", "ours-no-hash", "F", "S", "T", "C", "L")
+_BUNDLES = ("ours-bundle", OURS, "B", "L")
 _OVER_TLS = (OURS, "ours-validating", "ours-no-hash", "F", "httpx", "requests", "C")
 
 
@@ -63,6 +64,7 @@ def _count(whole: int, scale: float) -> int:
 
 _LATENCY = Server(latency_s=0.05)
 _LIMITED = Server(rate_per_s=200, burst=50, retry_after_s=1)
+_PER_MINUTE = Server(rate_per_s=100 / 60, burst=5, retry_after_s=1)
 _LIMITED_SHORT = Server(rate_per_s=100, burst=20, retry_after_s=1)
 
 
@@ -124,6 +126,26 @@ WORKLOADS: dict[str, Workload] = {
         contenders=(OURS, "ours-default"),
         server=_LIMITED_SHORT,
         ideal_s=_at_rate(_LIMITED_SHORT),
+    ),
+    "bundles": Workload(
+        title="10,000 files of 4 KiB, several in one request",
+        files=lambda scale: equal_files(_count(10_000, scale), 4 * KIB),
+        unit="files",
+        contenders=_BUNDLES,
+    ),
+    "bundles-latency": Workload(
+        title="1,000 files of 4 KiB, several in one request, each request answered after 50 ms",
+        files=lambda scale: equal_files(_count(1000, scale), 4 * KIB),
+        unit="files",
+        contenders=_BUNDLES,
+        server=_LATENCY,
+    ),
+    "bundles-limited": Workload(
+        title="200 files of 4 KiB; 429 with Retry-After: 1 above 100 requests a minute (5 at once)",
+        files=lambda scale: equal_files(_count(200, scale), 4 * KIB),
+        unit="files",
+        contenders=("ours-bundle", OURS),
+        server=_PER_MINUTE,
     ),
     "tls": Workload(
         title="1,000 files of 1 MiB over TLS, nginx in front",

@@ -47,13 +47,15 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """An entry got a slot and its body is about to be sent; the intent is already durable.
 
-    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server.
+    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server. Attempts with the same
+    `bundle_id` are one request, and follow each other; None is a request of its own.
     """
 
     path: str
     attempt_no: int
     file_bytes: int
     was_absent: bool = False
+    bundle_id: int | None = None
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,7 +275,7 @@ class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     """One request in flight: `left_bytes` of its body's `body_bytes` have left this process.
 
     `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that
-    the bandwidth cap holds it back at the moment.
+    the bandwidth cap holds it back at the moment. `path` is of the first of its `file_count` files.
     """
 
     path: str
@@ -282,3 +284,4 @@ class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool
     reading: bool = False
     held: bool = False
+    file_count: int = 1

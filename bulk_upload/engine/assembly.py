@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.server_habits import ServerHabits
+from bulk_upload.core.bundle.bundling import Bundling
 from bulk_upload.core.limits.capped import CappedController
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
@@ -27,6 +28,8 @@ from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.engine.limits.watched import WatchedRun
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.sending.attempt import Attempts
+from bulk_upload.engine.sending.bundle_attempts import BundleAttempts
+from bulk_upload.engine.sending.bundle_tasks import BundleTasks
 from bulk_upload.engine.sending.entry_task import EntryTasks
 from bulk_upload.engine.sending.feeder import PARKED_MIN, Feeder
 from bulk_upload.engine.sending.local_sender import LocalSender
@@ -231,11 +234,42 @@ def assemble(
         occupancy=occupancy,
         conditions=conditions,
     )
+    bundle_tasks = None
+    if settings.bundle is not None and profile.takes_bundles:
+        bundle_attempts = BundleAttempts(
+            attempts=attempts,
+            profile=profile,
+            slots=slots,
+            sender=sender,
+            ledger=ledger,
+            stop_rules=stop_rules,
+            habits=habits,
+            drain=drain,
+            clock=clock,
+            clock_watch=clock_watch,
+        )
+        bundle_tasks = BundleTasks(
+            bundling=Bundling(min(settings.bundle, profile.bulk_max or settings.bundle)),
+            attempts=bundle_attempts,
+            entry_tasks=entry_tasks,
+            settler=settler,
+            sender=sender,
+            twins=twins,
+            policy=settings.retry_policy,
+            stop_rules=stop_rules,
+            occupancy=occupancy,
+            conditions=conditions,
+            ledger=ledger,
+            drain=drain,
+            clock=clock,
+            emit=emit,
+        )
     feeder = Feeder(
         sender=sender,
         ledger=ledger,
         gate=gate,
         workers=workers,
+        bundle_tasks=bundle_tasks,
         entry_tasks=entry_tasks,
         twins=twins,
         slots=slots,
@@ -290,6 +324,7 @@ def assemble(
         entries=entries,
         feeder=feeder,
         workers=workers,
+        bundle_tasks=bundle_tasks,
         entry_tasks=entry_tasks,
         touched=touched,
         reconciler=reconciler,

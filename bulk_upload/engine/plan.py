@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulk_upload.core.bundle.forecast import BundleForecast
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, mostly_missing
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import (
     MISSING_WORD,
     RENAMED_WORD,
@@ -25,19 +25,22 @@ from bulk_upload.core.run.plan import (
     under_asked_name,
 )
 from bulk_upload.core.run.planned import PlanRow, StepTotal
+from bulk_upload.core.run.sender import BATCH_BYTES_MAX
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import mixed_up_error
-from bulk_upload.edge.files import fingerprint_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.engine.folder.vanished import require_most_files
+from bulk_upload.engine.objects.looking import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.bundle.forecast import BundlesPlanned
     from bulk_upload.core.manifest.rules import ManifestRules
-    from bulk_upload.core.model import Entry
+    from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.objects import Lookup
     from bulk_upload.edge.source_tree import SourceTree
@@ -52,7 +55,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `twin_count` entries share sent name, size and purpose and so go one at a time.
 
-    `reasons` counts the entries by step and reason. `dropped_count` entries of the ledger are not in the manifest.
+    `reasons` counts the entries by step and reason. `bundles` says how many files go in how many requests, None where each
+    goes by itself. `dropped_count` entries of the ledger are not in the manifest.
     `mixups` says which purposes have files of another one among the first that will be sent.
     """
 
@@ -60,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seen_count: int = 0
     twin_count: int
     dropped_count: int = 0
+    bundles: BundlesPlanned | None = None
     mixups: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reasons: Counter[tuple[Step, str]] = msgspec.field(default_factory=Counter)
@@ -150,7 +155,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
     unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
     the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
-    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `on_progress` is called, now and then and on the thread that
+    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `bundle` files may go in one request. `on_progress` is called, now and then and on the thread that
     plans, with the number of entries that were planned so far. `objects` has what the stores say about objects, which
     `look_up` asks them for, before anything is planned.
     """
@@ -169,6 +174,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     is_listing: bool = False
     is_partial: bool = False
     may_lose_files: bool = False
+    bundle: int | None = None
     on_progress: Callable[[int], None] | None = None
     objects: Lookup | None = None
     look_up: Callable[[], None] | None = None
@@ -191,6 +197,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     def _planned(self, lines: Iterable[bytes]) -> Plan:
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
+        forecast = self._bundle_forecast()
         noted = _Noted()
         oversized_count = 0
         entry_count = usable_count = 0
@@ -198,6 +205,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             planned = self._stage(entries, complaints, missing, noted)
             usable_count += sum(one.fingerprint is not None for one in planned)
             reasons.add(planned)
+            if forecast is not None:
+                _foresee(forecast, planned)
             if self.purpose_check is not None:
                 self.purpose_check.look(planned)
             oversized_count += self._oversized_count(planned)
@@ -217,8 +226,18 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             totals=self.staging.totals(),
             twin_count=self.staging.twin_count(),
             dropped_count=0 if self.is_partial else dropped_count(self.staging),
+            bundles=None if forecast is None else forecast.planned(),
             warnings=(*self._warnings(oversized_count), *noted.warnings()),
             reasons=reasons.counts,
+        )
+
+    def _bundle_forecast(self) -> BundleForecast | None:
+        if self.bundle is None:
+            return None
+        return BundleForecast(
+            min(self.bundle, self.profile.bulk_max or self.bundle),
+            file_bytes_max=SMALL_FILE_BYTES_MAX,
+            batch_bytes_max=BATCH_BYTES_MAX,
         )
 
     def _groups(self, lines: Iterable[bytes], complaints: Complaints) -> Iterator[list[Entry]]:
@@ -272,7 +291,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         unusable: list[tuple[Entry, PathComplaint]],
         noted: _Noted,
     ) -> PlanRow:
-        inspected = self._inspected(entry.path)
+        inspected = inspect(entry.path, self.tree, self.objects, ignore_ctime=self.ignore_ctime)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
         fingerprint = None if isinstance(inspected, PathComplaint) else inspected
         if recalled is None:
@@ -327,14 +346,6 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         gone.count += decided.step is not Step.SEND
         return decided
 
-    def _inspected(self, path: str) -> Fingerprint | PathComplaint:
-        if self.objects is not None and is_address(path):
-            return self.objects.inspect(path)
-        status = self.tree.inspect(path)
-        if isinstance(status, PathComplaint):
-            return status
-        return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
-
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
             "duplicate-entry",
@@ -360,6 +371,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         plural = "file is" if oversized_count == 1 else "files are"
         return (f"{oversized_count} {plural} larger than {human_bytes(limit_bytes)}, the documented limit",)
+
+
+def _foresee(forecast: BundleForecast, planned: list[PlanRow]) -> None:
+    for one in planned:
+        if one.decided.step is Step.SEND and one.fingerprint is not None:
+            name = sent_name(one.entry.path, one.entry.remote_name)
+            forecast.add(one.entry, name, one.fingerprint.size)
 
 
 def _has_new_change_time(

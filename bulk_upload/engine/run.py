@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.watched import WatchedRun
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
+    from bulk_upload.engine.sending.bundle_tasks import BundleTasks
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.feeder import Feeder
     from bulk_upload.engine.sending.touched import TouchedFiles
@@ -84,6 +86,7 @@ class Run:
         entries: PlannedEntries,
         feeder: Feeder,
         workers: Workers,
+        bundle_tasks: BundleTasks | None,
         entry_tasks: EntryTasks,
         touched: TouchedFiles,
         reconciler: Reconciler,
@@ -109,6 +112,7 @@ class Run:
         self._entries = entries
         self._feeder = feeder
         self._workers = workers
+        self._bundle_tasks = bundle_tasks
         self._entry_tasks = entry_tasks
         self._touched = touched
         self._reconciler = reconciler
@@ -258,7 +262,8 @@ class Run:
             # All of them before anything is fed: only together do twins in doubt show.
             for doubt, entry in zip(doubts, planned, strict=True):
                 await self._entry_tasks.start_doubt(doubt, entry)
-            async with self._workers.running():
+            bundles = nullcontext() if self._bundle_tasks is None else self._bundle_tasks.running()
+            async with bundles, self._workers.running():
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
                 await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
         await self._closing_check.serve(start)

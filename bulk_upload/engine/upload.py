@@ -49,6 +49,11 @@ class Upload(msgspec.Struct):
         """What distinguishes the entry in a listing, with the file as it is known now."""
         return TwinKey.of(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
 
+    def is_planned(self, file: PreparedFile) -> bool:
+        """Whether what was read is what was planned, and what was found good."""
+        is_good = self.checked is None or self.checked.same_version(file.fingerprint)
+        return is_good and file.fingerprint.size == self.fingerprint.size
+
 
 class FileChanged(msgspec.Struct, frozen=True):
     """The file is not the version that was planned, intended or found good: nothing was sent of it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from msgspec.structs import replace
 
+from bulk_upload.core.bundle.grouping import FILES_MAX, FILES_MIN
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import FAILED_STATES
@@ -54,6 +55,7 @@ class SettingOptions(TypedDict, total=False):
     validate: ValidateMode | str
     rules: RuleChoice
     sends_invalid: bool
+    bundle: int | None
     confirm: ConfirmMode | str
 
 
@@ -95,6 +97,10 @@ def _count(name: str, value: object) -> object:
 
 def _count_or_none_at_all(name: str, value: object) -> object:
     return _number(name, value, least=0, whole=True)
+
+
+def _bundle(name: str, value: object) -> object:
+    return _number(name, value, least=FILES_MIN, most=FILES_MAX, whole=True)
 
 
 def _above_zero(name: str, value: object) -> object:
@@ -188,9 +194,10 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "validate": _word_of(ValidateMode),
     "rules": _instance_of(RuleChoice, "a RuleChoice"),
     "sends_invalid": _flag,
+    "bundle": _bundle,
     "confirm": _word_of(ConfirmMode),
 }
 _MAY_BE_NONE = frozenset(
     {"concurrency", "concurrency_max", "rate_per_s", "bandwidth", "bandwidth_bytes_per_s"}
-    | {"deadline_s", "errors_max", "errors_share"}
+    | {"deadline_s", "errors_max", "errors_share", "bundle"}
 )

@@ -78,7 +78,7 @@ class Answers:
         if step.kind is FaultKind.DUPLICATE_ID:
             body = [answer | {"id": taken_id} for answer in body]
         else:
-            body = [self._changed(step.kind, answer) for answer in body]
+            body = [self._changed(step.kind, answer) for answer in _arranged(step.kind, body)]
         value = body if bulk else body[0]
         if step.kind is FaultKind.STATUS:
             return self.scripted(step, value)
@@ -101,6 +101,13 @@ class Answers:
 
     def _headers(self, request_id: str, further: dict[str, str] | None = None) -> dict[str, str]:
         return {self._dialect.request_id_header: request_id} | (further or {})
+
+
+def _arranged(kind: FaultKind, body: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the files of an answer in the order, and as complete, as the step wants them; never none of them."""
+    if kind is FaultKind.LEFT_OUT and len(body) > 1:
+        return body[1:]
+    return body[::-1] if kind is FaultKind.REVERSED else body
 
 
 def _retry_after(text: str | None) -> str | None:

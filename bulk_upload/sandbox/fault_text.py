@@ -27,6 +27,8 @@ PRESETS = {
     "liar": "no-id@6%,html@6%,wrong-bytes@6%,duplicate-id@6%,truncated@6%,garbage@6%,budget=1",
     "harsh": "429:1@8%,early-503:1@5%,500@5%,stored-502@5%,drop-head@3%,drop-mid@8%,drop-stored@8%,"
     "no-id@3%,truncated@3%,delay:1@5%,list-lag=1,budget=2",
+    "bundles": "429:1@5%,500@5%,stored-422@5%,422@5%,drop-mid@5%,drop-part@8%,drop-stored@5%,reversed@20%,left-out@8%,"
+    "renamed@5%,wrong-bytes@5%,html@5%,budget=2,bulk-only=yes",
 }
 """Named mixtures of faults; each always ends because it has a budget per file."""
 
@@ -107,6 +109,10 @@ _SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "burst": ("burst", whole_number),
     "linger": ("linger_s", number),
     "ignore-expect": ("ignore_expect", yes_or_no),
+    "body-max": ("body_bytes_max", whole_number),
+    "refuse-name": ("refused_name", lambda text, _: text),
+    "bulk-only": ("bulk_only", yes_or_no),
+    "bulk": ("has_bulk", yes_or_no),
 }
 
 

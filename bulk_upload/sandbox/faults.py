@@ -31,6 +31,10 @@ class FaultKind(StrEnum):
     SLOW = "slow"
     DELAY = "delay"
     DROP_STORED = "drop-stored"
+    DROP_PART = "drop-part"
+    REVERSED = "reversed"
+    LEFT_OUT = "left-out"
+    RENAMED = "renamed"
     NO_ID = "no-id"
     BAD_ID = "bad-id"
     DUPLICATE_ID = "duplicate-id"
@@ -56,6 +60,7 @@ DEFAULT_AMOUNTS = {
     FaultKind.STALL: 600.0,
     FaultKind.SLOW: 100_000.0,
     FaultKind.DELAY: 1.0,
+    FaultKind.DROP_PART: 0.5,
 }
 """The kinds that take a number, and the number taken when none is given."""
 
@@ -64,8 +69,8 @@ DEFAULT_AMOUNTS = {
 class Step:
     """What one upload request meets.
 
-    `amount` is the fraction of the body read before `drop-mid`, the seconds of `stall` and `delay`, the bytes/s
-    of `slow`. The others belong to `status`: `retry_after` is sent literally, except that `date+N` becomes an
+    `amount` is the fraction of the body read before `drop-mid`, of the files stored before `drop-part`, the seconds of
+    `stall` and `delay`, the bytes/s of `slow`. The others belong to `status`: `retry_after` is sent literally, except that `date+N` becomes an
     HTTP-date N seconds ahead (RFC 9110, section 10.2.3, allows both forms); `location` is where a 3xx points.
 
     Raises:
@@ -84,7 +89,7 @@ class Step:
             _require(
                 self.status is not None and 200 <= self.status <= 599, f"{self} needs a status of 200 to 599"
             )
-        if self.kind is FaultKind.DROP_MID:
+        if self.kind in (FaultKind.DROP_MID, FaultKind.DROP_PART):
             _require(0 <= self.number < 1, f"{self} needs a fraction from 0 up to, not including, 1")
         if self.kind is FaultKind.SLOW:
             _require(self.number >= 1, f"{self} needs at least 1 byte/s")
@@ -108,8 +113,13 @@ class Step:
         return self.kind is FaultKind.NO_QUOTA or (self.kind is FaultKind.STATUS and not self.stores)
 
     @property
+    def drops(self) -> bool:
+        """Whether the connection is reset once files were stored."""
+        return self.kind in (FaultKind.DROP_STORED, FaultKind.DROP_PART)
+
+    @property
     def stores(self) -> bool:
-        """Whether the file is stored."""
+        """Whether the file is stored, of several in one request at least a part."""
         if self.kind is FaultKind.STATUS:
             return self.moment is Moment.STORED
         return self.kind not in (FaultKind.NO_QUOTA, FaultKind.DROP_HEAD, FaultKind.DROP_MID, FaultKind.STALL)
@@ -151,8 +161,12 @@ class Faults:
         linger_s: how long an early answer waits for the rest of the body before the connection is closed. With
             0 the connection is closed at once, and the client often sees a reset in place of the answer.
         ignore_expect: never sends `100 Continue`.
+        body_bytes_max: a request with a longer body gets an early 413.
+        refused_name: a request with a file whose name contains this is refused with 422, and stores nothing.
+        bulk_only: steps and chances hit only requests with several files.
+        has_bulk: False answers 404 to requests with several files, as a server without that call.
 
-    Requests refused for their key, by `max_in_flight` or by `rate_per_s` take no step.
+    Requests refused for their key, by `max_in_flight`, `rate_per_s`, `body_bytes_max` or `has_bulk` take no step.
 
     Raises:
         UsageError: a number that makes no sense.
@@ -170,6 +184,10 @@ class Faults:
     burst: int = 1
     linger_s: float = 10.0
     ignore_expect: bool = False
+    body_bytes_max: int | None = None
+    refused_name: str | None = None
+    bulk_only: bool = False
+    has_bulk: bool = True
 
     def __post_init__(self) -> None:
         _require(
@@ -190,4 +208,6 @@ class Faults:
             )
         _require(self.max_in_flight is None or self.max_in_flight >= 1, "max_in_flight must be 1 or more")
         _require(self.burst >= 1, "burst must be 1 or more")
+        _require(self.body_bytes_max is None or self.body_bytes_max >= 1, "body_bytes_max must be 1 or more")
+        _require(self.refused_name != "", "refused_name must have a character")
         _require(self.fault_budget is None or self.fault_budget >= 0, "fault_budget must be 0 or more")

@@ -49,7 +49,7 @@ class JournalRecord:
     the body; `complete` says that the whole form arrived. `filename`, `file_bytes`, `sha256` and `file_id`
     belong to a single upload; a bulk upload has `bulk_files` in their place. `file_id` is set if, and only if,
     the file was stored, whatever the answer said. `status` is None when no answer was given; `fault` is the
-    step in its text form, `max-in-flight` or `rate`.
+    step in its text form, or the limit that refused it: `max-in-flight`, `rate`, `body-max` or `no-bulk`.
     """
 
     kind: RecordKind

@@ -77,6 +77,16 @@ class Sandbox:
         return sum(record.kind is not RecordKind.UNEXPECTED for record in self.journal)
 
     @property
+    def upload_count(self) -> int:
+        """How many upload requests were finished, with one file or with several."""
+        return len(self.uploads)
+
+    @property
+    def file_count(self) -> int:
+        """How many files those requests brought, whole or in part, stored or not."""
+        return sum(len(record.bulk_files) or (record.filename is not None) for record in self.uploads)
+
+    @property
     def in_flight(self) -> int:
         """How many uploads are being served right now."""
         return self._service.in_flight

@@ -14,7 +14,7 @@ from bulk_upload.sandbox.journal import Journal, JournalRecord, RecordKind
 from bulk_upload.sandbox.store import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aiohttp import web
 
@@ -89,6 +89,22 @@ class Service:
             code="conflict",
             file_id=there.file_id,
         )
+
+    def name_problem(self, filenames: Iterable[str]) -> Problem | None:
+        """Return the refusal of a request for the name of one of its files."""
+        refused = self.faults.refused_name
+        if refused is None or not any(refused in one for one in filenames):
+            return None
+        return Problem(status=422, message="one of the files is not valid")
+
+    def unserved(self, *, bulk: bool, body_bytes: int | None) -> tuple[str, web.Response] | None:
+        """Return why an upload is refused by its head, and the answer; None where it is not."""
+        if bulk and not self.faults.has_bulk:
+            return "no-bulk", self.answers.refusal(404)
+        body_max = self.faults.body_bytes_max
+        if body_max is not None and body_bytes is not None and body_bytes > body_max:
+            return "body-max", self.answers.refusal(413)
+        return self.over_limit()
 
     def over_limit(self) -> tuple[str, web.Response] | None:
         """Return the name of the limit that a new upload would exceed, and its answer; or None, and let it in."""

@@ -43,11 +43,12 @@ class _Room:
 class StagedFile:
     """A file part on its way in: hashed, counted and, where bytes are kept, written to a temporary name or to memory.
 
-    `room` None keeps no bytes in memory.
+    `room` None keeps no bytes in memory. `stored_name` is the name the file is stored under, where it is not its own.
     """
 
     def __init__(self, filename: str, path: str | None, room: _Room | None = None) -> None:
         self.filename = filename
+        self.stored_name: str | None = None
         self.path = path
         self.size = 0
         self._room = room
@@ -146,7 +147,7 @@ class FileStore:
             file = StoredFile(
                 file_id=file_id,
                 created_at=self._next_moment().isoformat(timespec="microseconds"),
-                filename=self._name(staged.filename),
+                filename=self._name(staged.stored_name or staged.filename),
                 purpose=purpose,
                 bytes=staged.size,
                 sha256=sha256,

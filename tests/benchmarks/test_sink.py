@@ -49,7 +49,7 @@ def request(body: bytes) -> bytes:
     ).encode() + body
 
 
-def exchange(sink: Sink, *pieces: bytes) -> tuple[int, dict[str, Any]]:
+def exchange(sink: Sink, *pieces: bytes) -> tuple[int, Any]:
     """Send the pieces of one request and return its answer."""
     with socket.create_connection(("127.0.0.1", sink.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -92,6 +92,39 @@ def test_a_part_after_the_file_is_not_of_the_file() -> None:
         with Sink() as sink:
             _, told = exchange(sink, request(form("first.jsonl", bytes(file_bytes), after=after)))
         assert told["bytes"] == file_bytes
+
+
+def bundle(names_and_sizes: dict[str, int]) -> bytes:
+    """Return a request with several files."""
+    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\npre-train'.encode()]
+    for name, size in names_and_sizes.items():
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+        parts.append(head.encode() + os.urandom(size))
+    body = b"\r\n".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+    return request(body).replace(b"/v1/flow/files", b"/v1/flow/bulk_files", 1)
+
+
+@pytest.mark.parametrize("count", [1, 3, 500])
+def test_several_files_are_counted_apart(count: int) -> None:
+    """A request with several files is one, and every file of it is counted and told as it was sent."""
+    sizes = {f"{number}.jsonl": number * 997 % 9000 for number in range(count)}
+    with Sink() as sink:
+        status, told = exchange(sink, bundle(sizes))
+        counts = sink.finish()
+    assert status == 200
+    assert {one["filename"]: one["bytes"] for one in told} == sizes
+    assert len({one["id"] for one in told}) == count
+    assert (counts.uploads, counts.accepted, counts.file_bytes) == (1, count, sum(sizes.values()))
+    assert (counts.name_sum, counts.malformed) == (name_sum(list(sizes)), 0)
+
+
+def test_several_files_in_small_pieces() -> None:
+    """Where the network cuts a request with several files makes no difference."""
+    whole = bundle({"a.jsonl": 100, "b.jsonl": 0, "c.jsonl": 50})
+    with Sink() as sink:
+        status, told = exchange(sink, *(whole[at : at + 3] for at in range(0, len(whole), 3)))
+    assert status == 200
+    assert [one["bytes"] for one in told] == [100, 0, 50]
 
 
 def test_a_body_without_its_end_is_malformed() -> None:

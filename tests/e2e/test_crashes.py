@@ -40,17 +40,25 @@ def has_sent(stage: Stage, process: Process, count: int) -> bool:
 
 
 def killed_again_and_again(
-    stage: Stage, tree: Tree, toll: Toll, *, kills: int, chance: random.Random, early: float = 0.0
+    stage: Stage,
+    tree: Tree,
+    toll: Toll,
+    *,
+    kills: int,
+    chance: random.Random,
+    early: float = 0.0,
+    options: tuple[str, ...] = (),
 ) -> None:
     """Kill and restart the same command, until it ends before it is killed.
 
-    A share `early` of the kills may come before it sends anything, even before it has a ledger.
+    A share `early` of the kills may come before it sends anything, even before it has a ledger. `options` are given to
+    `run`.
     """
     shown: set[Shown] = set()
     receipts: set[str | None] = set()
     on_disk = Counter(sha256_on_disk(tree.full(path)) for path in tree.paths)
     for _ in range(kills):
-        process = stage.start_run(*SETTLE, "--concurrency", "6", "--results", "-")
+        process = stage.start_run(*SETTLE, "--concurrency", "6", "--results", "-", *options)
         before = len(uploads_of(stage))
         if chance.random() < early:
             instant_s = chance.random()

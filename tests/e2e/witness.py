@@ -26,7 +26,9 @@ ANSWER_GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One line of the journal. `number` counts arrivals, `line` the ends of requests; `file_id` means stored."""
+    """One line of the journal, or one file of a request with several. `number` counts arrivals, `line` the ends of requests;
+    `file_id` means stored, and `bundled` that there were several files.
+    """
 
     kind: str
     number: int
@@ -42,12 +44,14 @@ class Request:
     sha256: str | None
     purpose: str | None
     file_id: str | None
+    bundled: bool = False
 
     @property
     def leaves_doubt(self) -> bool:
         """Whether the client, having sent the whole form, cannot know from the answer what became of it.
 
-        A sound 2xx, a refusal (4xx other than 408 and 425) and a 503 that names a wait are clear answers.
+        A sound 2xx, a refusal (4xx other than 408 and 425) and a 503 that names a wait are clear answers; a refusal of
+        several files says nothing of any of them, unless there is no such call or it asks to wait.
         """
         if not self.complete:
             return False
@@ -57,7 +61,8 @@ class Request:
             return self.fault != "" and not self.fault.startswith(("delay", "slow"))
         if self.status == 503 and ":" in self.fault:
             return False
-        return self.status in (408, 425) or self.status >= 500
+        unclear = self.bundled and self.status not in (401, 403, 404, 405, 429)
+        return unclear or self.status in (408, 425) or self.status >= 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ class Row:
 
 def journal_of(stage: Stage) -> list[Request]:
     """Return the sandbox's journal, in the order in which requests ended."""
-    return [_request(text, line) for line, text in enumerate(stage.journal_lines())]
+    return [one for line, text in enumerate(stage.journal_lines()) for one in _requests(text, line)]
 
 
 def uploads_of(stage: Stage) -> list[Request]:
@@ -248,8 +253,13 @@ def _within(stage: Stage, tree: Tree, path: bytes) -> bytes:
 
 
 @cache
-def _request(text: str, line: int) -> Request:
+def _requests(text: str, line: int) -> tuple[Request, ...]:
     values = json.loads(text)
+    bundled = values.pop("bulk_files", [])
+    return tuple(_request({**values, **one}, line, bundled=bool(bundled)) for one in bundled or [{}])
+
+
+def _request(values: dict[str, Any], line: int, *, bundled: bool) -> Request:
     return Request(
         kind=values["kind"],
         number=values["number"],
@@ -265,6 +275,7 @@ def _request(text: str, line: int) -> Request:
         sha256=values.get("sha256"),
         purpose=values.get("purpose"),
         file_id=values.get("file_id"),
+        bundled=bundled,
     )
 
 

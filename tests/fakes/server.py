@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.text.timestamps import time_text, utc_text
+from tests.fakes.bundle_rules import BundleRules
 from tests.fakes.virtual_time import EPOCH_UTC_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 ID_AGE_S_MIN = 5.0
 """How long ago an id was answered before it is answered a second time, so that its owner has it recorded."""
@@ -235,9 +236,15 @@ class FakeServer:
         self.scripts: dict[str, deque[Fate]] = defaultdict(deque)
         self.list_count = 0
         self.request_count = 0
+        self.file_count = 0
+        """How many files the requests brought."""
+
         self.active_count = 0
         self.list_fails = 0
         self.content_count = 0
+        self.bundles = BundleRules()
+        """How several files in one request are treated."""
+
         self.hidden: set[str] = set()
         """Ids that the list does not show, though a look-up does."""
 
@@ -255,7 +262,7 @@ class FakeServer:
 
     def add_stranger(self, filename: str, *, size: int, purpose: str, stored_at: float) -> StoredFile:
         """Store a file that no run of ours sent."""
-        file = StoredFile(self._next_id(), filename, size, purpose, stored_at, stored_at)
+        file = StoredFile(self.next_id(), filename, size, purpose, stored_at, stored_at)
         self.stored.append(file)
         return file
 
@@ -264,12 +271,25 @@ class FakeServer:
         self.request_count += 1
         chance = random.Random(f"request {self._seed} {self.request_count}")
         fate = self.faults.draw(chance.random())
-        if self.scripts[sent_name]:
+        if sent_name in self.bundles.bad_names:
+            fate = Fate.REJECT
+        elif self.scripts[sent_name]:
             fate = self.scripts[sent_name].popleft()
         elif self.active_count >= self.settings.capacity:
             fate = Fate.THROTTLE
         self.active_count += 1
+        self.file_count += 1
         request = Request(fate=fate, chance=chance, connect_s=self._latency_s(chance))
+        self._open.append(request)
+        return request
+
+    def begin_bundle(self, names: Sequence[str]) -> Request:
+        """Meet a request with several files; its fate is drawn by `bundles`."""
+        self.request_count += 1
+        self.file_count += len(names)
+        self.active_count += 1
+        chance = random.Random(f"request {self._seed} {self.request_count}")
+        request = Request(fate=Fate.ACCEPT, chance=chance, connect_s=self._latency_s(chance))
         self._open.append(request)
         return request
 
@@ -287,10 +307,10 @@ class FakeServer:
         """Take a complete body and return the answer. Raises ConnectionResetError where there is none."""
         work_s = self._latency_s(request.chance)
         if request.fate in STORING:
-            stored_at = _now() + work_s
+            stored_at = now_s() + work_s
             lag_s = self.settings.list_lag_s * request.chance.random()
             file = StoredFile(
-                self._next_id(), sent_name, size, purpose, stored_at, stored_at + lag_s, source=source
+                self.next_id(), sent_name, size, purpose, stored_at, stored_at + lag_s, source=source
             )
             file = request.stored = self._keep(file)
             if request.fate is Fate.CROSSED_ID:
@@ -324,7 +344,7 @@ class FakeServer:
         await asyncio.sleep(self._latency_s(chance))
         if self._list_is_broken(chance):
             return None
-        now = _now()
+        now = now_s()
         visible = sorted(
             (one for one in self.stored if one.listed_at <= now and one.file_id not in self.hidden),
             key=lambda one: (one.stored_at, one.file_id),
@@ -339,7 +359,7 @@ class FakeServer:
         await asyncio.sleep(self._latency_s(chance))
         if self._list_is_broken(chance):
             return None
-        now = _now()
+        now = now_s()
         return [self._listed(one) for one in self.stored if one.file_id == file_id and one.stored_at <= now]
 
     def sha256_of(self, file_id: str) -> str | None:
@@ -362,19 +382,21 @@ class FakeServer:
 
     def utc_s(self) -> float:
         """Return the server's wall-clock time."""
-        return EPOCH_UTC_S + _now() + self.settings.clock_ahead_s
+        return EPOCH_UTC_S + now_s() + self.settings.clock_ahead_s
 
     def date_s(self) -> float | None:
         """Return what `Date` says, in whole seconds; None where there is none."""
         if not self.settings.has_date:
             return None
         ahead_s = self.settings.date_ahead_s
-        own_s = EPOCH_UTC_S + _now() + (self.settings.clock_ahead_s if ahead_s is None else ahead_s)
+        own_s = EPOCH_UTC_S + now_s() + (self.settings.clock_ahead_s if ahead_s is None else ahead_s)
         return math.floor(own_s)
 
     def heal(self) -> None:
         """Let every fault stop."""
         self.faults = Faults()
+        self.bundles.script.clear()
+        self.bundles.chances.clear()
         self.settings = replace(self.settings, capacity=1_000_000)
         self.list_fails = 0
 
@@ -388,16 +410,20 @@ class FakeServer:
             return True
         return chance.random() < self.faults.list_fails
 
-    def _success(self, request: Request, file: StoredFile) -> bytes:
-        if request.fate is Fate.OTHER_FILE:
-            file = request.chance.choice([one for one in self.stored[-8:] if one is not file] or [file])
-        told: dict[str, object] = {
+    def described(self, file: StoredFile) -> dict[str, object]:
+        """Return how an answer to an upload describes a file."""
+        return {
             "id": file.file_id,
             "filename": self.settings.name_of(file.filename),
             "bytes": file.size,
             "purpose": self.settings.purpose_of(file.purpose),
             "created_at": self._created_at(file),
         }
+
+    def _success(self, request: Request, file: StoredFile) -> bytes:
+        if request.fate is Fate.OTHER_FILE:
+            file = request.chance.choice([one for one in self.stored[-8:] if one is not file] or [file])
+        told = self.described(file)
         if self.settings.has_numbers:
             told["id"] = int(file.file_id[5:])
         if not self.settings.answers_created_at:
@@ -407,7 +433,7 @@ class FakeServer:
         elif request.fate is Fate.OTHER_SIZE:
             told["bytes"] = file.size + 1
         elif request.fate is Fate.OTHER_ID:
-            old = [one for at, one in self._answered if at <= _now() - ID_AGE_S_MIN]
+            old = [one for at, one in self._answered if at <= now_s() - ID_AGE_S_MIN]
             if old:
                 told["id"] = request.chance.choice(old)
         elif request.fate is Fate.ANY_ID:
@@ -416,7 +442,7 @@ class FakeServer:
             told["id"] = request.answers_with
         request.is_answered = True
         if request.fate is Fate.ACCEPT:
-            self._answered.append((_now(), file.file_id))
+            self._answered.append((now_s(), file.file_id))
         return json.dumps(told).encode()
 
     def _keep(self, file: StoredFile) -> StoredFile:
@@ -468,7 +494,8 @@ class FakeServer:
             case _:
                 return utc_text(created_s)
 
-    def _next_id(self) -> str:
+    def next_id(self) -> str:
+        """Return the id of one more file."""
         self._id_count += 1
         return f"file-{self._id_count:06d}"
 
@@ -497,5 +524,6 @@ def unowned(stored: Iterable[StoredFile], owned_ids: set[str]) -> list[StoredFil
     return [one for one in stored if one.source and one.file_id not in owned_ids]
 
 
-def _now() -> float:
+def now_s() -> float:
+    """Return the virtual time."""
     return asyncio.get_running_loop().time()

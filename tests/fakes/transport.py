@@ -13,27 +13,31 @@ from bulk_upload.core.api.paging import ListedPage
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.bundle.answer import decipher_bundle, of_all
 from bulk_upload.core.clock import moment
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted, NotSent, SentBody
-from bulk_upload.core.run.sender import UploadReport
+from bulk_upload.core.run.sender import BundleReport, UploadReport
 from bulk_upload.core.run.source import LoadedFile, SourceError, outcome_of
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.transport import NoAnswer
+from tests.fakes.bundle_rules import BundleFate
+from tests.fakes.bundles import receive_bundle
 from tests.fakes.server import EARLY, Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.paging import PageRequest
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.clock import Clock, Moment
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import ListedFile, Outcome
-    from bulk_upload.core.run.sender import UploadRequest
+    from bulk_upload.core.run.sender import BundleRequest, UploadRequest
     from bulk_upload.core.run.source import FileStream, Source
     from tests.fakes.server import Answer, FakeServer, Request
 
@@ -56,6 +60,7 @@ class Sending:
     source: Source
     on_handed: Callable[[int], None]
     began_at: float
+    request_no: int = 0
     pace: Pace | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     handed_bytes: int = 0
@@ -115,6 +120,7 @@ class FakeTransport:
         self._clock = clock
         self._on_start = on_start
         self._over_bytes = 0
+        self._request_count = 0
         self.sending: list[Sending] = []
         self.pauses: list[tuple[int, float]] = []
         self.cancelled: list[str] = []
@@ -181,7 +187,10 @@ class FakeTransport:
         pace: Pace | None = None,
     ) -> UploadReport:
         """Send one file and return what became of it."""
-        sending = Sending(request, source, on_handed, self._clock.monotonic(), pace=pace)
+        self._request_count += 1
+        sending = Sending(
+            request, source, on_handed, self._clock.monotonic(), request_no=self._request_count, pace=pace
+        )
         self._server_clock.note_ours(moment(self._clock))
         if self._on_start is not None:
             self._on_start(sending)
@@ -202,6 +211,81 @@ class FakeTransport:
         if outcome is None:
             outcome = _ended(sending, sending.given_up or "the request was given up")
         return UploadReport(outcome=outcome, sent=sending.sent)
+
+    async def send_bundle(
+        self,
+        request: BundleRequest,
+        files: Sequence[LoadedFile],
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[BundleReport], None],
+        pace: Pace | None = None,
+    ) -> BundleReport:
+        """Send several files and return what became of them."""
+        self._request_count += 1
+        began_at = self._clock.monotonic()
+        bundle = [
+            Sending(one, file, on_handed, began_at, request_no=self._request_count, pace=pace)
+            for one, file in zip(request.members, files, strict=True)
+        ]
+        self._server_clock.note_ours(moment(self._clock))
+        if self._on_start is not None:
+            for one in bundle:
+                self._on_start(one)
+        self.sending += bundle
+        scope = bundle[0].scope
+        names = [one.sent_name for one in request.members]
+        begun = self._server.begin_bundle(names)
+        answer: BundleAnswer | None = None
+        try:
+            with scope:
+                answer = await self._exchange_bundle(bundle, begun)
+        except asyncio.CancelledError:
+            sent = tuple(one.sent for one in bundle)
+            on_cancelled(
+                BundleReport(answer=of_all(_ended(bundle[0], "the run was cancelled"), sent), sent=sent)
+            )
+            raise
+        finally:
+            for one in bundle:
+                self.sending.remove(one)
+                self._over_bytes += one.handed_bytes
+            self._server.end(begun, now=self._clock.monotonic())
+        sent = tuple(one.sent for one in bundle)
+        if answer is None:
+            answer = of_all(_ended(bundle[0], bundle[0].given_up or "the request was given up"), sent)
+        return BundleReport(answer=answer, sent=sent)
+
+    async def _exchange_bundle(self, bundle: list[Sending], begun: Request) -> BundleAnswer:
+        server = self._server
+        await asyncio.sleep(begun.connect_s)
+        fate = server.bundles.draw([one.request.sent_name for one in bundle], begun.chance)
+        if fate is BundleFate.LOSE_BODY:
+            bundle[0].on_handed(1)
+            sent = tuple(one.sent for one in bundle)
+            return of_all(lost_answer(sent[0], "the connection was lost", connection_lost=True), sent)
+        for one in bundle:
+            await one.wait_for_pace(one.source.fingerprint.size, last=True)
+        # Complete as one: a body is not complete for some of its files.
+        count = sum(one.hand_over(one.source.fingerprint.size, last=True) for one in bundle)
+        await self._pass(count)
+        sent = tuple(one.sent for one in bundle)
+        try:
+            answer = await receive_bundle(server, fate, sent, begun.chance)
+        except ConnectionResetError:
+            return of_all(lost_answer(sent[0], "the connection was lost"), sent)
+        self._note_clock()
+        if "retry-after" in answer.headers:
+            until = self._clock.monotonic() + float(answer.headers["retry-after"])
+            self.pauses += [(one.source.fingerprint.inode, until) for one in bundle]
+        return decipher_bundle(
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            sent=sent,
+            now_utc_s=self._clock.utc_s(),
+            profile=self._profile,
+        )
 
     async def list_page(self, request: PageRequest) -> ListedPage:
         """Return one page of the server's list. Raises NoAnswer."""

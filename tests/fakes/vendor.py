@@ -32,6 +32,9 @@ class Dialect:
     success: int = 200
     knows_contents: bool = False
     """Whether a content that it has already is a 409 that names the file."""
+    raw: bool = False
+    """Whether an upload's body is the file alone, and parameters of the address tell the rest."""
+    files_path: str = "/v1/files"
     contents: bool | tuple[str, ...] = True
     """Whether contents are returned, or for which purposes."""
 
@@ -58,12 +61,16 @@ class Vendor:
     async def upload(self, request: web.Request) -> web.Response:
         """Store a file."""
         self._note(request)
-        form = await request.post()
+        if self.dialect.raw:
+            form: Mapping[str, Any] = request.query
+            name, content = form[self.dialect.file_field], await request.read()
+        else:
+            form = await request.post()
+            sent = form.get(self.dialect.file_field)
+            if not isinstance(sent, web.FileField):
+                return _error(400, "no file")
+            name, content = sent.filename, sent.file.read()
         self.forms.append({key: value for key, value in form.items() if isinstance(value, str)})
-        sent = form.get(self.dialect.file_field)
-        if not isinstance(sent, web.FileField):
-            return _error(400, "no file")
-        content = sent.file.read()
         if self.answers and not self.stores_before_answers:
             status, body, headers = self.answers.pop(0)
             return web.json_response(body, status=status, headers=headers)
@@ -71,7 +78,7 @@ class Vendor:
         known = next((one for one in self.files if one["sha256"] == sha256), None)
         if self.dialect.knows_contents and known is not None:
             return web.json_response({"error": {"message": "exists", "file_id": known["id"]}}, status=409)
-        made = self._store(sent.filename, content, form, sha256)
+        made = self._store(name, content, form, sha256)
         if self.answers:
             status, body, headers = self.answers.pop(0)
             return web.json_response(body, status=status, headers=headers)
@@ -168,12 +175,13 @@ def vendor(dialect: Dialect | None = None) -> Iterator[Vendor]:
     ready, loop = threading.Event(), asyncio.new_event_loop()
 
     async def serve() -> web.AppRunner:
-        app = web.Application()
+        app = web.Application(client_max_size=16_000_000)
         app.router.add_post(here.dialect.upload_path, here.upload)
-        app.router.add_get("/v1/files", here.list)
-        app.router.add_get("/v1/files/{file_id}", here.look_up)
-        app.router.add_get("/v1/files/{file_id}/content", here.content)
-        app.router.add_delete("/v1/files/{file_id}", here.delete)
+        files_path = here.dialect.files_path
+        app.router.add_get(files_path, here.list)
+        app.router.add_get(f"{files_path}/{{file_id}}", here.look_up)
+        app.router.add_get(f"{files_path}/{{file_id}}/content", here.content)
+        app.router.add_delete(f"{files_path}/{{file_id}}", here.delete)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -187,11 +187,12 @@ class Scene:
             (one.request.sent_name, one.source.fingerprint.size, one.request.purpose)
             for one in self.transport.sending
         ]
+        requests = {one.request_no for one in self.transport.sending}
         ledger = self.world.ledger
         # A named wait binds every file until refusals are known to come whatever the load.
         binds_all = self.run._limits._capped.chance_share is None
         wrong = {
-            f"{len(in_flight) + 1} in flight, the limit is {limit}": len(in_flight) >= limit,
+            f"{len(requests) + 1} in flight, the limit is {limit}": len(requests) >= limit,
             "the server asked to wait": any(
                 now < until
                 for inode, until in self.transport.pauses

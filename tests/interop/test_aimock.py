@@ -114,6 +114,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         (tmp_path / f"naïve {number:03}.jsonl").write_text("\n".join(lines) + "\n")
         rows.append(json.dumps({"path": f"naïve {number:03}.jsonl", "purpose": "batch"}))
     (tmp_path / "m.jsonl").write_text("\n".join(rows) + "\n")
+    # A short settle time is enough: aimock stores what came before a list request before it answers that.
     job = ("run", "m.jsonl", "--profile", "openai", "--ledger", LEDGER, "--settle", "2s")
     with aimock(tmp_path, chaos=chaos) as server:
         env = environment({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"})

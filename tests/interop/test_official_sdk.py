@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bulk_upload import upload
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
 
 with warnings.catch_warnings():
@@ -86,6 +87,47 @@ def test_bulk_upload(client: Any, sandbox: Sandbox, tmp_path: Path) -> None:
     assert [record.path for record in sandbox.journal] == ["/v1/flow/files/validate_metadata"] * 3 + [
         "/v1/flow/bulk_files"
     ]
+
+
+def test_bundles_are_what_the_sdk_sends(client: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A bundle is on the wire what the SDK's bulk upload is: path, purpose, and the files with names and contents."""
+    names = ["a.jsonl", "naïve 雪.jsonl", "c.jsonl"]
+    paths = [training_file(tmp_path, name, count) for count, name in enumerate(names, 1)]
+    client.files.bulk_upload([str(path) for path in paths], purpose="fine-tune")
+    entries = [{"path": name, "purpose": "fine-tune"} for name in names]
+    settings: dict[str, Any] = {
+        "root": str(tmp_path),
+        "ledger": str(tmp_path / "l.db"),
+        "bundle": 8,
+        "looks_first": False,
+    }
+    result = upload(entries, api_key=KEY, base_url=sandbox.url, validate="off", **settings)
+    assert result.ok
+    theirs, ours = sandbox.uploads
+    assert (ours.method, ours.path, ours.purpose) == (theirs.method, theirs.path, theirs.purpose)
+    assert [(one.filename, one.sha256) for one in ours.bulk_files] == [
+        (one.filename, one.sha256) for one in theirs.bulk_files
+    ]
+
+
+def test_the_sdk_doubles_what_a_bundle_does_not(client: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A part is stored and the answer lost: the SDK sends all again, a bundle is looked up and sent where it is absent."""
+    paths = [training_file(tmp_path, f"{count}.jsonl", count) for count in (1, 2, 3, 4)]
+    sandbox.use_faults(parse_faults("drop-part"))
+    client.files.bulk_upload([str(path) for path in paths], purpose="fine-tune")
+    assert len(sandbox.files) == 6
+    for file in sandbox.files:
+        client.files.delete(file.file_id)
+    sandbox.use_faults(parse_faults("drop-part"))
+    entries = [{"path": path.name, "purpose": "fine-tune"} for path in paths]
+    settings: dict[str, Any] = {
+        "root": str(tmp_path),
+        "ledger": str(tmp_path / "l.db"),
+        "bundle": 8,
+        "settle_s": 0.1,
+    }
+    assert upload(entries, api_key=KEY, base_url=sandbox.url, validate="off", **settings).ok
+    assert len(sandbox.files) == 4
 
 
 def test_list(client: Any, tmp_path: Path) -> None:

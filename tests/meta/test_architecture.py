@@ -111,7 +111,7 @@ CORE_FLOORS = (
     frozenset({"vendor_purposes", "shapes"}),
     frozenset({"dataset"}),
     frozenset({"api", "doubt", "machine", "manifest", "validation"}),
-    frozenset({"convert", "limits", "pack"}),
+    frozenset({"bundle", "convert", "limits", "pack"}),
     frozenset({"events"}),
     frozenset({"run"}),
     frozenset({"report"}),

@@ -35,9 +35,11 @@ from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.profile import NameAlphabet
 from bulk_upload.core.api.redaction import Redaction
 from bulk_upload.core.api.secret import usable_key
+from bulk_upload.core.bundle.grouping import FILES_MIN, require_bundles
 from bulk_upload.core.manifest.sent_name import portable_name
 from bulk_upload.core.purposes import purpose_remedy
 from bulk_upload.core.report import doctor_checks
+from bulk_upload.core.report.bundle_checks import bundle_checks
 from bulk_upload.core.report.doctor_checks import Grade, doubtful, fine, problem
 from bulk_upload.core.report.probe_checks import probe_checks, probe_content
 from bulk_upload.core.run.job import Job
@@ -47,7 +49,9 @@ from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.edge.ledger.file.location import kind_of_place, require_folder
 from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.transport import NoAnswer, Transport, TransportSettings
+from bulk_upload.engine.files.probed import PAGES_MAX
 from bulk_upload.engine.files.probed import probe as send_probe
+from bulk_upload.engine.files.probed_bundle import probe_bundle
 from bulk_upload.errors import BulkUploadError, UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.version import __version__
@@ -57,13 +61,31 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.network import Network
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.report.bundle_checks import ProbedBundle
     from bulk_upload.core.report.doctor_checks import Check
     from bulk_upload.core.report.probe_checks import Probed
 
 _ANSWER_S_MAX = 15.0
 _PROBE_REQUESTS_MAX = 8
 _HEAD_COLUMNS = 22
+FILE, BUNDLES = "file", "bundles"
 _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
+
+
+class ProbeOf(click.ParamType[str]):
+    """What is probed: one file, or several in one request."""
+
+    name = "probe"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the word."""
+        if value not in (FILE, BUNDLES):
+            self.fail(
+                f"{value!r} cannot be probed; write bundles or nothing, and MANIFEST before --probe",
+                param,
+                ctx,
+            )
+        return str(value)
 
 
 @click.command("doctor", cls=JobCommand, context_settings=JOB_CONTEXT)
@@ -75,8 +97,12 @@ _PACKAGES = ("aiohttp", "anyio", "click", "msgspec", "rich", "tenacity")
 )  # fmt: skip
 @click.option(
     "--probe",
-    is_flag=True,
-    help="Also upload one small file, find it, read it back and delete it; says what that costs, and asks first.",
+    type=ProbeOf(),
+    is_flag=False,
+    flag_value=FILE,
+    metavar="[bundles]",
+    help="Also upload one small file, find it, read it back and delete it; bundles: two in one request, list and delete "
+    "them. Says what that costs, and asks first.",
 )
 @click.option(
     "--purpose", type=WORD, metavar="P", help="Purpose of the file of --probe (default: the profile's first)."
@@ -87,7 +113,7 @@ def doctor(
     manifest: str | None,
     *,
     form: str,
-    probe: bool,
+    probe: str | None,
     purpose: str | None,
     yes: bool,
     as_json: bool,
@@ -105,6 +131,7 @@ def doctor(
       bulk-upload doctor --job nightly
       bulk-upload doctor --base-url http://127.0.0.1:8099 --json
       bulk-upload doctor --profile mistral --probe
+      bulk-upload doctor --probe bundles
     """
     redaction = Redaction()
     checks = []
@@ -112,7 +139,8 @@ def doctor(
         checks.append(one)
         put(_line(one, redaction, as_json=as_json or form == "json"))
     if probe and not any(one.verdict is Grade.PROBLEM for one in checks):
-        for one in _probed(options, purpose, redaction, yes=yes):
+        probed = _probed_bundle if probe == BUNDLES else _probed
+        for one in probed(options, purpose, redaction, yes=yes):
             checks.append(one)
             put(_line(one, redaction, as_json=as_json or form == "json"))
     return doctor_checks.exit_status_of(checks)
@@ -123,12 +151,7 @@ def _probed(
 ) -> Iterator[Check]:
     """Probe the server with the user's own key, once that is allowed. Raises UsageError where nobody can be asked."""
     profile = profile_named(options["profile"])
-    wanted = profile.purposes[0] if purpose is None else purpose
-    if wanted not in profile.purposes:
-        raise UsageError(
-            f"the profile {profile.name} has no purpose {printable(wanted)!r}",
-            hint=purpose_remedy(wanted, profile.purposes),
-        )
+    wanted = _purpose(profile, purpose)
     connection = connection_of(options, profile)
     content = probe_content(wanted)
     reads = ", read it back" if profile.reads_back(wanted) else ""
@@ -137,12 +160,7 @@ def _probed(
         f"are up to {_PROBE_REQUESTS_MAX} requests, which count against the limits of your account",
         yes=yes,
     )
-    source = redaction.learning(api_key_of(options, profile))
-    settings = TransportSettings(
-        connection=connection,
-        api_key=usable_key(source if isinstance(source, str) else source()),
-        user_agent=f"bulk-upload/{__version__}",
-    )
+    settings = _probe_settings(options, connection, redaction)
     # Letters that a server may change show whether it keeps names.
     name = f"bulk-upload probe naïve {secrets.token_hex(4)}.jsonl"
     sent_name = portable_name(name) if profile.name_alphabet is NameAlphabet.PORTABLE else name
@@ -152,6 +170,52 @@ def _probed(
             return await send_probe(transport, profile, purpose=wanted, content=content, sent_name=sent_name)
 
     yield from probe_checks(anyio.run(work), profile)
+
+
+def _probed_bundle(
+    options: dict[str, Any], purpose: str | None, redaction: Redaction, *, yes: bool
+) -> Iterator[Check]:
+    """Probe the call for several files. Raises UsageError where nobody can be asked, or the profile has no such call."""
+    profile = profile_named(options["profile"])
+    require_bundles(profile, FILES_MIN)
+    wanted = _purpose(profile, purpose)
+    connection = connection_of(options, profile)
+    content = probe_content(wanted)
+    require_yes(
+        f"Upload two files of up to {2 * len(content)} bytes for {wanted} in one request to {connection.endpoint}, list and "
+        f"delete them? These are up to {1 + PAGES_MAX + 2} requests, which count against the limits of your account",
+        yes=yes,
+    )
+    settings = _probe_settings(options, connection, redaction)
+    token = secrets.token_hex(4)
+    names = [f"bulk-upload-probe-{token}-{number}.jsonl" for number in (1, 2)]
+
+    async def work() -> ProbedBundle:
+        async with Transport(settings, SystemClock()).running() as transport:
+            return await probe_bundle(transport, profile, purpose=wanted, content=content, sent_names=names)
+
+    yield from bundle_checks(anyio.run(work))
+
+
+def _purpose(profile: Profile, purpose: str | None) -> str:
+    wanted = profile.purposes[0] if purpose is None else purpose
+    if wanted not in profile.purposes:
+        raise UsageError(
+            f"the profile {profile.name} has no purpose {printable(wanted)!r}",
+            hint=purpose_remedy(wanted, profile.purposes),
+        )
+    return wanted
+
+
+def _probe_settings(
+    options: dict[str, Any], connection: Connection, redaction: Redaction
+) -> TransportSettings:
+    source = redaction.learning(api_key_of(options, connection.profile))
+    return TransportSettings(
+        connection=connection,
+        api_key=usable_key(source if isinstance(source, str) else source()),
+        user_agent=f"bulk-upload/{__version__}",
+    )
 
 
 def _line(one: Check, redaction: Redaction, *, as_json: bool) -> str:

@@ -44,6 +44,7 @@ from bulk_upload.report.live.command_progress import CommandProgress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bulk_upload.core.bundle.forecast import BundlesPlanned
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.engine.folder.listing import FolderListing
@@ -103,6 +104,7 @@ def plan_and_show(
             retry_missing=retries_missing(options["retry"]),
             validate=ValidateMode(options["validate"]),
             rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
+            bundle=options["bundle"],
         ),
         purposes=schemas_of(options["schema"], profile),
     )
@@ -175,6 +177,8 @@ def _summary(made: Plan, ledger_path: str) -> PlanSummary:
         ),
         twin_count=made.twin_count,
         dropped_count=made.dropped_count,
+        bundle_count=0 if made.bundles is None else made.bundles.bundle_count,
+        bundled_file_count=0 if made.bundles is None else made.bundles.file_count,
         mixups=made.mixups,
         warnings=made.warnings,
         ledger=ledger_path,
@@ -239,6 +243,8 @@ def plan_lines(
         )
     if made.twin_count:
         yield f"{made.twin_count:,} entries share name, size and purpose with another: they are sent one at a time"
+    if made.bundles is not None:
+        yield _bundles(made.bundles)
     yield from (f"warning: {printable(warning)}" for warning in made.warnings)
     if made.dropped_count:
         yield dropped_words(made.dropped_count, in_folder=in_folder)
@@ -264,6 +270,16 @@ def _validation(made: Plan, mode: ValidateMode) -> Iterator[str]:
     yield (
         f"Validation: {send.entry_count:,} {plural} ({human_bytes(send.file_bytes)}) would be validated"
         f" {_VALIDATION[mode]}; `bulk-upload validate` does it now"
+    )
+
+
+def _bundles(planned: BundlesPlanned) -> str:
+    if not planned.bundle_count:
+        return f"Bundles: none; no files to send that could go together (--bundle {planned.files_max})"
+    plural = "request" if planned.bundle_count == 1 else "requests"
+    return (
+        f"Bundles: {planned.file_count:,} files in {planned.bundle_count:,} {plural} (--bundle {planned.files_max}),"
+        f" {planned.saved_count:,} fewer than one by one"
     )
 
 

@@ -300,6 +300,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         hashing=options["hash_"] == "sha256",
         validate=ValidateMode(options["validate"]),
         rules=rules_chosen(options["ignore"], options["error"], is_strict=options["strict"]),
+        bundle=options["bundle"],
         confirm=ConfirmMode(options["confirm"]),
     )
     profile = profile_named(options["profile"])

@@ -73,6 +73,7 @@ def status(ledger: str, *, as_json: bool) -> None:
 
 def _status(reader: LedgerReader) -> JobStatus:
     job, states = reader.job(), reader.states()
+    request_count, sent_count = reader.upload_counts()
     return JobStatus(
         profile=None if job is None else job.profile,
         endpoint=None if job is None else job.endpoint,
@@ -84,6 +85,8 @@ def _status(reader: LedgerReader) -> JobStatus:
         accepted_bytes=reader.accepted_bytes(),
         dropped_count=reader.dropped_count(),
         missing_count=reader.missing_count(),
+        request_count=request_count,
+        sent_count=sent_count,
     )
 
 
@@ -93,6 +96,9 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
     if job is not None:
         yield from _job_lines(job, time.time())
     yield from _state_lines(states, reader.accepted_bytes())
+    request_count, sent_count = reader.upload_counts()
+    if request_count < sent_count:
+        yield f"{'requests':<14}{request_count:,}, with {sent_count:,} files in them"
     if dropped_count := reader.dropped_count():
         of_what = "among the files" if reader.is_of_folder() else "in the manifest"
         yield f"{'dropped':<14}{dropped_count:,}, not {of_what} of the last run"

@@ -17,6 +17,7 @@ from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import shown_notify, shown_proxy, without_logins
+from bulk_upload.core.bundle.grouping import FILES_MAX, FILES_MIN
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import MISSING_WORD, RENAMED_WORD, RETRY_WORDS
@@ -129,6 +130,14 @@ _OPTIONS = (
 )
 
 
+BUNDLE = click.option(
+    "--bundle",
+    type=click.IntRange(FILES_MIN, FILES_MAX),
+    metavar="N",
+    help=f"Send up to N small files ({FILES_MIN} to {FILES_MAX}) in one request, where the API has a call for it; "
+    "a lost answer then leaves all of them to be looked up (default: each by itself).",
+)
+
 _VALIDATION = (
     click.option(
         "--validate",
@@ -146,7 +155,7 @@ _VALIDATION = (
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, those of its server included."""
-    return _with((*_OPTIONS, MAP, selection_options, *_VALIDATION), server_options(command))
+    return _with((*_OPTIONS, BUNDLE, MAP, selection_options, *_VALIDATION), server_options(command))
 
 
 def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,7 +52,7 @@ JOB_SECTIONS = {
     "Confirmation": ("dry_run", "yes"),
     "Destination": ("base_url", "profile", "team"),
     **SERVER_SECTIONS,
-    "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate"),
+    "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate", "bundle"),
     "Time limits": ("answer", "max_attempts", "patience", "deadline", "max_errors"),
     "Lost answers": ("in_doubt", "settle", "compare_max", "confirm"),
     "Output": (

@@ -32,15 +32,33 @@ def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, 
     and Starlette and Django both store what they read literally. Quotes and backslashes are escaped with a
     backslash, which both decode; they do not decode the `%22` that browsers send. Line breaks become `%0D` and `%0A`.
     """
-    parts = [
+    (head,) = file_heads(fields=fields, file_field=file_field, filenames=(filename,), boundary=boundary)
+    return Frame(head, form_end(boundary))
+
+
+def file_heads(
+    *, fields: Iterable[tuple[str, str]], file_field: str, filenames: Iterable[str], boundary: str
+) -> list[bytes]:
+    """Return what goes before each file of a form, as `frame` says it; `fields` are before the first one."""
+    before = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
         for name, value in fields
-    ]
-    parts.append(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; '
-        f'filename="{_escaped(filename)}"\r\nContent-Type: application/octet-stream\r\n\r\n'
     )
-    return Frame("".join(parts).encode("utf-8", "replace"), f"\r\n--{boundary}--\r\n".encode("ascii"))
+    heads = []
+    for filename in filenames:
+        head = (
+            f'{before}--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; '
+            f'filename="{_escaped(filename)}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+        )
+        heads.append(head.encode("utf-8", "replace"))
+        # The line break that ends the file before belongs to the boundary.
+        before = "\r\n"
+    return heads
+
+
+def form_end(boundary: str) -> bytes:
+    """Return what goes after the last file of a form."""
+    return f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
 def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:

@@ -58,11 +58,20 @@ class Answered5xx(StrEnum):
     NOT_STORED = "not-stored"
 
 
+class UploadBodyKind(StrEnum):
+    """What an upload's body is: a `form`, or `raw`, the file's bytes alone. What the form would tell are then parameters of
+    the address."""
+
+    FORM = "form"
+    RAW = "raw"
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of one kind of Files API.
 
     *Requests.* Uploads go to `upload_path` (by default `files_path`) with `method`, in a form with `file_field`,
-    `purpose_field` (None: it has none) and the fixed fields of `form`; an entry's own field replaces a fixed one. `headers`
+    `purpose_field` (None: it has none) and the fixed fields of `form`; an entry's own field replaces a fixed one. With a
+    `raw` `body` these are parameters of the address, `file_field` the one with the file's name. `headers`
     and `query` go with every request. `files_path` lists with GET when `can_list`; a file is looked up, read and deleted
     below it.
 
@@ -83,6 +92,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     field is there already. An error with one of `final_codes` is about the account and ends the run. `answered_5xx` is what the server is known to have done with an upload that it answers with a 5xx; it counts
     only where no list can tell.
 
+    *Bundles.* `bulk_path` takes several files in one form, each in a field `bulk_field` (by default `file_field`), at most
+    `bulk_max`, and answers with a list of what an upload's answer has. Only where the list settles every doubt: one lost
+    answer leaves all of them in doubt.
+
     `key_variable`, `base_url_variable` and `team_variable` name the environment variables that hold this profile's key,
     address and team; they are names only, which the command line looks up, and no other profile's are.
     """
@@ -92,6 +105,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     files_path: str
     upload_path: str | None = None
+    body: UploadBodyKind = UploadBodyKind.FORM
     file_field: str
     purpose_field: str | None
     form: Pairs = ()
@@ -119,6 +133,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     conflict: str = "reject"
     final_codes: tuple[str, ...] = ()
     answered_5xx: Answered5xx = Answered5xx.IN_DOUBT
+    bulk_path: str | None = None
+    bulk_field: str | None = None
+    bulk_max: int | None = None
     key_variable: str | None = None
     base_url_variable: str | None = None
     team_variable: str | None = None
@@ -132,6 +149,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def list_shows_absence(self) -> bool:
         """Whether the list shows, however long it is, that a file is not there: then a doubt needs no person."""
         return self.list_decides and self.complete is Complete.WALK
+
+    @property
+    def takes_bundles(self) -> bool:
+        """Whether several files may go in one request: there is a call for it, and no answer that is lost needs a person."""
+        return self.bulk_path is not None and self.list_shows_absence
 
     @property
     def listed_purpose(self) -> str | None:
@@ -166,6 +188,9 @@ FLOW = Profile(
     # "up to 4 GB each": docs.seekr.com/flow/sdk/data-engine/file-ingestion. Whether GB means 10^9 or 2^30 is not
     # documented, so it only warns.
     size_limit_bytes=4 * 10**9,
+    # docs.seekr.com/flow/reference/bulk_file_upload_v1_flow_bulk_files_put; its limits are not documented.
+    bulk_path="/v1/flow/bulk_files",
+    bulk_field="files",
     # The same as in the vendor's SDK.
     key_variable="SEEKR_API_KEY",
     base_url_variable="SEEKR_BASE_URL",

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.api.profile import FLOW, Answered5xx, Complete, NameAlphabet, Paging, Profile
+from bulk_upload.core.api.profile import (
+    FLOW,
+    Answered5xx,
+    Complete,
+    NameAlphabet,
+    Paging,
+    Profile,
+    UploadBodyKind,
+)
 from bulk_upload.core.text.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -45,6 +53,8 @@ _OWN_HEADERS = frozenset(
     | {"transfer-encoding", "upgrade", "user-agent"}
 )
 PAGE_MAX = 10_000
+FILES_MAX = 10_000
+"""More files in one request than any run sends."""
 
 
 class ProfileFlaw(Exception):
@@ -156,6 +166,7 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "method": _like(re.compile(r"PUT|POST"), "POST"),
     "files-path": _like(_PATH, "/v1/files"),
     "upload-path": _like(_PATH, "/v1/files/upload"),
+    "body": _one_of(UploadBodyKind),
     "file-field": _like(_FIELD_NAME, "file"),
     "purpose-field": _like(_FIELD_NAME, "purpose"),
     "purposes": _words,
@@ -182,6 +193,9 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
     "final-codes": _codes,
     "answered-5xx": _one_of(Answered5xx),
     "list-page": _count(PAGE_MAX),
+    "bulk-path": _like(_PATH, "/v1/bulk_files"),
+    "bulk-field": _like(_FIELD_NAME, "files"),
+    "bulk-max": _count(FILES_MAX, least=2),
     "size-limit-bytes": _count(2**63 - 1),
     "key-variable": _like(_VARIABLE, "ARCHIVE_API_KEY"),
     "base-url-variable": _like(_VARIABLE, "ARCHIVE_BASE_URL"),
@@ -192,6 +206,7 @@ _TAKEN: dict[str, Callable[[Any], object]] = {
 # No defaults where a wrong guess would duplicate or misplace files.
 _DEFAULTS: dict[str, object] = {
     "upload-path": None,
+    "body": UploadBodyKind.FORM,
     "purpose-field": None,
     "form": (),
     "headers": (),
@@ -217,6 +232,9 @@ _DEFAULTS: dict[str, object] = {
     "final-codes": (),
     "answered-5xx": Answered5xx.IN_DOUBT,
     "list-page": 100,
+    "bulk-path": None,
+    "bulk-field": None,
+    "bulk-max": None,
     "size-limit-bytes": None,
     "key-variable": None,
     "base-url-variable": None,
@@ -258,6 +276,7 @@ def _check_together(profile: Profile) -> None:
             "without purpose-field the server knows no purposes, so that purposes must be a list of one",
             "purposes",
         )
+    _check_bundles(profile)
     if not isinstance(profile.can_read_back, bool):
         for purpose in profile.can_read_back:
             if purpose not in profile.purposes:
@@ -265,6 +284,11 @@ def _check_together(profile: Profile) -> None:
                 raise ProfileFlaw(
                     f"can-read-back names {purpose!r}, which is none of purposes. {meant}", "can-read-back"
                 )
+    _check_names(profile)
+
+
+def _check_names(profile: Profile) -> None:
+    """Raise ProfileFlaw for headers, fields and parameters that are named twice."""
     taken = {profile.auth_header.lower(), *((profile.team_header.lower(),) if profile.team_header else ())}
     for name, _ in profile.headers:
         if name.lower() in taken:
@@ -272,3 +296,20 @@ def _check_together(profile: Profile) -> None:
     for name, _ in profile.form:
         if name in (profile.file_field, profile.purpose_field):
             raise ProfileFlaw(f"form has {name}, which is the field of the file or the purpose", "form")
+    told = {profile.file_field, profile.purpose_field, *(name for name, _ in profile.form)}
+    for name, _ in profile.query:
+        if profile.body is UploadBodyKind.RAW and name in told:
+            raise ProfileFlaw(f"query has {name}, which tells of the file where body is raw", "query")
+
+
+def _check_bundles(profile: Profile) -> None:
+    if profile.bulk_path is None:
+        for key, value in (("bulk-field", profile.bulk_field), ("bulk-max", profile.bulk_max)):
+            if value is not None:
+                raise ProfileFlaw(f"{key} means nothing without bulk-path", key)
+    elif not profile.takes_bundles:
+        raise ProfileFlaw(
+            'bulk-path needs can-list, keeps-names and complete = "walk": a lost answer leaves all its files in doubt, '
+            "and only the list can settle that",
+            "bulk-path",
+        )

@@ -82,7 +82,7 @@ def decipher(
     `headers` has lower-case names; `body` is cut at `ANSWER_BYTES_MAX`. The profile says where things are in an answer;
     where it does not keep names, another name than was sent is no contradiction. Never raises, whatever the server sends.
     """
-    request_id = _request_id(headers)
+    request_id = request_id_in(headers)
     if 200 <= status < 300:
         quota = allowance(headers, now_utc_s=now_utc_s)
         return _success(status, body, sent, request_id=request_id, quota=quota, profile=profile)
@@ -138,6 +138,28 @@ def _success(
     quota: RateLimitInfo | None,
     profile: Profile,
 ) -> Outcome:
+    def doubt(reason: str) -> InDoubt:
+        return InDoubt(reason=reason, answered=False, http_status=status, request_id=request_id)
+
+    if len(body) > ANSWER_BYTES_MAX:
+        return doubt(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+    answer = _json_object(body)
+    if answer is None:
+        return doubt("the success answer is not a JSON object")
+    return judge_success(answer, sent, status=status, request_id=request_id, quota=quota, profile=profile)
+
+
+def judge_success(
+    answer: dict[str, Any],
+    sent: SentBody,
+    *,
+    status: int,
+    request_id: str | None,
+    quota: RateLimitInfo | None,
+    profile: Profile,
+) -> Accepted | InDoubt:
+    """Return what a success means that describes the file like this: nothing in it may contradict what was sent."""
+
     def doubt(
         reason: str,
         candidate_id: str | None = None,
@@ -155,11 +177,6 @@ def _success(
             id_kind=id_kind,
         )
 
-    if len(body) > ANSWER_BYTES_MAX:
-        return doubt(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
-    answer = _json_object(body)
-    if answer is None:
-        return doubt("the success answer is not a JSON object")
     described = _described(answer, profile.id_field)
     id_name = _id_name(profile.id_field)
     file_id = described.get(id_name)
@@ -259,6 +276,11 @@ def listed_page(body: bytes, profile: Profile = FLOW) -> ListedPage | None:
     return ListedPage([_member(one, profile) for one in data], next_page_in(answer))
 
 
+def file_in(answer: dict[str, Any], profile: Profile) -> ListedFile:
+    """Return the file that the answer to an upload describes, whatever it lacks."""
+    return _member(_described(answer, profile.id_field), profile)
+
+
 def _member(value: object, profile: Profile) -> ListedFile:
     """Return one member of a list, whatever it is."""
     described = value if isinstance(value, dict) else {}
@@ -351,7 +373,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
+def request_id_in(headers: Mapping[str, str]) -> str | None:
+    """Return the server's name for a request, None where an answer has none."""
     for name in _REQUEST_ID_HEADERS:
         if value := headers.get(name):
             return printable(value[:100])

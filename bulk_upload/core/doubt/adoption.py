@@ -55,6 +55,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     `in_time` says whether the server made the file during the attempt, None where times cannot tell. `unproven` is what
     it shows otherwise than it was sent, and is not known to be its habit: only an equal content makes such a file ours.
+    `unlike_listed` says that the content that came back has another length than the server shows of the file.
     """
 
     file: ListedFile
@@ -63,6 +64,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     in_time: bool | None = None
     unproven: tuple[Altered, ...] = ()
+    unlike_listed: bool = False
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +155,8 @@ def decide(
     """
     if is_faithful is False and not any(one.sameness is Sameness.SAME for one in compared):
         compared = [unfaithful(one) for one in compared]
+    if is_faithful:
+        compared = [contradictory(one) for one in compared]
     unknown = [one for one in compared if one.sameness is Sameness.UNKNOWN]
     if unknown:
         return Doubtful(f"{unknown[0].file.file_id} matches, but {unknown[0].reason}")
@@ -187,6 +191,15 @@ def unfaithful(one: Compared) -> Compared:
         return one
     reason = "the server does not return content as it was sent"
     return replace(one, sameness=Sameness.UNREADABLE, by=ComparedBy.NONE, reason=reason)
+
+
+def contradictory(one: Compared) -> Compared:
+    """Return a comparison as it counts where the server returns contents as they were sent: of another length than it
+    shows of the file, what came back is not the file's content."""
+    if one.sameness is not Sameness.OTHER or not one.unlike_listed:
+        return one
+    reason = "what the server returns as its content has another length than the server shows"
+    return replace(one, sameness=Sameness.UNKNOWN, by=ComparedBy.NONE, reason=reason)
 
 
 def equal_elsewhere(adopted: Adopt, stranger: ListedFile, path: str) -> Doubtful:

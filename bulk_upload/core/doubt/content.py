@@ -42,6 +42,14 @@ class ReadBack(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+TWO_CONTENTS = "the server returned two different contents of it"
+
+
+def is_same_content(one: ReadBack, other: ReadBack) -> bool:
+    """Whether two answers have the same content, as far as they show it."""
+    return (one.sha256, one.by_ranges, one.total_bytes) == (other.sha256, other.by_ranges, other.total_bytes)
+
+
 class ComparedBy(StrEnum):
     """How a file at the server was compared with what was sent."""
 

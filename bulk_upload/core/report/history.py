@@ -26,7 +26,7 @@ class AttemptFacts(NamedTuple):
     """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
 
     `began_utc` is when the request began, None where no process recorded it; an intent may be recorded long before,
-    since those of small files are recorded a batch ahead.
+    since those of small files are recorded a batch ahead. `is_request` unless it is a further file of the same request.
     """
 
     run_id: int
@@ -38,6 +38,7 @@ class AttemptFacts(NamedTuple):
     http_status: int | None = None
     reason: str | None = None
     began_utc: str | None = None
+    is_request: bool = True
 
 
 class LimitChange(NamedTuple):

@@ -50,6 +50,8 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     reasons: Annotated[tuple[PlannedReason, ...], _meaning("`step`, `reason` and `entry_count`")]
     twin_count: Annotated[int, _meaning("entries that share name, size and purpose with another")]
     dropped_count: Annotated[int, _meaning("entries of the ledger that the manifest does not have")]
+    bundle_count: Annotated[int, _meaning("requests with several files, 0 without `--bundle`")]
+    bundled_file_count: Annotated[int, _meaning("files in them")]
     mixups: Annotated[tuple[str, ...], _meaning("purposes with files of another one, in words")]
     warnings: Annotated[tuple[str, ...], _meaning("other warnings, in words")]
     ledger: Annotated[str, _meaning("the ledger's path")]
@@ -113,6 +115,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing_count: Annotated[
         int, _meaning("accepted entries whose files `verify` found gone from the server")
     ]
+    request_count: Annotated[int, _meaning("upload requests that were made")]
+    sent_count: Annotated[int, _meaning("files in them, also those that were not accepted")]
 
 
 class DataFinding(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     failed_count: int
     in_doubt_count: int
     attempt_count: int
+    request_count: int
     retry_count: int
     throttled_count: int
     to_compare_count: int = 0

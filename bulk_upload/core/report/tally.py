@@ -69,7 +69,8 @@ class Tally(msgspec.Struct):
     """The running numbers of one run: fold every event in with `add`.
 
     `accepted_*`, `failed_*`, `settled_before_*` and so on count entries and bytes; `in_flight` is the number of
-    requests that are unanswered now. `reconciled_count` entries were accepted by way of the server's list,
+    files whose requests are unanswered now. `request_count` requests had `attempt_count` files: more, where several go in
+    one (`last_bundle_id` is that of the last one). `reconciled_count` entries were accepted by way of the server's list,
     `absent_count` in doubt were not on the server and sent again,
     `unconfirmed_count` without the server naming a size. `compared_count` files were read back to compare them, in
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
@@ -89,6 +90,8 @@ class Tally(msgspec.Struct):
     to_compare_count: int = 0
     to_compare_bytes: int = 0
     in_flight: int = 0
+    request_count: int = 0
+    last_bundle_id: int | None = None
     attempt_count: int = 0
     retry_count: int = 0
     throttled_count: int = 0
@@ -119,6 +122,8 @@ class Tally(msgspec.Struct):
             case AttemptStarted():
                 self.in_flight += 1
                 self.attempt_count += 1
+                self.request_count += event.bundle_id is None or event.bundle_id != self.last_bundle_id
+                self.last_bundle_id = event.bundle_id
                 self.absent_count += event.was_absent
                 self.open_doubts.discard(event.path)
             case AttemptEnded():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, ListedFile, Outcome
     from bulk_upload.core.run.records import AttemptEnd
-    from bulk_upload.core.run.sender import UploadReport, UploadRequest
+    from bulk_upload.core.run.sender import BundleReport, BundleRequest, UploadReport, UploadRequest
     from bulk_upload.core.run.source import ContentCheck, LoadedFile, Source, SourceError
     from bulk_upload.errors import LedgerUnusable
 
@@ -111,6 +111,17 @@ class Transport(Protocol):
         `on_handed` is called with the bytes of every piece handed over, after `pace` let it pass. When the calling
         task is cancelled the request is dropped, and `on_cancelled` gets what is known of it.
         """
+
+    async def send_bundle(
+        self,
+        request: BundleRequest,
+        files: Sequence[LoadedFile],
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[BundleReport], None],
+        pace: Pace | None = None,
+    ) -> BundleReport:
+        """Send several files in one request, as `send` does with one."""
 
     def has_time_left(self, grace_s: float) -> bool:
         """Whether a request in flight has not yet outlived its own limits by `grace_s`."""

@@ -216,11 +216,11 @@ def unproven_absence(profile: Profile, *, page_count: int) -> Undecided | None:
     match profile.complete:
         case Complete.NEVER:
             return Undecided(
-                f"the list does not show it, which proves nothing: lists of a {profile.name} server are not known to be complete"
+                f"the list does not show it, which proves nothing: by the profile {profile.name} lists are not known to be complete"
             )
         case Complete.ONE_PAGE if page_count > 1:
             return Undecided(
-                f"the list does not show it, but came in {page_count} pages: a {profile.name} server may skip files "
+                f"the list does not show it, but came in {page_count} pages: by the profile {profile.name} the server may skip files "
                 "between pages"
             )
     return None

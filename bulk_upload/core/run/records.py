@@ -22,6 +22,7 @@ from bulk_upload.core.model import (
 )
 
 if TYPE_CHECKING:
+    from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.model import Altered, Fingerprint, ListedFile, SentBody
 
 
@@ -156,6 +157,16 @@ def without_secret(outcome: Outcome, secret: Redacting) -> Outcome:
             return replace(outcome, reason=secret.redact(outcome.reason), at_its_word=at_its_word)
         case _:
             return replace(outcome, reason=secret.redact(outcome.reason))
+
+
+def bundle_without_secret(answer: BundleAnswer, secret: Redacting) -> BundleAnswer:
+    """Return the answer to a bundle whose texts do not repeat the secret."""
+    return replace(
+        answer,
+        outcomes=tuple(without_secret(one, secret) for one in answer.outcomes),
+        whole=without_secret(answer.whole, secret),
+        strays=tuple(listed_without_secret(one, secret) for one in answer.strays),
+    )
 
 
 def listed_without_secret(file: ListedFile, secret: Redacting) -> ListedFile:

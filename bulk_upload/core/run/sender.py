@@ -13,6 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, Outcome, SentBody
@@ -65,11 +66,29 @@ class UploadRequest(msgspec.Struct, frozen=True, kw_only=True):
     ask_first: bool = False
 
 
+class BundleRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for several files, which all have the purpose and the `fields` of the first."""
+
+    members: tuple[UploadRequest, ...]
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The form's fields."""
+        return self.members[0].fields
+
+
 class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended, and what it put on the wire."""
 
     outcome: Outcome
     sent: SentBody
+
+
+class BundleReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request for several files ended, and what it put on the wire of each, in order."""
+
+    answer: BundleAnswer
+    sent: tuple[SentBody, ...]
 
 
 class Sender(Protocol):
@@ -99,8 +118,17 @@ class Sender(Protocol):
         When the calling task is cancelled the request is dropped; `cancelled` then has its report.
         """
 
+    async def send_bundle(self, numbers: Sequence[int], request: BundleRequest) -> BundleReport:
+        """Send several prepared files, which were all read whole, in one request; as `send` otherwise.
+
+        `cancelled_bundle` has what is known after a cancellation.
+        """
+
     def cancelled(self, attempt_id: int) -> UploadReport | None:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
+
+    def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:
+        """Return the same for a bundle, by its first attempt."""
 
     async def sha256(
         self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()

@@ -70,6 +70,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         validate: when files are validated.
         rules: the rules of validation that apply.
         sends_invalid: send files with errors all the same.
+        bundle: how many small files may go in one request; None sends each by itself.
         confirm: whether the receipts of the run are compared with the server's list at its end.
     """
 
@@ -95,6 +96,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     validate: ValidateMode = ValidateMode.AHEAD
     rules: RuleChoice = ALL_RULES
     sends_invalid: bool = False
+    bundle: int | None = None
     confirm: ConfirmMode = ConfirmMode.LIST
 
     @property

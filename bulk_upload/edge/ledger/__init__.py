@@ -1,6 +1,7 @@
 """The durable truth of a job: SQLite, one writer, one run at a time. docs/reference/ledger.md describes the format."""
 
 from bulk_upload.edge.ledger.clock_steps import note_clock_offset, note_clock_step
+from bulk_upload.edge.ledger.decisions import note_strays
 from bulk_upload.edge.ledger.deletions import Deleted, PlannedDeletion
 from bulk_upload.edge.ledger.file.identity import JobIdentity, has_receipts, require_same
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
@@ -71,6 +72,7 @@ __all__ = [
     "note_clock_step",
     "note_manifest",
     "note_states",
+    "note_strays",
     "open_ledger",
     "own_files",
     "recall_results",

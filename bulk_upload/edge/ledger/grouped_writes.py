@@ -37,7 +37,7 @@ CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 896
+in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 960
 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
@@ -61,11 +61,12 @@ _INTEND = _Grouped(
         "intent_utc",
         "sha256",
         "clock_offset_s",
+        "bundle_id",
     ),
     f"INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
-    " sha256, clock_offset_s)"
+    " sha256, clock_offset_s, bundle_id)"
     f" SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc, sha256,"
-    " clock_offset_s"
+    " clock_offset_s, bundle_id"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
@@ -125,7 +126,12 @@ def last_attempt_id(connection: sqlite3.Connection) -> int:
 
 
 def intend(
-    connection: sqlite3.Connection, intents: Sequence[Intent], run_id: int | None, first_id: int
+    connection: sqlite3.Connection,
+    intents: Sequence[Intent],
+    run_id: int | None,
+    first_id: int,
+    *,
+    bundle_id: int | None = None,
 ) -> list[int]:
     """Record attempts that are about to be made and return their ids: from `first_id` on, in order."""
     ids: list[int] = []
@@ -141,6 +147,7 @@ def intend(
                 utc_text(one.at_utc_s),
                 one.sha256,
                 one.clock_offset_s,
+                bundle_id,
             )
             for index, one in enumerate(group)
         ]

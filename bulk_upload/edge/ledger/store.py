@@ -121,8 +121,11 @@ class LedgerStore:
             ],
         )
 
-    def intend(self, intents: Sequence[Intent]) -> list[int]:
-        """Record attempts that are about to be made and return their ids, in order."""
+    def intend(self, intents: Sequence[Intent], *, as_bundle: bool = False) -> list[int]:
+        """Record attempts that are about to be made and return their ids, in order.
+
+        Those of one request (`as_bundle`) are joined by the id of the first of them.
+        """
         if not intents:
             return []
         self._seem_alive(intents[-1].at_utc_s)
@@ -131,7 +134,13 @@ class LedgerStore:
             self._last_attempt_id = grouped_writes.last_attempt_id(self.connection)
         first_id = 1 + self._last_attempt_id
         self._last_attempt_id += len(intents)
-        return grouped_writes.intend(self.connection, intents, self.run_id, first_id)
+        return grouped_writes.intend(
+            self.connection,
+            intents,
+            self.run_id,
+            first_id,
+            bundle_id=first_id if as_bundle else None,
+        )
 
     def mark_not_sent(self, attempt_ids: Sequence[int], *, reason: str, utc_s: float) -> None:
         """Record that intended attempts were never begun."""

@@ -15,6 +15,13 @@ def upload_url(endpoint: str, profile: Profile) -> URL:
     return _url(endpoint, profile.upload_path or profile.files_path, profile)
 
 
+def bulk_url(endpoint: str, profile: Profile) -> URL:
+    """Return where several files in one request are sent to."""
+    if profile.bulk_path is None:
+        raise ValueError(f"the profile {profile.name} takes one file a request")
+    return _url(endpoint, profile.bulk_path, profile)
+
+
 def list_url(endpoint: str, profile: Profile) -> URL:
     """Return where files are listed."""
     return _url(endpoint, profile.files_path, profile)

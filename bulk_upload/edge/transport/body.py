@@ -1,4 +1,4 @@
-"""The request body: one payload for the whole form, with a known size, sent at most once."""
+"""The request body: one payload for the whole form, or the file alone, with a known size, sent at most once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiohttp.payload import Payload
 from bulk_upload.core.run.source import LoadedFile, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -39,36 +39,33 @@ _WAIT_S_MIN = 0.001
 """Less is the cost of the call, not a wait."""
 
 
-class UploadBody(Payload):
-    """A form with one file, written straight from disk.
+class FormBody(Payload):
+    """A form of a known size, sent at most once.
 
     aiohttp considers PUT idempotent and repeats a request whose connection broke, unless the payload
     says `consumed`; this one always says so. Its size is known, so the request carries a Content-Length, and it
-    never writes more or less than that: a file that changed raises before the last block is handed over.
+    never writes more or less than that.
 
     Attributes:
         handed_bytes: bytes given to the connection so far.
-        complete: whether the last byte was handed over; False proves that the server cannot have the file.
+        complete: whether the last byte was handed over; False proves that the server has nothing of the form.
         reading: whether the next block is being read from disk.
         held: whether the next piece waits for our own bandwidth cap; `held_s` is how long pieces waited so far.
-        failure: why the file could not be sent.
+        failure: why a file could not be sent.
     """
 
     def __init__(
         self,
-        frame: Frame,
-        source: Source,
+        body_bytes: int,
         *,
         content_type: str,
         on_handed: Callable[[int], None],
         pace: Pace | None = None,
     ) -> None:
         super().__init__(None, content_type=content_type)
-        self._frame = frame
-        self._source = source
         self._on_handed = on_handed
         self._pace = pace
-        self._size = self._body_bytes = frame.body_bytes(source.fingerprint.size)
+        self._size = self._body_bytes = body_bytes
         self._transport: asyncio.WriteTransport | None = None
         self._left_bytes = 0
         self.handed_bytes = 0
@@ -82,16 +79,6 @@ class UploadBody(Payload):
     def consumed(self) -> bool:
         """Always True: aiohttp must never write this body a second time."""
         return True
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Which version of the file the body is made of."""
-        return self._source.fingerprint
-
-    @property
-    def sha256(self) -> str | None:
-        """The hash of the file, once all of it was read."""
-        return self._source.sha256 if self.complete else None
 
     @property
     def left_bytes(self) -> int:
@@ -117,12 +104,12 @@ class UploadBody(Payload):
         """Write the form. Raises SourceError with the body incomplete."""
         self._transport = writer.transport
         try:
-            if not isinstance(self._source, LoadedFile):
-                await self._stream(writer, self._source)
-            elif len(self._source.content) <= WRITE_BYTES_MIN:
-                await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
-            else:
-                await self._send_whole(writer, self._source.content)
+            if not self._body_bytes:
+                # The head alone is all of it.
+                if not self._may_write(writer):
+                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+                self.complete = True
+            await self._write_form(writer)
         except SourceError as error:
             self.failure = error
             self.abandon()
@@ -151,31 +138,9 @@ class UploadBody(Payload):
         if transport is not None:
             transport.abort()
 
-    async def _send_whole(self, writer: AbstractStreamWriter, content: bytes) -> None:
-        # Not joined: that would copy a whole block for a few bytes.
-        await self._hand_over(writer, self._frame.prefix)
-        await self._hand_over(writer, content)
-        await self._hand_over(writer, self._frame.suffix)
-
-    async def _stream(self, writer: AbstractStreamWriter, file: FileStream) -> None:
-        # Written apart from the blocks: to join them would copy a whole block for a few bytes. The server cannot
-        # have the file before the suffix, so a body without it is as incomplete as one without its last block.
-        await self._hand_over(writer, self._frame.prefix)
-        missing = file.fingerprint.size
-        while True:
-            self.reading = True
-            try:
-                block = await file.read()
-            finally:
-                self.reading = False
-            missing -= len(block)
-            if missing < 0 or (missing and not block):
-                raise SourceError("the file changed while it was sent")
-            if block:
-                await self._hand_over(writer, block)
-            if not missing:
-                break
-        await self._hand_over(writer, self._frame.suffix)
+    async def _write_form(self, writer: AbstractStreamWriter) -> None:
+        """Hand all of the form over."""
+        raise NotImplementedError
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
         """Write data in pieces, smaller ones as the bandwidth cap allows; the cap may come and go meanwhile."""
@@ -221,6 +186,102 @@ class UploadBody(Payload):
         # an idle connection before they close it.
         protocol = getattr(writer, "protocol", None)
         return self.handed_bytes > 0 or protocol is None or not protocol.should_close
+
+
+class UploadBody(FormBody):
+    """A form with one file, written straight from disk.
+
+    A file that changed raises before the last block is handed over.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        source: Source,
+        *,
+        content_type: str,
+        on_handed: Callable[[int], None],
+        pace: Pace | None = None,
+    ) -> None:
+        body_bytes = frame.body_bytes(source.fingerprint.size)
+        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace)
+        self._frame = frame
+        self._source = source
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Which version of the file the body is made of."""
+        return self._source.fingerprint
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of the file, once all of it was read."""
+        return self._source.sha256 if self.complete else None
+
+    async def _write_form(self, writer: AbstractStreamWriter) -> None:
+        if not isinstance(self._source, LoadedFile):
+            await self._stream(writer, self._source)
+        elif len(self._source.content) <= WRITE_BYTES_MIN:
+            await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
+        else:
+            await self._send_whole(writer, self._source.content)
+
+    async def _send_whole(self, writer: AbstractStreamWriter, content: bytes) -> None:
+        # Not joined: that would copy a whole block for a few bytes.
+        await self._hand_over(writer, self._frame.prefix)
+        await self._hand_over(writer, content)
+        await self._hand_over(writer, self._frame.suffix)
+
+    async def _stream(self, writer: AbstractStreamWriter, file: FileStream) -> None:
+        # Written apart from the blocks: to join them would copy a whole block for a few bytes. The server cannot
+        # have the file before the suffix, so a body without it is as incomplete as one without its last block.
+        await self._hand_over(writer, self._frame.prefix)
+        missing = file.fingerprint.size
+        while True:
+            self.reading = True
+            try:
+                block = await file.read()
+            finally:
+                self.reading = False
+            missing -= len(block)
+            if missing < 0 or (missing and not block):
+                raise SourceError("the file changed while it was sent")
+            if block:
+                await self._hand_over(writer, block)
+            if not missing:
+                break
+        await self._hand_over(writer, self._frame.suffix)
+
+
+class BundleBody(FormBody):
+    """A form with several small files, all in memory; `heads` go before each, `end` after the last."""
+
+    def __init__(
+        self,
+        heads: Sequence[bytes],
+        contents: Sequence[bytes],
+        end: bytes,
+        *,
+        content_type: str,
+        on_handed: Callable[[int], None],
+        pace: Pace | None = None,
+    ) -> None:
+        self._parts = [part for pair in zip(heads, contents, strict=True) for part in pair]
+        self._parts.append(end)
+        body_bytes = sum(map(len, self._parts))
+        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace)
+
+    async def _write_form(self, writer: AbstractStreamWriter) -> None:
+        # Joined up to a piece: a call for each small file would cost more than copying it.
+        piece: list[bytes] = []
+        piece_bytes = 0
+        for part in self._parts:
+            if piece and piece_bytes + len(part) > WRITE_BYTES_MIN:
+                await self._hand_over(writer, b"".join(piece))
+                piece, piece_bytes = [], 0
+            piece.append(part)
+            piece_bytes += len(part)
+        await self._hand_over(writer, b"".join(piece))
 
 
 def _is_tls(writer: AbstractStreamWriter) -> bool:

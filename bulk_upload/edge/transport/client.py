@@ -1,59 +1,46 @@
-"""The aiohttp edge: a request goes out, an outcome comes back; no aiohttp type leaves this module."""
+"""The aiohttp edge: files go out, outcomes come back; no aiohttp type leaves this folder."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
-from bulk_upload.core.api.multipart import frame
-from bulk_upload.core.api.responses import (
-    ANSWER_BYTES_MAX,
-    decipher,
-    lost_answer,
-)
+from bulk_upload.core.api.responses import ANSWER_BYTES_MAX, decipher
 from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.api.server_clock import ServerClock
+from bulk_upload.core.bundle.answer import answer_bytes_max, decipher_bundle, of_all
 from bulk_upload.core.clock import moment
 from bulk_upload.core.events import BodyNow
-from bulk_upload.core.machine.shortage import shortage_in
-from bulk_upload.core.model import (
-    Accepted,
-    NotSent,
-    Refused,
-    Rejected,
-    SentBody,
-    Unavailable,
-)
-from bulk_upload.core.run.records import without_secret
-from bulk_upload.core.run.sender import UploadReport
-from bulk_upload.core.run.source import outcome_of
-from bulk_upload.edge.transport.addresses import upload_url
-from bulk_upload.edge.transport.answers import lower_case_headers, read_at_most, remedy_of, words_of
-from bulk_upload.edge.transport.body import UploadBody
+from bulk_upload.core.model import Accepted, Refused, Rejected, SentBody, Unavailable
+from bulk_upload.core.run.records import bundle_without_secret, without_secret
+from bulk_upload.core.run.sender import BundleReport, UploadReport
+from bulk_upload.edge.transport.body import BundleBody, UploadBody
 from bulk_upload.edge.transport.content import READ_AT_ONCE_MAX
 from bulk_upload.edge.transport.credentials import Credentials
+from bulk_upload.edge.transport.exchange import Exchanges, HttpAnswer, ended_by_us, this_task
 from bulk_upload.edge.transport.files_api import FilesApi
 from bulk_upload.edge.transport.sessions import bare_session, server_session
 from bulk_upload.edge.transport.tls import tls_context
-from bulk_upload.edge.transport.watchdog import GivenUp, InFlight, Watchdog
+from bulk_upload.edge.transport.upload_form import UploadForm
+from bulk_upload.edge.transport.watchdog import GivenUp, InFlight
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.paging import ListedPage, PageRequest
-    from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.api.server_clock import ClockOffset
+    from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.clock import Clock, Moment
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
-    from bulk_upload.core.run.sender import UploadRequest
-    from bulk_upload.core.run.source import Source
+    from bulk_upload.core.run.sender import BundleRequest, UploadRequest
+    from bulk_upload.core.run.source import LoadedFile, Source
     from bulk_upload.edge.transport.settings import TransportSettings
 
 
@@ -65,22 +52,13 @@ class Transport:
         self._connection = connection = settings.connection
         self._profile = connection.profile
         self._clock = clock
-        self._upload_url = upload_url(connection.endpoint, connection.profile)
-        self._boundary = f"bulk-upload-{secrets.token_hex(16)}"
-        self._content_type = f"multipart/form-data; boundary={self._boundary}"
-        # Connections are limited here and not in aiohttp's pool, to distinguish waiting for one from connecting.
-        self._turns = asyncio.Semaphore(settings.connection_limit)
+        self._form = UploadForm(connection.endpoint, connection.profile)
         self._credentials = Credentials(settings.api_key, settings.read_key_again)
-        self._watchdog = Watchdog(
-            stall_s=connection.stall_s,
-            answer_s=connection.answer_s,
-            min_bytes_per_s=connection.min_bytes_per_s,
-        )
-        self._session: aiohttp.ClientSession | None = None
         self._files_api: FilesApi | None = None
-        self._over_bytes = 0
-        self._ignores_expect = False
         self._server_clock = ServerClock()
+        self._exchanges = Exchanges(
+            settings, credentials=self._credentials, server_clock=self._server_clock, clock=clock
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Transport]:
@@ -95,7 +73,7 @@ class Transport:
             server_session(self._settings, connector) as session,
             bare_session(self._settings, connector) as bare,
         ):
-            self._session = session
+            self._exchanges.session = session
             self._files_api = FilesApi(
                 session,
                 self._connection.endpoint,
@@ -103,16 +81,16 @@ class Transport:
                 asked_at_once_max=self._settings.question_limit,
                 quiet_s=self._connection.stall_s,
                 credentials=self._credentials,
-                authorization=self._authorization,
+                authorization=self._exchanges.authorization,
                 clock=self._clock,
                 on_headers=self._note_clock,
                 bare_session=bare,
             )
             try:
-                with self._watchdog.running():
+                with self._exchanges.watchdog.running():
                     yield self
             finally:
-                self._session = self._files_api = None
+                self._exchanges.session = self._files_api = None
 
     @property
     def clock_offset_s(self) -> float | None:
@@ -126,12 +104,12 @@ class Transport:
     @property
     def partial_bytes(self) -> int:
         """Bytes of bodies in flight that have left this process."""
-        return sum(one.body.left_bytes for one in self._watchdog.sending)
+        return self._exchanges.partial_bytes
 
     @property
     def wire_bytes(self) -> int:
         """Bytes of all bodies that have left this process, also of attempts that failed."""
-        return self._over_bytes + self.partial_bytes
+        return self._exchanges.wire_bytes
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""
@@ -143,17 +121,18 @@ class Transport:
                 waiting=one.moved_at is None,
                 reading=one.body.reading,
                 held=one.body.held,
+                file_count=one.file_count,
             )
-            for one in self._watchdog.sending
+            for one in self._exchanges.watchdog.sending
         ]
 
     def has_time_left(self, grace_s: float) -> bool:
         """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
-        return self._watchdog.has_time_left(asyncio.get_running_loop().time(), grace_s)
+        return self._exchanges.watchdog.has_time_left(asyncio.get_running_loop().time(), grace_s)
 
     def end_all(self, reason: str) -> None:
         """Abort every request in flight; each `send` returns with what is known of its body."""
-        for one in self._watchdog.sending:
+        for one in self._exchanges.watchdog.sending:
             one.end(GivenUp(reason))
 
     async def send(
@@ -172,35 +151,48 @@ class Transport:
         propagates.
         """
         body = UploadBody(
-            frame(
-                fields=request.fields,
-                file_field=self._profile.file_field,
-                filename=request.sent_name,
-                boundary=self._boundary,
-            ),
+            self._form.frame(request),
             source,
-            content_type=self._content_type,
+            content_type=self._form.content_type,
             on_handed=on_handed,
             pace=pace,
         )
-        sending = InFlight(body, _this_task(), request.path)
-        self._watchdog.add(sending)
-        try:
-            async with self._turns:
-                sending.moved_at = asyncio.get_running_loop().time()
-                outcome = await self._request(request, body, sending)
-            sending.takes_back()
-        except asyncio.CancelledError:
-            if sending.error is not None or not sending.takes_back() or sending.given_up is None:
-                on_cancelled(_report(request, body, _ended(request, body, GivenUp("the run was cancelled"))))
-                sending.raise_error()
-                raise
-            outcome = _ended(request, body, sending.given_up)
-        finally:
-            self._watchdog.remove(sending)
-            body.abandon()
-            self._over_bytes += body.left_bytes
+        sending = InFlight(body, this_task(), request.path)
+        outcome = await self._exchanges.carry(
+            sending,
+            partial(self._upload, request, body, sending),
+            ended=lambda given_up: ended_by_us(body, sent_body(request, body), given_up),
+            on_cancelled=lambda outcome: on_cancelled(_report(request, body, outcome)),
+        )
         return _report(request, body, outcome)
+
+    async def send_bundle(
+        self,
+        request: BundleRequest,
+        files: Sequence[LoadedFile],
+        *,
+        on_handed: Callable[[int], None],
+        on_cancelled: Callable[[BundleReport], None],
+        pace: Pace | None = None,
+    ) -> BundleReport:
+        """Send several files in one request and return what became of each, as `send` does with one."""
+        body = BundleBody(
+            self._form.bundle_heads(request),
+            [one.content for one in files],
+            self._form.end,
+            content_type=self._form.bundle_type,
+            on_handed=on_handed,
+            pace=pace,
+        )
+        sending = InFlight(body, this_task(), request.members[0].path, file_count=len(files))
+        sent = partial(sent_bodies, request, files, body)
+        answer = await self._exchanges.carry(
+            sending,
+            partial(self._upload_bundle, sending, sent),
+            ended=lambda given_up: of_all(ended_by_us(body, sent()[0], given_up), sent()),
+            on_cancelled=lambda answer: on_cancelled(BundleReport(answer=answer, sent=sent())),
+        )
+        return BundleReport(answer=answer, sent=sent())
 
     async def list_page(self, request: PageRequest) -> ListedPage:
         """Return one page of the server's list. Raises NoAnswer."""
@@ -234,118 +226,87 @@ class Transport:
         """Write a file's content, piece by piece, and return its hash and length. Raises NoAnswer."""
         return await self._open_questions().download(file_id, write, file_bytes=file_bytes)
 
-    async def _request(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
-        session = self._open_session()
-        key = self._credentials.current
-        asks = request.ask_first and not self._ignores_expect
-        self._server_clock.note_ours(moment(self._clock))
-        began_s = self._clock.monotonic()
-        try:
-            with self._asking(sending) if asks else nullcontext():
-                response = await session.request(
-                    self._profile.method,
-                    self._upload_url,
-                    data=body,
-                    headers=self._authorization(key),
-                    expect100=asks,
-                    allow_redirects=False,
-                )
-            try:
-                answer = await _read_answer(response, body)
-            finally:
-                _let_go(response, body)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self._lost(error, request, body)
-        except RuntimeError as error:
-            # Names are resolved on a thread.
-            shortage = shortage_in(error)
-            if shortage is None or body.complete:
-                raise
-            return NotSent(reason=str(shortage), local_limit=True)
-        if body.failure is not None:
-            return outcome_of(body.failure)
-        if not (body.handed_bytes or asks):
-            # Nothing of the request has left, its head included: this cannot be the answer to it.
-            return lost_answer(sent_body(request, body), "the connection held an answer to another request")
-        headers = self._credentials.clean(lower_case_headers(response))
-        self._note_clock(headers)
-        if response.status >= 300:
-            # Before the text is cut: a partial key would no longer be found.
-            answer = self._credentials.redact_bytes(answer)
+    async def _upload(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
+        answer = await self._exchanges.request(
+            self._form.url(request),
+            sending,
+            sent=partial(sent_body, request, body),
+            answer_bytes_max=ANSWER_BYTES_MAX,
+            ask_first=request.ask_first,
+        )
+        if not isinstance(answer, HttpAnswer):
+            return answer
+        self._note_clock(answer.headers)
         outcome = decipher(
-            status=response.status,
-            headers=headers,
-            body=answer,
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
             sent=sent_body(request, body),
             now_utc_s=self._clock.utc_s(),
             profile=self._profile,
         )
         if isinstance(outcome, Accepted):
-            self._credentials.worked(key)
-            self._server_clock.note_accepted(
-                outcome.file_id, outcome.created_at, began_s=began_s, now=moment(self._clock)
-            )
-        elif isinstance(outcome, Rejected) and asks and response.status == HTTPStatus.EXPECTATION_FAILED:
-            self._ignores_expect = True
-            outcome = _to_send_again(outcome, outcome.reason)
+            self._note_accepted(outcome, answer)
         elif (
-            isinstance(outcome, Refused) and outcome.http_status == 401 and await self._credentials.renew(key)
+            isinstance(outcome, Rejected) and answer.asked and answer.status == HTTPStatus.EXPECTATION_FAILED
         ):
-            outcome = _to_send_again(outcome, f"{outcome.reason} (the key was read again)")
+            self._exchanges.ignores_expect = True
+            outcome = _to_send_again(outcome, outcome.reason)
+        else:
+            outcome = await self._unless_key_changed(outcome, answer)
         return without_secret(outcome, self._credentials)
 
-    def _lost(self, error: Exception, request: UploadRequest, body: UploadBody) -> Outcome:
-        if body.failure is not None:
-            return outcome_of(body.failure)
-        if not body.complete and shortage_in(error) is not None:
-            return NotSent(reason=f"this machine is short of resources: {words_of(error)}", local_limit=True)
-        words = self._credentials.redact(words_of(error))
-        if (remedy := remedy_of(error)) is not None:
-            return Unavailable(reason=words, remedy=remedy)
-        return lost_answer(sent_body(request, body), words, connection_lost=True)
+    async def _upload_bundle(
+        self, sending: InFlight, sent: Callable[[], tuple[SentBody, ...]]
+    ) -> BundleAnswer:
+        members = sent()
+        answer = await self._exchanges.request(
+            self._form.bundle_url,
+            sending,
+            sent=lambda: sent()[0],
+            answer_bytes_max=answer_bytes_max(len(members)),
+        )
+        members = sent()
+        if not isinstance(answer, HttpAnswer):
+            return of_all(answer, members)
+        self._note_clock(answer.headers)
+        found = decipher_bundle(
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            sent=members,
+            now_utc_s=self._clock.utc_s(),
+            profile=self._profile,
+        )
+        for outcome in found.outcomes:
+            if isinstance(outcome, Accepted):
+                self._note_accepted(outcome, answer)
+        if not found.is_by_file:
+            whole = await self._unless_key_changed(found.whole, answer)
+            found = found if whole is found.whole else of_all(whole, members)
+        return bundle_without_secret(found, self._credentials)
 
-    @contextmanager
-    def _asking(self, sending: InFlight) -> Iterator[None]:
-        """Abort the request when the server does not answer `Expect`, and do not use `Expect` again.
+    def _note_accepted(self, outcome: Accepted, answer: HttpAnswer) -> None:
+        self._credentials.worked(answer.key)
+        self._server_clock.note_accepted(
+            outcome.file_id, outcome.created_at, began_s=answer.began_s, now=moment(self._clock)
+        )
 
-        aiohttp waits for the answer without any limit, and has no way to send the body after all.
-        """
-
-        def give_up() -> None:
-            if not sending.body.handed_bytes:
-                self._ignores_expect = True
-                sending.end(GivenUp("the server does not answer `Expect: 100-continue`", stalled=True))
-
-        # Before the watchdog would: it reports a stall, and the next request would use `Expect` again.
-        patience_s = min(self._connection.continue_s, self._connection.stall_s / 2)
-        timer = asyncio.get_running_loop().call_later(patience_s, give_up)
-        try:
-            yield
-        finally:
-            timer.cancel()
+    async def _unless_key_changed(self, outcome: Outcome, answer: HttpAnswer) -> Outcome:
+        """Return an outcome; of a key that was refused, and is another one by now, one that the next attempt changes."""
+        if not (isinstance(outcome, Refused) and outcome.http_status == HTTPStatus.UNAUTHORIZED):
+            return outcome
+        if not await self._credentials.renew(answer.key):
+            return outcome
+        return _to_send_again(outcome, f"{outcome.reason} (the key was read again)")
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         self._server_clock.note_date(http_date_s(headers.get("date", "")), moment(self._clock))
-
-    def _authorization(self, key: Secret) -> dict[str, str]:
-        return {self._profile.auth_header: self._profile.auth_prefix + key.reveal()}
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the transport is not running")
-        return self._session
 
     def _open_questions(self) -> FilesApi:
         if self._files_api is None:
             raise RuntimeError("the transport is not running")
         return self._files_api
-
-
-def _this_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("requests are made by tasks")
-    return task
 
 
 def sent_body(request: UploadRequest, body: UploadBody) -> SentBody:
@@ -361,6 +322,24 @@ def sent_body(request: UploadRequest, body: UploadBody) -> SentBody:
     )
 
 
+def sent_bodies(
+    request: BundleRequest, files: Sequence[LoadedFile], body: BundleBody
+) -> tuple[SentBody, ...]:
+    """Return what a body has put on the wire so far, for each of its files; `handed_bytes` are those of the whole form."""
+    return tuple(
+        SentBody(
+            sent_name=member.sent_name,
+            purpose=member.purpose,
+            file_bytes=file.fingerprint.size,
+            complete=body.complete,
+            handed_bytes=body.handed_bytes,
+            sha256=file.sha256 if body.complete else None,
+            fingerprint=file.fingerprint,
+        )
+        for member, file in zip(request.members, files, strict=True)
+    )
+
+
 def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
     """Return a refusal of the way the request was made, which the next attempt will change."""
     return Unavailable(reason=reason, http_status=outcome.http_status, request_id=outcome.request_id)
@@ -368,31 +347,3 @@ def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
 
 def _report(request: UploadRequest, body: UploadBody, outcome: Outcome) -> UploadReport:
     return UploadReport(outcome=outcome, sent=sent_body(request, body))
-
-
-async def _read_answer(response: aiohttp.ClientResponse, body: UploadBody) -> bytes:
-    try:
-        return await read_at_most(response, ANSWER_BYTES_MAX)
-    except aiohttp.ClientError:
-        # An early refusal counts by its status, even where the server's close cut its body off.
-        if body.complete or response.status < 400:
-            raise
-        return b""
-
-
-def _let_go(response: aiohttp.ClientResponse, body: UploadBody) -> None:
-    """Keep the connection for the next request after a complete exchange, and only then."""
-    # At the end of an answer aiohttp has closed the response and released its connection.
-    if body.complete and response.closed:
-        body.settle()
-    else:
-        response.close()
-
-
-def _ended(request: UploadRequest, body: UploadBody, given_up: GivenUp) -> Outcome:
-    """Return the outcome of a request that was ended from our side."""
-    if body.failure is not None:
-        return outcome_of(body.failure)
-    if not (body.complete or given_up.stalled):
-        return NotSent(reason=given_up.reason)
-    return lost_answer(sent_body(request, body), given_up.reason)

@@ -18,7 +18,7 @@ from bulk_upload.core.text.printable import human_bytes, human_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulk_upload.edge.transport.body import UploadBody
+    from bulk_upload.edge.transport.body import FormBody
 
 TICK_S = 1.0
 
@@ -45,13 +45,14 @@ class InFlight(msgspec.Struct, eq=False):
     """One request on its way: what its body has done and when it last moved.
 
     `moved_at` is None while the request waits for its turn, which may take any amount of time. `task` is the one that
-    makes the request; it is cancelled to end it, which costs less than a scope for each request. `error` is what the
+    makes the request; `path` is of the first of its `file_count` files; the task is cancelled to end it, which costs less than a scope for each request. `error` is what the
     task raises then, where the watchdog itself failed.
     """
 
-    body: UploadBody
+    body: FormBody
     task: asyncio.Task[Any]
     path: str = ""
+    file_count: int = 1
     moved_at: float | None = None
     position: tuple[int, int] = (0, 0)
     window: _Window | None = None

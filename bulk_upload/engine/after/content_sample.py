@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from bulk_upload.edge.ledger.reading.equal_sizes import (
     equal_size_page,
     equal_size_sample,
 )
+from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.reading_twice import Look, look_twice
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,12 +75,10 @@ class ContentSample:
             equal_size_sample, start=self._start, file_bytes_max=FILE_BYTES_MAX, count_max=max(0, count_max)
         )
         for receipt in await self._ledger.run(step) if self._count else ():
-            back = await self._read(receipt)
-            if back is None:
+            looked = await self._look(receipt)
+            if looked is None or looked[0] in (Sameness.UNREADABLE, Sameness.UNKNOWN):
                 return
-            sameness = sameness_of(back, file_bytes=receipt.file_bytes, sha256=str(receipt.sha256))
-            if sameness is Sameness.UNREADABLE:
-                return
+            sameness, back = looked
             self._emit(
                 ContentCompared(
                     path=receipt.path,
@@ -88,6 +89,19 @@ class ContentSample:
                 )
             )
             self._samples.append(await self._sample(receipt, sameness, back))
+
+    async def _look(self, receipt: HeldReceipt) -> Look | None:
+        """Return how a receipt's file compares with what was sent, None where no answer came."""
+
+        async def look() -> Look:
+            back = await self._read(receipt)
+            if back is None:
+                raise NoAnswer(f"reading {receipt.file_id} back got no answer")
+            return sameness_of(back, file_bytes=receipt.file_bytes, sha256=str(receipt.sha256)), back
+
+        with suppress(NoAnswer):
+            return await look_twice(look)
+        return None
 
     async def judge(self) -> None:
         """Put what is false, and what may be, in doubt. Raises LedgerUnusable."""

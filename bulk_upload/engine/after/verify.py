@@ -12,8 +12,10 @@ import anyio
 import msgspec
 
 from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.doubt.adoption import sameness_of
 from bulk_upload.core.run.verify import content_difference, differences, second_copy, stranger_of
 from bulk_upload.engine.doubt.inquiry import RequestDenied
+from bulk_upload.engine.doubt.reading_twice import Look, look_twice
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.errors import ServerUnusable, UsageError
 
@@ -149,7 +151,7 @@ class Verifier:
             )
             return found
         try:
-            back = await self._inquiry.content_of(receipt.file_id, file_bytes=receipt.file_bytes)
+            _, back = await look_twice(partial(self._look, receipt))
         except RequestDenied as error:
             self.verified.refused_count += 1
             self.verified.refused_reason = self.verified.refused_reason or str(error)
@@ -158,6 +160,10 @@ class Verifier:
         self.verified.content_bytes += receipt.file_bytes
         difference = content_difference(receipt, back)
         return found if difference is None else [*found, difference]
+
+    async def _look(self, receipt: HeldReceipt) -> Look:
+        back = await self._inquiry.content_of(receipt.file_id, file_bytes=receipt.file_bytes)
+        return sameness_of(back, file_bytes=receipt.file_bytes, sha256=str(receipt.sha256)), back
 
     def _differences(self, receipt: HeldReceipt, file: ListedFile | None) -> list[Difference]:
         return differences(receipt, file, keeps_names=self._profile.keeps_names)

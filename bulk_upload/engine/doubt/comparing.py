@@ -29,6 +29,7 @@ from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.ledger import own_files, second_copies_seen, sent_content
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.listing import clock_offset_of
+from bulk_upload.engine.doubt.reading_twice import Look, look_twice
 from bulk_upload.engine.waits import Wait, Waits
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Comparer:
         sent = await self._ledger.run(partial(sent_content, attempt_id=attempt_id))
         try:
             async with self._turns:
-                sameness, back = await self._look(sent, file)
+                sameness, back = await look_twice(partial(self._look, sent, file))
         except SourceError:
             return Sameness.UNKNOWN
         self._tell(sent.path, file.file_id, sameness, back)
@@ -189,7 +190,7 @@ class Comparer:
         altered = altered_in_file(doubt, file)
         unproven = () if self._habits.are_proven(altered) else altered
         try:
-            sameness, back = await self._look(sent, file)
+            sameness, back = await look_twice(partial(self._look, sent, file))
         except SourceError as error:
             reason = f"its content cannot be compared: {error.reason}, and no hash of what was sent is known"
             return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
@@ -205,16 +206,27 @@ class Comparer:
             ended_utc_s=sent.ended_utc_s,
             clock_offset_s=self._clock_offset_s(doubt),
         )
+        unlike_listed = (
+            file.bytes is not None
+            and back.total_bytes not in (None, file.bytes)
+            and not self._habits.alters_sizes
+        )
         return Compared(
-            file=file, sameness=sameness, by=by, reason=back.reason, in_time=in_time, unproven=unproven
+            file=file,
+            sameness=sameness,
+            by=by,
+            reason=back.reason,
+            in_time=in_time,
+            unproven=unproven,
+            unlike_listed=unlike_listed,
         )
 
     def _tell(self, path: str, file_id: str, sameness: Sameness, back: ReadBack) -> ComparedBy:
         """Emit the event of a comparison; return how it was made."""
-        by = ComparedBy.NONE
-        if sameness is not Sameness.UNREADABLE:
+        by, same = ComparedBy.NONE, None
+        if sameness in (Sameness.SAME, Sameness.OTHER):
             by = ComparedBy.RANGES if back.by_ranges else ComparedBy.WHOLE
-        same = None if sameness is Sameness.UNREADABLE else sameness is Sameness.SAME
+            same = sameness is Sameness.SAME
         self._emit(ContentCompared(path=path, file_id=file_id, same=same, by=by, read_bytes=back.read_bytes))
         return by
 
@@ -226,7 +238,7 @@ class Comparer:
         then_s = clock_offset_of(doubt, self._files_api).best_s
         return self._files_api.clock_offset_s if then_s is None else then_s
 
-    async def _look(self, sent: SentContent, file: ListedFile) -> tuple[Sameness, ReadBack]:
+    async def _look(self, sent: SentContent, file: ListedFile) -> Look:
         """Read a file back and compare it. Raises SourceError and NoAnswer."""
         size = sent.fingerprint.size
         ranges = ranges_to_compare(
@@ -269,6 +281,15 @@ class Comparer:
 
         return await self._api_retry.answer(once)
 
+    async def _look_at(self, file_id: str, file_bytes: int, sha256: str) -> Look:
+        """Read a file back whole and compare it with a hash. Raises NoAnswer."""
+
+        async def look() -> Look:
+            back = await self._read_back(file_id, file_bytes=file_bytes)
+            return sameness_of(back, file_bytes=file_bytes, sha256=sha256), back
+
+        return await look_twice(look)
+
     async def _faithful(self) -> bool | None:
         """Whether the server returns files as they were sent, by one of our own; None where none says so."""
         if self._is_faithful:
@@ -276,10 +297,9 @@ class Comparer:
         seen = []
         for one in await self._ledger.run(own_files):
             try:
-                back = await self._read_back(one.file_id, file_bytes=one.file_bytes)
+                sameness, back = await self._look_at(one.file_id, one.file_bytes, one.sha256)
             except NoAnswer:
                 continue
-            sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
             self._tell(one.path, one.file_id, sameness, back)
             if sameness is Sameness.SAME:
                 self._is_faithful = True
@@ -297,10 +317,9 @@ class Comparer:
             if one.sha256 is None or one.file_bytes > self._compare_max_bytes:
                 continue
             try:
-                back = await self._read_back(one.file.file_id, file_bytes=one.file_bytes)
+                sameness, back = await self._look_at(one.file.file_id, one.file_bytes, one.sha256)
             except NoAnswer:
                 return one.file, one.path
-            sameness = sameness_of(back, file_bytes=one.file_bytes, sha256=one.sha256)
             self._tell(one.path, one.file.file_id, sameness, back)
             if sameness is not Sameness.OTHER:
                 return one.file, one.path

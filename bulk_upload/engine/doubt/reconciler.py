@@ -131,7 +131,7 @@ class Reconciler:
         the doubt was new.
         """
         if not self._profile.list_decides:
-            return Undecided(f"a {self._profile.name} server's list cannot decide this")
+            return Undecided(f"by the profile {self._profile.name} the server's list cannot decide this")
         if self._drain.begun:
             return Undecided(_ENDED)
         # Several listings before absence is believed: the list may lag.

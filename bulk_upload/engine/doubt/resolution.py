@@ -13,7 +13,7 @@ import msgspec
 
 from bulk_upload.core.api.profile import Answered5xx
 from bulk_upload.core.clock import STEP_S, moment
-from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut
+from bulk_upload.core.doubt.adoption import ALONE_S, Adopt, Doubtful, RuledOut, contradictory
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.doubt.existing import judge_existing
 from bulk_upload.core.model import EntryState, ReceiptOrigin
@@ -285,7 +285,7 @@ class Doubts:
 
     def _judged_existing(self, doubt: Doubt, compared: Compared) -> Adopt | RuledOut | Doubtful:
         return judge_existing(
-            compared,
+            contradictory(compared),
             sent_name=doubt.sent_name,
             file_bytes=doubt.file_bytes,
             purpose=doubt.purpose,

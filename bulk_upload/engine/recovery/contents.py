@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from bulk_upload.core.doubt.adoption import Sameness, sameness_of
 from bulk_upload.core.doubt.content import ranges_to_compare
+from bulk_upload.engine.doubt.reading_twice import Look, look_twice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,9 @@ class Contents:
             return ContentMatch()
         path, size = planned.entry.path, fingerprint.size
         hashes: dict[tuple[ByteRange, ...], str] = {}
+        wanted = ranges_to_compare(
+            size, compare_max_bytes=self._compare_max_bytes, seed=f"{path} {fingerprint.mtime_ns}"
+        )
         unreadable, read_bytes = "", 0
 
         async def ours(ranges: tuple[ByteRange, ...]) -> str:
@@ -83,22 +88,22 @@ class Contents:
                 hashes[ranges], _ = await self._files.sha256(path, expected=fingerprint, ranges=ranges)
             return hashes[ranges]
 
+        async def look(file_id: str) -> Look:
+            back = await self._server.read_back(file_id, file_bytes=size, ranges=wanted)
+            sha256 = await ours(wanted if back.by_ranges else ())
+            return sameness_of(back, file_bytes=size, sha256=sha256), back
+
         for file in candidates:
-            ranges = ranges_to_compare(
-                size, compare_max_bytes=self._compare_max_bytes, seed=f"{path} {fingerprint.mtime_ns}"
-            )
-            back = await self._server.read_back(file.file_id, file_bytes=size, ranges=ranges)
+            sameness, back = await look_twice(partial(look, file.file_id))
             read_bytes += back.read_bytes
-            ranges = ranges if back.by_ranges else ()
-            sameness = sameness_of(back, file_bytes=size, sha256=await ours(ranges))
             if sameness is Sameness.SAME:
-                how = "by ranges" if ranges else "whole"
+                how = "by ranges" if back.by_ranges else "whole"
                 return ContentMatch(
                     file=file,
-                    sha256=None if ranges else hashes[()],
+                    sha256=None if back.by_ranges else hashes[()],
                     detail=f"content compared {how}",
                     read_bytes=read_bytes,
                 )
-            if sameness is Sameness.UNREADABLE:
+            if sameness in (Sameness.UNREADABLE, Sameness.UNKNOWN):
                 unreadable = back.reason or "the server returns no content"
         return ContentMatch(unreadable=unreadable, read_bytes=read_bytes)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Ticket
+    from bulk_upload.core.model import Outcome, SentBody
+    from bulk_upload.core.run.fault_scope import Judgement
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender, UploadReport
     from bulk_upload.edge.ledger import LedgerStore
@@ -40,8 +42,8 @@ GOES_FIRST_ATTEMPTS = 3
 """An entry that was refused this often lets others go first: an outage must not be probed with it alone."""
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that began, and when."""
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt whose request began, and when; `number` is that of its file at the sender."""
 
     attempt_id: int
     number: int
@@ -83,14 +85,14 @@ class Attempts:
         LedgerUnusable.
         """
         ticket: Ticket | None = None
-        request: _Request | None = None
+        request: Begun | None = None
         not_begun: NotBegun | None = NotBegun()
         try:
             ticket = await self._slots.acquire(ahead=0 < upload.attempt_no < GOES_FIRST_ATTEMPTS)
             if ticket is not None:
                 not_begun = await self._get_ready(upload, ticket)
                 if not_begun is None:
-                    request = self._begin(upload)
+                    request = self.begin(upload)
         finally:
             if request is None:
                 await self._give_back(upload, ticket, not_begun)
@@ -106,6 +108,10 @@ class Attempts:
             outcome = await made.concluding
         finally:
             self._slots.recorded()
+        return self.learned(made, outcome)
+
+    def learned(self, made: Made, outcome: Outcome) -> RecordedAttempt:
+        """Learn from an attempt that is durable with this outcome, and return it."""
         if isinstance(outcome, Accepted):
             own = OwnFile(
                 file_id=outcome.file_id,
@@ -137,10 +143,13 @@ class Attempts:
             return prepared
         if upload.attempt_id is None:
             await self._intend(upload, prepared)
-        # The server may have asked for a pause meanwhile.
+        return None if await self.may_begin(ticket) else NotBegun()
+
+    async def may_begin(self, ticket: Ticket) -> bool:
+        """Wait for the end of a pause that the server asked for meanwhile; return False when the run drains."""
         while (pause_s := self._slots.pause_since_s(ticket)) > 0 and not self._drain.begun:
             await self._drain.sleep(pause_s)
-        return NotBegun() if self._drain.begun else None
+        return not self._drain.begun
 
     async def _prepare(self, upload: Upload) -> PreparedFile | NotBegun:
         """Have the file prepared, unless the run drains first."""
@@ -203,8 +212,8 @@ class Attempts:
                     lambda store: store.mark_not_sent([attempt_id], reason="not sent", utc_s=now)
                 )
 
-    def _begin(self, upload: Upload) -> _Request:
-        """Make the intent a request."""
+    def begin(self, upload: Upload, *, bundle_id: int | None = None) -> Begun:
+        """Make the intent a request, or a part of one."""
         prepared = upload.prepared
         if upload.attempt_id is None or prepared is None:
             raise AssertionError("only an intended attempt is made")
@@ -215,10 +224,11 @@ class Attempts:
                 attempt_no=upload.attempt_no,
                 file_bytes=prepared.fingerprint.size,
                 was_absent=upload.was_absent,
+                bundle_id=bundle_id,
             )
         )
         upload.was_absent = False
-        request = _Request(
+        request = Begun(
             attempt_id=upload.attempt_id,
             number=prepared.number,
             began=moment(self._clock),
@@ -226,7 +236,7 @@ class Attempts:
         upload.attempt_id = upload.prepared = None
         return request
 
-    async def _send(self, upload: Upload, ticket: Ticket, request: _Request) -> UploadReport:
+    async def _send(self, upload: Upload, ticket: Ticket, request: Begun) -> UploadReport:
         entry = upload.planned.entry
         try:
             report = await self._sender.send(
@@ -251,12 +261,23 @@ class Attempts:
             self._slots.taken_back(report.sent.handed_bytes)
         return report
 
-    def _conclude(self, upload: Upload, ticket: Ticket, request: _Request, report: UploadReport) -> Made:
+    def _conclude(self, upload: Upload, ticket: Ticket, request: Begun, report: UploadReport) -> Made:
         """Release the slot and have the ledger record the outcome."""
         outcome = self._habits.read(report.outcome)
         # Judged before the slot is given back: after an answer that ends the run nothing more starts.
         judgement = self._stop_rules.review(outcome, upload.entry_id)
         self._slots.answered(ticket, outcome, report.sent.file_bytes)
+        try:
+            return self.record(upload, request, judgement, report.sent, probe=ticket.probe)
+        except LedgerUnusable:
+            self._slots.recorded()
+            raise
+
+    def record(
+        self, upload: Upload, request: Begun, judgement: Judgement, sent: SentBody, *, probe: bool
+    ) -> Made:
+        """Have the ledger record the outcome of an attempt. Raises LedgerUnusable."""
+        outcome = judgement.outcome
         if isinstance(outcome, Unavailable) and outcome.cut_off:
             upload.ask_first = True
         ended_utc_s = self._clock.utc_s()
@@ -264,22 +285,18 @@ class Attempts:
         over = AttemptEnd(
             attempt_id=request.attempt_id,
             entry_id=upload.entry_id,
-            outcome=judgement.outcome,
-            sent=report.sent,
+            outcome=outcome,
+            sent=sent,
             at_utc_s=ended_utc_s,
             began_utc_s=request.began.utc_s,
             clock_offset_s=offset_s,
         )
-        try:
-            concluding = self._ledger.conclude(over, reopen=judgement.reopen)
-        except LedgerUnusable:
-            self._slots.recorded()
-            raise
+        concluding = self._ledger.conclude(over, reopen=judgement.reopen)
         return Made(
             attempt_id=request.attempt_id,
-            outcome=judgement.outcome,
-            sent=report.sent,
-            probe=ticket.probe,
+            outcome=outcome,
+            sent=sent,
+            probe=probe,
             duration_s=self._clock.monotonic() - request.began.monotonic_s,
             began_at=request.began.monotonic_s,
             began_utc_s=request.began.utc_s,

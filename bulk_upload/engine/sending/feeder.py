@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from bulk_upload.core.bundle.grouping import FILES_MIN, Member, bundles_of, may_join
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.planned import PlannedEntry
 from bulk_upload.core.run.records import Intent
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.occupancy import Occupancy
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.twins import TwinGate
+    from bulk_upload.engine.sending.bundle_tasks import BundleTasks
     from bulk_upload.engine.sending.entry_task import EntryTasks
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.validation.gate import Gate
@@ -55,6 +57,7 @@ class Feeder:
     """Hands the plan's entries on, in order, never many more than can be in progress.
 
     Args:
+        bundle_tasks: send several small files in one request; None where each goes by itself.
         intends_ahead: record intents a batch ahead. After a crash all of them are in doubt, so only where the server's
             list shows which were not acted on; elsewhere each attempt records its own.
     """
@@ -66,6 +69,7 @@ class Feeder:
         ledger: Ledger[LedgerStore],
         gate: Gate,
         workers: Workers,
+        bundle_tasks: BundleTasks | None,
         entry_tasks: EntryTasks,
         twins: TwinGate,
         slots: SlotPool,
@@ -80,6 +84,7 @@ class Feeder:
         self._ledger = ledger
         self._gate = gate
         self._workers = workers
+        self._bundle_tasks = bundle_tasks
         self._entry_tasks = entry_tasks
         self._twins = twins
         self._slots = slots
@@ -111,6 +116,9 @@ class Feeder:
                 await self._give_back()
 
     async def _start(self, batch: list[Upload]) -> None:
+        if self._bundle_tasks is not None:
+            started = await self._start_bundles(self._bundle_tasks, batch)
+            batch = [upload for upload in batch if upload.entry_id not in started]
         for upload in batch:
             if self._is_ready(upload):
                 del self._ahead[upload.entry_id]
@@ -121,6 +129,30 @@ class Feeder:
                 return
             await self._entry_tasks.start(upload)
         await self._until(self._little_is_ready)
+
+    async def _start_bundles(self, tasks: BundleTasks, batch: list[Upload]) -> set[int]:
+        """Start what may go in bundles; return the entries. What is left over has its intent then."""
+        bundling = tasks.bundling
+        started: set[int] = set()
+        alone: list[Upload] = []
+        waiting = [one for one in batch if one.entry_id in self._ahead and self._may_join(one)]
+        while waiting and bundling.is_on:
+            if not await self._until(
+                lambda: not bundling.is_on or (self._has_room() and bundling.may_begin())
+            ):
+                return started
+            first = set(bundles_of(list(map(_member, waiting)), bundling.files_max)[0])
+            together = [one for number, one in enumerate(waiting) if number in first]
+            waiting = [one for number, one in enumerate(waiting) if number not in first]
+            if len(together) < FILES_MIN:
+                alone += together
+                continue
+            for upload in together:
+                del self._ahead[upload.entry_id]
+                started.add(upload.entry_id)
+            await tasks.start(together)
+        await self._intend([*alone, *waiting])
+        return started
 
     async def _prepare(
         self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[Upload]]
@@ -179,8 +211,18 @@ class Feeder:
                 large.append(upload)
         prepared, ended = await self._read_ahead(small)
         if self._intends_ahead:
-            await self._intend([*prepared, *large])
+            # A bundle records its own: which uploads it has is known only when it starts.
+            await self._intend([one for one in (*prepared, *large) if not self._may_join(one)])
         return [upload for upload in batch if upload.entry_id not in ended]
+
+    def _may_join(self, upload: Upload) -> bool:
+        """Whether an upload can be one of several in a request."""
+        return (
+            self._bundle_tasks is not None
+            and upload.prepared is not None
+            and upload.attempt_id is None
+            and may_join(upload.planned.entry)
+        )
 
     def _is_ready(self, upload: Upload) -> bool:
         """Whether a worker can make the first attempt: it holds its twin key, and its intent is recorded if it should be."""
@@ -201,7 +243,7 @@ class Feeder:
         for upload, _ in small:
             if self._drain.begun:
                 break
-            if upload.prepared is None or not _is_planned(upload.prepared, upload):
+            if upload.prepared is None or not upload.is_planned(upload.prepared):
                 # The attempt meets the same error again and reports it.
                 await self._let_go(upload)
             elif not await self._gate.admits(upload, upload.prepared):
@@ -310,10 +352,8 @@ def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
         yield batch
 
 
-def _is_planned(file: PreparedFile, upload: Upload) -> bool:
-    """Whether what was read ahead is what was planned, and what was found good."""
-    is_good = upload.checked is None or upload.checked.same_version(file.fingerprint)
-    return is_good and file.fingerprint.size == upload.fingerprint.size
+def _member(upload: Upload) -> Member:
+    return Member(upload.planned.entry.purpose, upload.planned.sent_name)
 
 
 def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:

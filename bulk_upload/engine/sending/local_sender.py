@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.ports import Reader, Transport
-    from bulk_upload.core.run.sender import PrepareRequest, UploadReport, UploadRequest
+    from bulk_upload.core.run.sender import (
+        BundleReport,
+        BundleRequest,
+        PrepareRequest,
+        UploadReport,
+        UploadRequest,
+    )
     from bulk_upload.core.run.source import ContentCheck, Source
     from bulk_upload.engine.validation.while_sent import SentChecks
 
@@ -64,6 +71,7 @@ class LocalSender:
         self._on_handed = on_handed
         self._held: dict[int, _Held] = {}
         self._cancelled: dict[int, UploadReport] = {}
+        self._cancelled_bundles: dict[int, BundleReport] = {}
         self._numbers = itertools.count(1)
         self.busy_count = 0
 
@@ -126,9 +134,30 @@ class LocalSender:
                 with anyio.CancelScope(shield=True):
                     await held.opened.aclose()
 
+    async def send_bundle(self, numbers: Sequence[int], request: BundleRequest) -> BundleReport:
+        """Send several prepared files, which were all read whole, in one request."""
+        files = [
+            source for number in numbers if isinstance(source := self._held.pop(number).source, LoadedFile)
+        ]
+        self.busy_count += 1
+        try:
+            return await self._transport.send_bundle(
+                request,
+                files,
+                on_handed=self._on_handed,
+                on_cancelled=partial(self._cancelled_bundles.__setitem__, request.members[0].attempt_id),
+                pace=self._pace,
+            )
+        finally:
+            self.busy_count -= 1
+
     def cancelled(self, attempt_id: int) -> UploadReport | None:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
         return self._cancelled.pop(attempt_id, None)
+
+    def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:
+        """Return the same for a bundle, by its first attempt."""
+        return self._cancelled_bundles.pop(attempt_id, None)
 
     async def sha256(
         self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from bulk_upload.core.doubt.content import TWO_CONTENTS
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
 from bulk_upload.core.run.retry import TryAgain
@@ -85,7 +86,7 @@ class TouchedFiles:
         sent_sha256 = known.sha256
         if sent_sha256 is None:
             try:
-                sent_sha256 = await self._read_back(known.entry_id)
+                sent_sha256 = await self._read_back(known.entry_id, like=sha256)
             except NoAnswer as error:
                 # Its receipt stays valid, whatever the file is by now.
                 self._not_compared(planned, str(error))
@@ -158,15 +159,22 @@ class TouchedFiles:
             planned, f"not compared with what was accepted: {reason}; the next run compares again"
         )
 
-    async def _read_back(self, entry_id: int) -> str | None:
+    async def _read_back(self, entry_id: int, *, like: str) -> str | None:
         """Return the hash of what the server has for an entry whose receipt has none; None where it gives nothing back.
 
-        Raises NoAnswer, also when the run drains meanwhile.
+        One that is not `like` the file's own is read twice: a single answer may be no content of the file. Raises
+        NoAnswer, also when the run drains meanwhile.
         """
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
         with self._occupancy.parked(), self._drain.cut():
             try:
-                return await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
+                found = await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
+                if found in (None, like):
+                    return found
+                again = await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
+                if again not in (found, like):
+                    raise NoAnswer(TWO_CONTENTS)
+                return again
             except NoAnswer as error:
                 if error.final:
                     return None

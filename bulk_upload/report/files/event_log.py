@@ -85,6 +85,7 @@ def progress_of(tally: Tally, snapshot: Snapshot) -> Progress:
         failed_count=tally.failed_count,
         in_doubt_count=tally.in_doubt_count,
         attempt_count=tally.attempt_count,
+        request_count=tally.request_count,
         retry_count=tally.retry_count,
         throttled_count=tally.throttled_count,
     )

@@ -86,7 +86,8 @@ def head_lines(reading: Reading, look: Look) -> list[RenderableType]:
         return [line, _line(reading.why, style)]
     lines = _bar_lines(reading, look)
     lines += _packed(_counts(reading, look.has_unicode), look.columns)
-    lines.append(_line(f"in flight {reading.in_flight}/{reading.limit}  {reading.speeds}"))
+    bundled = f"  {reading.bundled}" if reading.bundled else ""
+    lines.append(_line(f"in flight {reading.in_flight}/{reading.limit}{bundled}  {reading.speeds}"))
     traffic = f"  {reading.traffic}"
     if lines[-1].cell_len + len(traffic) <= look.columns:
         lines[-1].append(traffic)

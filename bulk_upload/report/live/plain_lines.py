@@ -108,6 +108,8 @@ def _summary(reading: Reading) -> str:
     ]
     if reading.in_doubt_count:
         counts.append(f"{reading.in_doubt_count:,} in doubt")
+    if reading.bundled:
+        counts.append(reading.bundled)
     if reading.retry_count:
         counts.append(f"{reading.retry_count:,} retried")
     if reading.validated:

@@ -63,6 +63,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     eta_most_s: float | None
     in_flight: int
     limit: int
+    bundled: str
     retry_count: int
     in_doubt_count: int
     failed_count: int
@@ -243,6 +244,7 @@ class Progress:
             eta_most_s=eta_most_s,
             in_flight=snapshot.in_flight,
             limit=snapshot.limit,
+            bundled=_bundled(tally),
             retry_count=tally.retry_count,
             in_doubt_count=tally.in_doubt_count,
             failed_count=tally.failed_count,
@@ -333,6 +335,13 @@ def _waiting_words(parked_count: int, backing_off_count: int) -> str:
     said = [f"{parked_count:,} parked"] if parked_count > backing_off_count else []
     said += [f"{backing_off_count:,} backing off"] if backing_off_count else []
     return f"; {', '.join(said)}" if said else ""
+
+
+def _bundled(tally: Tally) -> str:
+    """Return how many files went in how many requests, where several go in one; else nothing."""
+    if tally.request_count == tally.attempt_count:
+        return ""
+    return f"{tally.attempt_count:,} files in {tally.request_count:,} requests"
 
 
 def _is_paused(snapshot: Snapshot) -> bool:

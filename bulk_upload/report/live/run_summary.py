@@ -259,6 +259,9 @@ def _limited(tally: Tally) -> list[str]:
 
 def _effort(tally: Tally) -> list[str]:
     said = []
+    if tally.request_count < tally.attempt_count:
+        requests = _count(tally.request_count, "request", "requests")
+        said.append(f"{requests} with {tally.attempt_count:,} files.")
     if tally.retry_count:
         said.append(f"{_count(tally.retry_count, 'retry', 'retries')}.")
     if tally.throttled_count:

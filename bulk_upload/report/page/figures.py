@@ -92,6 +92,7 @@ class Figures:
         """What each run said of refusals that did not depend on its load; the last word counts."""
         self.clock_steps: list[ClockStepFacts] = []
         self.attempt_count = 0
+        self.request_count = 0
         self.retry_count = 0
 
     @property
@@ -104,6 +105,7 @@ class Figures:
         outcome = one.outcome or OPEN
         is_retry = one.attempt_no > 1
         self.attempt_count += 1
+        self.request_count += one.is_request
         self.retry_count += is_retry
         self.outcomes[outcome] += 1
         run = self.runs.get(one.run_id)

@@ -198,6 +198,13 @@ def rows_section(
     )
 
 
+def _bundled(figures: Figures) -> list[tuple[str, str, str]]:
+    """Return the number of requests, where several files went in one."""
+    if figures.request_count == figures.attempt_count:
+        return []
+    return [("Requests", f"{figures.request_count:,}", "several files in one")]
+
+
 def _numbers(accepted_bytes: int, figures: Figures) -> list[tuple[str, str, str]]:
     work_s, outcomes, latency = figures.axis.work_s, figures.outcomes, figures.latency_s
     numbers = [("Accepted", human_bytes(accepted_bytes), "")]
@@ -211,6 +218,7 @@ def _numbers(accepted_bytes: int, figures: Figures) -> list[tuple[str, str, str]
                 file_rate(outcomes[ACCEPTED] / work_s),
             ),
             ("Attempts", f"{figures.attempt_count:,}", f"{figures.retry_count:,} retries"),
+            *_bundled(figures),
             ("Throttled", f"{outcomes[THROTTLED]:,}", _share(outcomes[THROTTLED], figures.attempt_count)),
             ("Lost answers", f"{outcomes[IN_DOUBT]:,}", _share(outcomes[IN_DOUBT], figures.attempt_count)),
         ]

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from bulk_upload.sandbox.answers import raw_answer
+from bulk_upload.sandbox.chooser import Draw
 from bulk_upload.sandbox.dialects.dialect import Problem
 from bulk_upload.sandbox.faults import OK, FaultKind
 from bulk_upload.sandbox.journal import JournalRecord, RecordKind, SentFile
@@ -47,7 +48,7 @@ class Upload:
             answer = self._service.answers.problem(self._head_problem)
             self._record(status=answer.status)
             return answer
-        over = self._service.over_limit()
+        over = self._service.unserved(bulk=self._bulk, body_bytes=self._request.content_length)
         if over is not None:
             limit, answer = over
             self._record(status=answer.status, fault=limit)
@@ -66,7 +67,8 @@ class Upload:
             self._service.leave()
 
     async def _served(self) -> web.StreamResponse:
-        draw = self._service.chooser.draw(self._request.content_length)
+        hits = self._bulk or not self._service.faults.bulk_only
+        draw = self._service.chooser.draw(self._request.content_length) if hits else Draw(step=OK)
         if draw.step.early:
             self._step = draw.step
             return await self._answered_early()
@@ -94,7 +96,7 @@ class Upload:
             return await self._answered(self._service.answers.problem(problem or _NO_FORM))
         earlier = self._service.store.first()
         self._stored = self._store(intake.form)
-        if self._step.kind is FaultKind.DROP_STORED:
+        if self._step.drops:
             return self._dropped()
         return await self._answered_stored((earlier or self._stored[0]).file_id)
 
@@ -104,7 +106,8 @@ class Upload:
         problem = self._service.dialect.form_problem(fields, self._service.purposes, has_file=has_file)
         if problem is not None or form is None:
             return problem
-        return self._service.conflict(form.digests[-1], self._service.team_of(self._request))
+        named = self._service.name_problem(file.filename for file in form.files)
+        return named or self._service.conflict(form.digests[-1], self._service.team_of(self._request))
 
     async def _answered_stored(self, taken_id: str) -> web.StreamResponse:
         dialect = self._service.dialect
@@ -140,6 +143,10 @@ class Upload:
     def _store(self, form: UploadForm) -> tuple[StoredFile, ...]:
         # A single upload with several `files` parts keeps the last one, as FastAPI does.
         kept = form.files if self._bulk else form.files[-1:]
+        if self._step.kind is FaultKind.DROP_PART:
+            kept = kept[: int(len(kept) * self._step.number)]
+        if self._step.kind is FaultKind.RENAMED:
+            kept[0].stored_name = f"renamed-{kept[0].filename}"
         return tuple(
             self._service.store.store(
                 file,
@@ -185,14 +192,16 @@ class Upload:
         if form is None:
             return values
         values |= {"purpose": form.value("purpose"), "fields": _extra_fields(form)}
-        sent = _sent_files(form, self._stored)
+        sent = _sent_files(form, self._stored, bulk=self._bulk)
         if self._bulk:
             return values | {"bulk_files": sent}
         return values | ({name: getattr(sent[-1], name) for name in SentFile.__slots__} if sent else {})
 
 
-def _sent_files(form: UploadForm, stored: tuple[StoredFile, ...]) -> tuple[SentFile, ...]:
-    ids = [None] * (len(form.files) - len(stored)) + [file.file_id for file in stored]
+def _sent_files(form: UploadForm, stored: tuple[StoredFile, ...], *, bulk: bool) -> tuple[SentFile, ...]:
+    known, unknown = [file.file_id for file in stored], [None] * (len(form.files) - len(stored))
+    # Of several files the first ones are stored, of a single upload the last one is.
+    ids = [*known, *unknown] if bulk else [*unknown, *known]
     digests = form.digests + [None] * (len(form.files) - len(form.digests))
     return tuple(
         SentFile(filename=file.filename, file_bytes=file.size, sha256=digest, file_id=file_id)

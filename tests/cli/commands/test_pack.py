@@ -172,6 +172,24 @@ def test_the_name_at_the_server_ends_in_the_hash(place: Path, store: Sandbox) ->
     assert [file.filename for file in store.files] == [f"pre-train-00001-{digest[:16]}.jsonl"]
 
 
+def test_a_change_of_the_same_size(place: Path, store: Sandbox) -> None:
+    """A pack whose size stays is sent under its new name, and changed back takes up its first name."""
+    for text in ("one", "two", "one"):
+        write({"a.jsonl": TEXT % text})
+        packed()
+        uploaded(store)
+        require_truth(store, 1)
+    names = [one.filename for one in store.uploads]
+    assert len(names) == 3
+    assert names[0] == names[2] != names[1]
+    undone = run_here(
+        "undo", "packed/manifest.jsonl", "--only", "superseded", "--yes", SEEKR_BASE_URL=store.url
+    )
+    assert undone.status == 0, undone.text
+    assert len(store.files) == 1
+    require_truth(store, 1)
+
+
 def test_members_come_back_byte_for_byte(place: Path) -> None:
     """Marks, blank lines, missing ends and odd names: packs have whole lines only, and unpack gives the very files."""
     odd = os.fsdecode(b"data/\xff\xc3\xbc.jsonl")

@@ -124,6 +124,68 @@ def test_fixed_headers_query_and_fields_go_with_each_request(desk: Path) -> None
         assert server.forms == [{"purpose": "batch", "visibility": "user", "tag": "own"}]
 
 
+def test_a_body_may_be_the_file_alone(desk: Path) -> None:
+    """The name, the purpose and the fixed fields are then in the address; an empty file is no exception."""
+    (desk / "naïve & ä.jsonl").write_text('{"custom_id": "9"}\n')
+    (desk / "large.jsonl").write_text('{"custom_id": "large"}\n' * 200_000)
+    (desk / "empty.txt").touch()
+    with vendor(Dialect(raw=True, file_field="name")) as server:
+        set_up(
+            desk, server, body="raw", file_field="name", form={"tag": "fixed"}, query={"api-version": "v1"}
+        )
+        with (desk / "m.jsonl").open("a") as manifest:
+            manifest.write('{"path": "empty.txt", "purpose": "batch"}\n')
+        server.stores_before_answers = True
+        server.answers = [(500, {}, {})]
+        ended = run("--concurrency", "1", "--validate", "off")
+        assert ended.status == 0, ended.stderr
+        assert "1 entry accepted through the server's list" in ended.stderr
+        assert {
+            "name": "naïve & ä.jsonl",
+            "purpose": "batch",
+            "tag": "fixed",
+            "api-version": "v1",
+        } in server.forms
+        uploads = [headers for method, _, headers in server.heads if method == "POST"]
+        assert {one["Content-Type"] for one in uploads} == {"application/octet-stream"}
+        assert len(server.files) == 11
+        ended = run_here("verify", LEDGER, "--content", **VARIABLES)
+        assert ended.status == 0, ended.text
+        assert "Downloaded and compared: 11." in ended.stderr
+
+
+def test_an_account_and_a_container_are_in_the_paths(desk: Path) -> None:
+    """Ids that are the same for all files are written into the profile's paths."""
+    dialect = Dialect(
+        files_path="/v1/accounts/acme/datasets/d-1/files", upload_path="/v1/accounts/acme/datasets/d-1:upload"
+    )
+    with vendor(dialect) as server:
+        set_up(desk, server, files_path=dialect.files_path, upload_path=dialect.upload_path)
+        assert run().status == 0
+        assert run_here("verify", LEDGER, "--content", **VARIABLES).status == 0
+        assert run_here("undo", LEDGER, "--yes", **VARIABLES).status == 0
+        assert {
+            path.partition("?")[0].rpartition("/")[0]
+            for method, path, _ in server.heads
+            if method == "DELETE"
+        } == {dialect.files_path}
+        assert server.files == []
+
+
+def test_a_first_step_that_redirects_ends_the_run(desk: Path) -> None:
+    """An API of several steps answers the first one with where the bytes go: no host but the profile's gets them."""
+    with vendor() as server, vendor() as storage:
+        set_up(desk, server)
+        server.answers = [(302, {}, {"Location": f"{storage.url}/v1/files", "X-File-Id": "file-1"})] * 8
+        ended = run("--concurrency", "1")
+        assert ended.status == ExitStatus.UNFINISHED, ended.stderr
+        assert f"redirects uploads to {storage.url.removeprefix('http://')} (HTTP 302)" in ended.stderr
+        assert (len(server.forms), server.files, storage.heads) == (1, [], [])
+        server.answers = []
+        assert run().status == 0
+        assert len(server.files) == 8
+
+
 def test_only_names_that_survive_are_sent(desk: Path) -> None:
     """A server that sanitises names has the names that were sent: nothing is renamed, and lost answers are found."""
     for number, name in enumerate(["naïve ä.jsonl", ".hidden.jsonl", "a..b.jsonl", "日本.jsonl"]):

@@ -56,6 +56,7 @@ def test_the_built_in_one_can_be_said() -> None:
         ("files-path", "/v1/../files?x=1"),
         ("file-field", 'a"; filename="x'),
         ("file-field", "a\r\nb"),
+        ("body", "bytes"),
         ("auth-header", "X Y"),
         ("auth-prefix", "Bearer sk-secret-4711"),
         ("id-field", "a..b"),
@@ -86,6 +87,9 @@ def test_the_built_in_one_can_be_said() -> None:
         ("list-page", 0),
         ("list-page", True),
         ("size-limit-bytes", 1.5),
+        ("bulk-path", "v1/bulk"),
+        ("bulk-field", ""),
+        ("bulk-max", 1),
         ("key-variable", "sk-4711"),
         ("key-variable", "sk4711"),
         ("key-variable", ""),
@@ -128,6 +132,15 @@ def test_unknown_and_missing_keys() -> None:
         ({"can-read-back": ["asistants"]}, "can-read-back", 'Did you mean "assistants"?'),
         ({"headers": {"authorization": "x"}}, "headers", "the header of the key"),
         ({"form": {"file": "x"}}, "form", "the field of the file"),
+        ({"bulk-max": 8}, "bulk-max", "without bulk-path"),
+        ({"bulk-field": "files"}, "bulk-field", "without bulk-path"),
+        ({"bulk-path": "/v1/bulk"}, "bulk-path", "needs can-list, keeps-names"),
+        ({"bulk-path": "/v1/bulk", "can-list": True}, "bulk-path", "needs can-list, keeps-names"),
+        (
+            {"bulk-path": "/v1/bulk", "can-list": True, "keeps-names": True, "complete": "one-page"},
+            "bulk-path",
+            'complete = "walk"',
+        ),
     ],
 )
 def test_keys_that_contradict_each_other(change: dict[str, Any], key: str, words: str) -> None:
@@ -169,3 +182,13 @@ def test_names(name: str) -> None:
     """A name is short and plain, and no built-in one."""
     with pytest.raises(ProfileFlaw):
         profile_of(name, LEAST)
+
+
+def test_what_tells_of_a_raw_body_is_named_once() -> None:
+    """A fixed parameter cannot have the name of one that tells of the file; in a form they are apart."""
+    for told in ({"purpose": "x"}, {"file": "x"}, {"tag": "x"}):
+        table = {**LEAST, "form": {"tag": "y"}, "query": told}
+        assert profile_of("mine", table).body == "form"
+        with pytest.raises(ProfileFlaw, match="which tells of the file where body is raw") as caught:
+            profile_of("mine", {**table, "body": "raw"})
+        assert caught.value.key == "query"

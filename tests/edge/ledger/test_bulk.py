@@ -12,9 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bulk_upload.core.model import Accepted, Fingerprint, InDoubt, NotSent, Outcome, Rejected, Unavailable
+from bulk_upload.core.model import (
+    Accepted,
+    Fingerprint,
+    InDoubt,
+    ListedFile,
+    NotSent,
+    Outcome,
+    Rejected,
+    Unavailable,
+)
 from bulk_upload.core.run.records import AttemptEnd
-from bulk_upload.edge.ledger import grouped_writes
+from bulk_upload.edge.ledger import LedgerReader, grouped_writes, note_strays
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, attempt_over, entry, intent, stored
 
 TABLES = ("entries", "attempts", "receipts", "decisions", "job")
@@ -252,3 +261,28 @@ def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
 def test_as_many_rows_as_an_old_sqlite_takes_parameters() -> None:
     """The widest statement fits SQLite versions that take 999 parameters."""
     assert grouped_writes.GROUP_MAX * 10 <= 999 or sqlite3.sqlite_version_info < (3, 32)
+
+
+async def test_the_attempts_of_a_bundle_are_joined(tmp_path: Path) -> None:
+    """Each file of a request has an attempt and a receipt of its own, joined by the first one's id; others are alone."""
+    path = tmp_path / "a.ledger.db"
+    with stored(path) as store:
+        one, *bundled = store.known(*(entry(str(number)) for number in range(4)))
+        (alone,) = begun(store, [one])
+        ids = store.intend([intent(number, PRINT) for number in bundled], as_bundle=True)
+        rejected = Rejected(http_status=400, reason="bad")
+        outcomes: list[Outcome] = [accepted("file-0"), accepted("file-1"), LOST, rejected]
+        store.conclude_all(overs([alone, *ids], [one, *bundled], outcomes))
+        joined = store.connection.execute("SELECT attempt_id, bundle_id FROM attempts").fetchall()
+        note_strays(
+            store.connection,
+            store.run_id,
+            [ListedFile(file_id="file-9", filename="x")],
+            bundle_id=ids[0],
+            utc_s=START_S,
+        )
+        decided = store.connection.execute("SELECT entry_id, decided_by, decision FROM decisions").fetchall()
+    assert joined == [(alone, None), *((number, ids[0]) for number in ids)]
+    assert decided == [(None, "answer", "no receipt for file-9")]
+    with LedgerReader(path) as reader:
+        assert reader.upload_counts() == (2, 4)

@@ -90,4 +90,4 @@ def test_the_queries_work(tmp_path: Path, sql: str) -> None:
             utc_s=START_S,
         )
     assert query(tmp_path / "a", sql)
-    assert len(QUERIES) == 10
+    assert len(QUERIES) == 11

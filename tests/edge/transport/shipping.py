@@ -108,8 +108,8 @@ async def ship(
 
 
 def _connector_of(transport: Transport) -> BaseConnector:
-    assert transport._session is not None
-    connector = transport._session.connector
+    assert transport._exchanges.session is not None
+    connector = transport._exchanges.session.connector
     assert connector is not None
     return connector
 

@@ -63,8 +63,8 @@ class HandPace:
 def look(transport: Transport, after_s: float) -> None:
     """Let the watchdog look as if so many seconds had passed since a first look."""
     now = asyncio.get_running_loop().time()
-    transport._watchdog.look(now)
-    transport._watchdog.look(now + after_s)
+    transport._exchanges.watchdog.look(now)
+    transport._exchanges.watchdog.look(now + after_s)
 
 
 @pytest.mark.parametrize("source", [loaded(b"x" * 100_000), Blocks(2 * BLOCK + 5000), loaded(b"")])
@@ -120,7 +120,7 @@ async def test_our_own_cap_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(3):
                 look(transport, 3600.0)
             assert not upload.done()
-            (sending,) = transport._watchdog.sending
+            (sending,) = transport._exchanges.watchdog.sending
             assert sending.body.held
             # Some loops count in whole milliseconds.
             await until(lambda: asyncio.get_running_loop().time() > held_at)
@@ -222,5 +222,5 @@ async def test_bytes_arrive_no_faster_than_the_cap() -> None:
 
 
 async def _sending(transport: Transport) -> list[watchdog.InFlight]:
-    await until(lambda: transport._watchdog.sending)
-    return list(transport._watchdog.sending)
+    await until(lambda: transport._exchanges.watchdog.sending)
+    return list(transport._exchanges.watchdog.sending)

@@ -36,7 +36,7 @@ def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sending_of(transport: Transport) -> InFlight:
-    (one,) = transport._watchdog.sending
+    (one,) = transport._exchanges.watchdog.sending
     return one
 
 
@@ -48,8 +48,8 @@ async def standstill(transport: Transport) -> None:
 def look(transport: Transport, after_s: float) -> None:
     """Let the watchdog look as if so many seconds had passed; the first look sees what has moved until now."""
     now = asyncio.get_running_loop().time()
-    transport._watchdog.look(now)
-    transport._watchdog.look(now + after_s)
+    transport._exchanges.watchdog.look(now)
+    transport._exchanges.watchdog.look(now + after_s)
 
 
 async def test_a_server_that_never_reads_is_given_up() -> None:
@@ -124,7 +124,7 @@ async def test_an_answer_that_drips_for_ever_is_ended(start: bytes) -> None:
                 seen = dripped
                 more.release()
                 await until(lambda seen=seen: dripped > seen)  # type: ignore[misc]
-                transport._watchdog.look(now + waited_s)
+                transport._exchanges.watchdog.look(now + waited_s)
             assert sending.given_up is not None
         assert isinstance(upload.result().outcome, InDoubt)
 
@@ -157,7 +157,7 @@ async def test_a_slow_upload_that_moves_is_left_alone(
         await standstill(transport)
         now = asyncio.get_running_loop().time()
         for number in range(20):
-            transport._watchdog.look(now + 59 * number)
+            transport._exchanges.watchdog.look(now + 59 * number)
             before = sending_of(transport).body.position
             allowed.release()
             await until(lambda before=before: sending_of(transport).body.position != before)  # type: ignore[misc]
@@ -233,11 +233,11 @@ async def test_the_watchdog_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     server = ScriptedServer(holds())
     async with server.running(), transport_to(server.url, answer_s=0.05) as transport:
         report = await ship(transport)
-        timer = transport._watchdog._timer
+        timer = transport._exchanges.watchdog._timer
     assert report.outcome == InDoubt(reason="no answer for 0.1 s", answered=False)
     assert timer is not None
-    assert transport._watchdog._timer is not None
-    assert transport._watchdog._timer.cancelled()
+    assert transport._exchanges.watchdog._timer is not None
+    assert transport._exchanges.watchdog._timer.cancelled()
 
 
 # --- a minimum rate
@@ -250,7 +250,7 @@ def creep(transport: Transport, *, bytes_per_s: int, seconds: int, monkeypatch: 
         monkeypatch.setattr(
             "bulk_upload.edge.transport.body.UploadBody.position", (second * bytes_per_s, second % 2)
         )
-        transport._watchdog.look(now + second)
+        transport._exchanges.watchdog.look(now + second)
 
 
 @pytest.mark.parametrize(("bytes_per_s", "ended"), [(900, True), (1100, False)])
@@ -308,7 +308,7 @@ async def test_waits_for_our_own_bandwidth_cap_are_not_the_servers_slowness(
         for second in range(300):
             sending_of(transport).body.held_s = float(second // 30)
             monkeypatch.setattr("bulk_upload.edge.transport.body.UploadBody.position", (second, second % 2))
-            transport._watchdog.look(now + second)
+            transport._exchanges.watchdog.look(now + second)
         assert sending_of(transport).given_up is None
         transport.end_all("over")
 
@@ -321,8 +321,8 @@ async def test_a_watchdog_that_fails_hangs_no_request(monkeypatch: pytest.Monkey
         upload = asyncio.create_task(ship(transport, cancelled=cancelled))
         await until(lambda: server.requests)
         with monkeypatch.context() as broken:
-            broken.setattr(transport._watchdog, "look", _breaks)
-            transport._watchdog._tick()
+            broken.setattr(transport._exchanges.watchdog, "look", _breaks)
+            transport._exchanges.watchdog._tick()
         with pytest.raises(KeyError, match="a bug of ours"):
             await upload
         assert len(cancelled) == 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.model import EntryState
 from bulk_upload.engine.after.content_sample import FILE_BYTES_MAX, NOT_TOLD_APART
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.after.test_confirm import checked, copies, status, withdrawn, world_of, wrong_receipts
 from tests.fakes.server import Faults, ServerSettings
-from tests.fakes.world import World
+from tests.fakes.world import Scene, World
 
 NO_NAMES = replace(FLOW, keeps_names=False)
 
@@ -43,6 +46,24 @@ def test_contents_show_crossed_answers(share: float) -> None:
     assert (wrong_receipts(world), copies(world)) == ([], [])
     accepted = {path for path, state in world.states().items() if state is EntryState.ACCEPTED}
     assert accepted == right
+
+
+def test_one_garbled_content_withdraws_nothing() -> None:
+    """An answer that is not the file's content is asked for again."""
+    world = world_of(40)
+
+    def garble(scene: Scene) -> None:
+        read_back = scene.transport.read_back
+        answers = [ReadBack(sha256=None, read_bytes=28, total_bytes=28)]
+
+        async def garbled(file_id: str, **options: Any) -> ReadBack:
+            back = await read_back(file_id, **options)
+            return answers.pop() if answers else back
+
+        scene.transport.read_back = garbled  # type: ignore[method-assign]
+
+    ran = world.run(profile=NO_NAMES, script=garble)
+    assert (withdrawn(ran), status(ran)) == ({}, ExitStatus.DONE)
 
 
 @pytest.mark.parametrize("returns_content", [True, False])

@@ -202,6 +202,44 @@ def test_a_server_that_changes_contents_is_not_believed() -> None:
     assert own_copies(world) == 1
 
 
+GARBLED = ReadBack(sha256=None, read_bytes=28, total_bytes=28)
+CUT_UP = ReadBack(sha256="e" * 64, read_bytes=SIZE, total_bytes=SIZE)
+
+
+@pytest.mark.parametrize("answer", [GARBLED, CUT_UP], ids=["another length", "the same length"])
+def test_one_garbled_content_proves_nothing(answer: ReadBack) -> None:
+    """The server returns our other files as they were sent, and one answer is broken: the file is read again, and found."""
+    world = a_world(Fate.LOSE_STORED)
+    ran = world.run(script=garbling(world, answer))
+    assert ended(world) == (EntryState.ACCEPTED, None)
+    assert own_copies(world) == 1
+    assert [one.same for one in compared(ran)] == [True]
+
+
+def test_two_different_contents_prove_nothing() -> None:
+    """The file stays in doubt until the next run reads it."""
+    world = a_world(Fate.LOSE_STORED)
+    world.run(script=garbling(world, GARBLED, CUT_UP))
+    state, reason = ended(world)
+    assert state is EntryState.IN_DOUBT
+    assert "the server returned two different contents of it" in (reason or "")
+    world.run()
+    assert ended(world) == (EntryState.ACCEPTED, None)
+    assert own_copies(world) == 1
+
+
+def test_a_content_as_long_as_the_list_does_not_say_proves_nothing() -> None:
+    """A gateway's page, however often it comes, is not the content of the file that the list shows."""
+    world = a_world(Fate.LOSE_STORED)
+    world.run(script=garbling(world, GARBLED, GARBLED))
+    state, reason = ended(world)
+    assert state is EntryState.IN_DOUBT
+    assert "has another length than the server shows" in (reason or "")
+    world.run()
+    assert ended(world) == (EntryState.ACCEPTED, None)
+    assert own_copies(world) == 1
+
+
 @pytest.mark.parametrize("what", ["changed", "gone"])
 @pytest.mark.parametrize("hashing", [True, False])
 def test_what_was_sent_must_be_known(what: str, hashing: bool) -> None:
@@ -388,6 +426,23 @@ def reading(error: NoAnswer) -> Callable[[Scene], None]:
             raise error
 
         scene.transport.read_back = fails  # type: ignore[method-assign]
+
+    return script
+
+
+def garbling(world: World, *answers: ReadBack) -> Callable[[Scene], None]:
+    """Return a script in which the first contents of `a.jsonl` are these."""
+    left = list(answers)
+
+    def script(scene: Scene) -> None:
+        read_back = scene.transport.read_back
+
+        async def garbled(file_id: str, **options: Any) -> ReadBack:
+            back = await read_back(file_id, **options)
+            names = {one.file_id: one.filename for one in world.server.stored}
+            return left.pop(0) if left and names[file_id] == "a.jsonl" else back
+
+        scene.transport.read_back = garbled  # type: ignore[method-assign]
 
     return script
 

@@ -118,7 +118,7 @@ def test_a_lost_answer_stays_in_doubt_where_nothing_can_be_listed() -> None:
     """Without a list nobody can tell, and a file is never sent twice on a guess."""
     world = world_of(Fate.LOSE_STORED)
     ran = world.run(profile=NO_LIST)
-    assert ended(ran) == (EntryState.IN_DOUBT, "a no-list server's list cannot decide this")
+    assert ended(ran) == (EntryState.IN_DOUBT, "by the profile no-list the server's list cannot decide this")
     assert len(world.server.stored) == 1
 
 

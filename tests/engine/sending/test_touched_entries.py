@@ -84,6 +84,18 @@ def test_a_copy_that_is_another_one_is_superseded() -> None:
     assert len(starts(world.run())) == 1
 
 
+@pytest.mark.parametrize("garbled_count", [1, 2])
+def test_a_garbled_copy_supersedes_nothing(garbled_count: int) -> None:
+    """One answer that is not the file, or two that differ, are no reason to send it again."""
+    world = _touched_without_a_hash()
+    sha256_of = world.server.sha256_of
+    answers = ["a" * 64, "b" * 64][:garbled_count]
+    world.server.sha256_of = lambda file_id: answers.pop() if answers else sha256_of(file_id)  # type: ignore[method-assign]
+    ran = world.run()
+    assert (ended(ran), starts(ran)) == ((EntryState.ACCEPTED, None), [])
+    assert len(world.ledger.sha256s()) == 2 - garbled_count
+
+
 def test_a_file_that_cannot_be_compared_now_stays_accepted() -> None:
     """Where the server does not answer, its receipt holds until the next run looks again."""
     world = _touched_without_a_hash()

@@ -259,6 +259,11 @@ ALTER TABLE receipts ADD COLUMN missing_utc TEXT;
 
 _SINCE_VERSION_5 = _PLACES + _MISSING
 
+_BUNDLES = """
+ALTER TABLE attempts ADD COLUMN bundle_id INTEGER;
+"""
+
+
 # What distinguishes the versions of an object in a store.
 _OBJECTS = "".join(
     f"ALTER TABLE {table} ADD COLUMN {column} TEXT;\n"
@@ -266,13 +271,15 @@ _OBJECTS = "".join(
     for column in ("etag", "version")
 )
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _OBJECTS
+_SINCE_VERSION_6 = _BUNDLES + _OBJECTS
+
+CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _SINCE_VERSION_6
 
 MIGRATIONS: dict[int, str] = {
     1: _SINCE_VERSION_2,
     2: _SINCE_VERSION_3,
     3: _SINCE_VERSION_4,
     4: _SINCE_VERSION_5,
-    5: _OBJECTS,
+    5: _SINCE_VERSION_6,
 }
 """Script that takes a ledger from version N to N + 1, by N."""

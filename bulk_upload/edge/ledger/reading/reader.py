@@ -61,8 +61,12 @@ SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt
 FROM runs ORDER BY run_id DESC LIMIT 1
 """
 _ATTEMPTS = """
-SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc,
+    bundle_id IS NULL OR bundle_id = attempt_id
 FROM attempts ORDER BY attempt_id
+"""
+_UPLOAD_COUNTS = """
+SELECT count(DISTINCT coalesce(bundle_id, attempt_id)), count(*) FROM attempts WHERE outcome <> 'not_sent'
 """
 _DATA_WARNINGS = f"""
 SELECT e.path, v.warning_count, v.findings FROM validations v JOIN entries e ON e.entry_id = v.entry_id
@@ -226,6 +230,11 @@ class LedgerReader:
         for row in self._select(_LAST_RUN):
             return RunFacts(*row)
         return None
+
+    def upload_counts(self) -> tuple[int, int]:
+        """Return how many upload requests were made and recorded, and how many files they had."""
+        ((request_count, file_count),) = self._select(_UPLOAD_COUNTS)
+        return int(request_count), int(file_count)
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Yield every attempt, in the order of their intents."""

@@ -1,0 +1,1 @@
+"""Several files in one request: which go together, and what its answer means for each."""

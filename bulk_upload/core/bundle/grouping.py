@@ -1,0 +1,67 @@
+"""Which files go together in one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.text.name_forms import twin_form
+from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.model import Entry
+
+FILES_MIN = 2
+FILES_MAX = 64
+"""Beyond so many files a request little is left to gain, and more is in doubt at once (measured: 3,000 files of 4 KiB at
+50 ms a request). A run prepares as many small files at once."""
+
+
+def require_bundles(profile: Profile, files_max: int | None) -> None:
+    """Raise UsageError where bundles are asked for that a profile cannot have."""
+    if files_max is None or profile.takes_bundles:
+        return
+    lacks = "has no bulk-path" if profile.bulk_path is None else "cannot settle a lost answer from its list"
+    raise UsageError(
+        f"the profile {profile.name} takes one file in a request, not several: it {lacks}",
+        hint="leave --bundle out; docs/reference/profiles.md says what a profile needs for bundles",
+    )
+
+
+class Member(NamedTuple):
+    """What decides which bundle a file may be in."""
+
+    purpose: str
+    sent_name: str
+
+
+def may_join(entry: Entry) -> bool:
+    """Whether an entry has nothing but file and purpose: all that a request with several files can say."""
+    return entry.vector_database_id is None and not entry.fields
+
+
+def bundles_of(members: Sequence[Member], files_max: int) -> list[list[int]]:
+    """Return the numbers of the members that go together, each in one bundle, in order of their first members.
+
+    All of a bundle have one purpose, and no two of them names that a server may make one name of. One that is left
+    alone is a bundle of one.
+    """
+    bundles: list[list[int]] = []
+    names: list[set[str]] = []
+    of_purpose: dict[str, list[int]] = {}
+    for number, member in enumerate(members):
+        name = twin_form(member.sent_name)
+        candidates = of_purpose.setdefault(member.purpose, [])
+        place = next(
+            (one for one in candidates if len(bundles[one]) < files_max and name not in names[one]), None
+        )
+        if place is None:
+            place = len(bundles)
+            candidates.append(place)
+            bundles.append([])
+            names.append(set())
+        bundles[place].append(number)
+        names[place].add(name)
+    return bundles
