@@ -14,7 +14,6 @@ from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState, Fingerprint
-from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.report.accepted_notes import AcceptedNotes, Gone, Renamed
 from bulk_upload.core.run.plan import (
     UNCHANGED,
@@ -29,9 +28,10 @@ from bulk_upload.core.run.sender import BATCH_BYTES_MAX
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import mixed_up_error
-from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX, fingerprint_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.engine.folder.vanished import require_most_files
+from bulk_upload.engine.objects.looking import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.bundle.forecast import BundlesPlanned
     from bulk_upload.core.manifest.rules import ManifestRules
-    from bulk_upload.core.model import Entry
+    from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
     from bulk_upload.edge.objects import Lookup
     from bulk_upload.edge.source_tree import SourceTree
@@ -241,7 +241,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         unusable: list[tuple[Entry, PathComplaint]],
         noted: AcceptedNotes,
     ) -> PlanRow:
-        inspected = self._inspected(entry.path)
+        inspected = inspect(entry.path, self.tree, self.objects, ignore_ctime=self.ignore_ctime)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
         fingerprint = None if isinstance(inspected, PathComplaint) else inspected
         if recalled is None:
@@ -295,14 +295,6 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
             return sent_again_as_missing(fingerprint, decided)
         gone.count += decided.step is not Step.SEND
         return decided
-
-    def _inspected(self, path: str) -> Fingerprint | PathComplaint:
-        if self.objects is not None and is_address(path):
-            return self.objects.inspect(path)
-        status = self.tree.inspect(path)
-        if isinstance(status, PathComplaint):
-            return status
-        return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(
