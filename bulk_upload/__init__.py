@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from bulk_upload.core.limits.timetable import Span, Timetable
     from bulk_upload.core.model import Entry, EntryState, Outcome, Receipt
+    from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.report.export import ExportRow
     from bulk_upload.core.report.log_records import log_record
     from bulk_upload.core.run.job import Job
@@ -108,6 +109,7 @@ _HOMES = {
         "Outcome",
         "Receipt",
     ),
+    "bulk_upload.core.objects.options": ("SourceOptions",),
     "bulk_upload.core.report.export": ("ExportRow",),
     "bulk_upload.core.report.log_records": ("log_record",),
     "bulk_upload.core.run.job": ("Job",),
@@ -217,6 +219,7 @@ __all__ = [
     "RunUnfinished",
     "ServerUnusable",
     "Snapshot",
+    "SourceOptions",
     "Span",
     "Timetable",
     "UndoScope",

@@ -16,6 +16,7 @@ from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
 from bulk_upload.edge.ledger.recovery.missing import record_missing
+from bulk_upload.edge.objects import Stores
 from bulk_upload.edge.profiles import BUILT_IN
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.after.resolve import Resolving
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.edge.ledger import JobFacts, Ledger
     from bulk_upload.engine.after.undo import Undone
 
@@ -57,6 +59,7 @@ class JobLedger:
         network: proxy and certificates.
         clock: time and randomness.
         profiles: the profiles that a ledger may be for, by name.
+        sources: how stores of objects are reached, see `Job.sources`.
 
     Raises LedgerUnusable or one of its subclasses, and UsageError.
     """
@@ -71,8 +74,10 @@ class JobLedger:
         network: Network = DIRECT,
         clock: Clock | None = None,
         profiles: Mapping[str, Profile] = BUILT_IN,
+        sources: Sequence[SourceOptions] = (),
     ) -> None:
         path = os.fspath(path)
+        self._stores = Stores(sources, allow_plain_http=allow_plain_http, stall_s=stall_s)
         self._path = path
         self._clock = clock or SystemClock()
         self.facts = facts_of(path)
@@ -138,7 +143,7 @@ class JobLedger:
                 drain=drain,
                 emit=on_event,
             )
-            files = SentFiles(self.facts.root, stuck_s=self._connection.stall_s)
+            files = SentFiles(self.facts.root, stuck_s=self._connection.stall_s, stores=self._stores)
             comparer = Comparer(
                 files_api=transport,
                 api_retry=api_retry,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
@@ -24,11 +26,14 @@ from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.folder import place_of
 from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
+from bulk_upload.edge.objects import Lookup, Stores
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.engine.folder.known_jobs import place_in_job
 from bulk_upload.engine.folder.listing import FolderListing
 from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.folder.vanished import require_most_files
+from bulk_upload.engine.objects.looking import look_up
+from bulk_upload.engine.objects.scan import ObjectScan, place_of_prefix, require_given
 from bulk_upload.engine.plan import Preparation
 from bulk_upload.engine.validation.purpose_check import PurposeCheck
 from bulk_upload.errors import LedgerOlder, UsageError
@@ -127,13 +132,16 @@ class JobPlanner:
     def folder_job(self, job: Job, request: FolderRequest) -> FolderJob:
         """Return the job of a folder, or of files beneath one. Its manifest is the folder.
 
-        A folder beneath one that was uploaded as a whole is a part of that job. Raises UsageError, LedgerUnusable.
+        A folder beneath one that was uploaded as a whole is a part of that job. The place may be a prefix of objects. Raises UsageError, LedgerUnusable.
         """
         if job.root is not None:
             raise UsageError(
                 "a folder is the root of its files: --root is for manifests", hint="leave --root out"
             )
-        place = place_in_job(place_of(request.paths), job, self._connection)
+        if is_prefix(request.paths[0]):
+            place = place_of_prefix(request.paths[0])
+        else:
+            place = place_in_job(place_of(request.paths), job, self._connection)
         return FolderJob(job=replace(job, manifest=place.root), place=place, request=request)
 
     def listing(
@@ -162,6 +170,17 @@ class JobPlanner:
         known = known_purposes(self._connection.profile.purposes, self._purposes)
         if request.purpose is not None and request.purpose not in known and not job.force:
             raise UsageError(unknown_purpose(request.purpose), hint=purpose_remedy(request.purpose, known))
+        selection = Selection(request.include, request.exclude, newer_than_ns=request.newer_than_ns)
+        given = GivenPurposes(
+            mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
+            rest=request.purpose,
+        )
+        if is_prefix(folder.place.root):
+            require_given(given, place=folder.place)
+            objects = ObjectScan(
+                place=folder.place, selection=selection, given=given, stores=self.stores(job)
+            )
+            return FolderListing(objects, on_count=on_count)
         with ExitStack() as opened:
             ledger_path = self.ledger_path(job)
             ledger = (
@@ -169,11 +188,8 @@ class JobPlanner:
             )
             scan = FolderScan(
                 place=folder.place,
-                selection=Selection(request.include, request.exclude, newer_than_ns=request.newer_than_ns),
-                given=GivenPurposes(
-                    mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
-                    rest=request.purpose,
-                ),
+                selection=selection,
+                given=given,
                 candidates=tuple(one for one in self._purposes.values() if one.name in known),
                 recall=(lambda _: {}) if ledger is None else ledger.recall,
                 follow_symlinks=request.follow_symlinks or job.follow_symlinks,
@@ -228,7 +244,8 @@ class JobPlanner:
         try:
             with LedgerReader(ledger_path):
                 staging.attach(ledger_path)
-            require_most_files(staging, SourceTree(job.manifest), listed_count=listing.entry_count)
+            root = "/" if is_prefix(job.manifest) else job.manifest
+            require_most_files(staging, SourceTree(root), listed_count=listing.entry_count)
         except LedgerOlder:
             # It cannot be read before a run has brought it up to date, and there is nothing to run.
             return
@@ -263,7 +280,9 @@ class JobPlanner:
             file_field=self._connection.profile.file_field,
             portable_names=self._connection.profile.name_alphabet is NameAlphabet.PORTABLE,
             name_template=None if job.name_template is None else NameTemplate(job.name_template),
+            allow_plain_http=job.plain_sources,
         )
+        objects = Lookup(self.stores(job))
         return Preparation(
             rules=rules,
             tree=tree,
@@ -281,7 +300,13 @@ class JobPlanner:
             may_lose_files=job.files_removed,
             bundle=self._settings.bundle,
             on_progress=on_progress,
+            objects=objects,
+            look_up=partial(look_up, manifest.lines, rules, objects),
         )
+
+    def stores(self, job: Job) -> Stores:
+        """Return the stores of a job's objects."""
+        return Stores(job.sources, allow_plain_http=job.plain_sources, stall_s=self._connection.stall_s)
 
     def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
         if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:

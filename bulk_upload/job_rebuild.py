@@ -13,10 +13,12 @@ from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, open_ledger
+from bulk_upload.edge.objects import ObjectReader
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import ContentInquiry
 from bulk_upload.engine.manifest_marks import record_manifest
+from bulk_upload.engine.objects.readers import Readers
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.recovery.contents import Contents
 from bulk_upload.engine.recovery.rebuild import COMPARED_AT_ONCE, Rebuilder
@@ -116,12 +118,13 @@ class JobRebuild:
                 if ledger is None:
                     ledger = self._open(path, job, root)
                     staging.attach(path)
-                reader = FileReader(
+                files = FileReader(
                     preparation.tree,
                     thread_count=COMPARED_AT_ONCE,
                     stuck_s=self._connection.stall_s,
                     ignore_ctime=job.ignore_ctime,
                 )
+                reader = Readers(files, ObjectReader(self._planner.stores(job)))
                 closing.callback(reader.close)
                 entries = StagedEntries(staging)
                 closing.callback(entries.close)
@@ -140,7 +143,7 @@ class JobRebuild:
         self,
         ledger: Ledger,
         entries: StagedEntries,
-        reader: FileReader,
+        reader: Readers,
         on_started: Callable[[Rebuilt], None],
     ) -> Rebuilt:
         async with self._transport().running() as transport:

@@ -21,8 +21,11 @@ from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
+from bulk_upload.edge.objects import ObjectReader
 from bulk_upload.edge.validation import Workers, usable_processors
 from bulk_upload.engine.manifest_marks import record_manifest
+from bulk_upload.engine.objects.readers import Readers
+from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.validation.file_validator import FileValidator
@@ -40,10 +43,11 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.core.run.ports import Reader
     from bulk_upload.edge.ledger import Ledger
     from bulk_upload.edge.transport import Transport, TransportSettings
     from bulk_upload.engine.folder.listing import FolderListing
-    from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.plan import Plan, Preparation
     from bulk_upload.engine.recovery.first_look import FirstLook
     from bulk_upload.engine.run import Run
     from bulk_upload.job_plan import Manifest
@@ -224,13 +228,7 @@ class JobRunner:
             if ledger is None:
                 ledger = self._open_ledger(ledger_path, job, preparation.tree.root, emit)
                 staging.attach(ledger_path)
-            reader = FileReader(
-                preparation.tree,
-                thread_count=READING_THREADS,
-                stuck_s=self._connection.stall_s,
-                hashing=self._settings.hashing,
-                ignore_ctime=job.ignore_ctime,
-            )
+            reader = self._readers(job, preparation)
             entries = StagedEntries(staging)
             workers = Workers(max(1, usable_processors() // 2))
             transport = self._transport()
@@ -251,12 +249,15 @@ class JobRunner:
                         emit=emit,
                         learned=await ledger.writer.run(remembered),
                         address_known=await ledger.writer.run(has_receipts),
-                        validator=FileValidator(
-                            preparation.tree,
-                            workers,
-                            purposes=self._purposes,
-                            choice=self._settings.rules,
-                            ignore_ctime=job.ignore_ctime,
+                        validator=ObjectValidator(
+                            FileValidator(
+                                preparation.tree,
+                                workers,
+                                purposes=self._purposes,
+                                choice=self._settings.rules,
+                                ignore_ctime=job.ignore_ctime,
+                            ),
+                            reader.objects,
                         ),
                     )
                     started(run)
@@ -297,10 +298,21 @@ class JobRunner:
                     self._given_up.add(planning)
                 _close_plan(pool, planning, staging, manifest)
 
+    def _readers(self, job: Job, preparation: Preparation) -> Readers:
+        hashing = self._settings.hashing
+        files = FileReader(
+            preparation.tree,
+            thread_count=READING_THREADS,
+            stuck_s=self._connection.stall_s,
+            hashing=hashing,
+            ignore_ctime=job.ignore_ctime,
+        )
+        return Readers(files, ObjectReader(self._planner.stores(job), hashing=hashing))
+
     def _first_look(
         self,
         transport: Transport,
-        reader: FileReader,
+        reader: Reader,
         entries: StagedEntries,
         ledger: Ledger,
     ) -> FirstLook:

@@ -10,7 +10,7 @@ import click
 from bulk_upload.core.text.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 _SCAN = "`bulk-upload scan FOLDER --map '*.jsonl=PURPOSE' -o FOLDER/manifest.jsonl`"
 _KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--password", "--api-token", "--secret")
@@ -110,11 +110,20 @@ def misuse_hint(error: click.ClickException) -> str:
     return f"`{command} --help` lists the {what}"
 
 
-def address_hint(arguments: Iterable[str], message: str) -> str | None:
+_TAKE_OBJECTS = ("run", "plan", "scan", "validate")
+"""Commands that take the address of objects."""
+
+
+def address_hint(arguments: Sequence[str], message: str) -> str | None:
     """Return what to do where an address stands in the place of a file that `message` complains about, else None."""
+    from bulk_upload.core.objects.address import is_prefix  # noqa: PLC0415 - help must not wait for it
+
+    takes_objects = not arguments[:1] or arguments[0] in _TAKE_OBJECTS or is_prefix(arguments[0])
     for before, one in pairwise(("", *arguments)):
         # The value of an option has an error of its own.
         if before.startswith("-"):
+            continue
+        if takes_objects and is_prefix(one):
             continue
         if one.startswith(("http://", "https://", "s3://", "gs://", "file://")) and one in message:
             if one.startswith("http"):

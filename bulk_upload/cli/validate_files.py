@@ -15,11 +15,13 @@ from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.cli.validate_source import source_of
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.purposes import Format, unknown_to_us
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import STANDARD_INPUT
+from bulk_upload.edge.objects import ObjectReader, Stores
 from bulk_upload.edge.validation import (
     SMALL_BYTES_MAX,
     FileIsPacked,
@@ -28,6 +30,7 @@ from bulk_upload.edge.validation import (
     Workers,
     usable_processors,
 )
+from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.inspection import Inspected, Inspection
@@ -130,7 +133,11 @@ class _Command:
             command_for=self._command_for,
             survey=None if survey is None else survey.task,
         )
-        self.validator = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
+        streams = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
+        stores = Stores(request.sources, allow_plain_http=request.allow_plain_http)
+        self.validator = ObjectValidator(
+            streams, ObjectReader(stores, hashing=False), on_bytes=self._on_bytes
+        )
 
     def entries(self) -> Iterator[Entry]:
         """Return the files that can be validated; report the others."""
@@ -139,6 +146,14 @@ class _Command:
                 self._complain(item)
                 continue
             if item.path in self._source.streams:
+                yield item
+                continue
+            if is_address(item.path):
+                if self._quarantine is not None:
+                    raise UsageError(
+                        "bad lines of objects are not set apart: there is no file to take the good ones from",
+                        hint="download the objects first, or leave --quarantine out",
+                    )
                 yield item
                 continue
             looked = self._source.tree.inspect(item.path)
@@ -210,7 +225,7 @@ class _Command:
 
     def _name_of(self, path: str) -> str:
         """Return the name of a file from the current folder."""
-        if path in self._request.paths or path in self._source.streams:
+        if path in self._request.paths or path in self._source.streams or is_address(path):
             return path
         full = self._source.tree.absolute(path)
         beneath = os.path.relpath(full, os.getcwd())

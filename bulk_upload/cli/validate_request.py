@@ -10,6 +10,7 @@ from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.manifest.rules import ManifestRules
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.purposes import known_purposes
 from bulk_upload.edge.folder import is_folder
 from bulk_upload.job_plan import JobPlanner
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.cli.dataset.options import SurveyRequest
     from bulk_upload.core.api.profile import Profile
+    from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.validation.rules import RuleChoice
     from bulk_upload.edge.source_tree import SourceTree
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line requests. `job_count` None means one per processor.
 
-    `base_url` and `ledger` say which ledger knows the purposes of a folder's files.
+    `sources` say how stores of objects are reached. `base_url` and `ledger` say which ledger knows the purposes of a folder's files.
     """
 
     paths: tuple[str, ...]
@@ -53,10 +55,12 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     ledger: str | None = None
     survey: SurveyRequest | None = None
+    sources: tuple[SourceOptions, ...] = ()
+    allow_plain_http: bool = False
 
     def folder_request(self) -> FolderRequest | None:
         """Return what is wanted of files and folders; None where no folder is among the paths."""
-        if any(map(is_folder, self.paths)):
+        if any(map(is_folder, self.paths)) or any(map(is_prefix, self.paths)):
             return FolderRequest(
                 paths=self.paths,
                 purpose=self.purpose,
@@ -89,4 +93,5 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
             purposes=known_purposes(self.profile.purposes, self.purposes),
             allow_unknown_purpose=self.force,
             file_field=self.profile.file_field,
+            allow_plain_http=self.allow_plain_http,
         )

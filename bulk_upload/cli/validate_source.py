@@ -113,6 +113,8 @@ def _folder_source(request: ValidateRequest, wanted: FolderRequest, opened: Exit
         root=request.root,
         force=request.force,
         follow_symlinks=request.follow_symlinks,
+        sources=request.sources,
+        plain_sources=request.allow_plain_http,
     )
     folder = planner.folder_job(job, wanted)
     listing = opened.enter_context(listed_with_progress(planner, folder, quiet=request.quiet))

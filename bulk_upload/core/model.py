@@ -15,7 +15,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One manifest line: a file and its use at the server.
 
     `path` is relative to the job's root, `/`-separated and free of `.` and `..`; bytes that are not UTF-8 are
-    kept as surrogate escapes (`os.fsdecode`). `remote_name` is the name at the server, by default the file's own;
+    kept as surrogate escapes (`os.fsdecode`). It may be the address of an object instead. `remote_name` is the name at the server, by default the file's own;
     `vector_database_id` the database that the file is for. `fields` are further form fields, sorted by name. `line_no` is
     the line of the manifest, from 1, and 0 where there is none.
     """
@@ -39,16 +39,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Distinguishes versions of a file without reading it.
+    """Distinguishes versions of a file, or of an object in a store, without reading it.
 
     `ctime_ns` is the time of the last change, also of attributes: a program that sets a modification time back cannot
     set this one. None where it is not known: in a ledger of an earlier version, and by `Job.ignore_ctime`.
+
+    An object has `etag` and `version` as its store gives them, each None where it gives none; `inode` is 0 then, and
+    `mtime_ns` the store's time. The quotes of an entity tag are left out, `W/` marks a weak one.
     """
 
     size: int
     mtime_ns: int
     inode: int
     ctime_ns: int | None = None
+    etag: str | None = None
+    version: str | None = None
+
+    @property
+    def strong_etag(self) -> str | None:
+        """The entity tag, where an equal one proves equal content (RFC 9110, section 8.8.1)."""
+        return None if self.etag is None or self.etag.startswith("W/") else self.etag
 
     def same_version(self, other: Fingerprint | None) -> bool:
         """Whether nothing distinguishes two versions of a file; a change time that is not known does not."""
@@ -60,7 +70,21 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     def same_but_ctime(self, other: Fingerprint) -> bool:
         """Whether two versions of a file differ in their change times at most, as after a new hard link."""
-        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+        if self.etag is None and other.etag is None and self.version is None and other.version is None:
+            return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+        return self.size == other.size and self.inode == other.inode and self._same_object(other)
+
+    def _same_object(self, other: Fingerprint) -> bool:
+        """Whether two versions of an object, equal in size, are the same one.
+
+        A strong entity tag speaks for the content: an object that was written again with the same bytes keeps it, and
+        its time means nothing. Otherwise its time is a file's modification time.
+        """
+        if self.version is not None and self.version == other.version:
+            return True
+        if self.strong_etag is not None and other.strong_etag is not None:
+            return self.strong_etag == other.strong_etag
+        return self.mtime_ns == other.mtime_ns and self.etag == other.etag
 
 
 class EntryState(StrEnum):
@@ -223,13 +247,15 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The file changed while it was sent, or cannot be read. The server has no part of it.
+    """The file changed while it was sent, cannot be read, or was found invalid on its way. The server has no part of it.
 
-    `inaccessible` means that it is not there or may not be read: the next run looks again.
+    `inaccessible` means that it is not there or may not be read: the next run looks again. `invalid` means that
+    validation found errors in it.
     """
 
     reason: str
     inaccessible: bool = False
+    invalid: bool = False
 
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):

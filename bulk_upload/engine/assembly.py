@@ -131,6 +131,7 @@ def assemble(
         check_for=gate.check_for if validates else None,
         pace=bandwidth,
         on_handed=slots.handed,
+        sent_checks=gate.sent_checks if validates else None,
     )
     clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(

@@ -13,10 +13,9 @@ from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, m
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import EntryState, Fingerprint
+from bulk_upload.core.report.accepted_notes import AcceptedNotes, Gone, Renamed
 from bulk_upload.core.run.plan import (
-    MISSING_WORD,
-    RENAMED_WORD,
     UNCHANGED,
     PlannedStep,
     Step,
@@ -29,12 +28,12 @@ from bulk_upload.core.run.sender import BATCH_BYTES_MAX
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import mixed_up_error
-from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX, fingerprint_of
+from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.engine.folder.vanished import require_most_files
+from bulk_upload.engine.objects.looking import inspect
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from bulk_upload.core.api.profile import Profile
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
+    from bulk_upload.edge.objects import Lookup
     from bulk_upload.edge.source_tree import SourceTree
     from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
@@ -83,56 +83,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.file_bytes for one in self.totals.values())
 
 
-class _Renamed:
-    """Counts accepted entries that the manifest asks for under another name, and keeps the first one's names."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first = ""
-
-    def add(self, path: str, *, sent_name: str, asked_name: str) -> None:
-        """Count one entry."""
-        self.count += 1
-        self._first = self._first or f"{quoted(path)} as {quoted(sent_name)}, not {quoted(asked_name)}"
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warning about them, none where there are none."""
-        if not self.count:
-            return ()
-        such_as = self._first if self.count == 1 else f"such as {self._first}"
-        warning = (
-            f"{self.count:,} accepted under another name than the manifest asks for: {such_as};"
-            f" no server renames a file, `--retry {RENAMED_WORD}` sends it again under the new name"
-        )
-        return (warning,)
-
-
-class _Gone:
-    """Counts accepted entries whose files `verify` found gone from the server."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warning about them, none where there are none."""
-        if not self.count:
-            return ()
-        files = "file is" if self.count == 1 else "files are"
-        words = f"{self.count:,} accepted {files} missing from the server, as `verify` found"
-        return (f"{words}: `--retry {MISSING_WORD}` sends them again",)
-
-
-class _Noted(msgspec.Struct, kw_only=True):
-    """What a person should know of accepted entries."""
-
-    renamed: _Renamed = msgspec.field(default_factory=_Renamed)
-    gone: _Gone = msgspec.field(default_factory=_Gone)
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warnings about them."""
-        return (*self.renamed.warnings(), *self.gone.warnings())
-
-
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -154,8 +104,10 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
     unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
     the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
-    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `bundle` files may go in one request. `on_progress` is called, now and then and on the thread that
-    plans, with the number of entries that were planned so far.
+    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `bundle` files may
+    go in one request. `on_progress` is called, now and then and on the thread that plans, with the number of entries that
+    were planned so far. `objects` has what the stores say about objects, which `look_up` asks them for, before anything
+    is planned.
     """
 
     rules: ManifestRules
@@ -174,6 +126,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     may_lose_files: bool = False
     bundle: int | None = None
     on_progress: Callable[[int], None] | None = None
+    objects: Lookup | None = None
+    look_up: Callable[[], None] | None = None
 
     def plan(self, lines: Iterable[bytes]) -> Plan:
         """Read a manifest, inspect its files, compare them with the ledger and decide what to do.
@@ -182,10 +136,19 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         the files they name. It is raised for any finding about a line, for those about files as `strict_paths` says, and
         where over half of a purpose's first files are of another purpose, or of a folder's files are gone.
         """
+        try:
+            if self.look_up is not None:
+                self.look_up()
+            return self._planned(lines)
+        finally:
+            if self.objects is not None:
+                self.objects.close()
+
+    def _planned(self, lines: Iterable[bytes]) -> Plan:
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
         forecast = self._bundle_forecast()
-        noted = _Noted()
+        noted = AcceptedNotes()
         oversized_count = 0
         entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
@@ -245,7 +208,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entries: list[Entry],
         complaints: Complaints,
         missing: Complaints,
-        noted: _Noted,
+        noted: AcceptedNotes,
     ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
@@ -276,11 +239,11 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         key: bytes,
         recalled: Recalled | None,
         unusable: list[tuple[Entry, PathComplaint]],
-        noted: _Noted,
+        noted: AcceptedNotes,
     ) -> PlanRow:
-        inspected = self.tree.inspect(entry.path)
+        inspected = inspect(entry.path, self.tree, self.objects, ignore_ctime=self.ignore_ctime)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
-        fingerprint = None if isinstance(inspected, PathComplaint) else self._fingerprint(inspected)
+        fingerprint = None if isinstance(inspected, PathComplaint) else inspected
         if recalled is None:
             entry_id, decided = None, plan_entry(None, fingerprint, retry=self.retry)
         else:
@@ -315,7 +278,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return None not in (now, then) and now != then
 
     def _under_asked_name(
-        self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed
+        self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: Renamed
     ) -> PlannedStep:
         asked_name = sent_name(entry.path, entry.remote_name)
         step = under_asked_name(decided, sent_name=sent_as, asked_name=asked_name, resend=self.retry_renamed)
@@ -326,15 +289,12 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return step
 
     def _missing_at_server(
-        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: _Gone
+        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: Gone
     ) -> PlannedStep:
         if self.retry_missing:
             return sent_again_as_missing(fingerprint, decided)
         gone.count += decided.step is not Step.SEND
         return decided
-
-    def _fingerprint(self, status: os.stat_result) -> Fingerprint:
-        return fingerprint_of(status, ignore_ctime=self.ignore_ctime)
 
     def _duplicate(self, entry: Entry, earlier_line_no: int) -> Finding:
         return self.rules.finding(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypedDict
 
 from bulk_upload.core.folder.sightings import FolderRequest
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.folder import is_folder
 from bulk_upload.errors import UsageError
@@ -66,7 +67,7 @@ def folder_input(
     except BaseException:
         listing.close()
         raise
-    is_file = not is_folder(job.manifest)
+    is_file = not is_folder(job.manifest) and not is_prefix(job.manifest)
     return JobInput(
         job=folder.job,
         listing=listing,

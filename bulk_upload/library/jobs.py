@@ -10,6 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from bulk_upload.core.model import Entry
+from bulk_upload.core.objects.address import is_prefix
+from bulk_upload.core.objects.options import SourceOptions  # noqa: TC001 - `help` evaluates the annotations
 from bulk_upload.core.run.job import AnyPath, Job
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.edge.folder import is_folder
@@ -43,6 +45,8 @@ class JobOptions(FolderOptions, total=False):
     strict_paths: bool
     files_removed: bool
     private: bool
+    sources: Iterable[SourceOptions]
+    plain_sources: bool
 
 
 JOB_NAMES = frozenset(JobOptions.__annotations__)
@@ -95,7 +99,7 @@ def _of_job(options: JobOptions) -> Any:  # noqa: ANN401 - keyword arguments
 def _input_of_path(
     path: str, options: JobOptions, planner: JobPlanner, on_count: Callable[[int], None]
 ) -> JobInput:
-    if is_folder(path):
+    if is_folder(path) or is_prefix(path):
         return folder_input(Job(path, **_of_job(options)), options, planner, on_count)
     if not comes_by_stream(path) and not os.path.lexists(path):
         raise UsageError(

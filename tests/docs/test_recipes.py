@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import pytest
 
 from bulk_upload import LedgerReader
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults, sandbox_in_thread
+from bulk_upload.sandbox.objects import Content, MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.docs.stage import DOCS, Stage, blocks_of
 
 KEY = "sandbox-key"
@@ -256,3 +258,19 @@ def test_bundles(stage: Stage, sandbox: Sandbox) -> None:
     assert stage.run("bulk-upload plan ./datasets --purpose pre-train --bundle 64 --ledger-dir other") == 0
     (line,) = [one for one in stage.said.splitlines() if one.startswith("Bundles")]
     assert line in page.read_text("utf-8")
+
+
+def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
+    """Objects are sent from their store as the page says, and the keys are those that the file names variables of."""
+    objects: dict[str, Content | bytes | str] = {
+        "chat/a.jsonl": CHAT % "a", "chat/b.jsonl": CHAT % "b", "other/c.jsonl": CHAT % "c",
+    }  # fmt: skip
+    config = ObjectStoreConfig(buckets={"training": MemoryBucket(objects)}, access_key="PLAYKEY")
+    stage.env = {"TRAINING_KEY": "PLAYKEY", "TRAINING_SECRET": "PLAYSECRET"}
+    with object_store_in_thread(config) as store:
+        blocks = blocks_of(DOCS / "how-to" / "object-stores.md")
+        # The settings are in place before the first command, as a reader has them who comes back.
+        for block in sorted(blocks, key=lambda block: block.what != "file"):
+            stage.do(replace(block, code=block.code.replace("http://127.0.0.1:8100", store.url)))
+    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    assert (stage.folder / "chat.jsonl").read_text() == (stage.folder / "manifest.jsonl").read_text()

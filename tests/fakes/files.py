@@ -214,7 +214,9 @@ class FakeReader:
         return FakeStream(self, path, file)
 
     @asynccontextmanager
-    async def source(self, path: str) -> AsyncIterator[LoadedFile | FakeStream]:
+    async def source(
+        self, path: str, *, expected: Fingerprint | None = None
+    ) -> AsyncIterator[LoadedFile | FakeStream]:
         """Hold a file ready to be sent, whole or open. Raises SourceError."""
         async with await self.open(path) as stream:
             if stream.fingerprint.size > self.whole_bytes_max:
@@ -224,7 +226,11 @@ class FakeReader:
         yield loaded
 
     async def load(
-        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
+        self,
+        paths: Sequence[str],
+        content_checks: Sequence[ContentCheck | None] | None = None,
+        *,
+        expected: Sequence[Fingerprint | None] | None = None,
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole; a file that cannot be read has its error in its place."""
         self.loads.append(list(paths))

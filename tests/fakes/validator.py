@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.validation.report import Findings
 from bulk_upload.core.validation.rules import Complaint
 from bulk_upload.edge.files import source_error
+from bulk_upload.edge.validation import BlockCheck
 from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
 
 if TYPE_CHECKING:
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
 BAD = b"BAD"
 ODD = b"ODD"
 """Content that begins with these words is invalid, or only worth a warning."""
+
+
+class FakeBlockCheck(BlockCheck):
+    """Keeps what passes by, and looks at it in the end."""
+
+    def __init__(self, look: ContentCheck) -> None:
+        self._look = look
+        self._content = b""
+
+    def feed(self, block: bytes) -> None:
+        """Keep the next block."""
+        self._content += block
+
+    def report(self) -> FileReport:
+        """Return what was found."""
+        return self._look(self._content)
+
+    def close(self) -> None:
+        """Nothing was kept on disk."""
 
 
 class FakeValidator:
@@ -55,6 +75,10 @@ class FakeValidator:
             return _report(target.path, content)
 
         return look
+
+    def block_check(self, target: CheckTarget) -> FakeBlockCheck:
+        """Return what looks at a content as it passes by."""
+        return FakeBlockCheck(self.content_check(target))
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool

@@ -107,7 +107,7 @@ CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
 
 CORE_FLOORS = (
     frozenset({"text", "model", "clock"}),
-    frozenset({"purposes", "finding"}),
+    frozenset({"purposes", "finding", "objects"}),
     frozenset({"vendor_purposes", "shapes"}),
     frozenset({"dataset"}),
     frozenset({"api", "doubt", "machine", "manifest", "validation"}),

@@ -228,7 +228,7 @@ _VARIABLES = [
 def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) -> int:
     """Upload every entry of MANIFEST (JSONL or CSV; - is standard input), or files and folders (PATH...).
 
-    A manifest says what each file is for, and nothing is asked. Of a folder, each file has the purpose that --map or
+    PATH may be a prefix of objects in a store, alone. A manifest says what each file is for, and nothing is asked. Of a folder, each file has the purpose that --map or
     --purpose gives it, or the one that alone takes such a file, by its first lines. On a terminal the plan is shown
     and confirmed, and you are asked about files whose purpose cannot be told; without a terminal, or with -y, these
     are left out and named (exit code 3). `bulk-upload ./datasets` is short for `bulk-upload run ./datasets`.
@@ -242,6 +242,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
       bulk-upload run ./datasets
       bulk-upload run ./datasets --map 'corpus/**=pre-train' --exclude '*.md' -y
       bulk-upload run a.jsonl b.jsonl --purpose fine-tune
+      bulk-upload run s3://bucket/chat --purpose fine-tune
       bulk-upload run manifest.jsonl
       bulk-upload run manifest.jsonl --deadline 6h --quiet
       bulk-upload run manifest.jsonl --retry rejected,failed

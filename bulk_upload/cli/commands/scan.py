@@ -5,61 +5,61 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.folder.ledger_given import refuse_ledger
-from bulk_upload.cli.folder.left_out import left_out_lines
 from bulk_upload.cli.folder.options import MAP, selection_options
+from bulk_upload.cli.folder.scan_counts import ScanCounts
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.cli.options.job import profile_option
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.schema import ignore_option, rules_chosen
+from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT, tell
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.folder.left_out import UndecidedFiles
 from bulk_upload.core.folder.selection import Selection
-from bulk_upload.core.folder.sightings import Chosen, GivenPurposes, Own, Skipped, Undecided
+from bulk_upload.core.folder.sightings import GivenPurposes
 from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.header import header_line
-from bulk_upload.core.manifest.jsonl import jsonl_line
-from bulk_upload.core.model import Entry
-from bulk_upload.core.purposes import Format, known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
-from bulk_upload.core.report.json_shapes import ScanSummary
-from bulk_upload.core.text.printable import printable
+from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_purpose
 from bulk_upload.core.text.shell_words import path_word, shell_word
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
-from bulk_upload.core.validation.mixup.sample import BEGINNING_BYTES, mismatch_of_beginning
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.vendor_purposes import purposes_of
-from bulk_upload.edge.beginnings import beginning_of
 from bulk_upload.edge.folder import FolderPlace, is_folder
 from bulk_upload.edge.manifest_file import write_manifest
-from bulk_upload.engine.folder.scan import NO_PATTERN, FolderScan
+from bulk_upload.edge.objects import Stores
+from bulk_upload.engine.folder.scan import FolderScan
+from bulk_upload.engine.objects.scan import ObjectScan, place_of_prefix, require_given
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.report.live.command_progress import CommandProgress
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bulk_upload.core.folder.sightings import Sighting
-    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.engine.folder.listing import Scan
 
-_EXAMPLES_MAX = 5
 _LEDGER_NAME = "manifest.ledger.db"
 """As of a manifest that is written to the folder under the name that the documentation uses."""
 
 
-@click.command("scan")
+class _ScanCommand(ServerCommand):
+    """Reads how stores are reached from bulk-upload.toml, and nothing else."""
+
+    sections: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+@click.command("scan", cls=_ScanCommand)
 @click.argument("folder", metavar="DIR", shell_complete=file_names)
 @MAP
 @click.option(
@@ -79,6 +79,11 @@ _LEDGER_NAME = "manifest.ledger.db"
 @json_option("what was found as one JSON object; needs -o FILE")
 @private_option
 @click.option(
+    "--allow-plain-http",
+    is_flag=True,
+    help="Read from an endpoint that is another machine without encryption.",
+)
+@click.option(
     "--quiet", is_flag=True, help="Print no progress, totals or next command; only what could not be read."
 )
 def scan(
@@ -94,6 +99,7 @@ def scan(
     ignore: tuple[tuple[str, ...], ...],
     as_json: bool,
     private: bool,
+    allow_plain_http: bool,
     quiet: bool,
 ) -> int:
     """Write a manifest for the files in DIR and its subfolders.
@@ -105,6 +111,9 @@ def scan(
     A --map pattern without "/" matches the base name in any folder, one with "/" the path within DIR:
       --map '*.jsonl=PURPOSE'      every .jsonl file
       --map 'corpus/**=PURPOSE'    everything in corpus, subfolders included
+
+    DIR may be a prefix of objects, such as s3://bucket/data. Objects are not looked into: it takes --purpose or --map. How
+    their store is reached is for [sources] in bulk-upload.toml, else for its usual variables.
 
     Hidden files and what bulk-upload itself wrote (ledgers, results, manifests, logs) are ignored. The output ends with
     the command that uploads the files. The exit code is 3 if a folder or file could not be read, or if the purpose of
@@ -132,16 +141,22 @@ def scan(
             "with --json the manifest cannot go to standard output, too",
             hint="write the manifest, which is JSON Lines, to a file with -o FILE",
         )
-    scanned = FolderScan(
-        place=_place(folder),
-        selection=Selection(include, exclude, newer_than_ns=newer_than),
-        given=GivenPurposes(mapping=PurposeMap.parse(mappings, known=known), rest=purpose),
-        candidates=tuple(one for one in purposes.values() if one.name in known),
-        looks=not mappings and purpose is None,
-        output=None if to_stdout else output,
-    )
+    selection = Selection(include, exclude, newer_than_ns=newer_than)
+    given = GivenPurposes(mapping=PurposeMap.parse(mappings, known=known), rest=purpose)
+    scanned: Scan
+    if is_address(folder):
+        scanned = _object_scan(folder, selection, given, allow_plain_http=allow_plain_http)
+    else:
+        scanned = FolderScan(
+            place=_place(folder),
+            selection=selection,
+            given=given,
+            candidates=tuple(one for one in purposes.values() if one.name in known),
+            looks=not mappings and purpose is None,
+            output=None if to_stdout else output,
+        )
     checks_purposes = PURPOSE_MISMATCH not in rules_chosen(ignore).ignored
-    tally = _Tally(purposes=purposes, first_files=FirstFiles() if checks_purposes else None)
+    tally = ScanCounts(purposes=purposes, first_files=FirstFiles() if checks_purposes else None)
     lines = tally.manifest_lines(scanned.sightings(), folder)
     # A manifest printed to the terminal already shows the progress.
     with command_progress_shown(tally.progress, quiet=quiet or (to_stdout and sys.stdout.isatty())):
@@ -167,6 +182,15 @@ def scan(
     return ExitStatus.SOME_FAILED if is_incomplete or tally.is_mixed_up else ExitStatus.DONE
 
 
+def _object_scan(
+    prefix: str, selection: Selection, given: GivenPurposes, *, allow_plain_http: bool
+) -> ObjectScan:
+    place = place_of_prefix(prefix)
+    require_given(given, place=place)
+    stores = Stores(current_configuration().source_options(), allow_plain_http=allow_plain_http)
+    return ObjectScan(place=place, selection=selection, given=given, stores=stores)
+
+
 def _place(folder: str) -> FolderPlace:
     """Return the folder to scan. Raises UsageError."""
     if not is_folder(folder):
@@ -180,172 +204,13 @@ def _place(folder: str) -> FolderPlace:
     return FolderPlace(root=os.path.realpath(folder))
 
 
-class _Tally(msgspec.Struct):
-    """What a scan found, in numbers and a few examples."""
-
-    purposes: Mapping[str, Purpose]
-    chosen: Counter[str] = msgspec.field(default_factory=Counter)
-    chosen_count: int = 0
-    chosen_bytes: int = 0
-    unmatched_count: int = 0
-    unmatched_examples: list[str] = msgspec.field(default_factory=list)
-    skipped_count: int = 0
-    skipped_examples: list[str] = msgspec.field(default_factory=list)
-    unreadable_count: int = 0
-    unreadable_examples: list[str] = msgspec.field(default_factory=list)
-    first_files: FirstFiles | None = None
-    own_count: int = 0
-    undecided: UndecidedFiles = msgspec.field(default_factory=UndecidedFiles)
-
-    def manifest_lines(self, sightings: Iterable[Sighting], folder: str) -> Iterator[bytes]:
-        """Yield the line of every chosen file and count all others.
-
-        Raises:
-            UsageError: no file was chosen.
-        """
-        for sighting in sightings:
-            if isinstance(sighting, Chosen):
-                self.chosen[sighting.purpose] += 1
-                self.chosen_count += 1
-                self.chosen_bytes += sighting.file_bytes
-                self.undecided.note_decided(sighting.path)
-                if not sighting.is_readable:
-                    # It stays in the manifest, and `run` says the same as long as it is so.
-                    self._count_unreadable(sighting.path, "may not be read")
-                else:
-                    self._judge_purpose(sighting, folder)
-                yield jsonl_line(Entry(path=sighting.path, purpose=sighting.purpose))
-            else:
-                self._count_other(sighting)
-        if not self.chosen:
-            self.show()
-            self.show_unreadable()
-            self.show_undecided(folder)
-            lacks = "matches a --map pattern" if self.unmatched_count else "has a purpose"
-            raise UsageError(
-                f"no file in {printable(folder)} {lacks}",
-                hint="Quote patterns for the shell (--map '*.jsonl=PURPOSE'); hidden files are ignored",
-            )
-
-    def _judge_purpose(self, file: Chosen, folder: str) -> None:
-        """Judge the purpose of a file, if it is among the first of its purpose."""
-        purpose = self.purposes.get(file.purpose) or unknown_to_us(file.purpose)
-        is_judged = self.first_files is not None and self.first_files.wants(file.purpose)
-        if not is_judged or purpose.format_of(file.path) is not Format.JSON_LINES:
-            return
-        full = os.path.join(folder, file.path)
-        beginning = beginning_of(lambda: os.open(full, os.O_RDONLY | os.O_NONBLOCK), BEGINNING_BYTES)
-        if beginning is not None and self.first_files is not None:
-            complaint = mismatch_of_beginning(
-                beginning.content,
-                is_whole=beginning.is_whole,
-                path=file.path,
-                declared=purpose,
-                known=self.purposes.values(),
-            )
-            self.first_files.add(file.purpose, file.path, complaint, where=file.path)
-
-    @property
-    def is_mixed_up(self) -> bool:
-        """Whether files are plainly of another purpose than their pattern gives them."""
-        return self.first_files is not None and any(self.first_files.mixed_up())
-
-    def summary(self, manifest: str) -> ScanSummary:
-        """Return the numbers for programs."""
-        mixups = () if self.first_files is None else tuple(map(str, self.first_files.mixed_up()))
-        return ScanSummary(
-            entry_count=self.chosen_count,
-            file_bytes=self.chosen_bytes,
-            purposes=dict(sorted(self.chosen.items())),
-            unmatched_count=self.unmatched_count,
-            undecided_count=self.undecided.count,
-            skipped_count=self.skipped_count,
-            unreadable_count=self.unreadable_count,
-            mixups=mixups,
-            manifest=manifest,
-        )
-
-    def show_mixed_up(self) -> None:
-        """Print how many files of each purpose are of another, before anything else."""
-        for one in () if self.first_files is None else self.first_files.mixed_up():
-            tell(f"bulk-upload: {printable(str(one))}")
-            tell("  hint: correct --map and scan again; --ignore purpose-mismatch if each purpose is meant")
-
-    def progress(self) -> CommandProgress:
-        """Return the progress."""
-        others = (
-            (self.unmatched_count, "matched by no pattern"),
-            (self.undecided.count, "without a purpose"),
-            (self.skipped_count, "skipped"),
-            (self.unreadable_count, "unreadable"),
-        )
-        return CommandProgress(
-            doing="scanning",
-            count=self.chosen_count,
-            byte_count=self.chosen_bytes,
-            bytes_are_read=False,
-            remarks=tuple(f"{count:,} {words}" for count, words in others if count),
-        )
-
-    def show(self) -> None:
-        """Print the numbers and the examples for people."""
-        counts = ", ".join(f"{purpose} {count:,}" for purpose, count in sorted(self.chosen.items()))
-        tell(f"Entries: {self.chosen_count:,}{f' ({counts})' if counts else ''}")
-        _show_others("Matched by no --map pattern", self.unmatched_count, self.unmatched_examples)
-        _show_others("Skipped", self.skipped_count, self.skipped_examples)
-        if self.own_count:
-            tell(f"Of bulk-upload itself, not data: {self.own_count:,}")
-
-    def show_undecided(self, folder: str) -> None:
-        """Print the files whose purpose cannot be told, and the options that settle it."""
-        for line in left_out_lines(self.undecided, self.undecided.groups, root=folder):
-            tell(line)
-
-    def show_unreadable(self) -> None:
-        """Print what could not be read, if anything: data may be missing from the manifest."""
-        if not self.unreadable_count:
-            return
-        _show_others(
-            "bulk-upload: not all files could be read, and the manifest may be incomplete",
-            self.unreadable_count,
-            self.unreadable_examples,
-        )
-        tell(
-            "  hint: allow this user to read them, or mend the links, and scan again; or leave them out with --exclude"
-        )
-
-    def _count_unreadable(self, path: str, reason: str) -> None:
-        self.unreadable_count += 1
-        if self.unreadable_count <= _EXAMPLES_MAX:
-            self.unreadable_examples.append(f"{printable(path)} {reason}")
-
-    def _count_other(self, sighting: Sighting) -> None:
-        path = printable(sighting.path)
-        match sighting:
-            case Skipped() if sighting.may_be_data:
-                self._count_unreadable(sighting.path, sighting.reason)
-            case Skipped():
-                self.skipped_count += 1
-                if self.skipped_count <= _EXAMPLES_MAX:
-                    self.skipped_examples.append(f"{path} {sighting.reason}")
-            case Undecided() if sighting.reason == NO_PATTERN:
-                self.unmatched_count += 1
-                if self.unmatched_count <= _EXAMPLES_MAX:
-                    self.unmatched_examples.append(path)
-            case Undecided():
-                self.undecided.add(sighting)
-            case Own():
-                self.own_count += 1
-            case _:
-                pass
-
-
 def _after_header(lines: Iterable[bytes], folder: str) -> Iterator[bytes]:
     """Yield the lines of a manifest that is not written to a file after a header, so that `run -` needs no option."""
-    root = os.path.realpath(folder)
+    root = "/" if is_address(folder) else os.path.realpath(folder)
+    home = os.getcwd() if is_address(folder) else root
     for index, line in enumerate(lines):
         if not index:
-            yield header_line(root=root, ledger=os.path.join(root, _LEDGER_NAME))
+            yield header_line(root=root, ledger=os.path.join(home, _LEDGER_NAME))
         yield line
 
 
@@ -356,19 +221,11 @@ def _show_idle(mappings: Iterable[str], chosen: Counter[str]) -> None:
             tell(f"No file for --map {shell_word(mapping)}: the first matching pattern applies")
 
 
-def _show_others(title: str, count: int, examples: list[str]) -> None:
-    if not count:
-        return
-    tell(f"{title}: {count:,}")
-    for example in examples:
-        tell(f"  {example}")
-    if count > len(examples):
-        tell(f"  and {count - len(examples):,} more")
-
-
 def _run_command(folder: str, output: str | None, profile: str) -> str:
     chosen = "" if profile == FLOW.name else f" --profile {shell_word(profile)}"
     manifest = "MANIFEST" if output is None else path_word(output)
+    if is_address(folder):
+        return f"bulk-upload run {manifest}{chosen}"
     if output is not None and os.path.realpath(os.path.dirname(output) or ".") == os.path.realpath(folder):
         return f"bulk-upload run {manifest}{chosen}"
     return f"bulk-upload run {manifest} --root {path_word(folder)}{chosen}"

@@ -14,6 +14,7 @@ from bulk_upload.cli.options.ledger_name import LEDGER
 from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.report.json_shapes import JobStatus
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.timestamps import utc_seconds
@@ -114,7 +115,10 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
         and run.exit_status == ExitStatus.SOME_FAILED
         and not _has_trouble(states)
     ):
-        command = f"bulk-upload plan {printable(shlex.quote(job.root))}"
+        last = next(iter(reader.manifests()), "")
+        # Objects under a prefix have no root of their own.
+        place = last if is_address(last) else job.root
+        command = f"bulk-upload plan {printable(shlex.quote(place))}"
         yield f"The last run left files out, or could not read them: `{command}` names them."
     if missing_count := reader.missing_count():
         files = "file is" if missing_count == 1 else "files are"

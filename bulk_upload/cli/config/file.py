@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from bulk_upload.cli.config.sources import source_options
 from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.toml_lines import line_of
@@ -17,6 +18,8 @@ from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bulk_upload.core.objects.options import SourceOptions
 
 Settings = dict[str, click.Option]
 """Options by their names in the file."""
@@ -30,13 +33,15 @@ _NO_PATHS = frozenset({"-", "none", "beside"})
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a settings file; `path` is None where none is read.
 
-    `defaults` and each of `jobs` hold values by option, unchanged from the file; paths start from its folder.
+    `defaults` and each of `jobs` hold values by option, unchanged from the file; paths start from its folder. `sources`
+    are its tables of stores, by bucket or host.
     """
 
     path: str | None = None
     text: str = ""
     defaults: Mapping[str, Any] = msgspec.field(default_factory=dict)
     jobs: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN)
 
     def defaults_of(self, settings: Settings, job: str | None = None) -> dict[str, Any]:
@@ -68,6 +73,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         """Return the profile of the table with the effective value of `key`: a key goes to no other profile."""
         table = self.jobs[job] if job is not None and key in self.jobs[job] else self.defaults
         return str(table.get("profile", self.defaults.get("profile", FLOW.name)))
+
+    def source_options(self) -> tuple[SourceOptions, ...]:
+        """Return how stores are reached. Raises UsageError for a variable that is not set."""
+        return tuple(source_options(home, table, os.environ) for home, table in self.sources.items())
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
         return self._beneath(value) if names_file(option) else typed_for(option, value)

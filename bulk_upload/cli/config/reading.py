@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from bulk_upload.cli.config.file import FILE_NAME, Configuration, typed_for
+from bulk_upload.cli.config.sources import SourceFlaw, check_source
 from bulk_upload.core.api.profile import FLOW, Profile, variable_flaw
 from bulk_upload.core.api.profile_table import ProfileFlaw, profile_of
 from bulk_upload.core.api.redaction import SECRET_CHARS_MIN
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.cli.config.file import Settings
 
 _NO_FILE = "none"
-_TABLES = ("defaults", "profiles", "jobs")
+_TABLES = ("defaults", "profiles", "jobs", "sources")
 _BYTES_MAX = 1024 * 1024
 _SECRET_KEYS = frozenset(
     {"api-key", "apikey", "key", "password", "passwd", "secret", "token", "seekr-api-key", "bearer"}
@@ -130,7 +131,11 @@ class _Reading:
                     f"unknown table [{name}]" if isinstance(table, dict) else f"{name!r} is outside a table"
                 )
                 near = did_you_mean(name, _TABLES)
-                raise self._wrong((name,), what, f"{near}Tables: [defaults], [profiles.NAME], [jobs.NAME]")
+                raise self._wrong(
+                    (name,),
+                    what,
+                    f'{near}Tables: [defaults], [profiles.NAME], [jobs.NAME], [sources."s3://BUCKET"]',
+                )
         defaults = self._table("defaults")
         self._check_settings(("defaults",), defaults)
         jobs = self._tables_of("jobs")
@@ -139,11 +144,15 @@ class _Reading:
         profiles = {name: self._profile(name, table) for name, table in self._tables_of("profiles").items()}
         for profile in profiles.values():
             self._check_variables(profile, profiles)
+        sources = self._tables_of("sources")
+        for name, source in sources.items():
+            self._check_source(name, source)
         return Configuration(
             path=self._path,
             text=self._text,
             defaults=defaults,
             jobs=jobs,
+            sources=sources,
             profiles=ChainMap(profiles, cast("dict[str, Profile]", BUILT_IN)),
         )
 
@@ -214,6 +223,13 @@ class _Reading:
                 keys, str(flaw), "docs/reference/profiles.md explains every key of a profile"
             ) from None
 
+    def _check_source(self, home: str, table: Mapping[str, Any]) -> None:
+        try:
+            check_source(home, table)
+        except SourceFlaw as flaw:
+            keys = ("sources", home) if flaw.key is None else ("sources", home, flaw.key)
+            raise self._wrong(keys, str(flaw), flaw.remedy) from None
+
     def _check_variables(self, profile: Profile, profiles: Mapping[str, Profile]) -> None:
         flaw = variable_flaw(profile, profiles.values())
         if flaw is not None:
@@ -224,7 +240,7 @@ class _Reading:
         """Refuse a key under any of its names; its value is never shown."""
         for key, value in table.items():
             keys = (*above, key)
-            if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",))):
+            if isinstance(value, dict) and (not above or above in (("jobs",), ("profiles",), ("sources",))):
                 self._refuse_secrets(value, keys)
             elif re.sub(r"[\s_]+", "-", key.lower()) in _SECRET_KEYS or (
                 isinstance(value, str) and any(known in value for known in self._known_keys())

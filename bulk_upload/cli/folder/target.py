@@ -10,6 +10,7 @@ from bulk_upload.cli.options.suggestions import WITHOUT_COMMAND
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.api.redaction import without_logins
 from bulk_upload.core.folder.sightings import FolderRequest
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.edge.folder import is_folder
@@ -32,13 +33,15 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
 
     A single file is a manifest after `run` and `plan`. Without a command its content decides, and it is said how. Raises UsageError where a manifest is not alone, or where options are for folders only.
     """
-    if len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
+    if any(map(is_prefix, paths)):
+        _require_alone(paths)
+    elif len(paths) == 1 and not is_folder(paths[0]) and (not _is_bare() or _is_manifest(paths[0])):
         refuse_folder_options(paths[0])
         if _is_bare() and not options.get("quiet"):
             name = printable(paths[0])
             tell(f"{name} is a manifest: its lines name files (as in `bulk-upload run {name}`)")
         return None
-    if len(paths) > 1:
+    elif len(paths) > 1:
         _refuse_manifests(paths)
     return FolderRequest(
         paths=paths,
@@ -49,6 +52,14 @@ def folder_request_of(paths: tuple[str, ...], options: Mapping[str, Any]) -> Fol
         newer_than_ns=options["newer_than"],
         follow_symlinks=options["follow_symlinks"],
     )
+
+
+def _require_alone(paths: tuple[str, ...]) -> None:
+    if len(paths) > 1:
+        raise UsageError(
+            "the address of objects stands alone: they have a job and a ledger of their own",
+            hint="run one after the other; a manifest may name objects of several places, and files beside them",
+        )
 
 
 def _refuse_manifests(paths: tuple[str, ...]) -> None:

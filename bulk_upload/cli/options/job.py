@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulk_upload.cli.config.file import current_configuration
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
@@ -192,7 +193,12 @@ def job_of(manifest: str, options: dict[str, Any]) -> Job:
         "strict_paths",
         "files_removed",
     )
-    return Job(manifest=manifest, **{name: options[name] for name in names})
+    return Job(
+        manifest=manifest,
+        sources=current_configuration().source_options(),
+        plain_sources=options["allow_plain_http"],
+        **{name: options[name] for name in names},
+    )
 
 
 _RETRY_WORDS = {

@@ -23,7 +23,8 @@ from bulk_upload.job_ledger import JobLedger, facts_of, profile_of_job
 def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
     """Return the job of a ledger, with the key for its server."""
     facts = facts_of(ledger)
-    profiles = current_configuration().profiles
+    configuration = current_configuration()
+    profiles = configuration.profiles
     return JobLedger(
         ledger,
         # The ledger determines the profile whose key is used.
@@ -32,6 +33,7 @@ def job_ledger_of(ledger: str, options: dict[str, Any]) -> JobLedger:
         allow_plain_http=options["allow_plain_http"],
         stall_s=options["stall"],
         profiles=profiles,
+        sources=configuration.source_options(),
     )
 
 

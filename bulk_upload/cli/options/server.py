@@ -38,7 +38,7 @@ _OPTIONS = (
     click.option(
         "--allow-plain-http",
         is_flag=True,
-        help="Send the key unencrypted to a server other than this machine.",
+        help="Send the key, and read objects, unencrypted from machines other than this one.",
     ),
     click.option(
         "--stall",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.objects.address import folder_in, name_in
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.errors import UsageError
 
@@ -45,7 +46,7 @@ class NameTemplate(msgspec.Struct, frozen=True):
         """Return the entry with the name that the template makes; one with a name of its own keeps it."""
         if entry.remote_name is not None:
             return entry
-        folder, _, name = entry.path.rpartition("/")
+        folder, name = folder_in(entry.path), name_in(entry.path)
         stem, dot, suffix = name.rpartition(".")
         if not stem:
             stem, dot, suffix = name, "", ""

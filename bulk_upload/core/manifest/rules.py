@@ -8,9 +8,11 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest.addresses import usable_address
 from bulk_upload.core.manifest.paths import PathComplaint, is_plain, relative_path
 from bulk_upload.core.manifest.sent_name import portable_name, sent_name
 from bulk_upload.core.model import Entry
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.purposes import PURPOSES, purpose_remedy, unknown_purpose
 from bulk_upload.core.text.wording import did_you_mean, quoted
 from bulk_upload.errors import UsageError
@@ -37,6 +39,7 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     no finding: the entry has it as it is, and the source tree refuses it. `default_purpose` is for entries that name
     none. `file_field` is the form field of the file itself, which no entry may set. `name_template` names the files
     of entries without a `remote_name`; with `portable_names` every name becomes one that `portable_name` returns.
+    `allow_plain_http` allows addresses of other machines without encryption.
 
     Raises:
         UsageError: `default_purpose` is not a known purpose.
@@ -53,6 +56,7 @@ class ManifestRules(msgspec.Struct, frozen=True, kw_only=True):
     file_field: str = "files"
     name_template: NameTemplate | None = None
     portable_names: bool = False
+    allow_plain_http: bool = False
 
     def __post_init__(self) -> None:
         if self.default_purpose is not None and not self.knows(self.default_purpose):
@@ -110,7 +114,8 @@ def checked_entry(
         # Nearly all entries of a large manifest are like this one.
         return rules.named(Entry(path=path, purpose=usable_purpose, line_no=line_no))
     usable_path = _usable_path(rules, path)
-    if path and isinstance(usable_path, PathComplaint) and not rules.strict_paths:
+    # A bad address may have a password in it: it never becomes an entry.
+    if path and isinstance(usable_path, PathComplaint) and not rules.strict_paths and not is_address(path):
         usable_path = path
     form_fields = tuple(sorted(fields))
     complaints = (
@@ -152,6 +157,8 @@ def _usable_path(rules: ManifestRules, path: str | None) -> str | PathComplaint:
         return PathComplaint(
             rule="missing-path", found='the entry has no "path"', remedy="Name the file to upload in `path`"
         )
+    if is_address(path):
+        return usable_address(path, allow_plain_http=rules.allow_plain_http)
     return relative_path(
         path, root=rules.root, allow_outside=rules.allow_outside, root_as_typed=rules.root_as_typed
     )

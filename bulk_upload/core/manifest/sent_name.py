@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from bulk_upload.core.objects.address import name_in
+
 SENT_NAME_BYTES_MAX = 200
 """Well under the 255 bytes most file systems and object stores allow, so that a server may add a prefix."""
 
@@ -16,13 +18,13 @@ _REPLACED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cn"})
 
 
 def sent_name(path: str, remote_name: str | None = None) -> str:
-    """Return the file name that is sent for an entry: its `remote_name`, else the base name of its path.
+    """Return the file name that is sent for an entry: its `remote_name`, else the base name of its path or address.
 
     The result is NFC, one line, free of quotes, slashes and backslashes (which servers cut or decode in
     different ways), never empty, and at most `SENT_NAME_BYTES_MAX` bytes of UTF-8 with its extension kept.
     Undecodable bytes are spelled `_xNN`. The ledger keeps the original path beside it.
     """
-    wanted = remote_name if remote_name is not None else path.rsplit("/", 1)[-1]
+    wanted = remote_name if remote_name is not None else name_in(path)
     if _is_clean(wanted):
         return wanted
     clean = _shortened("".join(_clean(character) for character in unicodedata.normalize("NFC", wanted)))

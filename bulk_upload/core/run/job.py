@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from bulk_upload.core.api.endpoint import ledger_stem
 from bulk_upload.core.model import Entry
+from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Job(_Input, frozen=True, kw_only=True):
         files_removed: run a folder that has lost most of its files since the last run. By default that is refused, as a
             mount that is not there.
         private: the ledger, and what lies beside it, is for its owner alone (mode 0600).
+        sources: how stores of objects are reached, where their usual places do not say so.
+        plain_sources: objects may come from other machines without encryption.
     """
 
     entries: tuple[Entry, ...] | None = None
@@ -76,6 +79,8 @@ class Job(_Input, frozen=True, kw_only=True):
     strict_paths: bool = False
     files_removed: bool = False
     private: bool = False
+    sources: tuple[SourceOptions, ...] = ()
+    plain_sources: bool = False
 
     if TYPE_CHECKING:
         # What is given may be more than what is kept.
@@ -97,6 +102,8 @@ class Job(_Input, frozen=True, kw_only=True):
             strict_paths: bool = False,
             files_removed: bool = False,
             private: bool = False,
+            sources: Iterable[SourceOptions] = (),
+            plain_sources: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -112,6 +119,7 @@ class Job(_Input, frozen=True, kw_only=True):
             # `force="no"` would force.
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} cannot be {getattr(self, name)!r}", hint="pass True or False")
+        force_setattr(self, "sources", _sources_of(self.sources))
         if self.entries is not None:
             force_setattr(self, "entries", _entries_of(self.entries))
 
@@ -124,7 +132,15 @@ _FLAGS = (
     "moved_root",
     "strict_paths",
     "private",
+    "plain_sources",
 )
+
+
+def _sources_of(given: object) -> tuple[SourceOptions, ...]:
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if all(isinstance(one, SourceOptions) for one in found):
+        return found
+    raise UsageError(f"sources is of the type {type(given).__name__}", hint="pass a list of SourceOptions")
 
 
 def _entries_of(given: object) -> tuple[Entry, ...]:

@@ -25,18 +25,28 @@ StoreT_co = TypeVar("StoreT_co", covariant=True)
 
 
 class Reader(Protocol):
-    """Reads the files of a job. Paths are relative to its root."""
+    """Reads the files of a job. Paths are relative to its root, or addresses of objects."""
 
-    def source(self, path: str) -> AbstractAsyncContextManager[Source]:
-        """Hold a file ready to be sent, whole or open. Raises SourceError."""
+    def source(
+        self, path: str, *, expected: Fingerprint | None = None
+    ) -> AbstractAsyncContextManager[Source]:
+        """Hold a file ready to be sent, whole or open. Raises SourceError.
+
+        `expected` is the version that is wanted: a store sends no other one, and SourceChanged is raised. A file is
+        opened as it is.
+        """
 
     async def load(
-        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
+        self,
+        paths: Sequence[str],
+        content_checks: Sequence[ContentCheck | None] | None = None,
+        *,
+        expected: Sequence[Fingerprint | None] | None = None,
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole; one that cannot be read has its error in its place.
 
-        `content_checks`, one for each path, are shown the content. A file that is no longer small has SourceGrew in
-        its place.
+        `content_checks`, one for each path, are shown the content; `expected` has a version for each, as in `source`. A
+        file that is no longer small has SourceGrew in its place.
         """
 
     async def sha256(

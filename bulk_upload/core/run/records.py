@@ -90,6 +90,8 @@ _STATES: dict[type[Outcome], EntryState] = {
 
 def state_after(outcome: Outcome) -> EntryState:
     """Return the state an entry has once `outcome` is recorded."""
+    if isinstance(outcome, SourceFailed) and outcome.invalid:
+        return EntryState.INVALID
     return _STATES.get(type(outcome), EntryState.PENDING)
 
 

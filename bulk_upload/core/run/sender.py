@@ -27,12 +27,16 @@ them."""
 
 
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A file to get ready. `planned_bytes` is its size as planned; `checks_content` asks for a report."""
+    """A file to get ready. `planned_bytes` is its size as planned; `checks_content` asks for a report.
+
+    `expected` is the version that is planned, None for any: see `Reader.source`.
+    """
 
     path: str
     purpose: str
     planned_bytes: int
     checks_content: bool = False
+    expected: Fingerprint | None = None
 
 
 class PreparedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ class SourceError(Exception):
 
     `local_limit` means that this machine is short of descriptors or memory, which is not the file's fault.
     `transient` means that its file system failed, which may pass; see `core.machine.read_errors`. `inaccessible` means
-    that it is not there or may not be read, which says nothing about its content.
+    that it is not there or may not be read, which says nothing about its content. `invalid` means that validation
+    found errors in it.
     """
 
     def __init__(
@@ -29,21 +30,29 @@ class SourceError(Exception):
         local_limit: bool = False,
         transient: bool = False,
         inaccessible: bool = False,
+        invalid: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.local_limit = local_limit
         self.transient = transient
         self.inaccessible = inaccessible
+        self.invalid = invalid
 
 
-class SourceGrew(SourceError):
-    """A file that was small when it was planned no longer is: it is to be streamed. `fingerprint` is the current
-    one."""
+class SourceChanged(SourceError):
+    """Nothing was read: a file is not the version that was asked for. `fingerprint` is the current one."""
+
+    def __init__(self, reason: str, fingerprint: Fingerprint, *, transient: bool = False) -> None:
+        super().__init__(reason, transient=transient)
+        self.fingerprint = fingerprint
+
+
+class SourceGrew(SourceChanged):
+    """A file that was small when it was planned no longer is: it is to be streamed."""
 
     def __init__(self, fingerprint: Fingerprint) -> None:
-        super().__init__("the file grew since it was planned")
-        self.fingerprint = fingerprint
+        super().__init__("the file grew since it was planned", fingerprint)
 
 
 def outcome_of(error: SourceError) -> SourceFailed | NotSent:
@@ -52,7 +61,7 @@ def outcome_of(error: SourceError) -> SourceFailed | NotSent:
         return NotSent(reason=error.reason, local_limit=True)
     if error.transient:
         return NotSent(reason=error.reason, transient=True)
-    return SourceFailed(reason=error.reason, inaccessible=error.inaccessible)
+    return SourceFailed(reason=error.reason, inaccessible=error.inaccessible, invalid=error.invalid)
 
 
 class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,10 +97,10 @@ class FileReader:
         return StreamedFile(file, calls, self._blocks)
 
     @asynccontextmanager
-    async def source(self, path: str) -> AsyncIterator[Source]:
+    async def source(self, path: str, *, expected: Fingerprint | None = None) -> AsyncIterator[Source]:  # noqa: ARG002
         """Hold a file ready to be sent: read in the hop that opens it where one block holds all of it, else opened.
 
-        Raises SourceError.
+        As it is, whatever was `expected`. Raises SourceError.
         """
         calls = self._calls()
         place = object()
@@ -116,7 +116,11 @@ class FileReader:
             yield stream
 
     async def load(
-        self, paths: Sequence[str], content_checks: Sequence[ContentCheck | None] | None = None
+        self,
+        paths: Sequence[str],
+        content_checks: Sequence[ContentCheck | None] | None = None,
+        *,
+        expected: Sequence[Fingerprint | None] | None = None,  # noqa: ARG002 - read as they are
     ) -> list[LoadedFile | SourceError]:
         """Read small files whole, in one hop, or a few at once where the disk is slow.
 

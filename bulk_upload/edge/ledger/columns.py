@@ -28,13 +28,29 @@ def to_integer(column: object) -> int:
     return int(column)
 
 
-def from_fingerprint(fingerprint: Fingerprint) -> tuple[Integer, Integer, Integer, Integer | None]:
-    """Return the columns `size, mtime_ns, inode, ctime_ns`."""
+FINGERPRINT = ("size", "mtime_ns", "inode", "ctime_ns", "etag", "version")
+"""The columns of a fingerprint, in the order of `from_fingerprint`."""
+
+FINGERPRINT_SQL = ", ".join(FINGERPRINT)
+SET_FINGERPRINT = ", ".join(f"{one} = ?" for one in FINGERPRINT)
+
+FingerprintColumns = tuple[Integer, Integer, Integer, Integer | None, str | None, str | None]
+
+
+def fingerprint_of(table: str) -> str:
+    """Return the columns of a fingerprint in a table, by the name that a statement has for it."""
+    return ", ".join(f"{table}.{one}" for one in FINGERPRINT)
+
+
+def from_fingerprint(fingerprint: Fingerprint) -> FingerprintColumns:
+    """Return the columns of `FINGERPRINT`."""
     return (
         from_integer(fingerprint.size),
         from_integer(fingerprint.mtime_ns),
         from_integer(fingerprint.inode),
         from_change_time(fingerprint),
+        optional_text(fingerprint.etag),
+        optional_text(fingerprint.version),
     )
 
 
@@ -45,9 +61,14 @@ def from_change_time(fingerprint: Fingerprint | None) -> Integer | None:
     return from_integer(fingerprint.ctime_ns)
 
 
+def from_version(fingerprint: Fingerprint | None) -> str | None:
+    """Return the column `version`, None where the version of an object is not known: lists do not show it."""
+    return None if fingerprint is None else optional_text(fingerprint.version)
+
+
 def to_fingerprint(columns: Sequence[object]) -> Fingerprint | None:
-    """Return the fingerprint in the columns `size, mtime_ns, inode, ctime_ns`, None where they are NULL."""
-    size, mtime_ns, inode, ctime_ns = columns
+    """Return the fingerprint in the columns of `FINGERPRINT`, None where they are NULL."""
+    size, mtime_ns, inode, ctime_ns, etag, version = columns
     if size is None:
         return None
     return Fingerprint(
@@ -55,6 +76,8 @@ def to_fingerprint(columns: Sequence[object]) -> Fingerprint | None:
         mtime_ns=to_integer(mtime_ns),
         inode=to_integer(inode),
         ctime_ns=None if ctime_ns is None else to_integer(ctime_ns),
+        etag=None if etag is None else str(etag),
+        version=None if version is None else str(version),
     )
 
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from bulk_upload.core.model import Accepted, ReceiptOrigin
 from bulk_upload.core.run.records import reason_in
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_change_time, from_fingerprint, optional_text
+from bulk_upload.edge.ledger.columns import (
+    FINGERPRINT,
+    FINGERPRINT_SQL,
+    fingerprint_of,
+    from_change_time,
+    from_fingerprint,
+    from_version,
+    optional_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,9 +35,9 @@ T = TypeVar("T")
 CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 """Whether SQLite supports `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
 
-_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_SIZES = (1, 2, 4, 8, 16, 32, 62)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 64 rows of the widest have 832
+in the connection's cache of 128, and less than half of a statement is filling. 62 rows of the widest have 930
 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
@@ -49,18 +57,15 @@ _INTEND = _Grouped(
         "run_id",
         "attempt_no",
         "sent_name",
-        "size",
-        "mtime_ns",
-        "inode",
-        "ctime_ns",
+        *FINGERPRINT,
         "intent_utc",
         "sha256",
         "clock_offset_s",
         "bundle_id",
     ),
-    "INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc,"
+    f"INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
     " sha256, clock_offset_s, bundle_id)"
-    " SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc, sha256,"
+    f" SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc, sha256,"
     " clock_offset_s, bundle_id"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
@@ -80,12 +85,14 @@ _CLOSE = _Grouped(
         "request_id",
         "sha256",
         "ctime_ns",
+        "version",
         "began_utc",
         "clock_offset_s",
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
-    " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), began_utc = given.began_utc,"
+    " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), version = coalesce(given.version, attempts.version),"
+    " began_utc = given.began_utc,"
     " clock_offset_s = given.clock_offset_s FROM given"
     " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
@@ -97,9 +104,9 @@ _SUPERSEDE = _Grouped(
 _FILE = _Grouped(
     ("receipt_id", "attempt_id", "file_id", "size_confirmed", "server_created_at", "settled_utc"),
     "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
-    " ctime_ns, obtained, size_confirmed, server_created_at, settled_utc)"
+    " ctime_ns, etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
     " SELECT given.receipt_id, a.entry_id, a.attempt_id, given.file_id, a.sent_name, e.purpose, a.size, a.sha256,"
-    f" a.mtime_ns, a.inode, a.ctime_ns, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
+    f" a.mtime_ns, a.inode, a.ctime_ns, a.etag, a.version, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
     " given.settled_utc"
     " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id JOIN entries e ON e.entry_id = a.entry_id",
 )
@@ -107,7 +114,7 @@ _SETTLE = _Grouped(
     ("entry_id", "attempt_id", "receipt_id", "http_status", "reason", "settled_utc"),
     "UPDATE entries SET state = 'accepted', attempt_count = attempt_count + 1, http_status = given.http_status,"
     " reason = given.reason, settled_utc = given.settled_utc, receipt_id = given.receipt_id,"
-    " size = a.size, mtime_ns = a.mtime_ns, inode = a.inode, ctime_ns = a.ctime_ns"
+    f" ({FINGERPRINT_SQL}) = ({fingerprint_of('a')})"
     " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id WHERE entries.entry_id = given.entry_id",
 )
 
@@ -184,6 +191,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 optional_text(outcome.request_id),
                 over.sent.sha256,
                 from_change_time(over.sent.fingerprint),
+                from_version(over.sent.fingerprint),
                 began,
                 over.clock_offset_s,
             )

@@ -46,7 +46,7 @@ _LOOK_ALIKES = f"""
 SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, coalesce(a.began_utc, a.intent_utc), a.ended_utc,
        coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
            AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode
-           AND coalesce(b.ctime_ns = a.ctime_ns, 1))),
+           AND coalesce(b.ctime_ns = a.ctime_ns, 1) AND b.etag IS a.etag AND b.version IS a.version)),
        a.attempt_id, (a.outcome IS NULL OR a.outcome = 'in_doubt')
            AND NOT EXISTS (SELECT 1 FROM ledger.receipts r WHERE r.attempt_id = a.attempt_id
                AND r.withdrawn_utc IS NULL), a.clock_offset_s, a.run_id

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_fingerprint, from_path, to_path
+from bulk_upload.edge.ledger.columns import SET_FINGERPRINT, from_fingerprint, from_path, to_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +116,7 @@ def note_manifest(store: LedgerStore, manifest: str) -> int:
 def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, sha256: str | None) -> None:
     """Record that a touched file still counts as what its receipt is for, and the hash of that if it was compared."""
     cursor = store.connection.execute(
-        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ? WHERE entry_id = ?",
+        f"UPDATE entries SET {SET_FINGERPRINT} WHERE entry_id = ?",
         (*from_fingerprint(fingerprint), entry_id),
     )
     if cursor.rowcount != 1:

@@ -17,6 +17,9 @@ from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
 from bulk_upload.core.run.planned import PlannedEntry, StepTotal
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.columns import (
+    FINGERPRINT,
+    FINGERPRINT_SQL,
+    fingerprint_of,
     from_exact_text,
     from_fingerprint,
     to_exact_text,
@@ -60,6 +63,8 @@ CREATE TABLE staged (
     mtime_ns            INTEGER,
     inode               INTEGER,
     ctime_ns            INTEGER,
+    etag                TEXT,
+    version             TEXT,
     step                TEXT NOT NULL,
     note                TEXT NOT NULL
 );
@@ -71,9 +76,8 @@ CREATE TABLE change_times (
 );
 """
 _INSERT = f"""
-INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, size, mtime_ns, inode, ctime_ns,
-    step, note)
-VALUES ({",".join("?" * 14)}) ON CONFLICT DO NOTHING
+INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, {FINGERPRINT_SQL}, step, note)
+VALUES ({",".join("?" * 16)}) ON CONFLICT DO NOTHING
 """
 _INSERT_UNCHANGED = f"""
 INSERT INTO staged (seq, line_no, entry_id, size, step, note)
@@ -85,11 +89,10 @@ LEFT JOIN ledger.entries e
 ON e.entry_id = coalesce(s.entry_id, (SELECT k.entry_id FROM ledger.entries k WHERE k.key = s.key))
 """
 _KNOWN_COLUMNS = f"""
-e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.CTIME_NS},
-{orphans.REASON_TEXT}, r.sha256
+e.entry_id, {orphans.STATE}, {orphans.FINGERPRINT_SQL}, {orphans.REASON_TEXT}, r.sha256
 """
 _SELECT = f"""
-SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, s.size, s.mtime_ns, s.inode, s.ctime_ns, s.step, s.note,
+SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, {fingerprint_of("s")}, s.step, s.note,
        {_KNOWN_COLUMNS}, e.path, e.purpose, e.remote_name, e.vector_database_id, e.fields
 FROM staged s {_ENTRY} {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
@@ -97,8 +100,7 @@ _KNOWN = f"""
 SELECT {_KNOWN_COLUMNS} FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 _RECALL = f"""
-SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.SIZE}, {orphans.MTIME_NS}, {orphans.INODE}, {orphans.CTIME_NS},
-       r.sent_name, r.missing_utc IS NOT NULL
+SELECT e.key, e.entry_id, {orphans.STATE}, {orphans.FINGERPRINT_SQL}, r.sent_name, r.missing_utc IS NOT NULL
 FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id = e.receipt_id
 """
 
@@ -120,11 +122,16 @@ class Recalled(NamedTuple):
     mtime_ns: object
     inode: object
     ctime_ns: object
+    etag: str | None
+    version: str | None
     sent_name: str | None
     is_missing: int = 0
 
     def is_accepted(self, fingerprint: Fingerprint) -> bool:
         """Whether the entry is accepted, and the file it was accepted for is the one that is there."""
+        if fingerprint.etag is not None or fingerprint.version is not None or self.etag or self.version:
+            # An object, which may have another time and still be the same.
+            return self.state == "accepted" and fingerprint.same_version(to_fingerprint(self[2:8]))
         columns = ("accepted", fingerprint.size, fingerprint.mtime_ns, fingerprint.inode)
         same_change = self.ctime_ns in (None, fingerprint.ctime_ns) or fingerprint.ctime_ns is None
         return self[1:5] == columns and same_change
@@ -313,7 +320,7 @@ def _row(seq: int, one: PlanRow) -> tuple[object, ...]:
         from_exact_text(entry.purpose),
         None if rest == _NO_REST else json.dumps(rest),
         sent_name(entry.path, entry.remote_name) if step in _GATED else None,
-        *((None,) * 4 if one.fingerprint is None else from_fingerprint(one.fingerprint)),
+        *((None,) * len(FINGERPRINT) if one.fingerprint is None else from_fingerprint(one.fingerprint)),
         # An enum's member would take sqlite3 several times as long as its text.
         step.value,
         one.decided.reason,
@@ -322,12 +329,12 @@ def _row(seq: int, one: PlanRow) -> tuple[object, ...]:
 
 def _staged(row: tuple[object, ...]) -> PlannedEntry:
     seq, line_no, path = row[:3]
-    step, note = row[9:11]
-    known = _known_entry(row[11:19])
+    step, note = row[11:13]
+    known = _known_entry(row[13:23])
     if path is None and known is not None:
-        entry, fingerprint = _entry_in_ledger(row[19:], to_integer(line_no)), known.fingerprint
+        entry, fingerprint = _entry_in_ledger(row[23:], to_integer(line_no)), known.fingerprint
     else:
-        entry, fingerprint = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:9])
+        entry, fingerprint = _entry(row[2:5], to_integer(line_no)), to_fingerprint(row[5:11])
     return PlannedEntry(
         seq=to_integer(seq),
         entry=entry,
@@ -354,13 +361,13 @@ def _entry(row: tuple[object, ...], line_no: int) -> Entry:
 
 def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
     entry_id, state = row[:2]
-    reason, sha256 = row[6:]
+    reason, sha256 = row[8:]
     if entry_id is None:
         return None
     return KnownEntry(
         entry_id=to_integer(entry_id),
         state=EntryState(str(state)),
-        fingerprint=to_fingerprint(row[2:6]),
+        fingerprint=to_fingerprint(row[2:8]),
         sha256=None if sha256 is None else str(sha256),
         reason=None if reason is None else str(reason),
     )

@@ -11,9 +11,12 @@ from bulk_upload.core.run.records import OUTCOME_NAMES, reason_in, state_after, 
 from bulk_upload.core.text.timestamps import utc_seconds, utc_text
 from bulk_upload.edge.ledger import grouped_writes, owned_ids
 from bulk_upload.edge.ledger.columns import (
+    FINGERPRINT_SQL,
+    fingerprint_of,
     from_change_time,
     from_path,
     from_text,
+    from_version,
     optional_text,
     to_fingerprint,
 )
@@ -64,7 +67,7 @@ class LedgerStore:
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
             f" settled_utc = NULL, reason = '{orphans.REASON}',"
-            " (size, mtime_ns, inode, ctime_ns) = (SELECT a.size, a.mtime_ns, a.inode, a.ctime_ns FROM attempts a"
+            f" ({FINGERPRINT_SQL}) = (SELECT {fingerprint_of('a')} FROM attempts a"
             " WHERE a.entry_id = entries.entry_id AND a.outcome IS NULL)"
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
         )
@@ -185,8 +188,8 @@ class LedgerStore:
         settled = utc_text(over.at_utc_s) if state.settled else None
         cursor = self.connection.execute(
             "UPDATE entries SET state = ?, attempt_count = attempt_count + 1, http_status = ?, reason = ?,"
-            " settled_utc = ?, receipt_id = coalesce(?, receipt_id), (size, mtime_ns, inode, ctime_ns) ="
-            " (SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ? AND ?) WHERE entry_id = ?",
+            f" settled_utc = ?, receipt_id = coalesce(?, receipt_id), ({FINGERPRINT_SQL}) ="
+            f" (SELECT {FINGERPRINT_SQL} FROM attempts WHERE attempt_id = ? AND ?) WHERE entry_id = ?",
             (
                 state.value,
                 status_in(outcome),
@@ -249,8 +252,8 @@ class LedgerStore:
             utc_s=utc_s,
         )
         self.connection.execute(
-            "UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, size, mtime_ns, inode, ctime_ns) ="
-            " (SELECT 'accepted', NULL, NULL, ?, ?, size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?)"
+            f"UPDATE entries SET (state, http_status, reason, settled_utc, receipt_id, {FINGERPRINT_SQL}) ="
+            f" (SELECT 'accepted', NULL, NULL, ?, ?, {FINGERPRINT_SQL} FROM attempts WHERE attempt_id = ?)"
             " WHERE entry_id = ?",
             (utc_text(utc_s), receipt_id, doubt.attempt_id, doubt.entry_id),
         )
@@ -284,7 +287,7 @@ class LedgerStore:
     def attempt_fingerprint(self, attempt_id: int) -> Fingerprint:
         """Return the fingerprint of the file that an attempt sent."""
         columns = self.connection.execute(
-            "SELECT size, mtime_ns, inode, ctime_ns FROM attempts WHERE attempt_id = ?", (attempt_id,)
+            f"SELECT {FINGERPRINT_SQL} FROM attempts WHERE attempt_id = ?", (attempt_id,)
         ).fetchone()
         fingerprint = None if columns is None else to_fingerprint(columns)
         if fingerprint is None:
@@ -309,8 +312,8 @@ class LedgerStore:
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns), began_utc = ?,"
-            " clock_offset_s = ?"
+            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns),"
+            " version = coalesce(?, version), began_utc = ?, clock_offset_s = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
@@ -322,6 +325,7 @@ class LedgerStore:
                 optional_text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
                 over.sent.sha256,
                 from_change_time(over.sent.fingerprint),
+                from_version(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
                 over.clock_offset_s,
                 over.attempt_id,
@@ -348,9 +352,9 @@ class LedgerStore:
         )
         cursor = self.connection.execute(
             "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
-            " ctime_ns, obtained, size_confirmed, server_created_at, settled_utc)"
-            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, a.ctime_ns,"
-            " ?, ?, ?, ?"
+            " ctime_ns, etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
+            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, a.ctime_ns, a.etag,"
+            " a.version, ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
             (file.file_id, obtained.value, size_confirmed, optional_text(file.created_at), now, attempt_id),
         )

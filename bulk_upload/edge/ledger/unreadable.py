@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_fingerprint, optional_text
+from bulk_upload.edge.ledger.columns import FINGERPRINT, SET_FINGERPRINT, from_fingerprint, optional_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger.store import LedgerStore
 
-_NO_FINGERPRINT = (None, None, None, None)
+_NO_FINGERPRINT = (None,) * len(FINGERPRINT)
 
 
 class Unreadable(NamedTuple):
@@ -35,7 +35,7 @@ def settle_failed(
     store.settle(entry_id, EntryState.FAILED_LOCAL, reason=reason, utc_s=utc_s)
     columns = _NO_FINGERPRINT if fingerprint is None else from_fingerprint(fingerprint)
     store.connection.execute(
-        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, http_status = NULL WHERE entry_id = ?",
+        f"UPDATE entries SET {SET_FINGERPRINT}, http_status = NULL WHERE entry_id = ?",
         (*columns, entry_id),
     )
 
@@ -45,7 +45,7 @@ def record_unreadable(store: LedgerStore, entries: Sequence[Unreadable], *, utc_
     store.register([one.entry for one in entries], utc_s=utc_s)
     store.connection.executemany(
         "UPDATE entries SET state = :state, reason = :reason, settled_utc = :settled_utc, http_status = NULL,"
-        " size = NULL, mtime_ns = NULL, inode = NULL, ctime_ns = NULL"
+        f" {', '.join(f'{one} = NULL' for one in FINGERPRINT)}"
         " WHERE key = :key AND NOT (state = :state AND size IS NULL AND reason IS :reason)",
         [
             {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.core.validation.result import ValidationResult
-from bulk_upload.edge.ledger.columns import from_fingerprint, from_text
+from bulk_upload.edge.ledger.columns import FINGERPRINT_SQL, SET_FINGERPRINT, from_fingerprint, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def recall_results(store: LedgerStore, keys: Sequence[ResultKey]) -> dict[int, V
         row = store.connection.execute(
             "SELECT line_count, error_count, warning_count, reason FROM validations"
             " WHERE entry_id = ? AND rules = ? AND size = ? AND mtime_ns = ? AND inode = ?"
-            " AND coalesce(ctime_ns = ?, 1)",
+            " AND coalesce(ctime_ns = ?, 1) AND etag IS ? AND version IS ?",
             (one.entry_id, from_text(one.rules), *from_fingerprint(one.fingerprint)),
         ).fetchone()
         if row is not None:
@@ -61,8 +61,8 @@ def keep_result(store: LedgerStore, entry_id: int, result: ValidationResult, *, 
         for one in result.findings
     ]
     store.connection.execute(
-        "INSERT OR REPLACE INTO validations (entry_id, rules, size, mtime_ns, inode, ctime_ns, line_count, error_count,"
-        " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO validations (entry_id, rules, {FINGERPRINT_SQL}, line_count, error_count,"
+        " warning_count, reason, findings, checked_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry_id,
             from_text(result.rules),
@@ -84,6 +84,6 @@ def settle_invalid(store: LedgerStore, entry_id: int, result: ValidationResult, 
         keep_result(store, entry_id, result, utc_s=utc_s)
     store.settle(entry_id, EntryState.INVALID, reason=result.reason, utc_s=utc_s)
     store.connection.execute(
-        "UPDATE entries SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ? WHERE entry_id = ?",
+        f"UPDATE entries SET {SET_FINGERPRINT} WHERE entry_id = ?",
         (*from_fingerprint(result.fingerprint), entry_id),
     )

@@ -1,5 +1,6 @@
 """Validates data files before they are sent: in processes of their own, so that uploads continue meanwhile."""
 
+from bulk_upload.edge.validation.by_blocks import BlockCheck
 from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, Quarantined, QuarantineFailed
 from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
 from bulk_upload.edge.validation.stream import DataStream
@@ -16,6 +17,7 @@ from bulk_upload.edge.validation.workers import (
 
 __all__ = [
     "SMALL_BYTES_MAX",
+    "BlockCheck",
     "CheckRequest",
     "CheckTask",
     "DataStream",

@@ -61,13 +61,13 @@ def check_file(
     OSError when the file cannot be read.
     """
     kind = task.purpose.format_of(task.path)
-    findings = _about_the_name(task)
+    findings = about_the_name(task)
     byte_count = os.fstat(descriptor).st_size
     if kind is Format.JSON_LINES:
         if byte_count and is_packed(head := os.pread(descriptor, MAGIC_BYTES, 0)):
             with os.fdopen(os.dup(descriptor), "rb") as file:
                 return _check_packed(file, head, task, findings, byte_count=byte_count, on_bytes=on_bytes)
-        return _merged(findings, _check_lines(descriptor, task, on_bytes))
+        return merged(findings, _check_lines(descriptor, task, on_bytes))
     if kind is Format.PARQUET and byte_count:
         return _check_parquet(descriptor, byte_count, task, findings, on_bytes)
     for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
@@ -78,14 +78,14 @@ def check_file(
 def check_content(content: bytes, task: CheckTask) -> FileReport:
     """Check a file that was read whole, and return its report. Not for Parquet."""
     kind = task.purpose.format_of(task.path)
-    findings = _about_the_name(task)
+    findings = about_the_name(task)
     if kind is Format.JSON_LINES:
         if is_packed(content):
             return _check_packed(io.BytesIO(content), content, task, findings, byte_count=len(content))
-        checker = _checker(task)
+        checker = checker_of(task)
         checker.feed(content)
         checker.finish()
-        return _merged(findings, checker.report())
+        return merged(findings, checker.report())
     complaints = (
         _document_complaints(content[:HEAD_BYTES], content[-TAIL_BYTES:], io.BytesIO(content), kind, task)
         if content
@@ -101,14 +101,15 @@ def check_open(file: IO[bytes], head: bytes, task: CheckTask) -> FileReport:
     findings = Findings(task.choice, command=task.command)
     if is_packed(head):
         return _check_packed(file, head, task, findings, byte_count=0)
-    checker = _checker(task)
+    checker = checker_of(task)
     while piece := file.read(READ_BYTES):
         checker.feed(piece)
     checker.finish()
     return checker.report()
 
 
-def _about_the_name(task: CheckTask) -> Findings:
+def about_the_name(task: CheckTask) -> Findings:
+    """Return what a file's name says against it."""
     findings = Findings(task.choice, command=task.command)
     if not task.purpose.expects(task.path) and task.purpose.schema.is_known:
         suffix = suffix_of(task.path) or "no suffix"
@@ -118,7 +119,8 @@ def _about_the_name(task: CheckTask) -> Findings:
     return findings
 
 
-def _checker(task: CheckTask) -> Checker | SurveyedChecker:
+def checker_of(task: CheckTask) -> Checker | SurveyedChecker:
+    """Return what checks lines as they come."""
     checker = Checker(
         task.purpose,
         where=task.path,
@@ -142,7 +144,7 @@ def _surveyor(task: CheckTask, survey: SurveyTask) -> Surveyor:
 
 
 def _check_lines(descriptor: int, task: CheckTask, on_bytes: Callable[[int], None] | None) -> FileReport:
-    checker = _checker(task)
+    checker = checker_of(task)
     status = os.fstat(descriptor)
     # Reading must end even if the file is written to all the time.
     left = status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize
@@ -165,7 +167,7 @@ def _check_packed(
     on_bytes: Callable[[int], None] | None = None,
 ) -> FileReport:
     """Check the lines in a compressed file; places in findings are those of its content."""
-    checker = _checker(task)
+    checker = checker_of(task)
     is_read = False
     for piece in unpacked(file, head):
         if isinstance(piece, Complaint):
@@ -179,7 +181,7 @@ def _check_packed(
     if not is_read:
         return findings.report(line_count=0, byte_count=byte_count)
     checker.finish()
-    return replace(_merged(findings, checker.report()), byte_count=byte_count)
+    return replace(merged(findings, checker.report()), byte_count=byte_count)
 
 
 def _whole_file_complaints(
@@ -265,7 +267,8 @@ def _add(findings: Findings, task: CheckTask, complaint: Complaint) -> None:
     findings.add(complaint, where=task.path)
 
 
-def _merged(first: Findings, then: FileReport) -> FileReport:
+def merged(first: Findings, then: FileReport) -> FileReport:
+    """Return a report with what was found before."""
     if not first.kept:
         return then
     return FileReport(

@@ -1,11 +1,13 @@
-"""Files that an earlier run sent, hashed where they still are."""
+"""Files and objects that an earlier run sent, hashed where they still are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.objects import ObjectReader
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.errors import UsageError
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
+    from bulk_upload.edge.objects import Stores
 
 _THREADS = 4
 
@@ -24,10 +27,12 @@ class SentFiles:
     Args:
         root: the folder that the ledger's paths start from.
         stuck_s: how long one call to the file system may take.
+        stores: where objects are.
     """
 
-    def __init__(self, root: str, *, stuck_s: float) -> None:
+    def __init__(self, root: str, *, stuck_s: float, stores: Stores) -> None:
         self._root = root
+        self._objects = ObjectReader(stores)
         self._stuck_s = stuck_s
         self._reader: FileReader | None = None
 
@@ -36,12 +41,15 @@ class SentFiles:
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
+        if is_address(path):
+            return await self._objects.sha256(path, expected=expected, ranges=ranges)
         if self._reader is None:
             self._reader = FileReader(self._tree(), thread_count=_THREADS, stuck_s=self._stuck_s)
         return await self._reader.sha256(path, expected=expected, ranges=ranges)
 
     def close(self) -> None:
         """End the threads."""
+        self._objects.close()
         if self._reader is not None:
             self._reader.close()
 

@@ -6,11 +6,12 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from bulk_upload.core.folder.sightings import Chosen, Undecided
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.model import Entry
+from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.edge.manifest_file import lines_from_start
 from bulk_upload.engine.folder.tally import ScanTally
 from bulk_upload.errors import UsageError
@@ -19,11 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from bulk_upload.core.folder.selection import Selection
+    from bulk_upload.core.folder.sightings import Sighting
     from bulk_upload.edge.folder import FolderPlace
-    from bulk_upload.engine.folder.scan import FolderScan
 
 _UNDECIDED = b"["
 """How a line begins that is not an entry yet: the number of its group, and the path."""
+
+
+class Scan(Protocol):
+    """What finds the files of a place: `FolderScan`, or `ObjectScan` for objects under a prefix."""
+
+    @property
+    def place(self) -> FolderPlace:
+        """The folder or the prefix."""
+
+    @property
+    def selection(self) -> Selection:
+        """Which files are wanted."""
+
+    def sightings(self) -> Iterator[Sighting]:
+        """Yield what is there. Raises UsageError, LedgerUnusable."""
 
 
 class FolderListing:
@@ -42,7 +59,7 @@ class FolderListing:
         UsageError: the folder cannot be read, or there is no room for the list.
     """
 
-    def __init__(self, scan: FolderScan, *, on_count: Callable[[int], None] | None = None) -> None:
+    def __init__(self, scan: Scan, *, on_count: Callable[[int], None] | None = None) -> None:
         self.place: FolderPlace = scan.place
         self.tally = ScanTally()
         self._purposes: dict[int, str] = {}
@@ -150,7 +167,12 @@ class OpenListing:
         self._purposes = purposes
 
     def root(self, given: str | None) -> str:
-        """Return where paths start: the folder that was given, else the one that was listed."""
+        """Return where paths start: the folder that was given, else the one that was listed.
+
+        Objects under a prefix have whole addresses: theirs is the root of the file system, whatever the current folder.
+        """
+        if given is None and is_prefix(self._root):
+            return "/"
         return self._root if given is None else given
 
     def lines(self) -> Iterator[bytes]:

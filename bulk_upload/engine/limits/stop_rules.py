@@ -128,7 +128,7 @@ class StopRules:
         """Record that a file system failed to read a file. `wire_bytes` is what has left in all."""
         enough = self._patience.on_unreadable(self._clock.monotonic(), reason=reason, wire_bytes=wire_bytes)
         if enough is not None:
-            hint = "check the disk or the mount that the files are on, then run the same command again"
+            hint = "check the disk, the mount or the store that the files are on, then run the same command again"
             self._drain.begin(Stop(status=ExitStatus.UNFINISHED, reason=enough, hint=hint))
 
     def on_ledger_failed(self, error: BaseException) -> None:

@@ -15,7 +15,7 @@ from bulk_upload.core.events import AttemptStarted
 from bulk_upload.core.model import Accepted, Unavailable
 from bulk_upload.core.run.records import AttemptEnd, Intent
 from bulk_upload.core.run.sender import PreparedFile, PrepareRequest, UploadRequest
-from bulk_upload.core.run.source import SourceError, SourceGrew
+from bulk_upload.core.run.source import SourceChanged, SourceError
 from bulk_upload.engine.upload import FileChanged, Made, NotBegun, RecordedAttempt
 from bulk_upload.errors import LedgerUnusable
 
@@ -155,12 +155,15 @@ class Attempts:
         """Have the file prepared, unless the run drains first."""
         entry = upload.planned.entry
         request = PrepareRequest(
-            path=entry.path, purpose=entry.purpose, planned_bytes=upload.fingerprint.size
+            path=entry.path,
+            purpose=entry.purpose,
+            planned_bytes=upload.fingerprint.size,
+            expected=upload.fingerprint,
         )
         prepared: PreparedFile | SourceError | None = None
         with self._drain.cut():
             (prepared,) = await self._sender.prepare([request])
-        if isinstance(prepared, SourceGrew):
+        if isinstance(prepared, SourceChanged):
             return NotBegun(FileChanged(prepared.fingerprint))
         if not isinstance(prepared, PreparedFile):
             return NotBegun(prepared)

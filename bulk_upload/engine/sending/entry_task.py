@@ -124,6 +124,7 @@ class EntryTasks:
             with self._twins.holding(upload.twin_key) as held:
                 result = await self._retries.send(upload, first)
                 held.in_doubt = isinstance(result, EntryResult) and result.state is EntryState.IN_DOUBT
+            await self._gate.keep_refusal(upload)
             if isinstance(result, EntryResult):
                 if isinstance(result.decision, Leave | StopRun):
                     self._settler.settled(

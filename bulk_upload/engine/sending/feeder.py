@@ -191,7 +191,10 @@ class Feeder:
         bytes_left = BATCH_BYTES_MAX
         for upload in batch:
             size = upload.fingerprint.size
-            is_small = size <= SMALL_FILE_BYTES_MAX
+            entry = upload.planned.entry
+            is_small = size <= SMALL_FILE_BYTES_MAX and not self._gate.sent_checks.wants(
+                entry.path, entry.purpose, size
+            )
             if upload.planned.step is Step.COMPARE or (is_small and size > bytes_left):
                 continue
             is_checked = self._gate.may_send(upload)
@@ -360,6 +363,7 @@ def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:
         purpose=entry.purpose,
         planned_bytes=upload.fingerprint.size,
         checks_content=checks_content,
+        expected=upload.fingerprint,
     )
 
 

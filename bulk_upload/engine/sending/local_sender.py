@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ import anyio
 from bulk_upload.core.run.sender import PreparedFile
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
+from bulk_upload.engine.validation.while_sent import CHECKING_THREADS, CheckedStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         UploadRequest,
     )
     from bulk_upload.core.run.source import ContentCheck, Source
+    from bulk_upload.engine.validation.while_sent import SentChecks
 
 
 class _Held(NamedTuple):
@@ -43,6 +46,7 @@ class LocalSender:
 
     Args:
         check_for: returns what checks the content of a file with this path and purpose; None where nothing does.
+        sent_checks: says which objects are checked on their way, and by what; None where none is.
         pace: admits pieces of bodies.
         on_handed: called with the number of bytes of every piece that was handed over.
     """
@@ -55,10 +59,14 @@ class LocalSender:
         check_for: Callable[[str, str], ContentCheck] | None,
         pace: Pace,
         on_handed: Callable[[int], None],
+        sent_checks: SentChecks | None = None,
     ) -> None:
         self._reader = reader
         self._transport = transport
         self._check_for = check_for
+        self._sent_checks = sent_checks
+        # Its threads start when there is something to check, and end with the process's interest in them.
+        self._checking = ThreadPoolExecutor(CHECKING_THREADS, thread_name_prefix="bulk-upload-check")
         self._pace = pace
         self._on_handed = on_handed
         self._held: dict[int, _Held] = {}
@@ -81,14 +89,18 @@ class LocalSender:
         """Read small files whole, all in one hop to the reading threads, and open the others."""
         self.busy_count += 1
         try:
-            small = [one for one in requests if one.planned_bytes <= SMALL_FILE_BYTES_MAX]
+            small = [one for one in requests if self._is_read_whole(one)]
             checks = [self._check(one) for one in small]
-            loaded = iter(await self._reader.load([one.path for one in small], checks) if small else ())
+            expected = [one.expected for one in small]
+            loaded = iter(
+                await self._reader.load([one.path for one in small], checks, expected=expected)
+                if small
+                else ()
+            )
             async with AsyncExitStack() as on_error:
                 prepared = []
                 for one in requests:
-                    is_small = one.planned_bytes <= SMALL_FILE_BYTES_MAX
-                    file = self._keep(next(loaded)) if is_small else await self._open(one.path)
+                    file = self._keep(next(loaded)) if self._is_read_whole(one) else await self._open(one)
                     prepared.append(file)
                     if isinstance(file, PreparedFile):
                         on_error.push_async_callback(self.drop, file.number)
@@ -170,18 +182,39 @@ class LocalSender:
         """Whether a request in flight has not yet outlived its own limits by `grace_s`."""
         return self._transport.has_time_left(grace_s)
 
+    def _is_read_whole(self, request: PrepareRequest) -> bool:
+        return request.planned_bytes <= SMALL_FILE_BYTES_MAX and not self._checks_while_sent(request)
+
+    def _checks_while_sent(self, request: PrepareRequest) -> bool:
+        checks = self._sent_checks
+        return checks is not None and checks.wants(request.path, request.purpose, request.planned_bytes)
+
     def _check(self, request: PrepareRequest) -> ContentCheck | None:
         if not request.checks_content or self._check_for is None:
             return None
         return self._check_for(request.path, request.purpose)
 
-    async def _open(self, path: str) -> PreparedFile | SourceError:
+    async def _open(self, request: PrepareRequest) -> PreparedFile | SourceError:
         opened = AsyncExitStack()
         try:
-            source = await opened.enter_async_context(self._reader.source(path))
+            source = await opened.enter_async_context(
+                self._reader.source(request.path, expected=request.expected)
+            )
+            if self._sent_checks is not None and self._checks_while_sent(request):
+                source = self._checked(self._sent_checks, request, source, opened)
         except SourceError as error:
             return error
         return self._keep(source, opened)
+
+    def _checked(
+        self, checks: SentChecks, request: PrepareRequest, source: Source, opened: AsyncExitStack
+    ) -> Source:
+        """Return an object that is checked on its way."""
+        if isinstance(source, LoadedFile):
+            raise TypeError("objects that are not loaded are streams")
+        check, refusal = checks.check(request.path, request.purpose)
+        opened.callback(check.close)
+        return CheckedStream(source, check, refusal=refusal, pool=self._checking)
 
     def _keep(
         self, source: Source | SourceError, opened: AsyncExitStack | None = None

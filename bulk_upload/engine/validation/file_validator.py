@@ -12,6 +12,7 @@ from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
 from bulk_upload.edge.files import fingerprint_of, source_error
 from bulk_upload.edge.validation import (
+    BlockCheck,
     CheckRequest,
     CheckTask,
     FileMoved,
@@ -60,6 +61,9 @@ class Validating(Protocol):
 
     def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what checks the content of such a file."""
+
+    def block_check(self, target: CheckTarget) -> BlockCheck:
+        """Return what checks such a content as it passes by."""
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool
@@ -134,6 +138,10 @@ class FileValidator:
     def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what checks the content of such a file."""
         return partial(check_content, task=self.task(*target))
+
+    def block_check(self, target: CheckTarget) -> BlockCheck:
+        """Return what checks such a content as it passes by."""
+        return BlockCheck(self.task(*target))
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_upload.core.events import DataFindings, Noticed
+from bulk_upload.core.events import Noticed
 from bulk_upload.core.model import EntryState, SourceFailed
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.retry import Leave, TryAgain
@@ -24,6 +24,7 @@ from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.engine.upload import DRAINED
 from bulk_upload.engine.validation.file_validator import CheckTarget
+from bulk_upload.engine.validation.while_sent import SentChecks, data_findings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -72,6 +73,9 @@ class Gate:
         emit: Callable[[Event], None],
     ) -> None:
         self._validator = None if settings.validate is ValidateMode.OFF else validator
+        self.sent_checks = SentChecks(self._validator, sends_invalid=settings.sends_invalid, emit=emit)
+        """Checks of objects on their way."""
+
         self._settings = settings
         self._settler = settler
         self._stop_rules = stop_rules
@@ -94,7 +98,21 @@ class Gate:
 
     def may_send(self, upload: Upload) -> bool:
         """Whether the version of the file that the upload knows needs no check any more."""
-        return self._validator is None or upload.fingerprint.same_version(upload.checked)
+        return (
+            self._validator is None
+            or self.sent_checks.wants(
+                upload.planned.entry.path, upload.planned.entry.purpose, upload.fingerprint.size
+            )
+            or upload.fingerprint.same_version(upload.checked)
+        )
+
+    async def keep_refusal(self, upload: Upload) -> None:
+        """Record what was found in an object on its way, if it was refused for that."""
+        entry = upload.planned.entry
+        validation = self.sent_checks.taken_refusal(entry.path, entry.purpose)
+        if validation is not None:
+            with anyio.CancelScope(shield=True):
+                await self._keep(upload.entry_id, validation)
 
     def checks_when_read(self, upload: Upload) -> bool:
         """Whether the check of a file's content that is made when it is read to be sent is enough."""
@@ -179,7 +197,9 @@ class Gate:
         known = await self._recalled(_result_keys(validator, page))
         parts = split(
             page,
-            is_checked_later=lambda one: one.step is Step.COMPARE or _is_looked_at_when_read(validator, one),
+            is_checked_later=lambda one: (
+                one.step is Step.COMPARE or self._is_checked_on_its_way(validator, one)
+            ),
             known_result=lambda one: known.get(_entry_id(one)),
             sends_invalid=self._settings.sends_invalid,
         )
@@ -193,6 +213,12 @@ class Gate:
             self._ahead_count += len(ready)
             await send.send(sorted(ready, key=lambda one: one.seq))
         return list(groups(parts.unchecked, small_bytes=_small_bytes))
+
+    def _is_checked_on_its_way(self, validator: Validating, planned: PlannedEntry) -> bool:
+        entry, fingerprint = planned.entry, planned.fingerprint
+        return _is_looked_at_when_read(validator, planned) or (
+            fingerprint is not None and self.sent_checks.wants(entry.path, entry.purpose, fingerprint.size)
+        )
 
     async def _look(
         self, validator: Validating, group: list[PlannedEntry], send: ObjectSendStream[list[PlannedEntry]]
@@ -280,17 +306,9 @@ class Gate:
             at_fault = None if validation.inaccessible else planned.fingerprint
             await self._settler.fail(planned, entry_id, validation.reason, at_fault)
             return False
-        if validation.counts:
-            self._emit(
-                DataFindings(
-                    path=planned.entry.path,
-                    purpose=planned.entry.purpose,
-                    line_count=validation.line_count,
-                    counts=validation.counts,
-                    first_lines=validation.first_lines,
-                    convert=validation.convert,
-                )
-            )
+        findings = data_findings(planned.entry.path, planned.entry.purpose, validation)
+        if findings is not None:
+            self._emit(findings)
         admission = admission_of(validation, sends_invalid=self._settings.sends_invalid)
         self._notice(planned, admission)
         if not admission.may_send:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.purposes import Format
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PurposeCheck:
-    """Reads the beginning of the first files of each purpose that a run would send.
+    """Reads the beginning of the first files of each purpose that a run would send; objects are checked as they come.
 
     Args:
         tree: where they are opened.
@@ -47,6 +48,7 @@ class PurposeCheck:
             if (
                 row.decided.step is Step.SEND
                 and purpose is not None
+                and not is_address(row.entry.path)
                 and self._first_files.wants(purpose.name)
             ):
                 self._judge(row, purpose)

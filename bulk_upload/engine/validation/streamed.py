@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.run.source import ContentCheck, SourceError
     from bulk_upload.core.validation.report import FileReport
-    from bulk_upload.edge.validation import DataStream
+    from bulk_upload.edge.validation import BlockCheck, DataStream
     from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
 
 
@@ -50,6 +50,10 @@ class StreamValidator:
     def content_check(self, target: CheckTarget) -> ContentCheck:
         """Return what checks the content of such a file."""
         return self._files.content_check(target)
+
+    def block_check(self, target: CheckTarget) -> BlockCheck:
+        """Return what checks such a content as it passes by."""
+        return self._files.block_check(target)
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool

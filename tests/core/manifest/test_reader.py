@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.finding import Finding
@@ -308,3 +309,24 @@ def test_document_names_every_rule_and_purpose() -> None:
     }
     assert set(re.findall(pattern, code)) == documented
     assert all(f"`{purpose}`" in DOCUMENT for purpose in PURPOSES)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_addresses_of_objects(strict: bool) -> None:
+    """An address is an entry in its one form; a bad one is a finding, whatever may fail, and its secret is not shown."""
+    lines = [
+        b'{"path": "S3://b/x.jsonl", "purpose": "fine-tune"}\n',
+        b'{"path": "https://user:SECRET@host/x", "purpose": "fine-tune"}\n',
+        b'{"path": "http://10.0.0.1/x", "purpose": "fine-tune"}\n',
+    ]
+    rules = ManifestRules(where="m.jsonl", root="/data", strict_paths=strict)
+    good, secret, plain = read_manifest(lines, rules)
+    assert isinstance(good, Entry)
+    assert good.path == "s3://b/x.jsonl"
+    assert isinstance(secret, Finding)
+    assert (secret.rule, secret.line_no) == ("address-with-password", 2)
+    assert "SECRET" not in repr(secret)
+    assert isinstance(plain, Finding)
+    assert plain.rule == "plain-http"
+    (allowed,) = read_manifest(lines[2:], replace(rules, allow_plain_http=True))
+    assert isinstance(allowed, Entry)

@@ -176,9 +176,13 @@ def test_what_the_ledger_recorded_last_is_recalled_by_key(tmp_path: Path) -> Non
     keys = {name: entry(name).key for name in ("new", "done", "open", "unknown")}
     recalled = staging.recall(list(keys.values()))
     assert recalled == {
-        keys["new"]: Recalled(1, "pending", None, None, None, None, None),
-        keys["done"]: Recalled(2, "accepted", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, "name"),
-        keys["open"]: Recalled(3, "in_doubt", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, None),
+        keys["new"]: Recalled(1, "pending", None, None, None, None, None, None, None),
+        keys["done"]: Recalled(
+            2, "accepted", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, None, None, "name"
+        ),
+        keys["open"]: Recalled(
+            3, "in_doubt", PRINT.size, PRINT.mtime_ns, PRINT.inode, None, None, None, None
+        ),
     }
     assert [name for name, key in keys.items() if key in recalled and recalled[key].is_accepted(PRINT)] == [
         "done"
@@ -309,3 +313,22 @@ def test_no_room_for_temporary_files_is_said_so(staging: Staging) -> None:
         all(stage(staging, one) == {} for one in entries)
     assert "TMPDIR" in str(caught.value.hint)
     assert not isinstance(caught.value.__cause__, sqlite3.Error)
+
+
+def test_objects_keep_their_versions(tmp_path: Path) -> None:
+    """An object is recalled with its tag and version, and is settled by them whatever its time is by then."""
+    there = Fingerprint(size=5, mtime_ns=1, inode=0, etag="e", version="v")
+    with stored(tmp_path / "a") as store:
+        done, open_one = store.known(entry("s3://b/done"), entry("s3://b/open"))
+        store.tried(done, accepted("id-1"), there)
+        store.intended(open_one, there)
+    staging = Staging(str(tmp_path / "a"))
+    recalled = staging.recall([entry("s3://b/done").key])[entry("s3://b/done").key]
+    known = staging.known(entry("s3://b/open").key)
+    assert recalled.is_accepted(there)
+    assert recalled.is_accepted(replace(there, mtime_ns=2, version=None))
+    assert not recalled.is_accepted(replace(there, etag="f", version=None))
+    assert not recalled.is_accepted(replace(there, etag=None, version=None))
+    assert known is not None
+    assert known.fingerprint == there
+    staging.close()

@@ -77,6 +77,8 @@ def test_register_makes_entries_pending_and_keeps_known_ones(store: Store) -> No
         "first_seen_utc": utc_text(START_S),
         "settled_utc": utc_text(START_S),
         "dropped_utc": None,
+        "etag": None,
+        "version": None,
     }
     assert store.row(ids[0])["key"] == one.key
     assert store.row(ids[1])["remote_name"] == b"r"

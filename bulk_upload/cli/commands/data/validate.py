@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import click
 
-from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.config.file import current_configuration, profile_named
 from bulk_upload.cli.dataset.options import survey_options, survey_request
 from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
@@ -67,6 +67,9 @@ from bulk_upload.report.findings import FORMATS
 )
 @click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
 @click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
+@click.option(
+    "--allow-plain-http", is_flag=True, help="Read objects unencrypted from machines other than this one."
+)
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @profile_option
 @schema_option
@@ -144,6 +147,8 @@ def validate(manifest: tuple[str, ...], **options: Any) -> int:
         base_url=options["base_url"],
         ledger=options["ledger"],
         survey=survey_request(options),
+        sources=current_configuration().source_options(),
+        allow_plain_http=options["allow_plain_http"],
     )
     if request.folder_request() is None:
         refuse_folder_options(manifest[0])

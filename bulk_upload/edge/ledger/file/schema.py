@@ -263,7 +263,14 @@ _BUNDLES = """
 ALTER TABLE attempts ADD COLUMN bundle_id INTEGER;
 """
 
-_SINCE_VERSION_6 = _BUNDLES
+# What distinguishes the versions of an object in a store.
+_OBJECTS = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {column} TEXT;\n"
+    for table in ("entries", "attempts", "receipts", "validations")
+    for column in ("etag", "version")
+)
+
+_SINCE_VERSION_6 = _BUNDLES + _OBJECTS
 
 CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _SINCE_VERSION_6
 

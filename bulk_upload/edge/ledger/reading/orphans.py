@@ -5,6 +5,8 @@ Queries name the entries `e`, and their open attempts `a`; they then show what `
 
 from __future__ import annotations
 
+from bulk_upload.edge.ledger.columns import FINGERPRINT
+
 REASON = "the run ended before the answer was recorded"
 
 
@@ -22,9 +24,10 @@ def unless_orphaned(column: str, otherwise: str) -> str:
 
 
 STATE = unless_orphaned("state", "'in_doubt'")
-SIZE, MTIME_NS, INODE, CTIME_NS = (
-    unless_orphaned(one, f"a.{one}") for one in ("size", "mtime_ns", "inode", "ctime_ns")
-)
+SIZE = unless_orphaned("size", "a.size")
+FINGERPRINT_SQL = ", ".join(unless_orphaned(one, f"a.{one}") for one in FINGERPRINT)
+"""The columns of a fingerprint, in its order."""
+
 ATTEMPT_COUNT = unless_orphaned("attempt_count", "e.attempt_count + 1")
 HTTP_STATUS, SETTLED_UTC = (unless_orphaned(one, "NULL") for one in ("http_status", "settled_utc"))
 REASON_TEXT = unless_orphaned("reason", f"'{REASON}'")

@@ -8,7 +8,7 @@ import msgspec
 
 from bulk_upload.core.text.name_forms import stored_forms, twin_form
 from bulk_upload.core.text.timestamps import utc_seconds
-from bulk_upload.edge.ledger.columns import to_fingerprint, to_path
+from bulk_upload.edge.ledger.columns import fingerprint_of, to_fingerprint, to_path
 from bulk_upload.edge.ledger.owned_ids import LIVE
 
 if TYPE_CHECKING:
@@ -58,21 +58,21 @@ class SecondCopySeen(msgspec.Struct, frozen=True, kw_only=True):
 def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
     """Return what an attempt sent."""
     row = store.connection.execute(
-        "SELECT e.path, a.size, a.mtime_ns, a.inode, a.ctime_ns, a.sha256, coalesce(a.began_utc, a.intent_utc),"
+        f"SELECT e.path, {fingerprint_of('a')}, a.sha256, coalesce(a.began_utc, a.intent_utc),"
         " a.ended_utc"
         " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
         (attempt_id,),
     ).fetchone()
-    fingerprint = None if row is None else to_fingerprint(row[1:5])
+    fingerprint = None if row is None else to_fingerprint(row[1:7])
     if row is None or fingerprint is None:
         raise LookupError(f"no attempt {attempt_id}")
-    began_utc_s = utc_seconds(row[6]) or 0.0
+    began_utc_s = utc_seconds(row[8]) or 0.0
     return SentContent(
         path=to_path(row[0]),
         fingerprint=fingerprint,
-        sha256=row[5],
+        sha256=row[7],
         began_utc_s=began_utc_s,
-        ended_utc_s=utc_seconds(row[7]) or began_utc_s,
+        ended_utc_s=utc_seconds(row[9]) or began_utc_s,
     )
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import EntryState, ReceiptOrigin
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_fingerprint, from_text, optional_text
+from bulk_upload.edge.ledger.columns import (
+    FINGERPRINT_SQL,
+    SET_FINGERPRINT,
+    from_fingerprint,
+    from_text,
+    optional_text,
+)
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.owned_ids import claims
 
@@ -44,8 +50,8 @@ def record_found(
     ((entry_id,),) = connection.execute("SELECT entry_id FROM entries WHERE key = ?", (entry.key,))
     columns = from_fingerprint(fingerprint)
     attempt_id = connection.execute(
-        "INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, size, mtime_ns, inode, ctime_ns, intent_utc,"
-        " ended_utc, outcome, reason, sha256) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'not_sent', ?, ?)",
+        f"INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
+        " ended_utc, outcome, reason, sha256) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'not_sent', ?, ?)",
         (entry_id, store.run_id, from_text(sent_name), *columns, now, now, FOUND_REASON, sha256),
     ).lastrowid
     connection.execute(
@@ -54,7 +60,8 @@ def record_found(
     )
     receipt_id = connection.execute(
         "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode, ctime_ns,"
-        " obtained, size_confirmed, server_created_at, settled_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry_id,
             attempt_id,
@@ -71,7 +78,7 @@ def record_found(
         ),
     ).lastrowid
     connection.execute(
-        "UPDATE entries SET state = ?, size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, receipt_id = ?, http_status = NULL,"
+        f"UPDATE entries SET state = ?, {SET_FINGERPRINT}, receipt_id = ?, http_status = NULL,"
         " reason = NULL, settled_utc = ? WHERE entry_id = ?",
         (EntryState.ACCEPTED.value, *columns, receipt_id, now, entry_id),
     )

@@ -1,0 +1,65 @@
+"""How a store of objects is reached, where its usual places do not say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bulk_upload.core.objects.address import is_plain_to_elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """The settings of a bucket, a container or a host, or of all stores of a scheme.
+
+    Without them a store is reached as its usual places say: the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`), or the
+    identity of the machine. No secret is ever shown, logged or recorded.
+
+    Args:
+        home: what they are for: `s3://BUCKET`, or `s3://` for all. The longer one applies.
+        endpoint: the address of a store that speaks S3, or of an emulator of another one.
+        region: of the bucket.
+        account: of an Azure container.
+        anonymous: requests are not signed: for public buckets.
+        requester_pays: the requests are paid by who makes them.
+        access_key_id: of S3; for Azure the key of the account.
+        secret_access_key: of S3.
+        session_token: of S3, for credentials that expire.
+        bearer_token: sent to a web server as `Authorization: Bearer`.
+    """
+
+    home: str
+    endpoint: str | None = None
+    region: str | None = None
+    account: str | None = None
+    anonymous: bool = False
+    requester_pays: bool = False
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    bearer_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"SourceOptions(home={self.home!r}, endpoint={self.endpoint!r}, region={self.region!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Leave out what is secret."""
+        return [("home", self.home), ("endpoint", self.endpoint), ("region", self.region)]
+
+
+def options_for(base: str, options: Iterable[SourceOptions]) -> SourceOptions:
+    """Return the options of a bucket or host, given as `s3://BUCKET`: its own, else those of its scheme, else none."""
+    by_home = {one.home.rstrip("/").lower(): one for one in options}
+    scheme = base.partition("://")[0]
+    return by_home.get(base.lower()) or by_home.get(f"{scheme}:") or SourceOptions(home=base)
+
+
+def plain_endpoint(options: SourceOptions) -> bool:
+    """Whether an endpoint is another machine that is reached without encryption."""
+    if options.endpoint is None:
+        return False
+    scheme, _, rest = options.endpoint.partition("://")
+    return is_plain_to_elsewhere(scheme.lower(), rest.partition("/")[0])

@@ -1,0 +1,132 @@
+"""The commands with objects: what they print, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bulk_upload.sandbox import sandbox_in_thread
+from bulk_upload.sandbox.objects import MemoryBucket, ObjectStore, ObjectStoreConfig, object_store_in_thread
+from tests.cli.stage import Ended, run_here
+from tests.engine.objects.stage import example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """A store with objects, and a folder with the settings for it."""
+    monkeypatch.chdir(tmp_path)
+    objects = {f"chat/{number}.jsonl": example(number) for number in range(3)} | {
+        "chat/bad.jsonl": example(1) + '{"messages": 3}\n'
+    }
+    config = ObjectStoreConfig(buckets={"data": MemoryBucket(objects)}, access_key="PLAYKEY")
+    with object_store_in_thread(config) as running:
+        Path("bulk-upload.toml").write_text(
+            f'[sources."s3://data"]\nendpoint = "{running.url}"\nregion = "us-east-1"\n'
+            'access-key-variable = "PLAY_ID"\nsecret-key-variable = "PLAY_SECRET"\n'
+        )
+        yield running
+
+
+def run(*arguments: str, **env: str) -> Ended:
+    return run_here(*arguments, **{"PLAY_ID": "PLAYKEY", "PLAY_SECRET": "PLAYSECRET", **env})
+
+
+def manifest(*paths: str) -> str:
+    Path("m.jsonl").write_text(
+        "".join(json.dumps({"path": path, "purpose": "fine-tune"}) + "\n" for path in paths)
+    )
+    return "m.jsonl"
+
+
+def test_scan(store: ObjectStore) -> None:
+    """The manifest has whole addresses, and the next command needs no root."""
+    ended = run("scan", "s3://data/chat", "--map", "?.jsonl=fine-tune", "-o", "m.jsonl")
+    assert ended.status == 0
+    lines = [json.loads(line) for line in Path("m.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"path": f"s3://data/chat/{number}.jsonl", "purpose": "fine-tune"} for number in range(3)
+    ]
+    assert "Next: bulk-upload run m.jsonl\n" in ended.text
+    header = json.loads(run("scan", "s3://data/chat", "--purpose", "fine-tune").stdout.splitlines()[0])
+    assert header["root"] == "/"
+    assert header["ledger"] == str(Path("manifest.ledger.db").absolute())
+
+
+def test_a_prefix_in_place_of_a_folder(store: ObjectStore) -> None:
+    """It is planned, sent and shown as a folder is; another run sends nothing."""
+    with sandbox_in_thread() as server:
+        words = ("s3://data/chat", "--map", "?.jsonl=fine-tune", "--exclude", "bad.jsonl")
+        planned = run("plan", *words, "--base-url", server.url)
+        assert "3 to send" in planned.text
+        for _ in range(2):
+            ended = run(*words, "--yes", "--settle", "1s", "--confirm", "off", "--base-url", server.url)
+            assert ended.status == 0
+            assert len(server.files) == 3
+        (ledger,) = Path().glob("data-chat@*.ledger.db")
+        shown = run("ledger", "export", str(ledger))
+        assert "s3://data/chat/0.jsonl" in shown.text
+        assert run("verify", str(ledger)).status == 0
+        assert "Every entry is accepted." in run("status", str(ledger)).text
+
+
+def test_validate(store: ObjectStore) -> None:
+    """Objects of a manifest and under a prefix are downloaded and checked; one that is not there is an error."""
+    listed = run("validate", manifest("s3://data/chat/0.jsonl", "s3://data/chat/bad.jsonl", "s3://data/no"))
+    assert listed.status == 10
+    assert "s3://data/chat/bad.jsonl:2" in listed.text
+    assert "there is no such object" in listed.text
+    found = run("validate", "s3://data/chat", "--purpose", "fine-tune")
+    assert found.status == 10
+    assert "4 files" in found.text
+    apart = run("validate", manifest("s3://data/chat/bad.jsonl"), "--quarantine", "apart")
+    assert apart.status == 2
+    assert "download the objects first" in apart.text
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "validate"])
+def test_a_secret_in_an_address_is_not_shown(store: ObjectStore, command: str) -> None:
+    """The line is named, and nothing of the secret is printed or written."""
+    path = manifest(
+        "s3://data/chat/0.jsonl", "https://user:SECRETWORD@host/x", "s3://data/x?X-Amz-Signature=SECRETWORD"
+    )
+    ended = run(command, path)
+    assert ended.status == 10
+    assert "m.jsonl:2" in ended.text
+    assert "m.jsonl:3" in ended.text
+    assert "SECRETWORD" not in ended.text
+    assert not list(Path().glob("*.ledger.db"))
+
+
+def test_two_prefixes(store: ObjectStore) -> None:
+    """Each has a job of its own."""
+    ended = run("run", "s3://data/chat", "s3://data/other", "--purpose", "fine-tune")
+    assert ended.status == 2
+    assert "stands alone" in ended.text
+
+
+def test_without_the_extra(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without obstore is told what to install; files need nothing of it."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    ended = run("plan", manifest("s3://data/chat/0.jsonl"))
+    assert ended.status == 2
+    assert "pip install 'bulk-upload[remote]'" in ended.text
+    Path("a.jsonl").write_text(example(1))
+    assert run("plan", manifest("a.jsonl")).status == 0
+
+
+def test_plain_http(store: ObjectStore) -> None:
+    """An endpoint or a file of another machine without encryption takes consent."""
+    Path("bulk-upload.toml").write_text('[sources."s3://data"]\nendpoint = "http://192.0.2.1:9000"\n')
+    ended = run("plan", manifest("s3://data/chat/0.jsonl"))
+    assert ended.status == 2
+    assert "--allow-plain-http" in ended.text
+    ended = run("plan", manifest("http://192.0.2.1/x.jsonl"))
+    assert ended.status == 10
+    assert "plain-http" in ended.text

@@ -1,0 +1,1 @@
+"""Tests of reading objects, against the sandbox's store."""

@@ -1,0 +1,35 @@
+"""A store of objects on loopback, and how it is reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bulk_upload.core.objects.options import SourceOptions
+from bulk_upload.edge.objects import Stores
+
+if TYPE_CHECKING:
+    from bulk_upload.sandbox.objects import ObjectStore
+
+WAIT_S = 60.0
+"""No test waits so long: it is for those that hang."""
+
+
+def options_of(store: ObjectStore) -> SourceOptions:
+    """Return what S3 is to be reached by."""
+    return SourceOptions(
+        home="s3://",
+        endpoint=store.url,
+        region="us-east-1",
+        access_key_id="PLAYKEY",
+        secret_access_key="PLAYSECRET",
+    )
+
+
+def stores_of(store: ObjectStore, *, stall_s: float = WAIT_S) -> Stores:
+    """Return the stores of a job that reads from one."""
+    return Stores([options_of(store)], stall_s=stall_s)
+
+
+def web_address(store: ObjectStore, key: str) -> str:
+    """Return the address of an object on the same store, as on a plain web server."""
+    return f"{store.url}/{key}"

@@ -1,0 +1,40 @@
+"""Objects from Python: a prefix or entries, with the settings of their store as an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk_upload import ExitStatus, SourceOptions, UsageError, plan, upload
+from bulk_upload.sandbox import sandbox_in_thread
+from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
+from tests.edge.objects.stage import options_of
+from tests.engine.objects.stage import example
+
+
+def test_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prefix is uploaded as a folder is, and single objects as entries."""
+    monkeypatch.chdir(tmp_path)
+    objects = {"chat/a.jsonl": example(1), "chat/b.jsonl": example(2), "more/c.jsonl": example(3)}
+    config = ObjectStoreConfig(buckets={"data": MemoryBucket(objects)})
+    with object_store_in_thread(config) as store, sandbox_in_thread() as server:
+        ours: Any = {"api_key": "key", "base_url": server.url, "purpose": "fine-tune", "settle_s": 1}
+        sources = [options_of(store)]
+        assert plan("s3://data/chat", sources=sources, **ours).entry_count == 2
+        result = upload("s3://data/chat", sources=sources, **ours)
+        assert result.status is ExitStatus.DONE
+        assert len(list(Path().glob("data-chat@*.ledger.db"))) == 1
+        result = upload(["s3://data/more/c.jsonl"], ledger="c.db", sources=sources, **ours)
+        assert result.status is ExitStatus.DONE
+        assert sorted(one.filename for one in server.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+
+
+def test_settings_of_a_wrong_type() -> None:
+    """What is no list of settings is named before anything begins; a secret is never shown."""
+    with pytest.raises(UsageError, match="sources is of the type str"):
+        plan("s3://data/chat", api_key="key", purpose="fine-tune", sources="s3://data")  # type: ignore[arg-type]
+    assert "SECRET" not in repr(
+        SourceOptions(home="s3://b", secret_access_key="SECRET", bearer_token="SECRET")
+    )
